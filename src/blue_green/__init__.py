@@ -1,0 +1,3 @@
+"""Invisible deploys on one machine."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,3 @@
+from blue_green.cli import main
+
+raise SystemExit(main())

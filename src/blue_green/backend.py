@@ -1,0 +1,107 @@
+"""One backend: a process tree of a release, on one port of a slot."""
+
+import re
+import socket
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from blue_green import log, procfs
+from blue_green.failure import StepFailed
+from blue_green.gate import Target
+from blue_green.process import TAIL, CannotStart, Process, ending
+from blue_green.release import Release
+from blue_green.settings import App
+from blue_green.users import User
+
+HOST = "127.0.0.1"
+
+
+class Backend:
+    """A running process tree, the address it serves, and its last lines of output."""
+
+    def __init__(self, process: Process, target: Target, settings: App) -> None:
+        self.process = process
+        self.target = target
+        self._settings = settings
+        self._tail: deque[str] = deque(maxlen=TAIL)
+
+    @classmethod
+    def start(
+        cls,
+        settings: App,
+        *,
+        slot: str,
+        port: int,
+        release: Release,
+        user: User,
+        env: Mapping[str, str],
+    ) -> "Backend":
+        """Start the app; raise `StepFailed` if it cannot be, or if its port is not free.
+
+        To be followed by `attend`.
+        """
+        _check_is_free(port)
+        filled_in = {
+            "port": str(port),
+            "slot": slot,
+            "revision": release.revision,
+            "release": str(release.path),
+        }
+        told = {
+            "PORT": str(port),
+            "BLUE_GREEN_PORT": str(port),
+            "BLUE_GREEN_SLOT": slot,
+            "BLUE_GREEN_REVISION": release.revision,
+            "BLUE_GREEN_RELEASE": str(release.path),
+        }
+        argv = _fill_in(settings.command, filled_in)
+        try:
+            process = Process.start(argv, cwd=release.path, env={**env, **told}, user=user)
+        except CannotStart as error:
+            raise StepFailed(str(error)) from None
+        return cls(process, Target(HOST, port, slot, release.revision), settings)
+
+    async def attend(self) -> None:
+        """See the process to its end, and log what it writes."""
+        await self.process.attend(self._take)
+
+    async def stop(self) -> None:
+        """End the whole process tree, kindly at first; at the end nothing of it is left."""
+        await self.process.stop(self._settings.stop_signal, self._settings.stop_timeout)
+
+    @property
+    def is_alive(self) -> bool:
+        return not self.process.exited.is_set()
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        return ending(self.process.returncode)
+
+    @property
+    def output(self) -> Sequence[str]:
+        return tuple(self._tail)
+
+    def _take(self, lines: list[str], _: bool) -> None:
+        self._tail.extend(lines)
+        log.output(f"{self.target.slot} {self.target.revision[:7]}", lines)
+
+
+def _fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """Only the placeholders that are ours: other braces belong to the app."""
+    ours = re.compile(r"\{(" + "|".join(values) + r")\}")
+    return [ours.sub(lambda match: values[match[1]], word) for word in command]
+
+
+def _check_is_free(port: int) -> None:
+    """A program that already answers there would be taken for the candidate."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((HOST, port))
+        except PermissionError:
+            return  # A low port that only the app, as another user, may bind.
+        except OSError:
+            raise StepFailed(
+                f"port {port} is taken: {procfs.listener(port)} listens there already"
+            ) from None

@@ -1,0 +1,155 @@
+"""The supervisor's end of the control socket."""
+
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trio
+from attrs import frozen
+from cattrs import Converter
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
+
+from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds for a client to say what it wants."""
+LONGEST_PATH = 107
+"""The longest path of a Unix socket, in bytes (unix(7))."""
+
+Tell = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class CannotListen(Exception):
+    """The control socket cannot be opened; str() says why."""
+
+
+class Refusal(Exception):
+    """A command cannot be carried out; str() says why. `usage`: because of how it was given."""
+
+    def __init__(self, why: str, *, usage: bool = False) -> None:
+        super().__init__(why)
+        self.usage = usage
+
+
+@frozen
+class Command:
+    """What one command takes, and what carries it out."""
+
+    arguments: type[Any]
+    """An attrs class."""
+    handle: Callable[[Any, Tell], Awaitable[dict[str, Any]]]
+    """Gets the arguments, and what sends an event; gives the result, or raises `Refusal`."""
+
+
+def open_socket(path: Path) -> socket.socket:
+    """Listen for commands; only our own user and root get in. Replaces what is there."""
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise CannotListen(
+            f"[control] socket: {path} is too long for a Unix socket (over {LONGEST_PATH} bytes); "
+            "name a shorter one"
+        )
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # There is no moment at which others could connect.
+    try:
+        path.unlink(missing_ok=True)
+        sock.bind(str(path))
+    except OSError as error:
+        sock.close()
+        raise CannotListen(f"[control] socket: cannot listen on {path}: {error.strerror}") from None
+    finally:
+        os.umask(before)
+    sock.listen()
+    return sock
+
+
+async def serve(sock: socket.socket, commands: Mapping[str, Command]) -> None:
+    """Carry out commands until cancelled. One client's trouble is nobody else's."""
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+
+    async def handle(stream: trio.SocketStream) -> None:
+        try:
+            await _serve_client(stream, commands)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # The client went away. What it asked for goes on.
+        except Exception:
+            logger.exception("a control command ended with an error of ours")
+
+    await trio.serve_listeners(handle, [listener])
+
+
+async def _serve_client(stream: trio.SocketStream, commands: Mapping[str, Command]) -> None:
+    async with stream:
+
+        async def tell(event: dict[str, Any]) -> None:
+            await stream.send_all(encode(event))
+
+        try:
+            if _peer_uid(stream) not in (0, os.geteuid()):
+                raise Refusal("only root and the user that the supervisor runs as may do this")
+            command, arguments = _understand(await _read_line(stream), commands)
+            result = await command.handle(arguments, tell)
+        except (BadMessage, Refusal) as error:
+            usage = isinstance(error, BadMessage) or error.usage
+            await tell({"event": "error", "error": str(error), "usage": usage})
+        else:
+            await tell({**result, "event": "result"})
+
+
+async def _read_line(stream: trio.SocketStream) -> bytes:
+    line = b""
+    with trio.move_on_after(PATIENCE):
+        while b"\n" not in line:
+            data = await stream.receive_some()
+            line += data
+            if not data or len(line) > MAX_LINE:
+                break
+    complete, newline, _ = line.partition(b"\n")
+    if not newline:
+        why = "the line is too long" if len(line) > MAX_LINE else "no complete line came"
+        raise BadMessage(why)
+    return complete
+
+
+def _understand(line: bytes, commands: Mapping[str, Command]) -> tuple[Command, Any]:
+    message = decode(line)
+    name = message.pop("command", None)
+    command = commands.get(name) if isinstance(name, str) else None
+    if command is None:
+        raise BadMessage(f"there is no command {name!r}; there are: {', '.join(commands)}")
+    try:
+        return command, _converter().structure(message, command.arguments)
+    except (BaseValidationError, ForbiddenExtraKeysError) as error:
+        raise BadMessage(f"{name}: {_first_leaf(error)}") from None
+
+
+def _converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True)
+    for kind in (str, bool, float):
+        converter.register_structure_hook(kind, _exactly)
+    return converter
+
+
+def _exactly(value: Any, kind: type[Any]) -> Any:
+    is_number = kind is float and isinstance(value, int) and not isinstance(value, bool)
+    if not isinstance(value, kind) and not is_number:
+        raise ValueError(f"{value!r} should be of type {kind.__name__}")
+    return value
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _peer_uid(stream: trio.SocketStream) -> int:
+    """Who is at the other end, as the kernel knows it (SO_PEERCRED, unix(7))."""
+    credentials = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    uid: int = struct.unpack("iii", credentials)[1]
+    return uid

@@ -1,0 +1,341 @@
+"""Where every request passes: it goes to what is live, waits, or is refused.
+
+The rules:
+
+- A request waits when no target is live, or while anybody holds the gate (a pause, an exclusive
+  swap). It has no target while it waits, so it goes to whatever is live when it goes.
+- First in, first out. Only the one at the head of the queue may go; whoever goes lets the next
+  one try. Nobody polls, and nobody overtakes.
+- When the gate opens, at most `ramp` of those that waited go at once; each answer that begins, or
+  request that ends, lets one more go. So that a few slow ones cannot stop all the others, a
+  further `ramp` may go each second.
+- Between the gate's word and the lease there is no checkpoint: a lease is always on a target that
+  was live when it was given, and a target that is not live gets no more leases.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+
+import trio
+from attrs import define, evolve, field
+
+from blue_green.settings import Hold
+
+RAMP_PATIENCE = 1.0
+
+
+class Outcome(Enum):
+    """How a lease ended."""
+
+    ANSWERED = "answered"
+    RETRIED = "retried"
+    """It could not be answered here, and is sent again."""
+    FAILED = "failed"
+    """The client got an error, or half an answer, because of the backend."""
+    ABORTED = "aborted"
+    """The client went away, or broke the rules."""
+    CUT = "cut"
+    """We ended it, because its time to drain was up."""
+
+
+class Refused(Exception):
+    """A request may not pass, nor wait any longer; str() says why."""
+
+    def __init__(self, why: str, retry_after: int) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+        """Seconds after which it makes sense to ask again."""
+
+
+@define(eq=False)
+class Target:
+    """An address that requests can be sent to, and its leases. Of whom it is, is in `slot`."""
+
+    host: str
+    port: int
+    slot: str
+    revision: str
+    leases: set["Lease"] = field(factory=set, repr=False)
+    lost: trio.Event = field(factory=trio.Event, repr=False)
+    """It takes no more requests: it died, or another is live instead."""
+    _less: trio.Event | None = field(default=None, repr=False)
+
+    async def drained(self, *, tunnels: bool = False) -> None:
+        """Wait until it has no requests left, or not even tunnels."""
+        while any(tunnels or not lease.is_tunnel for lease in self.leases):
+            self._less = self._less or trio.Event()
+            await self._less.wait()
+
+    def has_less(self) -> None:
+        if self._less is not None:
+            self._less.set()
+            self._less = None
+
+
+@define
+class Tally:
+    """What the gate saw happen, in numbers."""
+
+    held: int = 0
+    longest_hold: float = 0.0
+    retried: int = 0
+    cut: int = 0
+    failed: int = 0
+
+    def since(self, earlier: "Tally") -> "Tally":
+        """What came after `earlier`; the longest hold is ours, and was reset then."""
+        return Tally(
+            self.held - earlier.held,
+            self.longest_hold,
+            self.retried - earlier.retried,
+            self.cut - earlier.cut,
+            self.failed - earlier.failed,
+        )
+
+
+class Lease:
+    """One request's claim on a target, from the gate until `end`."""
+
+    __slots__ = ("_began", "_gate", "cut", "held", "is_tunnel", "target")
+
+    def __init__(self, gate: "Gate", target: Target, held: float) -> None:
+        self.target = target
+        self.held = held
+        """Seconds that the request waited at the gate."""
+        self.is_tunnel = False
+        self.cut: Callable[[], None] | None = None
+        """What ends the request from outside; set by whoever carries it."""
+        self._gate = gate
+        self._began = False
+
+    def begin_answer(self) -> None:
+        """The target answers: it can take one more of those that wait."""
+        if not self._began:
+            self._began = True
+            self._gate.let_one_more()
+
+    def become_tunnel(self) -> None:
+        """It is a request no more, and may outlive the time to drain."""
+        self.is_tunnel = True
+        self.target.has_less()
+
+    def end(self, outcome: Outcome) -> None:
+        self.target.leases.discard(self)
+        self.target.has_less()
+        self._gate.count(outcome)
+        self.begin_answer()
+
+
+class _Waiter:
+    """One request in the queue. It keeps its place until it goes or gives up."""
+
+    __slots__ = ("refused", "turn")
+
+    def __init__(self) -> None:
+        self.turn = trio.Event()
+        self.refused: Refused | None = None
+
+
+class Gate:
+    """Hold, let go, refuse; and who has a lease on what."""
+
+    def __init__(self, settings: Hold) -> None:
+        self.settings = settings
+        self.tally = Tally()
+        self._targets: list[Target] = []
+        self._holders: set[str] = set()
+        self._refusal: str | None = None
+        self._shut = False
+        self._queue: OrderedDict[_Waiter, None] = OrderedDict()
+        self._ramp = 0
+        self._ramping = trio.Event()
+
+    # --- for the proxy ---
+
+    async def pass_(self) -> Lease:
+        """A lease on a live target, at once if there is one; raise `Refused` if there is no hope.
+
+        Unlike most of trio, this is a checkpoint only when it waits.
+        """
+        if self._targets and not self._holders and not self._queue:
+            return self._lease(0.0)
+        if refused := self._hopeless():
+            raise refused
+        if len(self._queue) >= self.settings.limit:
+            raise Refused("Too many requests are waiting already.", self._patience())
+        began = trio.current_time()
+        waiter = _Waiter()
+        self._queue[waiter] = None
+        try:
+            with trio.move_on_after(self.settings.timeout):
+                while not self._may_go(waiter):
+                    await waiter.turn.wait()
+                    waiter.turn = trio.Event()
+                    if waiter.refused:
+                        raise waiter.refused
+                self._ramp -= 1
+                return self._lease(trio.current_time() - began)
+            raise Refused("Nothing could answer this request in time.", self._patience())
+        finally:
+            held = trio.current_time() - began
+            self.tally.held += 1
+            self.tally.longest_hold = max(self.tally.longest_hold, held)
+            del self._queue[waiter]
+            self._next()
+
+    # --- for whoever decides what is live ---
+
+    def switch(self, targets: Iterable[Target]) -> None:
+        """From now on these, and only these, get leases."""
+        targets = list(targets)
+        for target in self._targets:
+            if target not in targets:
+                target.lost.set()
+        for target in targets:
+            if target.lost.is_set():
+                target.lost = trio.Event()
+        self._targets = targets
+        self._opened()
+
+    def admit(self, target: Target) -> None:
+        """This one too gets leases."""
+        self.switch([*self._targets, target])
+
+    def withdraw(self, target: Target) -> None:
+        """This one gets none any more; without any other, requests wait."""
+        self.switch(other for other in self._targets if other is not target)
+
+    def hold(self, holder: str) -> None:
+        """Requests wait until each holder has called `resume`."""
+        if not self._shut:
+            self._holders.add(holder)
+
+    def resume(self, holder: str) -> None:
+        self._holders.discard(holder)
+        self._opened()
+
+    def refuse(self, why: str) -> None:
+        """While nothing is live, refuse at once instead of letting requests wait in vain."""
+        self._refusal = why
+        for waiter in self._queue:
+            waiter.refused = self._hopeless()
+            waiter.turn.set()
+
+    def stop_refusing(self) -> None:
+        if not self._shut:
+            self._refusal = None
+
+    def shut(self, why: str) -> None:
+        """For good: whoever waits is refused, and so is whoever would have to wait."""
+        self._holders.clear()
+        self._shut = True
+        self.refuse(why)
+
+    async def drain(self, targets: Sequence[Target], timeout: float) -> int:
+        """Wait until these have no requests left; how many are left after `timeout` seconds."""
+        with trio.move_on_after(timeout):
+            for target in targets:
+                await target.drained()
+        return sum(not lease.is_tunnel for target in targets for lease in target.leases)
+
+    async def close_tunnels(self, targets: Sequence[Target], timeout: float) -> None:
+        """End the tunnels that do not end by themselves, spread over `timeout` seconds.
+
+        All at one moment would make all those clients come back at one moment.
+        """
+        tunnels = [lease for target in targets for lease in target.leases if lease.is_tunnel]
+        began = trio.current_time()
+        for number, lease in enumerate(tunnels, start=1):
+            with trio.move_on_at(began + timeout * number / len(tunnels)):
+                for target in targets:
+                    await target.drained(tunnels=True)
+                return
+            cut([lease])
+
+    async def keep_ramping(self) -> None:
+        """Let more go each second while the queue is long and those that went are slow."""
+        while True:
+            await self._ramping.wait()
+            await trio.sleep(RAMP_PATIENCE)
+            if self._queue and self.is_open:
+                self._ramp = max(self._ramp, 0) + self.settings.ramp
+                self._next()
+            else:
+                self._ramping = trio.Event()
+
+    # --- what can be seen ---
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._targets) and not self._holders
+
+    @property
+    def is_refusing(self) -> bool:
+        return self._hopeless() is not None
+
+    @property
+    def targets(self) -> Sequence[Target]:
+        return self._targets
+
+    @property
+    def held(self) -> int:
+        """How many requests wait."""
+        return len(self._queue)
+
+    def start_tally(self) -> Tally:
+        """The numbers so far, to be given to `Tally.since`; the longest hold starts anew."""
+        self.tally.longest_hold = 0.0
+        return evolve(self.tally)
+
+    # --- inside ---
+
+    def let_one_more(self) -> None:
+        if self._queue:
+            self._ramp += 1
+            self._next()
+
+    def count(self, outcome: Outcome) -> None:
+        self.tally.retried += outcome is Outcome.RETRIED
+        self.tally.failed += outcome is Outcome.FAILED
+        self.tally.cut += outcome is Outcome.CUT
+
+    def _lease(self, held: float) -> Lease:
+        targets = self._targets
+        target = targets[0] if len(targets) == 1 else min(targets, key=lambda t: len(t.leases))
+        lease = Lease(self, target, held)
+        target.leases.add(lease)
+        return lease
+
+    def _may_go(self, waiter: _Waiter) -> bool:
+        return self.is_open and self._ramp > 0 and next(iter(self._queue)) is waiter
+
+    def _opened(self) -> None:
+        if self.is_open:
+            self._ramp = self.settings.ramp
+            if self._queue:
+                self._ramping.set()
+            self._next()
+
+    def _next(self) -> None:
+        if self._queue and self.is_open and self._ramp > 0:
+            next(iter(self._queue)).turn.set()
+
+    def _hopeless(self) -> Refused | None:
+        if self._refusal and not self._targets and not self._holders:
+            return Refused(self._refusal, self._patience())
+        return None
+
+    def _patience(self) -> int:
+        return max(1, math.ceil(self.settings.timeout / 10))
+
+
+def cut(leases: Iterable[Lease]) -> int:
+    """End these requests from outside; how many they were."""
+    count = 0
+    for lease in list(leases):
+        if lease.cut is not None:
+            lease.cut()
+            count += 1
+    return count

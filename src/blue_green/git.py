@@ -1,0 +1,165 @@
+"""Every git command that we run, and how it is run.
+
+As the owner of the checkout, with nothing of the repository executed on the way (hooks, fsmonitor,
+the `ext` transport), never asking anybody anything, and with a time limit that ends the whole
+process group. `git pull` is not among them: it is a fetch, and then a fast-forward.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from blue_green import process
+from blue_green.users import User
+
+LOCAL_TIMEOUT = 300.0
+"""Seconds for commands that stay on this machine; a large work tree takes a while."""
+
+REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+SAFELY = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "protocol.ext.allow": "never",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "advice.detachedHead": "false",
+}
+"""Settings that keep a repository from running anything, now or in the background."""
+
+
+class GitError(Exception):
+    """git said no; str() is what it said."""
+
+
+@frozen
+class Places:
+    """Where a checkout keeps what moves with HEAD. They differ in a linked work tree."""
+
+    git_dir: Path
+    common_dir: Path
+
+
+@frozen
+class Git:
+    """The git of one checkout."""
+
+    checkout: Path
+    owner: User
+    env: Mapping[str, str]
+    fetch_timeout: float
+
+    async def places(self) -> Places:
+        out = await self._run("rev-parse", "--absolute-git-dir", "--git-common-dir")
+        git_dir, common_dir = out.splitlines()
+        return Places(Path(git_dir), self.checkout / common_dir)
+
+    async def head(self) -> str:
+        """The revision that is checked out."""
+        return await self.resolve("HEAD")
+
+    async def resolve(self, name: str) -> str:
+        """The revision that a branch, a tag or an abbreviated id stands for."""
+        if name.startswith("-") or not name.isprintable() or not name:
+            raise GitError(f'"{name}" is not the name of a revision')
+        try:
+            revision = await self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        except GitError as error:
+            raise GitError(str(error) or f"{self.checkout} has no revision {name}") from None
+        if not REVISION.fullmatch(revision):
+            raise GitError(f'"{name}" does not name one revision')
+        return revision
+
+    async def subject(self, revision: str) -> str:
+        """The first line of the commit's message."""
+        return await self._run("log", "-1", "--format=%s", revision)
+
+    async def add_worktree(self, path: Path, revision: str) -> None:
+        await self._run("worktree", "add", "--force", "--detach", str(path), revision)
+
+    async def remove_worktree(self, path: Path) -> None:
+        """Forget a work tree, also one that was left half made, and delete its files."""
+        await self._run("worktree", "remove", "--force", "--force", str(path))
+
+    async def prune_worktrees(self) -> None:
+        """Forget work trees whose files are gone."""
+        await self._run("worktree", "prune", "--expire", "now")
+
+    async def pull(self, branch: str | None) -> str:
+        """Fetch the upstream of the branch and fast-forward to it; the revision then checked out.
+
+        Raises `GitError` with what to do when that is not possible.
+        """
+        try:
+            current = await self._run("symbolic-ref", "--quiet", "--short", "HEAD")
+        except GitError:
+            raise GitError("HEAD is detached: check out a branch, so that it can follow") from None
+        if branch is not None and current != branch:
+            raise GitError(f"{current} is checked out, not {branch}: git checkout {branch}")
+        remote = await self._config(f"branch.{current}.remote")
+        source = await self._config(f"branch.{current}.merge")
+        if not remote or not source:
+            raise GitError(
+                f"{current} has no upstream: git branch --set-upstream-to origin/{current}"
+            )
+        await self._run("fetch", "--quiet", remote, source, timeout=self.fetch_timeout)
+        upstream = await self.resolve(f"{current}@{{upstream}}")
+        head = await self.head()
+        if await self._is_ancestor(upstream, head):
+            return head
+        if not await self._is_ancestor(head, upstream):
+            raise GitError(
+                f"{current} and its upstream have diverged: "
+                f"git rebase, or git reset --hard {upstream[:12]} to take theirs"
+            )
+        await self._run("merge", "--quiet", "--ff-only", upstream)
+        return upstream
+
+    async def _is_ancestor(self, older: str, newer: str) -> bool:
+        try:
+            await self._run("merge-base", "--is-ancestor", older, newer)
+        except GitError as error:
+            if str(error):
+                raise
+            return False
+        return True
+
+    async def _config(self, key: str) -> str:
+        try:
+            return await self._run("config", "--get", key)
+        except GitError:
+            return ""
+
+    async def _run(self, *words: str, timeout: float = LOCAL_TIMEOUT) -> str:
+        """What git wrote; raise `GitError` with what it complained about."""
+        safely = [word for pair in SAFELY.items() for word in ("-c", "=".join(pair))]
+        argv = ["git", "-c", f"safe.directory={self.checkout}", *safely, *words]
+        env = dict(self.env)
+        if words[0] == "fetch":
+            env |= await self._without_asking()
+        try:
+            done = await process.run(
+                argv,
+                cwd=self.checkout,
+                env={**env, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+                user=self.owner,
+                timeout=timeout,
+            )
+        except process.CannotStart as error:
+            raise GitError(str(error)) from None
+        if done.timed_out:
+            raise GitError(f"git {words[0]} took more than {timeout:g} s")
+        if not done.ok:
+            complaints = [line for line in done.tail if line.strip()]
+            raise GitError(f"git {words[0]}: {'; '.join(complaints)}" if complaints else "")
+        return done.stdout.strip()
+
+    async def _without_asking(self) -> dict[str, str]:
+        """ssh that fails instead of asking for a password, or whether to trust a host."""
+        ssh = os.environ.get("GIT_SSH_COMMAND") or await self._config("core.sshCommand") or "ssh"
+        words = [*shlex.split(ssh), "-o", "BatchMode=yes"]
+        return {"GIT_SSH_COMMAND": shlex.join(words), "GIT_ASKPASS": "true", "SSH_ASKPASS": "true"}

@@ -1,0 +1,83 @@
+"""Ask a backend whether it works: one probe, and what to conclude from several."""
+
+import h11
+import trio
+
+from blue_green.failure import StepFailed
+from blue_green.settings import Health
+
+WHILE_STARTING = 0.01
+"""Seconds between probes of a candidate that does not listen yet: a refusal costs nothing."""
+WHILE_UNWELL = 0.1
+"""Seconds between probes of a candidate that answers, but not well."""
+
+
+class NotListening(Exception):
+    """Nothing accepts connections there."""
+
+
+async def probe(host: str, port: int, settings: Health) -> str | None:
+    """Ask once. What is wrong, in words; None if it is healthy; raise `NotListening`."""
+    try:
+        with trio.fail_after(settings.timeout):
+            status = await _status(host, port, settings)
+    except trio.TooSlowError:
+        return f"no answer to GET {settings.path} within {settings.timeout:g} s"
+    except ConnectionRefusedError:
+        raise NotListening(f"nothing listens on port {port}") from None
+    except (OSError, trio.BrokenResourceError) as error:
+        return f"GET {settings.path} failed: {error.__cause__ or error}"
+    except h11.RemoteProtocolError as error:
+        return f"the answer to GET {settings.path} is not HTTP: {error}"
+    good = status in settings.status if settings.status else 200 <= status < 300
+    return None if good else f"GET {settings.path} was answered {status}"
+
+
+async def until_healthy(host: str, port: int, settings: Health) -> None:
+    """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long."""
+    last: str | None = "it was not asked"
+    good = 0
+    with trio.move_on_after(settings.start_timeout):
+        while True:
+            try:
+                last = await probe(host, port, settings)
+                pause = WHILE_UNWELL
+            except NotListening as error:
+                last, pause = str(error), WHILE_STARTING
+            good = good + 1 if last is None else 0
+            if good >= settings.rise:
+                return
+            await trio.sleep(pause)
+    raise StepFailed(f"not healthy within {settings.start_timeout:g} s: {last}")
+
+
+async def until_unwell(host: str, port: int, settings: Health) -> str:
+    """Ask every `interval`, until `fall` probes in a row were bad; what was wrong with the last."""
+    bad = 0
+    while True:
+        next_at = trio.current_time() + settings.interval
+        try:
+            wrong = await probe(host, port, settings)
+        except NotListening as error:
+            wrong = str(error)
+        bad = bad + 1 if wrong else 0
+        if wrong and bad >= settings.fall:
+            return f"{bad} probes in a row failed: {wrong}"
+        await trio.sleep_until(next_at)
+
+
+async def _status(host: str, port: int, settings: Health) -> int:
+    with trio.socket.socket() as sock:
+        await sock.connect((host, port))
+        stream = trio.SocketStream(sock)
+        http = h11.Connection(h11.CLIENT)
+        fields = [("Host", settings.host or f"{host}:{port}"), ("User-Agent", "blue-green")]
+        fields += [("Accept", "*/*"), ("Connection", "close")]
+        asked = h11.Request(method="GET", target=settings.path, headers=fields)
+        await stream.send_all(http.send(asked) or b"")
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(await stream.receive_some())
+            elif isinstance(event, h11.Response):
+                return event.status_code

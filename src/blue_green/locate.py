@@ -1,0 +1,51 @@
+"""Read the settings file, and find the control socket that it names.
+
+Apart from `config.py`, so that the commands that only want to find the supervisor start fast.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from blue_green import settings
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. `problems` has a line for each thing that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The file as a TOML document; raise `ConfigError`."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 text: {error.reason}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: is not TOML: {error}"]) from None
+
+
+def control_socket(path: Path) -> Path:
+    """Where the supervisor of this file listens; no other setting is looked at."""
+    document = read(path)
+
+    def named(section: str, key: str) -> Path | None:
+        table = document.get(section)
+        value = table.get(key) if isinstance(table, dict) else None
+        return Path(value) if isinstance(value, str) else None
+
+    directory = state_directory(named("state", "directory"), path.absolute().parent)
+    return directory / (named("control", "socket") or settings.Control().socket)
+
+
+def state_directory(given: Path | None, base: Path) -> Path:
+    """The state directory: the one that is set, else systemd's, else beside the file."""
+    # systemd lists several directories with colons; the first is ours (systemd.exec(5)).
+    from_systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return base / (given or from_systemd or settings.State().directory)

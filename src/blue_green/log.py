@@ -1,0 +1,132 @@
+"""What the supervisor says, one line a thing, to standard error.
+
+Three kinds of lines share it: our own messages (through `logging`), the output of the backends,
+and one line for each request. A thread does the writing: a terminal or a journal that does not
+read must never stop the loop that serves requests. Lines wait up to a bound; what goes over it
+is lost, counted, and told.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+MAX_WAITING = 50_000
+PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+"""What journald takes from a line that begins with `<n>` (sd-daemon(3))."""
+
+
+class Sink:
+    """Lines to a descriptor, written by a thread of its own."""
+
+    def __init__(self, descriptor: int, *, journal: bool = False) -> None:
+        self._descriptor = descriptor
+        self._journal = journal
+        self._waiting: deque[str] = deque()
+        self._lost = 0
+        self._more = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+        self._thread.start()
+
+    def line(self, text: str, level: int = logging.INFO) -> None:
+        """Say one line. Never waits."""
+        if len(self._waiting) >= MAX_WAITING:
+            self._lost += 1
+            return
+        if self._journal:
+            self._waiting.append(f"<{PRIORITIES.get(level, 6)}>{text}\n")
+        else:
+            self._waiting.append(f"{_time()} {text}\n")
+        if not self._more.is_set():
+            self._more.set()
+
+    def close(self) -> None:
+        """Write what waits; at most a second, in case nobody reads."""
+        self._closing = True
+        self._more.set()
+        self._thread.join(timeout=1)
+
+    def _write_all(self) -> None:
+        while not (self._closing and not self._waiting):
+            self._more.wait()
+            self._more.clear()
+            while self._waiting:
+                some = [self._waiting.popleft() for _ in range(min(len(self._waiting), 500))]
+                self._write("".join(some))
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                self._write(f"{lost} lines of the log were lost: it is not read fast enough\n")
+
+    def _write(self, text: str) -> None:
+        data = text.encode(errors="replace")
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            # Nobody reads standard error any more, and there is nowhere else to say so. The
+            # site goes on.
+            self._waiting.clear()
+
+
+def _time() -> str:
+    return datetime.now().strftime("%H:%M:%S.%f")[:-3]
+
+
+class _Handler(logging.Handler):
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self._sink = sink
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for text in self._lines(record):
+            self._sink.line(text, record.levelno)
+
+    def _lines(self, record: logging.LogRecord) -> Iterator[str]:
+        try:
+            first, *rest = self.format(record).splitlines() or [""]
+        except (TypeError, ValueError):
+            self.handleError(record)
+            return
+        if record.levelno >= logging.WARNING:
+            first = f"{record.levelname.lower()}: {first}"
+        yield first
+        yield from (f"    {line}" for line in rest)
+
+
+_sink: Sink | None = None
+
+
+@contextmanager
+def to_stderr() -> Iterator[None]:
+    """Our own messages, output and requests go to standard error while this lasts."""
+    global _sink  # noqa: PLW0603 - there is one standard error
+    _sink = Sink(sys.stderr.fileno(), journal="JOURNAL_STREAM" in os.environ)
+    handler = _Handler(_sink)
+    root = logging.getLogger("blue_green")
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        _sink.close()
+        _sink = None
+
+
+def output(tag: str, lines: Iterable[str]) -> None:
+    """Lines that a program of ours wrote, with who it is in front."""
+    if _sink is not None:
+        for text in lines:
+            _sink.line(f"{tag} | {text}")
+
+
+def request(line: str) -> None:
+    """One answered request, in logfmt."""
+    if _sink is not None:
+        _sink.line(line)

@@ -1,0 +1,276 @@
+"""A command that we started, and everything that it starts.
+
+Each command gets a process group of its own, and a mark in its environment by which those of its
+descendants are found that leave the group. It is known by its pid, a pidfd, the read ends of its
+output pipes and that mark, and by nothing that could not be had again from these.
+
+A dead leader is not reaped before the rest of its family has ended: as long as it is a zombie,
+its number cannot be given to a stranger, and a signal to the group reaches only the group.
+"""
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+from attrs import field, frozen
+
+from blue_green import procfs, systemd
+from blue_green.users import User
+
+logger = logging.getLogger(__name__)
+
+SUPERVISOR = "BLUE_GREEN_SUPERVISOR"
+"""The variable that marks every process of one supervisor, with its state directory."""
+FAMILY = "BLUE_GREEN_FAMILY"
+"""The variable that marks one command and its descendants."""
+
+MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+"""What git sets for its hooks: a supervisor started from one would work on that repository."""
+
+TAIL = 50
+LONGEST_LINE = 16 * 1024
+UNKILLABLE = 5.0
+"""Seconds after which a process that does not even die of KILL is left, and reported."""
+LAST_WORDS = 1.0
+"""Seconds to go on reading after the end, for output that a daemon's open pipe never ends."""
+
+
+class CannotStart(Exception):
+    """The command could not be started at all."""
+
+
+class Process:
+    """One command's process group, from its start until nothing is left of it."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], mark: str) -> None:
+        self.pid = popen.pid
+        self.began = procfs.start_time(popen.pid)
+        self.returncode: int | None = None
+        """The exit status of the leader, or minus the signal that ended it."""
+        self.exited = trio.Event()
+        """The leader has ended; others of its family may still be there."""
+        self.gone = trio.Event()
+        """Nothing is left, and the last output has been passed on."""
+        self._popen = popen
+        self._mark = mark
+        self._pidfd = os.pidfd_open(popen.pid)
+        self._patience = 0.0
+
+    @classmethod
+    def start(
+        cls, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], user: User
+    ) -> "Process":
+        """Start the command; raise `CannotStart` with the reason if that is not possible.
+
+        `env` is added to our own environment. To be followed by `attend`.
+        """
+        family = secrets.token_hex(8)
+        kept_back = {*systemd.OURS, *MISLEADING}
+        ours = {name: value for name, value in os.environ.items() if name not in kept_back}
+        try:
+            popen = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env={**ours, **user.environment, **env, FAMILY: family},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                process_group=0,
+                user=None if user.is_us else user.uid,
+                group=None if user.is_us and user.gid == os.getegid() else user.gid,
+                extra_groups=None if user.is_us else user.groups,
+            )
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})") from None
+        return cls(popen, f"{FAMILY}={family}")
+
+    async def attend(self, on_lines: Callable[[list[str], bool], None]) -> None:
+        """Pass on the output and see the command to its end; if cancelled, kill it.
+
+        `on_lines(lines, is_error)` gets the lines of standard output and of standard error.
+        """
+        assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_read, self._popen.stdout.fileno(), on_lines, False)
+                nursery.start_soon(_read, self._popen.stderr.fileno(), on_lines, True)
+                await trio.lowlevel.wait_readable(self._pidfd)
+                self._patience = max(self._patience, trio.current_time())
+                self.returncode = self._peek()
+                self.exited.set()
+                await self._see_off_the_family()
+                nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS
+        finally:
+            await self._end()
+            self._popen.stdout.close()
+            self._popen.stderr.close()
+            self.exited.set()
+            self.gone.set()
+
+    def send(self, how: signal.Signals) -> None:
+        """Signal the whole group."""
+        if not self.gone.is_set():
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, how)
+
+    async def stop(self, how: signal.Signals, timeout: float) -> None:
+        """Ask the whole family to end; what is left of it after `timeout` seconds is killed.
+
+        Is carried through when cancelled: at the end nothing runs any more.
+        """
+        with trio.CancelScope(shield=True):
+            if not self.exited.is_set():
+                self._patience = trio.current_time() + timeout
+            self.send(how)
+            for pid in await self._family(outside_group=True):
+                procfs.send(how, pid)
+            with trio.move_on_after(timeout):
+                await self.exited.wait()
+            if not self.exited.is_set():
+                logger.warning("pid %d did not stop within %g s: killed", self.pid, timeout)
+                self.send(signal.SIGKILL)
+            await self.gone.wait()
+
+    async def _see_off_the_family(self) -> None:
+        """Wait for those that outlive the leader while a stop gives them time; then kill them."""
+        while family := await self._family():
+            if trio.current_time() >= self._patience + UNKILLABLE:
+                logger.error("pids %s of pid %d's family cannot be killed", family, self.pid)
+                return
+            if trio.current_time() >= self._patience:
+                self.send(signal.SIGKILL)
+                for pid in family:
+                    procfs.send(signal.SIGKILL, pid)
+            await trio.sleep(0.02)
+
+    async def _family(self, *, outside_group: bool = False) -> list[int]:
+        group = 0 if outside_group else self.pid
+        return await trio.to_thread.run_sync(procfs.family, self._mark, group, self.pid)
+
+    def _peek(self) -> int:
+        """How the leader ended, while it stays a zombie."""
+        ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
+    async def _end(self) -> None:
+        """Kill what still runs, and reap the leader."""
+        if not self.exited.is_set():
+            self.send(signal.SIGKILL)
+            with trio.move_on_after(UNKILLABLE, shield=True):
+                await trio.lowlevel.wait_readable(self._pidfd)
+                for pid in await self._family():
+                    procfs.send(signal.SIGKILL, pid)
+        self.returncode = self._popen.poll()
+        if self.returncode is None:
+            logger.error("pid %d cannot be killed", self.pid)
+        trio.lowlevel.notify_closing(self._pidfd)
+        os.close(self._pidfd)
+
+
+@frozen
+class Finished:
+    """What a command that ran to its end left behind."""
+
+    argv: Sequence[str]
+    code: int
+    """The exit status, or minus the signal that ended it."""
+    stdout: str
+    tail: tuple[str, ...]
+    """The last lines of its output, of both kinds."""
+    timed_out: bool = field(default=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0 and not self.timed_out
+
+    def __str__(self) -> str:
+        end = "took too long" if self.timed_out else ending(self.code)
+        return f"{' '.join(self.argv[:3])} {end}"
+
+
+def ending(code: int | None) -> str:
+    """How a process ended, in words."""
+    if code is None:
+        return "is still running"
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with exit status {code}"
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    user: User,
+    timeout: float,
+    on_lines: Callable[[list[str]], None] | None = None,
+) -> Finished:
+    """Run a command to its end, or for `timeout` seconds; raise `CannotStart` if it cannot."""
+    stdout: list[str] = []
+    tail: deque[str] = deque(maxlen=TAIL)
+
+    def take(lines: list[str], is_error: bool) -> None:
+        tail.extend(lines)
+        if on_lines is not None:
+            on_lines(lines)
+        elif not is_error:
+            stdout.extend(lines)
+
+    process = Process.start(argv, cwd=cwd, env=env, user=user)
+    timed_out = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(process.attend, take)
+        with trio.move_on_after(timeout) as limit:
+            await process.gone.wait()
+        if limit.cancelled_caught:
+            timed_out = True
+            await process.stop(signal.SIGTERM, 2)
+    assert process.returncode is not None
+    return Finished(argv, process.returncode, "\n".join(stdout), tuple(tail), timed_out)
+
+
+async def _read(
+    descriptor: int, on_lines: Callable[[list[str], bool], None], is_error: bool
+) -> None:
+    os.set_blocking(descriptor, False)
+    begun = b""
+    try:
+        while True:
+            await trio.lowlevel.wait_readable(descriptor)
+            try:
+                data = os.read(descriptor, 64 * 1024)
+            except BlockingIOError:
+                continue
+            if not data:
+                break
+            *lines, begun = (begun + data).split(b"\n")
+            if len(begun) > LONGEST_LINE:
+                lines.append(begun)
+                begun = b""
+            on_lines([_text(line) for line in lines], is_error)
+    finally:
+        trio.lowlevel.notify_closing(descriptor)
+        if begun:
+            on_lines([_text(begun)], is_error)
+
+
+def _text(line: bytes) -> str:
+    """The line as text that can be printed: what would move a terminal's cursor is shown."""
+    cut = line[:LONGEST_LINE].rstrip(b"\r").decode(errors="backslashreplace")
+    shown = cut if cut.isprintable() else "".join(map(_visible, cut))
+    return shown + " ..." if len(line) > LONGEST_LINE else shown
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() or character == "\t" else repr(character)[1:-1]

@@ -1,0 +1,128 @@
+"""What /proc tells about processes that are not our children (proc(5)).
+
+Everything here races with processes that end; what is gone is left out, never an error.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+PROC = Path("/proc")
+LISTEN = "0A"
+
+
+@frozen
+class Stranger:
+    """A process that we found and did not start."""
+
+    pid: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.command})" if self.pid else "another process"
+
+
+def start_time(pid: int) -> int | None:
+    """When the process began, in clock ticks since boot: with the pid, who it is."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def marked(mark: str) -> list[int]:
+    """The pids of all that live and have this `NAME=value` in their environment, but our own."""
+    ours = os.getpid()
+    return [pid for pid in _pids() if pid != ours and _is_alive(pid) and _has(pid, mark.encode())]
+
+
+def family(mark: str, group: int, leader: int) -> list[int]:
+    """Those that live and are in this process group (0: any) or have the mark, but the leader.
+
+    The mark finds those of a command's descendants that left its group.
+    """
+    return [
+        pid
+        for pid in _pids()
+        if pid != leader and _is_alive(pid) and (_group(pid) == group or _has(pid, mark.encode()))
+    ]
+
+
+def send(how: signal.Signals, pid: int, began: int | None = None) -> bool:
+    """Signal exactly this process, if it still is the one that began then.
+
+    Through a pidfd, so that a pid used again for another process is never hit.
+    """
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if began is not None and start_time(pid) != began:
+            return False
+        signal.pidfd_send_signal(handle, how)
+    except (ProcessLookupError, PermissionError):
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is: start times are counted from it."""
+    return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def listener(port: int) -> Stranger:
+    """Who listens on this TCP port, as far as we may know."""
+    inodes = set()
+    for table in ("net/tcp", "net/tcp6"):
+        with suppress(OSError):
+            for line in (PROC / table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    for pid in _pids():
+        with suppress(OSError):
+            for descriptor in (PROC / str(pid) / "fd").iterdir():
+                with suppress(OSError):
+                    if str(descriptor.readlink()) in inodes:
+                        return Stranger(pid, _command(pid))
+    return Stranger(0, "")
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the third on: state, parent, group, ..."""
+    with suppress(OSError):
+        # The second field is the command's name in parentheses, and may itself hold anything.
+        return (PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
+    return []
+
+
+def _is_alive(pid: int) -> bool:
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in (b"Z", b"X")
+
+
+def _group(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[2]) if fields else None
+
+
+def _has(pid: int, mark: bytes) -> bool:
+    with suppress(OSError):
+        return mark in (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    return False
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):
+        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+        return b" ".join(words).decode(errors="replace").strip()[:80]
+    return "?"
+
+
+def _pids() -> Iterator[int]:
+    return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())

@@ -1,0 +1,108 @@
+"""The client's side of a connection: who it is, how long we wait for it, and whether it is there.
+
+Whatever is too late, a client that has gone, and a backend that must stop all end the whole
+connection. So each connection has one cancel scope, whose deadline is moved rather than made
+anew, and a note of what to answer if it is cancelled.
+"""
+
+import math
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import trio
+
+from blue_green.gate import Outcome
+from blue_green.proxy.answers import ErrorAnswer
+from blue_green.proxy.wire import Wire
+from blue_green.settings import TrustedProxy
+
+
+class Client:
+    """One client connection, and the request in hand."""
+
+    def __init__(self, wire: Wire, address: str, *, trusted: bool) -> None:
+        self.wire = wire
+        self.address = address
+        """Its IP address; nothing for a Unix socket."""
+        self.trusted = trusted
+        """It is a proxy whose X-Forwarded fields we believe."""
+        self.scope = trio.CancelScope()
+        self.late: ErrorAnswer | None = None
+        """What to answer if the scope is cancelled; None: nothing, just close."""
+        self.outcome = Outcome.ABORTED
+        """What becomes of the lease if the scope is cancelled."""
+        self.answering = False
+        """A byte of the final answer was sent: no other answer can be given any more."""
+        self.served = False
+        """It has asked for something already."""
+        self.is_tunnel = False
+        self.gone = False
+        self._in_request = False
+
+    def allow(self, seconds: float, late: ErrorAnswer | None, outcome: Outcome) -> None:
+        """From now on so long, or else this answer and this outcome."""
+        self.scope.deadline = trio.current_time() + seconds
+        self.late = late
+        self.outcome = outcome
+
+    def allow_all_time(self) -> None:
+        self.scope.deadline = math.inf
+        self.late = None
+        self.outcome = Outcome.ABORTED
+
+    def cut(self) -> None:
+        """End the request in hand: the backend that should answer it has to stop."""
+        if not self.answering:
+            self.late = ErrorAnswer(502, "The backend was replaced before it answered.")
+        self.outcome = Outcome.CUT
+        self.scope.cancel()
+
+    def hung_up(self) -> None:
+        """The client will send no more."""
+        self.gone = True
+        if self._in_request:
+            self._leave()
+
+    @property
+    def is_idle(self) -> bool:
+        """It has no request in hand."""
+        return not self._in_request and not self.is_tunnel
+
+    def begin_request(self) -> None:
+        """From now on, a hang-up ends the request."""
+        self.answering = False
+        self._in_request = True
+        if self.gone:
+            self._leave()
+
+    def end_request(self) -> None:
+        """From now on, the end of the client's sending is an end like any other."""
+        self._in_request = False
+
+    def _leave(self) -> None:
+        self.late = None
+        self.outcome = Outcome.ABORTED
+        self.scope.cancel()
+
+    async def send(self, data: bytes, idle_timeout: float) -> None:
+        """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
+        sent = self.wire.try_send(data)
+        while sent < len(data):
+            self.allow(idle_timeout, None, Outcome.ABORTED)
+            await trio.lowlevel.wait_writable(self.wire.sock)
+            sent += self.wire.try_send(data[sent : sent + 256 * 1024])
+            self.allow_all_time()
+
+
+def is_trusted(address: str, trusted: tuple[TrustedProxy, ...]) -> bool:
+    """Whether a peer is one of the trusted proxies; without an address it is a Unix socket."""
+    if not address:
+        return "unix:" in trusted
+    ip = ip_address(address)
+    return any(network != "unix:" and ip in network for network in trusted)
+
+
+def plain_address(host: str) -> str:
+    """An address as others write it: IPv4 that came over an IPv6 socket is IPv4."""
+    ip: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return str(mapped or ip)

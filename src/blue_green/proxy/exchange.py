@@ -1,0 +1,269 @@
+"""One judged request: through the gate, to a backend, and the answer back."""
+
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import trio
+from attrs import define, field
+
+from blue_green.gate import Gate, Lease, Outcome, Refused
+from blue_green.proxy.answers import ErrorAnswer
+from blue_green.proxy.client import Client
+from blue_green.proxy.hangups import HangUps
+from blue_green.proxy.heads import (
+    REQUEST_ID,
+    Answer,
+    Fields,
+    Framing,
+    Request,
+    write_answer,
+    write_request,
+)
+from blue_green.proxy.relay import BadBody, Body, BodyTooLarge, body_of, copy, tunnel
+from blue_green.proxy.upstream import MAX_INTERIM, Broken, Pool, Unreachable, Upstream
+from blue_green.settings import Proxy
+
+DIALS = 3
+"""How often a backend may refuse a connection before the request is given up."""
+LOST_AT_LATEST = 0.25
+"""Seconds to wait, after a failed dial, for the supervisor to see that the backend died."""
+
+
+class Cut(Exception):
+    """The answer broke off: the client's connection has to be cut, too."""
+
+
+@define
+class Shared:
+    """What all client connections have in common."""
+
+    settings: Proxy
+    gate: Gate
+    pool: Pool
+    hangups: HangUps
+    closing: bool = False
+    """The server stops: each connection ends with the request in hand."""
+    _ids: "itertools.count[int]" = field(factory=itertools.count)
+    _prefix: str = field(factory=lambda: secrets.token_hex(5))
+
+    def request_id(self, request: Request) -> bytes:
+        """The one that came along, or a new one."""
+        given = request.field(b"x-request-id")
+        if given and REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._prefix}-{next(self._ids):x}".encode()
+
+
+class Exchange:
+    """A request, and what became of it."""
+
+    def __init__(self, client: Client, request: Request, shared: Shared) -> None:
+        self.client = client
+        self.request = request
+        self.request_id = shared.request_id(request)
+        self.settings = shared.settings
+        self._shared = shared
+        self.status = 0
+        self.sent = 0
+        """Bytes of the answer's body."""
+        self.held = 0.0
+        self.lease: Lease | None = None
+        self.uploaded = request.framing is Framing.NONE
+        """All of the request was read, so another one may follow."""
+        self.keep_alive = request.keep_alive
+        self._refused: ErrorAnswer | None = None
+        """What is wrong with the request's body."""
+        self._good_so_far = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Answer the request; raise `ErrorAnswer` if we must, or `Cut` if it is too late."""
+        if self.request.length > self.settings.max_body > 0:
+            raise ErrorAnswer(413, f"The request's body is over {self.settings.max_body} bytes.")
+        dials, repeated = 0, False
+        while True:
+            try:
+                lease = self.lease = await self._shared.gate.pass_()
+            except Refused as refused:
+                raise ErrorAnswer(503, str(refused), refused.retry_after) from None
+            self.held += lease.held
+            lease.cut = self.client.cut
+            outcome = None
+            try:
+                await self._at_backend(lease)
+                outcome = Outcome.ANSWERED
+                return
+            except Unreachable:
+                dials += 1
+                outcome = Outcome.FAILED if dials == DIALS else Outcome.RETRIED
+                if dials == DIALS:
+                    raise ErrorAnswer(502, "The backend could not be reached.", 1) from None
+            except Broken as broken:
+                may_repeat = broken.silent and self.request.may_repeat and not repeated
+                outcome = Outcome.RETRIED if may_repeat else Outcome.FAILED
+                if not may_repeat:
+                    raise ErrorAnswer(502, "The backend broke off before it answered.") from None
+                repeated = True
+            except Cut:
+                outcome = Outcome.FAILED
+                raise
+            except (ErrorAnswer, OSError):
+                outcome = Outcome.ABORTED  # It was the client.
+                raise
+            finally:
+                lease.end(outcome or self.client.outcome)
+            with trio.move_on_after(LOST_AT_LATEST):
+                await lease.target.lost.wait()
+
+    async def _at_backend(self, lease: Lease) -> None:
+        pool = self._shared.pool
+        upstream = await pool.connect(lease.target, may_repeat=self.request.may_repeat)
+        reusable = False
+        try:
+            reusable = await self._ask(upstream, lease)
+        finally:
+            if reusable:
+                pool.give_back(upstream)
+            else:
+                upstream.wire.abort()
+
+    async def _ask(self, upstream: Upstream, lease: Lease) -> bool:
+        """Send the request and relay the answer; whether the connection can be used again."""
+        request, wire = self.request, self.client.wire
+        head = write_request(request, self._host(lease), self._forwarded())
+        body = body_of(wire, request.framing, request.length, self.settings.max_body)
+        if request.framing is not Framing.CHUNKED and len(wire.pushed) >= request.length:
+            await self._upload(upstream, head, body)
+            return await self._answer(upstream, lease)
+        with self._good_so_far:
+            async with _beside(lambda: self._upload(upstream, head, body)):
+                return await self._answer(upstream, lease)
+        assert self._refused is not None
+        raise self._refused
+
+    async def _upload(self, upstream: Upstream, head: bytes, body: Body) -> None:
+        """Send the request. A body that cannot be sent is noted, and ends the exchange.
+
+        When the backend reads no further, that is all: its answer may be on its way.
+        """
+        chunked = self.request.framing is Framing.CHUNKED
+        late = ErrorAnswer(504, "The backend took too long to answer.")
+        stalled = ErrorAnswer(408, "The rest of the request did not come.")
+
+        async def send(data: bytes) -> None:
+            self.client.allow(self.settings.response_timeout, late, Outcome.FAILED)
+            await upstream.wire.send(data)
+            self.client.allow(self.settings.idle_timeout, stalled, Outcome.ABORTED)
+
+        try:
+            if not self.client.wire.pushed and not self.uploaded:
+                await send(head)
+                head = b""
+            await copy(body, send, chunked=chunked, head=head)
+        except OSError:
+            return
+        except BadBody as bad:
+            status = 413 if isinstance(bad, BodyTooLarge) else 400
+            self._refused = ErrorAnswer(status, f"The request's body is not accepted: {bad}.")
+            self._good_so_far.cancel()
+            return
+        self.uploaded = True
+        if not self.client.answering:
+            self.client.allow(self.settings.response_timeout, late, Outcome.FAILED)
+
+    async def _answer(self, upstream: Upstream, lease: Lease) -> bool:
+        request, client = self.request, self.client
+        answer = await self._final_answer(upstream)
+        self.status = answer.status
+        lease.begin_answer()
+        if answer.status == 101:
+            await self._tunnel(upstream, answer, lease)
+            return False
+        client.allow_all_time()
+        unknown = answer.framing in (Framing.CHUNKED, Framing.CLOSE)
+        chunked = unknown and request.version == b"1.1"
+        self.keep_alive &= self.uploaded and not self._shared.closing and (chunked or not unknown)
+        head = write_answer(answer, self._connection_fields(chunked=chunked))
+        body = body_of(upstream.wire, answer.framing, answer.length)
+        client.answering = True
+        try:
+            if not upstream.wire.pushed:
+                await self._send(head)
+                head = b""
+            self.sent = await copy(body, self._send, chunked=chunked, head=head)
+        except BadBody as bad:
+            raise Cut(str(bad)) from None
+        return answer.keep_alive and self.uploaded
+
+    async def _final_answer(self, upstream: Upstream) -> Answer:
+        """Relay the interim answers, and give the final one."""
+        for _ in range(MAX_INTERIM):
+            answer = await upstream.read_answer(self.request)
+            if answer.status >= 200 or answer.status == 101:
+                return answer
+            if self.request.version == b"1.1":
+                await self.client.wire.send(write_answer(answer, ()))
+        raise Broken("it never came to a final answer", silent=False)
+
+    async def _tunnel(self, upstream: Upstream, answer: Answer, lease: Lease) -> None:
+        client = self.client
+        client.end_request()  # What the client may still end is its half of the tunnel.
+        client.is_tunnel = client.answering = True
+        client.allow_all_time()
+        self.keep_alive = False
+        lease.become_tunnel()
+        upgrade = [(b"Connection", b"upgrade"), (b"Upgrade", answer.upgrade or b"")]
+        await client.wire.send(write_answer(answer, upgrade))
+        self.sent = await tunnel(client.wire, upstream.wire)
+
+    async def _send(self, data: bytes) -> None:
+        await self.client.send(data, self.settings.idle_timeout)
+
+    def _connection_fields(self, *, chunked: bool) -> Fields:
+        fields: Fields = [(b"Transfer-Encoding", b"chunked")] if chunked else []
+        if not self.keep_alive:
+            fields.append((b"Connection", b"close"))
+        elif self.request.version == b"1.0":
+            fields.append((b"Connection", b"keep-alive"))
+        return fields
+
+    def _host(self, lease: Lease) -> bytes:
+        """HTTP/1.0 has no Host, and then the backend is called by its address."""
+        return self.request.host or f"{lease.target.host}:{lease.target.port}".encode()
+
+    def _forwarded(self) -> Fields:
+        """What the backend should know of the client. Only trusted proxies have a say in it."""
+        client, request = self.client, self.request
+
+        def told(name: bytes) -> bytes | None:
+            return request.field(name) if client.trusted else None
+
+        seen = [value for value in (told(b"x-forwarded-for"), client.address.encode()) if value]
+        fields = [
+            (b"X-Forwarded-For", b", ".join(seen)),
+            (b"X-Forwarded-Proto", told(b"x-forwarded-proto") or b"http"),
+            (b"X-Forwarded-Host", told(b"x-forwarded-host") or request.host),
+            (b"Forwarded", told(b"forwarded")),
+            (b"Via", b", ".join(filter(None, (request.field(b"via"), b"1.1 blue-green")))),
+            (b"X-Request-Id", self.request_id),
+        ]
+        return [(name, value) for name, value in fields if value]
+
+
+@asynccontextmanager
+async def _beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Do the work beside the block, and give it up when the block ends.
+
+    The work raises nothing, so what the block raises need not travel in a group.
+    """
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - it is raised again below, on its own
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure:
+        raise failure

@@ -1,0 +1,165 @@
+"""The listening sockets, and all client connections."""
+
+import errno
+import logging
+import socket
+from collections.abc import Sequence
+
+import trio
+
+from blue_green import procfs
+from blue_green.gate import Gate
+from blue_green.proxy.client import Client, is_trusted, plain_address
+from blue_green.proxy.exchange import Shared
+from blue_green.proxy.hangups import HangUps
+from blue_green.proxy.server import serve
+from blue_green.proxy.upstream import Pool
+from blue_green.proxy.wire import Wire
+from blue_green.settings import Endpoint, Proxy
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 4096
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class CannotListen(Exception):
+    """An address of the settings cannot be listened on; str() says why, and who has it."""
+
+
+def open_socket(endpoint: Endpoint) -> socket.socket:
+    """A listening socket; raise `CannotListen`."""
+    try:
+        if endpoint.path is not None:
+            return _unix_socket(endpoint)
+        info = socket.getaddrinfo(
+            endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, address = info[0][0], info[0][4]
+        return socket.create_server(
+            address,
+            family=family,
+            backlog=BACKLOG,
+            dualstack_ipv6=family == socket.AF_INET6 and endpoint.host == "::",
+        )
+    except OSError as error:
+        why = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE and endpoint.path is None:
+            why = f"{procfs.listener(endpoint.port)} listens there already"
+        raise CannotListen(f"[proxy] listen: cannot listen on {endpoint}: {why}") from None
+
+
+def _unix_socket(endpoint: Endpoint) -> socket.socket:
+    """A Unix socket; one that nobody listens on any more is replaced."""
+    assert endpoint.path is not None
+    path = str(endpoint.path)
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            endpoint.path.unlink()
+        except FileNotFoundError:
+            pass
+        else:
+            raise OSError(errno.EADDRINUSE, "another program listens there already")
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(path)
+    endpoint.path.chmod(0o666)
+    sock.listen(BACKLOG)
+    return sock
+
+
+class Listener:
+    """Accepts connections and serves them, each in a task of its own."""
+
+    def __init__(self, settings: Proxy, gate: Gate, sockets: Sequence[socket.socket]) -> None:
+        self.pool = Pool()
+        self._settings = settings
+        self._gate = gate
+        self._sockets = sockets
+        self._shared: Shared | None = None
+        self._clients: set[Client] = set()
+        self._fewer = trio.Event()
+        self._accepting = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        with HangUps() as hangups:
+            self._shared = Shared(self._settings, self._gate, self.pool, hangups)
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(hangups.run)
+                    with self._accepting:
+                        async with trio.open_nursery() as accepting:
+                            for sock in self._sockets:
+                                accepting.start_soon(self._accept, sock, self._shared, nursery)
+                    self._stop_listening()
+            finally:
+                self._stop_listening()
+                self.pool.close()
+
+    async def drain(self, timeout: float) -> int:
+        """Accept no more, and let what is in hand end; how many had to be cut after `timeout`."""
+        self._accepting.cancel()
+        if self._shared is not None:
+            self._shared.closing = True
+        for client in self._clients:
+            if client.is_idle:
+                client.scope.cancel()
+        with trio.move_on_after(timeout):
+            while any(not client.is_tunnel for client in self._clients):
+                await self._fewer.wait()
+        late = [client for client in self._clients if not client.is_tunnel]
+        for client in list(self._clients):
+            client.cut()
+        with trio.move_on_after(1):
+            while self._clients:
+                await self._fewer.wait()
+        return len(late)
+
+    async def _accept(self, sock: socket.socket, shared: Shared, nursery: trio.Nursery) -> None:
+        sock.setblocking(False)
+        is_short = False
+        while True:
+            while len(self._clients) >= self._settings.max_connections:
+                await self._fewer.wait()
+            try:
+                accepted, address = sock.accept()
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(sock)
+                continue
+            except OSError as error:
+                if error.errno not in OUT_OF_RESOURCES:
+                    continue  # That one connection was gone before we took it (accept(2)).
+                if not is_short:
+                    logger.error("no more connections for now: %s", error.strerror)
+                is_short = True
+                await trio.sleep(0.1)
+                continue
+            is_short = False
+            nursery.start_soon(self._serve, accepted, address, shared)
+
+    async def _serve(self, sock: socket.socket, address: object, shared: Shared) -> None:
+        sock.setblocking(False)
+        host = ""
+        if isinstance(address, tuple):
+            host = plain_address(address[0])
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        trusted = is_trusted(host, self._settings.trusted_proxies)
+        client = Client(Wire(sock), host, trusted=trusted)
+        self._clients.add(client)
+        try:
+            await serve(client, shared)
+        except Exception:
+            # A bug of ours must cost this connection and no other.
+            logger.exception("a connection ended with an error of ours")
+        finally:
+            self._clients.discard(client)
+            self._fewer.set()
+            self._fewer = trio.Event()
+
+    def _stop_listening(self) -> None:
+        for sock in self._sockets:
+            if sock.fileno() >= 0:
+                sock.close()

@@ -1,0 +1,136 @@
+"""One client connection's life: heads are read and judged, requests answered one by one.
+
+Requests on one connection are answered in order, each before the next is read: what a client
+sends early waits in the kernel.
+"""
+
+import trio
+
+from blue_green import log
+from blue_green.gate import Outcome
+from blue_green.proxy.answers import ErrorAnswer
+from blue_green.proxy.client import Client
+from blue_green.proxy.exchange import Cut, Exchange, Shared
+from blue_green.proxy.heads import BadRequest, read_request, split_head
+from blue_green.settings import Proxy
+
+LAST_WORDS = 2.0
+"""Seconds in which a client may take an error that ends its connection."""
+
+TOO_SLOW = ErrorAnswer(408, "The request's head did not come in time.")
+
+
+async def serve(client: Client, shared: Shared) -> None:
+    """Answer the client's requests until it or we have had enough, and close the connection."""
+    try:
+        with shared.hangups.watch(client.wire.sock, client.hung_up):
+            with client.scope:
+                while await _serve_one(client, shared):
+                    pass
+            await _part(client)
+    except OSError:
+        pass  # The client is gone, and there is nobody to tell.
+    finally:
+        client.wire.abort()
+
+
+async def _part(client: Client) -> None:
+    """Close the connection in the way that tells the client what it may believe."""
+    if not client.scope.cancelled_caught:
+        await client.wire.close_gently(LAST_WORDS)
+    elif client.late is not None:
+        with trio.move_on_after(LAST_WORDS):
+            await client.wire.send(client.late.write(html=False, head_only=False, close=True))
+        await client.wire.close_gently(LAST_WORDS)
+    elif client.is_tunnel or not client.answering:
+        client.wire.close()
+    else:
+        client.wire.abort()  # Half an answer must not look like a whole one.
+
+
+async def _serve_one(client: Client, shared: Shared) -> bool:
+    """Read and answer one request; whether another one may follow."""
+    exchange: Exchange | None = None
+    error: ErrorAnswer | None = None
+    began = trio.current_time()
+    try:
+        head = await _read_head(client, shared.settings)
+        if head is None:
+            return False
+        began = trio.current_time()
+        request = read_request(head)
+        exchange = Exchange(client, request, shared)
+        client.begin_request()
+        await exchange.run()
+    except BadRequest as bad:
+        error = ErrorAnswer(bad.status, str(bad))
+    except ErrorAnswer as answer:
+        error = answer
+    except Cut:
+        client.wire.abort()
+    finally:
+        client.end_request()
+        if shared.settings.access_log and (exchange or error):
+            _log(client, exchange, error, trio.current_time() - began)
+    if error is not None:
+        return await _send_error(client, exchange, error)
+    client.answering = False
+    return exchange is not None and exchange.keep_alive and not client.wire.closed
+
+
+async def _read_head(client: Client, settings: Proxy) -> bytes | None:
+    """The next request's head, complete; None if the client has no more requests."""
+    wire, data = client.wire, b""
+    silence = settings.idle_timeout if client.served else settings.header_timeout
+    client.allow(silence, None, Outcome.ABORTED)
+    if not wire.pushed:
+        await wire.readable()
+    while more := await wire.receive(settings.max_head + 1 - len(data)):
+        if not data:
+            client.allow(settings.header_timeout, TOO_SLOW, Outcome.ABORTED)
+        # RFC 9112 section 2.2: an empty line before a request is to be ignored.
+        data = (data + more).removeprefix(b"\r\n")
+        try:
+            parts = split_head(data)
+        except ValueError as error:
+            raise BadRequest(f"The request is malformed: {error}.") from None
+        if parts:
+            head, wire.pushed = parts[0], parts[1] + wire.pushed
+            client.allow_all_time()
+            client.served = True
+            return head
+        if len(data) > settings.max_head:
+            raise BadRequest(f"The request's head is over {settings.max_head} bytes.", 431)
+    return None
+
+
+async def _send_error(client: Client, exchange: Exchange | None, error: ErrorAnswer) -> bool:
+    """Answer with the error; whether another request may follow on this connection."""
+    if client.answering:
+        client.wire.abort()
+        return False
+    keep = exchange is not None and exchange.uploaded and exchange.keep_alive
+    html = exchange is not None and exchange.request.wants_html
+    head_only = exchange is not None and exchange.request.method == b"HEAD"
+    answer = error.write(html=html, head_only=head_only, close=not keep)
+    client.allow(LAST_WORDS, None, Outcome.ABORTED)
+    await client.wire.send(answer)
+    return keep
+
+
+def _log(
+    client: Client, exchange: Exchange | None, error: ErrorAnswer | None, seconds: float
+) -> None:
+    """One line in logfmt. Status 499 is, as in nginx, a client that did not wait."""
+    error = error or client.late
+    status = (exchange and exchange.status) or (error.status if error else 499)
+    fields = [f"request status={status} seconds={seconds:.3f}"]
+    if exchange is not None:
+        request, lease = exchange.request, exchange.lease
+        path = request.target.decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
+        fields.append(f'method={request.method.decode()} path="{path}" bytes={exchange.sent}')
+        fields.append(f"held={exchange.held:.3f} id={exchange.request_id.decode()}")
+        if lease is not None:
+            fields.append(f"slot={lease.target.slot} revision={lease.target.revision[:7]}")
+    fields.append(f"client={client.address or 'unix'}")
+    log.request(" ".join(fields))

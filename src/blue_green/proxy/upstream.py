@@ -1,0 +1,124 @@
+"""Connections to the backends: dialled, kept for the next request, and given up.
+
+What may be sent again after a failure:
+
+- Anything, if the dial failed: nothing of it can have been executed.
+- Once, a request that is safe, has no body, and of whose answer not one byte has come.
+
+A connection is kept only after an answer that ended where it said. It is not used again if it has
+become readable meanwhile: then the backend closed it, or said something that nobody asked. A
+request that may not be sent again is only put on a connection that was used just now, since the
+backend might close an older one in that very moment.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+import trio
+
+from blue_green.gate import Target
+from blue_green.proxy.heads import (
+    MAX_ANSWER_HEAD,
+    Answer,
+    BadAnswer,
+    Request,
+    read_answer,
+    split_head,
+)
+from blue_green.proxy.wire import Wire, dial
+
+MAX_IDLE = 256
+IDLE_TIMEOUT = 30.0
+FRESH = 1.0
+"""Seconds for which a backend is trusted not to close an idle connection."""
+MAX_INTERIM = 50
+"""Interim answers (1xx) before one that is final."""
+DIAL_TIMEOUT = 5.0
+
+
+class Unreachable(Exception):
+    """The backend could not be dialled: nothing was sent to it."""
+
+
+class Broken(Exception):
+    """The backend failed after something was sent to it."""
+
+    def __init__(self, why: str, *, silent: bool) -> None:
+        super().__init__(why)
+        self.silent = silent
+        """Not one byte of an answer had come."""
+
+
+class Upstream:
+    """One connection to a target."""
+
+    __slots__ = ("idle_since", "target", "wire")
+
+    def __init__(self, target: Target, wire: Wire) -> None:
+        self.target = target
+        self.wire = wire
+        self.idle_since = 0.0
+
+    async def read_answer(self, request: Request) -> Answer:
+        """The next answer head, judged; raise `Broken` if there is none."""
+        data = b""
+        while True:
+            try:
+                if not data and not self.wire.pushed:
+                    await self.wire.readable()
+                more = await self.wire.receive()
+            except OSError as error:
+                raise Broken(f"the connection failed: {error.strerror}", silent=not data) from None
+            if not more:
+                raise Broken("the connection was closed without an answer", silent=not data)
+            data += more
+            try:
+                if parts := split_head(data):
+                    head, self.wire.pushed = parts
+                    return read_answer(head, request)
+            except (BadAnswer, ValueError) as error:
+                raise Broken(f"the answer is not proper HTTP: {error}", silent=False) from None
+            if len(data) > MAX_ANSWER_HEAD:
+                raise Broken("the answer's head is too large", silent=False)
+
+
+class Pool:
+    """The idle connections to each target, the one used last to be used first."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Target, deque[Upstream]] = {}
+
+    async def connect(self, target: Target, *, may_repeat: bool) -> Upstream:
+        """A connection to this target; raise `Unreachable` if there is none to be had."""
+        idle = self._idle.get(target)
+        while idle:
+            upstream = idle.pop()
+            age = trio.current_time() - upstream.idle_since
+            if (may_repeat or age < FRESH) and upstream.wire.is_quiet():
+                return upstream
+            upstream.wire.close()
+        try:
+            with trio.fail_after(DIAL_TIMEOUT):
+                return Upstream(target, await dial(target.host, target.port))
+        except (OSError, trio.TooSlowError) as error:
+            raise Unreachable(str(error) or "it takes no connections") from None
+
+    def give_back(self, upstream: Upstream) -> None:
+        """Keep a connection whose answer ended properly for the next request."""
+        if upstream.target.lost.is_set() or not upstream.wire.is_quiet():
+            upstream.wire.close()
+            return
+        now = upstream.idle_since = trio.current_time()
+        idle = self._idle.setdefault(upstream.target, deque())
+        idle.append(upstream)
+        while len(idle) > MAX_IDLE or now - idle[0].idle_since > IDLE_TIMEOUT:
+            idle.popleft().wire.close()
+
+    def forget(self, targets: Iterable[Target]) -> None:
+        """Close what is idle to these: they are to stop, and should not have to wait for it."""
+        for target in targets:
+            for upstream in self._idle.pop(target, ()):
+                upstream.wire.close()
+
+    def close(self) -> None:
+        self.forget(list(self._idle))

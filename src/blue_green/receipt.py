@@ -1,0 +1,58 @@
+"""What a swap did, in numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import attrs
+from attrs import define, field
+
+Result = Literal["promoted", "failed", "superseded", "reverted", "unchanged"]
+
+
+@define
+class Receipt:
+    """The end of a swap. The names of the fields are the keys of its JSON object, and are kept."""
+
+    outcome: Result
+    revision: str
+    previous: str | None = None
+    """What was live before."""
+    reason: str = ""
+    """Why it failed, was superseded or was reverted."""
+    output: Sequence[str] = ()
+    """The last lines of the candidate, if it failed."""
+    held: int = 0
+    """Requests that waited at the gate."""
+    longest_hold: float = 0.0
+    """Seconds."""
+    retried: int = 0
+    """Requests that were sent again, to another backend or connection."""
+    cut: int = 0
+    """Requests and tunnels that we ended, because their time to drain was up."""
+    drained: int = 0
+    """Requests that were in flight at the switch, and that the old backend finished."""
+    failed: int = 0
+    """Requests that a backend failed to answer."""
+    seconds: dict[str, float] = field(factory=dict)
+    """How long each phase took."""
+    asked_by: str = ""
+    at: str = ""
+    """When it ended: ISO 8601, UTC."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return attrs.asdict(self, value_serializer=_plain)
+
+    def __str__(self) -> str:
+        total = sum(self.seconds.values())
+        return (
+            f"held {self.held}, longest {self.longest_hold:.1f} s, retried {self.retried}, "
+            f"cut {self.cut}, failed {self.failed}, drained {self.drained}, took {total:.2f} s"
+        )
+
+
+def _plain(_: Any, __: Any, value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,175 @@
+"""A revision made runnable: a work tree of its own, linked paths, built. Old ones are pruned.
+
+A release is complete when the file `<its directory>.built` stands beside it. What is without one
+was left half made, and is made anew. A complete release is never changed again, so going back to
+it needs neither the network nor a build.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import trio
+from attrs import frozen
+
+from blue_green import log, process, settings
+from blue_green.failure import StepFailed
+from blue_green.git import Git, GitError
+from blue_green.users import User
+
+logger = logging.getLogger(__name__)
+
+NAME_LENGTH = 12
+
+
+@frozen
+class Release:
+    """A revision and the directory in which it runs."""
+
+    revision: str
+    path: Path
+
+
+class Releases:
+    """All releases of one checkout, in a directory of their own."""
+
+    def __init__(
+        self,
+        config: settings.Release,
+        git: Git,
+        directory: Path,
+        user: User,
+        env: Mapping[str, str],
+    ) -> None:
+        self.in_place = config.in_place
+        self._config = config
+        self._git = git
+        self._directory = directory
+        self._user = user
+        self._env = env
+
+    def create_directory(self) -> None:
+        """Make the place for the releases, where the checkout's owner can write."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(self._directory, self._git.owner.uid, self._git.owner.gid)
+
+    def find(self, revision: str) -> Release | None:
+        """The complete release of this revision, if there is one."""
+        release = self._release(revision)
+        if self.in_place or (release.path.is_dir() and _mark(release.path).exists()):
+            return release
+        return None
+
+    async def add(self, revision: str) -> Release:
+        """A work tree of this revision, with its links; raise `StepFailed`."""
+        release = self._release(revision)
+        if self.in_place:
+            await self._check_is_checked_out(revision)
+            return release
+        try:
+            await self._remove(release.path)
+            await self._git.add_worktree(release.path, revision)
+        except (GitError, OSError) as error:
+            raise StepFailed(f"cannot check out {revision[:7]}: {error}") from None
+        await trio.to_thread.run_sync(self._hand_over, release.path)
+        self._link(release.path)
+        return release
+
+    async def build(self, release: Release) -> None:
+        """Run the build command, if there is one, and declare the release complete."""
+        if self._config.build is not None:
+            await self._command("build", self._config.build, release)
+        if not self.in_place:
+            _mark(release.path).touch()
+
+    async def migrate(self, release: Release) -> None:
+        """Run the migrate command, if there is one; raise `StepFailed`."""
+        if self._config.migrate is not None:
+            await self._command("migrate", self._config.migrate, release)
+
+    async def prune(self, in_use: Collection[str]) -> None:
+        """Delete what was left half made, and all but the newest `keep` of those not in use."""
+        paths = [path for path in self._directory.iterdir() if path.is_dir()]
+        used = {self._release(revision).path for revision in in_use}
+        complete = [path for path in paths if _mark(path).exists()]
+        complete.sort(key=lambda path: _mark(path).stat().st_mtime, reverse=True)
+        spare = [path for path in complete if path not in used]
+        kept = used | set(spare[: self._config.keep])
+        for path in paths:
+            if path not in kept:
+                logger.info("release %s is removed", path.name)
+                await self._remove(path)
+        await self._git.prune_worktrees()
+
+    async def _check_is_checked_out(self, revision: str) -> None:
+        try:
+            head = await self._git.head()
+        except GitError as error:
+            raise StepFailed(str(error)) from None
+        if head != revision:
+            raise StepFailed(
+                f"in_place = true runs what is checked out, and that is {head[:7]}: "
+                f"git checkout {revision[:12]}"
+            )
+
+    async def _command(self, what: str, argv: settings.Argv, release: Release) -> None:
+        tag = f"{what} {release.revision[:7]}"
+        try:
+            done = await process.run(
+                argv,
+                cwd=release.path,
+                env={**self._env, "BLUE_GREEN_REVISION": release.revision},
+                user=self._user,
+                timeout=self._config.build_timeout,
+                on_lines=lambda lines: log.output(tag, lines),
+            )
+        except process.CannotStart as error:
+            raise StepFailed(f"{what}: {error}") from None
+        if done.timed_out:
+            raise StepFailed(
+                f"{what} took more than {self._config.build_timeout:g} s and was ended", done.tail
+            )
+        if not done.ok:
+            raise StepFailed(f"{what} {process.ending(done.code)}", done.tail)
+
+    def _release(self, revision: str) -> Release:
+        if self.in_place:
+            return Release(revision, self._git.checkout)
+        return Release(revision, self._directory / revision[:NAME_LENGTH])
+
+    def _link(self, path: Path) -> None:
+        for name in self._config.link:
+            source, link = self._git.checkout / name, path / name
+            if not source.exists():
+                raise StepFailed(f"link: {source} does not exist")
+            if os.path.lexists(link):
+                raise StepFailed(f"link: {name} is tracked by git, so each release has its own")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
+
+    def _hand_over(self, path: Path) -> None:
+        """Give the work tree to whom the app runs as, so that it can be built as them."""
+        if self._user.uid == self._git.owner.uid:
+            return
+        for directory, _, files in os.walk(path):
+            os.chown(directory, self._user.uid, self._user.gid)
+            for name in files:
+                os.lchown(Path(directory) / name, self._user.uid, self._user.gid)
+
+    async def _remove(self, path: Path) -> None:
+        _mark(path).unlink(missing_ok=True)
+        if not path.exists():
+            return
+        try:
+            await self._git.remove_worktree(path)
+        except GitError:
+            # Not, or only half, a work tree of this checkout: then it is just a directory.
+            await trio.to_thread.run_sync(shutil.rmtree, path)
+            await self._git.prune_worktrees()
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(path.name + ".built")

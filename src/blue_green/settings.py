@@ -1,0 +1,207 @@
+"""Every setting, its meaning and its default: the one place that knows them.
+
+`config.py` reads a TOML file into these classes. A string below a field is its documentation.
+"""
+
+import signal
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal, NewType
+
+from attrs import field, frozen
+
+Seconds = NewType("Seconds", float)
+"""A duration: `"500ms"`, `"2s"`, `"5m"`, `"1h"` or a number of seconds; not negative."""
+
+Period = NewType("Period", float)
+"""A duration as above that is more than zero."""
+
+Size = NewType("Size", int)
+"""Bytes: a number, or `"16KiB"`, `"1MB"`; not negative."""
+
+Count = NewType("Count", int)
+"""A whole number of at least one."""
+
+Port = NewType("Port", int)
+Argv = NewType("Argv", tuple[str, ...])
+"""A command and its arguments. No shell is involved."""
+
+Link = NewType("Link", str)
+"""A path relative to the checkout that stays inside it."""
+
+UrlPath = NewType("UrlPath", str)
+Ports = NewType("Ports", tuple[tuple[Port, ...], tuple[Port, ...]])
+"""The ports of the blue and of the green slot, one for each backend of the slot."""
+
+TrustedProxy = IPv4Network | IPv6Network | Literal["unix:"]
+
+
+@frozen
+class Endpoint:
+    """Where to listen: a host and a port, or the path of a Unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@frozen
+class App:
+    """The program to run."""
+
+    command: Argv
+    """What starts a backend. `{port}`, `{slot}`, `{revision}` and `{release}` are filled in."""
+    ports: Ports
+    """Blue's port and green's, `[3000, 3001]`; lists give a slot several backends."""
+    name: str = ""
+    """Named in the log and in error pages. Default: the name of the checkout's directory."""
+    env: dict[str, str] = field(factory=dict)
+    """Added to the environment of the app, of `build` and of `migrate`."""
+    user: str | None = None
+    """Whom the app runs as; needs root. Default: the checkout's owner if we are root, else us."""
+    group: str | None = None
+    """The app's group. Default: the user's own."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    """Sent to a backend's whole process group when it is to stop."""
+    stop_timeout: Seconds = Seconds(10)
+    """How long a backend may take to stop before its group is killed."""
+
+
+@frozen
+class Git:
+    """The checkout that says what should run."""
+
+    checkout: Path = Path()
+    """A git work tree. It is watched, not served from."""
+    branch: str | None = None
+    """The branch that `pull_every` fast-forwards. Default: whatever is checked out."""
+    pull_every: Period | None = None
+    """How often to fetch and fast-forward. Default: never; only HEAD is watched."""
+    fetch_timeout: Period = Period(120)
+    """How long a fetch may take."""
+
+
+@frozen
+class Release:
+    """How a revision is made runnable."""
+
+    build: Argv | None = None
+    """Run once in each new release, before it is started."""
+    build_timeout: Period = Period(600)
+    """How long `build` may take, and `migrate`."""
+    migrate: Argv | None = None
+    """Run when nothing else of the app runs; needs `strategy = "exclusive"`."""
+    link: tuple[Link, ...] = ()
+    """Untracked paths of the checkout that every release sees, as symbolic links."""
+    keep: Count = Count(5)
+    """How many releases to keep, besides those that run and the previous one."""
+    in_place: bool = False
+    """Run in the checkout itself. There is then no going back to an earlier release."""
+
+
+@frozen
+class Health:
+    """How to tell that a backend works."""
+
+    path: UrlPath = UrlPath("/")
+    """What a probe asks for."""
+    host: str | None = None
+    """The probe's Host header. Default: the backend's address."""
+    status: tuple[int, ...] = ()
+    """Statuses that count as healthy. Default: any 2xx."""
+    interval: Period = Period(1)
+    """Time between probes of a live backend; a candidate is probed far more often."""
+    timeout: Period = Period(2)
+    """How long one probe may take."""
+    start_timeout: Period = Period(60)
+    """How long a candidate may take to become healthy."""
+    rise: Count = Count(1)
+    """How many good probes in a row make a candidate healthy."""
+    fall: Count = Count(3)
+    """How many bad probes in a row make a live backend one to replace."""
+
+
+@frozen
+class Swap:
+    """How one release takes over from another."""
+
+    strategy: Literal["overlap", "exclusive"] = "overlap"
+    """`overlap`: start beside the live one. `exclusive`: never two at once; requests wait."""
+    drain_timeout: Seconds = Seconds(30)
+    """How long the old backend may take to finish its requests."""
+    tunnel_timeout: Seconds = Seconds(60)
+    """How long WebSockets and other upgrades live on after a swap."""
+    soak: Seconds = Seconds(5)
+    """How long the old backend is kept warm, to go back to if the new one fails."""
+
+
+@frozen
+class Hold:
+    """The requests that wait while nothing can serve them."""
+
+    timeout: Period = Period(30)
+    """How long a request waits before it is answered 503."""
+    limit: Count = Count(1000)
+    """How many may wait; one more is answered 503 at once."""
+    ramp: Count = Count(16)
+    """How many are let go at first; then one more for each that is answered."""
+
+
+@frozen
+class Proxy:
+    """The listening side."""
+
+    listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 8000),)
+    """`"host:port"`, `"[::]:80"` or `"unix:/run/app.sock"`. Sockets from systemd win."""
+    trusted_proxies: tuple[TrustedProxy, ...] = ()
+    """Peers whose X-Forwarded-* are kept: addresses, networks, or `"unix:"`."""
+    header_timeout: Period = Period(10)
+    """How long a request's head may take once it has begun."""
+    idle_timeout: Period = Period(75)
+    """How long a client may be silent between requests, or stall within one."""
+    response_timeout: Period = Period(60)
+    """How long a backend may take to begin its answer."""
+    max_head: Size = Size(16 * 1024)
+    """The largest request head, in bytes."""
+    max_body: Size = Size(0)
+    """The largest request body, in bytes. 0: no limit."""
+    max_connections: Count = Count(10_000)
+    """Client connections at once; more wait in the kernel."""
+    access_log: bool = True
+    """One line for each request."""
+
+
+@frozen
+class Control:
+    """Where `blue-green swap` and the other commands reach the supervisor."""
+
+    socket: Path = Path("control.sock")
+    """A Unix socket, relative to the state directory."""
+
+
+@frozen
+class State:
+    """What survives a restart."""
+
+    directory: Path = Path(".blue-green")
+    """State, releases and the control socket. Default: $STATE_DIRECTORY, else beside this file."""
+
+
+@frozen
+class Settings:
+    """A whole supervisor.toml, checked, with every path made absolute."""
+
+    app: App
+    git: Git = Git()
+    release: Release = Release()
+    health: Health = Health()
+    swap: Swap = Swap()
+    hold: Hold = Hold()
+    proxy: Proxy = Proxy()
+    control: Control = Control()
+    state: State = State()

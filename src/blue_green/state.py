@@ -1,0 +1,163 @@
+"""What survives a restart, in `state.toml`: replaced as a whole, or not at all.
+
+Written beside itself, synced, and renamed (rename(2) replaces atomically). A file that cannot be
+understood is put aside with a warning: what is in it can be had again, a site that does not
+start cannot.
+"""
+
+import logging
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import tomli_w
+import trio
+from attrs import define, field
+from cattrs import Converter
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
+
+from blue_green.receipt import Receipt
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+HISTORY = 50
+
+
+@define
+class Live:
+    """The last release that was found good, and where it ran."""
+
+    slot: str
+    revision: str
+
+
+@define
+class Running:
+    """A backend that ran when the file was written: its pid, and when it began (proc(5))."""
+
+    pid: int
+    began: int
+
+
+@define
+class State:
+    """All that is remembered."""
+
+    version: int = VERSION
+    live: Live | None = None
+    previous: str | None = None
+    """The revision that was live before: where `rollback` goes."""
+    head: str | None = None
+    """The last HEAD that was dealt with, whatever came of it."""
+    paused_until: float | None = None
+    """When a pause ends, in seconds since the epoch."""
+    boot: str = ""
+    """The boot of the machine that the backends' times belong to."""
+    backends: list[Running] = field(factory=list)
+    quarantine: dict[str, str] = field(factory=dict)
+    """Revision -> why it failed."""
+    history: list[Receipt] = field(factory=list)
+    """The last swaps, the newest at the end."""
+
+    def remember(self, receipt: Receipt) -> None:
+        self.history = [*self.history, receipt][-HISTORY:]
+
+
+class StateFile:
+    """The file, and a task that writes it when something has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed = trio.Event()
+        self._lock = trio.Lock()
+        self._failing = False
+
+    def load(self) -> State:
+        """What was remembered; nothing if there is no file, or one that we do not understand."""
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return State()
+        except (OSError, UnicodeDecodeError) as error:
+            return self._put_aside(f"it cannot be read: {error}")
+        try:
+            document = tomllib.loads(text)
+            version = document.get("version")
+            if version != VERSION:
+                return self._put_aside(f"it is of version {version}, and we know {VERSION}")
+            state: State = _converter().structure(document, State)
+        except (tomllib.TOMLDecodeError, BaseValidationError, ForbiddenExtraKeysError) as error:
+            return self._put_aside(f"it is damaged: {error}")
+        return state
+
+    def change(self) -> None:
+        """Something is different: write it soon."""
+        self._changed.set()
+
+    async def write_changes(self, current: Callable[[], State]) -> None:
+        """Write whenever something has changed, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            await self.write(current())
+
+    async def write(self, state: State) -> None:
+        """Write now. That it fails is logged, once, and costs only what would be remembered."""
+        document = _without_none(attrs.asdict(state))
+        async with self._lock:
+            try:
+                await trio.to_thread.run_sync(self._replace, tomli_w.dumps(document).encode())
+            except OSError as error:
+                if not self._failing:
+                    logger.error("cannot write %s: %s", self._path, error.strerror)
+                self._failing = True
+            else:
+                self._failing = False
+
+    def _replace(self, data: bytes) -> None:
+        beside = self._path.with_name(self._path.name + ".new")
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _put_aside(self, why: str) -> State:
+        aside = self._path.with_name(self._path.name + ".bad")
+        logger.warning("%s is put aside as %s: %s", self._path, aside.name, why)
+        try:
+            self._path.replace(aside)
+        except OSError as error:
+            logger.error("cannot put %s aside: %s", self._path, error.strerror)
+        return State()
+
+
+def _converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True)
+    for kind in (str, int):
+        converter.register_structure_hook(kind, _exactly)
+    return converter
+
+
+def _exactly(value: Any, kind: type[Any]) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is not there is left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(entry) for key, entry in value.items() if entry is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(entry) for entry in value]
+    return value

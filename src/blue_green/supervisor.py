@@ -1,0 +1,305 @@
+"""The supervisor: starts the parts, hands them to each other, and stops them in order.
+
+Three nurseries, one inside the other, say what outlives what: the backends outlive the proxy, so
+that requests can be finished; the proxy outlives the swaps and the watch, so that nothing changes
+any more while it drains.
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import trio
+
+from blue_green import procfs, systemd, users
+from blue_green.control import server as control
+from blue_green.control.operations import Operations
+from blue_green.failure import StepFailed
+from blue_green.gate import Gate
+from blue_green.git import Git, GitError, Places
+from blue_green.leftovers import end_leftovers
+from blue_green.pause import Pause
+from blue_green.process import SUPERVISOR
+from blue_green.proxy import listener as proxy
+from blue_green.release import Releases
+from blue_green.settings import Settings
+from blue_green.slots import Slots
+from blue_green.state import Running, State, StateFile
+from blue_green.swap import Site
+from blue_green.wanted import Swaps
+from blue_green.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+
+class CannotRun(Exception):
+    """The supervisor cannot start; str() says why and what to do."""
+
+
+def run(settings: Settings) -> None:
+    """Supervise until told to stop by SIGTERM or SIGINT; raise `CannotRun`."""
+    directory = settings.state.directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # A state directory inside the checkout must not show up as something to commit.
+        (directory / ".gitignore").write_text("*\n")
+    except OSError as error:
+        raise CannotRun(
+            f"[state] directory: cannot write to {directory}: {error.strerror}"
+        ) from None
+    if _whom_to_run_as(settings)[1].uid == 0:
+        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
+    with _only_one(directory / "lock"):
+        supervisor = Supervisor(settings)
+        trio.run(supervisor.run)
+
+
+def check_file(path: Path, settings: Settings) -> None:
+    """Root must not take orders from a file that others can write; raise `CannotRun`."""
+    if os.geteuid() != 0 or _whom_to_run_as(settings)[1].uid == 0:
+        return
+    if place := users.writable_by_others(path):
+        raise CannotRun(
+            f"{path}: {place} can be written by others than root, who could so run anything as "
+            f"root: chown root {place} && chmod go-w {place}"
+        )
+
+
+class Supervisor:
+    """All parts of one running site."""
+
+    def __init__(self, settings: Settings) -> None:
+        directory = settings.state.directory
+        self._settings = settings
+        self._mark = f"{SUPERVISOR}={directory}"
+        self._owner, self._user = _whom_to_run_as(settings)
+        env = {SUPERVISOR: str(directory)}
+        self._env = {**env, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
+        self._git = Git(settings.git.checkout, self._owner, env, settings.git.fetch_timeout)
+        self._gate = Gate(settings.hold)
+        self._file = StateFile(directory / "state.toml")
+        self._releases = Releases(
+            settings.release, self._git, directory / "releases", self._user, self._env
+        )
+        self._state = State()
+        self._slots: Slots | None = None
+        self._stopping = trio.Event()
+        self._hurry = trio.CancelScope()
+
+    async def run(self) -> None:
+        places = await self._check_checkout()
+        sockets = _listening_sockets(self._settings)
+        try:
+            control_socket = control.open_socket(self._settings.control.socket)
+        except control.CannotListen as error:
+            raise CannotRun(str(error)) from None
+        self._state = self._file.load()
+        listener = proxy.Listener(self._settings.proxy, self._gate, sockets)
+        watch = Watch(self._settings.git, self._git, places)
+        try:
+            async with trio.open_nursery() as outer:
+                outer.start_soon(self._listen_to_signals)
+                await self._supervise(outer, listener, watch, control_socket)
+                outer.cancel_scope.cancel()
+        finally:
+            self._settings.control.socket.unlink(missing_ok=True)
+        logger.info("stopped")
+
+    async def _supervise(
+        self,
+        backends: trio.Nursery,
+        listener: proxy.Listener,
+        watch: Watch,
+        control_socket: socket.socket,
+    ) -> None:
+        slots = self._slots = Slots(
+            self._settings,
+            self._gate,
+            user=self._user,
+            env=self._env,
+            nursery=backends,
+            forget=listener.pool.forget,
+            changed=self._file.change,
+            report_unwell=lambda why: self._replace_unwell(swaps, why),
+        )
+        site = Site(self._settings.swap, self._gate, slots, self._releases, self._state)
+        swaps = Swaps(site, self._file, self._file.change)
+        pause = Pause(self._gate, self._state, self._file)
+        operations = Operations(
+            name=self._settings.app.name,
+            site=site,
+            swaps=swaps,
+            pause=pause,
+            watch=watch,
+            git=self._git,
+        )
+        async with trio.open_nursery() as serving:
+            serving.start_soon(listener.run)
+            serving.start_soon(self._gate.keep_ramping)
+            serving.start_soon(self._file.write_changes, self._snapshot)
+            async with trio.open_nursery() as changing:
+                changing.start_soon(control.serve, control_socket, operations.commands)
+                changing.start_soon(pause.run)
+                changing.start_soon(self._bring_up, slots, swaps, watch)
+                addresses = ", ".join(map(str, self._settings.proxy.listen))
+                logger.info("%s is served on %s", self._settings.app.name, addresses)
+                systemd.notify("READY=1", "STATUS=Starting")
+                await self._stopping.wait()
+                changing.cancel_scope.cancel()
+            await self._wind_up(listener, slots)
+            serving.cancel_scope.cancel()
+        await self._file.write(self._snapshot())
+
+    async def _bring_up(self, slots: Slots, swaps: Swaps, watch: Watch) -> None:
+        """What served last comes first, without network or build; only then HEAD is looked at."""
+        app = self._settings.app
+        remembered = self._state.backends if self._state.boot == procfs.boot_id() else []
+        await end_leftovers(self._mark, remembered, how=app.stop_signal, timeout=app.stop_timeout)
+        await self._tidy_releases()
+        await self._restore(slots)
+        head = self._state.head if slots.live is not None else None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(swaps.run)
+            await watch.run(head, lambda revision: _want(swaps, revision))
+
+    async def _tidy_releases(self) -> None:
+        live = self._state.live
+        in_use = {self._state.previous, live.revision if live else None}
+        try:
+            self._releases.create_directory()
+            await self._releases.prune({revision for revision in in_use if revision})
+        except (GitError, OSError) as error:
+            logger.warning("old releases cannot be removed: %s", error)
+
+    async def _restore(self, slots: Slots) -> None:
+        live = self._state.live
+        if live is None:
+            return
+        logger.info("starting %s, which was live before", live.revision[:7])
+        try:
+            release = self._releases.find(live.revision)
+            if release is None:
+                release = await self._releases.add(live.revision)
+                await self._releases.build(release)
+        except StepFailed as failure:
+            logger.error("the last good release cannot be made again: %s", failure)
+            return
+        slot = slots.by_name(live.slot)
+        slot.release = release
+        slots.go_live(slot)
+        slot.keep()
+        await slot.settled.wait()
+        if slot.targets:
+            systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
+            logger.info("%s is live again in %s", live.revision[:7], slot.name)
+
+    async def _wind_up(self, listener: proxy.Listener, slots: Slots) -> None:
+        """Finish what is in hand, then stop the backends. A second signal makes it short."""
+        logger.info("stopping: requests in flight are finished first")
+        systemd.notify("STOPPING=1", "STATUS=Stopping")
+        self._gate.shut("The server is stopping.")
+        with self._hurry:
+            if late := await listener.drain(self._settings.swap.drain_timeout):
+                logger.warning("%d requests were cut: their time to drain was up", late)
+        await slots.stop()
+
+    async def _listen_to_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for received in signals:
+                if received == signal.SIGHUP:
+                    logger.warning("SIGHUP: reload is not available yet; restart to read settings")
+                elif not self._stopping.is_set():
+                    self._stopping.set()
+                else:
+                    logger.warning("%s again: stopping at once", signal.Signals(received).name)
+                    self._stop_at_once()
+
+    def _stop_at_once(self) -> None:
+        self._hurry.cancel()
+        if self._slots is not None:
+            for slot in (self._slots.blue, self._slots.green):
+                for backend in slot.backends:
+                    backend.process.send(signal.SIGKILL)
+
+    def _replace_unwell(self, swaps: Swaps, why: str) -> None:
+        assert self._slots is not None
+        live = self._slots.live
+        if live is not None and live.release is not None and swaps.in_hand is None:
+            logger.error("the live release is unwell and will be replaced: %s", why)
+            swaps.want(live.release.revision, "health", retry=True)
+
+    def _snapshot(self) -> State:
+        """The state, with what runs right now."""
+        slots = self._slots
+        assert slots is not None
+        processes = [b.process for slot in (slots.blue, slots.green) for b in slot.backends]
+        self._state.boot = procfs.boot_id()
+        self._state.backends = [
+            Running(process.pid, process.began)
+            for process in processes
+            if process.began is not None
+        ]
+        return self._state
+
+    async def _check_checkout(self) -> Places:
+        checkout = self._settings.git.checkout
+        try:
+            places = await self._git.places()
+            await self._git.head()
+        except (GitError, OSError) as error:
+            raise CannotRun(f"[git] checkout: {checkout} cannot be used: {error}") from None
+        return places
+
+
+def _want(swaps: Swaps, revision: str) -> None:
+    swaps.want(revision, "watch")
+
+
+def _whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
+    """Who runs git, and who runs the app."""
+    try:
+        owner = users.owner_of(settings.git.checkout)
+        user = users.named(settings.app.user, settings.app.group, owner)
+    except OSError as error:
+        raise CannotRun(f"[git] checkout: {settings.git.checkout}: {error.strerror}") from None
+    except users.UserError as error:
+        raise CannotRun(str(error)) from None
+    return owner, user
+
+
+def _listening_sockets(settings: Settings) -> Sequence[socket.socket]:
+    inherited = systemd.inherited_sockets()
+    if inherited:
+        return inherited
+    sockets: list[socket.socket] = []
+    try:
+        for endpoint in settings.proxy.listen:
+            sockets.append(proxy.open_socket(endpoint))
+    except proxy.CannotListen as error:
+        for sock in sockets:
+            sock.close()
+        raise CannotRun(str(error)) from None
+    return sockets
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Hold the lock that a state directory has one of; raise `CannotRun` and say who has it."""
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise CannotRun(
+                f"another supervisor, pid {file.read().strip() or '?'}, "
+                f"runs already with the state directory {path.parent}"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,86 @@
+"""Whom programs run as: the owner of a checkout, or the user that the settings name."""
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from attrs import frozen
+
+
+class UserError(Exception):
+    """A user or group of the settings cannot be used."""
+
+
+@frozen
+class User:
+    """Someone to run a program as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    name: str
+    home: str
+
+    @property
+    def is_us(self) -> bool:
+        return self.uid == os.geteuid()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a login would set: programs look here for their own configuration."""
+        return {} if self.is_us else {"HOME": self.home, "USER": self.name, "LOGNAME": self.name}
+
+
+def by_uid(uid: int) -> User:
+    """The user of this uid; one without an entry in passwd has no home and no groups."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return User(uid, uid, (), str(uid), "/")
+    return _from_passwd(entry)
+
+
+def owner_of(path: Path) -> User:
+    """Who owns this path; only root can act for anyone else, so without root it is us."""
+    return by_uid(path.stat().st_uid if os.geteuid() == 0 else os.geteuid())
+
+
+def named(user: str | None, group: str | None, default: User) -> User:
+    """The user (or else `default`) with the group, as the settings name them."""
+    someone = default
+    if user is not None:
+        try:
+            someone = _from_passwd(pwd.getpwnam(user))
+        except KeyError:
+            raise UserError(f'[app] user: there is no user "{user}" on this machine') from None
+    if group is not None:
+        try:
+            gid = grp.getgrnam(group).gr_gid
+        except KeyError:
+            raise UserError(f'[app] group: there is no group "{group}" on this machine') from None
+        someone = User(someone.uid, gid, someone.groups, someone.name, someone.home)
+    if os.geteuid() != 0 and (someone.uid != os.geteuid() or someone.gid != os.getegid()):
+        raise UserError(f"[app] user: only root can run the app as {user or group}")
+    return someone
+
+
+def writable_by_others(path: Path) -> Path | None:
+    """The file or a directory above it that someone other than root may write, if there is one.
+
+    What sshd(8) asks of a key file with StrictModes: who can change the settings of a supervisor
+    that runs as root can run anything as root. Sticky directories such as /tmp are passed, since
+    there nobody can replace what is root's.
+    """
+    for place in (path.resolve(), *path.resolve().parents):
+        status = place.stat()
+        sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+        if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
+            return place
+    return None
+
+
+def _from_passwd(entry: pwd.struct_passwd) -> User:
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    return User(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, entry.pw_dir)

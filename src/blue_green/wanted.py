@@ -1,0 +1,174 @@
+"""What is wanted next, and one swap at a time towards it.
+
+There is room for one wanted revision, not for a queue: a newer one takes its place, and calls off
+the swap in hand if that has not switched yet. Whoever asked learns what became of it.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from blue_green import systemd
+from blue_green.git import GitError
+from blue_green.receipt import Receipt
+from blue_green.state import StateFile
+from blue_green.swap import Site, Swap
+
+logger = logging.getLogger(__name__)
+
+DOWN = "The site is down: no release of it could be started."
+
+
+@define(eq=False)
+class Wanted:
+    """A revision that somebody wants to be live, and those who wait to hear of it."""
+
+    revision: str
+    asked_by: str
+    retry: bool = False
+    is_head: bool = False
+    """HEAD of the checkout moved to it: with its end, that HEAD has been dealt with."""
+    receipt: Receipt | None = None
+    _listeners: list["trio.MemorySendChannel[dict[str, Any]]"] = field(factory=list)
+
+    def listen(self) -> "trio.MemoryReceiveChannel[dict[str, Any]]":
+        """What happens from now on, as objects of the control protocol; ends with the receipt."""
+        send, receive = trio.open_memory_channel[dict[str, Any]](math.inf)
+        self._listeners.append(send)
+        return receive
+
+    def tell(self, event: dict[str, Any]) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener.send_nowait(event)
+            except trio.BrokenResourceError:
+                self._listeners.remove(listener)  # It went away; the swap goes on.
+
+    def end(self, receipt: Receipt) -> None:
+        self.receipt = receipt
+        for listener in self._listeners:
+            listener.close()
+
+
+class Swaps:
+    """One swap after the other, towards what was wanted last."""
+
+    def __init__(self, site: Site, file: StateFile, changed: Callable[[], None]) -> None:
+        self.in_hand: Swap | None = None
+        self.last: Receipt | None = site.state.history[-1] if site.state.history else None
+        self._site = site
+        self._file = file
+        self._changed = changed
+        self._current: Wanted | None = None
+        self._next: Wanted | None = None
+        self._wake = trio.Event()
+
+    @property
+    def wanted(self) -> str | None:
+        """The revision that is to be live when all that was asked for is done."""
+        wanted = self._next or self._current
+        if wanted is not None:
+            return wanted.revision
+        live = self._site.slots.live
+        return live.release.revision if live and live.release else None
+
+    def want(self, revision: str, asked_by: str, *, retry: bool = False) -> Wanted:
+        """From now on this revision is wanted, and nothing that was wanted before."""
+        for wanted in (self._next, self._current):
+            if wanted is not None and wanted.revision == revision and not retry:
+                if wanted is self._current:
+                    self._drop_next()
+                wanted.is_head |= asked_by == "watch"
+                return wanted
+        self._drop_next()
+        self._next = Wanted(revision, asked_by, retry, is_head=asked_by == "watch")
+        if self.in_hand is not None:
+            self.in_hand.supersede()
+        self._wake.set()
+        return self._next
+
+    def roll_back(self) -> Wanted | None:
+        """Go back to the previous release; None if there is none."""
+        if self.in_hand is not None and self.in_hand.roll_back():
+            self._drop_next()
+            return self._current
+        previous = self._site.state.previous
+        return self.want(previous, "rollback", retry=True) if previous else None
+
+    async def run(self) -> None:
+        """Swap towards what is wanted, until cancelled."""
+        while True:
+            while self._next is None:
+                self._wake = trio.Event()
+                await self._wake.wait()
+            self._current, self._next = self._next, None
+            await self._swap(self._current)
+            self._current = None
+            await self._prune()
+
+    async def _swap(self, wanted: Wanted) -> None:
+        site, revision = self._site, wanted.revision
+
+        def tell(event: dict[str, Any]) -> None:
+            wanted.tell(event)
+            if event["event"] == "phase":
+                systemd.notify(f"STATUS=Swapping to {revision[:7]}: {event['phase']}")
+            else:
+                logger.info("swap %s: %s %.2f s", revision[:7], event["phase"], event["seconds"])
+
+        site.gate.stop_refusing()
+        self.in_hand = Swap(site, revision, retry=wanted.retry, asked_by=wanted.asked_by, tell=tell)
+        logger.info("swap %s: wanted by %s", revision[:7], wanted.asked_by)
+        try:
+            receipt = await self.in_hand.run()
+        finally:
+            self.in_hand = None
+        self._report(receipt)
+        if wanted.is_head:
+            site.state.head = revision
+        if receipt.outcome != "unchanged":
+            self.last = receipt
+            site.state.remember(receipt)
+        self._changed()
+        wanted.end(receipt)
+
+    def _report(self, receipt: Receipt) -> None:
+        short = receipt.revision[:7]
+        if receipt.outcome in ("failed", "reverted"):
+            logger.error("swap %s: %s: %s", short, receipt.outcome, receipt.reason)
+            for line in receipt.output:
+                logger.info("    %s", line)
+        else:
+            reason = f" ({receipt.reason})" if receipt.reason else ""
+            logger.info("swap %s: %s%s: %s", short, receipt.outcome, reason, receipt)
+        live = self._site.slots.live
+        if live is None:
+            self._site.gate.refuse(DOWN)
+            systemd.notify("STATUS=Down: no release could be started")
+        elif live.release is not None:
+            systemd.notify(f"STATUS=Serving {live.release.revision[:7]} in {live.name}")
+
+    def _drop_next(self) -> None:
+        if self._next is not None:
+            dropped, self._next = self._next, None
+            dropped.end(
+                Receipt(
+                    "superseded",
+                    dropped.revision,
+                    reason="something else was wanted",
+                    asked_by=dropped.asked_by,
+                )
+            )
+
+    async def _prune(self) -> None:
+        state = self._site.state
+        in_use = {state.previous, state.live.revision if state.live else None}
+        in_use |= {self._next.revision if self._next else None}
+        try:
+            await self._site.releases.prune({revision for revision in in_use if revision})
+        except (GitError, OSError) as error:
+            logger.warning("old releases cannot be removed: %s", error)

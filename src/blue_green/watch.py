@@ -1,0 +1,105 @@
+"""Where wanted revisions come from: HEAD of the checkout moved, or a pull was due and moved it.
+
+HEAD is watched by looking at the few files that move with it; git is run only when one of them is
+different. A pull is for its effect on HEAD: what follows is the same as if somebody had typed it.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from blue_green.git import Git, GitError, Places
+from blue_green.settings import Git as GitSettings
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.25
+JITTER = 0.1
+LONGEST_BACKOFF = 8
+"""A pull that fails again and again comes less often, down to every so many intervals."""
+
+
+class Watch:
+    """Tells of each new HEAD, once."""
+
+    def __init__(self, settings: GitSettings, git: Git, places: Places) -> None:
+        self.problem = ""
+        """What keeps us from following the checkout; nothing if all is well."""
+        self._settings = settings
+        self._git = git
+        self._places = places
+
+    async def run(self, head: str | None, on_head: Callable[[str], None]) -> None:
+        """Call `on_head` for each HEAD that differs from the one before; `head` is the first."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_head, head, on_head)
+            if self._settings.pull_every is not None:
+                nursery.start_soon(self._pull, self._settings.pull_every)
+
+    async def _watch_head(self, head: str | None, on_head: Callable[[str], None]) -> None:
+        seen: object = None
+        while True:
+            looks = _signature(self._places)
+            if looks != seen and not self._is_being_written():
+                try:
+                    current = await self._git.head()
+                except (GitError, OSError) as error:
+                    self._set_problem(f"cannot follow {self._git.checkout}: {error}")
+                else:
+                    self._set_problem("")
+                    if current != head:
+                        head = current
+                        on_head(current)
+                seen = looks
+            await trio.sleep(LOOK_EVERY)
+
+    async def _pull(self, every: float) -> None:
+        failures = 0
+        while True:
+            pause = every * min(2**failures, LONGEST_BACKOFF)
+            await trio.sleep(pause * random.uniform(1 - JITTER, 1 + JITTER))
+            try:
+                await self._git.pull(self._settings.branch)
+            except (GitError, OSError) as error:
+                failures += 1
+                self._set_problem(f"cannot pull: {error}")
+            else:
+                failures = 0
+                self._set_problem("")
+
+    def _set_problem(self, problem: str) -> None:
+        """Log a problem when it comes, changes or goes, not each time it is met."""
+        if problem and problem != self.problem:
+            logger.error("%s", problem)
+        elif self.problem and not problem:
+            logger.info("the checkout can be followed again")
+        self.problem = problem
+
+    def _is_being_written(self) -> bool:
+        """A git command is at work in the checkout; its end will be seen."""
+        return (self._places.git_dir / "index.lock").exists()
+
+
+def _signature(places: Places) -> object:
+    """Something that differs when HEAD may have moved."""
+    head = places.git_dir / "HEAD"
+    files = [head, places.git_dir / "logs" / "HEAD", places.common_dir / "packed-refs"]
+    files.append(places.common_dir / "reftable" / "tables.list")
+    try:
+        ref = head.read_text().removeprefix("ref: ").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if ref.startswith("refs/"):
+        files.append(places.common_dir / ref)
+    return tuple(_stamp(file) for file in files)
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
