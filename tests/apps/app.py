@@ -1,0 +1,115 @@
+"""The app of the end-to-end tests: does what `behaviour.json` of its release says.
+
+Every request is written to $JOURNAL before it is answered, so that a test can tell who saw what.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+BEHAVIOUR: dict[str, Any] = json.loads(Path("behaviour.json").read_text())
+REVISION = os.environ["BLUE_GREEN_REVISION"]
+answered = 0
+
+
+def note(kind: str, **more: object) -> None:
+    line = {"kind": kind, "at": time.monotonic(), "pid": os.getpid(), "revision": REVISION, **more}
+    with Path(os.environ["JOURNAL"]).open("a") as journal:
+        journal.write(json.dumps(line) + "\n")
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
+        global answered  # noqa: PLW0603 - a counter of this one process
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+        if self.path == "/healthz":
+            answered += 1
+            if BEHAVIOUR.get("healthy_for") and answered > BEHAVIOUR["healthy_for"]:
+                os._exit(7)
+            if BEHAVIOUR.get("never_answers"):
+                time.sleep(3600)
+            self.reply(BEHAVIOUR.get("health_status", 200), b"ok")
+            return
+        note("request", method=self.command, path=self.path, body=body)
+        if "slow=" in self.path:
+            time.sleep(float(self.path.partition("slow=")[2]))
+        if "die" in self.path:
+            os._exit(9)
+        filler = "x" * 5000
+        answer = {"revision": REVISION, "pid": os.getpid(), "body": body, "filler": filler}
+        answer |= {"text": Path("text.txt").read_text(), "end": REVISION}
+        self.reply(200, json.dumps(answer).encode())
+
+    def reply(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 1024
+    daemon_threads = True
+
+
+def take_lock() -> None:
+    """Like an app that must not run twice: end at once if another one runs."""
+    lock = Path(os.environ["LOCK"]).open("w")  # noqa: SIM115 - held as long as the process lives
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        note("overlap")
+        sys.exit("two of us run at once")
+    globals()["lock"] = lock
+
+
+def spawn_grandchildren() -> None:
+    """One in our process group, and one that left it, both deaf to SIGTERM."""
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    for new_session in (False, True):
+        subprocess.Popen([sys.executable, "-c", deaf], start_new_session=new_session)
+
+
+def stop(*_: object) -> None:
+    note("stop")
+    os._exit(0)
+
+
+def main() -> None:
+    note("start")
+    if "raises" in BEHAVIOUR:
+        raise RuntimeError(BEHAVIOUR["raises"])
+    if BEHAVIOUR.get("ignores_sigterm"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, stop)
+    if "LOCK" in os.environ:
+        take_lock()
+    if BEHAVIOUR.get("grandchildren"):
+        spawn_grandchildren()
+    time.sleep(BEHAVIOUR.get("start_delay", 0))
+    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    note("listens")
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+
+
+main()

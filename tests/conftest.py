@@ -1,0 +1,17 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.site import Site
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Callable[..., Site]:
+    """Makes a site; sections of settings can be given: `make_site(swap={"soak": "1s"})`."""
+
+    def make(**sections: dict[str, Any]) -> Site:
+        return Site(tmp_path, **sections)
+
+    return make

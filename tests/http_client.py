@@ -1,0 +1,94 @@
+"""A small HTTP client for tests: one keep-alive connection, h11, and no opinions."""
+
+import json
+from types import TracebackType
+from typing import Any
+
+import h11
+import trio
+from attrs import frozen
+
+
+@frozen
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class HttpClient:
+    """Sends one request after the other over a connection, which it keeps as long as it can."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.port = port
+        self.host = host
+        self.connections = 0
+        """How many connections it took."""
+        self._stream: trio.SocketStream | None = None
+        self._http = h11.Connection(h11.CLIENT)
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        return await self.request("GET", path, b"", **headers)
+
+    async def post(self, path: str, body: bytes, **headers: str) -> Answer:
+        return await self.request("POST", path, body, **headers)
+
+    async def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+        if self._stream is None:
+            self._stream = await trio.open_tcp_stream(self.host, self.port)
+            self._http = h11.Connection(h11.CLIENT)
+            self.connections += 1
+        fields = {"Host": "test.example", "Content-Length": str(len(body))}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if method == "GET":
+            del fields["Content-Length"]
+        head = h11.Request(method=method, target=path, headers=list(fields.items()))
+        data = self._http.send(head) or b""
+        data += self._http.send(h11.Data(data=body)) or b""
+        data += self._http.send(h11.EndOfMessage()) or b""
+        await self._stream.send_all(data)
+        answer = await self._read_answer()
+        if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is h11.MUST_CLOSE:
+            await self.aclose()
+        else:
+            self._http.start_next_cycle()
+        return answer
+
+    async def _read_answer(self) -> Answer:
+        assert self._stream is not None
+        response: h11.Response | None = None
+        body = b""
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                self._http.receive_data(await self._stream.receive_some())
+            elif isinstance(event, h11.Response):
+                response = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                assert response is not None
+                headers = {name.decode(): value.decode() for name, value in response.headers}
+                return Answer(response.status_code, headers, body)
+
+    async def aclose(self) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()
+            self._stream = None
+
+    async def __aenter__(self) -> "HttpClient":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with trio.move_on_after(1, shield=True):
+            await self.aclose()
