@@ -7,6 +7,19 @@ import pytest
 from tests.site import Site
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--timed",
+        action="store_true",
+        help="hold the promises about milliseconds, too; for a machine that does nothing else",
+    )
+
+
+@pytest.fixture
+def is_timed(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--timed"))
+
+
 @pytest.fixture
 def make_site(tmp_path: Path) -> Callable[..., Site]:
     """Makes a site; sections of settings can be given: `make_site(swap={"soak": "1s"})`."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from attrs import frozen
 
 from blue_green import procfs
 from blue_green.control import client
+from tests.http_client import Answer, HttpClient
 
 APP = Path(__file__).parent / "apps" / "app.py"
 PATIENCE = 20.0
@@ -81,7 +83,7 @@ async def until(
                 seen = await seen
             if seen:
                 return seen
-            await trio.sleep(0.01)
+            await trio.sleep(0.002)
     raise AssertionError(f"{what}: not within {timeout:g} s; last seen: {seen!r}")
 
 
@@ -129,13 +131,24 @@ class Site:
         self, text: str = "hello", files: dict[str, str] | None = None, **behaviour: Any
     ) -> str:
         """Commit a version of the app that behaves so; its revision."""
-        (self.checkout / "behaviour.json").write_text(json.dumps(behaviour))
-        (self.checkout / "text.txt").write_text(text)
-        for name, content in (files or {}).items():
-            (self.checkout / name).write_text(content)
-        git(self.checkout, "add", "-A")
+        self._stage(text, files or {}, behaviour)
         git(self.checkout, "commit", "-q", "--allow-empty", "-m", text)
         return git(self.checkout, "rev-parse", "HEAD")
+
+    def draft(
+        self, text: str = "draft", files: dict[str, str] | None = None, **behaviour: Any
+    ) -> str:
+        """The same, but HEAD stays where it is, so that nobody asks for it but the test."""
+        self._stage(text, files or {}, behaviour)
+        tree = git(self.checkout, "write-tree")
+        return git(self.checkout, "commit-tree", "-p", "HEAD", "-m", text, tree)
+
+    def _stage(self, text: str, files: dict[str, str], behaviour: dict[str, Any]) -> None:
+        (self.checkout / "behaviour.json").write_text(json.dumps(behaviour))
+        (self.checkout / "text.txt").write_text(text)
+        for name, content in files.items():
+            (self.checkout / name).write_text(content)
+        git(self.checkout, "add", "-A")
 
     # --- the supervisor ---
 
@@ -235,7 +248,49 @@ class Site:
         seen: dict[str, Any] = await until(f"{revision[:7]} is live", look, timeout)
         return seen
 
+    # --- its clients ---
+
+    async def get(self, path: str) -> Answer:
+        """Ask once, on a connection of its own."""
+        async with HttpClient(self.port) as http:
+            return await http.get(path)
+
+    async def post(self, path: str, body: bytes) -> Answer:
+        async with HttpClient(self.port) as http:
+            return await http.post(path, body)
+
+    @asynccontextmanager
+    async def steady_load(self) -> AsyncIterator[list[str]]:
+        """A few readers while the block lasts, who must not notice anything of it.
+
+        Gives the texts of the releases that have answered, one for each answer.
+        """
+        texts: list[str] = []
+        failures: list[str] = []
+
+        async def read() -> None:
+            while True:
+                try:
+                    answer = await self.get("/load")
+                    assert answer.status == 200, answer.body.decode()
+                    texts.append(answer.json()["text"])
+                except Exception as error:  # noqa: BLE001 - every failure counts, of any kind
+                    failures.append(repr(error))
+                await trio.sleep(0.01)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(read)
+            await until("the load has begun", lambda: texts or failures)
+            yield texts
+            nursery.cancel_scope.cancel()
+        assert failures == [], f"of {len(texts)} requests: {failures}"
+
     # --- what can be seen ---
+
+    def remembered(self) -> dict[str, Any]:
+        """The state file."""
+        return tomllib.loads((self.state / "state.toml").read_text())
 
     def journal(self, kind: str = "request") -> list[dict[str, Any]]:
         """What the backends wrote down, of one kind."""

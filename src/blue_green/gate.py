@@ -84,16 +84,6 @@ class Tally:
     cut: int = 0
     failed: int = 0
 
-    def since(self, earlier: "Tally") -> "Tally":
-        """What came after `earlier`; the longest hold is ours, and was reset then."""
-        return Tally(
-            self.held - earlier.held,
-            self.longest_hold,
-            self.retried - earlier.retried,
-            self.cut - earlier.cut,
-            self.failed - earlier.failed,
-        )
-
 
 class Lease:
     """One request's claim on a target, from the gate until `end`."""
@@ -131,11 +121,17 @@ class Lease:
 class _Waiter:
     """One request in the queue. It keeps its place until it goes or gives up."""
 
-    __slots__ = ("refused", "turn")
+    __slots__ = ("_began", "refused", "turn")
 
     def __init__(self) -> None:
         self.turn = trio.Event()
         self.refused: Refused | None = None
+        self._began = trio.current_time()
+
+    @property
+    def waited(self) -> float:
+        """Seconds."""
+        return trio.current_time() - self._began
 
 
 class Gate:
@@ -165,9 +161,9 @@ class Gate:
             raise refused
         if len(self._queue) >= self.settings.limit:
             raise Refused("Too many requests are waiting already.", self._patience())
-        began = trio.current_time()
         waiter = _Waiter()
         self._queue[waiter] = None
+        self.tally.held += 1
         try:
             with trio.move_on_after(self.settings.timeout):
                 while not self._may_go(waiter):
@@ -176,12 +172,10 @@ class Gate:
                     if waiter.refused:
                         raise waiter.refused
                 self._ramp -= 1
-                return self._lease(trio.current_time() - began)
+                return self._lease(waiter.waited)
             raise Refused("Nothing could answer this request in time.", self._patience())
         finally:
-            held = trio.current_time() - began
-            self.tally.held += 1
-            self.tally.longest_hold = max(self.tally.longest_hold, held)
+            self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
             del self._queue[waiter]
             self._next()
 
@@ -252,7 +246,8 @@ class Gate:
                 for target in targets:
                     await target.drained(tunnels=True)
                 return
-            cut([lease])
+            if lease in lease.target.leases:
+                cut([lease])
 
     async def keep_ramping(self) -> None:
         """Let more go each second while the queue is long and those that went are slow."""
@@ -285,9 +280,21 @@ class Gate:
         return len(self._queue)
 
     def start_tally(self) -> Tally:
-        """The numbers so far, to be given to `Tally.since`; the longest hold starts anew."""
+        """What is counted from now on, to be given to `tally_since`."""
         self.tally.longest_hold = 0.0
-        return evolve(self.tally)
+        return evolve(self.tally, held=self.tally.held - self.held)
+
+    def tally_since(self, start: Tally) -> Tally:
+        """What happened since, to those too that waited already, or wait still."""
+        now = self.tally
+        still = [waiter.waited for waiter in self._queue]
+        return Tally(
+            held=now.held - start.held,
+            longest_hold=max(now.longest_hold, *still, 0.0),
+            retried=now.retried - start.retried,
+            cut=now.cut - start.cut,
+            failed=now.failed - start.failed,
+        )
 
     # --- inside ---
 

@@ -44,7 +44,7 @@ class Releases:
         env: Mapping[str, str],
     ) -> None:
         self.in_place = config.in_place
-        self._config = config
+        self.config = config
         self._git = git
         self._directory = directory
         self._user = user
@@ -80,15 +80,15 @@ class Releases:
 
     async def build(self, release: Release) -> None:
         """Run the build command, if there is one, and declare the release complete."""
-        if self._config.build is not None:
-            await self._command("build", self._config.build, release)
+        if self.config.build is not None:
+            await self._command("build", self.config.build, release)
         if not self.in_place:
             _mark(release.path).touch()
 
     async def migrate(self, release: Release) -> None:
         """Run the migrate command, if there is one; raise `StepFailed`."""
-        if self._config.migrate is not None:
-            await self._command("migrate", self._config.migrate, release)
+        if self.config.migrate is not None:
+            await self._command("migrate", self.config.migrate, release)
 
     async def prune(self, in_use: Collection[str]) -> None:
         """Delete what was left half made, and all but the newest `keep` of those not in use."""
@@ -97,7 +97,7 @@ class Releases:
         complete = [path for path in paths if _mark(path).exists()]
         complete.sort(key=lambda path: _mark(path).stat().st_mtime, reverse=True)
         spare = [path for path in complete if path not in used]
-        kept = used | set(spare[: self._config.keep])
+        kept = used | set(spare[: self.config.keep])
         for path in paths:
             if path not in kept:
                 logger.info("release %s is removed", path.name)
@@ -123,14 +123,14 @@ class Releases:
                 cwd=release.path,
                 env={**self._env, "BLUE_GREEN_REVISION": release.revision},
                 user=self._user,
-                timeout=self._config.build_timeout,
+                timeout=self.config.build_timeout,
                 on_lines=lambda lines: log.output(tag, lines),
             )
         except process.CannotStart as error:
             raise StepFailed(f"{what}: {error}") from None
         if done.timed_out:
             raise StepFailed(
-                f"{what} took more than {self._config.build_timeout:g} s and was ended", done.tail
+                f"{what} took more than {self.config.build_timeout:g} s and was ended", done.tail
             )
         if not done.ok:
             raise StepFailed(f"{what} {process.ending(done.code)}", done.tail)
@@ -141,7 +141,7 @@ class Releases:
         return Release(revision, self._directory / revision[:NAME_LENGTH])
 
     def _link(self, path: Path) -> None:
-        for name in self._config.link:
+        for name in self.config.link:
             source, link = self._git.checkout / name, path / name
             if not source.exists():
                 raise StepFailed(f"link: {source} does not exist")

@@ -104,7 +104,7 @@ class Swap:
             outcome = self._end("failed", str(failure))
             if self.revision != self._receipt.previous:
                 self._site.state.quarantine[self.revision] = str(failure)
-        receipt, numbers = self._receipt, self._site.gate.tally.since(tally)
+        receipt, numbers = self._receipt, self._site.gate.tally_since(tally)
         receipt.outcome = outcome
         receipt.held, receipt.longest_hold = numbers.held, numbers.longest_hold
         receipt.retried, receipt.cut, receipt.failed = numbers.retried, numbers.cut, numbers.failed
@@ -133,7 +133,7 @@ class Swap:
             return release
         with self._timed("checkout"):
             release = await releases.add(self.revision)
-        with self._timed("build"):
+        with self._timed("build" if releases.config.build else ""):
             await releases.build(release)
         return release
 
@@ -193,7 +193,7 @@ class Swap:
             with self._timed("drain"):
                 left = await gate.drain(old.targets, settings.drain_timeout)
                 self._receipt.drained = in_flight - left
-            with self._timed("soak"):
+            with self._timed("soak" if settings.soak else ""):
                 await trio.sleep_until(switched_at + settings.soak)
             nursery.cancel_scope.cancel()
         self.can_go_back = False
@@ -250,7 +250,7 @@ class Swap:
         """Start the new release where nothing runs; what is wrong with it after the switch."""
         site = self._site
         async with self._candidate(candidate, release):
-            with self._timed("migrate"):
+            with self._timed("migrate" if site.releases.config.migrate else ""):
                 await site.releases.migrate(release)
             with self._timed("start"):
                 candidate.start(release)
@@ -259,7 +259,7 @@ class Swap:
             await self._switch(candidate, None)
         site.gate.resume(HOLDER)
         trouble = ""
-        with self._timed("soak"):
+        with self._timed("soak" if site.settings.soak else ""):
             with trio.move_on_after(site.settings.soak):
                 trouble = await candidate.trouble()
         if trouble:
@@ -317,6 +317,10 @@ class Swap:
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
+        """Tell of a phase, and how long it took. One without a name has nothing to do."""
+        if not phase:
+            yield
+            return
         self.phase = phase
         began = trio.current_time()
         self._tell({"event": "phase", "phase": phase, "revision": self.revision})

@@ -18,6 +18,7 @@ from typing import Any
 BEHAVIOUR: dict[str, Any] = json.loads(Path("behaviour.json").read_text())
 REVISION = os.environ["BLUE_GREEN_REVISION"]
 answered = 0
+hangs = False
 
 
 def note(kind: str, **more: object) -> None:
@@ -28,6 +29,7 @@ def note(kind: str, **more: object) -> None:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 64 * 1024  # An answer is sent as a whole, so that a sudden death cuts none in half.
 
     def do_GET(self) -> None:
         self.answer()
@@ -36,13 +38,14 @@ class Handler(BaseHTTPRequestHandler):
         self.answer()
 
     def answer(self) -> None:
-        global answered  # noqa: PLW0603 - a counter of this one process
+        global answered, hangs  # noqa: PLW0603 - of this one process
         body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         if self.path == "/healthz":
             answered += 1
             if BEHAVIOUR.get("healthy_for") and answered > BEHAVIOUR["healthy_for"]:
+                print("gone to pieces", file=sys.stderr, flush=True)
                 os._exit(7)
-            if BEHAVIOUR.get("never_answers"):
+            if BEHAVIOUR.get("never_answers") or hangs:
                 time.sleep(3600)
             self.reply(BEHAVIOUR.get("health_status", 200), b"ok")
             return
@@ -51,6 +54,10 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(float(self.path.partition("slow=")[2]))
         if "die" in self.path:
             os._exit(9)
+        if "hang" in self.path:
+            hangs = True
+            if "for-ever" in self.path:
+                time.sleep(3600)
         filler = "x" * 5000
         answer = {"revision": REVISION, "pid": os.getpid(), "body": body, "filler": filler}
         answer |= {"text": Path("text.txt").read_text(), "end": REVISION}
@@ -96,6 +103,10 @@ def stop(*_: object) -> None:
 
 def main() -> None:
     note("start")
+    if BEHAVIOUR.get("grandchildren"):
+        spawn_grandchildren()
+    if Path(BEHAVIOUR.get("raises_while_there_is", "/nothing")).exists():
+        raise RuntimeError("the database is away")
     if "raises" in BEHAVIOUR:
         raise RuntimeError(BEHAVIOUR["raises"])
     if BEHAVIOUR.get("ignores_sigterm"):
@@ -104,8 +115,6 @@ def main() -> None:
         signal.signal(signal.SIGTERM, stop)
     if "LOCK" in os.environ:
         take_lock()
-    if BEHAVIOUR.get("grandchildren"):
-        spawn_grandchildren()
     time.sleep(BEHAVIOUR.get("start_delay", 0))
     server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
     note("listens")

@@ -1,11 +1,15 @@
 """The client's side of a connection: who it is, how long we wait for it, and whether it is there.
 
 Whatever is too late, a client that has gone, and a backend that must stop all end the whole
-connection. So each connection has one cancel scope, whose deadline is moved rather than made
-anew, and a note of what to answer if it is cancelled.
+connection. So each connection has one cancel scope, and a note of what to answer if it is
+cancelled.
+
+Several times in each request it changes how long we are prepared to wait, and nearly always the
+wait is over long before. So a time limit is a number that is noted, and not a timer that is set:
+one task looks now and then at who is late (`Listener`).
 """
 
-import math
+import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import trio
@@ -14,6 +18,8 @@ from blue_green.gate import Outcome
 from blue_green.proxy.answers import ErrorAnswer
 from blue_green.proxy.wire import Wire
 from blue_green.settings import TrustedProxy
+
+NEVER = float("inf")
 
 
 class Client:
@@ -25,7 +31,11 @@ class Client:
         """Its IP address; nothing for a Unix socket."""
         self.trusted = trusted
         """It is a proxy whose X-Forwarded fields we believe."""
+        self.forwarded = _forwarded(address)
+        """The part of the forwarded fields that is the same for all its requests."""
         self.scope = trio.CancelScope()
+        self.due = NEVER
+        """When it is late, on the clock of `time.monotonic`."""
         self.late: ErrorAnswer | None = None
         """What to answer if the scope is cancelled; None: nothing, just close."""
         self.outcome = Outcome.ABORTED
@@ -40,12 +50,12 @@ class Client:
 
     def allow(self, seconds: float, late: ErrorAnswer | None, outcome: Outcome) -> None:
         """From now on so long, or else this answer and this outcome."""
-        self.scope.deadline = trio.current_time() + seconds
+        self.due = time.monotonic() + seconds
         self.late = late
         self.outcome = outcome
 
     def allow_all_time(self) -> None:
-        self.scope.deadline = math.inf
+        self.due = NEVER
         self.late = None
         self.outcome = Outcome.ABORTED
 
@@ -86,11 +96,19 @@ class Client:
     async def send(self, data: bytes, idle_timeout: float) -> None:
         """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
         sent = self.wire.try_send(data)
-        while sent < len(data):
+        if sent == len(data):
+            return
+        rest = memoryview(data)[sent:]
+        while rest:
             self.allow(idle_timeout, None, Outcome.ABORTED)
             await trio.lowlevel.wait_writable(self.wire.sock)
-            sent += self.wire.try_send(data[sent : sent + 256 * 1024])
-            self.allow_all_time()
+            rest = rest[self.wire.try_send(rest) :]
+        self.allow_all_time()
+
+
+def _forwarded(address: str) -> bytes:
+    lines = f"X-Forwarded-For: {address}\r\n" if address else ""
+    return f"{lines}X-Forwarded-Proto: http\r\nVia: 1.1 blue-green\r\n".encode()
 
 
 def is_trusted(address: str, trusted: tuple[TrustedProxy, ...]) -> bool:

@@ -3,7 +3,7 @@
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 from attrs import define, field
@@ -15,7 +15,6 @@ from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.heads import (
     REQUEST_ID,
     Answer,
-    Fields,
     Framing,
     Request,
     write_answer,
@@ -27,6 +26,10 @@ from blue_green.settings import Proxy
 
 DIALS = 3
 """How often a backend may refuse a connection before the request is given up."""
+TOO_SLOW = ErrorAnswer(504, "The backend took too long to answer.")
+STALLED = ErrorAnswer(408, "The rest of the request did not come.")
+VIA = b"1.1 blue-green"
+
 LOST_AT_LATEST = 0.25
 """Seconds to wait, after a failed dial, for the supervisor to see that the backend died."""
 
@@ -50,7 +53,7 @@ class Shared:
 
     def request_id(self, request: Request) -> bytes:
         """The one that came along, or a new one."""
-        given = request.field(b"x-request-id")
+        given = request.told.get(b"x-request-id")
         if given and REQUEST_ID.fullmatch(given):
             return given
         return f"{self._prefix}-{next(self._ids):x}".encode()
@@ -75,7 +78,8 @@ class Exchange:
         self.keep_alive = request.keep_alive
         self._refused: ErrorAnswer | None = None
         """What is wrong with the request's body."""
-        self._good_so_far = trio.CancelScope()
+        self._good_so_far: trio.CancelScope | None = None
+        """Is cancelled as soon as something is."""
 
     async def run(self) -> None:
         """Answer the request; raise `ErrorAnswer` if we must, or `Cut` if it is too late."""
@@ -131,12 +135,18 @@ class Exchange:
     async def _ask(self, upstream: Upstream, lease: Lease) -> bool:
         """Send the request and relay the answer; whether the connection can be used again."""
         request, wire = self.request, self.client.wire
-        head = write_request(request, self._host(lease), self._forwarded())
+        address = f"{lease.target.host}:{lease.target.port}".encode()
+        head = write_request(request, address, self._forwarded())
+        if request.framing is Framing.NONE:
+            self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+            with suppress(OSError):  # Whether it broke is seen when the answer is read.
+                await upstream.wire.send(head)
+            return await self._answer(upstream, lease)
         body = body_of(wire, request.framing, request.length, self.settings.max_body)
-        if request.framing is not Framing.CHUNKED and len(wire.pushed) >= request.length:
+        if request.framing is Framing.LENGTH and len(wire.pushed) >= request.length:
             await self._upload(upstream, head, body)
             return await self._answer(upstream, lease)
-        with self._good_so_far:
+        with trio.CancelScope() as self._good_so_far:
             async with _beside(lambda: self._upload(upstream, head, body)):
                 return await self._answer(upstream, lease)
         assert self._refused is not None
@@ -148,16 +158,14 @@ class Exchange:
         When the backend reads no further, that is all: its answer may be on its way.
         """
         chunked = self.request.framing is Framing.CHUNKED
-        late = ErrorAnswer(504, "The backend took too long to answer.")
-        stalled = ErrorAnswer(408, "The rest of the request did not come.")
 
         async def send(data: bytes) -> None:
-            self.client.allow(self.settings.response_timeout, late, Outcome.FAILED)
+            self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
             await upstream.wire.send(data)
-            self.client.allow(self.settings.idle_timeout, stalled, Outcome.ABORTED)
+            self.client.allow(self.settings.idle_timeout, STALLED, Outcome.ABORTED)
 
         try:
-            if not self.client.wire.pushed and not self.uploaded:
+            if not self.client.wire.pushed:
                 await send(head)
                 head = b""
             await copy(body, send, chunked=chunked, head=head)
@@ -166,11 +174,12 @@ class Exchange:
         except BadBody as bad:
             status = 413 if isinstance(bad, BodyTooLarge) else 400
             self._refused = ErrorAnswer(status, f"The request's body is not accepted: {bad}.")
-            self._good_so_far.cancel()
+            if self._good_so_far is not None:
+                self._good_so_far.cancel()
             return
         self.uploaded = True
         if not self.client.answering:
-            self.client.allow(self.settings.response_timeout, late, Outcome.FAILED)
+            self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
 
     async def _answer(self, upstream: Upstream, lease: Lease) -> bool:
         request, client = self.request, self.client
@@ -184,9 +193,15 @@ class Exchange:
         unknown = answer.framing in (Framing.CHUNKED, Framing.CLOSE)
         chunked = unknown and request.version == b"1.1"
         self.keep_alive &= self.uploaded and not self._shared.closing and (chunked or not unknown)
-        head = write_answer(answer, self._connection_fields(chunked=chunked))
-        body = body_of(upstream.wire, answer.framing, answer.length)
+        head = write_answer(answer, self._connection_lines(chunked=chunked))
         client.answering = True
+        ready = upstream.wire.pushed
+        if answer.framing is Framing.LENGTH and len(ready) >= answer.length:
+            self.sent = answer.length
+            upstream.wire.pushed = ready[answer.length :]
+            await self._send(head + ready[: answer.length])
+            return answer.keep_alive and self.uploaded
+        body = body_of(upstream.wire, answer.framing, answer.length)
         try:
             if not upstream.wire.pushed:
                 await self._send(head)
@@ -203,7 +218,7 @@ class Exchange:
             if answer.status >= 200 or answer.status == 101:
                 return answer
             if self.request.version == b"1.1":
-                await self.client.wire.send(write_answer(answer, ()))
+                await self.client.wire.send(write_answer(answer))
         raise Broken("it never came to a final answer", silent=False)
 
     async def _tunnel(self, upstream: Upstream, answer: Answer, lease: Lease) -> None:
@@ -213,42 +228,38 @@ class Exchange:
         client.allow_all_time()
         self.keep_alive = False
         lease.become_tunnel()
-        upgrade = [(b"Connection", b"upgrade"), (b"Upgrade", answer.upgrade or b"")]
+        upgrade = b"Connection: upgrade\r\nUpgrade: %b\r\n" % (answer.upgrade or b"")
         await client.wire.send(write_answer(answer, upgrade))
         self.sent = await tunnel(client.wire, upstream.wire)
 
     async def _send(self, data: bytes) -> None:
         await self.client.send(data, self.settings.idle_timeout)
 
-    def _connection_fields(self, *, chunked: bool) -> Fields:
-        fields: Fields = [(b"Transfer-Encoding", b"chunked")] if chunked else []
+    def _connection_lines(self, *, chunked: bool) -> bytes:
+        lines = b"Transfer-Encoding: chunked\r\n" if chunked else b""
         if not self.keep_alive:
-            fields.append((b"Connection", b"close"))
-        elif self.request.version == b"1.0":
-            fields.append((b"Connection", b"keep-alive"))
-        return fields
+            return lines + b"Connection: close\r\n"
+        return lines + (b"Connection: keep-alive\r\n" if self.request.version == b"1.0" else b"")
 
-    def _host(self, lease: Lease) -> bytes:
-        """HTTP/1.0 has no Host, and then the backend is called by its address."""
-        return self.request.host or f"{lease.target.host}:{lease.target.port}".encode()
-
-    def _forwarded(self) -> Fields:
+    def _forwarded(self) -> bytes:
         """What the backend should know of the client. Only trusted proxies have a say in it."""
         client, request = self.client, self.request
-
-        def told(name: bytes) -> bytes | None:
-            return request.field(name) if client.trusted else None
-
-        seen = [value for value in (told(b"x-forwarded-for"), client.address.encode()) if value]
+        told = request.told
+        if not told and request.host:
+            return b"%bX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n" % (
+                client.forwarded, request.host, self.request_id
+            )  # fmt: skip
+        believed = told if client.trusted else {}
+        seen = (believed.get(b"x-forwarded-for"), client.address.encode())
         fields = [
-            (b"X-Forwarded-For", b", ".join(seen)),
-            (b"X-Forwarded-Proto", told(b"x-forwarded-proto") or b"http"),
-            (b"X-Forwarded-Host", told(b"x-forwarded-host") or request.host),
-            (b"Forwarded", told(b"forwarded")),
-            (b"Via", b", ".join(filter(None, (request.field(b"via"), b"1.1 blue-green")))),
+            (b"X-Forwarded-For", b", ".join(filter(None, seen))),
+            (b"X-Forwarded-Proto", believed.get(b"x-forwarded-proto", b"http")),
+            (b"X-Forwarded-Host", believed.get(b"x-forwarded-host") or request.host),
+            (b"Forwarded", believed.get(b"forwarded")),
+            (b"Via", b", ".join(filter(None, (told.get(b"via"), VIA)))),
             (b"X-Request-Id", self.request_id),
         ]
-        return [(name, value) for name, value in fields if value]
+        return b"".join(b"%b: %b\r\n" % (name, value) for name, value in fields if value)
 
 
 @asynccontextmanager

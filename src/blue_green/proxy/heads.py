@@ -9,11 +9,10 @@ the version, the number of lines, and which methods a reverse proxy serves.
 """
 
 import re
-from collections.abc import Iterable
 from enum import Enum
 
 import h11
-from attrs import frozen
+from attrs import define
 
 MAX_LINES = 100
 MAX_ANSWER_HEAD = 64 * 1024
@@ -33,6 +32,8 @@ REWRITTEN = {
 }  # fmt: skip
 """Request fields that go on, if at all, as we write them."""
 
+TOLD = REWRITTEN - {b"host", b"content-length", b"expect"}
+
 NOT_IN_TRAILERS = HOP_BY_HOP | REWRITTEN | {
     b"authorization", b"cookie", b"set-cookie", b"cache-control", b"content-encoding",
     b"content-type", b"content-range", b"trailer", b"range", b"max-forwards", b"age", b"date",
@@ -44,6 +45,7 @@ CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?")
 ORIGIN_FORM = re.compile(rb"/[^#]*")
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#@]+)((?:[/?][^#]*)?)")
+ACCEPTS_HTML = re.compile(rb"(?im)^accept:.*text/html")
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
@@ -69,7 +71,7 @@ class Framing(Enum):
     CLOSE = "the end of the connection"
 
 
-@frozen
+@define
 class Request:
     """A judged request head."""
 
@@ -79,41 +81,38 @@ class Request:
     version: bytes
     """`1.0` or `1.1`, whatever the client called it."""
     host: bytes | None
-    fields: Fields
-    """What goes on as it came: without the fields that we write ourselves."""
-    all_fields: Fields
+    lines: bytes
+    """What goes on as it came, as lines: Host, and what is not in `HOP_BY_HOP` or `REWRITTEN`."""
+    told: dict[bytes, bytes]
+    """What the client said in those `REWRITTEN` fields that only a trusted proxy has a say in."""
     framing: Framing
-    length: int
-    expects_continue: bool
-    upgrade: bytes | None
-    keep_alive: bool
+    length: int = 0
+    expects_continue: bool = False
+    upgrade: bytes | None = None
+    keep_alive: bool = True
 
     @property
     def may_repeat(self) -> bool:
         """Sending it twice does no harm (RFC 9110 section 9.2.1), and we still could."""
-        return self.method in SAFE_METHODS and self.framing is Framing.NONE
+        return self.framing is Framing.NONE and self.method in SAFE_METHODS
 
     @property
     def wants_html(self) -> bool:
-        return any(name == b"accept" and b"text/html" in value for name, value in self.all_fields)
-
-    def field(self, wanted: bytes) -> bytes | None:
-        """All values of one field, joined; `wanted` in lower case."""
-        values = [value for name, value in self.all_fields if name.lower() == wanted]
-        return b", ".join(values) if values else None
+        return ACCEPTS_HTML.search(self.lines) is not None
 
 
-@frozen
+@define
 class Answer:
     """A judged answer head."""
 
     status: int
     reason: bytes
-    fields: Fields
+    lines: bytes
+    """What goes on as it came, as lines."""
     framing: Framing
-    length: int
-    upgrade: bytes | None
-    keep_alive: bool
+    length: int = 0
+    upgrade: bytes | None = None
+    keep_alive: bool = True
     """Whether the backend keeps its connection open afterwards."""
 
 
@@ -159,8 +158,8 @@ def read_request(head: bytes) -> Request:
         target=target,
         version=version,
         host=host,
-        fields=_without(fields, HOP_BY_HOP | REWRITTEN | options),
-        all_fields=fields,
+        lines=_host_line(host) + _lines(_without(fields, HOP_BY_HOP | REWRITTEN | options)),
+        told=_told(fields),
         framing=framing,
         length=length,
         expects_continue=expect == b"100-continue" and version == b"1.1",
@@ -169,20 +168,28 @@ def read_request(head: bytes) -> Request:
     )
 
 
-def write_request(request: Request, host: bytes, forwarded: Fields) -> bytes:
-    """The head that the backend gets. `forwarded` are the fields that say what we know."""
-    lines = [b"%s %s HTTP/1.1" % (request.method, request.target), b"Host: " + host]
-    lines += [name + b": " + value for name, value in request.fields]
+def write_request(request: Request, address: bytes, forwarded: bytes) -> bytes:
+    """The head that the backend gets.
+
+    `forwarded` are the lines that say what we know of the client. A request of HTTP/1.0 that
+    names no host gets the backend's own address for one.
+    """
+    if request.framing is Framing.NONE and request.host is not None and not request.upgrade:
+        return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (
+            request.method, request.target, request.lines, forwarded
+        )  # fmt: skip
+    more = _host_line(address) if request.host is None else b""
     if request.framing is Framing.LENGTH:
-        lines.append(b"Content-Length: %d" % request.length)
+        more += b"Content-Length: %d\r\n" % request.length
     elif request.framing is Framing.CHUNKED:
-        lines.append(b"Transfer-Encoding: chunked")
+        more += b"Transfer-Encoding: chunked\r\n"
     if request.expects_continue:
-        lines.append(b"Expect: 100-continue")
+        more += b"Expect: 100-continue\r\n"
     if request.upgrade:
-        lines += [b"Connection: upgrade", b"Upgrade: " + request.upgrade]
-    lines += [name + b": " + value for name, value in forwarded]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+        more += b"Connection: upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+    return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (
+        request.method, request.target, request.lines, more, forwarded
+    )  # fmt: skip
 
 
 def _parse_request(head: bytes) -> h11.Request:
@@ -261,7 +268,7 @@ def read_answer(head: bytes, request: Request) -> Answer:
     return Answer(
         status=event.status_code,
         reason=bytes(event.reason),
-        fields=_without(fields, drop),
+        lines=_lines(_without(fields, drop)),
         framing=framing,
         length=length,
         upgrade=_joined(fields, b"upgrade") if event.status_code == 101 else None,
@@ -269,12 +276,9 @@ def read_answer(head: bytes, request: Request) -> Answer:
     )
 
 
-def write_answer(answer: Answer, extra: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The head that the client gets. `extra` frames the body and speaks of the connection."""
-    lines = [b"HTTP/1.1 %d %s" % (answer.status, answer.reason)]
-    lines += [name + b": " + value for name, value in answer.fields]
-    lines += [name + b": " + value for name, value in extra]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+def write_answer(answer: Answer, more: bytes = b"") -> bytes:
+    """The head that the client gets; `more` lines frame the body and speak of the connection."""
+    return b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (answer.status, answer.reason, answer.lines, more)
 
 
 def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | h11.Response:
@@ -322,6 +326,19 @@ def trailers(fields: Fields) -> Fields:
         for name, value in fields
         if name.lower() not in NOT_IN_TRAILERS and not CONTROL.search(value)
     ]
+
+
+def _told(fields: Fields) -> dict[bytes, bytes]:
+    told = {name: _joined(fields, name) for name in TOLD}
+    return {name: value for name, value in told.items() if value}
+
+
+def _lines(fields: Fields) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
+
+
+def _host_line(host: bytes | None) -> bytes:
+    return b"" if host is None else b"Host: %b\r\n" % host
 
 
 def _joined(fields: Fields, wanted: bytes) -> bytes | None:

@@ -3,6 +3,7 @@
 import errno
 import logging
 import socket
+import time
 from collections.abc import Sequence
 
 import trio
@@ -20,6 +21,8 @@ from blue_green.settings import Endpoint, Proxy
 logger = logging.getLogger(__name__)
 
 BACKLOG = 4096
+LOOK_AT_LEAST_EVERY = 0.5
+"""Seconds between looks at which clients are late."""
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -89,6 +92,7 @@ class Listener:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(hangups.run)
+                    nursery.start_soon(self._end_the_late)
                     with self._accepting:
                         async with trio.open_nursery() as accepting:
                             for sock in self._sockets:
@@ -138,6 +142,9 @@ class Listener:
                 continue
             is_short = False
             nursery.start_soon(self._serve, accepted, address, shared)
+            # One at a time: trio may run those that are started together in any order, and who
+            # comes first is to be first at the gate.
+            await trio.lowlevel.checkpoint()
 
     async def _serve(self, sock: socket.socket, address: object, shared: Shared) -> None:
         sock.setblocking(False)
@@ -158,6 +165,17 @@ class Listener:
             self._clients.discard(client)
             self._fewer.set()
             self._fewer = trio.Event()
+
+    async def _end_the_late(self) -> None:
+        """Cancel the clients whose time is up, up to an eighth of the shortest time too late."""
+        times = (self._settings.header_timeout, self._settings.idle_timeout)
+        interval = min(*times, self._settings.response_timeout, LOOK_AT_LEAST_EVERY * 8) / 8
+        while True:
+            await trio.sleep(interval)
+            now = time.monotonic()
+            for client in self._clients:
+                if client.due < now:
+                    client.scope.cancel()
 
     def _stop_listening(self) -> None:
         for sock in self._sockets:

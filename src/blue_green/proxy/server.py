@@ -4,10 +4,13 @@ Requests on one connection are answered in order, each before the next is read: 
 sends early waits in the kernel.
 """
 
+import time
+
 import trio
 
 from blue_green import log
 from blue_green.gate import Outcome
+from blue_green.proxy import plain
 from blue_green.proxy.answers import ErrorAnswer
 from blue_green.proxy.client import Client
 from blue_green.proxy.exchange import Cut, Exchange, Shared
@@ -52,13 +55,13 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
     """Read and answer one request; whether another one may follow."""
     exchange: Exchange | None = None
     error: ErrorAnswer | None = None
-    began = trio.current_time()
+    began = 0.0
     try:
         head = await _read_head(client, shared.settings)
         if head is None:
             return False
-        began = trio.current_time()
-        request = read_request(head)
+        began = time.monotonic()
+        request = plain.read_request(head) or read_request(head)
         exchange = Exchange(client, request, shared)
         client.begin_request()
         await exchange.run()
@@ -71,7 +74,7 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
     finally:
         client.end_request()
         if shared.settings.access_log and (exchange or error):
-            _log(client, exchange, error, trio.current_time() - began)
+            _log(client, exchange, error, time.monotonic() - began)
     if error is not None:
         return await _send_error(client, exchange, error)
     client.answering = False
@@ -83,8 +86,8 @@ async def _read_head(client: Client, settings: Proxy) -> bytes | None:
     wire, data = client.wire, b""
     silence = settings.idle_timeout if client.served else settings.header_timeout
     client.allow(silence, None, Outcome.ABORTED)
-    if not wire.pushed:
-        await wire.readable()
+    if client.served and not wire.pushed:
+        await wire.readable()  # A new client has sent something already; an old one rarely.
     while more := await wire.receive(settings.max_head + 1 - len(data)):
         if not data:
             client.allow(settings.header_timeout, TOO_SLOW, Outcome.ABORTED)

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 import trio
 
 from blue_green.gate import Target
+from blue_green.proxy import plain
 from blue_green.proxy.heads import (
     MAX_ANSWER_HEAD,
     Answer,
@@ -75,7 +76,7 @@ class Upstream:
             try:
                 if parts := split_head(data):
                     head, self.wire.pushed = parts
-                    return read_answer(head, request)
+                    return plain.read_answer(head, request) or read_answer(head, request)
             except (BadAnswer, ValueError) as error:
                 raise Broken(f"the answer is not proper HTTP: {error}", silent=False) from None
             if len(data) > MAX_ANSWER_HEAD:
@@ -105,7 +106,7 @@ class Pool:
 
     def give_back(self, upstream: Upstream) -> None:
         """Keep a connection whose answer ended properly for the next request."""
-        if upstream.target.lost.is_set() or not upstream.wire.is_quiet():
+        if upstream.target.lost.is_set() or upstream.wire.pushed:
             upstream.wire.close()
             return
         now = upstream.idle_since = trio.current_time()

@@ -52,7 +52,7 @@ class Wire:
         self._eager = 0
         await trio.lowlevel.wait_readable(self.sock)
 
-    def try_send(self, data: bytes) -> int:
+    def try_send(self, data: bytes | memoryview) -> int:
         """Send what can be sent without waiting, and say how much that was."""
         try:
             return self.sock.send(data)

@@ -1,0 +1,132 @@
+"""The short way for heads that need no second look.
+
+Nearly all heads are plain, and nearly all of their lines are the same from one to the next. So a
+line is judged once, and the verdict kept; a head whose lines are all plain goes on as its own
+bytes, less a few lines and plus ours. Whatever is not plain (a body, an upgrade, a fold, a field
+that we rewrite, an odd character or space) takes the long way, through h11, in `heads`.
+
+The short way may defer to the long way, but never differ from it: what it calls plain is a strict
+part of what h11 and `heads` accept, and it gives the same `Request` or `Answer` for it. Tests hold
+one against the other.
+
+Only verdicts on short lines that carry no secrets are kept, and only so many.
+"""
+
+import re
+
+from blue_green.proxy.heads import (
+    HOP_BY_HOP,
+    HOST,
+    MAX_LINES,
+    REWRITTEN,
+    Answer,
+    Framing,
+    Request,
+)
+
+REQUEST_LINE = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-\"$-~]*) HTTP/1\.1")
+STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~](?:[ -~]*[!-~])?)")
+LINE = re.compile(
+    rb"([!#$%&'*+.^`|~0-9A-Za-z-]+): ([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)"
+)
+LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
+
+FORWARD, DROP, IS_HOST, IS_CHUNKED, LONG_WAY = -1, -2, -3, -4, -5
+"""Verdicts on a line. One of zero or more: it is a Content-Length, of so many bytes."""
+
+LONGEST_KEPT = 256
+MOST_KEPT = 4096
+SECRETS = {b"cookie", b"authorization", b"set-cookie", b"x-api-key", b"x-csrf-token"}
+NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer"}
+
+_request_lines: dict[bytes, int] = {}
+_answer_lines: dict[bytes, int] = {}
+
+
+def read_request(head: bytes) -> Request | None:
+    """The request, if its head is plain."""
+    lines = head[:-4].split(b"\r\n")
+    first = REQUEST_LINE.fullmatch(lines[0])
+    if first is None or len(lines) > MAX_LINES:
+        return None
+    host = b""
+    kept = []
+    for line in lines[1:]:
+        verdict = _request_lines.get(line)
+        if verdict is None:
+            verdict = _judge_request_line(line)
+        if verdict == FORWARD:
+            kept.append(line)
+        elif verdict == IS_HOST and not host:
+            host = line[6:]
+        elif verdict != DROP:
+            return None
+    if not host:
+        return None
+    kept.append(b"")
+    forwarded = b"Host: %b\r\n%b" % (host, b"\r\n".join(kept))
+    return Request(first[1], first[2], b"1.1", host, forwarded, {}, Framing.NONE)
+
+
+def read_answer(head: bytes, request: Request) -> Answer | None:
+    """The answer, if its head is plain."""
+    lines = head[:-4].split(b"\r\n")
+    first = STATUS_LINE.fullmatch(lines[0])
+    if first is None or first[1] in (b"204", b"304") or request.method == b"HEAD":
+        return None
+    framing = Framing.CLOSE
+    length = 0
+    kept = []
+    for line in lines[1:]:
+        verdict = _answer_lines.get(line)
+        if verdict is None:
+            verdict = _judge_answer_line(line)
+        if verdict == FORWARD:
+            kept.append(line)
+        elif verdict >= 0 and framing is Framing.CLOSE:
+            framing, length = Framing.LENGTH, verdict
+            kept.append(line)
+        elif verdict == IS_CHUNKED and framing is Framing.CLOSE:
+            framing = Framing.CHUNKED
+        elif verdict != DROP:
+            return None
+    if framing is Framing.CLOSE:
+        return None
+    kept.append(b"")
+    return Answer(int(first[1]), first[2], b"\r\n".join(kept), framing, length)
+
+
+def _judge_request_line(line: bytes) -> int:
+    match = LINE.fullmatch(line)
+    if match is None:
+        return LONG_WAY
+    name, value = match[1].lower(), match[2]
+    verdict = LONG_WAY if name in NOT_PLAIN else FORWARD
+    if name == b"host":
+        verdict = IS_HOST if HOST.fullmatch(value) else LONG_WAY
+    elif name == b"connection":
+        verdict = DROP if value.lower() == b"keep-alive" else LONG_WAY
+    return _keep(_request_lines, line, name, verdict)
+
+
+def _judge_answer_line(line: bytes) -> int:
+    match = LINE.fullmatch(line)
+    if match is None:
+        return LONG_WAY
+    name, value = match[1].lower(), match[2]
+    verdict = LONG_WAY if name in NOT_PLAIN else FORWARD
+    if name == b"content-length" and LENGTH_VALUE.fullmatch(value):
+        verdict = int(value)
+    elif name == b"transfer-encoding" and value.lower() == b"chunked":
+        verdict = IS_CHUNKED
+    elif name == b"keep-alive" or (name == b"connection" and value.lower() == b"keep-alive"):
+        verdict = DROP
+    return _keep(_answer_lines, line, name, verdict)
+
+
+def _keep(table: dict[bytes, int], line: bytes, name: bytes, verdict: int) -> int:
+    if len(line) <= LONGEST_KEPT and name not in SECRETS:
+        if len(table) >= MOST_KEPT:
+            table.clear()
+        table[line] = verdict
+    return verdict

@@ -1,0 +1,29 @@
+"""An app that takes one connection at a time, and writes down in which order they came."""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+BEHAVIOUR = json.loads(Path("behaviour.json").read_text())
+
+
+def note(kind: str, **more: object) -> None:
+    line = {"kind": kind, "at": time.monotonic(), **more}
+    with Path(os.environ["JOURNAL"]).open("a") as journal:
+        journal.write(json.dumps(line) + "\n")
+
+
+time.sleep(BEHAVIOUR.get("start_delay", 0))
+with socket.create_server(("127.0.0.1", int(os.environ["PORT"])), backlog=1024) as listener:
+    note("listens")
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            path = connection.recv(65536).split(b" ")[1].decode()
+            if path != "/healthz":
+                note("request", path=path)
+            body = os.environ["BLUE_GREEN_REVISION"].encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n")
+            connection.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
