@@ -39,11 +39,11 @@ class Crowd:
 
     async def _read(self, number: int, stream: trio.SocketStream) -> None:
         async with stream:
-            data = await stream.receive_some()
+            data = await stream.receive_some(4096)
             self.answered_at.append(time.monotonic())
             head, _, body = data.partition(b"\r\n\r\n")
             while len(body) < 40:
-                body += await stream.receive_some()
+                body += await stream.receive_some(4096)
             self.statuses[number] = int(head.split(b" ")[1])
             self.bodies[number] = body.decode()
 

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 BEHAVIOUR = json.loads(Path("behaviour.json").read_text())
+JOURNAL = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def note(kind: str, **more: object) -> None:
     line = {"kind": kind, "at": time.monotonic(), **more}
-    with Path(os.environ["JOURNAL"]).open("a") as journal:
-        journal.write(json.dumps(line) + "\n")
+    os.write(JOURNAL, json.dumps(line).encode() + b"\n")
 
 
 time.sleep(BEHAVIOUR.get("start_delay", 0))
@@ -25,5 +25,5 @@ with socket.create_server(("127.0.0.1", int(os.environ["PORT"])), backlog=1024) 
             if path != "/healthz":
                 note("request", path=path)
             body = os.environ["BLUE_GREEN_REVISION"].encode()
-            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n")
-            connection.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            connection.sendall(head % len(body) + body)

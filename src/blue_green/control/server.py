@@ -71,10 +71,11 @@ def open_socket(path: Path) -> socket.socket:
 async def serve(sock: socket.socket, commands: Mapping[str, Command]) -> None:
     """Carry out commands until cancelled. One client's trouble is nobody else's."""
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    converter = _converter(commands)
 
     async def handle(stream: trio.SocketStream) -> None:
         try:
-            await _serve_client(stream, commands)
+            await _serve_client(stream, commands, converter)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # The client went away. What it asked for goes on.
         except Exception:
@@ -83,7 +84,9 @@ async def serve(sock: socket.socket, commands: Mapping[str, Command]) -> None:
     await trio.serve_listeners(handle, [listener])
 
 
-async def _serve_client(stream: trio.SocketStream, commands: Mapping[str, Command]) -> None:
+async def _serve_client(
+    stream: trio.SocketStream, commands: Mapping[str, Command], converter: Converter
+) -> None:
     async with stream:
 
         async def tell(event: dict[str, Any]) -> None:
@@ -92,7 +95,7 @@ async def _serve_client(stream: trio.SocketStream, commands: Mapping[str, Comman
         try:
             if _peer_uid(stream) not in (0, os.geteuid()):
                 raise Refusal("only root and the user that the supervisor runs as may do this")
-            command, arguments = _understand(await _read_line(stream), commands)
+            command, arguments = _understand(await _read_line(stream), commands, converter)
             result = await command.handle(arguments, tell)
         except (BadMessage, Refusal) as error:
             usage = isinstance(error, BadMessage) or error.usage
@@ -116,22 +119,27 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
     return complete
 
 
-def _understand(line: bytes, commands: Mapping[str, Command]) -> tuple[Command, Any]:
+def _understand(
+    line: bytes, commands: Mapping[str, Command], converter: Converter
+) -> tuple[Command, Any]:
     message = decode(line)
     name = message.pop("command", None)
     command = commands.get(name) if isinstance(name, str) else None
     if command is None:
         raise BadMessage(f"there is no command {name!r}; there are: {', '.join(commands)}")
     try:
-        return command, _converter().structure(message, command.arguments)
+        return command, converter.structure(message, command.arguments)
     except (BaseValidationError, ForbiddenExtraKeysError) as error:
         raise BadMessage(f"{name}: {_first_leaf(error)}") from None
 
 
-def _converter() -> Converter:
+def _converter(commands: Mapping[str, Command]) -> Converter:
+    """Knows all commands beforehand: making it takes milliseconds, for which requests wait."""
     converter = Converter(forbid_extra_keys=True)
     for kind in (str, bool, float):
         converter.register_structure_hook(kind, _exactly)
+    for command in commands.values():
+        converter.get_structure_hook(command.arguments)
     return converter
 
 

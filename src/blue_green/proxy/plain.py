@@ -31,7 +31,7 @@ LINE = re.compile(
 )
 LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
 
-FORWARD, DROP, IS_HOST, IS_CHUNKED, LONG_WAY = -1, -2, -3, -4, -5
+FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, LONG_WAY = -1, -2, -3, -4, -5, -6
 """Verdicts on a line. One of zero or more: it is a Content-Length, of so many bytes."""
 
 LONGEST_KEPT = 256
@@ -76,6 +76,7 @@ def read_answer(head: bytes, request: Request) -> Answer | None:
         return None
     framing = Framing.CLOSE
     length = 0
+    keep_alive = True
     kept = []
     for line in lines[1:]:
         verdict = _answer_lines.get(line)
@@ -88,12 +89,15 @@ def read_answer(head: bytes, request: Request) -> Answer | None:
             kept.append(line)
         elif verdict == IS_CHUNKED and framing is Framing.CLOSE:
             framing = Framing.CHUNKED
+        elif verdict == CLOSES:
+            keep_alive = False
         elif verdict != DROP:
             return None
     if framing is Framing.CLOSE:
         return None
     kept.append(b"")
-    return Answer(int(first[1]), first[2], b"\r\n".join(kept), framing, length)
+    forwarded = b"\r\n".join(kept)
+    return Answer(int(first[1]), first[2], forwarded, framing, length, keep_alive=keep_alive)
 
 
 def _judge_request_line(line: bytes) -> int:
@@ -119,8 +123,10 @@ def _judge_answer_line(line: bytes) -> int:
         verdict = int(value)
     elif name == b"transfer-encoding" and value.lower() == b"chunked":
         verdict = IS_CHUNKED
-    elif name == b"keep-alive" or (name == b"connection" and value.lower() == b"keep-alive"):
+    elif name == b"keep-alive":
         verdict = DROP
+    elif name == b"connection":
+        verdict = {b"keep-alive": DROP, b"close": CLOSES}.get(value.lower(), LONG_WAY)
     return _keep(_answer_lines, line, name, verdict)
 
 
