@@ -1,5 +1,6 @@
 """One backend: a process tree of a release, on one port of a slot."""
 
+import errno
 import re
 import socket
 from collections import deque
@@ -95,13 +96,14 @@ def _fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
 
 def _check_is_free(port: int) -> None:
     """A program that already answers there would be taken for the candidate."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((HOST, port))
-        except PermissionError:
-            return  # A low port that only the app, as another user, may bind.
-        except OSError:
-            raise StepFailed(
-                f"port {port} is taken: {procfs.listener(port)} listens there already"
-            ) from None
+    except PermissionError:
+        return  # A low port that only the app, as another user, may bind.
+    except OSError as error:
+        why = f"port {port} cannot be used: {error.strerror}"
+        if error.errno == errno.EADDRINUSE:
+            why = f"port {port} is taken: {procfs.listener(port)} listens there already"
+        raise StepFailed(why) from None

@@ -58,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.file)
     with log.to_stderr():
         try:
-            supervisor.check_file(arguments.file, settings)
+            supervisor.check_trust(arguments.file, settings)
             supervisor.run(settings)
         except supervisor.CannotRun as error:
             return _complain(str(error), USAGE)

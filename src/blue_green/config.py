@@ -60,7 +60,7 @@ def parse(document: Mapping[str, Any], path: Path) -> s.Settings:
         settings = _converter().structure(document, s.Settings)
     except ClassValidationError as error:
         raise ConfigError([f"{path}: {line}" for line in _explain(error)]) from None
-    settings = _resolve(settings, path.absolute().parent)
+    settings = _resolve(settings, document, path.absolute().parent)
     if problems := list(_contradictions(settings)):
         raise ConfigError([f"{path}: {line}" for line in problems])
     return settings
@@ -285,10 +285,9 @@ def _unknown(key: str, section: type[Any]) -> str:
 # --- the settings as a whole ----------------------------------------------------------------
 
 
-def _resolve(settings: s.Settings, base: Path) -> s.Settings:
+def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s.Settings:
     checkout = Path(os.path.normpath(base / settings.git.checkout))
-    given = settings.state.directory
-    directory = locate.state_directory(None if given == s.State().directory else given, base)
+    directory = locate.state_directory(document, base)
     endpoints = [
         attrs.evolve(end, path=base / end.path) if end.path else end
         for end in settings.proxy.listen

@@ -1,5 +1,7 @@
 """Ask a backend whether it works: one probe, and what to conclude from several."""
 
+import errno
+
 import h11
 import trio
 
@@ -10,6 +12,10 @@ WHILE_STARTING = 0.01
 """Seconds between probes of a candidate that does not listen yet: a refusal costs nothing."""
 WHILE_UNWELL = 0.1
 """Seconds between probes of a candidate that answers, but not well."""
+
+
+OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors that say something of us, and nothing of the backend."""
 
 
 class NotListening(Exception):
@@ -25,7 +31,11 @@ async def probe(host: str, port: int, settings: Health) -> str | None:
         return f"no answer to GET {settings.path} within {settings.timeout:g} s"
     except ConnectionRefusedError:
         raise NotListening(f"nothing listens on port {port}") from None
-    except (OSError, trio.BrokenResourceError) as error:
+    except OSError as error:
+        if error.errno in OURS:
+            return None
+        return f"GET {settings.path} failed: {error.strerror}"
+    except trio.BrokenResourceError as error:
         return f"GET {settings.path} failed: {error.__cause__ or error}"
     except h11.RemoteProtocolError as error:
         return f"the answer to GET {settings.path} is not HTTP: {error}"

@@ -43,6 +43,6 @@ def _find(mark: str, remembered: list[Running]) -> dict[int, int]:
         if (began := procfs.start_time(pid)) is not None:
             found[pid] = began
     for process in remembered:
-        if procfs.start_time(process.pid) == process.began:
+        if procfs.is_alive(process.pid) and procfs.start_time(process.pid) == process.began:
             found[process.pid] = process.began
     return found

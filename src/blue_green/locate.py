@@ -5,6 +5,7 @@ Apart from `config.py`, so that the commands that only want to find the supervis
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,19 @@ def read(path: Path) -> dict[str, Any]:
 def control_socket(path: Path) -> Path:
     """Where the supervisor of this file listens; no other setting is looked at."""
     document = read(path)
-
-    def named(section: str, key: str) -> Path | None:
-        table = document.get(section)
-        value = table.get(key) if isinstance(table, dict) else None
-        return Path(value) if isinstance(value, str) else None
-
-    directory = state_directory(named("state", "directory"), path.absolute().parent)
-    return directory / (named("control", "socket") or settings.Control().socket)
+    directory = state_directory(document, path.absolute().parent)
+    return directory / (_named(document, "control", "socket") or settings.Control().socket)
 
 
-def state_directory(given: Path | None, base: Path) -> Path:
+def state_directory(document: Mapping[str, Any], base: Path) -> Path:
     """The state directory: the one that is set, else systemd's, else beside the file."""
     # systemd lists several directories with colons; the first is ours (systemd.exec(5)).
     from_systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return base / (given or from_systemd or settings.State().directory)
+    default = from_systemd or settings.State().directory
+    return base / (_named(document, "state", "directory") or default)
+
+
+def _named(document: Mapping[str, Any], section: str, key: str) -> Path | None:
+    table = document.get(section)
+    value = table.get(key) if isinstance(table, Mapping) else None
+    return Path(value) if isinstance(value, str) else None

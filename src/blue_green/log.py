@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from blue_green import systemd
+
 MAX_WAITING = 50_000
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 """What journald takes from a line that begins with `<n>` (sd-daemon(3))."""
@@ -106,7 +108,8 @@ _sink: Sink | None = None
 def to_stderr() -> Iterator[None]:
     """Our own messages, output and requests go to standard error while this lasts."""
     global _sink  # noqa: PLW0603 - there is one standard error
-    _sink = Sink(sys.stderr.fileno(), journal="JOURNAL_STREAM" in os.environ)
+    descriptor = sys.stderr.fileno()
+    _sink = Sink(descriptor, journal=systemd.is_journal(descriptor))
     handler = _Handler(_sink)
     root = logging.getLogger("blue_green")
     root.addHandler(handler)

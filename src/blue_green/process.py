@@ -10,12 +10,14 @@ its number cannot be given to a stranger, and a signal to the group reaches only
 
 import logging
 import os
+import resource
 import secrets
 import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -31,13 +33,24 @@ SUPERVISOR = "BLUE_GREEN_SUPERVISOR"
 FAMILY = "BLUE_GREEN_FAMILY"
 """The variable that marks one command and its descendants."""
 
-MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+MISLEADING = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_QUARANTINE_PATH", "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+)  # fmt: skip
 """What git sets for its hooks: a supervisor started from one would work on that repository."""
+
+FILE_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""The open-file limit that we were started with, and that our children get. We raise our own."""
 
 TAIL = 50
 LONGEST_LINE = 16 * 1024
 UNKILLABLE = 5.0
 """Seconds after which a process that does not even die of KILL is left, and reported."""
+GRACE = 5.0
+"""Seconds that a command has to end by itself when it is called off."""
 LAST_WORDS = 1.0
 """Seconds to go on reading after the end, for output that a daemon's open pipe never ends."""
 
@@ -49,7 +62,7 @@ class CannotStart(Exception):
 class Process:
     """One command's process group, from its start until nothing is left of it."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], mark: str) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], pidfd: int, mark: str) -> None:
         self.pid = popen.pid
         self.began = procfs.start_time(popen.pid)
         self.returncode: int | None = None
@@ -60,7 +73,7 @@ class Process:
         """Nothing is left, and the last output has been passed on."""
         self._popen = popen
         self._mark = mark
-        self._pidfd = os.pidfd_open(popen.pid)
+        self._pidfd = pidfd
         self._patience = 0.0
 
     @classmethod
@@ -90,12 +103,22 @@ class Process:
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})") from None
-        return cls(popen, f"{FAMILY}={family}")
+        try:
+            pidfd = os.pidfd_open(popen.pid)
+            resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, FILE_LIMIT)
+        except OSError as error:
+            popen.kill()
+            popen.communicate()
+            raise CannotStart(f"cannot watch {argv[0]}: {error.strerror}") from None
+        return cls(popen, pidfd, f"{FAMILY}={family}")
 
-    async def attend(self, on_lines: Callable[[list[str], bool], None]) -> None:
-        """Pass on the output and see the command to its end; if cancelled, kill it.
+    async def attend(
+        self, on_lines: Callable[[list[str], bool], None], *, grace: float = 0.0
+    ) -> None:
+        """Pass on the output and see the command to its end.
 
-        `on_lines(lines, is_error)` gets the lines of standard output and of standard error.
+        `on_lines(lines, is_error)` gets the lines of standard output and of standard error. If
+        cancelled, the command is asked to end, and killed after `grace` seconds.
         """
         assert self._popen.stdout is not None
         assert self._popen.stderr is not None
@@ -110,7 +133,7 @@ class Process:
                 await self._see_off_the_family()
                 nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS
         finally:
-            await self._end()
+            await self._end(grace)
             self._popen.stdout.close()
             self._popen.stderr.close()
             self.exited.set()
@@ -162,8 +185,12 @@ class Process:
         assert ended is not None
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
-    async def _end(self) -> None:
-        """Kill what still runs, and reap the leader."""
+    async def _end(self, grace: float) -> None:
+        """End what still runs, and reap the leader."""
+        if not self.exited.is_set() and grace:
+            self.send(signal.SIGTERM)
+            with trio.move_on_after(grace, shield=True):
+                await trio.lowlevel.wait_readable(self._pidfd)
         if not self.exited.is_set():
             self.send(signal.SIGKILL)
             with trio.move_on_after(UNKILLABLE, shield=True):
@@ -230,12 +257,12 @@ async def run(
     process = Process.start(argv, cwd=cwd, env=env, user=user)
     timed_out = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(process.attend, take)
+        nursery.start_soon(partial(process.attend, take, grace=GRACE))
         with trio.move_on_after(timeout) as limit:
             await process.gone.wait()
         if limit.cancelled_caught:
             timed_out = True
-            await process.stop(signal.SIGTERM, 2)
+            await process.stop(signal.SIGTERM, GRACE)
     assert process.returncode is not None
     return Finished(argv, process.returncode, "\n".join(stdout), tuple(tail), timed_out)
 

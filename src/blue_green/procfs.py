@@ -32,10 +32,16 @@ def start_time(pid: int) -> int | None:
     return int(fields[19]) if fields else None
 
 
+def is_alive(pid: int) -> bool:
+    """Whether it runs; a zombie does not."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in (b"Z", b"X")
+
+
 def marked(mark: str) -> list[int]:
     """The pids of all that live and have this `NAME=value` in their environment, but our own."""
     ours = os.getpid()
-    return [pid for pid in _pids() if pid != ours and _is_alive(pid) and _has(pid, mark.encode())]
+    return [pid for pid in _pids() if pid != ours and is_alive(pid) and _has(pid, mark.encode())]
 
 
 def family(mark: str, group: int, leader: int) -> list[int]:
@@ -46,7 +52,7 @@ def family(mark: str, group: int, leader: int) -> list[int]:
     return [
         pid
         for pid in _pids()
-        if pid != leader and _is_alive(pid) and (_group(pid) == group or _has(pid, mark.encode()))
+        if pid != leader and is_alive(pid) and (_group(pid) == group or _has(pid, mark.encode()))
     ]
 
 
@@ -99,11 +105,6 @@ def _stat(pid: int) -> list[bytes]:
         # The second field is the command's name in parentheses, and may itself hold anything.
         return (PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
     return []
-
-
-def _is_alive(pid: int) -> bool:
-    fields = _stat(pid)
-    return bool(fields) and fields[0] not in (b"Z", b"X")
 
 
 def _group(pid: int) -> int | None:

@@ -1,8 +1,11 @@
 """A revision made runnable: a work tree of its own, linked paths, built. Old ones are pruned.
 
-A release is complete when the file `<its directory>.built` stands beside it. What is without one
-was left half made, and is made anew. A complete release is never changed again, so going back to
-it needs neither the network nor a build.
+A release is complete when a file of its name is in the `built` directory. What is without one was
+left half made, and is made anew. A complete release is never changed again, so going back to it
+needs neither the network nor a build.
+
+We may be root, and the release belongs to whom the app runs as, who may have put symbolic links
+anywhere in it. So nothing is written into a release but by programs that run as its owner.
 """
 
 import logging
@@ -14,7 +17,7 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green import log, process, settings
+from blue_green import log, process, settings, users
 from blue_green.failure import StepFailed
 from blue_green.git import Git, GitError
 from blue_green.users import User
@@ -22,6 +25,8 @@ from blue_green.users import User
 logger = logging.getLogger(__name__)
 
 NAME_LENGTH = 12
+SMALL_TIMEOUT = 120.0
+"""Seconds for the little programs that prepare a work tree."""
 
 
 @frozen
@@ -39,19 +44,21 @@ class Releases:
         self,
         config: settings.Release,
         git: Git,
-        directory: Path,
+        state_directory: Path,
         user: User,
         env: Mapping[str, str],
     ) -> None:
         self.in_place = config.in_place
         self.config = config
         self._git = git
-        self._directory = directory
+        self._directory = state_directory / "releases"
+        self._built = state_directory / "built"
         self._user = user
         self._env = env
 
-    def create_directory(self) -> None:
+    def create_directories(self) -> None:
         """Make the place for the releases, where the checkout's owner can write."""
+        self._built.mkdir(parents=True, exist_ok=True)
         self._directory.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             os.chown(self._directory, self._git.owner.uid, self._git.owner.gid)
@@ -59,7 +66,7 @@ class Releases:
     def find(self, revision: str) -> Release | None:
         """The complete release of this revision, if there is one."""
         release = self._release(revision)
-        if self.in_place or (release.path.is_dir() and _mark(release.path).exists()):
+        if self.in_place or (release.path.is_dir() and self._mark(release.path).exists()):
             return release
         return None
 
@@ -74,8 +81,9 @@ class Releases:
             await self._git.add_worktree(release.path, revision)
         except (GitError, OSError) as error:
             raise StepFailed(f"cannot check out {revision[:7]}: {error}") from None
-        await trio.to_thread.run_sync(self._hand_over, release.path)
-        self._link(release.path)
+        await self._hand_over(release.path)
+        for name in self.config.link:
+            await self._link(release.path, name)
         return release
 
     async def build(self, release: Release) -> None:
@@ -83,7 +91,7 @@ class Releases:
         if self.config.build is not None:
             await self._command("build", self.config.build, release)
         if not self.in_place:
-            _mark(release.path).touch()
+            self._mark(release.path).touch()
 
     async def migrate(self, release: Release) -> None:
         """Run the migrate command, if there is one; raise `StepFailed`."""
@@ -94,8 +102,8 @@ class Releases:
         """Delete what was left half made, and all but the newest `keep` of those not in use."""
         paths = [path for path in self._directory.iterdir() if path.is_dir()]
         used = {self._release(revision).path for revision in in_use}
-        complete = [path for path in paths if _mark(path).exists()]
-        complete.sort(key=lambda path: _mark(path).stat().st_mtime, reverse=True)
+        complete = [path for path in paths if self._mark(path).exists()]
+        complete.sort(key=lambda path: self._mark(path).stat().st_mtime, reverse=True)
         spare = [path for path in complete if path not in used]
         kept = used | set(spare[: self.config.keep])
         for path in paths:
@@ -140,27 +148,37 @@ class Releases:
             return Release(revision, self._git.checkout)
         return Release(revision, self._directory / revision[:NAME_LENGTH])
 
-    def _link(self, path: Path) -> None:
-        for name in self.config.link:
-            source, link = self._git.checkout / name, path / name
-            if not source.exists():
-                raise StepFailed(f"link: {source} does not exist")
-            if os.path.lexists(link):
-                raise StepFailed(f"link: {name} is tracked by git, so each release has its own")
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(source)
+    async def _link(self, path: Path, name: str) -> None:
+        source, link = self._git.checkout / name, path / name
+        if not source.exists():
+            raise StepFailed(f"link: {source} does not exist")
+        if os.path.lexists(link):
+            raise StepFailed(f"link: {name} is tracked by git, so each release has its own")
+        await self._as_user("mkdir", "-p", "--", str(link.parent))
+        await self._as_user("ln", "-s", "-T", "--", str(source), str(link))
 
-    def _hand_over(self, path: Path) -> None:
+    async def _hand_over(self, path: Path) -> None:
         """Give the work tree to whom the app runs as, so that it can be built as them."""
-        if self._user.uid == self._git.owner.uid:
-            return
-        for directory, _, files in os.walk(path):
-            os.chown(directory, self._user.uid, self._user.gid)
-            for name in files:
-                os.lchown(Path(directory) / name, self._user.uid, self._user.gid)
+        if self._user.uid != self._git.owner.uid:
+            owner = f"{self._user.uid}:{self._user.gid}"
+            us = users.owner_of(Path("/proc/self"))
+            await self._small("chown", "-R", "-h", "--", owner, str(path), user=us)
+
+    async def _as_user(self, *argv: str) -> None:
+        await self._small(*argv, user=self._user)
+
+    async def _small(self, *argv: str, user: User) -> None:
+        done = await process.run(
+            argv, cwd=self._directory, env=self._env, user=user, timeout=SMALL_TIMEOUT
+        )
+        if not done.ok:
+            raise StepFailed(f"{done}: {'; '.join(done.tail)}")
+
+    def _mark(self, path: Path) -> Path:
+        return self._built / path.name
 
     async def _remove(self, path: Path) -> None:
-        _mark(path).unlink(missing_ok=True)
+        self._mark(path).unlink(missing_ok=True)
         if not path.exists():
             return
         try:
@@ -169,7 +187,3 @@ class Releases:
             # Not, or only half, a work tree of this checkout: then it is just a directory.
             await trio.to_thread.run_sync(shutil.rmtree, path)
             await self._git.prune_worktrees()
-
-
-def _mark(path: Path) -> Path:
-    return path.with_name(path.name + ".built")

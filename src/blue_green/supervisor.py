@@ -8,13 +8,15 @@ any more while it drains.
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import trio
+from attrs import evolve
 
 from blue_green import procfs, systemd, users
 from blue_green.control import server as control
@@ -27,7 +29,7 @@ from blue_green.pause import Pause
 from blue_green.process import SUPERVISOR
 from blue_green.proxy import listener as proxy
 from blue_green.release import Releases
-from blue_green.settings import Settings
+from blue_green.settings import Count, Settings
 from blue_green.slots import Slots
 from blue_green.state import Running, State, StateFile
 from blue_green.swap import Site
@@ -35,6 +37,10 @@ from blue_green.wanted import Swaps
 from blue_green.watch import Watch
 
 logger = logging.getLogger(__name__)
+
+
+DESCRIPTORS_OF_OUR_OWN = 100
+"""What the supervisor needs besides clients and their backends' connections."""
 
 
 class CannotRun(Exception):
@@ -52,22 +58,24 @@ def run(settings: Settings) -> None:
         raise CannotRun(
             f"[state] directory: cannot write to {directory}: {error.strerror}"
         ) from None
-    if _whom_to_run_as(settings)[1].uid == 0:
-        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
     with _only_one(directory / "lock"):
-        supervisor = Supervisor(settings)
+        supervisor = Supervisor(_within_file_limit(settings))
         trio.run(supervisor.run)
 
 
-def check_file(path: Path, settings: Settings) -> None:
-    """Root must not take orders from a file that others can write; raise `CannotRun`."""
-    if os.geteuid() != 0 or _whom_to_run_as(settings)[1].uid == 0:
+def check_trust(path: Path, settings: Settings) -> None:
+    """Root must not rely on files that others can write; raise `CannotRun`."""
+    if os.geteuid() != 0:
         return
-    if place := users.writable_by_others(path):
-        raise CannotRun(
-            f"{path}: {place} can be written by others than root, who could so run anything as "
-            f"root: chown root {place} && chmod go-w {place}"
-        )
+    if _whom_to_run_as(settings)[1].uid == 0:
+        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
+        return
+    for relied_on in (path, settings.state.directory, settings.control.socket.parent):
+        if place := users.writable_by_others(relied_on):
+            raise CannotRun(
+                f"{relied_on}: {place} can be written by others than root, who could so run "
+                f"anything as root: chown root {place} && chmod go-w {place}"
+            )
 
 
 class Supervisor:
@@ -83,9 +91,7 @@ class Supervisor:
         self._git = Git(settings.git.checkout, self._owner, env, settings.git.fetch_timeout)
         self._gate = Gate(settings.hold)
         self._file = StateFile(directory / "state.toml")
-        self._releases = Releases(
-            settings.release, self._git, directory / "releases", self._user, self._env
-        )
+        self._releases = Releases(settings.release, self._git, directory, self._user, self._env)
         self._state = State()
         self._slots: Slots | None = None
         self._stopping = trio.Event()
@@ -93,21 +99,20 @@ class Supervisor:
 
     async def run(self) -> None:
         places = await self._check_checkout()
-        sockets = _listening_sockets(self._settings)
-        try:
-            control_socket = control.open_socket(self._settings.control.socket)
-        except control.CannotListen as error:
-            raise CannotRun(str(error)) from None
         self._state = self._file.load()
-        listener = proxy.Listener(self._settings.proxy, self._gate, sockets)
         watch = Watch(self._settings.git, self._git, places)
         try:
-            async with trio.open_nursery() as outer:
-                outer.start_soon(self._listen_to_signals)
-                await self._supervise(outer, listener, watch, control_socket)
-                outer.cancel_scope.cancel()
-        finally:
-            self._settings.control.socket.unlink(missing_ok=True)
+            with (
+                _listening(self._settings) as sockets,
+                control.listening(self._settings.control.socket) as control_socket,
+            ):
+                listener = proxy.Listener(self._settings.proxy, self._gate, sockets)
+                async with trio.open_nursery() as outer:
+                    outer.start_soon(self._listen_to_signals)
+                    await self._supervise(outer, listener, watch, control_socket)
+                    outer.cancel_scope.cancel()
+        except control.CannotListen as error:
+            raise CannotRun(str(error)) from None
         logger.info("stopped")
 
     async def _supervise(
@@ -146,8 +151,7 @@ class Supervisor:
                 changing.start_soon(control.serve, control_socket, operations.commands)
                 changing.start_soon(pause.run)
                 changing.start_soon(self._bring_up, slots, swaps, watch)
-                addresses = ", ".join(map(str, self._settings.proxy.listen))
-                logger.info("%s is served on %s", self._settings.app.name, addresses)
+                logger.info("%s is served on %s", self._settings.app.name, listener.addresses)
                 systemd.notify("READY=1", "STATUS=Starting")
                 await self._stopping.wait()
                 changing.cancel_scope.cancel()
@@ -171,7 +175,7 @@ class Supervisor:
         live = self._state.live
         in_use = {self._state.previous, live.revision if live else None}
         try:
-            self._releases.create_directory()
+            self._releases.create_directories()
             await self._releases.prune({revision for revision in in_use if revision})
         except (GitError, OSError) as error:
             logger.warning("old releases cannot be removed: %s", error)
@@ -201,7 +205,10 @@ class Supervisor:
     async def _wind_up(self, listener: proxy.Listener, slots: Slots) -> None:
         """Finish what is in hand, then stop the backends. A second signal makes it short."""
         logger.info("stopping: requests in flight are finished first")
-        systemd.notify("STOPPING=1", "STATUS=Stopping")
+        # However the unit's TimeoutStopSec was chosen, what the settings allow is time enough.
+        longest = self._settings.swap.drain_timeout + 2 * self._settings.app.stop_timeout + 10
+        more_time = f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"
+        systemd.notify("STOPPING=1", "STATUS=Stopping", more_time)
         self._gate.shut("The server is stopping.")
         with self._hurry:
             if late := await listener.drain(self._settings.swap.drain_timeout):
@@ -253,6 +260,13 @@ class Supervisor:
             await self._git.head()
         except (GitError, OSError) as error:
             raise CannotRun(f"[git] checkout: {checkout} cannot be used: {error}") from None
+        for place in (places.git_dir, places.common_dir):
+            if os.geteuid() == 0 and place.stat().st_uid != self._owner.uid:
+                raise CannotRun(
+                    f"[git] checkout: {checkout} belongs to {self._owner.name}, and {place} to "
+                    f"somebody else, who could run anything as {self._owner.name}: "
+                    f"chown -R {self._owner.name} {place}"
+                )
         return places
 
 
@@ -272,19 +286,37 @@ def _whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
     return owner, user
 
 
-def _listening_sockets(settings: Settings) -> Sequence[socket.socket]:
-    inherited = systemd.inherited_sockets()
-    if inherited:
-        return inherited
-    sockets: list[socket.socket] = []
+@contextmanager
+def _listening(settings: Settings) -> Iterator[Sequence[socket.socket]]:
+    """The proxy's sockets: those that systemd opened for us, or else our own."""
     try:
-        for endpoint in settings.proxy.listen:
-            sockets.append(proxy.open_socket(endpoint))
-    except proxy.CannotListen as error:
-        for sock in sockets:
-            sock.close()
-        raise CannotRun(str(error)) from None
-    return sockets
+        inherited = systemd.inherited_sockets()
+    except systemd.CannotInherit as error:
+        raise CannotRun(f"sockets from systemd: {error}") from None
+    if inherited:
+        yield inherited
+        return
+    with ExitStack() as opened:
+        try:
+            sockets = [
+                opened.enter_context(proxy.listening(endpoint))
+                for endpoint in settings.proxy.listen
+            ]
+        except proxy.CannotListen as error:
+            raise CannotRun(str(error)) from None
+        yield sockets
+
+
+def _within_file_limit(settings: Settings) -> Settings:
+    """Use all descriptors that we may have, and promise no more connections than they carry."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A client's connection may need another one to a backend.
+    room = (most - DESCRIPTORS_OF_OUR_OWN) // 2
+    if settings.proxy.max_connections <= room:
+        return settings
+    logger.info("the limit of %d open files leaves room for %d connections", most, room)
+    return evolve(settings, proxy=evolve(settings.proxy, max_connections=Count(max(room, 1))))
 
 
 @contextmanager

@@ -9,8 +9,9 @@ logger = logging.getLogger(__name__)
 FIRST_LISTEN_FD = 3
 
 OURS = (
-    "NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC",
-    "JOURNAL_STREAM", "INVOCATION_ID",
+    "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "FDSTORE", "STATE_DIRECTORY",
+    "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "SYSTEMD_EXEC_PID",
+    "JOURNAL_STREAM", "INVOCATION_ID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
 )  # fmt: skip
 """Variables that are meant for us and must not reach the programs that we start."""
 
@@ -32,13 +33,36 @@ def notify(*lines: str) -> None:
         logger.warning("cannot notify systemd: %s", error)
 
 
+class CannotInherit(Exception):
+    """What systemd handed over is not what a proxy can listen on."""
+
+
 def inherited_sockets() -> list[socket.socket]:
     """The listening sockets that systemd opened for us, in the order of the socket unit."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    sockets = []
-    for descriptor in range(FIRST_LISTEN_FD, FIRST_LISTEN_FD + count):
+    count = os.environ.get("LISTEN_FDS", "")
+    if not count.isdecimal():
+        raise CannotInherit(f"$LISTEN_FDS is {count!r}, and should be a number")
+    return [_inherited(FIRST_LISTEN_FD + number) for number in range(int(count))]
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    try:
         os.set_inheritable(descriptor, False)
-        sockets.append(socket.socket(fileno=descriptor))
-    return sockets
+        sock = socket.socket(fileno=descriptor)
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise CannotInherit(f"descriptor {descriptor} is not a socket: {error}") from None
+    if sock.type != socket.SOCK_STREAM or not listens:
+        raise CannotInherit(
+            f"descriptor {descriptor} is not a listening stream socket: the socket unit should "
+            "have ListenStream= and Accept=no"
+        )
+    return sock
+
+
+def is_journal(descriptor: int) -> bool:
+    """Whether it leads to the journal, which is what $JOURNAL_STREAM names (systemd.exec(5))."""
+    status = os.fstat(descriptor)
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

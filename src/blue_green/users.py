@@ -6,7 +6,7 @@ import pwd
 import stat
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 
 class UserError(Exception):
@@ -22,6 +22,7 @@ class User:
     groups: tuple[int, ...]
     name: str
     home: str
+    shell: str
 
     @property
     def is_us(self) -> bool:
@@ -30,21 +31,22 @@ class User:
     @property
     def environment(self) -> dict[str, str]:
         """What a login would set: programs look here for their own configuration."""
-        return {} if self.is_us else {"HOME": self.home, "USER": self.name, "LOGNAME": self.name}
-
-
-def by_uid(uid: int) -> User:
-    """The user of this uid; one without an entry in passwd has no home and no groups."""
-    try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:
-        return User(uid, uid, (), str(uid), "/")
-    return _from_passwd(entry)
+        if self.is_us:
+            return {}
+        return {
+            "HOME": self.home,
+            "USER": self.name,
+            "LOGNAME": self.name,
+            "SHELL": self.shell,
+        }
 
 
 def owner_of(path: Path) -> User:
     """Who owns this path; only root can act for anyone else, so without root it is us."""
-    return by_uid(path.stat().st_uid if os.geteuid() == 0 else os.geteuid())
+    status = path.stat()
+    if os.geteuid() != 0:
+        return _by_ids(os.geteuid(), os.getegid())
+    return _by_ids(status.st_uid, status.st_gid)
 
 
 def named(user: str | None, group: str | None, default: User) -> User:
@@ -60,27 +62,40 @@ def named(user: str | None, group: str | None, default: User) -> User:
             gid = grp.getgrnam(group).gr_gid
         except KeyError:
             raise UserError(f'[app] group: there is no group "{group}" on this machine') from None
-        someone = User(someone.uid, gid, someone.groups, someone.name, someone.home)
+        someone = evolve(someone, gid=gid)
     if os.geteuid() != 0 and (someone.uid != os.geteuid() or someone.gid != os.getegid()):
         raise UserError(f"[app] user: only root can run the app as {user or group}")
     return someone
 
 
 def writable_by_others(path: Path) -> Path | None:
-    """The file or a directory above it that someone other than root may write, if there is one.
+    """The file or a directory on the way to it that someone but root may write, if there is one.
 
-    What sshd(8) asks of a key file with StrictModes: who can change the settings of a supervisor
-    that runs as root can run anything as root. Sticky directories such as /tmp are passed, since
-    there nobody can replace what is root's.
+    What sshd(8) asks of a key file with StrictModes: who can change the settings or the state of a
+    supervisor that runs as root can run anything as root. Both the way as it is written and the
+    one that symbolic links lead to count; what does not exist yet will belong to us. Sticky
+    directories such as /tmp are passed, since there nobody can replace what is root's.
     """
-    for place in (path.resolve(), *path.resolve().parents):
-        status = place.stat()
+    written, real = path.absolute(), path.resolve()
+    for place in (written, *written.parents, real, *real.parents):
+        try:
+            status = place.stat()
+        except FileNotFoundError:
+            continue
         sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
         if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
             return place
     return None
 
 
+def _by_ids(uid: int, gid: int) -> User:
+    """The user of this uid; one without an entry in passwd has no home and no further groups."""
+    try:
+        return _from_passwd(pwd.getpwuid(uid))
+    except KeyError:
+        return User(uid, gid, (), str(uid), "/", "/bin/sh")
+
+
 def _from_passwd(entry: pwd.struct_passwd) -> User:
     groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
-    return User(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, entry.pw_dir)
+    return User(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, entry.pw_dir, entry.pw_shell)

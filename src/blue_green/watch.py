@@ -6,6 +6,7 @@ different. A pull is for its effect on HEAD: what follows is the same as if some
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from blue_green.settings import Git as GitSettings
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25
+LONGEST_LOCK = 10.0
+"""Seconds for which git may hold its lock before we look at HEAD all the same."""
 JITTER = 0.1
 LONGEST_BACKOFF = 8
 """A pull that fails again and again comes less often, down to every so many intervals."""
@@ -79,8 +82,15 @@ class Watch:
         self.problem = problem
 
     def _is_being_written(self) -> bool:
-        """A git command is at work in the checkout; its end will be seen."""
-        return (self._places.git_dir / "index.lock").exists()
+        """A git command is at work in the checkout, and its end will be seen.
+
+        A lock that stays is one that a killed git left behind, and hinders only git itself.
+        """
+        try:
+            locked_at = (self._places.git_dir / "index.lock").stat().st_mtime
+        except OSError:
+            return False
+        return time.time() - locked_at < LONGEST_LOCK
 
 
 def _signature(places: Places) -> object:

@@ -4,7 +4,8 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,13 @@ from attrs import frozen
 from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
+from blue_green import unix_socket
 from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 10.0
 """Seconds for a client to say what it wants."""
-LONGEST_PATH = 107
-"""The longest path of a Unix socket, in bytes (unix(7))."""
 
 Tell = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -47,25 +47,20 @@ class Command:
     """Gets the arguments, and what sends an event; gives the result, or raises `Refusal`."""
 
 
-def open_socket(path: Path) -> socket.socket:
-    """Listen for commands; only our own user and root get in. Replaces what is there."""
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        raise CannotListen(
-            f"[control] socket: {path} is too long for a Unix socket (over {LONGEST_PATH} bytes); "
-            "name a shorter one"
-        )
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)  # There is no moment at which others could connect.
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A socket for commands, that only our own user and root can reach; raise `CannotListen`."""
     try:
-        path.unlink(missing_ok=True)
-        sock.bind(str(path))
+        sock = unix_socket.listen(path, mode=0o600, backlog=64)
     except OSError as error:
-        sock.close()
-        raise CannotListen(f"[control] socket: cannot listen on {path}: {error.strerror}") from None
+        why = error.strerror or str(error)
+        raise CannotListen(f"[control] socket: cannot listen on {path}: {why}") from None
+    inode = path.lstat().st_ino
+    try:
+        with sock:
+            yield sock
     finally:
-        os.umask(before)
-    sock.listen()
-    return sock
+        unix_socket.remove(path, inode)
 
 
 async def serve(sock: socket.socket, commands: Mapping[str, Command]) -> None:

@@ -4,11 +4,12 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import trio
 
-from blue_green import procfs
+from blue_green import procfs, unix_socket
 from blue_green.gate import Gate
 from blue_green.proxy.client import Client, is_trusted, plain_address
 from blue_green.proxy.exchange import Shared
@@ -30,11 +31,24 @@ class CannotListen(Exception):
     """An address of the settings cannot be listened on; str() says why, and who has it."""
 
 
+@contextmanager
+def listening(endpoint: Endpoint) -> Iterator[socket.socket]:
+    """A listening socket, until the block ends; raise `CannotListen`."""
+    sock = open_socket(endpoint)
+    inode = endpoint.path.lstat().st_ino if endpoint.path else 0
+    try:
+        with sock:
+            yield sock
+    finally:
+        if endpoint.path is not None:
+            unix_socket.remove(endpoint.path, inode)
+
+
 def open_socket(endpoint: Endpoint) -> socket.socket:
     """A listening socket; raise `CannotListen`."""
     try:
         if endpoint.path is not None:
-            return _unix_socket(endpoint)
+            return unix_socket.listen(endpoint.path, mode=0o666, backlog=BACKLOG)
         info = socket.getaddrinfo(
             endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
@@ -52,24 +66,10 @@ def open_socket(endpoint: Endpoint) -> socket.socket:
         raise CannotListen(f"[proxy] listen: cannot listen on {endpoint}: {why}") from None
 
 
-def _unix_socket(endpoint: Endpoint) -> socket.socket:
-    """A Unix socket; one that nobody listens on any more is replaced."""
-    assert endpoint.path is not None
-    path = str(endpoint.path)
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            endpoint.path.unlink()
-        except FileNotFoundError:
-            pass
-        else:
-            raise OSError(errno.EADDRINUSE, "another program listens there already")
-    sock = socket.socket(socket.AF_UNIX)
-    sock.bind(path)
-    endpoint.path.chmod(0o666)
-    sock.listen(BACKLOG)
-    return sock
+def _in_words(name: object) -> str:
+    if isinstance(name, tuple):
+        return str(Endpoint(host=name[0], port=name[1]))
+    return f"unix:{name}"
 
 
 class Listener:
@@ -84,6 +84,12 @@ class Listener:
         self._clients: set[Client] = set()
         self._fewer = trio.Event()
         self._accepting = trio.CancelScope()
+
+    @property
+    def addresses(self) -> str:
+        """Where it listens, in words."""
+        names = [sock.getsockname() for sock in self._sockets]
+        return ", ".join(_in_words(name) for name in names)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -134,6 +140,7 @@ class Listener:
                 continue
             except OSError as error:
                 if error.errno not in OUT_OF_RESOURCES:
+                    await trio.lowlevel.checkpoint()
                     continue  # That one connection was gone before we took it (accept(2)).
                 if not is_short:
                     logger.error("no more connections for now: %s", error.strerror)

@@ -20,7 +20,7 @@ from blue_green.settings import Proxy
 LAST_WORDS = 2.0
 """Seconds in which a client may take an error that ends its connection."""
 
-TOO_SLOW = ErrorAnswer(408, "The request's head did not come in time.")
+SLOW_HEAD = ErrorAnswer(408, "The request's head did not come in time.")
 
 
 async def serve(client: Client, shared: Shared) -> None:
@@ -76,7 +76,7 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
         if shared.settings.access_log and (exchange or error):
             _log(client, exchange, error, time.monotonic() - began)
     if error is not None:
-        return await _send_error(client, exchange, error)
+        return await _send_error(client, exchange, error) and not shared.closing
     client.answering = False
     return exchange is not None and exchange.keep_alive and not client.wire.closed
 
@@ -90,7 +90,7 @@ async def _read_head(client: Client, settings: Proxy) -> bytes | None:
         await wire.readable()  # A new client has sent something already; an old one rarely.
     while more := await wire.receive(settings.max_head + 1 - len(data)):
         if not data:
-            client.allow(settings.header_timeout, TOO_SLOW, Outcome.ABORTED)
+            client.allow(settings.header_timeout, SLOW_HEAD, Outcome.ABORTED)
         # RFC 9112 section 2.2: an empty line before a request is to be ignored.
         data = (data + more).removeprefix(b"\r\n")
         try:

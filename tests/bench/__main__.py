@@ -1,0 +1,32 @@
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench import __doc__ as description
+from tests.bench import held, throughput
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=description)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3, help="for each cell of a round")
+    parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
+    parser.add_argument("--table", choices=["throughput", "held"], help="only this one")
+    arguments = parser.parse_args()
+    missing = [tool for tool in ("wrk", "nginx", "taskset") if shutil.which(tool) is None]
+    if missing:
+        print(f"the benchmark needs {', '.join(missing)}", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)  # nginx's worker is another user.
+        if arguments.table != "held":
+            throughput.table(directory, arguments.rounds, arguments.seconds, arguments.only)
+        if arguments.table != "throughput":
+            held.table(directory, arguments.rounds)
+    return 0
+
+
+raise SystemExit(main())

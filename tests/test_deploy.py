@@ -1,0 +1,83 @@
+"""The files that people copy to their servers."""
+
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from blue_green import settings
+from blue_green.config import duration
+
+UNIT = Path(__file__).parent.parent / "deploy" / "blue-green.service"
+
+
+@pytest.fixture
+def service() -> dict[str, list[str]]:
+    """The [Service] section: each key with its values, in the order of the file."""
+    section, found = "", defaultdict(list)
+    for line in UNIT.read_text().splitlines():
+        if line.startswith("["):
+            section = line
+        elif section == "[Service]" and line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found[key].append(value)
+    return found
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    # It also looks for the program, which is not installed here: another one stands in for it.
+    lines = UNIT.read_text().splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("ExecStart="))
+    lines[at] = f"ExecStart={Path(sys.executable).resolve()} --version"
+    copy = tmp_path / UNIT.name
+    copy.write_text("\n".join(lines) + "\n")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(copy)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # It complains of unknown keys and yet exits with 0; and of the machine's other units, too.
+    complaints = (done.stdout + done.stderr).splitlines()
+    assert [line for line in complaints if UNIT.name in line] == []
+    assert done.returncode == 0, complaints
+
+
+def test_systemd_gives_an_orderly_stop_its_time(service: dict[str, list[str]]) -> None:
+    (timeout,) = service["TimeoutStopSec"]
+    drain, stop = settings.Swap().drain_timeout, _default_stop_timeout()
+    # A swap in hand stops its candidate; then requests are finished; then the backends stop.
+    assert duration(f"{timeout}s") > stop + drain + stop
+
+
+def test_the_supervisor_reports_to_systemd_and_stops_its_backends_itself(
+    service: dict[str, list[str]],
+) -> None:
+    assert service["Type"] == ["notify"]
+    assert service["NotifyAccess"] == ["main"]
+    assert service["KillMode"] == ["mixed"]
+
+
+def test_the_service_runs_the_command_of_the_package(service: dict[str, list[str]]) -> None:
+    (start,) = service["ExecStart"]
+    program, command, file = start.split()
+    assert program.startswith("/opt/blue-green/")
+    assert Path(program).name == "blue-green"
+    assert command == "run"
+    assert Path(file).is_absolute()
+
+
+def test_more_descriptors_are_allowed_than_the_connections_need(
+    service: dict[str, list[str]],
+) -> None:
+    (descriptors,) = service["LimitNOFILE"]
+    assert int(descriptors) > 2 * settings.Proxy().max_connections
+
+
+def _default_stop_timeout() -> float:
+    ports = settings.Ports(((settings.Port(1),), (settings.Port(2),)))
+    return settings.App(settings.Argv(("true",)), ports).stop_timeout
