@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from blue_green import log, procfs
 from blue_green.failure import StepFailed
 from blue_green.gate import Target
-from blue_green.process import TAIL, CannotStart, Process, ending
+from blue_green.process import TAIL, CannotStart, Process, ending, text
 from blue_green.release import Release
 from blue_green.settings import App
 from blue_green.users import User
@@ -83,9 +83,10 @@ class Backend:
     def output(self) -> Sequence[str]:
         return tuple(self._tail)
 
-    def _take(self, lines: list[str], _: bool) -> None:
-        self._tail.extend(lines)
-        log.output(f"{self.target.slot} {self.target.revision[:7]}", lines)
+    def _take(self, lines: list[bytes], _: bool) -> None:
+        readable = [text(line) for line in lines]
+        self._tail.extend(readable)
+        log.output(f"{self.target.slot} {self.target.revision[:7]}", readable)
 
 
 def _fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:

@@ -83,7 +83,8 @@ def _pause(arguments: argparse.Namespace) -> int:
     from blue_green.config import duration  # noqa: PLC0415 - slow, and only for this
 
     try:
-        seconds = float(duration(arguments.time))
+        bare = arguments.time.replace(".", "", 1).isdecimal()
+        seconds = float(duration(float(arguments.time) if bare else arguments.time))
     except ValueError as error:
         return _complain(f"--for {error}", USAGE)
     result = _ask(arguments, {"command": "pause", "seconds": seconds})
@@ -147,7 +148,7 @@ def _tell(
 def _socket(arguments: argparse.Namespace) -> Path:
     if arguments.socket is not None:
         return Path(arguments.socket)
-    if arguments.config is None and (named := os.environ.get("BLUE_GREEN_SOCKET")):
+    if named := os.environ.get("BLUE_GREEN_SOCKET"):
         return Path(named)
     return control_socket(Path(arguments.config or DEFAULT_FILE))
 

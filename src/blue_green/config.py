@@ -10,6 +10,7 @@ import operator
 import os
 import re
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from ipaddress import ip_network
@@ -44,6 +45,7 @@ PLACEHOLDERS = ("port", "slot", "revision", "release")
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+LONGEST_DURATION = 10 * 365 * 86400
 SIZE = re.compile(r"(\d+)(B|[KMG]i?B)?")
 SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 SIZE_UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -84,10 +86,12 @@ def _shown(value: Any) -> str:
 
 def duration(value: Any, _: Any = None) -> s.Seconds:
     """Seconds from `"500ms"`, `"2s"`, `"5m"`, `"1h"` or a number that is not negative."""
+    seconds: Any = value
     if isinstance(value, str) and (match := DURATION.fullmatch(value)):
-        return s.Seconds(float(match[1]) * DURATION_UNITS[match[2]])
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**31:
-        return s.Seconds(float(value))
+        seconds = float(match[1]) * DURATION_UNITS[match[2]]
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if is_number and 0 <= seconds <= LONGEST_DURATION:
+        return s.Seconds(float(seconds))
     raise ValueError(f'must be a duration such as "500ms", "2s" or "5m", not {_shown(value)}')
 
 
@@ -176,9 +180,21 @@ def _trusted_proxy(value: Any, _: Any) -> s.TrustedProxy:
         ) from None
 
 
+def _table(converter: Converter) -> Callable[[Any, Any], dict[str, str]]:
+    inner = converter.get_structure_hook(dict[str, str], cache_result=False)
+
+    def structure(value: Any, kind: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f'must be a table such as {{ A = "b" }}, not {_shown(value)}')
+        table: dict[str, str] = inner(value, kind)
+        return table
+
+    return structure
+
+
 def _signal(value: Any, _: Any) -> signal.Signals:
     names = signal.Signals.__members__
-    if value not in names or value in ("SIGKILL", "SIGSTOP"):
+    if not isinstance(value, str) or value not in names or value in ("SIGKILL", "SIGSTOP"):
         raise ValueError(f'must be a signal such as "SIGTERM", not {_shown(value)}')
     return names[value]
 
@@ -238,6 +254,8 @@ def _converter() -> Converter:
             converter.register_structure_hook(kind, hook)
         else:
             converter.register_structure_hook_func(partial(operator.eq, kind), hook)
+    table = _table(converter)
+    converter.register_structure_hook_func(partial(operator.eq, dict[str, str]), table)
     for section in attrs.fields(s.Settings):
         assert section.type is not None
         converter.register_structure_hook(section.type, _section(converter, section.type))
@@ -310,7 +328,9 @@ def _contradictions(settings: s.Settings) -> Iterator[str]:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
             yield f"[app] env.{name}: is not a name and a value for an environment variable"
     app_ports = {port for slot in app.ports for port in slot}
-    for end in proxy.listen:
+    for end, count in Counter(proxy.listen).items():
+        if count > 1:
+            yield f"[proxy] listen: {end} is named twice"
         if end.path is None and end.port in app_ports:
             yield f"[proxy] listen: port {end.port} is one of the app's own ports"
     for status in settings.health.status:
@@ -332,8 +352,8 @@ def _contradictions(settings: s.Settings) -> Iterator[str]:
             "[health] host: must be a host name such as blog.example.com",
         ),
         (
-            not (settings.git.branch or "").startswith("-"),
-            "[git] branch: must not begin with -",
+            settings.git.branch is None or re.fullmatch(r"[^-\s]\S*", settings.git.branch),
+            "[git] branch: must be the name of a branch",
         ),
     ]
     yield from (problem for is_fine, problem in checks if not is_fine)

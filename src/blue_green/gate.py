@@ -226,6 +226,7 @@ class Gate:
         self._holders.clear()
         self._shut = True
         self.refuse(why)
+        self._opened()
 
     async def drain(self, targets: Sequence[Target], timeout: float) -> int:
         """Wait until these have no requests left; how many are left after `timeout` seconds."""

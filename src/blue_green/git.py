@@ -7,7 +7,6 @@ process group. `git pull` is not among them: it is a fetch, and then a fast-forw
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,7 +63,7 @@ class Git:
 
     async def resolve(self, name: str) -> str:
         """The revision that a branch, a tag or an abbreviated id stands for."""
-        if name.startswith("-") or not name.isprintable() or not name:
+        if not name.isprintable() or not name or name.startswith("-") or ".." in name:
             raise GitError(f'"{name}" is not the name of a revision')
         try:
             revision = await self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
@@ -76,10 +75,13 @@ class Git:
 
     async def subject(self, revision: str) -> str:
         """The first line of the commit's message."""
+        _check(revision)
         return await self._run("log", "-1", "--format=%s", revision)
 
     async def add_worktree(self, path: Path, revision: str) -> None:
-        await self._run("worktree", "add", "--force", "--detach", str(path), revision)
+        """Check this revision out there, on no branch."""
+        _check(revision)
+        await self._run("worktree", "add", "--force", "--force", "--detach", str(path), revision)
 
     async def remove_worktree(self, path: Path) -> None:
         """Forget a work tree, also one that was left half made, and delete its files."""
@@ -95,9 +97,11 @@ class Git:
         Raises `GitError` with what to do when that is not possible.
         """
         try:
-            current = await self._run("symbolic-ref", "--quiet", "--short", "HEAD")
-        except GitError:
-            raise GitError("HEAD is detached: check out a branch, so that it can follow") from None
+            full = await self._run("symbolic-ref", "--quiet", "HEAD")
+        except GitError as error:
+            why = str(error) or "HEAD is detached: check out a branch, so that it can be followed"
+            raise GitError(why) from None
+        current = full.removeprefix("refs/heads/")
         if branch is not None and current != branch:
             raise GitError(f"{current} is checked out, not {branch}: git checkout {branch}")
         remote = await self._config(f"branch.{current}.remote")
@@ -107,7 +111,8 @@ class Git:
                 f"{current} has no upstream: git branch --set-upstream-to origin/{current}"
             )
         await self._run("fetch", "--quiet", remote, source, timeout=self.fetch_timeout)
-        upstream = await self.resolve(f"{current}@{{upstream}}")
+        tracked = await self._run("for-each-ref", "--format=%(upstream)", full)
+        upstream = await self.resolve(tracked)
         head = await self.head()
         if await self._is_ancestor(upstream, head):
             return head
@@ -160,6 +165,15 @@ class Git:
 
     async def _without_asking(self) -> dict[str, str]:
         """ssh that fails instead of asking for a password, or whether to trust a host."""
+        # git gives it to a shell, and so it must stay as it is: "~" and quotes mean something.
         ssh = os.environ.get("GIT_SSH_COMMAND") or await self._config("core.sshCommand") or "ssh"
-        words = [*shlex.split(ssh), "-o", "BatchMode=yes"]
-        return {"GIT_SSH_COMMAND": shlex.join(words), "GIT_ASKPASS": "true", "SSH_ASKPASS": "true"}
+        return {
+            "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes",
+            "GIT_ASKPASS": "true",
+            "SSH_ASKPASS": "true",
+        }
+
+
+def _check(revision: str) -> None:
+    if not REVISION.fullmatch(revision):
+        raise GitError(f'"{revision}" is not a revision')

@@ -7,6 +7,7 @@ import trio
 
 from blue_green.failure import StepFailed
 from blue_green.settings import Health
+from blue_green.wire import Wire, dial
 
 WHILE_STARTING = 0.01
 """Seconds between probes of a candidate that does not listen yet: a refusal costs nothing."""
@@ -25,20 +26,22 @@ class NotListening(Exception):
 async def probe(host: str, port: int, settings: Health) -> str | None:
     """Ask once. What is wrong, in words; None if it is healthy; raise `NotListening`."""
     try:
-        with trio.fail_after(settings.timeout):
-            status = await _status(host, port, settings)
-    except trio.TooSlowError:
-        return f"no answer to GET {settings.path} within {settings.timeout:g} s"
+        wire = await dial(host, port)
     except ConnectionRefusedError:
         raise NotListening(f"nothing listens on port {port}") from None
     except OSError as error:
-        if error.errno in OURS:
-            return None
+        return None if error.errno in OURS else f"cannot connect to port {port}: {error.strerror}"
+    try:
+        with trio.fail_after(settings.timeout):
+            status = await _status(wire, f"{host}:{port}", settings)
+    except trio.TooSlowError:
+        return f"no answer to GET {settings.path} within {settings.timeout:g} s"
+    except OSError as error:
         return f"GET {settings.path} failed: {error.strerror}"
-    except trio.BrokenResourceError as error:
-        return f"GET {settings.path} failed: {error.__cause__ or error}"
     except h11.RemoteProtocolError as error:
         return f"the answer to GET {settings.path} is not HTTP: {error}"
+    finally:
+        wire.close()
     good = status in settings.status if settings.status else 200 <= status < 300
     return None if good else f"GET {settings.path} was answered {status}"
 
@@ -76,18 +79,15 @@ async def until_unwell(host: str, port: int, settings: Health) -> str:
         await trio.sleep_until(next_at)
 
 
-async def _status(host: str, port: int, settings: Health) -> int:
-    with trio.socket.socket() as sock:
-        await sock.connect((host, port))
-        stream = trio.SocketStream(sock)
-        http = h11.Connection(h11.CLIENT)
-        fields = [("Host", settings.host or f"{host}:{port}"), ("User-Agent", "blue-green")]
-        fields += [("Accept", "*/*"), ("Connection", "close")]
-        asked = h11.Request(method="GET", target=settings.path, headers=fields)
-        await stream.send_all(http.send(asked) or b"")
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                http.receive_data(await stream.receive_some())
-            elif isinstance(event, h11.Response):
-                return event.status_code
+async def _status(wire: Wire, address: str, settings: Health) -> int:
+    http = h11.Connection(h11.CLIENT)
+    fields = [("Host", settings.host or address), ("User-Agent", "blue-green")]
+    fields += [("Accept", "*/*"), ("Connection", "close")]
+    asked = h11.Request(method="GET", target=settings.path, headers=fields)
+    await wire.send((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await wire.receive())
+        elif isinstance(event, h11.Response):
+            return event.status_code

@@ -6,6 +6,7 @@ pid that was given to somebody else since is never hit.
 """
 
 import logging
+import os
 import signal
 
 import trio
@@ -15,25 +16,40 @@ from blue_green.state import Running
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.02
+AFTER_KILL = 5.0
+"""Seconds that a process may take to be gone after KILL."""
 
 
 async def end_leftovers(
     mark: str, remembered: list[Running], *, how: signal.Signals, timeout: float
 ) -> None:
-    """End them all, kindly at first; return when none is left."""
-    found = await trio.to_thread.run_sync(_find, mark, remembered)
-    if not found:
+    """End them all, kindly at first; return when none is left, and with it none of its sockets."""
+    for patience, signal_ in ((timeout, how), (AFTER_KILL, signal.SIGKILL)):
+        found = await trio.to_thread.run_sync(_find, mark, remembered)
+        if not found:
+            return
+        logger.warning("an earlier supervisor left these behind: %s for pids %s",
+                       signal_.name, list(found))  # fmt: skip
+        with trio.move_on_after(patience):
+            async with trio.open_nursery() as nursery:
+                for pid, began in found.items():
+                    nursery.start_soon(_end, pid, began, signal_)
+    if found := await trio.to_thread.run_sync(_find, mark, remembered):
+        logger.error("these cannot be ended: pids %s", list(found))
+
+
+async def _end(pid: int, began: int, how: signal.Signals) -> None:
+    """Signal it, and wait until it is gone: a pidfd is readable after the last file is closed."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
         return
-    logger.warning("an earlier supervisor left processes behind, which are ended: %s", list(found))
-    for pid, began in found.items():
-        procfs.send(how, pid, began)
-    with trio.move_on_after(timeout):
-        while await trio.to_thread.run_sync(_find, mark, remembered):
-            await trio.sleep(LOOK_EVERY)
-        return
-    for pid, began in (await trio.to_thread.run_sync(_find, mark, remembered)).items():
-        procfs.send(signal.SIGKILL, pid, began)
+    try:
+        if procfs.send(how, pid, began):
+            await trio.lowlevel.wait_readable(handle)
+    finally:
+        trio.lowlevel.notify_closing(handle)
+        os.close(handle)
 
 
 def _find(mark: str, remembered: list[Running]) -> dict[int, int]:

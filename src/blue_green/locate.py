@@ -28,7 +28,8 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason}"]) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # tomllib lets those of int() and of deep nesting through.
         raise ConfigError([f"{path}: is not TOML: {error}"]) from None
 
 
@@ -44,7 +45,7 @@ def state_directory(document: Mapping[str, Any], base: Path) -> Path:
     # systemd lists several directories with colons; the first is ours (systemd.exec(5)).
     from_systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     default = from_systemd or settings.State().directory
-    return base / (_named(document, "state", "directory") or default)
+    return Path(os.path.normpath(base)) / (_named(document, "state", "directory") or default)
 
 
 def _named(document: Mapping[str, Any], section: str, key: str) -> Path | None:

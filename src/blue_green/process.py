@@ -49,6 +49,8 @@ TAIL = 50
 LONGEST_LINE = 16 * 1024
 UNKILLABLE = 5.0
 """Seconds after which a process that does not even die of KILL is left, and reported."""
+LOOK_EVERY = 0.02
+"""Seconds between looks at whether a family is gone."""
 GRACE = 5.0
 """Seconds that a command has to end by itself when it is called off."""
 LAST_WORDS = 1.0
@@ -75,6 +77,9 @@ class Process:
         self._mark = mark
         self._pidfd = pidfd
         self._patience = 0.0
+        """Until when, on trio's clock, those that outlive the leader may take to end."""
+        self._has_time = True
+        self._ended_at = 0.0
 
     @classmethod
     def start(
@@ -113,7 +118,7 @@ class Process:
         return cls(popen, pidfd, f"{FAMILY}={family}")
 
     async def attend(
-        self, on_lines: Callable[[list[str], bool], None], *, grace: float = 0.0
+        self, on_lines: Callable[[list[bytes], bool], None], *, grace: float = 0.0
     ) -> None:
         """Pass on the output and see the command to its end.
 
@@ -127,7 +132,7 @@ class Process:
                 nursery.start_soon(_read, self._popen.stdout.fileno(), on_lines, False)
                 nursery.start_soon(_read, self._popen.stderr.fileno(), on_lines, True)
                 await trio.lowlevel.wait_readable(self._pidfd)
-                self._patience = max(self._patience, trio.current_time())
+                self._ended_at = trio.current_time()
                 self.returncode = self._peek()
                 self.exited.set()
                 await self._see_off_the_family()
@@ -140,9 +145,9 @@ class Process:
             self.gone.set()
 
     def send(self, how: signal.Signals) -> None:
-        """Signal the whole group."""
+        """Signal the whole group, or those of it that we may signal."""
         if not self.gone.is_set():
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, how)
 
     async def stop(self, how: signal.Signals, timeout: float) -> None:
@@ -151,11 +156,14 @@ class Process:
         Is carried through when cancelled: at the end nothing runs any more.
         """
         with trio.CancelScope(shield=True):
+            if not self._has_time:
+                timeout = 0.0
             if not self.exited.is_set():
                 self._patience = trio.current_time() + timeout
             self.send(how)
-            for pid in await self._family(outside_group=True):
-                procfs.send(how, pid)
+            for pid in await self._family():
+                if procfs.group_of(pid) != self.pid:
+                    procfs.send(how, pid)
             with trio.move_on_after(timeout):
                 await self.exited.wait()
             if not self.exited.is_set():
@@ -163,21 +171,29 @@ class Process:
                 self.send(signal.SIGKILL)
             await self.gone.wait()
 
+    def kill(self) -> None:
+        """End the whole family at once, also if it is being stopped already."""
+        self._has_time = False
+        self._patience = 0.0
+        self.send(signal.SIGKILL)
+
     async def _see_off_the_family(self) -> None:
         """Wait for those that outlive the leader while a stop gives them time; then kill them."""
         while family := await self._family():
-            if trio.current_time() >= self._patience + UNKILLABLE:
+            if trio.current_time() >= max(self._patience, self._ended_at) + UNKILLABLE:
                 logger.error("pids %s of pid %d's family cannot be killed", family, self.pid)
                 return
             if trio.current_time() >= self._patience:
-                self.send(signal.SIGKILL)
-                for pid in family:
-                    procfs.send(signal.SIGKILL, pid)
-            await trio.sleep(0.02)
+                self._kill(family)
+            await trio.sleep(LOOK_EVERY)
 
-    async def _family(self, *, outside_group: bool = False) -> list[int]:
-        group = 0 if outside_group else self.pid
-        return await trio.to_thread.run_sync(procfs.family, self._mark, group, self.pid)
+    def _kill(self, family: Sequence[int]) -> None:
+        self.send(signal.SIGKILL)
+        for pid in family:
+            procfs.send(signal.SIGKILL, pid)
+
+    async def _family(self) -> list[int]:
+        return await trio.to_thread.run_sync(procfs.family, self._mark, self.pid)
 
     def _peek(self) -> int:
         """How the leader ended, while it stays a zombie."""
@@ -191,12 +207,12 @@ class Process:
             self.send(signal.SIGTERM)
             with trio.move_on_after(grace, shield=True):
                 await trio.lowlevel.wait_readable(self._pidfd)
-        if not self.exited.is_set():
+        with trio.move_on_after(UNKILLABLE, shield=True):
             self.send(signal.SIGKILL)
-            with trio.move_on_after(UNKILLABLE, shield=True):
-                await trio.lowlevel.wait_readable(self._pidfd)
-                for pid in await self._family():
-                    procfs.send(signal.SIGKILL, pid)
+            await trio.lowlevel.wait_readable(self._pidfd)
+            while family := await self._family():
+                self._kill(family)
+                await trio.sleep(LOOK_EVERY)
         self.returncode = self._popen.poll()
         if self.returncode is None:
             logger.error("pid %d cannot be killed", self.pid)
@@ -230,7 +246,8 @@ def ending(code: int | None) -> str:
     if code is None:
         return "is still running"
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
+        names = {number.value: number.name for number in signal.Signals}
+        return f"was ended by {names.get(-code, f'signal {-code}')}"
     return f"ended with exit status {code}"
 
 
@@ -247,12 +264,13 @@ async def run(
     stdout: list[str] = []
     tail: deque[str] = deque(maxlen=TAIL)
 
-    def take(lines: list[str], is_error: bool) -> None:
-        tail.extend(lines)
+    def take(lines: list[bytes], is_error: bool) -> None:
+        readable = [text(line) for line in lines]
+        tail.extend(readable)
         if on_lines is not None:
-            on_lines(lines)
+            on_lines(readable)
         elif not is_error:
-            stdout.extend(lines)
+            stdout.extend(line.decode(errors="surrogateescape") for line in lines)
 
     process = Process.start(argv, cwd=cwd, env=env, user=user)
     timed_out = False
@@ -268,7 +286,7 @@ async def run(
 
 
 async def _read(
-    descriptor: int, on_lines: Callable[[list[str], bool], None], is_error: bool
+    descriptor: int, on_lines: Callable[[list[bytes], bool], None], is_error: bool
 ) -> None:
     os.set_blocking(descriptor, False)
     begun = b""
@@ -285,14 +303,14 @@ async def _read(
             if len(begun) > LONGEST_LINE:
                 lines.append(begun)
                 begun = b""
-            on_lines([_text(line) for line in lines], is_error)
+            on_lines(lines, is_error)
     finally:
         trio.lowlevel.notify_closing(descriptor)
         if begun:
-            on_lines([_text(begun)], is_error)
+            on_lines([begun], is_error)
 
 
-def _text(line: bytes) -> str:
+def text(line: bytes) -> str:
     """The line as text that can be printed: what would move a terminal's cursor is shown."""
     cut = line[:LONGEST_LINE].rstrip(b"\r").decode(errors="backslashreplace")
     shown = cut if cut.isprintable() else "".join(map(_visible, cut))

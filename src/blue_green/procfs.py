@@ -44,16 +44,22 @@ def marked(mark: str) -> list[int]:
     return [pid for pid in _pids() if pid != ours and is_alive(pid) and _has(pid, mark.encode())]
 
 
-def family(mark: str, group: int, leader: int) -> list[int]:
-    """Those that live and are in this process group (0: any) or have the mark, but the leader.
+def family(mark: str, leader: int) -> list[int]:
+    """A command's descendants that live, but not the command itself.
 
-    The mark finds those of a command's descendants that left its group.
+    Those in its process group, and those that left it, which the mark in their environment tells.
     """
     return [
         pid
         for pid in _pids()
-        if pid != leader and is_alive(pid) and (_group(pid) == group or _has(pid, mark.encode()))
+        if pid != leader and is_alive(pid) and (group_of(pid) == leader or _has(pid, mark.encode()))
     ]
+
+
+def group_of(pid: int) -> int | None:
+    """The process group that a process is in."""
+    fields = _stat(pid)
+    return int(fields[2]) if fields else None
 
 
 def send(how: signal.Signals, pid: int, began: int | None = None) -> bool:
@@ -105,11 +111,6 @@ def _stat(pid: int) -> list[bytes]:
         # The second field is the command's name in parentheses, and may itself hold anything.
         return (PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
     return []
-
-
-def _group(pid: int) -> int | None:
-    fields = _stat(pid)
-    return int(fields[2]) if fields else None
 
 
 def _has(pid: int, mark: bytes) -> bool:

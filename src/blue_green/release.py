@@ -19,12 +19,13 @@ from attrs import frozen
 
 from blue_green import log, process, settings, users
 from blue_green.failure import StepFailed
-from blue_green.git import Git, GitError
+from blue_green.git import REVISION, Git, GitError
 from blue_green.users import User
 
 logger = logging.getLogger(__name__)
 
 NAME_LENGTH = 12
+PROMOTED = "promoted"
 SMALL_TIMEOUT = 120.0
 """Seconds for the little programs that prepare a work tree."""
 
@@ -91,7 +92,27 @@ class Releases:
         if self.config.build is not None:
             await self._command("build", self.config.build, release)
         if not self.in_place:
-            self._mark(release.path).touch()
+            self._mark(release.path).write_text(f"{release.revision} built\n")
+
+    def note_promoted(self, revision: str) -> None:
+        """Remember that this release was good, also if the state should be lost."""
+        if self.in_place:
+            return
+        try:
+            self._mark(self._release(revision).path).write_text(f"{revision} {PROMOTED}\n")
+        except OSError as error:
+            logger.warning("cannot mark %s as good: %s", revision[:7], error.strerror)
+
+    def last_promoted(self) -> str | None:
+        """The revision of the newest complete release that was found good."""
+        if not self._built.is_dir():
+            return None
+        marks = [mark for mark in self._built.iterdir() if (self._directory / mark.name).is_dir()]
+        for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime, reverse=True):
+            revision, _, what = mark.read_text(errors="replace").strip().partition(" ")
+            if what == PROMOTED and REVISION.fullmatch(revision):
+                return revision
+        return None
 
     async def migrate(self, release: Release) -> None:
         """Run the migrate command, if there is one; raise `StepFailed`."""
@@ -144,6 +165,8 @@ class Releases:
             raise StepFailed(f"{what} {process.ending(done.code)}", done.tail)
 
     def _release(self, revision: str) -> Release:
+        if not REVISION.fullmatch(revision):
+            raise StepFailed(f'"{revision}" is not a revision')
         if self.in_place:
             return Release(revision, self._git.checkout)
         return Release(revision, self._directory / revision[:NAME_LENGTH])
@@ -154,6 +177,8 @@ class Releases:
             raise StepFailed(f"link: {source} does not exist")
         if os.path.lexists(link):
             raise StepFailed(f"link: {name} is tracked by git, so each release has its own")
+        if not link.parent.resolve().is_relative_to(path.resolve()):
+            raise StepFailed(f"link: {name} would lead out of the release, by a symbolic link")
         await self._as_user("mkdir", "-p", "--", str(link.parent))
         await self._as_user("ln", "-s", "-T", "--", str(source), str(link))
 
@@ -168,9 +193,12 @@ class Releases:
         await self._small(*argv, user=self._user)
 
     async def _small(self, *argv: str, user: User) -> None:
-        done = await process.run(
-            argv, cwd=self._directory, env=self._env, user=user, timeout=SMALL_TIMEOUT
-        )
+        try:
+            done = await process.run(
+                argv, cwd=self._directory, env=self._env, user=user, timeout=SMALL_TIMEOUT
+            )
+        except process.CannotStart as error:
+            raise StepFailed(str(error)) from None
         if not done.ok:
             raise StepFailed(f"{done}: {'; '.join(done.tail)}")
 

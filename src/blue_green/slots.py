@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 import trio
 
@@ -40,7 +41,7 @@ def restart_delay(deaths: int) -> float:
 class Slot:
     """`blue` or `green`."""
 
-    def __init__(self, name: str, ports: Sequence[int], site: "Slots") -> None:
+    def __init__(self, name: Literal["blue", "green"], ports: Sequence[int], site: "Slots") -> None:
         self.name = name
         self.ports = ports
         self.release: Release | None = None
@@ -73,8 +74,20 @@ class Slot:
 
     async def until_healthy(self) -> None:
         """Wait for all backends; raise `StepFailed` when one ends, or takes too long."""
-        for backend in self.backends:
-            await self._until_healthy(backend)
+        failures: list[StepFailed] = []
+        async with trio.open_nursery() as nursery:
+
+            async def wait(backend: Backend) -> None:
+                try:
+                    await self._until_healthy(backend)
+                except StepFailed as failure:
+                    failures.append(failure)
+                    nursery.cancel_scope.cancel()
+
+            for backend in self.backends:
+                nursery.start_soon(wait, backend)
+        if failures:
+            raise failures[0]
 
     async def trouble(self) -> str:
         """Wait until a backend ends, or fails its probes; say which way."""
@@ -160,7 +173,8 @@ class Slot:
         self._site.gate.withdraw(backend.target)
         self._site.forget([backend.target])
         await backend.stop()
-        del self._backends[port]
+        if self._backends.get(port) is backend:
+            del self._backends[port]
         self._site.changed()
         return why or f"the app {backend.ending}"
 

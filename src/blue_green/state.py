@@ -9,13 +9,14 @@ import logging
 import os
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import tomli_w
 import trio
-from attrs import define, field
+from attrs import define, field, validators
 from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
@@ -25,14 +26,15 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 HISTORY = 50
+REVISION = validators.matches_re("[0-9a-f]{40,64}")
 
 
 @define
 class Live:
     """The last release that was found good, and where it ran."""
 
-    slot: str
-    revision: str
+    slot: Literal["blue", "green"]
+    revision: str = field(validator=REVISION)
 
 
 @define
@@ -49,9 +51,9 @@ class State:
 
     version: int = VERSION
     live: Live | None = None
-    previous: str | None = None
+    previous: str | None = field(default=None, validator=validators.optional(REVISION))
     """The revision that was live before: where `rollback` goes."""
-    head: str | None = None
+    head: str | None = field(default=None, validator=validators.optional(REVISION))
     """The last HEAD that was dealt with, whatever came of it."""
     paused_until: float | None = None
     """When a pause ends, in seconds since the epoch."""
@@ -90,7 +92,7 @@ class StateFile:
             if version != VERSION:
                 return self._put_aside(f"it is of version {version}, and we know {VERSION}")
             state: State = _converter().structure(document, State)
-        except (tomllib.TOMLDecodeError, BaseValidationError, ForbiddenExtraKeysError) as error:
+        except (ValueError, RecursionError, BaseValidationError, ForbiddenExtraKeysError) as error:
             return self._put_aside(f"it is damaged: {error}")
         return state
 
@@ -107,10 +109,11 @@ class StateFile:
 
     async def write(self, state: State) -> None:
         """Write now. That it fails is logged, once, and costs only what would be remembered."""
-        document = _without_none(attrs.asdict(state))
+        document = tomli_w.dumps(_without_none(attrs.asdict(state)))
+        data = document.encode(errors="backslashreplace")
         async with self._lock:
             try:
-                await trio.to_thread.run_sync(self._replace, tomli_w.dumps(document).encode())
+                await trio.to_thread.run_sync(self._replace, data)
             except OSError as error:
                 if not self._failing:
                     logger.error("cannot write %s: %s", self._path, error.strerror)
@@ -120,7 +123,8 @@ class StateFile:
 
     def _replace(self, data: bytes) -> None:
         beside = self._path.with_name(self._path.name + ".new")
-        with beside.open("wb") as file:
+        # Candidates' output is in it, which is not everybody's business.
+        with open(beside, "wb", opener=partial(os.open, mode=0o600)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -143,12 +147,14 @@ class StateFile:
 
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    for kind in (str, int):
+    for kind in (str, int, float):
         converter.register_structure_hook(kind, _exactly)
     return converter
 
 
 def _exactly(value: Any, kind: type[Any]) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
     if not isinstance(value, kind):
         raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value

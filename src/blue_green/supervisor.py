@@ -31,8 +31,8 @@ from blue_green.proxy import listener as proxy
 from blue_green.release import Releases
 from blue_green.settings import Count, Settings
 from blue_green.slots import Slots
-from blue_green.state import Running, State, StateFile
-from blue_green.swap import Site
+from blue_green.state import Live, Running, State, StateFile
+from blue_green.swap import HEALTH, Site
 from blue_green.wanted import Swaps
 from blue_green.watch import Watch
 
@@ -53,7 +53,8 @@ def run(settings: Settings) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # A state directory inside the checkout must not show up as something to commit.
-        (directory / ".gitignore").write_text("*\n")
+        if not (directory / ".gitignore").exists():
+            (directory / ".gitignore").write_text("*\n")
     except OSError as error:
         raise CannotRun(
             f"[state] directory: cannot write to {directory}: {error.strerror}"
@@ -132,8 +133,12 @@ class Supervisor:
             changed=self._file.change,
             report_unwell=lambda why: self._replace_unwell(swaps, why),
         )
+
+        async def save() -> None:
+            await self._file.write(self._snapshot())
+
         site = Site(self._settings.swap, self._gate, slots, self._releases, self._state)
-        swaps = Swaps(site, self._file, self._file.change)
+        swaps = Swaps(site, save)
         pause = Pause(self._gate, self._state, self._file)
         operations = Operations(
             name=self._settings.app.name,
@@ -173,7 +178,7 @@ class Supervisor:
 
     async def _tidy_releases(self) -> None:
         live = self._state.live
-        in_use = {self._state.previous, live.revision if live else None}
+        in_use = {self._state.previous, live.revision if live else self._releases.last_promoted()}
         try:
             self._releases.create_directories()
             await self._releases.prune({revision for revision in in_use if revision})
@@ -182,6 +187,8 @@ class Supervisor:
 
     async def _restore(self, slots: Slots) -> None:
         live = self._state.live
+        if live is None and (revision := self._releases.last_promoted()):
+            live = self._state.live = Live("blue", revision)  # The state was lost.
         if live is None:
             return
         logger.info("starting %s, which was live before", live.revision[:7])
@@ -231,14 +238,14 @@ class Supervisor:
         if self._slots is not None:
             for slot in (self._slots.blue, self._slots.green):
                 for backend in slot.backends:
-                    backend.process.send(signal.SIGKILL)
+                    backend.process.kill()
 
     def _replace_unwell(self, swaps: Swaps, why: str) -> None:
         assert self._slots is not None
         live = self._slots.live
-        if live is not None and live.release is not None and swaps.in_hand is None:
+        if live is not None and live.release is not None and swaps.is_idle:
             logger.error("the live release is unwell and will be replaced: %s", why)
-            swaps.want(live.release.revision, "health", retry=True)
+            swaps.want(live.release.revision, HEALTH, retry=True)
 
     def _snapshot(self) -> State:
         """The state, with what runs right now."""

@@ -19,6 +19,7 @@ from typing import Any
 import trio
 from attrs import define
 
+from blue_green.backend import Backend
 from blue_green.failure import StepFailed
 from blue_green.gate import Gate, cut
 from blue_green.receipt import Receipt, Result
@@ -33,6 +34,9 @@ Tell = Callable[[dict[str, Any]], None]
 """Told of each phase as it begins and ends, as an object of the control protocol."""
 
 HOLDER = "swap"
+HEALTH = "health"
+"""Who asks for a swap when the live release is unwell."""
+ROLLBACK = "a rollback was asked for"
 
 
 class CalledOff(Exception):
@@ -68,8 +72,6 @@ class Swap:
         self._tell = tell
         self._until_switch = trio.CancelScope()
         self._go_back = trio.Event()
-        self._before: str | None = None
-        """What was the previous release before this swap."""
         live = site.slots.live
         self._receipt = Receipt(
             outcome="promoted",
@@ -82,6 +84,10 @@ class Swap:
         """Something else is wanted: call it off, if it has not switched."""
         if not self.is_past_switch:
             self._until_switch.cancel()
+
+    @property
+    def is_superseded(self) -> bool:
+        return self._until_switch.cancel_called
 
     def roll_back(self) -> bool:
         """Go back to the old release if it is still warm, and say whether it is."""
@@ -101,9 +107,10 @@ class Swap:
             outcome = self._end("failed", str(error))
         except StepFailed as failure:
             self._receipt.output = failure.output
-            outcome = self._end("failed", str(failure))
-            if self.revision != self._receipt.previous:
-                self._site.state.quarantine[self.revision] = str(failure)
+            outcome = self._failed(str(failure))
+        except OSError as error:
+            # A full disk, say: whatever it is, what serves is untouched.
+            outcome = self._failed(str(error))
         receipt, numbers = self._receipt, self._site.gate.tally_since(tally)
         receipt.outcome = outcome
         receipt.held, receipt.longest_hold = numbers.held, numbers.longest_hold
@@ -120,7 +127,8 @@ class Swap:
         )
         if not self._retry and is_live:
             return self._end("unchanged", "it is live already")
-        if not self._retry and (why := state.quarantine.get(self.revision)):
+        why = state.quarantine.get(self.revision)
+        if why and live is not None and not self._retry:
             raise CalledOff(f"it is in quarantine (swap --retry tries it again): {why}")
         release = await self._prepare()
         if live is not None and site.settings.strategy == "exclusive":
@@ -141,18 +149,19 @@ class Swap:
 
     async def _overlap(self, old: Slot | None, release: Release) -> Result:
         async with self._candidate(self._site.slots.idle, release) as candidate:
+            if old is None:
+                await self._migrate(release)
             with self._timed("start"):
                 candidate.start(release)
             with self._timed("probe"):
                 await candidate.until_healthy()
             in_flight = await self._switch(candidate, old)
         if old is None:
-            candidate.keep()
-            return "promoted"
+            return self._promote(candidate)
         trouble = await self._drain_and_soak(old, candidate, in_flight)
         if trouble:
             return await self._revert(old, candidate, trouble)
-        candidate.keep()
+        self._promote(candidate)
         with self._timed("retire"):
             await self._site.gate.close_tunnels(old.targets, self._site.settings.tunnel_timeout)
             await old.stop()
@@ -164,7 +173,6 @@ class Swap:
         with self._timed("switch"):
             self.is_past_switch = True
             self._site.slots.go_live(candidate)
-            self._promote()
         return _in_flight(old) if old else 0
 
     async def _drain_and_soak(self, old: Slot, candidate: Slot, in_flight: int) -> str:
@@ -181,12 +189,11 @@ class Swap:
                 nursery.cancel_scope.cancel()
 
             async def watch() -> None:
-                with trio.move_on_at(switched_at + settings.soak):
-                    go_back(await candidate.trouble())
+                go_back(await candidate.trouble())
 
             async def listen() -> None:
                 await self._go_back.wait()
-                go_back("a rollback was asked for")
+                go_back(ROLLBACK)
 
             nursery.start_soon(watch)
             nursery.start_soon(listen)
@@ -197,6 +204,8 @@ class Swap:
                 await trio.sleep_until(switched_at + settings.soak)
             nursery.cancel_scope.cancel()
         self.can_go_back = False
+        if self._go_back.is_set():
+            trouble = trouble or ROLLBACK
         if not trouble:
             cut(lease for target in old.targets for lease in target.leases if not lease.is_tunnel)
         return trouble
@@ -206,12 +215,12 @@ class Swap:
         site = self._site
         site.slots.go_live(old)
         old.keep()
-        self._demote(old, trouble, candidate.output)
+        backends = candidate.backends
         with self._timed("retire"):
             await site.gate.drain(candidate.targets, site.settings.drain_timeout)
             cut(lease for target in candidate.targets for lease in target.leases)
             await candidate.stop()
-        return self._end("reverted", trouble)
+        return self._reverted(trouble, output_of(backends))
 
     # --- exclusive ---
 
@@ -227,31 +236,30 @@ class Swap:
                 site.gate.switch(())
                 await old.stop()
             if trouble := await self._replace(candidate, release):
-                self._demote(old, trouble, candidate.output)
+                backends = candidate.backends
                 await self._bring_back(old, candidate)
-                return self._end("reverted", trouble)
+                return self._reverted(trouble, output_of(backends))
         except StepFailed:
             await self._bring_back(old, candidate)
             raise
         finally:
             site.gate.resume(HOLDER)
-        candidate.keep()
-        return "promoted"
+        return self._promote(candidate)
 
     async def _hold_and_drain(self, old: Slot) -> None:
         site, timeout = self._site, self._site.settings.drain_timeout
         site.gate.hold(HOLDER)
         in_flight = _in_flight(old)
-        if left := await site.gate.drain(old.targets, timeout):
+        left = await site.gate.drain(old.targets, timeout)
+        if left and self._receipt.asked_by != HEALTH:  # One that hangs will not finish anything.
             raise CalledOff(f"{left} requests were still in flight after {timeout:g} s")
-        self._receipt.drained = in_flight
+        self._receipt.drained = in_flight - left
 
     async def _replace(self, candidate: Slot, release: Release) -> str:
         """Start the new release where nothing runs; what is wrong with it after the switch."""
         site = self._site
         async with self._candidate(candidate, release):
-            with self._timed("migrate" if site.releases.config.migrate else ""):
-                await site.releases.migrate(release)
+            await self._migrate(release)
             with self._timed("start"):
                 candidate.start(release)
             with self._timed("probe"):
@@ -279,6 +287,11 @@ class Swap:
 
     # --- the way ---
 
+    async def _migrate(self, release: Release) -> None:
+        releases = self._site.releases
+        with self._timed("migrate" if releases.config.migrate else ""):
+            await releases.migrate(release)
+
     @asynccontextmanager
     async def _candidate(self, slot: Slot, release: Release) -> AsyncIterator[Slot]:
         """The slot in which a release starts. Unless it went live, nothing is left of it."""
@@ -291,25 +304,31 @@ class Swap:
             if self._site.slots.live is not slot:
                 await slot.stop()
 
-    def _promote(self) -> None:
-        state, slot = self._site.state, self._site.slots.live
-        assert slot is not None
-        state.live = Live(slot.name, self.revision)
-        if self._receipt.previous != self.revision:
-            self._before, state.previous = state.previous, self._receipt.previous
-        state.quarantine.pop(self.revision, None)
-
-    def _demote(self, old: Slot, trouble: str, output: Sequence[str]) -> None:
-        """Undo what `_promote` remembered. After a rollback, another one goes forward again."""
+    def _promote(self, candidate: Slot) -> Result:
+        """It has proved itself: from now on it is kept, and is what a restart begins with."""
+        candidate.keep()
         state, previous = self._site.state, self._receipt.previous
-        assert previous is not None
-        state.live = Live(old.name, previous)
+        state.live = Live(candidate.name, self.revision)
+        if previous != self.revision:
+            state.previous = previous
+        state.quarantine.pop(self.revision, None)
+        self._site.releases.note_promoted(self.revision)
+        return "promoted"
+
+    def _reverted(self, trouble: str, output: Sequence[str]) -> Result:
+        """After a rollback, another one goes forward again. Otherwise the revision is to blame."""
+        state = self._site.state
         if self._go_back.is_set():
             state.previous = self.revision
-        elif previous != self.revision:
-            state.previous = self._before
+        elif self._receipt.previous != self.revision:
             state.quarantine[self.revision] = trouble
             self._receipt.output = output
+        return self._end("reverted", trouble)
+
+    def _failed(self, why: str) -> Result:
+        if self.revision != self._receipt.previous:
+            self._site.state.quarantine[self.revision] = why
+        return self._end("failed", why)
 
     def _end(self, outcome: Result, reason: str) -> Result:
         self._receipt.reason = reason
@@ -330,6 +349,10 @@ class Swap:
             seconds = trio.current_time() - began
             self._receipt.seconds[phase] = seconds
             self._tell({"event": "done", "phase": phase, "seconds": round(seconds, 4)})
+
+
+def output_of(backends: Sequence[Backend]) -> Sequence[str]:
+    return [line for backend in backends for line in backend.output]
 
 
 def _in_flight(slot: Slot) -> int:

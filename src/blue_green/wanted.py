@@ -6,7 +6,7 @@ the swap in hand if that has not switched yet. Whoever asked learns what became 
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
@@ -15,7 +15,6 @@ from attrs import define, field
 from blue_green import systemd
 from blue_green.git import GitError
 from blue_green.receipt import Receipt
-from blue_green.state import StateFile
 from blue_green.swap import Site, Swap
 
 logger = logging.getLogger(__name__)
@@ -57,12 +56,12 @@ class Wanted:
 class Swaps:
     """One swap after the other, towards what was wanted last."""
 
-    def __init__(self, site: Site, file: StateFile, changed: Callable[[], None]) -> None:
+    def __init__(self, site: Site, save: Callable[[], Awaitable[None]]) -> None:
         self.in_hand: Swap | None = None
         self.last: Receipt | None = site.state.history[-1] if site.state.history else None
         self._site = site
-        self._file = file
-        self._changed = changed
+        self._save = save
+        """Write the state: what is told is remembered."""
         self._current: Wanted | None = None
         self._next: Wanted | None = None
         self._wake = trio.Event()
@@ -78,7 +77,8 @@ class Swaps:
 
     def want(self, revision: str, asked_by: str, *, retry: bool = False) -> Wanted:
         """From now on this revision is wanted, and nothing that was wanted before."""
-        for wanted in (self._next, self._current):
+        unwinding = self.in_hand is not None and self.in_hand.is_superseded
+        for wanted in (self._next, None if unwinding else self._current):
             if wanted is not None and wanted.revision == revision and not retry:
                 if wanted is self._current:
                     self._drop_next()
@@ -98,6 +98,11 @@ class Swaps:
             return self._current
         previous = self._site.state.previous
         return self.want(previous, "rollback", retry=True) if previous else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is wanted that is not live."""
+        return self._current is None and self._next is None
 
     async def run(self) -> None:
         """Swap towards what is wanted, until cancelled."""
@@ -133,7 +138,7 @@ class Swaps:
         if receipt.outcome != "unchanged":
             self.last = receipt
             site.state.remember(receipt)
-        self._changed()
+        await self._save()
         wanted.end(receipt)
 
     def _report(self, receipt: Receipt) -> None:
@@ -155,6 +160,8 @@ class Swaps:
     def _drop_next(self) -> None:
         if self._next is not None:
             dropped, self._next = self._next, None
+            if dropped.is_head:
+                self._site.state.head = dropped.revision
             dropped.end(
                 Receipt(
                     "superseded",

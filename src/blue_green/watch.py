@@ -18,6 +18,8 @@ from blue_green.settings import Git as GitSettings
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25
+LOOK_AGAIN = 1.0
+"""Seconds until we ask again after git failed."""
 LONGEST_LOCK = 10.0
 """Seconds for which git may hold its lock before we look at HEAD all the same."""
 JITTER = 0.1
@@ -29,11 +31,15 @@ class Watch:
     """Tells of each new HEAD, once."""
 
     def __init__(self, settings: GitSettings, git: Git, places: Places) -> None:
-        self.problem = ""
-        """What keeps us from following the checkout; nothing if all is well."""
         self._settings = settings
         self._git = git
         self._places = places
+        self._problems = {"follow": "", "pull": ""}
+
+    @property
+    def problem(self) -> str:
+        """What keeps us from following the checkout; nothing if all is well."""
+        return "; ".join(filter(None, self._problems.values()))
 
     async def run(self, head: str | None, on_head: Callable[[str], None]) -> None:
         """Call `on_head` for each HEAD that differs from the one before; `head` is the first."""
@@ -46,18 +52,20 @@ class Watch:
         seen: object = None
         while True:
             looks = _signature(self._places)
+            pause = LOOK_EVERY
             if looks != seen and not self._is_being_written():
                 try:
                     current = await self._git.head()
                 except (GitError, OSError) as error:
-                    self._set_problem(f"cannot follow {self._git.checkout}: {error}")
+                    self._tell("follow", f"cannot follow {self._git.checkout}: {error}")
+                    pause = LOOK_AGAIN
                 else:
-                    self._set_problem("")
+                    self._tell("follow", "")
+                    seen = looks
                     if current != head:
                         head = current
                         on_head(current)
-                seen = looks
-            await trio.sleep(LOOK_EVERY)
+            await trio.sleep(pause)
 
     async def _pull(self, every: float) -> None:
         failures = 0
@@ -67,19 +75,19 @@ class Watch:
             try:
                 await self._git.pull(self._settings.branch)
             except (GitError, OSError) as error:
-                failures += 1
-                self._set_problem(f"cannot pull: {error}")
+                failures = min(failures + 1, LONGEST_BACKOFF)
+                self._tell("pull", f"cannot pull: {error}")
             else:
                 failures = 0
-                self._set_problem("")
+                self._tell("pull", "")
 
-    def _set_problem(self, problem: str) -> None:
+    def _tell(self, what: str, problem: str) -> None:
         """Log a problem when it comes, changes or goes, not each time it is met."""
-        if problem and problem != self.problem:
+        before, self._problems[what] = self._problems[what], problem
+        if problem and problem != before:
             logger.error("%s", problem)
-        elif self.problem and not problem:
-            logger.info("the checkout can be followed again")
-        self.problem = problem
+        elif before and not problem:
+            logger.info("can %s again: %s", what, self._git.checkout)
 
     def _is_being_written(self) -> bool:
         """A git command is at work in the checkout, and its end will be seen.

@@ -90,10 +90,10 @@ def take_lock() -> None:
 
 
 def spawn_grandchildren() -> None:
-    """One in our process group, and one that left it, both deaf to SIGTERM."""
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    """One in our process group, and one that left it, both deaf to SIGTERM from the start."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for new_session in (False, True):
-        subprocess.Popen([sys.executable, "-c", deaf], start_new_session=new_session)
+        subprocess.Popen(["sleep", "600"], start_new_session=new_session)
 
 
 def stop(*_: object) -> None:
@@ -115,6 +115,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, stop)
     if "LOCK" in os.environ:
         take_lock()
+    note("set up")
     time.sleep(BEHAVIOUR.get("start_delay", 0))
     server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
     note("listens")

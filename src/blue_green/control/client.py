@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
             ) from None
         except OSError as error:
             raise NoSupervisor(f"cannot connect to {path}: {error.strerror or error}") from None
-        sock.sendall(encode(request))
+        with suppress(OSError):  # If it went away, that shows when its answer is read.
+            sock.sendall(encode(request))
         yield from _answers(sock)
 
 

@@ -65,7 +65,9 @@ class Operations:
 
     async def swap(self, arguments: SwapArguments, tell: Tell) -> dict[str, Any]:
         try:
-            revision = await self._git.resolve(arguments.revision or "HEAD")
+            revision = await self._git.resolve(
+                "HEAD" if arguments.revision is None else arguments.revision
+            )
         except GitError as error:
             raise Refusal(str(error), usage=True) from None
         wanted = self._swaps.want(revision, "swap", retry=arguments.retry)

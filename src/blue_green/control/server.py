@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,8 @@ async def serve(sock: socket.socket, commands: Mapping[str, Command]) -> None:
     converter = _converter(commands)
 
     async def handle(stream: trio.SocketStream) -> None:
-        try:
+        with suppress(trio.BrokenResourceError):  # It went away. What it asked for goes on.
             await _serve_client(stream, commands, converter)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # The client went away. What it asked for goes on.
-        except Exception:
-            logger.exception("a control command ended with an error of ours")
 
     await trio.serve_listeners(handle, [listener])
 
@@ -95,6 +91,12 @@ async def _serve_client(
         except (BadMessage, Refusal) as error:
             usage = isinstance(error, BadMessage) or error.usage
             await tell({"event": "error", "error": str(error), "usage": usage})
+        except trio.BrokenResourceError:
+            raise
+        except Exception:
+            logger.exception("a control command ended with an error of ours")
+            why = "the supervisor made an error, which is in its log"
+            await tell({"event": "error", "error": why, "usage": False})
         else:
             await tell({**result, "event": "result"})
 

@@ -24,8 +24,8 @@ class ErrorAnswer(Exception):
     retry_after: int | None = None
     """Seconds, where waiting helps."""
 
-    def write(self, *, html: bool, head_only: bool, close: bool) -> bytes:
-        """The whole answer as bytes."""
+    def write(self, *, html: bool, head_only: bool, connection: str) -> bytes:
+        """The whole answer as bytes; `connection` is the field's value, if it is to be there."""
         phrase = HTTPStatus(self.status).phrase
         if html:
             page = PAGE.format(status=self.status, phrase=phrase, why=escape(self.why))
@@ -41,7 +41,7 @@ class ErrorAnswer(Exception):
         ]
         if self.retry_after is not None:
             lines.append(f"Retry-After: {self.retry_after}")
-        if close:
-            lines.append("Connection: close")
+        if connection:
+            lines.append(f"Connection: {connection}")
         head = "\r\n".join(lines).encode() + b"\r\n\r\n"
         return head if head_only else head + body

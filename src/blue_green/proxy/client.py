@@ -16,8 +16,9 @@ import trio
 
 from blue_green.gate import Outcome
 from blue_green.proxy.answers import ErrorAnswer
-from blue_green.proxy.wire import Wire
+from blue_green.proxy.heads import Request
 from blue_green.settings import TrustedProxy
+from blue_green.wire import Wire
 
 NEVER = float("inf")
 
@@ -42,6 +43,8 @@ class Client:
         """What becomes of the lease if the scope is cancelled."""
         self.answering = False
         """A byte of the final answer was sent: no other answer can be given any more."""
+        self.request: Request | None = None
+        """The one in hand, or the last one."""
         self.served = False
         """It has asked for something already."""
         self.is_tunnel = False
@@ -61,8 +64,8 @@ class Client:
 
     def cut(self) -> None:
         """End the request in hand: the backend that should answer it has to stop."""
-        if not self.answering:
-            self.late = ErrorAnswer(502, "The backend was replaced before it answered.")
+        gone = ErrorAnswer(502, "The backend was replaced before it answered.")
+        self.late = None if self.answering else gone
         self.outcome = Outcome.CUT
         self.scope.cancel()
 
@@ -77,8 +80,9 @@ class Client:
         """It has no request in hand."""
         return not self._in_request and not self.is_tunnel
 
-    def begin_request(self) -> None:
+    def begin_request(self, request: Request) -> None:
         """From now on, a hang-up ends the request."""
+        self.request = request
         self.answering = False
         self._in_request = True
         if self.gone:
@@ -97,6 +101,7 @@ class Client:
         """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
         sent = self.wire.try_send(data)
         if sent == len(data):
+            await self.wire.let_others_run()
             return
         rest = memoryview(data)[sent:]
         while rest:

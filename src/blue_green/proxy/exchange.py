@@ -28,7 +28,6 @@ DIALS = 3
 """How often a backend may refuse a connection before the request is given up."""
 TOO_SLOW = ErrorAnswer(504, "The backend took too long to answer.")
 STALLED = ErrorAnswer(408, "The rest of the request did not come.")
-VIA = b"1.1 blue-green"
 
 LOST_AT_LATEST = 0.25
 """Seconds to wait, after a failed dial, for the supervisor to see that the backend died."""
@@ -117,6 +116,7 @@ class Exchange:
                 raise
             finally:
                 lease.end(outcome or self.client.outcome)
+            self.client.allow_all_time()
             with trio.move_on_after(LOST_AT_LATEST):
                 await lease.target.lost.wait()
 
@@ -129,6 +129,8 @@ class Exchange:
         finally:
             if reusable:
                 pool.give_back(upstream)
+            elif self.client.is_tunnel:
+                upstream.wire.close()  # It may still have to read what came last.
             else:
                 upstream.wire.abort()
 
@@ -160,12 +162,12 @@ class Exchange:
         chunked = self.request.framing is Framing.CHUNKED
 
         async def send(data: bytes) -> None:
-            self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+            self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
             await upstream.wire.send(data)
-            self.client.allow(self.settings.idle_timeout, STALLED, Outcome.ABORTED)
+            self._allow(self.settings.idle_timeout, STALLED, Outcome.ABORTED)
 
         try:
-            if not self.client.wire.pushed:
+            if chunked or not self.client.wire.pushed:
                 await send(head)
                 head = b""
             await copy(body, send, chunked=chunked, head=head)
@@ -178,8 +180,12 @@ class Exchange:
                 self._good_so_far.cancel()
             return
         self.uploaded = True
+        self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+
+    def _allow(self, seconds: float, late: ErrorAnswer, outcome: Outcome) -> None:
+        """Once the answer has begun, it may take all the time it needs."""
         if not self.client.answering:
-            self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+            self.client.allow(seconds, late, outcome)
 
     async def _answer(self, upstream: Upstream, lease: Lease) -> bool:
         request, client = self.request, self.client
@@ -203,7 +209,7 @@ class Exchange:
             return answer.keep_alive and self.uploaded
         body = body_of(upstream.wire, answer.framing, answer.length)
         try:
-            if not upstream.wire.pushed:
+            if answer.framing is Framing.CHUNKED or not upstream.wire.pushed:
                 await self._send(head)
                 head = b""
             self.sent = await copy(body, self._send, chunked=chunked, head=head)
@@ -251,14 +257,16 @@ class Exchange:
             )  # fmt: skip
         believed = told if client.trusted else {}
         seen = (believed.get(b"x-forwarded-for"), client.address.encode())
-        fields = [
-            (b"X-Forwarded-For", b", ".join(filter(None, seen))),
-            (b"X-Forwarded-Proto", believed.get(b"x-forwarded-proto", b"http")),
-            (b"X-Forwarded-Host", believed.get(b"x-forwarded-host") or request.host),
-            (b"Forwarded", believed.get(b"forwarded")),
-            (b"Via", b", ".join(filter(None, (told.get(b"via"), VIA)))),
-            (b"X-Request-Id", self.request_id),
-        ]
+        ours = {
+            b"x-forwarded-for": b", ".join(filter(None, seen)),
+            b"x-forwarded-proto": believed.get(b"x-forwarded-proto", b"http"),
+            b"x-forwarded-host": believed.get(b"x-forwarded-host") or request.host or b"",
+            b"via": b", ".join(
+                filter(None, (told.get(b"via"), b"%b blue-green" % request.version))
+            ),
+            b"x-request-id": self.request_id,
+        }
+        fields = [(name.title(), value) for name, value in {**believed, **ours}.items()]
         return b"".join(b"%b: %b\r\n" % (name, value) for name, value in fields if value)
 
 

@@ -28,11 +28,12 @@ HOP_BY_HOP = {
 
 REWRITTEN = {
     b"host", b"content-length", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
-    b"forwarded", b"x-request-id", b"via", b"expect",
+    b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-ssl", b"x-real-ip",
+    b"forwarded", b"x-request-id", b"via", b"expect", b"proxy",
 }  # fmt: skip
 """Request fields that go on, if at all, as we write them."""
 
-TOLD = REWRITTEN - {b"host", b"content-length", b"expect"}
+TOLD = REWRITTEN - {b"host", b"content-length", b"expect", b"proxy"}
 
 NOT_IN_TRAILERS = HOP_BY_HOP | REWRITTEN | {
     b"authorization", b"cookie", b"set-cookie", b"cache-control", b"content-encoding",
@@ -147,6 +148,8 @@ def read_request(head: bytes) -> Request:
         if CONTROL.search(value):
             raise BadRequest("A header has a control character in its value.")
     host, target = _host_and_target(method, target, fields)
+    if host is None and version == b"1.1":
+        raise BadRequest("The request has no Host header.")  # h11 asks for it only in 1.1 itself.
     framing, length = _request_framing(fields, version)
     options = _connection_options(fields)
     upgrade = None
@@ -204,7 +207,7 @@ def _parse_request(head: bytes) -> h11.Request:
         event = judge.next_event()
     except h11.RemoteProtocolError as error:
         # What h11 says after the colon repeats the input, which is nobody's business.
-        why = str(error).partition(":")[0]
+        why = re.sub(r": (?:bytearray|b['\"]).*", "", str(error)).replace(":", "")
         raise BadRequest(f"{why[:1].upper()}{why[1:]}.", error.error_status_hint) from None
     if not isinstance(event, h11.Request):
         raise BadRequest("The request has no proper head.")
@@ -222,6 +225,8 @@ def _host_and_target(method: bytes, target: bytes, fields: Fields) -> tuple[byte
     if absolute is None or not HOST.fullmatch(absolute[1]):
         raise BadRequest("The request's target is not a path.")
     path = absolute[2]
+    if not path and method == b"OPTIONS":
+        return absolute[1], b"*"  # Section 3.2.4.
     return absolute[1], path if path.startswith(b"/") else b"/" + path
 
 
@@ -262,6 +267,8 @@ def read_answer(head: bytes, request: Request) -> Answer:
     options = _connection_options(fields)
     framing, length = _answer_framing(fields, event.status_code, request.method)
     drop = HOP_BY_HOP | (options - {b"content-length"})
+    if event.status_code == 426:
+        drop = drop - {b"upgrade"}  # It says what would be served instead (9110, 15.5.22).
     # Without a body, 304 and the answers to HEAD keep the length that they tell of.
     if framing in (Framing.CHUNKED, Framing.CLOSE) or _has_no_length(event.status_code):
         drop = drop | {b"content-length"}
@@ -295,6 +302,8 @@ def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | 
         raise BadAnswer(str(error)) from None
     if not isinstance(event, h11.InformationalResponse | h11.Response):
         raise BadAnswer("it has no proper head")
+    if not event.http_version.startswith(b"1."):
+        raise BadAnswer("it is not HTTP/1.1")
     return event
 
 
@@ -365,5 +374,5 @@ def _without(fields: Fields, names: set[bytes]) -> Fields:
         (name, value)
         for name, value in fields
         if (lower := name.lower()) not in names
-        and not (b"_" in lower and lower.replace(b"_", b"-") in REWRITTEN)
+        and not (b"_" in lower and lower.replace(b"_", b"-") in HOP_BY_HOP | REWRITTEN)
     ]

@@ -16,8 +16,8 @@ from blue_green.proxy.exchange import Shared
 from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.server import serve
 from blue_green.proxy.upstream import Pool
-from blue_green.proxy.wire import Wire
 from blue_green.settings import Endpoint, Proxy
+from blue_green.wire import Wire
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ class Listener:
         self._sockets = sockets
         self._shared: Shared | None = None
         self._clients: set[Client] = set()
+        self._count = 0
         self._fewer = trio.Event()
         self._accepting = trio.CancelScope()
 
@@ -131,7 +132,7 @@ class Listener:
         sock.setblocking(False)
         is_short = False
         while True:
-            while len(self._clients) >= self._settings.max_connections:
+            while self._count >= self._settings.max_connections:
                 await self._fewer.wait()
             try:
                 accepted, address = sock.accept()
@@ -148,12 +149,32 @@ class Listener:
                 await trio.sleep(0.1)
                 continue
             is_short = False
+            self._count += 1
             nursery.start_soon(self._serve, accepted, address, shared)
             # One at a time: trio may run those that are started together in any order, and who
             # comes first is to be first at the gate.
             await trio.lowlevel.checkpoint()
 
     async def _serve(self, sock: socket.socket, address: object, shared: Shared) -> None:
+        client: Client | None = None
+        try:
+            with sock:
+                client = self._client(sock, address)
+                self._clients.add(client)
+                await serve(client, shared)
+        except OSError:
+            pass  # It was gone before it was looked at.
+        except Exception:
+            # A bug of ours must cost this connection and no other.
+            logger.exception("a connection ended with an error of ours")
+        finally:
+            self._count -= 1
+            if client is not None:
+                self._clients.discard(client)
+            self._fewer.set()
+            self._fewer = trio.Event()
+
+    def _client(self, sock: socket.socket, address: object) -> Client:
         sock.setblocking(False)
         host = ""
         if isinstance(address, tuple):
@@ -161,17 +182,7 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         trusted = is_trusted(host, self._settings.trusted_proxies)
-        client = Client(Wire(sock), host, trusted=trusted)
-        self._clients.add(client)
-        try:
-            await serve(client, shared)
-        except Exception:
-            # A bug of ours must cost this connection and no other.
-            logger.exception("a connection ended with an error of ours")
-        finally:
-            self._clients.discard(client)
-            self._fewer.set()
-            self._fewer = trio.Event()
+        return Client(Wire(sock), host, trusted=trusted)
 
     async def _end_the_late(self) -> None:
         """Cancel the clients whose time is up, up to an eighth of the shortest time too late."""

@@ -1,18 +1,23 @@
 """Moving body bytes from one side to the other, a block at a time.
 
 A `Body` knows where it ends. One with a length, or one that ends with its connection, is only
-counted; chunks are read by h11, so that those that go on are framed by us. Nothing is read
-before what was read has been sent: a slow receiver slows the sender down, and memory stays flat.
+counted; chunks are unwrapped, and those that go on are our own. Nothing is read before what was
+read has been sent: a slow receiver slows the sender down, and memory stays flat.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import h11
 import trio
 
-from blue_green.proxy.heads import Fields, Framing, trailers
-from blue_green.proxy.wire import BLOCK, Wire
+from blue_green.proxy.chunks import ChunkReader
+from blue_green.proxy.heads import Fields, Framing
+from blue_green.wire import BLOCK, Wire
+
+LAST_WORDS = 1.0
+"""Seconds that one half of a tunnel may go on when the other has failed."""
+
+NO_FIELDS: Fields = []
 
 
 class BadBody(Exception):
@@ -26,7 +31,8 @@ class BodyTooLarge(BadBody):
 class Body(Protocol):
     """The rest of a message. `read` gives the next bytes, and none at the end."""
 
-    trailers: Fields
+    @property
+    def trailers(self) -> Fields: ...
 
     async def read(self) -> bytes: ...
 
@@ -34,8 +40,9 @@ class Body(Protocol):
 class LengthBody:
     """So many bytes."""
 
+    trailers: Fields = NO_FIELDS
+
     def __init__(self, wire: Wire, length: int) -> None:
-        self.trailers: Fields = []
         self.left = length
         self._wire = wire
 
@@ -50,42 +57,42 @@ class LengthBody:
 
 
 class ChunkedBody:
-    """Chunks, read by h11, without their framing."""
-
-    PREAMBLE = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-    """h11 reads bodies only after a head. Chunks are the same in both directions."""
+    """What is in the chunks."""
 
     def __init__(self, wire: Wire, limit: int) -> None:
-        self.trailers: Fields = []
         self._wire = wire
         self._limit = limit
         self._count = 0
-        self._reader = h11.Connection(h11.SERVER)
-        self._reader.receive_data(self.PREAMBLE)
-        self._reader.next_event()
+        self._reader = ChunkReader()
+
+    @property
+    def trailers(self) -> Fields:
+        return self._reader.trailers
 
     async def read(self) -> bytes:
-        try:
-            while (event := self._reader.next_event()) is h11.NEED_DATA:
-                self._reader.receive_data(await _receive(self._wire))
-        except h11.RemoteProtocolError as error:
-            raise BadBody(str(error).partition(":")[0]) from None
-        if isinstance(event, h11.Data):
-            self._count += len(event.data)
+        while not self._reader.has_ended:
+            if self._reader.broken:
+                raise BadBody(self._reader.broken)
+            data = await _receive(self._wire)
+            if not data:
+                raise BadBody("it broke off before its last chunk")
+            piece = self._reader.feed(data)
+            self._count += len(piece)
             if 0 < self._limit < self._count:
                 raise BodyTooLarge(f"it is larger than {self._limit} bytes")
-            return bytes(event.data)
-        if isinstance(event, h11.EndOfMessage):
-            self.trailers = trailers(event.headers.raw_items())
-            self._wire.pushed = self._reader.trailing_data[0] + self._wire.pushed
+            if piece:
+                return piece
+        self._wire.pushed = self._reader.rest + self._wire.pushed
+        self._reader.rest = b""
         return b""
 
 
 class CloseBody:
     """All that comes until the connection ends."""
 
+    trailers: Fields = NO_FIELDS
+
     def __init__(self, wire: Wire) -> None:
-        self.trailers: Fields = []
         self._wire = wire
 
     async def read(self) -> bytes:
@@ -152,7 +159,8 @@ async def tunnel(one: Wire, other: Wire) -> int:
                 await sink.send(data)
             sink.send_eof()
         except OSError:
-            nursery.cancel_scope.cancel()  # That side is gone; nothing more can be moved.
+            # One side is gone. What it had sent before, the other may still take.
+            nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(one_way, one, other)

@@ -14,7 +14,7 @@ from blue_green.proxy import plain
 from blue_green.proxy.answers import ErrorAnswer
 from blue_green.proxy.client import Client
 from blue_green.proxy.exchange import Cut, Exchange, Shared
-from blue_green.proxy.heads import BadRequest, read_request, split_head
+from blue_green.proxy.heads import BadRequest, Request, read_request, split_head
 from blue_green.settings import Proxy
 
 LAST_WORDS = 2.0
@@ -41,9 +41,9 @@ async def _part(client: Client) -> None:
     """Close the connection in the way that tells the client what it may believe."""
     if not client.scope.cancelled_caught:
         await client.wire.close_gently(LAST_WORDS)
-    elif client.late is not None:
+    elif client.late is not None and not client.answering:
         with trio.move_on_after(LAST_WORDS):
-            await client.wire.send(client.late.write(html=False, head_only=False, close=True))
+            await client.wire.send(_written(client.late, client.request, keep_alive=False))
         await client.wire.close_gently(LAST_WORDS)
     elif client.is_tunnel or not client.answering:
         client.wire.close()
@@ -63,7 +63,7 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
         began = time.monotonic()
         request = plain.read_request(head) or read_request(head)
         exchange = Exchange(client, request, shared)
-        client.begin_request()
+        client.begin_request(request)
         await exchange.run()
     except BadRequest as bad:
         error = ErrorAnswer(bad.status, str(bad))
@@ -78,31 +78,37 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
     if error is not None:
         return await _send_error(client, exchange, error) and not shared.closing
     client.answering = False
-    return exchange is not None and exchange.keep_alive and not client.wire.closed
+    may_follow = exchange is not None and exchange.keep_alive and not client.wire.closed
+    return may_follow and not shared.closing
 
 
 async def _read_head(client: Client, settings: Proxy) -> bytes | None:
     """The next request's head, complete; None if the client has no more requests."""
-    wire, data = client.wire, b""
+    wire, data, has_begun = client.wire, b"", False
     silence = settings.idle_timeout if client.served else settings.header_timeout
     client.allow(silence, None, Outcome.ABORTED)
     if client.served and not wire.pushed:
         await wire.readable()  # A new client has sent something already; an old one rarely.
-    while more := await wire.receive(settings.max_head + 1 - len(data)):
-        if not data:
+    while more := await wire.receive(settings.max_head + 3 - len(data)):
+        if client.scope.cancel_called:
+            await trio.lowlevel.checkpoint()  # It came in the moment in which it was too late.
+        if not has_begun:
+            has_begun = True
+            client.request = None
             client.allow(settings.header_timeout, SLOW_HEAD, Outcome.ABORTED)
-        # RFC 9112 section 2.2: an empty line before a request is to be ignored.
-        data = (data + more).removeprefix(b"\r\n")
+        data += more
+        # RFC 9112 section 2.2: one empty line before a request is to be ignored.
+        data_of_head = data.removeprefix(b"\r\n")
         try:
-            parts = split_head(data)
+            parts = split_head(data_of_head)
         except ValueError as error:
             raise BadRequest(f"The request is malformed: {error}.") from None
-        if parts:
+        if parts and len(parts[0]) <= settings.max_head:
             head, wire.pushed = parts[0], parts[1] + wire.pushed
             client.allow_all_time()
             client.served = True
             return head
-        if len(data) > settings.max_head:
+        if len(data_of_head) > settings.max_head:
             raise BadRequest(f"The request's head is over {settings.max_head} bytes.", 431)
     return None
 
@@ -113,12 +119,21 @@ async def _send_error(client: Client, exchange: Exchange | None, error: ErrorAns
         client.wire.abort()
         return False
     keep = exchange is not None and exchange.uploaded and exchange.keep_alive
-    html = exchange is not None and exchange.request.wants_html
-    head_only = exchange is not None and exchange.request.method == b"HEAD"
-    answer = error.write(html=html, head_only=head_only, close=not keep)
     client.allow(LAST_WORDS, None, Outcome.ABORTED)
-    await client.wire.send(answer)
+    await client.wire.send(_written(error, client.request, keep_alive=keep))
     return keep
+
+
+def _written(error: ErrorAnswer, request: Request | None, *, keep_alive: bool) -> bytes:
+    """The error in the form that suits who asked."""
+    connection = "close"
+    if keep_alive and request is not None:
+        connection = "keep-alive" if request.version == b"1.0" else ""
+    return error.write(
+        html=request is not None and request.wants_html,
+        head_only=request is not None and request.method == b"HEAD",
+        connection=connection,
+    )
 
 
 def _log(

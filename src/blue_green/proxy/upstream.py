@@ -26,7 +26,7 @@ from blue_green.proxy.heads import (
     read_answer,
     split_head,
 )
-from blue_green.proxy.wire import Wire, dial
+from blue_green.wire import Wire, dial
 
 MAX_IDLE = 256
 IDLE_TIMEOUT = 30.0
@@ -53,12 +53,14 @@ class Broken(Exception):
 class Upstream:
     """One connection to a target."""
 
-    __slots__ = ("idle_since", "target", "wire")
+    __slots__ = ("idle_since", "target", "was_silent", "wire")
 
     def __init__(self, target: Target, wire: Wire) -> None:
         self.target = target
         self.wire = wire
         self.idle_since = 0.0
+        self.was_silent = True
+        """Not one byte has come since it was taken."""
 
     async def read_answer(self, request: Request) -> Answer:
         """The next answer head, judged; raise `Broken` if there is none."""
@@ -69,13 +71,19 @@ class Upstream:
                     await self.wire.readable()
                 more = await self.wire.receive()
             except OSError as error:
-                raise Broken(f"the connection failed: {error.strerror}", silent=not data) from None
+                raise Broken(
+                    f"the connection failed: {error.strerror}", silent=self.was_silent
+                ) from None
             if not more:
-                raise Broken("the connection was closed without an answer", silent=not data)
+                why = "the connection was closed without an answer"
+                raise Broken(why, silent=self.was_silent)
+            self.was_silent = False
             data += more
             try:
-                if parts := split_head(data):
-                    head, self.wire.pushed = parts
+                parts = split_head(data)
+                if parts and len(parts[0]) <= MAX_ANSWER_HEAD:
+                    head, rest = parts
+                    self.wire.pushed = rest + self.wire.pushed
                     return plain.read_answer(head, request) or read_answer(head, request)
             except (BadAnswer, ValueError) as error:
                 raise Broken(f"the answer is not proper HTTP: {error}", silent=False) from None
@@ -96,6 +104,7 @@ class Pool:
             upstream = idle.pop()
             age = trio.current_time() - upstream.idle_since
             if (may_repeat or age < FRESH) and upstream.wire.is_quiet():
+                upstream.was_silent = True
                 return upstream
             upstream.wire.close()
         try:

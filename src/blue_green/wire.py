@@ -44,7 +44,7 @@ class Wire:
             except BlockingIOError:
                 await self.readable()
             else:
-                await self._let_others_run()
+                await self.let_others_run()
                 return data
 
     async def readable(self) -> None:
@@ -63,7 +63,7 @@ class Wire:
         """Send all of it."""
         sent = self.try_send(data)
         if sent == len(data):
-            await self._let_others_run()
+            await self.let_others_run()
             return
         rest = memoryview(data)[sent:]
         while rest:
@@ -127,7 +127,8 @@ class Wire:
         finally:
             self.close()
 
-    async def _let_others_run(self) -> None:
+    async def let_others_run(self) -> None:
+        """A checkpoint now and then, for calls that succeed so often that they never wait."""
         self._eager += 1
         if self._eager >= EAGER:
             self._eager = 0

@@ -1,0 +1,195 @@
+"""Tunnels (case 19): after a 101, bytes go both ways untouched until both sides have ended."""
+
+import pytest
+import trio
+import trio.testing
+
+from blue_green.gate import cut
+from tests.proxy.harness import (
+    Gone,
+    Peer,
+    Running,
+    Script,
+    check_good_request_follows,
+    check_is_closed,
+    descriptors,
+    running,
+    until_descriptors_are,
+)
+from tests.site import until
+
+ASK = (
+    b"GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: k\r\n\r\n"
+)
+SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: a\r\n\r\n"
+)
+FRAMES = bytes(range(256)) + b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n0\r\n\r\n"
+"""Bytes that would mean something to a proxy that still read them."""
+
+
+def switches(then: Script, early: bytes = b"") -> Script:
+    """Agrees to the upgrade, perhaps with the first bytes of the tunnel in the same packet."""
+
+    async def script(peer: Peer) -> None:
+        assert await peer.next_head() == await peer.until(b"\r\n\r\n")
+        await peer.send(SWITCH + early)
+        await then(peer)
+        raise Gone
+
+    return script
+
+
+async def echoes(peer: Peer) -> None:
+    """Sends everything back, and ends when the other side has."""
+    while True:
+        size = max(1, len(peer.unread))
+        await peer.send(await peer.exactly(size))
+
+
+async def opened(proxy: Running, *, early: bytes = b"") -> Peer:
+    client = await proxy.ask(ASK + early)
+    head = await client.until(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    lines = {line.lower() for line in head.split(b"\r\n")}
+    assert {b"upgrade: websocket", b"connection: upgrade", b"sec-websocket-accept: a"} <= lines
+    return client
+
+
+async def test_bytes_go_both_ways_untouched() -> None:
+    async with running(switches(echoes)) as proxy:
+        client = await opened(proxy)
+        for _ in range(3):
+            await client.send(FRAMES)
+            assert await client.exactly(len(FRAMES)) == FRAMES
+        await client.end_sending()
+        await check_is_closed(client)
+        [head] = proxy.backend.heads
+        assert b"\r\nConnection: upgrade\r\n" in head
+        assert b"\r\nUpgrade: websocket\r\n" in head
+        assert b"\r\nSec-WebSocket-Key: k\r\n" in head
+        await proxy.until_drained()
+        await check_good_request_follows(proxy)
+
+
+async def test_early_bytes_are_kept_in_both_directions() -> None:
+    async with running(switches(echoes, early=b"early " + FRAMES)) as proxy:
+        client = await opened(proxy, early=FRAMES)
+        assert await client.exactly(6 + 2 * len(FRAMES)) == b"early " + FRAMES * 2
+        await check_good_request_follows(proxy)
+
+
+async def test_the_client_may_end_its_half_and_still_receive() -> None:
+    async def answers_after_the_end(peer: Peer) -> None:
+        said.append(await peer.end())
+        await peer.send(b"after the end")
+
+    said: list[bytes] = []
+    async with running(switches(answers_after_the_end)) as proxy:
+        client = await opened(proxy)
+        await client.send(b"hello")
+        await client.end_sending()
+        assert await client.exactly(13) == b"after the end"
+        await check_is_closed(client)
+        assert said == [b"hello"]
+        await proxy.until_drained()
+        await check_good_request_follows(proxy)
+
+
+async def test_the_backend_may_end_its_half_and_still_receives_everything() -> None:
+    """Also when the proxy has done its part while the kernel still holds much of what was sent."""
+
+    async def reads_late(peer: Peer) -> None:
+        peer.small_buffers()
+        await peer.send(b"bye")
+        await peer.end_sending()
+        await late.wait()
+        counts.append(await peer.count())
+        assert not peer.was_reset
+
+    late, counts = trio.Event(), list[int]()
+    async with running(switches(reads_late)) as proxy:
+        client = await opened(proxy)
+        assert await client.end() == b"bye"
+        await client.send(b"x" * 1_000_000)
+        await client.end_sending()
+        await trio.testing.wait_all_tasks_blocked(0.2)
+        late.set()
+        await until("the backend's count", lambda: counts)
+        assert counts == [1_000_000]
+        await check_good_request_follows(proxy)
+
+
+async def test_a_lot_goes_both_ways_at_once() -> None:
+    size = 30_000_000
+
+    async def pours_and_counts(peer: Peer) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.stream.send_all, b"y" * size)
+            counts.append(await peer.count(size))
+
+    counts: list[int] = []
+    async with running(switches(pours_and_counts)) as proxy:
+        client = await opened(proxy)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.stream.send_all, b"x" * size)
+            counts.append(await client.count(size))
+        await until("the backend's count", lambda: len(counts) == 2)
+        assert counts == [size, size]
+        await check_good_request_follows(proxy)
+
+
+@pytest.mark.parametrize("who", ["client", "backend"])
+async def test_when_one_side_is_reset_the_other_one_ends_too(who: str) -> None:
+    async def script(peer: Peer) -> None:
+        if who == "backend":
+            await peer.exactly(2)
+            await peer.reset()
+        else:
+            await peer.end()
+
+    async with running(switches(script)) as proxy:
+        client = await opened(proxy)
+        await client.send(b"go")
+        if who == "client":
+            await client.reset()
+            await proxy.backend.connections[0].gone.wait()
+        else:
+            assert await client.end() == b""
+        await proxy.until_drained()
+        await check_good_request_follows(proxy)
+
+
+async def test_a_tunnel_is_no_request_and_is_cut_when_its_time_is_up() -> None:
+    async with running(switches(echoes)) as proxy:
+        client = await opened(proxy)
+        assert await proxy.gate.drain([proxy.target], timeout=5) == 0
+        [lease] = proxy.target.leases
+        assert lease.is_tunnel
+        assert cut([lease]) == 1
+        assert await client.end() == b""
+        await proxy.backend.connections[0].gone.wait()
+        await proxy.until_drained()
+        assert proxy.gate.tally.cut == 1
+        await check_good_request_follows(proxy)
+
+
+async def test_a_tunnel_outlives_silence() -> None:
+    async with running(switches(echoes), idle_timeout=0.1, response_timeout=0.1) as proxy:
+        client = await opened(proxy)
+        await trio.sleep(0.5)  # Longer than anything else may be silent.
+        await client.send(b"hello")
+        assert await client.exactly(5) == b"hello"
+
+
+async def test_ended_tunnels_leave_no_descriptors_behind() -> None:
+    async with running(switches(echoes)) as proxy:
+        await check_good_request_follows(proxy)
+        before = descriptors()
+        clients = [await opened(proxy) for _ in range(20)]
+        for number, client in enumerate(clients):
+            await (client.reset() if number % 2 else client.close())
+        await proxy.until_drained()
+        await until_descriptors_are(before)

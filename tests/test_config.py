@@ -1,0 +1,328 @@
+"""supervisor.toml becomes settings, or every problem in it at once."""
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from blue_green import config, locate
+from blue_green.locate import ConfigError
+from blue_green.settings import Settings
+
+MINIMAL = '[app]\ncommand = ["serve", "{port}"]\nports = [3000, 3001]\n'
+TOP = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    return tmp_path / "supervisor.toml"
+
+
+def load(file: Path, more: str = "", start: str = MINIMAL) -> Settings:
+    file.write_text(start + more)
+    return config.load(file)
+
+
+def problems(file: Path, more: str = "", start: str = MINIMAL) -> list[str]:
+    """What is said about these settings, without the file's name in front."""
+    with pytest.raises(ConfigError) as caught:
+        load(file, more, start)
+    assert all(problem.startswith(f"{file}: ") for problem in caught.value.problems)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return [problem.removeprefix(f"{file}: ") for problem in caught.value.problems]
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+DURATIONS = {
+    '"500ms"': 0.5,
+    '"2s"': 2,
+    '"1.5s"': 1.5,
+    '"5m"': 300,
+    '"1h"': 3600,
+    '"0s"': 0,
+    "0": 0,
+    "7": 7,
+    "0.25": 0.25,
+}
+
+
+@pytest.mark.parametrize(("text", "seconds"), DURATIONS.items())
+def test_a_duration_is_read_as_seconds(file: Path, text: str, seconds: float) -> None:
+    assert load(file, f"stop_timeout = {text}").app.stop_timeout == seconds
+
+
+@pytest.mark.parametrize("text", ["true", '"5"', '"-1s"', "-1", "inf", "nan", '"2 s"', '"1d"'])
+def test_what_is_no_duration_is_refused(file: Path, text: str) -> None:
+    (problem,) = problems(file, f"stop_timeout = {text}")
+    assert problem.startswith("[app] stop_timeout: must be a duration such as")
+
+
+@pytest.mark.parametrize("text", ["3000000000", '"3000000000s"', '"' + "9" * 400 + 'h"'])
+def test_a_duration_without_end_is_refused_however_it_is_written(file: Path, text: str) -> None:
+    (problem,) = problems(file, f"stop_timeout = {text}")
+    assert problem.startswith("[app] stop_timeout: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4096", 4096), ('"4096"', 4096), ('"16KiB"', 16384), ('"2MB"', 2_000_000), ('"5000B"', 5000)],
+)
+def test_a_size_is_read_as_bytes(file: Path, text: str, size: int) -> None:
+    assert load(file, f"[proxy]\nmax_head = {text}").proxy.max_head == size
+
+
+BAD_VALUES = [
+    ("[app]", "name", "3"),
+    ("[app]", "env", "3"),
+    ("[app]", "env", '["A"]'),
+    ("[app]", "env.A", "1"),
+    ("[app]", "env.9A", '"x"'),
+    ("[app]", "user", "[]"),
+    ("[app]", "stop_signal", '"TERM"'),
+    ("[app]", "stop_signal", '"SIGKILL"'),
+    ("[app]", "stop_signal", "15"),
+    ("[app]", "stop_signal", '["SIGTERM"]'),
+    ("[git]", "checkout", "1"),
+    ("[git]", "branch", "true"),
+    ("[git]", "branch", '"--upload-pack=x"'),
+    ("[git]", "pull_every", "0"),
+    ("[git]", "fetch_timeout", '"soon"'),
+    ("[release]", "build", '"make all"'),
+    ("[release]", "build", "[]"),
+    ("[release]", "build", '["make", 1]'),
+    ("[release]", "link", '".env"'),
+    ("[release]", "link", '["/etc/passwd"]'),
+    ("[release]", "link", '["../secrets"]'),
+    ("[release]", "link", '["."]'),
+    ("[release]", "link", "[1]"),
+    ("[release]", "keep", "0"),
+    ("[release]", "keep", "1.5"),
+    ("[release]", "in_place", '"yes"'),
+    ("[health]", "path", '"healthz"'),
+    ("[health]", "path", '"/a b"'),
+    ("[health]", "path", '"/a#b"'),
+    ("[health]", "host", '"a\\r\\nb"'),
+    ("[health]", "status", "200"),
+    ("[health]", "status", "[true]"),
+    ("[health]", "status", "[100]"),
+    ("[health]", "rise", "-1"),
+    ("[swap]", "strategy", '"both"'),
+    ("[hold]", "limit", "true"),
+    ("[proxy]", "listen", '"127.0.0.1:80"'),
+    ("[proxy]", "listen", "[]"),
+    ("[proxy]", "listen", '["8000"]'),
+    ("[proxy]", "listen", '["::1:80"]'),
+    ("[proxy]", "listen", '["localhost:0"]'),
+    ("[proxy]", "listen", '["localhost:65536"]'),
+    ("[proxy]", "listen", '["unix:"]'),
+    ("[proxy]", "trusted_proxies", '["example.com"]'),
+    ("[proxy]", "trusted_proxies", '["10.0.0.1/8"]'),
+    ("[proxy]", "max_head", '"1000"'),
+    ("[proxy]", "max_body", "-1"),
+    ("[proxy]", "max_body", '"16 KiB"'),
+    ("[proxy]", "max_body", "1.5"),
+    ("[proxy]", "access_log", "1"),
+    ("[control]", "socket", "1"),
+    ("[state]", "directory", "[]"),
+]
+
+
+@pytest.mark.parametrize(("section", "key", "value"), BAD_VALUES)
+def test_a_bad_value_is_named_with_its_file_section_and_key(
+    file: Path, section: str, key: str, value: str
+) -> None:
+    more = f"{section}\n" if section != "[app]" else ""
+    (problem,) = problems(file, f"{more}{key} = {value}")
+    assert problem.startswith(f"{section} {key}: ")
+    assert not re.search("unhashable|object has no attribute|NoneType", problem), "that is Python's"
+
+
+BAD_PORTS = [
+    "3000",
+    "[3000]",
+    "[3000, 3000]",
+    "[3000, 70000]",
+    "[0, 1]",
+    "[true, 3001]",
+    '["3000", "3001"]',
+    "[[], []]",
+    "[[3000, 3001], [3002]]",
+    "[[3000, 3001], [3001, 3002]]",
+]
+
+
+@pytest.mark.parametrize("ports", BAD_PORTS)
+def test_ports_that_cannot_be_are_refused(file: Path, ports: str) -> None:
+    (problem,) = problems(file, start=f'[app]\ncommand = ["serve"]\nports = {ports}\n')
+    assert problem.startswith("[app] ports: ")
+
+
+def test_a_slot_may_have_several_ports(file: Path) -> None:
+    settings = load(file, start='[app]\ncommand = ["x"]\nports = [[1, 3], [2, 4]]')
+    assert settings.app.ports == ((1, 3), (2, 4))
+
+
+def test_addresses_are_understood(file: Path) -> None:
+    listen = 'listen = ["127.0.0.1:80", "[::1]:81", "localhost:82", "unix:app.sock"]'
+    addresses = [str(end) for end in load(file, f"[proxy]\n{listen}").proxy.listen]
+    own = f"unix:{file.parent / 'app.sock'}"
+    assert addresses == ["127.0.0.1:80", "[::1]:81", "localhost:82", own]
+
+
+# --- errors ---------------------------------------------------------------------------------
+
+
+def test_all_errors_are_told_at_once(file: Path) -> None:
+    more = 'stop_timeout = "x"\n[git]\nbranch = 1\n[nonsense]\n[hold]\nlimit = 0\nramp = "many"'
+    found = problems(file, more, start="[app]\nports = [1]\n")
+    keys = [problem.partition(":")[0] for problem in found]
+    assert sorted(keys) == [
+        "[app] command",
+        "[app] ports",
+        "[app] stop_timeout",
+        "[git] branch",
+        "[hold] limit",
+        "[hold] ramp",
+        "[nonsense]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('comand = ["x"]', "[app] comand: is not known; did you mean command?"),
+        ("[helth]", "[helth]: is not known; did you mean health?"),
+        ('link = [".env"]', "[app] link: is not known here; it belongs into [release]"),
+        ('[webhook]\nsecret = "x"', "[webhook]: the [webhook] section is not available yet"),
+        ("[proxy]\ntls = true", "[proxy] tls: TLS is not available yet"),
+        ("colour = 1", "[app] colour: is not known; known are: command, ports, name"),
+        ("[hold.deeper]", "[hold] deeper: is not known; known are: timeout, limit, ramp"),
+        ("[[git]]", "[git]: must be a section of settings"),
+    ],
+)
+def test_a_key_that_is_not_known_is_told_with_the_one_meant(
+    file: Path, more: str, said: str
+) -> None:
+    (problem,) = problems(file, more)
+    assert problem.startswith(said)
+
+
+def test_a_key_outside_of_any_section_is_sent_to_its_own(file: Path) -> None:
+    (problem,) = problems(file, start='ports = [1, 2]\n[app]\ncommand = ["x"]\nports = [1, 2]')
+    assert "belongs into [app]" in problem
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "why"),
+    [
+        ('[release]\nmigrate = ["x"]', "[release] migrate", "exclusive"),
+        ('[release]\nin_place = true\nlink = ["x"]', "[release] link", "in_place"),
+        ('[proxy]\nlisten = ["localhost:3001"]', "[proxy] listen", "3001"),
+        ('[proxy]\nlisten = ["127.0.0.1:80", "127.0.0.1:80"]', "[proxy] listen", "80"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    file: Path, more: str, key: str, why: str
+) -> None:
+    (problem,) = problems(file, more)
+    assert problem.startswith(f"{key}: ")
+    assert why in problem
+
+
+def test_a_misspelt_placeholder_is_told(file: Path) -> None:
+    (problem,) = problems(file, start='[app]\ncommand = ["x", "{prot}"]\nports = [1, 2]')
+    assert problem == "[app] command: {prot} is not known; did you mean {port}?"
+
+
+def test_other_braces_are_the_apps_own(file: Path) -> None:
+    settings = load(file, start='[app]\ncommand = ["x", "{a}", "{}", "${HOME}"]\nports = [1, 2]')
+    assert settings.app.command == ("x", "{a}", "{}", "${HOME}")
+
+
+NOT_TOML = {
+    "unclosed": b"[app",
+    "the same key twice": b"a = 1\na = 2",
+    "binary": b"\xff\xfe",
+    "Latin-1": b'name = "caf\xe9"',
+    "deeply nested": b"x = " + b"[" * 5000,
+    "an enormous number": b"x = " + b"9" * 5000,
+}
+
+
+@pytest.mark.parametrize("content", NOT_TOML.values(), ids=NOT_TOML.keys())
+def test_what_is_not_toml_is_refused_with_the_files_name(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        config.load(file)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{file}: is not ")
+
+
+def test_a_file_that_is_not_there_is_named(file: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{re.escape(str(file))}: cannot be read: No such file"):
+        config.load(file)
+
+
+# --- defaults and paths ---------------------------------------------------------------------
+
+
+def test_everything_but_command_and_ports_has_a_default(file: Path) -> None:
+    settings = load(file)
+    assert settings.app.name == file.parent.name
+    assert settings.app.stop_signal == signal.SIGTERM
+    assert settings.git.checkout == file.parent
+    assert settings.state.directory == file.parent / ".blue-green"
+    assert settings.control.socket == file.parent / ".blue-green" / "control.sock"
+    assert [str(end) for end in settings.proxy.listen] == ["127.0.0.1:8000"]
+
+
+def test_paths_are_relative_to_the_file_and_not_to_where_we_are(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = '[git]\ncheckout = "../site"\n[state]\ndirectory = "var"\n[control]\nsocket = "c"'
+    file.write_text(MINIMAL + more)
+    monkeypatch.chdir("/")
+    settings = config.load(file)
+    assert settings.git.checkout == file.parent.parent / "site"
+    assert settings.app.name == "site"
+    assert settings.control.socket == file.parent / "var" / "c"
+
+
+def test_the_state_directory_is_the_same_however_the_file_is_named(file: Path) -> None:
+    """It marks our processes: with another name, they would not be found after a crash."""
+    elsewhere = file.parent / "sub" / ".." / file.name
+    (file.parent / "sub").mkdir()
+    assert load(file).state == config.load(elsewhere).state
+
+
+STATE_SETTINGS: list[tuple[str, dict[str, str], str]] = [
+    ("", {"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, "/var/lib/a"),
+    ('[state]\ndirectory = "/srv/state"', {"STATE_DIRECTORY": "/var/lib/a"}, "/srv/state"),
+    ('[state]\ndirectory = ".blue-green"', {"STATE_DIRECTORY": "/var/lib/a"}, ".blue-green"),
+    ("", {"STATE_DIRECTORY": ""}, ".blue-green"),
+]
+
+
+@pytest.mark.parametrize(("more", "env", "directory"), STATE_SETTINGS)
+def test_the_state_directory_is_the_one_set_else_systemds(
+    file: Path, monkeypatch: pytest.MonkeyPatch, more: str, env: dict[str, str], directory: str
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert load(file, more).state.directory == file.parent / directory
+    assert locate.control_socket(file) == file.parent / directory / "control.sock"
+
+
+def test_the_socket_is_found_in_a_file_with_other_mistakes(file: Path) -> None:
+    file.write_text('[app]\nports = "none"\n[control]\nsocket = "/run/x.sock"')
+    assert locate.control_socket(file) == Path("/run/x.sock")
+
+
+def test_the_example_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    settings = config.load(TOP / "supervisor.toml.example")
+    assert settings.git.checkout == TOP

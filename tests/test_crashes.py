@@ -1,0 +1,144 @@
+"""A live release dies, or falls silent, or never came up."""
+
+import resource
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import trio
+
+from tests.http_client import Answer
+from tests.site import Site, until
+
+MakeSite = Callable[..., Site]
+
+
+async def phase(site: Site) -> str:
+    name: str = (await site.status())["phase"]
+    return name
+
+
+async def test_a_crashed_release_is_restarted_while_requests_wait(make_site: MakeSite) -> None:
+    site = make_site()
+    one = site.commit("one", start_delay=0.3)
+    async with site.running():
+        before = (await site.status())["live"]
+        async with site.steady_load(), trio.open_nursery() as nursery:
+            deadly = await site.post("/die", b"last words")
+            assert deadly.status == 502
+            answers: list[Answer] = []
+
+            async def ask(method: str) -> None:
+                held = site.get("/held") if method == "GET" else site.post("/held", b"all of it")
+                answers.append(await held)
+
+            for method in ("GET", "POST", "GET"):
+                nursery.start_soon(ask, method)
+            await until("they are answered", lambda: len(answers) == 3)
+        assert [answer.status for answer in answers] == [200] * 3
+        assert answers[1].json()["revision"] == one
+        after = (await site.until_live(one))["live"]
+        assert after["pids"] != before["pids"]
+        assert after["ports"] == before["ports"]
+        seen = [request["path"] for request in site.journal() if request["method"] == "POST"]
+        assert sorted(seen) == ["/die", "/held"], "what is not safe is sent once only"
+
+
+async def test_a_crash_loop_is_answered_quickly_until_it_ends(make_site: MakeSite) -> None:
+    site = make_site()
+    away = site.directory / "database-is-away"
+    one = site.commit("one", raises_while_there_is=str(away))
+    async with site.running():
+        away.touch()
+        await site.post("/die", b"")
+
+        async def fails() -> bool:
+            return await phase(site) == "failing"
+
+        await until("it fails", fails)
+        answer = await site.get("/")
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert (await site.status())["held"] == 0
+        away.unlink()
+        # The next start may be some seconds away; a swap need not wait for it.
+        done = await site.cli("swap", one)
+        assert done.code == 0, done
+        assert (await site.get("/")).json()["revision"] == one
+
+
+async def test_a_first_release_that_cannot_start_is_told_to_everyone(make_site: MakeSite) -> None:
+    site = make_site()
+    bad = site.commit("bad", raises="no such table")
+    async with site.running(wait_for="failing"):
+        answer = await site.get("/")
+        assert (answer.status, "retry-after" in answer.headers) == (503, True)
+        status = await site.status()
+        assert status["live"] is None
+        assert "exit status 1" in status["quarantined"][bad]
+        good = site.commit("good")
+        await site.until_live(good)
+        assert (await site.get("/")).status == 200
+
+
+async def test_a_live_release_that_falls_silent_is_replaced(make_site: MakeSite) -> None:
+    site = make_site(health={"timeout": "500ms"}, swap={"drain_timeout": "500ms"})
+    one = site.commit("one")
+    async with site.running(), site.steady_load():
+        silent = (await site.status())["live"]
+        assert (await site.get("/hang")).status == 200
+
+        async def replaced() -> Any:
+            live = (await site.status())["live"]
+            return live["pids"] != silent["pids"]
+
+        await until("it is replaced", replaced)
+        status = await site.until_live(one)
+        assert status["live"]["slot"] != silent["slot"]
+        assert status["last_swap"]["asked_by"] == "health"
+        assert status["quarantined"] == {}
+        assert site.processes() == status["live"]["pids"]
+
+
+async def test_a_release_that_dies_while_the_old_one_still_drains_is_not_left_dead(
+    make_site: MakeSite,
+) -> None:
+    """Its soak is over, its swap is not: somebody has to look after it all the same."""
+    site = make_site(swap={"soak": "100ms", "drain_timeout": "30s"})
+    site.commit("old")
+    async with site.running():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(site.get, "/?slow=600")
+            await until("it is in flight", site.journal)
+            new = site.commit("new")
+
+            async def drains() -> bool:
+                status = await site.status()
+                return bool(status["live"]["revision"] == new and status["step"] == "drain")
+
+            await until("the old one drains", drains)
+            await trio.sleep(0.4)  # Past the soak, in which it would be reverted.
+            await site.post("/die", b"")
+            with trio.fail_after(10):
+                answer = await site.get("/")
+            assert answer.status == 200, answer.body.decode()
+            assert answer.json()["revision"] == new
+            nursery.cancel_scope.cancel()
+
+
+async def test_without_file_descriptors_the_site_survives(make_site: MakeSite) -> None:
+    """Probes that fail for want of a descriptor say nothing about the release."""
+    site = make_site(health={"timeout": "500ms"}, proxy={"header_timeout": "30s"})
+    one = site.commit("one")
+    async with site.running():
+        before = (await site.status())["live"]
+        assert site.process is not None
+        resource.prlimit(site.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        async with AsyncExitStack() as clients:
+            for _ in range(64):
+                client = await trio.open_tcp_stream("127.0.0.1", site.port)
+                clients.push_async_callback(client.aclose)
+            await until("it has run out", lambda: "no more connections for now" in site.log())
+            await trio.sleep(1)  # Long enough for all of its probes to fail.
+        assert (await site.get("/")).status == 200
+        assert (await site.until_live(one))["live"] == before

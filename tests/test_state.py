@@ -1,0 +1,203 @@
+"""What survives a restart is replaced as a whole, and never keeps a site from starting."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import tomli_w
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blue_green.receipt import Receipt
+from blue_green.state import HISTORY, Live, Running, State, StateFile
+from tests.site import until
+
+REVISION = "0123456789" * 4
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.toml"
+
+
+def full_state() -> State:
+    failed = Receipt("failed", REVISION, reason='no "answer"\x1b[0m\n', output=("a", "", "ü\x00"))
+    promoted = Receipt("promoted", REVISION, seconds={"build": 1.5, "bring back": 2}, held=3)
+    return State(
+        live=Live("green", REVISION),
+        previous="f" * 40,
+        head=REVISION,
+        paused_until=1234567890.25,
+        boot="a boot",
+        backends=[Running(12, 345)],
+        quarantine={"e" * 40: "exit status 3\nand more"},
+        history=[failed, promoted],
+    )
+
+
+def as_compared(state: State) -> tuple[object, ...]:
+    receipts = [receipt.as_dict() for receipt in state.history]
+    return (state.live, state.previous, state.head, state.paused_until, state.boot,
+            state.backends, state.quarantine, receipts)  # fmt: skip
+
+
+async def test_everything_comes_back_as_it_was(path: Path) -> None:
+    await StateFile(path).write(full_state())
+    assert as_compared(StateFile(path).load()) == as_compared(full_state())
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_a_state_with_nothing_in_it_comes_back(path: Path) -> None:
+    await StateFile(path).write(State())
+    assert StateFile(path).load() == State()
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_any_text_comes_back(reason: str, line: str) -> None:
+    receipt = Receipt("failed", REVISION, reason=reason, output=(line,))
+    state = State(quarantine={REVISION: reason}, history=[receipt])
+
+    async def there_and_back() -> State:
+        directory = Path(await trio.to_thread.run_sync(tempfile.mkdtemp))
+        try:
+            await StateFile(directory / "state.toml").write(state)
+            return StateFile(directory / "state.toml").load()
+        finally:
+            shutil.rmtree(directory)
+
+    assert as_compared(trio.run(there_and_back)) == as_compared(state)
+
+
+def test_without_a_file_nothing_is_remembered(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert StateFile(path).load() == State()
+    assert caplog.messages == []
+
+
+def test_only_the_last_swaps_are_remembered() -> None:
+    state = State()
+    for number in range(HISTORY + 5):
+        state.remember(Receipt("promoted", str(number)))
+    assert [receipt.revision for receipt in state.history] == [
+        str(n) for n in range(5, HISTORY + 5)
+    ]
+
+
+async def test_a_write_that_was_interrupted_leaves_the_old_state(path: Path) -> None:
+    file = StateFile(path)
+    await file.write(full_state())
+    beside = path.with_name("state.toml.new")
+    beside.write_bytes(b"version = 1\nlive = {slot = \x00")
+    assert as_compared(file.load()) == as_compared(full_state())
+
+    await file.write(State(previous="d" * 40))
+    assert file.load().previous == "d" * 40
+    assert not beside.exists()
+
+
+async def test_a_reader_never_sees_half_a_state(path: Path) -> None:
+    file = StateFile(path)
+    await file.write(full_state())
+    with path.open("rb") as before:
+        await file.write(State())
+        assert b"a boot" in before.read(), "the old file was written into"
+
+
+WRONG: dict[str, bytes] = {
+    "empty": b"",
+    "garbage": b"\x00\x01garbage",
+    "not UTF-8": b"version = 1\nboot = '\xff'",
+    "deeply nested": b"version = 1\nx = " + b"[" * 5000,
+    "an enormous number": b"version = 1\nx = " + b"9" * 5000,
+    "newer": b"version = 2\n",
+    "no version": b"boot = 'x'\n",
+    "an unknown key": b"version = 1\nmood = 'good'\n",
+    "a number for text": b"version = 1\nhead = 5\n",
+    "text for a number": b"version = 1\nbackends = [{pid = '1', began = 2}]\n",
+    "text for a moment": b"version = 1\npaused_until = '12.5'\n",
+    "a number for a list": b"version = 1\nbackends = 3\n",
+    "a list for a table": b"version = 1\nquarantine = ['x']\n",
+    "a slot that is none": b"version = 1\nlive = {slot = 'red', revision = 'aaaaaaa'}\n",
+    "a revision that is none": b"version = 1\nlive = {slot = 'blue', revision = '..'}\n",
+    "half of live": b"version = 1\nlive = {slot = 'blue'}\n",
+    "an unknown outcome": b"version = 1\nhistory = [{outcome = 'great', revision = 'x'}]\n",
+}
+
+
+@pytest.mark.parametrize("content", WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_understood_is_put_aside_with_a_warning(
+    path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    path.write_bytes(content)
+    assert StateFile(path).load() == State()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert str(path) in caplog.text
+    assert not path.exists()
+    assert path.with_name("state.toml.bad").read_bytes() == content
+
+
+async def test_a_truncated_state_is_put_aside_wherever_it_was_cut(path: Path) -> None:
+    await StateFile(path).write(full_state())
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 7):
+        path.write_bytes(whole[:end])
+        loaded = StateFile(path).load()
+        assert loaded == State() or not path.with_name("state.toml.bad").exists()
+        path.with_name("state.toml.bad").unlink(missing_ok=True)
+
+
+def test_a_directory_in_its_place_is_put_aside(path: Path) -> None:
+    path.mkdir()
+    assert StateFile(path).load() == State()
+    assert path.with_name("state.toml.bad").is_dir()
+
+
+async def test_a_directory_that_is_gone_is_logged_once_and_raises_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = StateFile(path.parent / "sub" / path.name)
+    for _ in range(3):
+        await file.write(full_state())
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "No such file" in caplog.text
+
+    (path.parent / "sub").mkdir()
+    await file.write(full_state())
+    assert as_compared(file.load()) == as_compared(full_state())
+    shutil.rmtree(path.parent / "sub")
+    await file.write(full_state())
+    assert len(caplog.records) == 2, "trouble that has come back is told again"
+
+
+async def test_a_parent_that_is_a_file_is_logged_and_raises_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text("a file")
+    await StateFile(path / "state.toml").write(State())
+    assert "Not a directory" in caplog.text
+
+
+async def test_a_state_that_cannot_be_encoded_raises_nothing(path: Path) -> None:
+    """A file name that is not UTF-8 is a text that has no bytes in UTF-8 (PEP 383)."""
+    await StateFile(path).write(State(quarantine={REVISION: "no such file: \udcff"}))
+
+
+async def test_changes_are_written_as_they_come(path: Path, nursery: trio.Nursery) -> None:
+    file, state = StateFile(path), State()
+
+    def is_written() -> bool:
+        return path.exists() and f'head = "{state.head}"' in path.read_text()
+
+    nursery.start_soon(file.write_changes, lambda: state)
+    for revision in ("a" * 40, "b" * 40):
+        state.head = revision
+        file.change()
+        await until("it is written", is_written)
+    nursery.cancel_scope.cancel()
+
+
+def test_what_is_written_is_toml_that_a_person_can_read(path: Path) -> None:
+    path.write_text(tomli_w.dumps({"version": 1, "live": {"slot": "blue", "revision": REVISION}}))
+    assert StateFile(path).load().live == Live("blue", REVISION)

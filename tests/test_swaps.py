@@ -1,0 +1,264 @@
+"""What a swap shows, which revision wins, and the way back."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+from tests.site import Site, until
+
+MakeSite = Callable[..., Site]
+
+RECEIPT = {
+    "outcome", "revision", "previous", "reason", "output", "held", "longest_hold", "retried",
+    "cut", "drained", "failed", "seconds",
+}  # fmt: skip
+"""What the design promises; there may be more."""
+STATUS = {
+    "phase", "live", "candidate", "wanted", "held", "in_flight", "quarantined", "last_swap",
+}  # fmt: skip
+
+
+PHASES = ["checkout", "build", "start", "probe", "switch", "drain", "soak", "retire"]
+
+
+async def reaches(site: Site, step: str) -> None:
+    async def look() -> bool:
+        return bool((await site.status())["step"] == step)
+
+    await until(f"the swap has come to {step}", look)
+
+
+def outcomes(site: Site) -> list[tuple[str, str]]:
+    """Of all swaps so far, with what they were to."""
+    return [(swap["outcome"], swap["revision"]) for swap in site.remembered()["history"]]
+
+
+async def test_swap_shows_its_phases_in_order_and_ends_with_the_receipt(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(release={"build": ["true"]}, swap={"soak": "100ms"})
+    site.commit("one")
+    async with site.running():
+        two = site.draft("two")
+        done = await site.cli("swap", two)
+        assert (done.code, done.err) == (0, "")
+        first, *phases, promoted, numbers = done.out.splitlines()
+        assert first == f"swap to {two[:7]}"
+        names = [line.split()[0] for line in phases]
+        assert names == PHASES
+        assert promoted == f"promoted {two[:7]}"
+        assert numbers.startswith("held 0, longest 0.0 s, retried 0, cut 0, failed 0, took ")
+
+
+async def test_json_has_the_keys_of_the_design(make_site: MakeSite) -> None:
+    site = make_site()
+    one = site.commit("one")
+    async with site.running():
+        two = site.draft("two")
+        receipt = json.loads((await site.cli("swap", two, "--json")).out)
+        assert receipt.keys() >= RECEIPT
+        assert (receipt["outcome"], receipt["revision"], receipt["previous"]) == (
+            "promoted", two, one,
+        )  # fmt: skip
+        assert all(seconds >= 0 for seconds in receipt["seconds"].values())
+        status = json.loads((await site.cli("status", "--json")).out)
+        assert status.keys() >= STATUS
+        assert status["live"].keys() >= {"slot", "revision", "ports", "pids", "since"}
+        assert status["last_swap"] == receipt
+
+
+async def test_swap_without_waiting_ends_at_once(make_site: MakeSite) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        slow = site.draft("slow", start_delay=0.5)
+        done = await site.cli("swap", slow, "--no-wait")
+        assert (done.code, done.out) == (0, f"{slow[:7]} is wanted\n")
+        status = await site.status()
+        assert (status["phase"], status["wanted"]) == ("swapping", slow)
+        await site.until_live(slow)
+
+
+async def test_what_is_live_already_is_left_as_it_is(make_site: MakeSite) -> None:
+    site = make_site()
+    one = site.commit("one")
+    async with site.running():
+        before = (await site.status())["live"]
+        done = await site.cli("swap", one)
+        assert (done.code, done.out.split()[0]) == (0, "unchanged")
+        assert (await site.status())["live"] == before
+        retried = await site.cli("swap", one, "--retry")
+        assert retried.code == 0, "a retry of what is live is how it is started anew"
+        assert (await site.status())["live"]["pids"] != before["pids"]
+
+
+async def test_what_is_in_quarantine_is_refused_until_it_is_retried(make_site: MakeSite) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        away = site.directory / "database-is-away"
+        away.touch()
+        unlucky = site.draft("unlucky", raises_while_there_is=str(away))
+        assert (await site.cli("swap", unlucky)).code == 1
+        away.unlink()
+        starts = len(site.journal("start"))
+        refused = await site.cli("swap", unlucky)
+        assert refused.code == 1
+        assert "it is in quarantine (swap --retry tries it again): the app ended" in refused.out
+        assert len(site.journal("start")) == starts
+        assert (await site.cli("swap", unlucky, "--retry")).code == 0
+        assert (await site.until_live(unlucky))["quarantined"] == {}
+
+
+async def test_a_name_of_no_revision_is_wrong_usage(make_site: MakeSite) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        before = (await site.status())["live"]
+        for name in ("no-such-branch", "f" * 40, "--upload-pack=x", "HEAD:app.py", "a\nb", ""):
+            done = await site.cli("swap", name)
+            assert done.code == 2, (name, done)
+            assert "Traceback" not in done.err
+        assert (await site.status())["live"] == before
+
+
+@pytest.mark.parametrize(
+    ("step", "slow"),
+    [
+        ("build", {"files": {"build.sh": "sleep 600"}}),
+        ("probe", {"start_delay": 600}),
+    ],
+)
+async def test_a_newer_revision_calls_off_a_swap_that_has_not_switched(
+    make_site: MakeSite, step: str, slow: dict[str, Any]
+) -> None:
+    site = make_site(release={"build": ["sh", "build.sh"]})
+    one = site.commit("one", {"build.sh": "true"})
+    async with site.running(), site.steady_load():
+        two = site.draft("two", **slow)
+        done: list[dict[str, Any]] = []
+
+        async def first_asker() -> None:
+            asked = await site.cli("swap", two, "--json")
+            assert asked.code == 1
+            done.append(json.loads(asked.out))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first_asker)
+            await reaches(site, step)
+            three = site.draft("three", {"build.sh": "true"})
+            assert (await site.cli("swap", three)).code == 0
+        assert (done[0]["outcome"], done[0]["revision"]) == ("superseded", two)
+        status = await site.until_live(three)
+        assert status["quarantined"] == {}
+        assert site.processes() == status["live"]["pids"]
+        assert [outcome for outcome, _ in outcomes(site)][:3] == [
+            "promoted", "superseded", "promoted",
+        ]  # fmt: skip
+        assert status["previous"] == one
+        assert two[:12] not in site.releases() or step == "probe"
+
+
+@pytest.mark.parametrize("step", ["drain", "soak"])
+async def test_a_newer_revision_runs_next_after_the_switch(make_site: MakeSite, step: str) -> None:
+    site = make_site(swap={"soak": "500ms"})
+    site.commit("one")
+    async with site.running():
+        async with trio.open_nursery() as nursery:
+            if step == "drain":
+                nursery.start_soon(site.get, "/?slow=0.7")
+                await until("it is in flight", site.journal)
+            two = site.draft("two")
+            done = []
+
+            async def first_asker() -> None:
+                done.append((await site.cli("swap", two)).code)
+
+            nursery.start_soon(first_asker)
+            await reaches(site, step)
+            three = site.draft("three")
+            assert (await site.cli("swap", three)).code == 0
+        assert done == [0]
+        assert (await site.until_live(three))["previous"] == two
+
+
+async def test_wanting_again_what_is_just_being_called_off_gets_it(make_site: MakeSite) -> None:
+    """As when somebody resets the branch to a commit, and at once back to the other."""
+    site = make_site(app={"stop_timeout": "1s"})
+    site.commit("one")
+    async with site.running():
+        two = site.draft("two", start_delay=1, ignores_sigterm=True)
+        await site.ask("swap", revision=two, wait=False)
+        await until("it is deaf", lambda: len(site.journal("set up")) == 2)
+        await site.ask("swap", revision=site.draft("three"), wait=False)
+        last = await site.cli("swap", two)
+        assert last.code == 0, f"{last}\n{site.log()}"
+        await site.until_live(two)
+
+
+async def test_ten_commits_in_two_seconds_are_a_few_swaps(make_site: MakeSite) -> None:
+    site = make_site(swap={"soak": "1s"})
+    site.commit("before")
+    async with site.running(), site.steady_load():
+        for number in range(10):
+            last = site.commit(str(number))
+            await trio.sleep(0.2)
+        await site.until_live(last)
+        promoted = [revision for outcome, revision in outcomes(site) if outcome == "promoted"]
+        assert len(promoted) - 1 <= 3
+
+
+async def test_the_swap_goes_on_when_whoever_asked_goes_away(make_site: MakeSite) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        command = [sys.executable, "-m", "blue_green", "swap"]
+        for how in (signal.SIGINT, signal.SIGKILL):
+            revision = site.draft(how.name, start_delay=0.5)
+            asker = subprocess.Popen(
+                [*command, revision, "--config", str(site.config_file)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            await reaches(site, "probe")
+            asker.send_signal(how)
+            _, complaint = await trio.to_thread.run_sync(asker.communicate)
+            if how is signal.SIGINT:
+                assert asker.returncode == 130
+                assert "the swap goes on" in complaint
+                assert "Traceback" not in complaint
+            await site.until_live(revision)
+
+
+async def test_a_commit_is_not_missed_because_git_failed_for_a_moment(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    site.commit("one")
+    broken = site.directory / "git-is-broken"
+    git = site.directory / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(f'#!/bin/sh\n[ ! -e {broken} ] || exit 1\nexec {shutil.which("git")} "$@"\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(git.parent), prepend=":")
+    async with site.running():
+        monkeypatch.undo()  # Only the supervisor has that git.
+        broken.touch()
+        two = site.commit("two")
+
+        async def complains() -> str:
+            problem: str = (await site.status())["problem"]
+            return problem
+
+        await until("there is a problem", complains)
+        broken.unlink()
+        await site.until_live(two, timeout=5)
+        assert await complains() == ""

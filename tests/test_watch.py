@@ -1,0 +1,230 @@
+"""Each new HEAD of a checkout is told once, however it came to be."""
+
+import logging
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from attrs import define, field
+
+from blue_green.settings import Git as GitSettings
+from blue_green.settings import Period
+from blue_green.watch import LOOK_EVERY, Watch
+from tests.repository import Repository, git_of
+from tests.site import until
+
+
+@define
+class Following:
+    """A watch at work, and what it told."""
+
+    watch: Watch
+    told: list[str] = field(factory=list)
+    problems: list[str] = field(factory=list)
+    """What the problem was whenever a HEAD was told."""
+
+    def on_head(self, revision: str) -> None:
+        self.told.append(revision)
+        self.problems.append(self.watch.problem)
+
+    async def until_told(self, *revisions: str) -> None:
+        await until(f"{revisions} told", lambda: self.told == list(revisions) or None)
+
+
+@asynccontextmanager
+async def following(checkout: Path, pull_every: float | None = None) -> AsyncIterator[Following]:
+    """Watch this checkout, from its HEAD of now, until the block ends."""
+    git = git_of(checkout)
+    every = None if pull_every is None else Period(pull_every)
+    it = Following(Watch(GitSettings(checkout, pull_every=every), git, await git.places()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(it.watch.run, await git.head(), it.on_head)
+        yield it
+        nursery.cancel_scope.cancel()
+
+
+async def some_looks() -> None:
+    """Time for the watch to look several times: where nothing may happen, only time can tell."""
+    await trio.sleep(4 * LOOK_EVERY)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "checkout")
+
+
+async def test_commits_are_told_as_they_come(repository: Repository) -> None:
+    async with following(repository.path) as it:
+        second = repository.commit(text="second")
+        await it.until_told(second)
+        third = repository.commit(text="third")
+        await it.until_told(second, third)
+
+
+async def test_a_head_that_is_not_the_one_before_is_told_at_once(repository: Repository) -> None:
+    git = git_of(repository.path)
+    it = Following(Watch(GitSettings(repository.path), git, await git.places()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(it.watch.run, None, it.on_head)
+        await it.until_told(repository.first)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_reset_and_a_checkout_are_told(repository: Repository) -> None:
+    second = repository.commit(text="second")
+    repository.git("branch", "old", repository.first)
+    async with following(repository.path) as it:
+        repository.git("reset", "-q", "--hard", repository.first)
+        await it.until_told(repository.first)
+        repository.git("checkout", "-q", "--detach", second)
+        await it.until_told(repository.first, second)
+        repository.git("checkout", "-q", "old")
+        await it.until_told(repository.first, second, repository.first)
+
+
+async def test_another_branch_at_the_same_revision_is_not_told(repository: Repository) -> None:
+    async with following(repository.path) as it:
+        repository.git("checkout", "-q", "-b", "feature/deep")
+        await some_looks()
+        assert it.told == []
+        second = repository.commit(text="second")
+        await it.until_told(second)
+
+
+async def test_packed_refs_are_followed(repository: Repository) -> None:
+    async with following(repository.path) as it:
+        repository.git("pack-refs", "--all")
+        await some_looks()
+        assert it.told == []
+        second = repository.commit(text="second")
+        await it.until_told(second)
+        repository.git("pack-refs", "--all")
+        repository.git("update-ref", "refs/heads/main", repository.first)
+        await it.until_told(second, repository.first)
+
+
+async def test_a_ref_that_moves_without_a_reflog_is_followed(repository: Repository) -> None:
+    second = repository.commit(text="second")
+    repository.git("config", "core.logAllRefUpdates", "false")
+    shutil.rmtree(repository.path / ".git" / "logs")
+    async with following(repository.path) as it:
+        repository.git("update-ref", "refs/heads/main", repository.first)
+        await it.until_told(repository.first)
+        repository.git("update-ref", "refs/heads/main", second)
+        await it.until_told(repository.first, second)
+
+
+async def test_a_linked_work_tree_can_be_the_checkout(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.git("worktree", "add", "-q", "-b", "live", str(tmp_path / "linked"))
+    async with following(tmp_path / "linked") as it:
+        repository.commit(text="elsewhere")
+        await some_looks()
+        assert it.told == []
+        repository.git("update-ref", "refs/heads/live", "refs/heads/main")
+        await it.until_told(repository.git("rev-parse", "live"))
+
+
+async def test_a_git_command_at_work_is_waited_for(repository: Repository) -> None:
+    second = repository.commit(text="second")
+    lock = repository.path / ".git" / "index.lock"
+    async with following(repository.path) as it:
+        lock.touch()
+        repository.git("update-ref", "refs/heads/main", repository.first)
+        await some_looks()
+        assert it.told == []
+        lock.unlink()
+        await it.until_told(repository.first)
+        assert second not in it.told
+
+
+async def test_a_checkout_that_vanished_is_told_once_and_its_return_noticed(
+    repository: Repository, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "blue_green.watch")
+    async with following(repository.path) as it:
+        await some_looks()
+        repository.path.rename(tmp_path / "away")
+        await until("a problem", lambda: it.watch.problem)
+        await some_looks()
+        errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert len(errors) == 1
+        assert f"cannot follow {repository.path}" in it.watch.problem
+
+        (tmp_path / "away").rename(repository.path)
+        await until("no problem", lambda: not it.watch.problem)
+        assert caplog.messages[-1] == f"can follow again: {repository.path}"
+        second = repository.commit(text="second")
+        await it.until_told(second)
+
+
+async def test_a_head_that_could_not_be_read_at_first_is_read_again(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """The ref has moved, and git fails only this once: nothing else will move to tell of it."""
+    second = repository.commit(text="second")
+    repository.git("reset", "-q", "--hard", repository.first)
+    stored = repository.path / ".git" / "objects" / second[:2] / second[2:]
+    async with following(repository.path) as it:
+        stored.rename(tmp_path / "object")
+        (repository.path / ".git" / "refs" / "heads" / "main").write_text(f"{second}\n")
+        await until("a problem", lambda: it.watch.problem)
+        (tmp_path / "object").rename(stored)
+        await it.until_told(second)
+        assert it.watch.problem == ""
+
+
+# --- pull -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def upstream(repository: Repository, tmp_path: Path) -> Repository:
+    """A work tree of somebody else, who pushes to where `repository` pulls from."""
+    bare = tmp_path / "bare.git"
+    repository.git("clone", "-q", "--bare", str(repository.path), str(bare))
+    repository.git("remote", "add", "origin", str(bare))
+    repository.git("fetch", "-q", "origin")
+    repository.git("branch", "-q", "-u", "origin/main")
+    other = repository.clone(tmp_path / "other")
+    other.git("remote", "set-url", "origin", str(bare))
+    return other
+
+
+async def test_what_was_pushed_is_pulled_and_told(
+    repository: Repository, upstream: Repository
+) -> None:
+    async with following(repository.path, pull_every=0.2) as it:
+        second = upstream.commit(text="second")
+        upstream.git("push", "-q", "origin", "main")
+        await it.until_told(second)
+        assert (repository.path / "text.txt").read_text() == "second"
+
+
+async def test_a_pull_that_fails_is_told_once_and_its_recovery_noticed(
+    repository: Repository, upstream: Repository, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bare = tmp_path / "bare.git"
+    second = upstream.commit(text="second")
+    upstream.git("push", "-q", "origin", "main")
+    bare.rename(tmp_path / "away")
+    async with following(repository.path, pull_every=0.1) as it:
+        await until("a problem", lambda: "cannot pull" in it.watch.problem)
+        await some_looks()
+        assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+        (tmp_path / "away").rename(bare)
+        await it.until_told(second)
+        await until("no problem", lambda: not it.watch.problem)
+
+
+async def test_a_commit_here_does_not_hide_that_pulls_fail(
+    repository: Repository, upstream: Repository
+) -> None:
+    repository.git("remote", "set-url", "origin", "/nowhere")
+    async with following(repository.path, pull_every=0.2) as it:
+        await until("a problem", lambda: "cannot pull" in it.watch.problem)
+        await it.until_told(repository.commit(text="second"))
+        assert "cannot pull" in it.problems[0]
