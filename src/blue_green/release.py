@@ -178,7 +178,7 @@ class Releases:
         if os.path.lexists(link):
             raise StepFailed(f"link: {name} is tracked by git, so each release has its own")
         if not link.parent.resolve().is_relative_to(path.resolve()):
-            raise StepFailed(f"link: {name} would lead out of the release, by a symbolic link")
+            raise StepFailed(f"link: {link.parent} is a symbolic link out of the release")
         await self._as_user("mkdir", "-p", "--", str(link.parent))
         await self._as_user("ln", "-s", "-T", "--", str(source), str(link))
 

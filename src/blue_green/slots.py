@@ -115,7 +115,8 @@ class Slot:
 
     def keep(self) -> None:
         """From now on, start again what dies."""
-        self.stop_keeping()
+        if self._keeping is not None:
+            return
         self._keeping = trio.CancelScope()
         self.settled = trio.Event()
         self._site.nursery.start_soon(self._keep_all, self._keeping, self.settled)

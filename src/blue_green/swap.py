@@ -189,7 +189,10 @@ class Swap:
                 nursery.cancel_scope.cancel()
 
             async def watch() -> None:
-                go_back(await candidate.trouble())
+                with trio.move_on_at(switched_at + settings.soak):
+                    go_back(await candidate.trouble())
+                    return
+                candidate.keep()  # The drain may go on for long, and it serves alone by now.
 
             async def listen() -> None:
                 await self._go_back.wait()

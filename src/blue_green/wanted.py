@@ -65,6 +65,8 @@ class Swaps:
         self._current: Wanted | None = None
         self._next: Wanted | None = None
         self._wake = trio.Event()
+        self._head: str | None = None
+        """The newest HEAD that was seen."""
 
     @property
     def wanted(self) -> str | None:
@@ -77,15 +79,18 @@ class Swaps:
 
     def want(self, revision: str, asked_by: str, *, retry: bool = False) -> Wanted:
         """From now on this revision is wanted, and nothing that was wanted before."""
+        is_head = asked_by == "watch"
+        if is_head:
+            self._head = revision
         unwinding = self.in_hand is not None and self.in_hand.is_superseded
         for wanted in (self._next, None if unwinding else self._current):
             if wanted is not None and wanted.revision == revision and not retry:
                 if wanted is self._current:
                     self._drop_next()
-                wanted.is_head |= asked_by == "watch"
+                wanted.is_head |= is_head
                 return wanted
         self._drop_next()
-        self._next = Wanted(revision, asked_by, retry, is_head=asked_by == "watch")
+        self._next = Wanted(revision, asked_by, retry, is_head)
         if self.in_hand is not None:
             self.in_hand.supersede()
         self._wake.set()
@@ -112,7 +117,6 @@ class Swaps:
                 await self._wake.wait()
             self._current, self._next = self._next, None
             await self._swap(self._current)
-            self._current = None
             await self._prune()
 
     async def _swap(self, wanted: Wanted) -> None:
@@ -133,8 +137,8 @@ class Swaps:
         finally:
             self.in_hand = None
         self._report(receipt)
-        if wanted.is_head:
-            site.state.head = revision
+        self._current = None
+        self._note_head()
         if receipt.outcome != "unchanged":
             self.last = receipt
             site.state.remember(receipt)
@@ -157,11 +161,14 @@ class Swaps:
         elif live.release is not None:
             systemd.notify(f"STATUS=Serving {live.release.revision[:7]} in {live.name}")
 
+    def _note_head(self) -> None:
+        """Remember the newest HEAD, unless something that it asked for is still to be done."""
+        if self._head is not None and not (self._next is not None and self._next.is_head):
+            self._site.state.head = self._head
+
     def _drop_next(self) -> None:
         if self._next is not None:
             dropped, self._next = self._next, None
-            if dropped.is_head:
-                self._site.state.head = dropped.revision
             dropped.end(
                 Receipt(
                     "superseded",

@@ -53,7 +53,8 @@ class Watch:
         while True:
             looks = _signature(self._places)
             pause = LOOK_EVERY
-            if looks != seen and not self._is_being_written():
+            is_due = looks != seen or bool(self._problems["follow"])
+            if is_due and not self._is_being_written():
                 try:
                     current = await self._git.head()
                 except (GitError, OSError) as error:
