@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blue_green import settings
-from blue_green.config import duration
+from blue_green.values import duration
 
 UNIT = Path(__file__).parent.parent / "deploy" / "blue-green.service"
 

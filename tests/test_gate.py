@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from blue_green.gate import Gate, Lease, Outcome, Refused, Target, cut
+from blue_green.gate import Gate, Refused
+from blue_green.lease import Lease, Outcome, Target, cut
 from blue_green.settings import Count, Hold, Period
 
 

@@ -12,15 +12,14 @@ import trio
 from attrs import define, field
 
 from blue_green import procfs, users
+from blue_green.command import Finished, run
 from blue_green.process import (
     LONGEST_LINE,
     SUPERVISOR,
     TAIL,
     CannotStart,
-    Finished,
     Process,
     ending,
-    run,
     text,
 )
 from tests.site import PATIENCE, until

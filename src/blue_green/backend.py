@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from blue_green import log, procfs
 from blue_green.failure import StepFailed
-from blue_green.gate import Target
+from blue_green.lease import Target
 from blue_green.process import TAIL, CannotStart, Process, ending, text
 from blue_green.release import Release
 from blue_green.settings import App

@@ -53,14 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from blue_green import config, log, supervisor  # noqa: PLC0415 - slow, and only for this
+    from blue_green import config, log, startup, supervisor  # noqa: PLC0415 - slow, and only for this
 
     settings = config.load(arguments.file)
     with log.to_stderr():
         try:
-            supervisor.check_trust(arguments.file, settings)
+            startup.check_trust(arguments.file, settings)
             supervisor.run(settings)
-        except supervisor.CannotRun as error:
+        except startup.CannotRun as error:
             return _complain(str(error), USAGE)
     return OK
 
@@ -80,7 +80,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
 
 def _pause(arguments: argparse.Namespace) -> int:
-    from blue_green.config import duration  # noqa: PLC0415 - slow, and only for this
+    from blue_green.values import duration  # noqa: PLC0415 - slow, and only for this
 
     try:
         bare = arguments.time.replace(".", "", 1).isdecimal()

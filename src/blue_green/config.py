@@ -5,7 +5,6 @@ is a mistake to be told, not something to be converted.
 """
 
 import difflib
-import json
 import operator
 import os
 import re
@@ -13,7 +12,6 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,7 +23,7 @@ from cattrs.errors import (
     IterableValidationError,
 )
 
-from blue_green import locate
+from blue_green import locate, values
 from blue_green import settings as s
 from blue_green.locate import ConfigError
 
@@ -42,13 +40,6 @@ LATER = {
 """Keys that are planned. They are refused by name, so that nobody relies on them unawares."""
 
 PLACEHOLDERS = ("port", "slot", "revision", "release")
-
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
-LONGEST_DURATION = 10 * 365 * 86400
-SIZE = re.compile(r"(\d+)(B|[KMG]i?B)?")
-SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
-SIZE_UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def load(path: Path) -> s.Settings:
@@ -71,146 +62,14 @@ def parse(document: Mapping[str, Any], path: Path) -> s.Settings:
 # --- values ---------------------------------------------------------------------------------
 
 
-def _of_type(kind: type[T], name: str) -> Callable[[Any, Any], T]:
-    def structure(value: Any, _: Any) -> T:
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"must be {name}, not {_shown(value)}")
-        return value
-
-    return structure
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value, default=str)
-
-
-def duration(value: Any, _: Any = None) -> s.Seconds:
-    """Seconds from `"500ms"`, `"2s"`, `"5m"`, `"1h"` or a number that is not negative."""
-    seconds: Any = value
-    if isinstance(value, str) and (match := DURATION.fullmatch(value)):
-        seconds = float(match[1]) * DURATION_UNITS[match[2]]
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if is_number and 0 <= seconds <= LONGEST_DURATION:
-        return s.Seconds(float(seconds))
-    raise ValueError(f'must be a duration such as "500ms", "2s" or "5m", not {_shown(value)}')
-
-
-def _period(value: Any, _: Any) -> s.Period:
-    seconds = duration(value)
-    if not seconds:
-        raise ValueError("must be more than zero")
-    return s.Period(seconds)
-
-
-def _size(value: Any, _: Any) -> s.Size:
-    match = SIZE.fullmatch(str(value)) if isinstance(value, int | str) else None
-    if match is None or isinstance(value, bool):
-        raise ValueError(f'must be a size such as "16KiB", not {_shown(value)}')
-    return s.Size(int(match[1]) * SIZE_UNITS[match[2] or "B"])
-
-
-def _count(value: Any, _: Any) -> s.Count:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"must be a whole number of at least 1, not {_shown(value)}")
-    return s.Count(value)
-
-
-def _argv(value: Any, _: Any) -> s.Argv:
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-        raise ValueError('must be a list of strings such as ["uv", "sync"], the command first')
-    return s.Argv(tuple(value))
-
-
-def _ports(value: Any, _: Any) -> s.Ports:
-    pair = [slot if isinstance(slot, list) else [slot] for slot in _list_of_two(value)]
-    for port in [port for slot in pair for port in slot]:
-        if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536:
-            raise ValueError(f"{_shown(port)} is not a port (1 to 65535)")
-    blue, green = (tuple(s.Port(port) for port in slot) for slot in pair)
-    if not blue or len(blue) != len(green):
-        raise ValueError("blue and green must have the same number of ports")
-    if len(set(blue + green)) < len(blue + green):
-        raise ValueError("the same port is named twice")
-    return s.Ports((blue, green))
-
-
-def _list_of_two(value: Any) -> list[Any]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise ValueError("must be two ports, blue's and green's, such as [3000, 3001]")
-    return value
-
-
-def _path(value: Any, _: Any) -> Path:
-    return Path(_of_type(str, "a path in quotes")(value, None))
-
-
-def _link(value: Any, _: Any) -> s.Link:
-    path = Path(_of_type(str, "a path")(value, None))
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f'"{value}" must be a path inside the checkout, relative to it')
-    return s.Link(str(path))
-
-
-def _url_path(value: Any, _: Any) -> s.UrlPath:
-    if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value) or "#" in value:
-        raise ValueError(f'must be a path such as "/healthz", not {_shown(value)}')
-    return s.UrlPath(value)
-
-
-def _endpoint(value: Any, _: Any) -> s.Endpoint:
-    text = _of_type(str, "an address")(value, None)
-    if text.startswith("unix:") and len(text) > len("unix:"):
-        return s.Endpoint(path=Path(text.removeprefix("unix:")))
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\[\]]+)):(\d+)", text)
-    if match is None or not 0 < int(match[3]) < 65536:
-        raise ValueError(
-            f'must be "host:port", "[::]:80" or "unix:/run/app.sock", not {_shown(value)}'
-        )
-    return s.Endpoint(match[1] or match[2], int(match[3]))
-
-
-def _trusted_proxy(value: Any, _: Any) -> s.TrustedProxy:
-    if value == "unix:":
-        return "unix:"
-    try:
-        return ip_network(_of_type(str, "an address")(value, None))
-    except ValueError:
-        raise ValueError(
-            f'must be an address, a network such as "10.0.0.0/8", or "unix:", not {_shown(value)}'
-        ) from None
-
-
 def _table(converter: Converter) -> Callable[[Any, Any], dict[str, str]]:
     inner = converter.get_structure_hook(dict[str, str], cache_result=False)
 
     def structure(value: Any, kind: Any) -> dict[str, str]:
         if not isinstance(value, Mapping):
-            raise ValueError(f'must be a table such as {{ A = "b" }}, not {_shown(value)}')
+            raise ValueError(f'must be a table such as {{ A = "b" }}, not {values.shown(value)}')
         table: dict[str, str] = inner(value, kind)
         return table
-
-    return structure
-
-
-def _signal(value: Any, _: Any) -> signal.Signals:
-    names = signal.Signals.__members__
-    if not isinstance(value, str) or value not in names or value in ("SIGKILL", "SIGSTOP"):
-        raise ValueError(f'must be a signal such as "SIGTERM", not {_shown(value)}')
-    return names[value]
-
-
-def _choice(value: Any, kind: Any) -> Any:
-    if value not in kind.__args__:
-        choices = " or ".join(f'"{choice}"' for choice in kind.__args__)
-        raise ValueError(f"must be {choices}, not {_shown(value)}")
-    return value
-
-
-def _tuple_of(item: Callable[[Any, Any], T]) -> Callable[[Any, Any], tuple[T, ...]]:
-    def structure(value: Any, _: Any) -> tuple[T, ...]:
-        if not isinstance(value, list):
-            raise ValueError(f"must be a list, not {_shown(value)}")
-        return tuple(item(entry, None) for entry in value)
 
     return structure
 
@@ -220,7 +79,7 @@ def _section(converter: Converter, kind: type[T]) -> Callable[[Any, Any], T]:
 
     def structure(value: Any, _: Any) -> T:
         if not isinstance(value, Mapping):
-            raise ValueError(f"must be a section of settings, not {_shown(value)}")
+            raise ValueError(f"must be a section of settings, not {values.shown(value)}")
         structured: T = inner(value, kind)
         return structured
 
@@ -229,25 +88,25 @@ def _section(converter: Converter, kind: type[T]) -> Callable[[Any, Any], T]:
 
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    string = _of_type(str, "a string in quotes")
-    status = _of_type(int, "a status such as 200")
+    string = values.of_type(str, "a string in quotes")
+    status = values.of_type(int, "a status such as 200")
     hooks: dict[Any, Callable[[Any, Any], Any]] = {
         str: string,
-        bool: _of_type(bool, "true or false"),
-        Path: _path,
-        s.Seconds: duration,
-        s.Period: _period,
-        s.Size: _size,
-        s.Count: _count,
-        s.Argv: _argv,
-        s.Ports: _ports,
-        s.UrlPath: _url_path,
-        signal.Signals: _signal,
-        tuple[s.Link, ...]: _tuple_of(_link),
-        tuple[s.Endpoint, ...]: _tuple_of(_endpoint),
-        tuple[s.TrustedProxy, ...]: _tuple_of(_trusted_proxy),
-        tuple[int, ...]: _tuple_of(status),
-        Literal["overlap", "exclusive"]: _choice,
+        bool: values.of_type(bool, "true or false"),
+        Path: values.path,
+        s.Seconds: values.duration,
+        s.Period: values.period,
+        s.Size: values.size,
+        s.Count: values.count,
+        s.Argv: values.argv,
+        s.Ports: values.ports,
+        s.UrlPath: values.url_path,
+        signal.Signals: values.signal_,
+        tuple[s.Link, ...]: values.tuple_of(values.link),
+        tuple[s.Endpoint, ...]: values.tuple_of(values.endpoint),
+        tuple[s.TrustedProxy, ...]: values.tuple_of(values.trusted_proxy),
+        tuple[int, ...]: values.tuple_of(status),
+        Literal["overlap", "exclusive"]: values.choice,
     }
     for kind, hook in hooks.items():
         if isinstance(kind, type):

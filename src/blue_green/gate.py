@@ -15,29 +15,15 @@ The rules:
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
+from collections.abc import Iterable, Sequence
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, evolve
 
+from blue_green.lease import Lease, Outcome, Target, cut
 from blue_green.settings import Hold
 
 RAMP_PATIENCE = 1.0
-
-
-class Outcome(Enum):
-    """How a lease ended."""
-
-    ANSWERED = "answered"
-    RETRIED = "retried"
-    """It could not be answered here, and is sent again."""
-    FAILED = "failed"
-    """The client got an error, or half an answer, because of the backend."""
-    ABORTED = "aborted"
-    """The client went away, or broke the rules."""
-    CUT = "cut"
-    """We ended it, because its time to drain was up."""
 
 
 class Refused(Exception):
@@ -49,31 +35,6 @@ class Refused(Exception):
         """Seconds after which it makes sense to ask again."""
 
 
-@define(eq=False)
-class Target:
-    """An address that requests can be sent to, and its leases. Of whom it is, is in `slot`."""
-
-    host: str
-    port: int
-    slot: str
-    revision: str
-    leases: set["Lease"] = field(factory=set, repr=False)
-    lost: trio.Event = field(factory=trio.Event, repr=False)
-    """It takes no more requests: it died, or another is live instead."""
-    _less: trio.Event | None = field(default=None, repr=False)
-
-    async def drained(self, *, tunnels: bool = False) -> None:
-        """Wait until it has no requests left, or not even tunnels."""
-        while any(tunnels or not lease.is_tunnel for lease in self.leases):
-            self._less = self._less or trio.Event()
-            await self._less.wait()
-
-    def has_less(self) -> None:
-        if self._less is not None:
-            self._less.set()
-            self._less = None
-
-
 @define
 class Tally:
     """What the gate saw happen, in numbers."""
@@ -83,39 +44,6 @@ class Tally:
     retried: int = 0
     cut: int = 0
     failed: int = 0
-
-
-class Lease:
-    """One request's claim on a target, from the gate until `end`."""
-
-    __slots__ = ("_began", "_gate", "cut", "held", "is_tunnel", "target")
-
-    def __init__(self, gate: "Gate", target: Target, held: float) -> None:
-        self.target = target
-        self.held = held
-        """Seconds that the request waited at the gate."""
-        self.is_tunnel = False
-        self.cut: Callable[[], None] | None = None
-        """What ends the request from outside; set by whoever carries it."""
-        self._gate = gate
-        self._began = False
-
-    def begin_answer(self) -> None:
-        """The target answers: it can take one more of those that wait."""
-        if not self._began:
-            self._began = True
-            self._gate.let_one_more()
-
-    def become_tunnel(self) -> None:
-        """It is a request no more, and may outlive the time to drain."""
-        self.is_tunnel = True
-        self.target.has_less()
-
-    def end(self, outcome: Outcome) -> None:
-        self.target.leases.discard(self)
-        self.target.has_less()
-        self._gate.count(outcome)
-        self.begin_answer()
 
 
 class _Waiter:
@@ -337,13 +265,3 @@ class Gate:
 
     def _patience(self) -> int:
         return max(1, math.ceil(self.settings.timeout / 10))
-
-
-def cut(leases: Iterable[Lease]) -> int:
-    """End these requests from outside; how many they were."""
-    count = 0
-    for lease in list(leases):
-        if lease.cut is not None:
-            lease.cut()
-            count += 1
-    return count

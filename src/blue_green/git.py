@@ -12,7 +12,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from blue_green import process
+from blue_green import command
+from blue_green.process import CannotStart
 from blue_green.users import User
 
 LOCAL_TIMEOUT = 300.0
@@ -147,14 +148,14 @@ class Git:
         if words[0] == "fetch":
             env |= await self._without_asking()
         try:
-            done = await process.run(
+            done = await command.run(
                 argv,
                 cwd=self.checkout,
                 env={**env, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
                 user=self.owner,
                 timeout=timeout,
             )
-        except process.CannotStart as error:
+        except CannotStart as error:
             raise GitError(str(error)) from None
         if done.timed_out:
             raise GitError(f"git {words[0]} took more than {timeout:g} s")

@@ -14,14 +14,11 @@ import resource
 import secrets
 import signal
 import subprocess
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import trio
-from attrs import field, frozen
 
 from blue_green import procfs, systemd
 from blue_green.users import User
@@ -51,8 +48,6 @@ UNKILLABLE = 5.0
 """Seconds after which a process that does not even die of KILL is left, and reported."""
 LOOK_EVERY = 0.02
 """Seconds between looks at whether a family is gone."""
-GRACE = 5.0
-"""Seconds that a command has to end by itself when it is called off."""
 LAST_WORDS = 1.0
 """Seconds to go on reading after the end, for output that a daemon's open pipe never ends."""
 
@@ -220,27 +215,6 @@ class Process:
         os.close(self._pidfd)
 
 
-@frozen
-class Finished:
-    """What a command that ran to its end left behind."""
-
-    argv: Sequence[str]
-    code: int
-    """The exit status, or minus the signal that ended it."""
-    stdout: str
-    tail: tuple[str, ...]
-    """The last lines of its output, of both kinds."""
-    timed_out: bool = field(default=False)
-
-    @property
-    def ok(self) -> bool:
-        return self.code == 0 and not self.timed_out
-
-    def __str__(self) -> str:
-        end = "took too long" if self.timed_out else ending(self.code)
-        return f"{' '.join(self.argv[:3])} {end}"
-
-
 def ending(code: int | None) -> str:
     """How a process ended, in words."""
     if code is None:
@@ -249,40 +223,6 @@ def ending(code: int | None) -> str:
         names = {number.value: number.name for number in signal.Signals}
         return f"was ended by {names.get(-code, f'signal {-code}')}"
     return f"ended with exit status {code}"
-
-
-async def run(
-    argv: Sequence[str],
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    user: User,
-    timeout: float,
-    on_lines: Callable[[list[str]], None] | None = None,
-) -> Finished:
-    """Run a command to its end, or for `timeout` seconds; raise `CannotStart` if it cannot."""
-    stdout: list[str] = []
-    tail: deque[str] = deque(maxlen=TAIL)
-
-    def take(lines: list[bytes], is_error: bool) -> None:
-        readable = [text(line) for line in lines]
-        tail.extend(readable)
-        if on_lines is not None:
-            on_lines(readable)
-        elif not is_error:
-            stdout.extend(line.decode(errors="surrogateescape") for line in lines)
-
-    process = Process.start(argv, cwd=cwd, env=env, user=user)
-    timed_out = False
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(process.attend, take, grace=GRACE))
-        with trio.move_on_after(timeout) as limit:
-            await process.gone.wait()
-        if limit.cancelled_caught:
-            timed_out = True
-            await process.stop(signal.SIGTERM, GRACE)
-    assert process.returncode is not None
-    return Finished(argv, process.returncode, "\n".join(stdout), tuple(tail), timed_out)
 
 
 async def _read(

@@ -17,9 +17,10 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green import log, process, settings, users
+from blue_green import command, log, settings, users
 from blue_green.failure import StepFailed
 from blue_green.git import REVISION, Git, GitError
+from blue_green.process import CannotStart, ending
 from blue_green.users import User
 
 logger = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ class Releases:
     async def _command(self, what: str, argv: settings.Argv, release: Release) -> None:
         tag = f"{what} {release.revision[:7]}"
         try:
-            done = await process.run(
+            done = await command.run(
                 argv,
                 cwd=release.path,
                 env={**self._env, "BLUE_GREEN_REVISION": release.revision},
@@ -155,14 +156,14 @@ class Releases:
                 timeout=self.config.build_timeout,
                 on_lines=lambda lines: log.output(tag, lines),
             )
-        except process.CannotStart as error:
+        except CannotStart as error:
             raise StepFailed(f"{what}: {error}") from None
         if done.timed_out:
             raise StepFailed(
                 f"{what} took more than {self.config.build_timeout:g} s and was ended", done.tail
             )
         if not done.ok:
-            raise StepFailed(f"{what} {process.ending(done.code)}", done.tail)
+            raise StepFailed(f"{what} {ending(done.code)}", done.tail)
 
     def _release(self, revision: str) -> Release:
         if not REVISION.fullmatch(revision):
@@ -194,10 +195,10 @@ class Releases:
 
     async def _small(self, *argv: str, user: User) -> None:
         try:
-            done = await process.run(
+            done = await command.run(
                 argv, cwd=self._directory, env=self._env, user=user, timeout=SMALL_TIMEOUT
             )
-        except process.CannotStart as error:
+        except CannotStart as error:
             raise StepFailed(str(error)) from None
         if not done.ok:
             raise StepFailed(f"{done}: {'; '.join(done.tail)}")

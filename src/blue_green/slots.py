@@ -16,7 +16,8 @@ import trio
 from blue_green import health
 from blue_green.backend import Backend
 from blue_green.failure import StepFailed
-from blue_green.gate import Gate, Target
+from blue_green.gate import Gate
+from blue_green.lease import Target
 from blue_green.release import Release
 from blue_green.settings import Settings
 from blue_green.users import User

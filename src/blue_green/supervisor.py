@@ -5,20 +5,14 @@ that requests can be finished; the proxy outlives the swaps and the watch, so th
 any more while it drains.
 """
 
-import fcntl
 import logging
 import os
-import resource
 import signal
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import trio
-from attrs import evolve
 
-from blue_green import procfs, systemd, users
+from blue_green import procfs, startup, systemd
 from blue_green.control import server as control
 from blue_green.control.operations import Operations
 from blue_green.failure import StepFailed
@@ -29,22 +23,15 @@ from blue_green.pause import Pause
 from blue_green.process import SUPERVISOR
 from blue_green.proxy import listener as proxy
 from blue_green.release import Releases
-from blue_green.settings import Count, Settings
+from blue_green.settings import Settings
 from blue_green.slots import Slots
 from blue_green.state import Live, Running, State, StateFile
-from blue_green.swap import HEALTH, Site
+from blue_green.steps import Site
+from blue_green.swap import HEALTH
 from blue_green.wanted import Swaps
 from blue_green.watch import Watch
 
 logger = logging.getLogger(__name__)
-
-
-DESCRIPTORS_OF_OUR_OWN = 100
-"""What the supervisor needs besides clients and their backends' connections."""
-
-
-class CannotRun(Exception):
-    """The supervisor cannot start; str() says why and what to do."""
 
 
 def run(settings: Settings) -> None:
@@ -56,27 +43,12 @@ def run(settings: Settings) -> None:
         if not (directory / ".gitignore").exists():
             (directory / ".gitignore").write_text("*\n")
     except OSError as error:
-        raise CannotRun(
+        raise startup.CannotRun(
             f"[state] directory: cannot write to {directory}: {error.strerror}"
         ) from None
-    with _only_one(directory / "lock"):
-        supervisor = Supervisor(_within_file_limit(settings))
+    with startup.only_one(directory / "lock"):
+        supervisor = Supervisor(startup.within_file_limit(settings))
         trio.run(supervisor.run)
-
-
-def check_trust(path: Path, settings: Settings) -> None:
-    """Root must not rely on files that others can write; raise `CannotRun`."""
-    if os.geteuid() != 0:
-        return
-    if _whom_to_run_as(settings)[1].uid == 0:
-        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
-        return
-    for relied_on in (path, settings.state.directory, settings.control.socket.parent):
-        if place := users.writable_by_others(relied_on):
-            raise CannotRun(
-                f"{relied_on}: {place} can be written by others than root, who could so run "
-                f"anything as root: chown root {place} && chmod go-w {place}"
-            )
 
 
 class Supervisor:
@@ -86,7 +58,7 @@ class Supervisor:
         directory = settings.state.directory
         self._settings = settings
         self._mark = f"{SUPERVISOR}={directory}"
-        self._owner, self._user = _whom_to_run_as(settings)
+        self._owner, self._user = startup.whom_to_run_as(settings)
         env = {SUPERVISOR: str(directory)}
         self._env = {**env, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
         self._git = Git(settings.git.checkout, self._owner, env, settings.git.fetch_timeout)
@@ -104,7 +76,7 @@ class Supervisor:
         watch = Watch(self._settings.git, self._git, places)
         try:
             with (
-                _listening(self._settings) as sockets,
+                startup.listening(self._settings) as sockets,
                 control.listening(self._settings.control.socket) as control_socket,
             ):
                 listener = proxy.Listener(self._settings.proxy, self._gate, sockets)
@@ -113,7 +85,7 @@ class Supervisor:
                     await self._supervise(outer, listener, watch, control_socket)
                     outer.cancel_scope.cancel()
         except control.CannotListen as error:
-            raise CannotRun(str(error)) from None
+            raise startup.CannotRun(str(error)) from None
         logger.info("stopped")
 
     async def _supervise(
@@ -266,10 +238,10 @@ class Supervisor:
             places = await self._git.places()
             await self._git.head()
         except (GitError, OSError) as error:
-            raise CannotRun(f"[git] checkout: {checkout} cannot be used: {error}") from None
+            raise startup.CannotRun(f"[git] checkout: {checkout} cannot be used: {error}") from None
         for place in (places.git_dir, places.common_dir):
             if os.geteuid() == 0 and place.stat().st_uid != self._owner.uid:
-                raise CannotRun(
+                raise startup.CannotRun(
                     f"[git] checkout: {checkout} belongs to {self._owner.name}, and {place} to "
                     f"somebody else, who could run anything as {self._owner.name}: "
                     f"chown -R {self._owner.name} {place}"
@@ -279,66 +251,3 @@ class Supervisor:
 
 def _want(swaps: Swaps, revision: str) -> None:
     swaps.want(revision, "watch")
-
-
-def _whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
-    """Who runs git, and who runs the app."""
-    try:
-        owner = users.owner_of(settings.git.checkout)
-        user = users.named(settings.app.user, settings.app.group, owner)
-    except OSError as error:
-        raise CannotRun(f"[git] checkout: {settings.git.checkout}: {error.strerror}") from None
-    except users.UserError as error:
-        raise CannotRun(str(error)) from None
-    return owner, user
-
-
-@contextmanager
-def _listening(settings: Settings) -> Iterator[Sequence[socket.socket]]:
-    """The proxy's sockets: those that systemd opened for us, or else our own."""
-    try:
-        inherited = systemd.inherited_sockets()
-    except systemd.CannotInherit as error:
-        raise CannotRun(f"sockets from systemd: {error}") from None
-    if inherited:
-        yield inherited
-        return
-    with ExitStack() as opened:
-        try:
-            sockets = [
-                opened.enter_context(proxy.listening(endpoint))
-                for endpoint in settings.proxy.listen
-            ]
-        except proxy.CannotListen as error:
-            raise CannotRun(str(error)) from None
-        yield sockets
-
-
-def _within_file_limit(settings: Settings) -> Settings:
-    """Use all descriptors that we may have, and promise no more connections than they carry."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # A client's connection may need another one to a backend.
-    room = (most - DESCRIPTORS_OF_OUR_OWN) // 2
-    if settings.proxy.max_connections <= room:
-        return settings
-    logger.info("the limit of %d open files leaves room for %d connections", most, room)
-    return evolve(settings, proxy=evolve(settings.proxy, max_connections=Count(max(room, 1))))
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Hold the lock that a state directory has one of; raise `CannotRun` and say who has it."""
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise CannotRun(
-                f"another supervisor, pid {file.read().strip() or '?'}, "
-                f"runs already with the state directory {path.parent}"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield

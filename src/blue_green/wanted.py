@@ -15,7 +15,8 @@ from attrs import define, field
 from blue_green import systemd
 from blue_green.git import GitError
 from blue_green.receipt import Receipt
-from blue_green.swap import Site, Swap
+from blue_green.steps import Site
+from blue_green.swap import Swap
 
 logger = logging.getLogger(__name__)
 

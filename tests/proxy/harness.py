@@ -16,7 +16,8 @@ import trio
 import trio.testing
 from attrs import Factory, define, frozen
 
-from blue_green.gate import Gate, Target
+from blue_green.gate import Gate
+from blue_green.lease import Target
 from blue_green.proxy.listener import Listener, open_socket
 from blue_green.settings import Endpoint, Hold, Proxy
 from blue_green.wire import RESET

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.gate import Target, cut
+from blue_green.lease import Target, cut
 from blue_green.settings import Count, Hold, Period
 from tests.proxy.harness import (
     GOOD,

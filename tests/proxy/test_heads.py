@@ -12,21 +12,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blue_green.proxy import plain
+from blue_green.proxy.answer import BadAnswer, read_answer, write_answer
 from blue_green.proxy.heads import (
     HOP_BY_HOP,
     NOT_IN_TRAILERS,
     REWRITTEN,
-    BadAnswer,
-    BadRequest,
     Framing,
-    Request,
-    read_answer,
-    read_request,
     split_head,
     trailers,
-    write_answer,
-    write_request,
 )
+from blue_green.proxy.request import BadRequest, Request, read_request, write_request
 from tests.proxy.harness import check_is_kept, running, says
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

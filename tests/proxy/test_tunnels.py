@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.gate import cut
+from blue_green.lease import cut
 from tests.proxy.harness import (
     Gone,
     Peer,

@@ -12,7 +12,7 @@ from blue_green.control.server import Command, Refusal, Tell
 from blue_green.git import Git, GitError
 from blue_green.pause import Pause
 from blue_green.slots import Slot
-from blue_green.swap import Site
+from blue_green.steps import Site
 from blue_green.wanted import Swaps, Wanted
 from blue_green.watch import Watch
 

@@ -14,9 +14,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import trio
 
-from blue_green.gate import Outcome
-from blue_green.proxy.answers import ErrorAnswer
-from blue_green.proxy.heads import Request
+from blue_green.lease import Outcome
+from blue_green.proxy.errors import ErrorAnswer
+from blue_green.proxy.request import Request
 from blue_green.settings import TrustedProxy
 from blue_green.wire import Wire
 

@@ -8,19 +8,15 @@ from contextlib import asynccontextmanager, suppress
 import trio
 from attrs import define, field
 
-from blue_green.gate import Gate, Lease, Outcome, Refused
-from blue_green.proxy.answers import ErrorAnswer
+from blue_green.gate import Gate, Refused
+from blue_green.lease import Lease, Outcome
+from blue_green.proxy.answer import Answer, write_answer
 from blue_green.proxy.client import Client
+from blue_green.proxy.errors import ErrorAnswer
 from blue_green.proxy.hangups import HangUps
-from blue_green.proxy.heads import (
-    REQUEST_ID,
-    Answer,
-    Framing,
-    Request,
-    write_answer,
-    write_request,
-)
+from blue_green.proxy.heads import Framing
 from blue_green.proxy.relay import BadBody, Body, BodyTooLarge, body_of, copy, tunnel
+from blue_green.proxy.request import REQUEST_ID, Request, write_request
 from blue_green.proxy.upstream import MAX_INTERIM, Broken, Pool, Unreachable, Upstream
 from blue_green.settings import Proxy
 

@@ -14,15 +14,9 @@ Only verdicts on short lines that carry no secrets are kept, and only so many.
 
 import re
 
-from blue_green.proxy.heads import (
-    HOP_BY_HOP,
-    HOST,
-    MAX_LINES,
-    REWRITTEN,
-    Answer,
-    Framing,
-    Request,
-)
+from blue_green.proxy.answer import Answer
+from blue_green.proxy.heads import HOP_BY_HOP, HOST, MAX_LINES, REWRITTEN, Framing
+from blue_green.proxy.request import Request
 
 REQUEST_LINE = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-\"$-~]*) HTTP/1\.1")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~](?:[ -~]*[!-~])?)")

@@ -9,12 +9,13 @@ import time
 import trio
 
 from blue_green import log
-from blue_green.gate import Outcome
+from blue_green.lease import Outcome
 from blue_green.proxy import plain
-from blue_green.proxy.answers import ErrorAnswer
 from blue_green.proxy.client import Client
+from blue_green.proxy.errors import ErrorAnswer
 from blue_green.proxy.exchange import Cut, Exchange, Shared
-from blue_green.proxy.heads import BadRequest, Request, read_request, split_head
+from blue_green.proxy.heads import split_head
+from blue_green.proxy.request import BadRequest, Request, read_request
 from blue_green.settings import Proxy
 
 LAST_WORDS = 2.0

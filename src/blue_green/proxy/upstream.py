@@ -16,16 +16,11 @@ from collections.abc import Iterable
 
 import trio
 
-from blue_green.gate import Target
+from blue_green.lease import Target
 from blue_green.proxy import plain
-from blue_green.proxy.heads import (
-    MAX_ANSWER_HEAD,
-    Answer,
-    BadAnswer,
-    Request,
-    read_answer,
-    split_head,
-)
+from blue_green.proxy.answer import MAX_HEAD, Answer, BadAnswer, read_answer
+from blue_green.proxy.heads import split_head
+from blue_green.proxy.request import Request
 from blue_green.wire import Wire, dial
 
 MAX_IDLE = 256
@@ -81,13 +76,13 @@ class Upstream:
             data += more
             try:
                 parts = split_head(data)
-                if parts and len(parts[0]) <= MAX_ANSWER_HEAD:
+                if parts and len(parts[0]) <= MAX_HEAD:
                     head, rest = parts
                     self.wire.pushed = rest + self.wire.pushed
                     return plain.read_answer(head, request) or read_answer(head, request)
             except (BadAnswer, ValueError) as error:
                 raise Broken(f"the answer is not proper HTTP: {error}", silent=False) from None
-            if len(data) > MAX_ANSWER_HEAD:
+            if len(data) > MAX_HEAD:
                 raise Broken("the answer's head is too large", silent=False)
 
 

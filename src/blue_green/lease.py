@@ -1,0 +1,100 @@
+"""Leases: one request's claim on a target, from the gate until it ends."""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Protocol
+
+import trio
+from attrs import define, field
+
+
+class Outcome(Enum):
+    """How a lease ended."""
+
+    ANSWERED = "answered"
+    RETRIED = "retried"
+    """It could not be answered here, and is sent again."""
+    FAILED = "failed"
+    """The client got an error, or half an answer, because of the backend."""
+    ABORTED = "aborted"
+    """The client went away, or broke the rules."""
+    CUT = "cut"
+    """We ended it, because its time to drain was up."""
+
+
+@define(eq=False)
+class Target:
+    """An address that requests can be sent to, and its leases. Of whom it is, is in `slot`."""
+
+    host: str
+    port: int
+    slot: str
+    revision: str
+    leases: set["Lease"] = field(factory=set, repr=False)
+    lost: trio.Event = field(factory=trio.Event, repr=False)
+    """It takes no more requests: it died, or another is live instead."""
+    _less: trio.Event | None = field(default=None, repr=False)
+
+    async def drained(self, *, tunnels: bool = False) -> None:
+        """Wait until it has no requests left, or not even tunnels."""
+        while any(tunnels or not lease.is_tunnel for lease in self.leases):
+            self._less = self._less or trio.Event()
+            await self._less.wait()
+
+    def has_less(self) -> None:
+        if self._less is not None:
+            self._less.set()
+            self._less = None
+
+
+class Giver(Protocol):
+    """Who gave a lease, and wants to hear of it."""
+
+    def let_one_more(self) -> None:
+        """The target can take one more of those that wait."""
+
+    def count(self, outcome: Outcome) -> None:
+        """A lease has ended so."""
+
+
+class Lease:
+    """One request's claim on a target, from the gate until `end`."""
+
+    __slots__ = ("_began", "_giver", "cut", "held", "is_tunnel", "target")
+
+    def __init__(self, giver: Giver, target: Target, held: float) -> None:
+        self.target = target
+        self.held = held
+        """Seconds that the request waited at the gate."""
+        self.is_tunnel = False
+        self.cut: Callable[[], None] | None = None
+        """What ends the request from outside; set by whoever carries it."""
+        self._giver = giver
+        self._began = False
+
+    def begin_answer(self) -> None:
+        """The target answers: it can take one more of those that wait."""
+        if not self._began:
+            self._began = True
+            self._giver.let_one_more()
+
+    def become_tunnel(self) -> None:
+        """It is a request no more, and may outlive the time to drain."""
+        self.is_tunnel = True
+        self.target.has_less()
+
+    def end(self, outcome: Outcome) -> None:
+        self.target.leases.discard(self)
+        self.target.has_less()
+        self._giver.count(outcome)
+        self.begin_answer()
+
+
+def cut(leases: Iterable[Lease]) -> int:
+    """End these requests from outside; how many they were."""
+    count = 0
+    for lease in list(leases):
+        if lease.cut is not None:
+            lease.cut()
+            count += 1
+    return count

@@ -1,0 +1,109 @@
+"""Answer heads: read and judged, and written for the client."""
+
+import h11
+from attrs import define
+
+from blue_green.proxy.heads import (
+    CONTROL,
+    HOP_BY_HOP,
+    LARGEST_LENGTH,
+    Fields,
+    Framing,
+    connection_options,
+    joined,
+    keeps_alive,
+    lines_of,
+    without,
+)
+from blue_green.proxy.request import Request
+
+MAX_HEAD = 64 * 1024
+
+
+class BadAnswer(Exception):
+    """What the backend sent is not an answer that can be passed on."""
+
+
+@define
+class Answer:
+    """A judged answer head."""
+
+    status: int
+    reason: bytes
+    lines: bytes
+    """What goes on as it came, as lines."""
+    framing: Framing
+    length: int = 0
+    upgrade: bytes | None = None
+    keep_alive: bool = True
+    """Whether the backend keeps its connection open afterwards."""
+
+
+def read_answer(head: bytes, request: Request) -> Answer:
+    """Judge a complete answer head; raise `BadAnswer` for what must not be passed on."""
+    event = _parse_answer(head, request)
+    fields = event.headers.raw_items()
+    for _, value in fields:
+        if CONTROL.search(value):
+            raise BadAnswer("a header has a control character in its value")
+    if CONTROL.search(event.reason):
+        raise BadAnswer("the reason phrase has a control character")
+    options = connection_options(fields)
+    framing, length = _answer_framing(fields, event.status_code, request.method)
+    drop = HOP_BY_HOP | (options - {b"content-length"})
+    if event.status_code == 426:
+        drop = drop - {b"upgrade"}  # It says what would be served instead (9110, 15.5.22).
+    # Without a body, 304 and the answers to HEAD keep the length that they tell of.
+    if framing in (Framing.CHUNKED, Framing.CLOSE) or _has_no_length(event.status_code):
+        drop = drop | {b"content-length"}
+    return Answer(
+        status=event.status_code,
+        reason=bytes(event.reason),
+        lines=lines_of(without(fields, drop)),
+        framing=framing,
+        length=length,
+        upgrade=joined(fields, b"upgrade") if event.status_code == 101 else None,
+        keep_alive=keeps_alive(event.http_version, options) and framing is not Framing.CLOSE,
+    )
+
+
+def write_answer(answer: Answer, more: bytes = b"") -> bytes:
+    """The head that the client gets; `more` lines frame the body and speak of the connection."""
+    return b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (answer.status, answer.reason, answer.lines, more)
+
+
+def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | h11.Response:
+    judge = h11.Connection(h11.CLIENT, max_incomplete_event_size=len(head) + 1)
+    asked: Fields = [(b"Host", b"backend")]
+    if request.upgrade:
+        asked += [(b"Connection", b"upgrade"), (b"Upgrade", request.upgrade)]
+    judge.send(h11.Request(method=request.method, target=b"/", headers=asked))
+    judge.send(h11.EndOfMessage())
+    judge.receive_data(head)
+    try:
+        event = judge.next_event()
+    except h11.RemoteProtocolError as error:
+        raise BadAnswer(str(error)) from None
+    if not isinstance(event, h11.InformationalResponse | h11.Response):
+        raise BadAnswer("it has no proper head")
+    if not event.http_version.startswith(b"1."):
+        raise BadAnswer("it is not HTTP/1.1")
+    return event
+
+
+def _answer_framing(fields: Fields, status: int, method: bytes) -> tuple[Framing, int]:
+    """Section 6.3, rules 1 to 8."""
+    if method == b"HEAD" or _has_no_length(status) or status == 304:
+        return Framing.NONE, 0
+    if joined(fields, b"transfer-encoding") is not None:
+        return Framing.CHUNKED, 0
+    length = joined(fields, b"content-length")
+    if length is None:
+        return Framing.CLOSE, 0
+    if int(length) > LARGEST_LENGTH:
+        raise BadAnswer("Content-Length is too large")
+    return Framing.LENGTH, int(length)
+
+
+def _has_no_length(status: int) -> bool:
+    return status < 200 or status == 204

@@ -1,0 +1,103 @@
+"""What must be right before anything is started, and what is taken only once."""
+
+import fcntl
+import logging
+import os
+import resource
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from attrs import evolve
+
+from blue_green import systemd, users
+from blue_green.proxy import listener as proxy
+from blue_green.settings import Count, Settings
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTORS_OF_OUR_OWN = 100
+"""What the supervisor needs besides clients and their backends' connections."""
+
+
+class CannotRun(Exception):
+    """The supervisor cannot start; str() says why and what to do."""
+
+
+def check_trust(path: Path, settings: Settings) -> None:
+    """Root must not rely on files that others can write; raise `CannotRun`."""
+    if os.geteuid() != 0:
+        return
+    if whom_to_run_as(settings)[1].uid == 0:
+        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
+        return
+    for relied_on in (path, settings.state.directory, settings.control.socket.parent):
+        if place := users.writable_by_others(relied_on):
+            raise CannotRun(
+                f"{relied_on}: {place} can be written by others than root, who could so run "
+                f"anything as root: chown root {place} && chmod go-w {place}"
+            )
+
+
+def whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
+    """Who runs git, and who runs the app."""
+    try:
+        owner = users.owner_of(settings.git.checkout)
+        user = users.named(settings.app.user, settings.app.group, owner)
+    except OSError as error:
+        raise CannotRun(f"[git] checkout: {settings.git.checkout}: {error.strerror}") from None
+    except users.UserError as error:
+        raise CannotRun(str(error)) from None
+    return owner, user
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[Sequence[socket.socket]]:
+    """The proxy's sockets: those that systemd opened for us, or else our own."""
+    try:
+        inherited = systemd.inherited_sockets()
+    except systemd.CannotInherit as error:
+        raise CannotRun(f"sockets from systemd: {error}") from None
+    if inherited:
+        yield inherited
+        return
+    with ExitStack() as opened:
+        try:
+            sockets = [
+                opened.enter_context(proxy.listening(endpoint))
+                for endpoint in settings.proxy.listen
+            ]
+        except proxy.CannotListen as error:
+            raise CannotRun(str(error)) from None
+        yield sockets
+
+
+def within_file_limit(settings: Settings) -> Settings:
+    """Use all descriptors that we may have, and promise no more connections than they carry."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A client's connection may need another one to a backend.
+    room = (most - DESCRIPTORS_OF_OUR_OWN) // 2
+    if settings.proxy.max_connections <= room:
+        return settings
+    logger.info("the limit of %d open files leaves room for %d connections", most, room)
+    return evolve(settings, proxy=evolve(settings.proxy, max_connections=Count(max(room, 1))))
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold the lock that a state directory has one of; raise `CannotRun` and say who has it."""
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise CannotRun(
+                f"another supervisor, pid {file.read().strip() or '?'}, "
+                f"runs already with the state directory {path.parent}"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

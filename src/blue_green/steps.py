@@ -1,0 +1,155 @@
+"""What every swap is made of: its phases, its candidate, the switch, and its ways to end."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import trio
+from attrs import define
+
+from blue_green.backend import Backend
+from blue_green.gate import Gate
+from blue_green.receipt import Receipt, Result
+from blue_green.release import Release, Releases
+from blue_green.settings import Swap as SwapSettings
+from blue_green.slots import Slot, Slots
+from blue_green.state import Live, State
+
+Tell = Callable[[dict[str, Any]], None]
+"""Told of each phase as it begins and ends, as an object of the control protocol."""
+
+
+class CalledOff(Exception):
+    """The swap is not to go on, through no fault of the revision; str() says why."""
+
+
+@define
+class Site:
+    """The parts that a swap works on."""
+
+    settings: SwapSettings
+    gate: Gate
+    slots: Slots
+    releases: Releases
+    state: State
+
+
+class Steps:
+    """One swap's way, whatever its strategy."""
+
+    def __init__(
+        self, site: Site, revision: str, *, retry: bool, asked_by: str, tell: Tell
+    ) -> None:
+        self.revision = revision
+        self.phase = ""
+        self.candidate: Slot | None = None
+        """The slot that is to be live."""
+        self.is_past_switch = False
+        self.can_go_back = False
+        """The old release is still warm."""
+        self.site = site
+        self.retry = retry
+        self.tell = tell
+        self.until_switch = trio.CancelScope()
+        self.go_back = trio.Event()
+        live = site.slots.live
+        self.receipt = Receipt(
+            outcome="promoted",
+            revision=revision,
+            previous=live.release.revision if live and live.release else None,
+            asked_by=asked_by,
+        )
+
+    def supersede(self) -> None:
+        """Something else is wanted: call it off, if it has not switched."""
+        if not self.is_past_switch:
+            self.until_switch.cancel()
+
+    @property
+    def is_superseded(self) -> bool:
+        return self.until_switch.cancel_called
+
+    def roll_back(self) -> bool:
+        """Go back to the old release if it is still warm, and say whether it is."""
+        if self.can_go_back:
+            self.go_back.set()
+        return self.can_go_back
+
+    async def switch(self, candidate: Slot, old: Slot | None) -> int:
+        """Make the candidate live; how many requests the old one still has in flight."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        with self.timed("switch"):
+            self.is_past_switch = True
+            self.site.slots.go_live(candidate)
+        return in_flight_of(old) if old else 0
+
+    async def migrate(self, release: Release) -> None:
+        releases = self.site.releases
+        with self.timed("migrate" if releases.config.migrate else ""):
+            await releases.migrate(release)
+
+    @asynccontextmanager
+    async def starting(self, slot: Slot, release: Release) -> AsyncIterator[Slot]:
+        """The slot in which a release starts. Unless it went live, nothing is left of it."""
+        self.candidate = slot
+        slot.release = release
+        try:
+            yield slot
+        finally:
+            self.candidate = None
+            if self.site.slots.live is not slot:
+                await slot.stop()
+
+    def promote(self, candidate: Slot) -> Result:
+        """It has proved itself: from now on it is kept, and is what a restart begins with."""
+        candidate.keep()
+        state, previous = self.site.state, self.receipt.previous
+        state.live = Live(candidate.name, self.revision)
+        if previous != self.revision:
+            state.previous = previous
+        state.quarantine.pop(self.revision, None)
+        self.site.releases.note_promoted(self.revision)
+        return "promoted"
+
+    def reverted(self, trouble: str, output: Sequence[str]) -> Result:
+        """After a rollback, another one goes forward again. Otherwise the revision is to blame."""
+        state = self.site.state
+        if self.go_back.is_set():
+            state.previous = self.revision
+        elif self.receipt.previous != self.revision:
+            state.quarantine[self.revision] = trouble
+            self.receipt.output = output
+        return self.end("reverted", trouble)
+
+    def failed(self, why: str) -> Result:
+        if self.revision != self.receipt.previous:
+            self.site.state.quarantine[self.revision] = why
+        return self.end("failed", why)
+
+    def end(self, outcome: Result, reason: str) -> Result:
+        self.receipt.reason = reason
+        return outcome
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Tell of a phase, and how long it took. One without a name has nothing to do."""
+        if not phase:
+            yield
+            return
+        self.phase = phase
+        began = trio.current_time()
+        self.tell({"event": "phase", "phase": phase, "revision": self.revision})
+        try:
+            yield
+        finally:
+            seconds = trio.current_time() - began
+            self.receipt.seconds[phase] = seconds
+            self.tell({"event": "done", "phase": phase, "seconds": round(seconds, 4)})
+
+
+def output_of(backends: Sequence[Backend]) -> Sequence[str]:
+    return [line for backend in backends for line in backend.output]
+
+
+def in_flight_of(slot: Slot) -> int:
+    return sum(not lease.is_tunnel for target in slot.targets for lease in target.leases)
