@@ -59,8 +59,8 @@ def status(result: dict[str, Any]) -> str:
         rows.append(("quarantine", f"{revision[:7]}: {reason}"))
     if last := result["last_swap"]:
         reason = f" ({last['reason']})" if last["reason"] else ""
-        ago = _ago(last["at"])
-        rows.append(("last swap", f"{last['outcome']} {last['revision'][:7]}, {ago}{reason}"))
+        age = _age(last["at"])
+        rows.append(("last swap", f"{last['outcome']} {last['revision'][:7]}, {age} ago{reason}"))
         rows.append(("", f"             {_numbers(last)}"))
     return "\n".join(f"  {name:<10} {text}" if name else text for name, text in rows)
 
@@ -77,13 +77,13 @@ def _numbers(result: dict[str, Any]) -> str:
 def _slot(slot: dict[str, Any]) -> str:
     ports = ", ".join(map(str, slot["ports"]))
     pids = ", ".join(map(str, slot["pids"])) or "none"
-    since = f"  since {_ago(slot['since'])}" if slot["since"] else ""
+    since = f"  for {_age(slot['since'])}" if slot["since"] else ""
     return f"{slot['revision'][:7]}  {slot['slot']}  port {ports}  pid {pids}{since}"
 
 
-def _ago(moment: str) -> str:
+def _age(moment: str) -> str:
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
     for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= unit:
-            return f"{seconds // unit} {name} ago"
-    return f"{max(seconds, 0)} s ago"
+            return f"{seconds // unit} {name}"
+    return f"{max(seconds, 0)} s"

@@ -10,14 +10,16 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 from blue_green import systemd
 
 MAX_WAITING = 50_000
+GATHER = 0.02
+"""Seconds for which the writing thread lets lines gather: its turns are lost to the loop."""
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 """What journald takes from a line that begins with `<n>` (sd-daemon(3))."""
 
@@ -32,6 +34,8 @@ class Sink:
         self._lost = 0
         self._more = threading.Event()
         self._closing = False
+        self._second = 0
+        self._clock = ""
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._thread.start()
 
@@ -43,9 +47,16 @@ class Sink:
         if self._journal:
             self._waiting.append(f"<{PRIORITIES.get(level, 6)}>{text}\n")
         else:
-            self._waiting.append(f"{_time()} {text}\n")
+            self._waiting.append(f"{self._time()} {text}\n")
         if not self._more.is_set():
             self._more.set()
+
+    def _time(self) -> str:
+        now = time.time()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._clock = time.strftime("%H:%M:%S", time.localtime(now))
+        return f"{self._clock}.{int(now * 1000) % 1000:03d}"
 
     def close(self) -> None:
         """Write what waits; at most a second, in case nobody reads."""
@@ -56,10 +67,11 @@ class Sink:
     def _write_all(self) -> None:
         while not (self._closing and not self._waiting):
             self._more.wait()
+            if not self._closing:
+                time.sleep(GATHER)
             self._more.clear()
-            while self._waiting:
-                some = [self._waiting.popleft() for _ in range(min(len(self._waiting), 500))]
-                self._write("".join(some))
+            while count := len(self._waiting):
+                self._write("".join([self._waiting.popleft() for _ in range(count)]))
             if self._lost:
                 lost, self._lost = self._lost, 0
                 self._write(f"{lost} lines of the log were lost: it is not read fast enough\n")
@@ -73,10 +85,6 @@ class Sink:
             # Nobody reads standard error any more, and there is nowhere else to say so. The
             # site goes on.
             self._waiting.clear()
-
-
-def _time() -> str:
-    return datetime.now().strftime("%H:%M:%S.%f")[:-3]
 
 
 class _Handler(logging.Handler):
