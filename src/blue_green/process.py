@@ -105,11 +105,12 @@ class Process:
             raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})") from None
         try:
             pidfd = os.pidfd_open(popen.pid)
-            resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, FILE_LIMIT)
         except OSError as error:
             popen.kill()
             popen.communicate()
             raise CannotStart(f"cannot watch {argv[0]}: {error.strerror}") from None
+        with suppress(PermissionError):  # For another user's it takes CAP_SYS_RESOURCE.
+            resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, FILE_LIMIT)
         return cls(popen, pidfd, f"{FAMILY}={family}")
 
     async def attend(

@@ -169,7 +169,7 @@ class Supervisor:
             if release is None:
                 release = await self._releases.add(live.revision)
                 await self._releases.build(release)
-        except StepFailed as failure:
+        except (StepFailed, OSError) as failure:
             logger.error("the last good release cannot be made again: %s", failure)
             return
         slot = slots.by_name(live.slot)

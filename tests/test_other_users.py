@@ -1,0 +1,97 @@
+"""As root, for an app of somebody else: nothing runs as root that need not."""
+
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.site import Site, git
+
+NOBODY = pwd.getpwnam("nobody")
+PYTHON = shutil.which("python3", path="/usr/bin:/bin") or ""
+"""One that everybody may run, unlike the one of an environment in somebody's home."""
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not PYTHON, reason="needs root, and a python3 in /usr/bin"
+)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """One that others can look into, unlike pytest's own; and root's, as such settings must be."""
+    path = Path(tempfile.mkdtemp(prefix="blue-green-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+def a_site(directory: Path, *, owner: int, **sections: dict[str, Any]) -> Site:
+    site = Site(directory, **sections)
+    site.configure(app={"command": [PYTHON, "app.py"]})
+    site.commit()
+    for place in (site.checkout, *site.checkout.rglob("*")):
+        os.chown(place, owner, owner)
+    site.journal_file.touch()
+    site.journal_file.chmod(0o666)
+    return site
+
+
+def uid_of(pid: int) -> int:
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+async def test_the_app_and_git_run_as_the_owner_of_the_checkout(directory: Path) -> None:
+    site = a_site(directory, owner=NOBODY.pw_uid)
+    async with site.running():
+        status = await site.status()
+        [pid] = status["live"]["pids"]
+        assert uid_of(pid) == NOBODY.pw_uid
+        release = site.state / "releases" / site.releases()[0]
+        assert (release / "app.py").stat().st_uid == NOBODY.pw_uid
+        assert (site.checkout / ".git" / "worktrees").stat().st_uid == NOBODY.pw_uid
+        assert stat.S_IMODE((site.state / "state.toml").stat().st_mode) == 0o600
+
+
+async def test_a_release_of_roots_checkout_is_built_and_run_as_the_user(directory: Path) -> None:
+    build = {"build": ["sh", "-c", "id -un > built-by"]}
+    site = a_site(directory, owner=0, app={"user": "nobody"}, release=build)
+    async with site.running():
+        [pid] = (await site.status())["live"]["pids"]
+        assert uid_of(pid) == NOBODY.pw_uid
+        release = site.state / "releases" / site.releases()[0]
+        assert (release / "built-by").read_text() == "nobody\n"
+        assert (site.checkout / "app.py").stat().st_uid == 0
+        second = site.commit("second")
+        await site.until_live(second)
+
+
+@pytest.mark.parametrize("unsafe", ["the file", "its directory", "the state directory"])
+async def test_root_does_not_rely_on_what_others_can_write(directory: Path, unsafe: str) -> None:
+    site = a_site(directory, owner=NOBODY.pw_uid)
+    site.state.mkdir()
+    place = {
+        "the file": site.config_file,
+        "its directory": directory,
+        "the state directory": site.state,
+    }[unsafe]
+    os.chown(place, NOBODY.pw_uid, NOBODY.pw_gid)
+    site.start()
+    assert site.process is not None
+    assert site.process.wait(20) == 2
+    assert f"{place} can be written by others than root" in site.log()
+
+
+async def test_git_of_somebody_else_is_not_run_as_the_owner(directory: Path) -> None:
+    site = a_site(directory, owner=0, app={"user": "nobody"})
+    os.chown(site.checkout / ".git", NOBODY.pw_uid, NOBODY.pw_gid)
+    site.start()
+    assert site.process is not None
+    assert site.process.wait(20) == 2
+    assert "could run anything as root" in site.log()
+    assert git(site.checkout, "-c", f"safe.directory={site.checkout}", "rev-parse", "HEAD")
