@@ -299,6 +299,10 @@ class Site:
         lines = map(json.loads, self.journal_file.read_text().splitlines())
         return [line for line in lines if line["kind"] == kind]
 
+    async def until_logged(self, text: str) -> None:
+        """Wait until the log has this: it is written a moment after what it tells of."""
+        await until(f"{text!r} in the log", lambda: text in self.log())
+
     def log(self) -> str:
         return self.log_file.read_text() if self.log_file.exists() else ""
 

@@ -133,7 +133,7 @@ async def test_a_release_that_is_deaf_to_sigterm_is_killed_when_its_time_is_up(
     async with site.running(), site.steady_load():
         deaf = (await site.status())["live"]["pids"][0]
         await takes(site, site.commit("better"))
-        assert f"pid {deaf} did not stop within 0.5 s: killed" in site.log()
+        await site.until_logged(f"pid {deaf} did not stop within 0.5 s: killed")
         status = await site.status()
         assert site.processes() == status["live"]["pids"]
         assert status["last_swap"]["seconds"]["retire"] >= 0.5

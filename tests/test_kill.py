@@ -59,7 +59,7 @@ async def comes_back(site: Site, revision: str, *, built: list[str]) -> None:
     """In a running site: this revision was the first to serve, nothing else was built for it,
     and what the killed supervisor had left is gone."""
     assert (await site.get("/")).json()["revision"] == revision
-    assert f"starting {revision[:7]}, which was live before" in site.log()
+    await site.until_logged(f"starting {revision[:7]}, which was live before")
     assert builds(site) == built
 
 
@@ -127,7 +127,7 @@ async def test_killed_while_the_old_release_drains(make_built: MakeSite) -> None
 
             await until("the old one drains", drains)
     async with site.running():
-        assert f"starting {old[:7]}, which was live before" in site.log()
+        await site.until_logged(f"starting {old[:7]}, which was live before")
         left_nothing(site, await site.until_live(new), old, new)
         done = await site.cli("rollback")
         assert done.code == 0, done
@@ -193,7 +193,7 @@ async def test_a_state_file_that_is_not_understood_is_put_aside(
     async with site.running():
         assert (await site.get("/")).json()["revision"] == good
         assert builds(site) == [good]
-        assert f"warning: {file} is put aside as state.toml.bad" in site.log()
+        await site.until_logged(f"warning: {file} is put aside as state.toml.bad")
         assert (site.state / "state.toml.bad").read_text() == damaged
         left_nothing(site, await site.status(), good)
 
