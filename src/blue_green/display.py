@@ -34,7 +34,8 @@ def receipt(result: dict[str, Any]) -> str:
     lines = [f"{result['outcome']} {result['revision'][:7]}{reason}"]
     if result["output"]:
         lines += ["its last lines:", *(f"    {line}" for line in result["output"])]
-    lines.append(_numbers(result))
+    if result["seconds"]:
+        lines.append(_numbers(result))
     return "\n".join(lines)
 
 

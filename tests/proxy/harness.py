@@ -25,6 +25,12 @@ from tests.site import until
 
 PATIENCE = 10.0
 
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+SHORT = 0.3
+"""Seconds for whatever is to be too late."""
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GOOD = b"GET /good HTTP/1.1\r\nHost: good.example\r\n\r\n"
 GOOD_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
@@ -246,6 +252,12 @@ def in_turn(*scripts: Script) -> Script:
         await (left.pop(0) if len(left) > 1 else left[0])(peer)
 
     return script
+
+
+async def drops(peer: Peer) -> None:
+    """Takes a request and closes without a word."""
+    await peer.request()
+    await peer.close()
 
 
 async def silence(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""Answers, case by case: the numbers are those of HTTP.md, 41 to 51; 52 is in `test_streaming`."""
+"""Answers that are good, bad, or broken off, and what becomes of them: cases 41 to 51."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from tests.proxy.harness import (
+    GET,
     OK,
     Message,
     Peer,
@@ -20,7 +21,6 @@ from tests.proxy.harness import (
     silence,
 )
 
-GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
 RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright"

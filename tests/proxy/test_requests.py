@@ -1,7 +1,4 @@
-"""Requests, case by case: the numbers are those of HTTP.md, 1 to 32.
-
-Case 19 is in `test_tunnels`; 24, 27 and 28 are in `test_bounds`.
-"""
+"""Requests that are refused, and how those that are not reach the backend: cases 1 to 32."""
 
 import pytest
 import trio

@@ -1,0 +1,120 @@
+"""What the backend is told of the client, and the client of an error."""
+
+from ipaddress import IPv4Network
+from typing import Any
+
+import pytest
+
+from blue_green.settings import Hold, Period
+from tests.proxy.harness import (
+    GET,
+    OK,
+    SHORT,
+    Script,
+    check_good_request_follows,
+    check_is_closed,
+    check_is_kept,
+    drops,
+    running,
+    says,
+    silence,
+)
+
+CLAIMS = {
+    b"x-forwarded-for": b"6.6.6.6",
+    b"x-forwarded-proto": b"https",
+    b"x-forwarded-host": b"site.example",
+    b"forwarded": b"for=6.6.6.6",
+}
+CLAIMED = b"".join(b"%b: %b\r\n" % claim for claim in CLAIMS.items())
+
+
+@pytest.mark.parametrize(
+    ("trusted", "told"),
+    [
+        pytest.param(
+            [],
+            {
+                b"x-forwarded-for": [b"127.0.0.1"],
+                b"x-forwarded-proto": [b"http"],
+                b"x-forwarded-host": [b"h"],
+                b"forwarded": [],
+            },
+            id="24 a stranger",
+        ),
+        pytest.param(
+            ["10.0.0.0/8"], {b"x-forwarded-for": [b"127.0.0.1"]}, id="24 another is trusted"
+        ),
+        pytest.param(
+            ["127.0.0.0/8"],
+            {
+                **{name: [value] for name, value in CLAIMS.items()},
+                b"x-forwarded-for": [b"6.6.6.6, 127.0.0.1"],
+            },
+            id="24 a trusted proxy",
+        ),
+    ],
+)
+async def test_only_trusted_proxies_have_a_say_in_who_asks(
+    trusted: list[str], told: dict[bytes, list[bytes]]
+) -> None:
+    networks = tuple(map(IPv4Network, trusted))
+    twins = (
+        b"X_Forwarded_For: 6\r\nx-forwarded_proto: 6\r\nX_REQUEST_ID: 6\r\ncontent_length: 6\r\n"
+    )
+    async with running(trusted_proxies=networks) as proxy:
+        client = await proxy.ask(GET[:-2] + CLAIMED + twins + b"\r\n")
+        assert (await client.answer()).status == 200
+        [request] = proxy.backend.requests
+        assert {name: request.field(name) for name in told} == told
+        assert not [name for name, _ in request.fields if b"_" in name]
+        await check_good_request_follows(proxy)
+
+
+@pytest.mark.parametrize("given", [b"abc-1", b"", b"a b", b"x" * 129])
+async def test_every_request_has_one_id(given: bytes) -> None:
+    async with running() as proxy:
+        client = await proxy.ask(GET[:-2] + b"X-Request-Id: " + given + b"\r\n\r\n")
+        assert (await client.answer()).status == 200
+        [id_] = proxy.backend.requests[0].field(b"x-request-id")
+        assert (id_ == given) == (given == b"abc-1")
+        assert id_
+        assert b" " not in id_
+
+
+BROWSER = b"User-Agent: Mozilla/5.0\r\nAccept: text/html,application/xhtml+xml;q=0.9\r\n"
+CURL = b"User-Agent: curl/8\r\nAccept: */*\r\n"
+ERRORS: dict[int, tuple[Script, dict[str, Any]]] = {
+    502: (drops, {}),
+    503: (says(OK), {"hold": Hold(timeout=Period(SHORT))}),
+    504: (silence, {"response_timeout": SHORT}),
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("asker", ["browser", "curl"])
+@pytest.mark.parametrize("status", ERRORS)
+async def test_errors_are_pages_for_browsers_and_text_for_others(
+    method: str, asker: str, status: int
+) -> None:
+    script, options = ERRORS[status]
+    async with running(script, **options) as proxy:
+        if status == 503:
+            proxy.gate.hold("test")
+        fields = BROWSER if asker == "browser" else CURL
+        client = await proxy.ask(GET.replace(b"GET", method.encode())[:-2] + fields + b"\r\n")
+        answer = await client.answer(method)
+        kind, begin = {
+            "browser": (b"text/html", b"<!doctype html>"),
+            "curl": (b"text/plain", b"%d " % status),
+        }[asker]
+        assert answer.status == status
+        assert answer.field(b"content-type") == [kind + b"; charset=utf-8"]
+        assert answer.field(b"cache-control") == [b"no-store"]
+        assert answer.body.startswith(begin) if method == "GET" else not answer.body
+        proxy.gate.resume("test")
+        # Nothing follows the head of an answer to HEAD, not even where the connection ends.
+        if answer.field(b"connection") == [b"close"]:
+            await check_is_closed(client)
+        else:
+            await check_is_kept(client)

@@ -1,0 +1,137 @@
+"""What is sent again after a failure, what never is, and which connections are used again."""
+
+import pytest
+import trio
+import trio.testing
+
+from blue_green.lease import Target
+from tests.proxy.harness import (
+    CHUNKED,
+    GET,
+    OK,
+    POST,
+    SHORT,
+    Peer,
+    check_good_request_follows,
+    check_is_kept,
+    drops,
+    in_turn,
+    running,
+    says,
+)
+from tests.site import free_ports, until
+
+
+def dead_target() -> Target:
+    """One that nobody listens at."""
+    return Target("127.0.0.1", free_ports(1)[0], "green", "b" * 40)
+
+
+async def test_a_request_whose_dial_failed_goes_to_whatever_is_live_next() -> None:
+    async with running() as proxy:
+        proxy.gate.switch([dead_target()])
+        client = await proxy.ask(POST + b"hello")
+        await until("a failed dial", lambda: proxy.gate.tally.retried)
+        proxy.gate.switch([proxy.target])
+        assert (await client.answer()).status == 200
+        await check_is_kept(client)
+        assert [request.body for request in proxy.backend.requests[:1]] == [b"hello"]
+        assert len(proxy.backend.heads) == 1
+        assert proxy.gate.tally.failed == 0
+
+
+async def test_a_backend_that_cannot_be_dialled_is_given_up_after_a_while() -> None:
+    async with running() as proxy:
+        proxy.gate.switch([dead_target()])
+        client = await proxy.ask(GET)
+        answer = await client.answer()
+        assert answer.status == 502
+        proxy.gate.switch([proxy.target])
+        await check_is_kept(client)
+
+
+REPEATED = {"GET": GET, "HEAD": GET.replace(b"GET", b"HEAD"), "OPTIONS": b"OPTIONS *" + GET[5:]}
+NOT_REPEATED = {
+    "POST": POST + b"hello",
+    "POST without a body": GET.replace(b"GET", b"POST"),
+    "PUT": POST.replace(b"POST", b"PUT") + b"hello",
+    "DELETE": GET.replace(b"GET", b"DELETE"),
+    "GET with a body": POST.replace(b"POST", b"GET") + b"hello",
+    "GET with chunks": CHUNKED.replace(b"POST", b"GET") + b"0\r\n\r\n",
+    "get": GET.replace(b"GET", b"get"),
+}
+
+
+@pytest.mark.parametrize("raw", REPEATED.values(), ids=REPEATED)
+async def test_a_safe_request_is_sent_again_once(raw: bytes) -> None:
+    async with running(in_turn(drops, says(OK))) as proxy:
+        client = await proxy.ask(raw)
+        answer = await client.answer(raw.split()[0].decode())
+        assert answer.status == 200
+        assert len(proxy.backend.heads) == 2
+        assert proxy.gate.tally.retried == 1
+
+
+async def test_a_request_that_kills_backends_does_not_kill_them_all() -> None:
+    async with running(drops) as proxy:
+        client = await proxy.ask(GET)
+        assert (await client.answer()).status == 502
+        assert len(proxy.backend.heads) == 2
+        await check_is_kept(client)
+
+
+@pytest.mark.parametrize("raw", NOT_REPEATED.values(), ids=NOT_REPEATED)
+async def test_a_request_that_may_have_done_something_is_never_sent_again(raw: bytes) -> None:
+    async with running(in_turn(drops, says(OK))) as proxy:
+        client = await proxy.ask(raw)
+        assert (await client.answer()).status == 502
+        assert len(proxy.backend.heads) == 1
+        await check_good_request_follows(proxy)
+
+
+async def test_after_one_byte_of_an_answer_nothing_is_sent_again() -> None:
+    async with running(in_turn(says(b"H", close=True), says(OK))) as proxy:
+        assert (await (await proxy.ask(GET)).answer()).status == 502
+        assert len(proxy.backend.heads) == 1
+
+
+async def test_a_retry_may_be_held_for_longer_than_an_answer_may_take() -> None:
+    async def dies(peer: Peer) -> None:
+        await peer.request()
+        proxy.gate.switch([])
+        await peer.close()
+
+    async with running(in_turn(dies, says(OK)), response_timeout=SHORT) as proxy:
+        client = await proxy.ask(GET)
+        await until("it is held", lambda: proxy.gate.held == 1)
+        await trio.sleep(2 * SHORT)
+        proxy.gate.switch([proxy.target])
+        assert (await client.answer()).status == 200
+        assert proxy.gate.tally.failed == 0
+
+
+@pytest.mark.parametrize("raw", [GET, POST + b"hello"], ids=["GET", "POST"])
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_an_idle_connection_that_the_backend_ended_is_not_used_again(
+    raw: bytes, how: str
+) -> None:
+    async with running() as proxy:
+        client = await proxy.ask(GET)
+        assert (await client.answer()).status == 200
+        await getattr(proxy.backend.connections[0], how)()
+        await client.send(raw)
+        assert (await client.answer()).status == 200
+        assert len(proxy.backend.heads) == 2
+        assert proxy.gate.tally.retried == 0
+
+
+async def test_connections_to_the_backend_are_used_again() -> None:
+    async with running() as proxy:
+        for _ in range(3):
+            client = await proxy.ask(GET + POST + b"hello")
+            for _ in range(2):
+                assert (await client.answer()).status == 200
+        assert len(proxy.backend.connections) == 1
+        proxy.listener.pool.forget([proxy.target])
+        await proxy.backend.connections[0].gone.wait()
+        await check_good_request_follows(proxy)

@@ -1,0 +1,155 @@
+"""Who is too late: a client that drips, stalls or does not read, a backend that does not begin."""
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from tests.proxy.harness import (
+    CHUNKED,
+    GET,
+    OK,
+    POST,
+    SHORT,
+    Peer,
+    Running,
+    Script,
+    check_good_request_follows,
+    check_is_closed,
+    check_is_kept,
+    running,
+    says,
+    silence,
+)
+from tests.site import until
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([GET[:1]], id="27 one byte"),
+        pytest.param([GET[:-2]], id="27 nearly all of it"),
+        pytest.param([b"\r\n", GET[:9]], id="27 an empty line first"),
+    ],
+)
+async def test_a_head_that_does_not_come_in_time_is_told_so(pieces: list[bytes]) -> None:
+    async with running(header_timeout=SHORT) as proxy:
+        client = await proxy.ask(*pieces)
+        assert (await client.answer()).status == 408
+        await check_is_closed(client)
+        assert proxy.backend.connections == []
+        await check_good_request_follows(proxy)
+
+
+@pytest.mark.parametrize("drop", [b"G", b"\r\n"], ids=["27 of a head", "27 of empty lines"])
+async def test_dripping_buys_no_time(drop: bytes) -> None:
+    async def drip() -> None:
+        while True:
+            await client.stream.send_all(drop)
+            await trio.sleep(SHORT / 10)
+
+    async with running(header_timeout=SHORT) as proxy:
+        client = await proxy.connect()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drip)
+            ended = await client.end()
+            nursery.cancel_scope.cancel()
+        assert ended == b"" or ended.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 400 "))
+        await check_good_request_follows(proxy)
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["27 before a request", "after one"])
+async def test_a_silent_connection_is_closed_without_a_word(served: bool) -> None:
+    limits: dict[str, Any] = {"idle_timeout" if served else "header_timeout": SHORT}
+    async with running(**limits) as proxy:
+        client = await proxy.connect()
+        if served:
+            await check_is_kept(client)
+        await check_is_closed(client)
+        await check_good_request_follows(proxy)
+
+
+async def test_27_a_thousand_idle_connections_are_not_noticed_by_others() -> None:
+    async with running() as proxy:
+        for _ in range(1000):
+            await proxy.connect()
+        await check_good_request_follows(proxy)
+
+
+STALLING = {
+    "28 length, nothing": [POST],
+    "28 length, a part": [POST + b"hel"],
+    "28 chunked, nothing": [CHUNKED],
+    "28 chunked, half a size": [CHUNKED + b"5"],
+    "28 chunked, half a chunk": [CHUNKED + b"5\r\nhel"],
+    "28 chunked, no last chunk": [CHUNKED, b"5\r\nhello\r\n"],
+}
+
+
+@pytest.mark.parametrize("pieces", STALLING.values(), ids=STALLING)
+async def test_a_body_that_stalls_ends_the_backends_request(pieces: list[bytes]) -> None:
+    async with running(idle_timeout=SHORT) as proxy:
+        client = await proxy.ask(*pieces)
+        assert (await client.answer()).status == 408
+        await check_is_closed(client)
+        await _check_was_aborted(proxy)
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "end_sending"])
+@pytest.mark.parametrize("pieces", STALLING.values(), ids=STALLING)
+async def test_a_body_that_breaks_off_ends_the_backends_request(
+    pieces: list[bytes], how: str
+) -> None:
+    async with running() as proxy:
+        client = await proxy.ask(*pieces)
+        await until("a lease", lambda: proxy.target.leases)
+        await getattr(client, how)()
+        await _check_was_aborted(proxy)
+
+
+async def _check_was_aborted(proxy: Running) -> None:
+    await proxy.until_drained()
+    for connection in proxy.backend.connections:
+        await connection.gone.wait()
+    assert proxy.backend.requests == []
+    assert proxy.gate.tally.failed == 0
+    await check_good_request_follows(proxy)
+
+
+@pytest.mark.parametrize("raw", [GET, POST + b"hello"], ids=["GET", "POST"])
+@pytest.mark.parametrize("script", [silence, says(b"HTTP/1.1 20")], ids=["nothing", "half a head"])
+async def test_an_answer_that_does_not_begin_in_time_is_504(raw: bytes, script: Script) -> None:
+    async with running(script, response_timeout=SHORT) as proxy:
+        client = await proxy.ask(raw)
+        assert (await client.answer()).status == 504
+        await proxy.until_drained()
+        assert len(proxy.backend.heads) == 1
+        await proxy.backend.connections[0].gone.wait()
+        assert proxy.gate.tally.failed == 1
+        await check_good_request_follows(proxy)
+
+
+async def test_an_answer_may_pause_for_longer_than_it_may_take_to_begin() -> None:
+    async def script(peer: Peer) -> None:
+        await says(OK[:-1])(peer)
+        await trio.sleep(2 * SHORT)
+        await peer.send(OK[-1:])
+
+    async with running(script, response_timeout=SHORT, idle_timeout=SHORT) as proxy:
+        client = await proxy.ask(GET)
+        assert (await client.answer()).body == b"ok"
+        await check_is_kept(client)
+
+
+async def test_a_client_that_does_not_read_is_cut() -> None:
+    size = 30_000_000
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    async with running(says(answer), idle_timeout=SHORT) as proxy:
+        client = await proxy.ask(GET)
+        await proxy.until_backend_has(1)
+        await proxy.until_drained()
+        await proxy.backend.connections[0].gone.wait()
+        assert await client.count() < size
+        assert client.was_reset
+        await check_good_request_follows(proxy)
