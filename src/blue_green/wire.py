@@ -146,10 +146,12 @@ async def dial(host: str, port: int) -> Wire:
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         code = sock.connect_ex((host, port))
-        if code == errno.EINPROGRESS and not _is_connected(sock):
-            await trio.lowlevel.wait_writable(sock)
+        if code == errno.EINPROGRESS:
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code not in (0, errno.EINPROGRESS):
+            if not code and not _is_connected(sock):
+                await trio.lowlevel.wait_writable(sock)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
             raise OSError(code, errno.errorcode.get(code, "cannot connect"))
     except BaseException:
         sock.close()

@@ -105,9 +105,13 @@ class Client:
             return
         rest = memoryview(data)[sent:]
         while rest:
-            self.allow(idle_timeout, None, Outcome.ABORTED)
-            await trio.lowlevel.wait_writable(self.wire.sock)
+            await self.until_writable(idle_timeout)
             rest = rest[self.wire.try_send(rest) :]
+
+    async def until_writable(self, idle_timeout: float) -> None:
+        """Wait until the client has taken something, but for no more than `idle_timeout`."""
+        self.allow(idle_timeout, None, Outcome.ABORTED)
+        await trio.lowlevel.wait_writable(self.wire.sock)
         self.allow_all_time()
 
 

@@ -17,8 +17,10 @@ from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.heads import Framing
 from blue_green.proxy.relay import BadBody, Body, BodyTooLarge, body_of, copy, tunnel
 from blue_green.proxy.request import REQUEST_ID, Request, write_request
+from blue_green.proxy.splice import WORTHWHILE, splice
 from blue_green.proxy.upstream import MAX_INTERIM, Broken, Pool, Unreachable, Upstream
 from blue_green.settings import Proxy
+from blue_green.wire import Wire
 
 DIALS = 3
 """How often a backend may refuse a connection before the request is given up."""
@@ -197,21 +199,31 @@ class Exchange:
         self.keep_alive &= self.uploaded and not self._shared.closing and (chunked or not unknown)
         head = write_answer(answer, self._connection_lines(chunked=chunked))
         client.answering = True
-        ready = upstream.wire.pushed
-        if answer.framing is Framing.LENGTH and len(ready) >= answer.length:
-            self.sent = answer.length
-            upstream.wire.pushed = ready[answer.length :]
-            await self._send(head + ready[: answer.length])
-            return answer.keep_alive and self.uploaded
-        body = body_of(upstream.wire, answer.framing, answer.length)
         try:
-            if answer.framing is Framing.CHUNKED or not upstream.wire.pushed:
-                await self._send(head)
-                head = b""
-            self.sent = await copy(body, self._send, chunked=chunked, head=head)
+            self.sent = await self._relay(upstream.wire, answer, head, chunked=chunked)
         except BadBody as bad:
             raise Cut(str(bad)) from None
         return answer.keep_alive and self.uploaded
+
+    async def _relay(self, wire: Wire, answer: Answer, head: bytes, *, chunked: bool) -> int:
+        """Send the answer's head and its body in the way that suits it; the body's length."""
+        ready, length = wire.pushed, answer.length
+        body = body_of(wire, answer.framing, length)
+        if answer.framing is Framing.LENGTH and len(ready) >= length:
+            wire.pushed = ready[length:]
+            await self._send(head + ready[:length])
+            return length
+        if answer.framing is Framing.LENGTH and length >= WORTHWHILE:
+            wire.pushed = b""
+            await self._send(head + ready)
+            rest = length - len(ready)
+            if not await splice(wire, self.client.wire, rest, self._until_writable):
+                await copy(body_of(wire, Framing.LENGTH, rest), self._send, chunked=False)
+            return length
+        if answer.framing is Framing.CHUNKED or not ready:
+            await self._send(head)
+            head = b""
+        return await copy(body, self._send, chunked=chunked, head=head)
 
     async def _final_answer(self, upstream: Upstream) -> Answer:
         """Relay the interim answers, and give the final one."""
@@ -233,6 +245,9 @@ class Exchange:
         upgrade = b"Connection: upgrade\r\nUpgrade: %b\r\n" % (answer.upgrade or b"")
         await client.wire.send(write_answer(answer, upgrade))
         self.sent = await tunnel(client.wire, upstream.wire)
+
+    async def _until_writable(self) -> None:
+        await self.client.until_writable(self.settings.idle_timeout)
 
     async def _send(self, data: bytes) -> None:
         await self.client.send(data, self.settings.idle_timeout)

@@ -1,0 +1,65 @@
+"""Large bodies stay in the kernel: socket to pipe to socket, with splice(2).
+
+Copying through Python costs two passes over every byte. Past some size, setting up a pipe is
+cheaper. Only for plain sockets, and for bodies whose length is known.
+"""
+
+import fcntl
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import trio
+
+from blue_green.proxy.relay import BadBody
+from blue_green.wire import Wire
+
+WORTHWHILE = 512 * 1024
+"""Bytes from which on a body is spliced."""
+PIPE_SIZE = 1024 * 1024
+
+
+async def splice(
+    source: Wire, sink: Wire, length: int, until_writable: Callable[[], Awaitable[None]]
+) -> bool:
+    """Move exactly so many bytes; raise `BadBody` if the source ends or fails before.
+
+    `until_writable` waits for the sink, in the way and for as long as its owner wants. Errors of
+    the sink are `OSError`. False, and nothing moved, if there is no pipe to be had.
+    """
+    try:
+        out_of, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        with suppress(OSError):  # Over the limit of this user (pipe(7)): a small pipe does, too.
+            fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        waiting = 0
+        while length or waiting:
+            if not waiting:
+                waiting = await _fill(source, into, min(length, PIPE_SIZE))
+                length -= waiting
+            try:
+                waiting -= os.splice(out_of, sink.sock.fileno(), waiting, flags=os.SPLICE_F_MOVE)
+            except BlockingIOError:
+                await until_writable()
+            else:
+                await sink.let_others_run()
+    finally:
+        os.close(out_of)
+        os.close(into)
+    return True
+
+
+async def _fill(source: Wire, into: int, length: int) -> int:
+    while True:
+        try:
+            count = os.splice(source.sock.fileno(), into, length, flags=os.SPLICE_F_MOVE)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(source.sock)
+        except OSError as error:
+            raise BadBody(f"the connection failed: {error.strerror}") from None
+        else:
+            if not count:
+                raise BadBody("it broke off before its end")
+            return count
