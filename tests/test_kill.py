@@ -63,11 +63,14 @@ async def comes_back(site: Site, revision: str, *, built: list[str]) -> None:
     assert builds(site) == built
 
 
-def left_nothing(site: Site, status: dict[str, Any], *releases: str) -> None:
-    assert site.processes() == status["live"]["pids"]
+async def left_nothing(site: Site, status: dict[str, Any], *releases: str) -> None:
+    """Only these releases, and of processes only the backends, once git has tidied up."""
     names = sorted(revision[:12] for revision in releases)
-    assert site.releases() == names
-    assert site.worktrees() == names
+    there = (status["live"]["pids"], names, names)
+    await until(
+        f"only {there} are left",
+        lambda: (site.processes(), site.releases(), site.worktrees()) == there,
+    )
 
 
 async def test_killed_while_it_serves(make_built: MakeSite) -> None:
@@ -104,7 +107,7 @@ async def test_killed_while_a_candidate_is_on_its_way(make_built: MakeSite, stag
     async with site.running():
         await comes_back(site, good, built=[good, builds(site)[1]])
         kept = (good,) if stage == "build" else (good, builds(site)[1])
-        left_nothing(site, await site.status(), *kept)
+        await left_nothing(site, await site.status(), *kept)
 
 
 async def test_killed_while_the_old_release_drains(make_built: MakeSite) -> None:
@@ -128,7 +131,7 @@ async def test_killed_while_the_old_release_drains(make_built: MakeSite) -> None
             await until("the old one drains", drains)
     async with site.running():
         await site.until_logged(f"starting {old[:7]}, which was live before")
-        left_nothing(site, await site.until_live(new), old, new)
+        await left_nothing(site, await site.until_live(new), old, new)
         done = await site.cli("rollback")
         assert done.code == 0, done
         assert (await site.get("/")).json()["revision"] == old
@@ -152,7 +155,7 @@ async def test_killed_while_git_checks_out(make_built: MakeSite) -> None:
         next_one = git(site.checkout, "rev-parse", "HEAD")
         done = await site.cli("swap", next_one, "--retry")
         assert done.code == 0, f"{done}\n{site.log()}"
-        left_nothing(site, await site.until_live(next_one), good, next_one)
+        await left_nothing(site, await site.until_live(next_one), good, next_one)
 
 
 async def test_a_work_tree_that_git_was_killed_in_is_made_anew(make_site: MakeSite) -> None:
@@ -195,7 +198,7 @@ async def test_a_state_file_that_is_not_understood_is_put_aside(
         assert builds(site) == [good]
         await site.until_logged(f"warning: {file} is put aside as state.toml.bad")
         assert (site.state / "state.toml.bad").read_text() == damaged
-        left_nothing(site, await site.status(), good)
+        await left_nothing(site, await site.status(), good)
 
 
 async def test_a_broken_head_does_not_empty_a_site_that_lost_its_state(

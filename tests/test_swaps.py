@@ -221,7 +221,7 @@ async def test_the_swap_goes_on_when_whoever_asked_goes_away(make_site: MakeSite
     async with site.running():
         command = [sys.executable, "-m", "blue_green", "swap"]
         for how in (signal.SIGINT, signal.SIGKILL):
-            revision = site.draft(how.name, start_delay=0.5)
+            revision = site.draft(how.name, start_delay=1.5)
             asker = subprocess.Popen(
                 [*command, revision, "--config", str(site.config_file)],
                 stdout=subprocess.PIPE,
