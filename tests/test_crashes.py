@@ -128,7 +128,7 @@ async def test_a_release_that_dies_while_the_old_one_still_drains_is_not_left_de
 
 async def test_without_file_descriptors_the_site_survives(make_site: MakeSite) -> None:
     """Probes that fail for want of a descriptor say nothing about the release."""
-    site = make_site(health={"timeout": "500ms"}, proxy={"header_timeout": "30s"})
+    site = make_site(proxy={"header_timeout": "30s"})
     one = site.commit("one")
     async with site.running():
         before = (await site.status())["live"]

@@ -73,19 +73,24 @@ async def left_nothing(site: Site, status: dict[str, Any], *releases: str) -> No
     )
 
 
+def family_of(site: Site) -> list[int]:
+    """A backend and its two children, when nothing else runs."""
+    found = site.processes()
+    return found if len(found) == 3 else []
+
+
 async def test_killed_while_it_serves(make_built: MakeSite) -> None:
     site = make_built()
     good = site.commit("good", grandchildren=True)
     site.configure(app={"stop_timeout": "500ms"})
     async with killed_at_the_end(site):
-        left = set(site.processes())
-        assert len(left) == 3
+        left = set(await until("the backend and its two children", lambda: family_of(site)))
     assert left <= set(site.processes()), "this test is about what is left behind"
     async with site.running():
         await comes_back(site, good, built=[good])
         assert not left & set(site.processes())
         status = await site.status()
-        assert len(site.processes()) == 3
+        await until("the backend and its two children", lambda: family_of(site))
         assert site.releases() == site.worktrees() == [good[:12]]
         assert (status["wanted"], status["last_swap"]["revision"]) == (good, good)
         assert len(site.remembered()["history"]) == 1, "HEAD is where it was: no swap was due"
