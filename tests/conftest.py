@@ -7,7 +7,6 @@ import pytest
 
 from tests.site import Site
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell has it for what it runs in the background. Our children would inherit it, and some
     # tests are about what ^C does.
