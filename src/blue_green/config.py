@@ -34,7 +34,6 @@ LATER = {
     "webhook": "the [webhook] section",
     "notify": "the notify command",
     "tls": "TLS",
-    "error_pages": "error_pages",
     "warmup": "warmup",
 }
 """Keys that are planned. They are refused by name, so that nobody relies on them unawares."""
@@ -107,6 +106,7 @@ def _converter() -> Converter:
         tuple[s.TrustedProxy, ...]: values.tuple_of(values.trusted_proxy),
         tuple[int, ...]: values.tuple_of(status),
         Literal["overlap", "exclusive"]: values.choice,
+        Literal["logfmt", "json"]: values.choice,
     }
     for kind, hook in hooks.items():
         if isinstance(kind, type):
@@ -165,6 +165,8 @@ def _unknown(key: str, section: type[Any]) -> str:
 def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s.Settings:
     checkout = Path(os.path.normpath(base / settings.git.checkout))
     directory = locate.state_directory(document, base)
+    pages = settings.proxy.error_pages
+    pages = None if pages is None else base / pages
     endpoints = [
         attrs.evolve(end, path=base / end.path) if end.path else end
         for end in settings.proxy.listen
@@ -175,7 +177,7 @@ def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s
         git=attrs.evolve(settings.git, checkout=checkout),
         state=s.State(directory),
         control=s.Control(directory / settings.control.socket),
-        proxy=attrs.evolve(settings.proxy, listen=tuple(endpoints)),
+        proxy=attrs.evolve(settings.proxy, listen=tuple(endpoints), error_pages=pages),
     )
 
 

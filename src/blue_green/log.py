@@ -39,15 +39,15 @@ class Sink:
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._thread.start()
 
-    def line(self, text: str, level: int = logging.INFO) -> None:
-        """Say one line. Never waits."""
+    def line(self, text: str, level: int = logging.INFO, *, bare: bool = False) -> None:
+        """Say one line, with the time before it unless it is to be bare. Never waits."""
         if len(self._waiting) >= MAX_WAITING:
             self._lost += 1
             return
         if self._journal:
             self._waiting.append(f"<{PRIORITIES.get(level, 6)}>{text}\n")
         else:
-            self._waiting.append(f"{self._time()} {text}\n")
+            self._waiting.append(f"{text}\n" if bare else f"{self._time()} {text}\n")
         if not self._more.is_set():
             self._more.set()
 
@@ -137,7 +137,7 @@ def output(tag: str, lines: Iterable[str]) -> None:
             _sink.line(f"{tag} | {text}")
 
 
-def request(line: str) -> None:
-    """One answered request, in logfmt."""
+def request(line: str, *, bare: bool) -> None:
+    """One answered request; bare if it is an object that says itself when it was."""
     if _sink is not None:
-        _sink.line(line)
+        _sink.line(line, bare=bare)

@@ -174,6 +174,10 @@ class Proxy:
     """Client connections at once; more wait in the kernel."""
     access_log: bool = True
     """One line for each request."""
+    log_format: Literal["logfmt", "json"] = "logfmt"
+    """How that line is written: `name=value` for people and programs, or a JSON object."""
+    error_pages: Path | None = None
+    """A directory with pages for the errors that we answer: `503.html`, `error.html`, `.txt`."""
 
 
 @frozen

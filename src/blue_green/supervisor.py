@@ -22,6 +22,7 @@ from blue_green.leftovers import end_leftovers
 from blue_green.pause import Pause
 from blue_green.process import SUPERVISOR
 from blue_green.proxy import listener as proxy
+from blue_green.proxy.errors import BadPages
 from blue_green.release import Releases
 from blue_green.settings import Settings
 from blue_green.slots import Slots
@@ -86,6 +87,8 @@ class Supervisor:
                     outer.cancel_scope.cancel()
         except control.CannotListen as error:
             raise startup.CannotRun(str(error)) from None
+        except BadPages as error:
+            raise startup.CannotRun(f"[proxy] error_pages: {error}") from None
         logger.info("stopped")
 
     async def _supervise(

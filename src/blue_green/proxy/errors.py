@@ -3,16 +3,54 @@
 from email.utils import formatdate
 from html import escape
 from http import HTTPStatus
+from pathlib import Path
 
 from attrs import frozen
 
-PAGE = """<!doctype html>
+LARGEST_PAGE = 256 * 1024
+
+HTML = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{status} {phrase}</title>
-<style>body{{font:1.1em/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1em}}
-:root{{color-scheme:light dark}}</style>
+<style>body{font:1.1em/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1em}
+:root{color-scheme:light dark}</style>
 <h1>{status} {phrase}</h1><p>{why}</p>
 """
+TEXT = "{status} {phrase}\n{why}\n"
+
+
+class BadPages(Exception):
+    """The directory of error pages cannot be used; str() says why."""
+
+
+class Pages:
+    """What errors look like: the user's own pages where there are some, or else ours.
+
+    `503.html` is for one status, `error.html` for all others, and the same with `.txt` for clients
+    that did not ask for HTML. `{status}`, `{phrase}` and `{why}` are filled in.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._pages = {"error.html": HTML, "error.txt": TEXT}
+        if directory is None:
+            return
+        try:
+            files = sorted(path for path in directory.iterdir() if path.suffix in (".html", ".txt"))
+            for file in files:
+                if file.stat().st_size > LARGEST_PAGE:
+                    raise BadPages(f"{file} is larger than {LARGEST_PAGE} bytes")
+                self._pages[file.name] = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise BadPages(f"{error.filename} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise BadPages(f"{directory} has a page that is not UTF-8: {error.reason}") from None
+
+    def fill_in(self, status: int, why: str, *, html: bool) -> bytes:
+        """The page for this error."""
+        kind = "html" if html else "txt"
+        page = self._pages.get(f"{status}.{kind}") or self._pages[f"error.{kind}"]
+        page = page.replace("{status}", str(status)).replace("{phrase}", HTTPStatus(status).phrase)
+        return page.replace("{why}", escape(why) if html else why).encode()
 
 
 @frozen
@@ -24,18 +62,13 @@ class ErrorAnswer(Exception):
     retry_after: int | None = None
     """Seconds, where waiting helps."""
 
-    def write(self, *, html: bool, head_only: bool, connection: str) -> bytes:
+    def write(self, pages: Pages, *, html: bool, head_only: bool, connection: str) -> bytes:
         """The whole answer as bytes; `connection` is the field's value, if it is to be there."""
-        phrase = HTTPStatus(self.status).phrase
-        if html:
-            page = PAGE.format(status=self.status, phrase=phrase, why=escape(self.why))
-            body, kind = page.encode(), "text/html"
-        else:
-            body, kind = f"{self.status} {phrase}\n{self.why}\n".encode(), "text/plain"
+        body = pages.fill_in(self.status, self.why, html=html)
         lines = [
-            f"HTTP/1.1 {self.status} {phrase}",
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
             f"Date: {formatdate(usegmt=True)}",
-            f"Content-Type: {kind}; charset=utf-8",
+            f"Content-Type: text/{'html' if html else 'plain'}; charset=utf-8",
             f"Content-Length: {len(body)}",
             "Cache-Control: no-store",
         ]

@@ -12,7 +12,7 @@ from blue_green.gate import Gate, Refused
 from blue_green.lease import Lease, Outcome
 from blue_green.proxy.answer import Answer, write_answer
 from blue_green.proxy.client import Client
-from blue_green.proxy.errors import ErrorAnswer
+from blue_green.proxy.errors import ErrorAnswer, Pages
 from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.heads import Framing
 from blue_green.proxy.relay import BadBody, Body, BodyTooLarge, body_of, copy, tunnel
@@ -43,6 +43,7 @@ class Shared:
     gate: Gate
     pool: Pool
     hangups: HangUps
+    pages: Pages
     closing: bool = False
     """The server stops: each connection ends with the request in hand."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)

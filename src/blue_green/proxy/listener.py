@@ -12,6 +12,7 @@ import trio
 from blue_green import procfs, unix_socket
 from blue_green.gate import Gate
 from blue_green.proxy.client import Client, is_trusted, plain_address
+from blue_green.proxy.errors import Pages
 from blue_green.proxy.exchange import Shared
 from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.server import serve
@@ -76,7 +77,9 @@ class Listener:
     """Accepts connections and serves them, each in a task of its own."""
 
     def __init__(self, settings: Proxy, gate: Gate, sockets: Sequence[socket.socket]) -> None:
+        """Raises `BadPages`."""
         self.pool = Pool()
+        self._pages = Pages(settings.error_pages)
         self._settings = settings
         self._gate = gate
         self._sockets = sockets
@@ -95,7 +98,7 @@ class Listener:
     async def run(self) -> None:
         """Serve until cancelled."""
         with HangUps() as hangups:
-            self._shared = Shared(self._settings, self._gate, self.pool, hangups)
+            self._shared = Shared(self._settings, self._gate, self.pool, hangups, self._pages)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(hangups.run)

@@ -10,9 +10,9 @@ import trio
 
 from blue_green import log
 from blue_green.lease import Outcome
-from blue_green.proxy import plain
+from blue_green.proxy import access, plain
 from blue_green.proxy.client import Client
-from blue_green.proxy.errors import ErrorAnswer
+from blue_green.proxy.errors import ErrorAnswer, Pages
 from blue_green.proxy.exchange import Cut, Exchange, Shared
 from blue_green.proxy.heads import split_head
 from blue_green.proxy.request import BadRequest, Request, read_request
@@ -31,20 +31,20 @@ async def serve(client: Client, shared: Shared) -> None:
             with client.scope:
                 while await _serve_one(client, shared):
                     pass
-            await _part(client)
+            await _part(client, shared.pages)
     except OSError:
         pass  # The client is gone, and there is nobody to tell.
     finally:
         client.wire.abort()
 
 
-async def _part(client: Client) -> None:
+async def _part(client: Client, pages: Pages) -> None:
     """Close the connection in the way that tells the client what it may believe."""
     if not client.scope.cancelled_caught:
         await client.wire.close_gently(LAST_WORDS)
     elif client.late is not None and not client.answering:
         with trio.move_on_after(LAST_WORDS):
-            await client.wire.send(_written(client.late, client.request, keep_alive=False))
+            await client.wire.send(_written(client.late, client.request, pages, keep_alive=False))
         await client.wire.close_gently(LAST_WORDS)
     elif client.is_tunnel or not client.answering:
         client.wire.close()
@@ -75,9 +75,13 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
     finally:
         client.end_request()
         if shared.settings.access_log and (exchange or error):
-            _log(client, exchange, error, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            form = shared.settings.log_format
+            line = access.line(client, exchange, error, seconds, form)
+            log.request(line, bare=form == "json")
     if error is not None:
-        return await _send_error(client, exchange, error) and not shared.closing
+        may_follow = await _send_error(client, exchange, error, shared.pages)
+        return may_follow and not shared.closing
     client.answering = False
     may_follow = exchange is not None and exchange.keep_alive and not client.wire.closed
     return may_follow and not shared.closing
@@ -114,42 +118,29 @@ async def _read_head(client: Client, settings: Proxy) -> bytes | None:
     return None
 
 
-async def _send_error(client: Client, exchange: Exchange | None, error: ErrorAnswer) -> bool:
+async def _send_error(
+    client: Client, exchange: Exchange | None, error: ErrorAnswer, pages: Pages
+) -> bool:
     """Answer with the error; whether another request may follow on this connection."""
     if client.answering:
         client.wire.abort()
         return False
     keep = exchange is not None and exchange.uploaded and exchange.keep_alive
     client.allow(LAST_WORDS, None, Outcome.ABORTED)
-    await client.wire.send(_written(error, client.request, keep_alive=keep))
+    await client.wire.send(_written(error, client.request, pages, keep_alive=keep))
     return keep
 
 
-def _written(error: ErrorAnswer, request: Request | None, *, keep_alive: bool) -> bytes:
+def _written(
+    error: ErrorAnswer, request: Request | None, pages: Pages, *, keep_alive: bool
+) -> bytes:
     """The error in the form that suits who asked."""
     connection = "close"
     if keep_alive and request is not None:
         connection = "keep-alive" if request.version == b"1.0" else ""
     return error.write(
+        pages,
         html=request is not None and request.wants_html,
         head_only=request is not None and request.method == b"HEAD",
         connection=connection,
     )
-
-
-def _log(
-    client: Client, exchange: Exchange | None, error: ErrorAnswer | None, seconds: float
-) -> None:
-    """One line in logfmt. Status 499 is, as in nginx, a client that did not wait."""
-    error = error or client.late
-    status = (exchange and exchange.status) or (error.status if error else 499)
-    fields = [f"request status={status} seconds={seconds:.3f}"]
-    if exchange is not None:
-        request, lease = exchange.request, exchange.lease
-        path = request.target.decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
-        fields.append(f'method={request.method.decode()} path="{path}" bytes={exchange.sent}')
-        fields.append(f"held={exchange.held:.3f} id={exchange.request_id.decode()}")
-        if lease is not None:
-            fields.append(f"slot={lease.target.slot} revision={lease.target.revision[:7]}")
-    fields.append(f"client={client.address or 'unix'}")
-    log.request(" ".join(fields))
