@@ -74,11 +74,6 @@ class Git:
             raise GitError(f'"{name}" does not name one revision')
         return revision
 
-    async def subject(self, revision: str) -> str:
-        """The first line of the commit's message."""
-        _check(revision)
-        return await self._run("log", "-1", "--format=%s", revision)
-
     async def add_worktree(self, path: Path, revision: str) -> None:
         """Check this revision out there, on no branch."""
         _check(revision)
