@@ -33,7 +33,13 @@ class Target:
     leases: set["Lease"] = field(factory=set, repr=False)
     lost: trio.Event = field(factory=trio.Event, repr=False)
     """It takes no more requests: it died, or another is live instead."""
-    _less: trio.Event | None = field(default=None, repr=False)
+    address: bytes = field(init=False, repr=False)
+    """What a request that names no host calls it."""
+    _less: trio.Event | None = field(default=None, repr=False, init=False)
+
+    @address.default
+    def _(self) -> bytes:
+        return f"{self.host}:{self.port}".encode()
 
     async def drained(self, *, tunnels: bool = False) -> None:
         """Wait until it has no requests left, or not even tunnels."""

@@ -136,8 +136,7 @@ class Exchange:
     async def _ask(self, upstream: Upstream, lease: Lease) -> bool:
         """Send the request and relay the answer; whether the connection can be used again."""
         request, wire = self.request, self.client.wire
-        address = f"{lease.target.host}:{lease.target.port}".encode()
-        head = write_request(request, address, self._forwarded())
+        head = write_request(request, lease.target.address, self._forwarded())
         if request.framing is Framing.NONE:
             self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
             with suppress(OSError):  # Whether it broke is seen when the answer is read.
@@ -209,7 +208,6 @@ class Exchange:
     async def _relay(self, wire: Wire, answer: Answer, head: bytes, *, chunked: bool) -> int:
         """Send the answer's head and its body in the way that suits it; the body's length."""
         ready, length = wire.pushed, answer.length
-        body = body_of(wire, answer.framing, length)
         if answer.framing is Framing.LENGTH and len(ready) >= length:
             wire.pushed = ready[length:]
             await self._send(head + ready[:length])
@@ -224,6 +222,7 @@ class Exchange:
         if answer.framing is Framing.CHUNKED or not ready:
             await self._send(head)
             head = b""
+        body = body_of(wire, answer.framing, length)
         return await copy(body, self._send, chunked=chunked, head=head)
 
     async def _final_answer(self, upstream: Upstream) -> Answer:
