@@ -83,8 +83,8 @@ class Gate:
 
         Unlike most of trio, this is a checkpoint only when it waits.
         """
-        if self._targets and not self._holders and not self._queue:
-            return self._lease(0.0)
+        if lease := self.pass_now():
+            return lease
         if refused := self._hopeless():
             raise refused
         if len(self._queue) >= self.settings.limit:
@@ -106,6 +106,12 @@ class Gate:
             self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
             del self._queue[waiter]
             self._next()
+
+    def pass_now(self) -> Lease | None:
+        """A lease on a live target, if that can be had without waiting."""
+        if self._targets and not self._holders and not self._queue:
+            return self._lease(0.0)
+        return None
 
     # --- for whoever decides what is live ---
 
@@ -233,6 +239,8 @@ class Gate:
             self._next()
 
     def count(self, outcome: Outcome) -> None:
+        if outcome is Outcome.ANSWERED:
+            return
         self.tally.retried += outcome is Outcome.RETRIED
         self.tally.failed += outcome is Outcome.FAILED
         self.tally.cut += outcome is Outcome.CUT

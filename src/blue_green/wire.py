@@ -7,6 +7,7 @@ the event loop's turns for a proxy on one machine, where the other side is usual
 import errno
 import socket
 import struct
+from collections.abc import Awaitable
 
 import trio
 
@@ -35,44 +36,43 @@ class Wire:
 
     async def receive(self, limit: int = BLOCK) -> bytes:
         """Up to `limit` bytes, as soon as there are any; nothing at the end."""
+        while (data := self.try_receive(limit)) is None:
+            await self.readable()
+        await self.let_others_run()
+        return data
+
+    def try_receive(self, limit: int = BLOCK) -> bytes | None:
+        """Up to `limit` bytes, if there are any or the end has come; otherwise None."""
         if self.pushed:
             data, self.pushed = self.pushed[:limit], self.pushed[limit:]
             return data
-        while True:
-            try:
-                data = self.sock.recv(limit)
-            except BlockingIOError:
-                await self.readable()
-            else:
-                await self.let_others_run()
-                return data
+        try:
+            return self.sock.recv(limit)
+        except BlockingIOError:
+            return None
 
-    async def readable(self) -> None:
+    def readable(self) -> Awaitable[None]:
         """Wait until `receive` would give something."""
         self._eager = 0
-        await trio.lowlevel.wait_readable(self.sock)
+        return trio.lowlevel.wait_readable(self.sock)
 
-    def try_send(self, data: bytes | memoryview) -> int:
-        """Send what can be sent without waiting, and say how much that was."""
+    def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Send what can be sent without waiting; what is left."""
         try:
-            return self.sock.send(data)
+            sent = self.sock.send(data)
         except BlockingIOError:
-            return 0
+            return data
+        return b"" if sent == len(data) else memoryview(data)[sent:]
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes | memoryview) -> None:
         """Send all of it."""
-        sent = self.try_send(data)
-        if sent == len(data):
+        rest = self.send_now(data)
+        if not rest:
             await self.let_others_run()
-            return
-        rest = memoryview(data)[sent:]
         while rest:
             self._eager = 0
             await trio.lowlevel.wait_writable(self.sock)
-            try:
-                rest = rest[self.sock.send(rest) :]
-            except BlockingIOError:
-                continue
+            rest = self.send_now(rest)
 
     def send_eof(self) -> None:
         """Say that nothing more will come from us; receiving goes on."""

@@ -97,16 +97,14 @@ class Client:
         self.outcome = Outcome.ABORTED
         self.scope.cancel()
 
-    async def send(self, data: bytes, idle_timeout: float) -> None:
+    async def send(self, data: bytes | memoryview, idle_timeout: float) -> None:
         """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
-        sent = self.wire.try_send(data)
-        if sent == len(data):
+        rest = self.wire.send_now(data)
+        if not rest:
             await self.wire.let_others_run()
-            return
-        rest = memoryview(data)[sent:]
         while rest:
             await self.until_writable(idle_timeout)
-            rest = rest[self.wire.try_send(rest) :]
+            rest = self.wire.send_now(rest)
 
     async def until_writable(self, idle_timeout: float) -> None:
         """Wait until the client has taken something, but for no more than `idle_timeout`."""

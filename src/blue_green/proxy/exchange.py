@@ -3,7 +3,7 @@
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import trio
 from attrs import define, field
@@ -86,7 +86,8 @@ class Exchange:
         dials, repeated = 0, False
         while True:
             try:
-                lease = self.lease = await self._shared.gate.pass_()
+                gate = self._shared.gate
+                lease = self.lease = gate.pass_now() or await gate.pass_()
             except Refused as refused:
                 raise ErrorAnswer(503, str(refused), refused.retry_after) from None
             self.held += lease.held
@@ -121,7 +122,9 @@ class Exchange:
 
     async def _at_backend(self, lease: Lease) -> None:
         pool = self._shared.pool
-        upstream = await pool.connect(lease.target, may_repeat=self.request.may_repeat)
+        upstream = pool.take(lease.target, may_repeat=self.request.may_repeat)
+        if upstream is None:
+            upstream = await pool.dial(lease.target)
         reusable = False
         try:
             reusable = await self._ask(upstream, lease)
@@ -139,8 +142,11 @@ class Exchange:
         head = write_request(request, lease.target.address, self._forwarded())
         if request.framing is Framing.NONE:
             self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
-            with suppress(OSError):  # Whether it broke is seen when the answer is read.
-                await upstream.wire.send(head)
+            try:
+                if rest := upstream.wire.send_now(head):
+                    await upstream.wire.send(rest)
+            except OSError:
+                pass  # Whether it broke is seen when the answer is read.
             return await self._answer(upstream, lease)
         body = body_of(wire, request.framing, request.length, self.settings.max_body)
         if request.framing is Framing.LENGTH and len(wire.pushed) >= request.length:
@@ -187,7 +193,9 @@ class Exchange:
 
     async def _answer(self, upstream: Upstream, lease: Lease) -> bool:
         request, client = self.request, self.client
-        answer = await self._final_answer(upstream)
+        answer = await upstream.read_answer(request)
+        if answer.status < 200:
+            answer = await self._after_interim(upstream, answer)
         self.status = answer.status
         lease.begin_answer()
         if answer.status == 101:
@@ -199,6 +207,14 @@ class Exchange:
         self.keep_alive &= self.uploaded and not self._shared.closing and (chunked or not unknown)
         head = write_answer(answer, self._connection_lines(chunked=chunked))
         client.answering = True
+        wire = upstream.wire
+        if answer.framing is Framing.LENGTH and len(wire.pushed) >= answer.length:
+            self.sent = answer.length
+            whole = head + wire.pushed[: answer.length]
+            wire.pushed = wire.pushed[answer.length :]
+            if rest := client.wire.send_now(whole):
+                await self._send(rest)
+            return answer.keep_alive and self.uploaded
         try:
             self.sent = await self._relay(upstream.wire, answer, head, chunked=chunked)
         except BadBody as bad:
@@ -208,10 +224,6 @@ class Exchange:
     async def _relay(self, wire: Wire, answer: Answer, head: bytes, *, chunked: bool) -> int:
         """Send the answer's head and its body in the way that suits it; the body's length."""
         ready, length = wire.pushed, answer.length
-        if answer.framing is Framing.LENGTH and len(ready) >= length:
-            wire.pushed = ready[length:]
-            await self._send(head + ready[:length])
-            return length
         if answer.framing is Framing.LENGTH and length >= WORTHWHILE:
             wire.pushed = b""
             await self._send(head + ready)
@@ -225,14 +237,14 @@ class Exchange:
         body = body_of(wire, answer.framing, length)
         return await copy(body, self._send, chunked=chunked, head=head)
 
-    async def _final_answer(self, upstream: Upstream) -> Answer:
+    async def _after_interim(self, upstream: Upstream, answer: Answer) -> Answer:
         """Relay the interim answers, and give the final one."""
         for _ in range(MAX_INTERIM):
-            answer = await upstream.read_answer(self.request)
             if answer.status >= 200 or answer.status == 101:
                 return answer
             if self.request.version == b"1.1":
                 await self.client.wire.send(write_answer(answer))
+            answer = await upstream.read_answer(self.request)
         raise Broken("it never came to a final answer", silent=False)
 
     async def _tunnel(self, upstream: Upstream, answer: Answer, lease: Lease) -> None:
@@ -249,7 +261,7 @@ class Exchange:
     async def _until_writable(self) -> None:
         await self.client.until_writable(self.settings.idle_timeout)
 
-    async def _send(self, data: bytes) -> None:
+    async def _send(self, data: bytes | memoryview) -> None:
         await self.client.send(data, self.settings.idle_timeout)
 
     def _connection_lines(self, *, chunked: bool) -> bytes:

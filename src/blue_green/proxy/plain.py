@@ -9,14 +9,18 @@ The short way may defer to the long way, but never differ from it: what it calls
 part of what h11 and `heads` accept, and it gives the same `Request` or `Answer` for it. Tests hold
 one against the other.
 
-Only verdicts on short lines that carry no secrets are kept, and only so many.
+Only verdicts on short lines that carry no secrets are kept, and only so many. A head all of whose
+lines were known already is kept as a whole: what comes again is not even split into lines.
 """
 
 import re
+from typing import TypeVar
 
 from blue_green.proxy.answer import Answer
 from blue_green.proxy.heads import HOP_BY_HOP, HOST, MAX_LINES, REWRITTEN, Framing
 from blue_green.proxy.request import Request
+
+T = TypeVar("T")
 
 REQUEST_LINE = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-\"$-~]*) HTTP/1\.1")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~](?:[ -~]*[!-~])?)")
@@ -30,24 +34,44 @@ FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, LONG_WAY = -1, -2, -3, -4, -5, -6
 
 LONGEST_KEPT = 256
 MOST_KEPT = 4096
+LONGEST_KEPT_HEAD = 1024
+MOST_KEPT_HEADS = 1024
 SECRETS = {b"cookie", b"authorization", b"set-cookie", b"x-api-key", b"x-csrf-token"}
 NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer"}
 
+NOTHING_TOLD: dict[bytes, bytes] = {}
+
 _request_lines: dict[bytes, int] = {}
 _answer_lines: dict[bytes, int] = {}
+_request_fields: dict[bytes, tuple[bytes, bytes]] = {}
+"""Of whole requests less their first line: Host, and what goes on."""
+_answers: dict[bytes, Answer] = {}
 
 
 def read_request(head: bytes) -> Request | None:
     """The request, if its head is plain."""
-    lines = head[:-4].split(b"\r\n")
-    first = REQUEST_LINE.fullmatch(lines[0])
-    if first is None or len(lines) > MAX_LINES:
+    line, _, fields = head.partition(b"\r\n")
+    first = REQUEST_LINE.fullmatch(line)
+    if first is None:
+        return None
+    judged = _request_fields.get(fields) or _judge_request_fields(fields)
+    if judged is None:
+        return None
+    return Request(first[1], first[2], b"1.1", *judged, NOTHING_TOLD, Framing.NONE)
+
+
+def _judge_request_fields(fields: bytes) -> tuple[bytes, bytes] | None:
+    """Host, and the lines that go on; None if they are not plain."""
+    lines = fields[:-4].split(b"\r\n")
+    if len(lines) >= MAX_LINES:
         return None
     host = b""
     kept = []
-    for line in lines[1:]:
+    all_known = True
+    for line in lines:
         verdict = _request_lines.get(line)
         if verdict is None:
+            all_known = False
             verdict = _judge_request_line(line)
         if verdict == FORWARD:
             kept.append(line)
@@ -58,23 +82,34 @@ def read_request(head: bytes) -> Request | None:
     if not host:
         return None
     kept.append(b"")
-    forwarded = b"Host: %b\r\n%b" % (host, b"\r\n".join(kept))
-    return Request(first[1], first[2], b"1.1", host, forwarded, {}, Framing.NONE)
+    judged = host, b"Host: %b\r\n%b" % (host, b"\r\n".join(kept))
+    if all_known:
+        _keep_head(_request_fields, fields, judged)
+    return judged
 
 
 def read_answer(head: bytes, request: Request) -> Answer | None:
     """The answer, if its head is plain."""
+    if request.method == b"HEAD":
+        return None
+    return _answers.get(head) or _judge_answer(head)
+
+
+def _judge_answer(head: bytes) -> Answer | None:
+    """An answer to anything but HEAD; None if its head is not plain."""
     lines = head[:-4].split(b"\r\n")
     first = STATUS_LINE.fullmatch(lines[0])
-    if first is None or first[1] in (b"204", b"304") or request.method == b"HEAD":
+    if first is None or first[1] in (b"204", b"304"):
         return None
     framing = Framing.CLOSE
     length = 0
     keep_alive = True
     kept = []
+    all_known = True
     for line in lines[1:]:
         verdict = _answer_lines.get(line)
         if verdict is None:
+            all_known = False
             verdict = _judge_answer_line(line)
         if verdict == FORWARD:
             kept.append(line)
@@ -91,7 +126,10 @@ def read_answer(head: bytes, request: Request) -> Answer | None:
         return None
     kept.append(b"")
     forwarded = b"\r\n".join(kept)
-    return Answer(int(first[1]), first[2], forwarded, framing, length, keep_alive=keep_alive)
+    answer = Answer(int(first[1]), first[2], forwarded, framing, length, keep_alive=keep_alive)
+    if all_known:
+        _keep_head(_answers, head, answer)
+    return answer
 
 
 def _judge_request_line(line: bytes) -> int:
@@ -122,6 +160,13 @@ def _judge_answer_line(line: bytes) -> int:
     elif name == b"connection":
         verdict = {b"keep-alive": DROP, b"close": CLOSES}.get(value.lower(), LONG_WAY)
     return _keep(_answer_lines, line, name, verdict)
+
+
+def _keep_head(table: dict[bytes, T], head: bytes, judged: T) -> None:
+    if len(head) <= LONGEST_KEPT_HEAD:
+        if len(table) >= MOST_KEPT_HEADS:
+            table.clear()
+        table[head] = judged
 
 
 def _keep(table: dict[bytes, int], line: bytes, name: bytes, verdict: int) -> int:

@@ -56,13 +56,12 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
     """Read and answer one request; whether another one may follow."""
     exchange: Exchange | None = None
     error: ErrorAnswer | None = None
-    began = 0.0
+    began = None
     try:
-        head = await _read_head(client, shared.settings)
-        if head is None:
+        request = await _read_request(client, shared.settings)
+        if request is None:
             return False
         began = time.monotonic()
-        request = plain.read_request(head) or read_request(head)
         exchange = Exchange(client, request, shared)
         client.begin_request(request)
         await exchange.run()
@@ -75,7 +74,7 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
     finally:
         client.end_request()
         if shared.settings.access_log and (exchange or error):
-            seconds = time.monotonic() - began
+            seconds = 0.0 if began is None else time.monotonic() - began
             form = shared.settings.log_format
             line = access.line(client, exchange, error, seconds, form)
             log.request(line, bare=form == "json")
@@ -87,34 +86,50 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
     return may_follow and not shared.closing
 
 
-async def _read_head(client: Client, settings: Proxy) -> bytes | None:
-    """The next request's head, complete; None if the client has no more requests."""
+async def _read_request(client: Client, settings: Proxy) -> Request | None:
+    """The next request's head, judged; None if the client has no more requests."""
     wire, data, has_begun = client.wire, b"", False
     silence = settings.idle_timeout if client.served else settings.header_timeout
     client.allow(silence, None, Outcome.ABORTED)
+    client.request = None
     if client.served and not wire.pushed:
         await wire.readable()  # A new client has sent something already; an old one rarely.
-    while more := await wire.receive(settings.max_head + 3 - len(data)):
+    while True:
+        more = wire.try_receive(settings.max_head + 3 - len(data))
+        if more is None:
+            await wire.readable()
+            continue
+        if not more:
+            return None
         if client.scope.cancel_called:
             await trio.lowlevel.checkpoint()  # It came in the moment in which it was too late.
-        if not has_begun:
-            has_begun = True
-            client.request = None
-            client.allow(settings.header_timeout, SLOW_HEAD, Outcome.ABORTED)
         data += more
-        # RFC 9112 section 2.2: one empty line before a request is to be ignored.
-        data_of_head = data.removeprefix(b"\r\n")
-        try:
-            parts = split_head(data_of_head)
-        except ValueError as error:
-            raise BadRequest(f"The request is malformed: {error}.") from None
-        if parts and len(parts[0]) <= settings.max_head:
-            head, wire.pushed = parts[0], parts[1] + wire.pushed
+        if request := _judge(client, data, settings.max_head):
             client.allow_all_time()
             client.served = True
-            return head
-        if len(data_of_head) > settings.max_head:
-            raise BadRequest(f"The request's head is over {settings.max_head} bytes.", 431)
+            return request
+        if not has_begun:
+            has_begun = True
+            client.allow(settings.header_timeout, SLOW_HEAD, Outcome.ABORTED)
+
+
+def _judge(client: Client, data: bytes, limit: int) -> Request | None:
+    """The request whose head is complete in `data`, if it is; raise `BadRequest`."""
+    # RFC 9112 section 2.2: one empty line before a request is to be ignored.
+    data = data.removeprefix(b"\r\n")
+    end = data.find(b"\r\n\r\n") + 4
+    if 4 <= end <= limit and (request := plain.read_request(data[:end])):
+        client.wire.pushed = data[end:] + client.wire.pushed
+        return request
+    try:
+        parts = split_head(data)
+    except ValueError as error:
+        raise BadRequest(f"The request is malformed: {error}.") from None
+    if parts and len(parts[0]) <= limit:
+        client.wire.pushed = parts[1] + client.wire.pushed
+        return read_request(parts[0])
+    if len(data) > limit:
+        raise BadRequest(f"The request's head is over {limit} bytes.", 431)
     return None
 
 

@@ -59,27 +59,34 @@ class Upstream:
 
     async def read_answer(self, request: Request) -> Answer:
         """The next answer head, judged; raise `Broken` if there is none."""
-        data = b""
+        wire, data = self.wire, b""
         while True:
             try:
-                if not data and not self.wire.pushed:
-                    await self.wire.readable()
-                more = await self.wire.receive()
+                if not wire.pushed:
+                    await wire.readable()
+                more = wire.try_receive()
             except OSError as error:
                 raise Broken(
                     f"the connection failed: {error.strerror}", silent=self.was_silent
                 ) from None
+            if more is None:
+                continue
             if not more:
                 why = "the connection was closed without an answer"
                 raise Broken(why, silent=self.was_silent)
             self.was_silent = False
             data += more
+            end = data.find(b"\r\n\r\n") + 4
+            answer = plain.read_answer(data[:end], request) if 4 <= end <= MAX_HEAD else None
+            if answer is not None:
+                wire.pushed = data[end:] + wire.pushed
+                return answer
             try:
                 parts = split_head(data)
                 if parts and len(parts[0]) <= MAX_HEAD:
                     head, rest = parts
-                    self.wire.pushed = rest + self.wire.pushed
-                    return plain.read_answer(head, request) or read_answer(head, request)
+                    wire.pushed = rest + wire.pushed
+                    return read_answer(head, request)
             except (BadAnswer, ValueError) as error:
                 raise Broken(f"the answer is not proper HTTP: {error}", silent=False) from None
             if len(data) > MAX_HEAD:
@@ -92,16 +99,21 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[Target, deque[Upstream]] = {}
 
-    async def connect(self, target: Target, *, may_repeat: bool) -> Upstream:
-        """A connection to this target; raise `Unreachable` if there is none to be had."""
+    def take(self, target: Target, *, may_repeat: bool) -> Upstream | None:
+        """An idle connection to this target, if there is a good one."""
         idle = self._idle.get(target)
         while idle:
             upstream = idle.pop()
-            age = trio.current_time() - upstream.idle_since
-            if (may_repeat or age < FRESH) and upstream.wire.is_quiet():
+            if (
+                may_repeat or trio.current_time() - upstream.idle_since < FRESH
+            ) and upstream.wire.is_quiet():
                 upstream.was_silent = True
                 return upstream
             upstream.wire.close()
+        return None
+
+    async def dial(self, target: Target) -> Upstream:
+        """A new connection to this target; raise `Unreachable`."""
         try:
             with trio.fail_after(DIAL_TIMEOUT):
                 return Upstream(target, await dial(target.host, target.port))
