@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 
 import trio
 
-BLOCK = 64 * 1024
+BLOCK = 128 * 1024
 EAGER = 16
 """How many calls in a row may succeed without letting other tasks run."""
 

@@ -140,7 +140,13 @@ HOSTILE = st.lists(
             ),
             *(b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"Upgrade: x\r\n"),
             *(b"Connection: keep-alive\r\n", b"Keep-Alive: 5\r\n", b"X: y\r\n", b"X : y\r\n"),
-            *(b"X:y\r\n", b"X: \r\n", b"X_Forwarded_For: 1\r\n", b"Expect: 100-continue\r\n"),
+            *(
+                b"close: x\r\n",
+                b"X:y\r\n",
+                b"X: \r\n",
+                b"X_Forwarded_For: 1\r\n",
+                b"Expect: 100-continue\r\n",
+            ),
             *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 204 No\r\n", b" y\r\n"),
             *(
                 b"HTTP/1.1 101 S\r\n",
@@ -166,10 +172,11 @@ HOSTILE = st.lists(
 @example(b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: h\r\nX: a\x0bb\r\n\r\n")
 def test_the_short_way_never_differs_from_the_long_one_on_requests(data: bytes) -> None:
-    head = _one_head(data)
-    # Twice: the second time, from the verdicts that were kept.
-    for _ in range(2):
-        if head is not None and (short := plain.read_request(head)) is not None:
+    head = data[: data.find(b"\r\n\r\n") + 4]
+    # Thrice: then from the verdicts on its lines, and then from the one on the whole.
+    for _ in range(3):
+        if (short := plain.read_request(head)) is not None:
+            assert split_head(data) == (head, data[len(head) :])
             assert short == read_request(head)
 
 
@@ -181,9 +188,10 @@ def test_the_short_way_never_differs_from_the_long_one_on_requests(data: bytes) 
 def test_the_short_way_never_differs_from_the_long_one_on_answers(
     data: bytes, method: bytes
 ) -> None:
-    head, asked = _one_head(data), _asked(method)
-    for _ in range(2):
-        if head is not None and (short := plain.read_answer(head, asked)) is not None:
+    head, asked = data[: data.find(b"\r\n\r\n") + 4], _asked(method)
+    for _ in range(3):
+        if (short := plain.read_answer(head, asked)) is not None:
+            assert split_head(data) == (head, data[len(head) :])
             assert short == read_answer(head, asked)
 
 
@@ -284,14 +292,29 @@ def test_a_refusal_says_what_is_wrong_and_repeats_nothing(raw: bytes, why: str) 
 def test_lines_with_secrets_and_long_lines_are_not_kept() -> None:
     secret = [b"Cookie: s3cret", b"Authorization: s3cret", b"X: s3cret" + b"x" * 300]
     head = b"\r\n".join([b"GET / HTTP/1.1", b"Host: h", *secret, b"", b""])
-    assert plain.read_request(head) is not None
-    assert not [line for line in plain._request_lines if b"s3cret" in line]
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: s3cret\r\n\r\n"
+    for _ in range(3):
+        assert plain.read_request(head) is not None
+        assert plain.read_answer(answer, read_request(head)) is not None
+    kept = [*plain._request_lines, *plain._answer_lines, *plain._request_fields, *plain._answers]
+    assert not [text for text in kept if b"s3cret" in text]
+
+
+def test_a_head_that_comes_again_is_known_as_a_whole() -> None:
+    fields = b"Host: again\r\nConnection: close\r\nAccept: */*\r\n\r\n"
+    for number in range(3):
+        request = plain.read_request(b"GET /%d HTTP/1.1\r\n" % number + fields)
+        assert request is not None
+        assert (request.target, request.keep_alive) == (b"/%d" % number, False)
+    assert fields in plain._request_fields
 
 
 def test_no_more_than_so_many_lines_are_kept() -> None:
     for number in range(2 * plain.MOST_KEPT):
-        plain.read_request(b"GET / HTTP/1.1\r\nHost: h\r\nX: %d\r\n\r\n" % number)
+        for _ in range(2):
+            plain.read_request(b"GET / HTTP/1.1\r\nHost: h\r\nX: %d\r\n\r\n" % number)
     assert len(plain._request_lines) <= plain.MOST_KEPT
+    assert len(plain._request_fields) <= plain.MOST_KEPT_HEADS
 
 
 SPLIT = b"".join(

@@ -10,6 +10,7 @@ one task looks now and then at who is late (`Listener`).
 """
 
 import time
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import trio
@@ -21,6 +22,8 @@ from blue_green.settings import TrustedProxy
 from blue_green.wire import Wire
 
 NEVER = float("inf")
+MOST_REMEMBERED = 4096
+"""Addresses that need not be understood anew when they connect again."""
 
 
 class Client:
@@ -118,6 +121,7 @@ def _forwarded(address: str) -> bytes:
     return f"{lines}X-Forwarded-Proto: http\r\nVia: 1.1 blue-green\r\n".encode()
 
 
+@lru_cache(MOST_REMEMBERED)
 def is_trusted(address: str, trusted: tuple[TrustedProxy, ...]) -> bool:
     """Whether a peer is one of the trusted proxies; without an address it is a Unix socket."""
     if not address:
@@ -126,6 +130,7 @@ def is_trusted(address: str, trusted: tuple[TrustedProxy, ...]) -> bool:
     return any(network != "unix:" and ip in network for network in trusted)
 
 
+@lru_cache(MOST_REMEMBERED)
 def plain_address(host: str) -> str:
     """An address as others write it: IPv4 that came over an IPv6 socket is IPv4."""
     ip: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])

@@ -60,24 +60,26 @@ class Shared:
 class Exchange:
     """A request, and what became of it."""
 
+    status = 0
+    sent = 0
+    """Bytes of the answer's body."""
+    held = 0.0
+    """Seconds."""
+    lease: Lease | None = None
+    _refused: ErrorAnswer | None = None
+    """What is wrong with the request's body."""
+    _good_so_far: trio.CancelScope | None = None
+    """Is cancelled as soon as something is."""
+
     def __init__(self, client: Client, request: Request, shared: Shared) -> None:
         self.client = client
         self.request = request
         self.request_id = shared.request_id(request)
         self.settings = shared.settings
         self._shared = shared
-        self.status = 0
-        self.sent = 0
-        """Bytes of the answer's body."""
-        self.held = 0.0
-        self.lease: Lease | None = None
         self.uploaded = request.framing is Framing.NONE
         """All of the request was read, so another one may follow."""
         self.keep_alive = request.keep_alive
-        self._refused: ErrorAnswer | None = None
-        """What is wrong with the request's body."""
-        self._good_so_far: trio.CancelScope | None = None
-        """Is cancelled as soon as something is."""
 
     async def run(self) -> None:
         """Answer the request; raise `ErrorAnswer` if we must, or `Cut` if it is too late."""

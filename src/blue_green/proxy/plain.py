@@ -32,19 +32,25 @@ LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
 FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, LONG_WAY = -1, -2, -3, -4, -5, -6
 """Verdicts on a line. One of zero or more: it is a Content-Length, of so many bytes."""
 
+CONNECTION = {b"keep-alive": DROP, b"close": CLOSES}
+
 LONGEST_KEPT = 256
 MOST_KEPT = 4096
 LONGEST_KEPT_HEAD = 1024
 MOST_KEPT_HEADS = 1024
 SECRETS = {b"cookie", b"authorization", b"set-cookie", b"x-api-key", b"x-csrf-token"}
-NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer"}
+NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer", b"close"}
+"""Among them what `Connection: close` names, should there be such a field."""
 
 NOTHING_TOLD: dict[bytes, bytes] = {}
 
 _request_lines: dict[bytes, int] = {}
 _answer_lines: dict[bytes, int] = {}
-_request_fields: dict[bytes, tuple[bytes, bytes]] = {}
-"""Of whole requests less their first line: Host, and what goes on."""
+PlainFields = tuple[bytes, bytes, bool]
+"""Host, the lines that go on, and whether the connection is kept."""
+
+_request_fields: dict[bytes, PlainFields] = {}
+"""By all of a head but its first line."""
 _answers: dict[bytes, Answer] = {}
 
 
@@ -57,15 +63,20 @@ def read_request(head: bytes) -> Request | None:
     judged = _request_fields.get(fields) or _judge_request_fields(fields)
     if judged is None:
         return None
-    return Request(first[1], first[2], b"1.1", *judged, NOTHING_TOLD, Framing.NONE)
+    host, forwarded, keep_alive = judged
+    return Request(
+        first[1], first[2], b"1.1", host, forwarded, NOTHING_TOLD, Framing.NONE,
+        keep_alive=keep_alive,
+    )  # fmt: skip
 
 
-def _judge_request_fields(fields: bytes) -> tuple[bytes, bytes] | None:
-    """Host, and the lines that go on; None if they are not plain."""
+def _judge_request_fields(fields: bytes) -> PlainFields | None:
+    """What a request's lines after its first one come to; None if they are not plain."""
     lines = fields[:-4].split(b"\r\n")
     if len(lines) >= MAX_LINES:
         return None
     host = b""
+    keep_alive = True
     kept = []
     all_known = True
     for line in lines:
@@ -77,12 +88,14 @@ def _judge_request_fields(fields: bytes) -> tuple[bytes, bytes] | None:
             kept.append(line)
         elif verdict == IS_HOST and not host:
             host = line[6:]
+        elif verdict == CLOSES:
+            keep_alive = False
         elif verdict != DROP:
             return None
     if not host:
         return None
     kept.append(b"")
-    judged = host, b"Host: %b\r\n%b" % (host, b"\r\n".join(kept))
+    judged = host, b"Host: %b\r\n%b" % (host, b"\r\n".join(kept)), keep_alive
     if all_known:
         _keep_head(_request_fields, fields, judged)
     return judged
@@ -141,7 +154,7 @@ def _judge_request_line(line: bytes) -> int:
     if name == b"host":
         verdict = IS_HOST if HOST.fullmatch(value) else LONG_WAY
     elif name == b"connection":
-        verdict = DROP if value.lower() == b"keep-alive" else LONG_WAY
+        verdict = CONNECTION.get(value.lower(), LONG_WAY)
     return _keep(_request_lines, line, name, verdict)
 
 
@@ -158,7 +171,7 @@ def _judge_answer_line(line: bytes) -> int:
     elif name == b"keep-alive":
         verdict = DROP
     elif name == b"connection":
-        verdict = {b"keep-alive": DROP, b"close": CLOSES}.get(value.lower(), LONG_WAY)
+        verdict = CONNECTION.get(value.lower(), LONG_WAY)
     return _keep(_answer_lines, line, name, verdict)
 
 

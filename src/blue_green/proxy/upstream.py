@@ -126,7 +126,9 @@ class Pool:
             upstream.wire.close()
             return
         now = upstream.idle_since = trio.current_time()
-        idle = self._idle.setdefault(upstream.target, deque())
+        idle = self._idle.get(upstream.target)
+        if idle is None:
+            idle = self._idle[upstream.target] = deque()
         idle.append(upstream)
         while len(idle) > MAX_IDLE or now - idle[0].idle_since > IDLE_TIMEOUT:
             idle.popleft().wire.close()
