@@ -1,0 +1,99 @@
+"""What every command is made of, and how one asks the supervisor."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from blue_green import display
+from blue_green.control import client
+from blue_green.locate import control_socket
+
+OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130
+
+DEFAULT_FILE = "supervisor.toml"
+
+
+@frozen
+class Command:
+    """A command's name, help, arguments and what it does, in one place."""
+
+    name: str
+    help: str
+    handle: Callable[[argparse.Namespace], int]
+    """Does it; the exit status."""
+    arguments: Callable[[argparse.ArgumentParser], None]
+    example: str
+
+
+def complain(text: str, status: int) -> int:
+    """Say on standard error what is wrong; the exit status."""
+    sys.stdout.flush()
+    print("\n".join(f"blue-green: {line}" for line in text.splitlines()), file=sys.stderr)
+    return status
+
+
+# --- with the supervisor --------------------------------------------------------------------
+
+
+def client_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the supervisor is found, and how its answer is shown."""
+    parser.add_argument("--socket", metavar="PATH", help="the supervisor's control socket")
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"find the socket in this file (default: {DEFAULT_FILE})"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def socket_of(arguments: argparse.Namespace) -> Path:
+    """The control socket: `--socket`, else `$BLUE_GREEN_SOCKET`, else as the settings name it."""
+    if arguments.socket is not None:
+        return Path(arguments.socket)
+    if named := os.environ.get("BLUE_GREEN_SOCKET"):
+        return Path(named)
+    return control_socket(Path(arguments.config or DEFAULT_FILE))
+
+
+def ask(arguments: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
+    """The last object of the answer."""
+    *_, result = client.ask(socket_of(arguments), request)
+    return result
+
+
+def follow(arguments: argparse.Namespace, request: dict[str, Any], good: Sequence[str]) -> int:
+    """Show a swap as it happens; its end decides the exit status."""
+    show = display.Progress(sys.stdout, quiet=arguments.json)
+    result: dict[str, Any] = {}
+    try:
+        for message in client.ask(socket_of(arguments), request):
+            result = message
+            show.event(message)
+    except KeyboardInterrupt:
+        print("\nthe swap goes on; `blue-green status` shows it", file=sys.stderr)
+        return INTERRUPTED
+    if result["event"] == "error":
+        return tell(arguments, result, "")
+    outcome = result.get("outcome")
+    if outcome is None:
+        return tell(arguments, result, f"{result['revision'][:7]} is wanted")
+    tell(arguments, result, lambda: display.receipt(result))
+    return OK if outcome in good else FAILED
+
+
+def tell(
+    arguments: argparse.Namespace, result: dict[str, Any], text: str | Callable[[], str]
+) -> int:
+    """Print a result, as text or as JSON; the exit status."""
+    event = result.pop("event")
+    if arguments.json:
+        print(json.dumps(result))
+    if event == "error":
+        return complain(result["error"], USAGE if result["usage"] else FAILED)
+    if not arguments.json:
+        print(text if isinstance(text, str) else text())
+    return OK

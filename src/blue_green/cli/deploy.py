@@ -1,0 +1,81 @@
+"""Commands that change what runs."""
+
+import argparse
+
+from blue_green.cli.command import USAGE, Command, ask, client_arguments, complain, follow, tell
+
+
+def _swap(arguments: argparse.Namespace) -> int:
+    request = {
+        "command": "swap",
+        "revision": arguments.revision,
+        "retry": arguments.retry,
+        "wait": not arguments.no_wait,
+    }
+    return follow(arguments, request, good=("promoted", "unchanged"))
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    return follow(arguments, {"command": "rollback"}, good=("promoted", "unchanged", "reverted"))
+
+
+def _pause(arguments: argparse.Namespace) -> int:
+    from blue_green.values import duration  # noqa: PLC0415 - slow, and only for this
+
+    try:
+        bare = arguments.time.replace(".", "", 1).isdecimal()
+        seconds = float(duration(float(arguments.time) if bare else arguments.time))
+    except ValueError as error:
+        return complain(f"--for {error}", USAGE)
+    result = ask(arguments, {"command": "pause", "seconds": seconds})
+    return tell(arguments, result, f"paused for {seconds:g} s: requests wait at the proxy")
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    result = ask(arguments, {"command": "resume"})
+    was_paused = result.get("was_paused")
+    return tell(arguments, result, "resumed" if was_paused else "it was not paused")
+
+
+def _swap_arguments(parser: argparse.ArgumentParser) -> None:
+    client_arguments(parser)
+    parser.add_argument(
+        "revision", nargs="?", metavar="REVISION", help="a commit (default: HEAD of the checkout)"
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="also if it failed before, or is live already"
+    )
+    parser.add_argument("--no-wait", action="store_true", help="do not wait for the end")
+
+
+def _pause_arguments(parser: argparse.ArgumentParser) -> None:
+    client_arguments(parser)
+    parser.add_argument(
+        "--for", dest="time", default="60s", metavar="TIME", help="its end (default: 60s)"
+    )
+
+
+COMMANDS = [
+    Command(
+        "swap",
+        "make a revision live, and show how it goes",
+        _swap,
+        _swap_arguments,
+        "blue-green swap v1.4",
+    ),
+    Command(
+        "rollback",
+        "go back to the release that was live before",
+        _rollback,
+        client_arguments,
+        "blue-green rollback",
+    ),
+    Command(
+        "pause",
+        "let requests wait at the proxy",
+        _pause,
+        _pause_arguments,
+        "blue-green pause --for 20s",
+    ),
+    Command("resume", "let them go on", _resume, client_arguments, "blue-green resume"),
+]
