@@ -14,7 +14,7 @@ import resource
 import secrets
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,18 +59,20 @@ class CannotStart(Exception):
 class Process:
     """One command's process group, from its start until nothing is left of it."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], pidfd: int, mark: str) -> None:
-        self.pid = popen.pid
-        self.began = procfs.start_time(popen.pid)
+    def __init__(self, pid: int, pidfd: int, outputs: tuple[int, int], mark: str) -> None:
+        """Ours from now on: the child, its pidfd, and the read ends of its two output pipes."""
+        self.pid = pid
+        self.pidfd = pidfd
+        self.outputs = outputs
+        self.mark = mark
+        """What every descendant has in its environment, and nobody else."""
+        self.began = procfs.start_time(pid)
         self.returncode: int | None = None
         """The exit status of the leader, or minus the signal that ended it."""
         self.exited = trio.Event()
         """The leader has ended; others of its family may still be there."""
         self.gone = trio.Event()
         """Nothing is left, and the last output has been passed on."""
-        self._popen = popen
-        self._mark = mark
-        self._pidfd = pidfd
         self._patience = 0.0
         """Until when, on trio's clock, those that outlive the leader may take to end."""
         self._has_time = True
@@ -87,31 +89,42 @@ class Process:
         family = secrets.token_hex(8)
         kept_back = {*systemd.OURS, *MISLEADING}
         ours = {name: value for name, value in os.environ.items() if name not in kept_back}
+        outputs: list[int] = []
+        inputs: list[int] = []
         try:
+            for _ in ("stdout", "stderr"):
+                output, input_ = os.pipe()
+                outputs.append(output)
+                inputs.append(input_)
             popen = subprocess.Popen(
                 argv,
                 cwd=cwd,
                 env={**ours, **user.environment, **env, FAMILY: family},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=inputs[0],
+                stderr=inputs[1],
                 process_group=0,
                 user=None if user.is_us else user.uid,
                 group=None if user.is_us and user.gid == os.getegid() else user.gid,
                 extra_groups=None if user.is_us else user.groups,
             )
         except (OSError, subprocess.SubprocessError, ValueError) as error:
+            _close(outputs)
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})") from None
+        finally:
+            _close(inputs)
         try:
             pidfd = os.pidfd_open(popen.pid)
         except OSError as error:
             popen.kill()
-            popen.communicate()
+            popen.wait()
+            _close(outputs)
             raise CannotStart(f"cannot watch {argv[0]}: {error.strerror}") from None
+        popen.returncode = 0  # Reaping is our business: it must not try, when it is forgotten.
         with suppress(PermissionError):  # For another user's it takes CAP_SYS_RESOURCE.
             resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, FILE_LIMIT)
-        return cls(popen, pidfd, f"{FAMILY}={family}")
+        return cls(popen.pid, pidfd, (outputs[0], outputs[1]), f"{FAMILY}={family}")
 
     async def attend(
         self, on_lines: Callable[[list[bytes], bool], None], *, grace: float = 0.0
@@ -121,13 +134,11 @@ class Process:
         `on_lines(lines, is_error)` gets the lines of standard output and of standard error. If
         cancelled, the command is asked to end, and killed after `grace` seconds.
         """
-        assert self._popen.stdout is not None
-        assert self._popen.stderr is not None
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_read, self._popen.stdout.fileno(), on_lines, False)
-                nursery.start_soon(_read, self._popen.stderr.fileno(), on_lines, True)
-                await trio.lowlevel.wait_readable(self._pidfd)
+                for output, is_error in zip(self.outputs, (False, True), strict=True):
+                    nursery.start_soon(_read, output, on_lines, is_error)
+                await trio.lowlevel.wait_readable(self.pidfd)
                 self._ended_at = trio.current_time()
                 self.returncode = self._peek()
                 self.exited.set()
@@ -135,8 +146,7 @@ class Process:
                 nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS
         finally:
             await self._end(grace)
-            self._popen.stdout.close()
-            self._popen.stderr.close()
+            _close(self.outputs)
             self.exited.set()
             self.gone.set()
 
@@ -189,31 +199,45 @@ class Process:
             procfs.send(signal.SIGKILL, pid)
 
     async def _family(self) -> list[int]:
-        return await trio.to_thread.run_sync(procfs.family, self._mark, self.pid)
+        return await trio.to_thread.run_sync(procfs.family, self.mark, self.pid)
 
-    def _peek(self) -> int:
+    def _peek(self) -> int | None:
         """How the leader ended, while it stays a zombie."""
-        ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
-        assert ended is not None
-        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        return _status(os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG))
+
+    def _reap(self) -> int | None:
+        """How the leader ended. From now on its number may be anybody's."""
+        return _status(os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG))
 
     async def _end(self, grace: float) -> None:
         """End what still runs, and reap the leader."""
         if not self.exited.is_set() and grace:
             self.send(signal.SIGTERM)
             with trio.move_on_after(grace, shield=True):
-                await trio.lowlevel.wait_readable(self._pidfd)
+                await trio.lowlevel.wait_readable(self.pidfd)
         with trio.move_on_after(UNKILLABLE, shield=True):
             self.send(signal.SIGKILL)
-            await trio.lowlevel.wait_readable(self._pidfd)
+            await trio.lowlevel.wait_readable(self.pidfd)
             while family := await self._family():
                 self._kill(family)
                 await trio.sleep(LOOK_EVERY)
-        self.returncode = self._popen.poll()
+        self.returncode = self._reap()
         if self.returncode is None:
             logger.error("pid %d cannot be killed", self.pid)
-        trio.lowlevel.notify_closing(self._pidfd)
-        os.close(self._pidfd)
+        trio.lowlevel.notify_closing(self.pidfd)
+        os.close(self.pidfd)
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _status(ended: os.waitid_result | None) -> int | None:
+    """The exit status, or minus the signal; None if it has not ended."""
+    if ended is None:
+        return None
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def ending(code: int | None) -> str:
