@@ -30,7 +30,6 @@ from blue_green.locate import ConfigError
 T = TypeVar("T")
 
 LATER = {
-    "admin": "the [admin] section",
     "webhook": "the [webhook] section",
     "notify": "the notify command",
     "tls": "TLS",
@@ -167,17 +166,21 @@ def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s
     directory = locate.state_directory(document, base)
     pages = settings.proxy.error_pages
     pages = None if pages is None else base / pages
-    endpoints = [
-        attrs.evolve(end, path=base / end.path) if end.path else end
-        for end in settings.proxy.listen
-    ]
+
+    def absolute(endpoints: tuple[s.Endpoint, ...]) -> tuple[s.Endpoint, ...]:
+        return tuple(
+            attrs.evolve(end, path=base / end.path) if end.path else end for end in endpoints
+        )
+
+    listen = absolute(settings.proxy.listen)
     return attrs.evolve(
         settings,
         app=attrs.evolve(settings.app, name=settings.app.name or checkout.name),
         git=attrs.evolve(settings.git, checkout=checkout),
         state=s.State(directory),
         control=s.Control(directory / settings.control.socket),
-        proxy=attrs.evolve(settings.proxy, listen=tuple(endpoints), error_pages=pages),
+        proxy=attrs.evolve(settings.proxy, listen=listen, error_pages=pages),
+        admin=attrs.evolve(settings.admin, listen=absolute(settings.admin.listen)),
     )
 
 
@@ -188,12 +191,7 @@ def _contradictions(settings: s.Settings) -> Iterator[str]:
     for name, value in app.env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
             yield f"[app] env.{name}: is not a name and a value for an environment variable"
-    app_ports = {port for slot in app.ports for port in slot}
-    for end, count in Counter(proxy.listen).items():
-        if count > 1:
-            yield f"[proxy] listen: {end} is named twice"
-        if end.path is None and end.port in app_ports:
-            yield f"[proxy] listen: port {end.port} is one of the app's own ports"
+    yield from _clashes(settings)
     for status in settings.health.status:
         if not 200 <= status <= 599:
             yield f"[health] status: {status} is not a final status (200 to 599)"
@@ -216,8 +214,26 @@ def _contradictions(settings: s.Settings) -> Iterator[str]:
             settings.git.branch is None or re.fullmatch(r"[^-\s]\S*", settings.git.branch),
             "[git] branch: must be the name of a branch",
         ),
+        (
+            settings.admin.listen or not settings.admin.drain_delay,
+            "[admin] drain_delay: has no meaning without [admin] listen",
+        ),
     ]
     yield from (problem for is_fine, problem in checks if not is_fine)
+
+
+def _clashes(settings: s.Settings) -> Iterator[str]:
+    """Addresses that are meant for two things."""
+    app_ports = {port for slot in settings.app.ports for port in slot}
+    proxy, admin = settings.proxy.listen, settings.admin.listen
+    for section, endpoints in (("proxy", proxy), ("admin", admin)):
+        for end, count in Counter(endpoints).items():
+            if count > 1:
+                yield f"[{section}] listen: {end} is named twice"
+            if end.path is None and end.port in app_ports:
+                yield f"[{section}] listen: port {end.port} is one of the app's own ports"
+    for end in dict.fromkeys(end for end in admin if end in proxy):
+        yield f"[admin] listen: {end} is one of those in [proxy] listen"
 
 
 def _misspelt_placeholders(command: s.Argv) -> Iterator[str]:

@@ -21,6 +21,7 @@ import trio
 from attrs import define, evolve
 
 from blue_green.lease import Lease, Outcome, Target, cut
+from blue_green.metrics import HOLD_SECONDS, Histogram
 from blue_green.settings import Hold
 
 RAMP_PATIENCE = 1.0
@@ -68,6 +69,8 @@ class Gate:
     def __init__(self, settings: Hold) -> None:
         self.settings = settings
         self.tally = Tally()
+        self.holds = Histogram(HOLD_SECONDS)
+        """How long each request waited that had to, however its wait ended."""
         self._targets: list[Target] = []
         self._holders: set[str] = set()
         self._refusal: str | None = None
@@ -104,6 +107,7 @@ class Gate:
             raise Refused("Nothing could answer this request in time.", self._patience())
         finally:
             self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
+            self.holds.observe(waiter.waited)
             del self._queue[waiter]
             self._next()
 
@@ -204,6 +208,11 @@ class Gate:
     @property
     def is_refusing(self) -> bool:
         return self._hopeless() is not None
+
+    @property
+    def hopeless(self) -> str:
+        """Why there is nothing that a request could wait for; nothing if there is."""
+        return "" if self._targets else self._refusal or ""
 
     @property
     def targets(self) -> Sequence[Target]:

@@ -181,6 +181,19 @@ class Proxy:
 
 
 @frozen
+class Admin:
+    """Whether to send us requests, and numbers: for balancers and Prometheus, not for all."""
+
+    listen: tuple[Endpoint, ...] = ()
+    """Where `/ready`, `/live` and `/metrics` are, as in [proxy]. Default: nowhere.
+
+    They tell anyone who asks what runs here, so this should not be an address of the internet.
+    """
+    drain_delay: Seconds = Seconds(0)
+    """After SIGTERM, how long to serve on while `/ready` says 503, for balancers to see it."""
+
+
+@frozen
 class Control:
     """Where `blue-green swap` and the other commands reach the supervisor."""
 
@@ -207,5 +220,6 @@ class Settings:
     swap: Swap = Swap()
     hold: Hold = Hold()
     proxy: Proxy = Proxy()
+    admin: Admin = Admin()
     control: Control = Control()
     state: State = State()

@@ -48,6 +48,8 @@ class Slot:
         self.release: Release | None = None
         self.since: datetime | None = None
         """When it became live."""
+        self.restarts = 0
+        """How often a backend of it was started again while it was kept."""
         self.settled = trio.Event()
         """Since it is kept, each backend has been brought up or has failed to come up once."""
         self._backends: dict[int, Backend] = {}
@@ -166,6 +168,7 @@ class Slot:
             logger.info("it is started again%s", f" in {delay:g} s" if delay else "")
             settle(port)
             await trio.sleep(delay)
+            self.restarts += 1
 
     async def _clear_away(self, port: int, why: str | None) -> str:
         """Take a backend out that is of no use any more, and say why it was."""

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from blue_green import systemd, users
 from blue_green.proxy import listener as proxy
-from blue_green.settings import Count, Settings
+from blue_green.settings import Count, Endpoint, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +62,22 @@ def listening(settings: Settings) -> Iterator[Sequence[socket.socket]]:
     if inherited:
         yield inherited
         return
+    with _listening(settings.proxy.listen, "[proxy] listen") as sockets:
+        yield sockets
+
+
+@contextmanager
+def listening_for_admin(settings: Settings) -> Iterator[Sequence[socket.socket]]:
+    """The sockets of the admin address, always our own."""
+    with _listening(settings.admin.listen, "[admin] listen") as sockets:
+        yield sockets
+
+
+@contextmanager
+def _listening(endpoints: Sequence[Endpoint], setting: str) -> Iterator[Sequence[socket.socket]]:
     with ExitStack() as opened:
         try:
-            sockets = [
-                opened.enter_context(proxy.listening(endpoint))
-                for endpoint in settings.proxy.listen
-            ]
+            sockets = [opened.enter_context(proxy.listening(end, setting)) for end in endpoints]
         except proxy.CannotListen as error:
             raise CannotRun(str(error)) from None
         yield sockets

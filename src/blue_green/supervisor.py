@@ -9,10 +9,13 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Sequence
 
 import trio
 
 from blue_green import procfs, startup, systemd
+from blue_green.admin.pages import Pages
+from blue_green.admin.server import Server
 from blue_green.control import server as control
 from blue_green.control.operations import Operations
 from blue_green.failure import StepFailed
@@ -69,6 +72,7 @@ class Supervisor:
         self._state = State()
         self._slots: Slots | None = None
         self._stopping = trio.Event()
+        self._lingering = trio.CancelScope()
         self._hurry = trio.CancelScope()
 
     async def run(self) -> None:
@@ -78,12 +82,13 @@ class Supervisor:
         try:
             with (
                 startup.listening(self._settings) as sockets,
+                startup.listening_for_admin(self._settings) as admin_sockets,
                 control.listening(self._settings.control.socket) as control_socket,
             ):
                 listener = proxy.Listener(self._settings.proxy, self._gate, sockets)
                 async with trio.open_nursery() as outer:
                     outer.start_soon(self._listen_to_signals)
-                    await self._supervise(outer, listener, watch, control_socket)
+                    await self._supervise(outer, listener, watch, control_socket, admin_sockets)
                     outer.cancel_scope.cancel()
         except control.CannotListen as error:
             raise startup.CannotRun(str(error)) from None
@@ -97,6 +102,7 @@ class Supervisor:
         listener: proxy.Listener,
         watch: Watch,
         control_socket: socket.socket,
+        admin_sockets: Sequence[socket.socket],
     ) -> None:
         slots = self._slots = Slots(
             self._settings,
@@ -115,6 +121,7 @@ class Supervisor:
         site = Site(self._settings.swap, self._gate, slots, self._releases, self._state)
         swaps = Swaps(site, save)
         pause = Pause(self._gate, self._state, self._file)
+        pages = Pages(site, swaps, listener.by_status)
         operations = Operations(
             name=self._settings.app.name,
             site=site,
@@ -123,6 +130,8 @@ class Supervisor:
             watch=watch,
             git=self._git,
         )
+        if admin_sockets:  # With the backends, since it is to tell of the stop until its end.
+            backends.start_soon(Server(admin_sockets, pages.routes).run)
         async with trio.open_nursery() as serving:
             serving.start_soon(listener.run)
             serving.start_soon(self._gate.keep_ramping)
@@ -134,6 +143,8 @@ class Supervisor:
                 logger.info("%s is served on %s", self._settings.app.name, listener.addresses)
                 systemd.notify("READY=1", "STATUS=Starting")
                 await self._stopping.wait()
+                pages.stopping = True
+                await self._linger()
                 changing.cancel_scope.cancel()
             await self._wind_up(listener, slots)
             serving.cancel_scope.cancel()
@@ -184,13 +195,26 @@ class Supervisor:
             systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
             logger.info("%s is live again in %s", live.revision[:7], slot.name)
 
+    async def _linger(self) -> None:
+        """Serve on as if nothing were, so that balancers see in time that they should not ask."""
+        delay = self._settings.admin.drain_delay
+        if not delay:
+            return
+        logger.info("stopping in %g s: until then only /ready tells of it", delay)
+        systemd.notify("STATUS=Stopping soon", self._more_time(delay))
+        with self._lingering:
+            await trio.sleep(delay)
+
+    def _more_time(self, before: float = 0.0) -> str:
+        """However the unit's TimeoutStopSec was chosen, what the settings allow is time enough."""
+        app, swap = self._settings.app, self._settings.swap
+        longest = before + swap.drain_timeout + 2 * app.stop_timeout + 10
+        return f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"
+
     async def _wind_up(self, listener: proxy.Listener, slots: Slots) -> None:
         """Finish what is in hand, then stop the backends. A second signal makes it short."""
         logger.info("stopping: requests in flight are finished first")
-        # However the unit's TimeoutStopSec was chosen, what the settings allow is time enough.
-        longest = self._settings.swap.drain_timeout + 2 * self._settings.app.stop_timeout + 10
-        more_time = f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"
-        systemd.notify("STOPPING=1", "STATUS=Stopping", more_time)
+        systemd.notify("STOPPING=1", "STATUS=Stopping", self._more_time())
         self._gate.shut("The server is stopping.")
         with self._hurry:
             if late := await listener.drain(self._settings.swap.drain_timeout):
@@ -209,6 +233,7 @@ class Supervisor:
                     self._stop_at_once()
 
     def _stop_at_once(self) -> None:
+        self._lingering.cancel()
         self._hurry.cancel()
         if self._slots is not None:
             for slot in (self._slots.blue, self._slots.green):

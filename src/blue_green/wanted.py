@@ -14,6 +14,7 @@ from attrs import define, field
 
 from blue_green import systemd
 from blue_green.git import GitError
+from blue_green.metrics import SwapCounts
 from blue_green.receipt import Receipt
 from blue_green.steps import Site
 from blue_green.swap import Swap
@@ -60,6 +61,7 @@ class Swaps:
     def __init__(self, site: Site, save: Callable[[], Awaitable[None]]) -> None:
         self.in_hand: Swap | None = None
         self.last: Receipt | None = site.state.history[-1] if site.state.history else None
+        self.counts = SwapCounts()
         self._site = site
         self._save = save
         """Write the state: what is told is remembered."""
@@ -137,6 +139,7 @@ class Swaps:
             receipt = await self.in_hand.run()
         finally:
             self.in_hand = None
+        self.counts.add(receipt.outcome, receipt.seconds)
         self._report(receipt)
         self._current = None
         self._note_head()

@@ -11,12 +11,16 @@ GONE = 499
 """The status of a request whose client did not wait for an answer, as nginx has it."""
 
 
-def line(
-    client: Client, exchange: Exchange | None, error: ErrorAnswer | None, seconds: float, form: str
-) -> str:
+def status_of(client: Client, exchange: Exchange | None, error: ErrorAnswer | None) -> int:
+    """What the client was answered, or `GONE`."""
+    if exchange is not None and exchange.status:
+        return exchange.status
+    error = error or client.overdue
+    return error.status if error else GONE
+
+
+def line(client: Client, exchange: Exchange | None, status: int, seconds: float, form: str) -> str:
     """What became of a request, in `logfmt` or as `json`. Without an exchange it was no request."""
-    error = error or client.late
-    status = (exchange and exchange.status) or (error.status if error else GONE)
     write = _json if form == "json" else _logfmt
     return write(client.address or "unix", exchange, status, seconds)
 

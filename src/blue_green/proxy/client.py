@@ -79,6 +79,11 @@ class Client:
             self._leave()
 
     @property
+    def overdue(self) -> ErrorAnswer | None:
+        """What it is answered because something took too long, or had to stop, if that is so."""
+        return self.late if self.scope.cancel_called else None
+
+    @property
     def is_idle(self) -> bool:
         """It has no request in hand."""
         return not self._in_request and not self.is_tunnel

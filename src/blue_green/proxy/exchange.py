@@ -2,6 +2,7 @@
 
 import itertools
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -44,6 +45,8 @@ class Shared:
     pool: Pool
     hangups: HangUps
     pages: Pages
+    by_status: Counter[int]
+    """How many requests have ended with each status."""
     closing: bool = False
     """The server stops: each connection ends with the request in hand."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)

@@ -4,6 +4,7 @@ import errno
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -33,9 +34,9 @@ class CannotListen(Exception):
 
 
 @contextmanager
-def listening(endpoint: Endpoint) -> Iterator[socket.socket]:
-    """A listening socket, until the block ends; raise `CannotListen`."""
-    sock = open_socket(endpoint)
+def listening(endpoint: Endpoint, setting: str = "[proxy] listen") -> Iterator[socket.socket]:
+    """A listening socket, until the block ends; raise `CannotListen`, which names the setting."""
+    sock = open_socket(endpoint, setting)
     inode = endpoint.path.lstat().st_ino if endpoint.path else 0
     try:
         with sock:
@@ -45,7 +46,7 @@ def listening(endpoint: Endpoint) -> Iterator[socket.socket]:
             unix_socket.remove(endpoint.path, inode)
 
 
-def open_socket(endpoint: Endpoint) -> socket.socket:
+def open_socket(endpoint: Endpoint, setting: str = "[proxy] listen") -> socket.socket:
     """A listening socket; raise `CannotListen`."""
     try:
         if endpoint.path is not None:
@@ -64,7 +65,7 @@ def open_socket(endpoint: Endpoint) -> socket.socket:
         why = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE and endpoint.path is None:
             why = f"{procfs.listener(endpoint.port)} listens there already"
-        raise CannotListen(f"[proxy] listen: cannot listen on {endpoint}: {why}") from None
+        raise CannotListen(f"{setting}: cannot listen on {endpoint}: {why}") from None
 
 
 def _in_words(name: object) -> str:
@@ -79,6 +80,8 @@ class Listener:
     def __init__(self, settings: Proxy, gate: Gate, sockets: Sequence[socket.socket]) -> None:
         """Raises `BadPages`."""
         self.pool = Pool()
+        self.by_status: Counter[int] = Counter()
+        """How many requests have ended with each status."""
         self._pages = Pages(settings.error_pages)
         self._settings = settings
         self._gate = gate
@@ -98,7 +101,9 @@ class Listener:
     async def run(self) -> None:
         """Serve until cancelled."""
         with HangUps() as hangups:
-            self._shared = Shared(self._settings, self._gate, self.pool, hangups, self._pages)
+            self._shared = Shared(
+                self._settings, self._gate, self.pool, hangups, self._pages, self.by_status
+            )
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(hangups.run)

@@ -73,11 +73,14 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
         client.wire.abort()
     finally:
         client.end_request()
-        if shared.settings.access_log and (exchange or error):
-            seconds = 0.0 if began is None else time.monotonic() - began
-            form = shared.settings.log_format
-            line = access.line(client, exchange, error, seconds, form)
-            log.request(line, bare=form == "json")
+        if exchange or error or client.overdue:
+            status = access.status_of(client, exchange, error)
+            shared.by_status[status] += 1
+            if shared.settings.access_log:
+                seconds = 0.0 if began is None else time.monotonic() - began
+                form = shared.settings.log_format
+                line = access.line(client, exchange, status, seconds, form)
+                log.request(line, bare=form == "json")
     if error is not None:
         may_follow = await _send_error(client, exchange, error, shared.pages)
         return may_follow and not shared.closing

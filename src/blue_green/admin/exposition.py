@@ -1,0 +1,143 @@
+"""The numbers as text that Prometheus reads, made when it asks for them.
+
+Nothing is kept for it: a scrape reads what the parts know anyway. Our own numbers are read on the
+event loop, in one go, so that they fit together. Those of the process come from /proc, where
+listing thousands of descriptors takes a while: a thread does that.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
+
+import trio
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from blue_green import __version__
+from blue_green.metrics import Histogram
+from blue_green.slots import Slot
+from blue_green.steps import Site
+from blue_green.wanted import Swaps
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Exposition(Collector):
+    """Reads the parts of a site."""
+
+    def __init__(
+        self,
+        site: Site,
+        swaps: Swaps,
+        by_status: Mapping[int, int],
+        *,
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._site = site
+        self._swaps = swaps
+        self._by_status = by_status
+        self._is_ready = is_ready
+        self._ours = CollectorRegistry()
+        self._ours.register(self)
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        PlatformCollector(registry=self._process)
+
+    async def text(self) -> bytes:
+        """Everything, in the text format of Prometheus."""
+        process = await trio.to_thread.run_sync(generate_latest, self._process)
+        return generate_latest(self._ours) + process
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by prometheus-client."""
+        yield from self._requests()
+        yield from self._changes()
+        yield from self._releases()
+
+    def _requests(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "blue_green_requests",
+            "Requests that have ended, by the status that the client got; 499 if it did not wait",
+            labels=["status"],
+        )
+        for status, count in sorted(self._by_status.items()):
+            requests.add_metric([str(status)], count)
+        yield requests
+        slots = (self._site.slots.blue, self._site.slots.green)
+        leases = [lease for slot in slots for target in slot.targets for lease in target.leases]
+        tunnels = sum(lease.is_tunnel for lease in leases)
+        yield GaugeMetricFamily(
+            "blue_green_requests_in_flight", "Requests at a backend now", len(leases) - tunnels
+        )
+        yield GaugeMetricFamily(
+            "blue_green_tunnels", "WebSockets and other upgrades that are open now", tunnels
+        )
+        gate = self._site.gate
+        yield GaugeMetricFamily("blue_green_requests_held", "Requests that wait now", gate.held)
+        hold = HistogramMetricFamily(
+            "blue_green_hold_seconds", "How long requests waited that had to, however they ended"
+        )
+        _add(hold, [], gate.holds)
+        yield hold
+
+    def _changes(self) -> Iterator[Metric]:
+        swaps = CounterMetricFamily(
+            "blue_green_swaps", "Swaps, by how they ended", labels=["outcome"]
+        )
+        for outcome, count in sorted(self._swaps.counts.by_outcome.items()):
+            swaps.add_metric([outcome], count)
+        yield swaps
+        phases = HistogramMetricFamily(
+            "blue_green_swap_phase_seconds", "How long each phase of a swap took", labels=["phase"]
+        )
+        for phase, histogram in sorted(self._swaps.counts.by_phase.items()):
+            _add(phases, [phase], histogram)
+        yield phases
+        restarts = CounterMetricFamily(
+            "blue_green_backend_restarts",
+            "Live backends that had to be started again",
+            labels=["slot"],
+        )
+        for slot in (self._site.slots.blue, self._site.slots.green):
+            restarts.add_metric([slot.name], slot.restarts)
+        yield restarts
+
+    def _releases(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "blue_green_ready", "Whether /ready says 200", float(self._is_ready())
+        )
+        build = GaugeMetricFamily(
+            "blue_green_build_info", "The supervisor itself", labels=["version"]
+        )
+        build.add_metric([__version__], 1)
+        yield build
+        releases = GaugeMetricFamily(
+            "blue_green_release_info",
+            "What runs in each slot: live, candidate or draining",
+            labels=["slot", "revision", "state"],
+        )
+        for slot in (self._site.slots.blue, self._site.slots.green):
+            if slot.release is not None and (state := self._state_of(slot)):
+                releases.add_metric([slot.name, slot.release.revision, state], 1)
+        yield releases
+
+    def _state_of(self, slot: Slot) -> str:
+        swap = self._swaps.in_hand
+        if slot is self._site.slots.live:
+            return "live"
+        if swap is not None and slot is swap.candidate:
+            return "candidate"
+        return "draining" if slot.backends else ""
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
+    buckets = list(zip(bounds, accumulate(histogram.counts), strict=True))
+    family.add_metric(labels, buckets, histogram.total)

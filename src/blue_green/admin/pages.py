@@ -1,0 +1,57 @@
+"""What the admin address answers: `/ready`, `/live` and `/metrics`."""
+
+from collections.abc import Mapping
+
+from blue_green.admin.exposition import CONTENT_TYPE, Exposition
+from blue_green.admin.server import Reply, Routes
+from blue_green.steps import Site
+from blue_green.wanted import Swaps
+
+
+def why_not_ready(site: Site, *, stopping: bool) -> str:
+    """Why a balancer should send its requests elsewhere; nothing if it may send them here.
+
+    As long as there is something to wait for, it may: they are held, and answered.
+    """
+    if stopping:
+        return "The server is stopping."
+    if site.gate.hopeless:
+        return site.gate.hopeless
+    if site.slots.live is None:
+        return "No release is live yet."
+    return ""
+
+
+class Pages:
+    """The routes of the admin address."""
+
+    def __init__(self, site: Site, swaps: Swaps, by_status: Mapping[int, int]) -> None:
+        self.stopping = False
+        """From now on no more requests should come: a balancer needs a moment to see it."""
+        self._site = site
+        self._exposition = Exposition(site, swaps, by_status, is_ready=lambda: not self._why_not)
+
+    @property
+    def routes(self) -> Routes:
+        return {
+            "/": {"OPTIONS": self.ready},  # What HAProxy asks unless it is told what to ask.
+            "/ready": {"GET": self.ready, "OPTIONS": self.ready},
+            "/live": {"GET": self.live},
+            "/metrics": {"GET": self.metrics},
+        }
+
+    async def ready(self) -> Reply:
+        """Whether to send requests here: 200, or 503 and why not."""
+        why_not = self._why_not
+        return Reply(503, f"{why_not}\n".encode()) if why_not else Reply(200, b"ready\n")
+
+    async def live(self) -> Reply:
+        """That it can be answered is the answer: the event loop turns."""
+        return Reply(200, b"live\n")
+
+    async def metrics(self) -> Reply:
+        return Reply(200, await self._exposition.text(), CONTENT_TYPE)
+
+    @property
+    def _why_not(self) -> str:
+        return why_not_ready(self._site, stopping=self.stopping)
