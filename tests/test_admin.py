@@ -1,0 +1,272 @@
+"""The admin address: /ready for balancers, /live, and /metrics for Prometheus."""
+
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import Factory, define
+from prometheus_client.parser import text_string_to_metric_families
+
+from blue_green.admin import server
+from blue_green.admin.server import Reply, Routes, Server
+from blue_green.metrics import Histogram
+from tests.http_client import Answer, HttpClient
+from tests.proxy.harness import Gone, Peer, check_is_closed, port_of
+from tests.site import Site, free_ports, until
+
+MakeSite = Callable[..., Site]
+
+
+# --- the server, in this process ----------------------------------------------------------------
+
+
+async def hello() -> Reply:
+    return Reply(200, b"hello\n")
+
+
+async def fail() -> Reply:
+    raise RuntimeError("a bug")
+
+
+async def never() -> Reply:
+    await trio.sleep_forever()
+    raise AssertionError("it never comes to this")
+
+
+ROUTES: Routes = {
+    "/": {"OPTIONS": hello},
+    "/hello": {"GET": hello},
+    "/bug": {"GET": fail},
+    "/never": {"GET": never},
+}
+
+
+@define
+class Served:
+    """A running server, and a way to it."""
+
+    port: int
+    clients: list[Peer] = Factory(list)
+
+    async def ask(self, raw: bytes) -> Peer:
+        """A new connection on which these bytes were sent."""
+        client = Peer(await trio.open_tcp_stream("127.0.0.1", self.port))
+        self.clients.append(client)
+        await client.send(raw)
+        return client
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Served]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Server([sock], ROUTES).run)
+            served = Served(port_of(sock))
+            yield served
+            for client in served.clients:
+                await trio.aclose_forcefully(client.stream)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        pytest.param(b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", 200, id="as browsers ask"),
+        pytest.param(b"GET /hello HTTP/1.1\r\n\r\n", 200, id="without Host"),
+        pytest.param(b"GET /hello HTTP/1.0\r\n\r\n", 200, id="as HAProxy asks"),
+        pytest.param(b"OPTIONS / HTTP/1.0\r\n\r\n", 200, id="as HAProxy asks unless told what"),
+        pytest.param(b"\r\nGET /hello?a=b HTTP/1.0\n\n", 200, id="as people type it"),
+        pytest.param(b"HEAD /hello HTTP/1.0\r\n\r\n", 200, id="HEAD"),
+        pytest.param(b"GET /nothing HTTP/1.0\r\n\r\n", 404, id="an unknown path"),
+        pytest.param(b"POST /hello HTTP/1.0\r\nContent-Length: 1\r\n\r\nx", 405, id="POST"),
+        pytest.param(b"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, id="two Hosts"),
+        pytest.param(b"\x16\x03\x01\x02\r\n\r\n", 400, id="not HTTP"),
+        pytest.param(b"GET /hello HTTP/1.1\r\nX: " + 17000 * b"x", 431, id="a head too large"),
+        pytest.param(b"GET /bug HTTP/1.0\r\n\r\n", 500, id="an error of ours"),
+    ],
+)
+async def test_requests_get_their_answer(raw: bytes, status: int) -> None:
+    async with serving() as served:
+        client = await served.ask(raw)
+        answer = await client.answer("HEAD" if raw.startswith(b"HEAD") else "GET")
+        assert answer.status == status
+        if raw.startswith(b"HEAD"):
+            assert (answer.body, answer.field(b"content-length")) == (b"", [b"6"])
+        if status == 405:
+            assert answer.field(b"allow") == [b"GET, HEAD"]
+        if status != 200 or b"HTTP/1.0" in raw:
+            await check_is_closed(client)
+
+
+async def test_a_connection_is_kept_and_requests_are_answered_in_order() -> None:
+    async with serving() as served:
+        ask = b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n"
+        client = await served.ask(ask % b"hello" + ask % b"other" + ask % b"hello")
+        assert [(await client.answer()).status for _ in range(3)] == [200, 404, 200]
+
+
+@pytest.mark.parametrize("name", ["HEAD_TIMEOUT", "IDLE_TIMEOUT", "ANSWER_TIMEOUT"])
+async def test_nothing_takes_for_ever(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = {
+        "HEAD_TIMEOUT": b"GET / HT",
+        "IDLE_TIMEOUT": b"",
+        "ANSWER_TIMEOUT": b"GET /never HTTP/1.0\r\n\r\n",
+    }
+    monkeypatch.setattr(server, name, 0.1)
+    async with serving() as served:
+        client = await served.ask(sent[name])
+        assert await client.end() == b""
+
+
+async def test_a_new_client_gets_the_place_of_the_one_that_was_silent_for_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    async with serving() as served:
+        ask = b"GET /hello HTTP/1.1\r\n\r\n"
+        oldest, other = [await served.ask(ask), await served.ask(ask)]
+        for client in (other, oldest):
+            assert (await client.answer()).status == 200
+        await oldest.send(ask)
+        assert (await oldest.answer()).status == 200
+        assert (await (await served.ask(ask)).answer()).status == 200
+        with pytest.raises(Gone):
+            await other.answer()
+
+
+async def test_when_all_places_are_busy_a_new_client_gets_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+    async with serving() as served:
+        busy = await served.ask(b"GET /never HTTP/1.1\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert await (await served.ask(b"")).end() == b""
+        assert busy.has_nothing()
+
+
+def test_a_histogram_has_each_value_in_its_range() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 99.0):
+        histogram.observe(value)
+    assert (histogram.counts, histogram.total) == ([2, 1, 1], 102.0)
+
+
+# --- the supervisor, end to end -----------------------------------------------------------------
+
+
+class Admin:
+    """The admin address of a site."""
+
+    def __init__(self, site: Site, **settings: Any) -> None:
+        (self.port,) = free_ports(1)
+        site.configure(admin={"listen": [f"127.0.0.1:{self.port}"], **settings})
+
+    async def get(self, path: str) -> Answer:
+        async with HttpClient(self.port) as http:
+            return await http.get(path)
+
+    async def ready(self) -> tuple[int, str]:
+        answer = await self.get("/ready")
+        return answer.status, answer.body.decode().strip()
+
+    async def until_ready_says(self, status: int) -> None:
+        async def look() -> bool:
+            seen.append(await self.ready())
+            return seen[-1][0] == status
+
+        seen: list[tuple[int, str]] = []
+        await until(f"/ready says {status}", look)
+
+    async def metrics(self) -> dict[tuple[str, ...], float]:
+        """The value of each sample, by its name and the values of its labels in their order."""
+        answer = await self.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        families = text_string_to_metric_families(answer.body.decode())
+        samples = [sample for family in families for sample in family.samples]
+        return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+
+
+async def test_a_balancer_learns_whether_to_send_requests_here(make_site: MakeSite) -> None:
+    site = make_site()
+    admin = Admin(site, drain_delay="300ms")
+    one = site.commit("one", start_delay=0.5)
+    answers: list[Answer] = []
+
+    async def ask_slowly() -> None:
+        answers.append(await site.get("/?slow=1.5"))
+
+    async with site.running(wait_for="starting"):
+        assert await admin.ready() == (503, "No release is live yet.")
+        await site.until_live(one)
+        assert await admin.ready() == (200, "ready")
+        await site.ask("pause", seconds=60)
+        assert await admin.ready() == (200, "ready"), "those that come are held, and answered"
+        await site.ask("resume")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_slowly)
+            await until("it is in flight", site.journal)
+            assert site.process is not None
+            site.process.send_signal(signal.SIGTERM)
+            await site.until_logged("stopping in 0.3 s")
+            assert await admin.ready() == (503, "The server is stopping.")
+            await site.until_logged("stopping: requests in flight")
+            assert await admin.ready() == (503, "The server is stopping.")
+            assert (await admin.get("/live")).status == 200
+            assert answers == [], "it was still draining"
+        assert answers[0].status == 200
+
+
+async def test_while_a_balancer_is_to_see_the_stop_all_is_served(make_site: MakeSite) -> None:
+    site = make_site()
+    admin = Admin(site, drain_delay="10m")
+    site.commit("one")
+    async with site.running():
+        assert site.process is not None
+        site.process.send_signal(signal.SIGTERM)
+        await admin.until_ready_says(503)
+        assert (await site.get("/")).status == 200
+        # A second signal does not wait: `running` gives it PATIENCE, and not ten minutes.
+
+
+async def test_prometheus_is_told_what_happened(make_site: MakeSite) -> None:
+    site = make_site()
+    admin = Admin(site)
+    site.commit("zero", raises="broken")
+    async with site.running(wait_for="failing"):
+        status, why = await admin.ready()
+        assert (status, why.startswith("The site is down")) == (503, True)
+        down = await admin.metrics()
+        assert (down["blue_green_ready",], down["blue_green_swaps_total", "failed"]) == (0, 1)
+
+        one = site.commit("one")
+        await site.until_live(one)
+        await site.ask("pause", seconds=60)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(site.get, "/held")
+
+            async def held() -> bool:
+                return (await admin.metrics())["blue_green_requests_held",] == 1
+
+            await until("it is held", held)
+            await site.ask("resume")
+        assert (await site.post("/die", b"")).status == 502
+        await site.until_logged("it is started again")
+        assert (await site.get("/")).status == 200
+        seen = await admin.metrics()
+
+    assert seen["blue_green_requests_total", "200"] == 2
+    assert seen["blue_green_requests_total", "502"] == 1
+    assert seen["blue_green_requests_in_flight",] == seen["blue_green_requests_held",] == 0
+    assert seen["blue_green_hold_seconds_count",] in (1, 2)  # The last one may have had to wait.
+    assert seen["blue_green_swaps_total", "promoted"] == 1
+    assert seen["blue_green_swap_phase_seconds_count", "switch"] == 1
+    assert seen["blue_green_backend_restarts_total", "blue"] == 1
+    assert seen["blue_green_release_info", one, "blue", "live"] == seen["blue_green_ready",] == 1
+    assert any(name == "blue_green_build_info" for name, *_ in seen)
+    assert seen["process_open_fds",] > 5
