@@ -4,15 +4,13 @@ Nothing here knows how the numbers are told: `admin.exposition` reads them when 
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from attrs import define, field
 
 HOLD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Bounds for how long requests wait at the gate: [hold] timeout is 30 s by default."""
-PHASE_SECONDS = (0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
-"""Bounds for the phases of a swap: from the switch, which is nothing, to a build."""
 
 
 @define
@@ -35,13 +33,20 @@ class Histogram:
 
 @define
 class SwapCounts:
-    """The swaps since the start, by how they ended, and how long their phases took."""
+    """The swaps since the start, by how they ended, and their phases.
+
+    There are few of them: how many phases there were and how long they took is told as a sum, and
+    not in ranges, which would be most of what is told at all.
+    """
 
     by_outcome: Counter[str] = field(factory=Counter)
-    by_phase: dict[str, Histogram] = field(factory=dict)
+    by_phase: Counter[str] = field(factory=Counter)
+    seconds: defaultdict[str, float] = field(factory=lambda: defaultdict(float))
+    """How long each phase took, in all swaps together."""
 
     def add(self, outcome: str, seconds: Mapping[str, float]) -> None:
         """Count one that has ended; `seconds` are those of each phase."""
         self.by_outcome[outcome] += 1
         for phase, duration in seconds.items():
-            self.by_phase.setdefault(phase, Histogram(PHASE_SECONDS)).observe(duration)
+            self.by_phase[phase] += 1
+            self.seconds[phase] += duration

@@ -15,6 +15,7 @@ from prometheus_client.core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
@@ -81,11 +82,12 @@ class Exposition(Collector):
         )
         gate = self._site.gate
         yield GaugeMetricFamily("blue_green_requests_held", "Requests that wait now", gate.held)
-        hold = HistogramMetricFamily(
-            "blue_green_hold_seconds", "How long requests waited that had to, however they ended"
+        yield HistogramMetricFamily(
+            "blue_green_hold_seconds",
+            "How long requests waited that had to, however they ended",
+            buckets=_cumulative(gate.holds),
+            sum_value=gate.holds.total,
         )
-        _add(hold, [], gate.holds)
-        yield hold
 
     def _changes(self) -> Iterator[Metric]:
         swaps = CounterMetricFamily(
@@ -94,11 +96,11 @@ class Exposition(Collector):
         for outcome, count in sorted(self._swaps.counts.by_outcome.items()):
             swaps.add_metric([outcome], count)
         yield swaps
-        phases = HistogramMetricFamily(
+        phases = SummaryMetricFamily(
             "blue_green_swap_phase_seconds", "How long each phase of a swap took", labels=["phase"]
         )
-        for phase, histogram in sorted(self._swaps.counts.by_phase.items()):
-            _add(phases, [phase], histogram)
+        for phase, count in sorted(self._swaps.counts.by_phase.items()):
+            phases.add_metric([phase], count, self._swaps.counts.seconds[phase])
         yield phases
         restarts = CounterMetricFamily(
             "blue_green_backend_restarts",
@@ -137,7 +139,7 @@ class Exposition(Collector):
         return "draining" if slot.backends else ""
 
 
-def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+    """As Prometheus has it: in each range, all those below it are counted again."""
     bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
-    buckets = list(zip(bounds, accumulate(histogram.counts), strict=True))
-    family.add_metric(labels, buckets, histogram.total)
+    return list(zip(bounds, accumulate(histogram.counts), strict=True))
