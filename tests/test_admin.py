@@ -195,11 +195,11 @@ class Admin:
 async def test_a_balancer_learns_whether_to_send_requests_here(make_site: MakeSite) -> None:
     site = make_site()
     admin = Admin(site, drain_delay="300ms")
-    one = site.commit("one", start_delay=0.5)
+    one = site.commit("one", start_delay=0.8)
     answers: list[Answer] = []
 
     async def ask_slowly() -> None:
-        answers.append(await site.get("/?slow=1.5"))
+        answers.append(await site.get("/?slow=2"))
 
     async with site.running(wait_for="starting"):
         assert await admin.ready() == (503, "No release is live yet.")

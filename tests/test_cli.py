@@ -153,14 +153,19 @@ def test_a_checkout_that_is_missing_is_told(tmp_path: Path, write: Callable[...,
     assert f"[git] checkout: {tmp_path / 'nowhere'}: No such file" in done.err
 
 
-def test_a_port_in_use_is_told_with_who_listens(tmp_path: Path, write: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("section", ["proxy", "admin"])
+def test_a_port_in_use_is_told_with_who_listens(
+    tmp_path: Path, write: Callable[..., Path], section: str
+) -> None:
     Repository(tmp_path / "site")
-    with socket.create_server(("127.0.0.1", free_ports(1)[0])) as taken:
+    port, free = free_ports(2)
+    with socket.create_server(("127.0.0.1", port)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        write(git={"checkout": "site"}, proxy={"listen": [address]})
+        sections = {"proxy": {"listen": [f"127.0.0.1:{free}"]}, section: {"listen": [address]}}
+        write(git={"checkout": "site"}, **sections)
         done = cli(tmp_path, "run", "supervisor.toml")
     assert done.code == 2
-    assert f"[proxy] listen: cannot listen on {address}: pid {os.getpid()} (" in done.err
+    assert f"[{section}] listen: cannot listen on {address}: pid {os.getpid()} (" in done.err
 
 
 def test_an_ignore_file_that_is_there_is_not_overwritten(

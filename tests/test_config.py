@@ -166,9 +166,11 @@ def test_a_slot_may_have_several_ports(file: Path) -> None:
     assert settings.app.ports == ((1, 3), (2, 4))
 
 
-def test_addresses_are_understood(file: Path) -> None:
+@pytest.mark.parametrize("section", ["proxy", "admin"])
+def test_addresses_are_understood(file: Path, section: str) -> None:
     listen = 'listen = ["127.0.0.1:80", "[::1]:81", "localhost:82", "unix:app.sock"]'
-    addresses = [str(end) for end in load(file, f"[proxy]\n{listen}").proxy.listen]
+    settings = load(file, f"[{section}]\n{listen}")
+    addresses = [str(end) for end in getattr(settings, section).listen]
     own = f"unix:{file.parent / 'app.sock'}"
     assert addresses == ["127.0.0.1:80", "[::1]:81", "localhost:82", own]
 
@@ -223,6 +225,10 @@ def test_a_key_outside_of_any_section_is_sent_to_its_own(file: Path) -> None:
         ('[release]\nin_place = true\nlink = ["x"]', "[release] link", "in_place"),
         ('[proxy]\nlisten = ["localhost:3001"]', "[proxy] listen", "3001"),
         ('[proxy]\nlisten = ["127.0.0.1:80", "127.0.0.1:80"]', "[proxy] listen", "80"),
+        ('[admin]\nlisten = ["127.0.0.1:3000"]', "[admin] listen", "the app's own"),
+        ('[admin]\nlisten = ["unix:a", "unix:a"]', "[admin] listen", "twice"),
+        ('[admin]\nlisten = ["127.0.0.1:8000"]', "[admin] listen", "[proxy] listen"),
+        ('[admin]\ndrain_delay = "5s"', "[admin] drain_delay", "without [admin] listen"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -278,6 +284,7 @@ def test_everything_but_command_and_ports_has_a_default(file: Path) -> None:
     assert settings.state.directory == file.parent / ".blue-green"
     assert settings.control.socket == file.parent / ".blue-green" / "control.sock"
     assert [str(end) for end in settings.proxy.listen] == ["127.0.0.1:8000"]
+    assert settings.admin.listen == ()
 
 
 def test_paths_are_relative_to_the_file_and_not_to_where_we_are(

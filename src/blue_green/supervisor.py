@@ -141,6 +141,8 @@ class Supervisor:
                 changing.start_soon(pause.run)
                 changing.start_soon(self._bring_up, slots, swaps, watch)
                 logger.info("%s is served on %s", self._settings.app.name, listener.addresses)
+                for endpoint in self._settings.admin.listen:
+                    logger.info("whether it is ready is told on %s", endpoint)
                 systemd.notify("READY=1", "STATUS=Starting")
                 await self._stopping.wait()
                 pages.stopping = True

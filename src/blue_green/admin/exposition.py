@@ -7,6 +7,7 @@ listing thousands of descriptors takes a while: a thread does that.
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
+from typing import get_args
 
 import trio
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -23,6 +24,7 @@ from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
 from blue_green.metrics import Histogram
+from blue_green.receipt import Result
 from blue_green.slots import Slot
 from blue_green.steps import Site
 from blue_green.wanted import Swaps
@@ -93,8 +95,8 @@ class Exposition(Collector):
         swaps = CounterMetricFamily(
             "blue_green_swaps", "Swaps, by how they ended", labels=["outcome"]
         )
-        for outcome, count in sorted(self._swaps.counts.by_outcome.items()):
-            swaps.add_metric([outcome], count)
+        for outcome in get_args(Result):  # Also those at 0: a rise is only seen from there.
+            swaps.add_metric([outcome], self._swaps.counts.by_outcome[outcome])
         yield swaps
         phases = SummaryMetricFamily(
             "blue_green_swap_phase_seconds", "How long each phase of a swap took", labels=["phase"]
