@@ -222,12 +222,12 @@ async def test_a_hopeless_gate_refuses_those_that_wait_and_those_that_come() -> 
         gate.refuse("It keeps crashing.")
         await crowd.comes(3)
         assert sorted(crowd.refused) == [1, 2, 3]
-        assert gate.hopeless == "It keeps crashing."
+        assert gate.why_down == "It keeps crashing."
         gate.hold("a pause")
-        assert gate.hopeless, "nothing that one could wait for comes after the pause"
+        assert gate.why_down, "nothing that one could wait for comes after the pause"
         gate.resume("a pause")
         gate.stop_refusing()
-        assert gate.hopeless == ""
+        assert gate.why_down == ""
         await crowd.comes(4)
         gate.switch([a_target()])
         await wait_all_tasks_blocked()

@@ -235,7 +235,11 @@ async def test_the_swap_goes_on_when_whoever_asked_goes_away(make_site: MakeSite
                 assert asker.returncode == 130
                 assert "the swap goes on" in complaint
                 assert "Traceback" not in complaint
+            else:
+                assert (await site.cli("swap", revision)).code == 0, "it tells of that same swap"
             await site.until_live(revision)
+            starts = [line for line in site.journal("start") if line["revision"] == revision]
+            assert len(starts) == 1
 
 
 async def test_a_commit_is_not_missed_because_git_failed_for_a_moment(

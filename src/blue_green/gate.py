@@ -210,8 +210,8 @@ class Gate:
         return self._hopeless() is not None
 
     @property
-    def hopeless(self) -> str:
-        """Why there is nothing that a request could wait for; nothing if there is."""
+    def why_down(self) -> str:
+        """Why there is nothing that a request could wait for, not even behind a hold, if so."""
         return "" if self._targets else self._refusal or ""
 
     @property

@@ -17,8 +17,10 @@ from blue_green.settings import Count, Endpoint, Settings
 
 logger = logging.getLogger(__name__)
 
-DESCRIPTORS_OF_OUR_OWN = 100
-"""What the supervisor needs besides clients and their backends' connections."""
+DESCRIPTORS_OF_OUR_OWN = 150
+"""What the supervisor needs besides clients and their backends' connections: for backends, git,
+commands, and those who ask at the admin address.
+"""
 
 
 class CannotRun(Exception):

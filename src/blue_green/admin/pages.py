@@ -15,8 +15,8 @@ def why_not_ready(site: Site, *, stopping: bool) -> str:
     """
     if stopping:
         return "The server is stopping."
-    if site.gate.hopeless:
-        return site.gate.hopeless
+    if site.gate.why_down:
+        return site.gate.why_down
     if site.slots.live is None:
         return "No release is live yet."
     return ""
