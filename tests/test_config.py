@@ -11,6 +11,7 @@ from blue_green.locate import ConfigError
 from blue_green.settings import Settings
 
 MINIMAL = '[app]\ncommand = ["serve", "{port}"]\nports = [3000, 3001]\n'
+TLS = '[proxy.tls]\ncertificate = "c.pem"\nkey = "k.pem"\n'
 TOP = Path(__file__).parents[1]
 
 
@@ -200,7 +201,12 @@ def test_all_errors_are_told_at_once(file: Path) -> None:
         ("[helth]", "[helth]: is not known; did you mean health?"),
         ('link = [".env"]', "[app] link: is not known here; it belongs into [release]"),
         ('[webhook]\nsecret = "x"', "[webhook]: the [webhook] section is not available yet"),
-        ("[proxy]\ntls = true", "[proxy] tls: TLS is not available yet"),
+        ("[proxy]\ntls = true", "[proxy.tls]: must be a section of settings, not true"),
+        ("[proxy]\ncertificate = 1", "[proxy] certificate: is not known here; it belongs into [pr"),
+        (f"{TLS}listen = []", "[proxy.tls] listen: is not known here; it belongs into [proxy]"),
+        (f"{TLS}redirects = []", "[proxy.tls] redirects: is not known; did you mean redirect?"),
+        ('[proxy.tls]\nkey = "k"', "[proxy.tls] certificate: is missing, and has no default"),
+        ("[tls]", "[tls]: is not known here; it belongs into [proxy]"),
         ("colour = 1", "[app] colour: is not known; known are: command, ports, name"),
         ("[hold.deeper]", "[hold] deeper: is not known; known are: timeout, limit, ramp"),
         ("[[git]]", "[git]: must be a section of settings"),
@@ -229,6 +235,9 @@ def test_a_key_outside_of_any_section_is_sent_to_its_own(file: Path) -> None:
         ('[admin]\nlisten = ["unix:a", "unix:a"]', "[admin] listen", "twice"),
         ('[admin]\nlisten = ["127.0.0.1:8000"]', "[admin] listen", "[proxy] listen"),
         ('[admin]\ndrain_delay = "5s"', "[admin] drain_delay", "without [admin] listen"),
+        (f'{TLS}redirect = ["[::]:80", "[::]:80"]', "[proxy.tls] redirect", "named twice"),
+        (f'{TLS}redirect = ["[::]:3001"]', "[proxy.tls] redirect", "the app's own"),
+        (f'{TLS}redirect = ["127.0.0.1:8000"]', "[proxy.tls] redirect", "[proxy] listen"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -297,6 +306,20 @@ def test_paths_are_relative_to_the_file_and_not_to_where_we_are(
     assert settings.git.checkout == file.parent.parent / "site"
     assert settings.app.name == "site"
     assert settings.control.socket == file.parent / "var" / "c"
+
+
+def test_paths_of_tls_are_relative_to_the_file_too(file: Path) -> None:
+    tls = load(file, f'{TLS}redirect = ["unix:r.sock", "[::]:80"]').proxy.tls
+    assert tls is not None
+    assert (tls.certificate, tls.key) == (file.parent / "c.pem", file.parent / "k.pem")
+    assert [str(end) for end in tls.redirect] == [f"unix:{file.parent / 'r.sock'}", "[::]:80"]
+    assert load(file).proxy.tls is None
+
+
+def test_every_mistake_in_the_section_of_tls_is_told(file: Path) -> None:
+    found = problems(file, '[proxy.tls]\ncertificate = 1\nredirect = ["80"]')
+    keys = [problem.partition(":")[0] for problem in found]
+    assert sorted(keys) == [f"[proxy.tls] {key}" for key in ("certificate", "key", "redirect")]
 
 
 def test_the_state_directory_is_the_same_however_the_file_is_named(file: Path) -> None:

@@ -32,10 +32,15 @@ T = TypeVar("T")
 LATER = {
     "webhook": "the [webhook] section",
     "notify": "the notify command",
-    "tls": "TLS",
     "warmup": "warmup",
 }
 """Keys that are planned. They are refused by name, so that nobody relies on them unawares."""
+
+SECTIONS: dict[str, type[Any]] = {
+    **{section.name: section.type for section in attrs.fields(s.Settings) if section.type},
+    "proxy.tls": s.Tls,
+}
+"""By the names that stand in brackets."""
 
 PLACEHOLDERS = ("port", "slot", "revision", "release")
 
@@ -114,9 +119,8 @@ def _converter() -> Converter:
             converter.register_structure_hook_func(partial(operator.eq, kind), hook)
     table = _table(converter)
     converter.register_structure_hook_func(partial(operator.eq, dict[str, str]), table)
-    for section in attrs.fields(s.Settings):
-        assert section.type is not None
-        converter.register_structure_hook(section.type, _section(converter, section.type))
+    for section in SECTIONS.values():
+        converter.register_structure_hook(section, _section(converter, section))
     return converter
 
 
@@ -142,8 +146,9 @@ def _explain(error: BaseException, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def _dotted(*path: str) -> str:
-    section, *keys = path
-    return f"[{section}] {'.'.join(keys)}" if keys else f"[{section}]"
+    depth = 2 if ".".join(path[:2]) in SECTIONS else 1
+    section, keys = ".".join(path[:depth]), ".".join(path[depth:])
+    return f"[{section}] {keys}" if keys else f"[{section}]"
 
 
 def _unknown(key: str, section: type[Any]) -> str:
@@ -151,10 +156,9 @@ def _unknown(key: str, section: type[Any]) -> str:
         return f"{LATER[key]} is not available yet in this version; take it out"
     if near := difflib.get_close_matches(key, attrs.fields_dict(section), 1):
         return f"is not known; did you mean {near[0]}?"
-    for other in attrs.fields(s.Settings):
-        assert other.type is not None
-        if other.type is not section and key in attrs.fields_dict(other.type):
-            return f"is not known here; it belongs into [{other.name}]"
+    for name, other in SECTIONS.items():
+        if other is not section and key in attrs.fields_dict(other):
+            return f"is not known here; it belongs into [{name}]"
     return f"is not known; known are: {', '.join(attrs.fields_dict(section))}"
 
 
@@ -164,24 +168,31 @@ def _unknown(key: str, section: type[Any]) -> str:
 def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s.Settings:
     checkout = Path(os.path.normpath(base / settings.git.checkout))
     directory = locate.state_directory(document, base)
-    pages = settings.proxy.error_pages
-    pages = None if pages is None else base / pages
-
-    def absolute(endpoints: tuple[s.Endpoint, ...]) -> tuple[s.Endpoint, ...]:
-        return tuple(
-            attrs.evolve(end, path=base / end.path) if end.path else end for end in endpoints
-        )
-
-    listen = absolute(settings.proxy.listen)
     return attrs.evolve(
         settings,
         app=attrs.evolve(settings.app, name=settings.app.name or checkout.name),
         git=attrs.evolve(settings.git, checkout=checkout),
         state=s.State(directory),
         control=s.Control(directory / settings.control.socket),
-        proxy=attrs.evolve(settings.proxy, listen=listen, error_pages=pages),
-        admin=attrs.evolve(settings.admin, listen=absolute(settings.admin.listen)),
+        proxy=_resolve_proxy(settings.proxy, base),
+        admin=attrs.evolve(settings.admin, listen=_resolve_endpoints(settings.admin.listen, base)),
     )
+
+
+def _resolve_proxy(proxy: s.Proxy, base: Path) -> s.Proxy:
+    tls = proxy.tls and attrs.evolve(
+        proxy.tls,
+        certificate=base / proxy.tls.certificate,
+        key=base / proxy.tls.key,
+        redirect=_resolve_endpoints(proxy.tls.redirect, base),
+    )
+    pages = None if proxy.error_pages is None else base / proxy.error_pages
+    listen = _resolve_endpoints(proxy.listen, base)
+    return attrs.evolve(proxy, listen=listen, error_pages=pages, tls=tls)
+
+
+def _resolve_endpoints(ends: tuple[s.Endpoint, ...], base: Path) -> tuple[s.Endpoint, ...]:
+    return tuple(attrs.evolve(end, path=base / end.path) if end.path else end for end in ends)
 
 
 def _contradictions(settings: s.Settings) -> Iterator[str]:
@@ -225,15 +236,21 @@ def _contradictions(settings: s.Settings) -> Iterator[str]:
 def _clashes(settings: s.Settings) -> Iterator[str]:
     """Addresses that are meant for two things."""
     app_ports = {port for slot in settings.app.ports for port in slot}
-    proxy, admin = settings.proxy.listen, settings.admin.listen
-    for section, endpoints in (("proxy", proxy), ("admin", admin)):
+    tls = settings.proxy.tls
+    meant: dict[s.Endpoint, str] = {}
+    for key, endpoints in (
+        ("[proxy] listen", settings.proxy.listen),
+        ("[proxy.tls] redirect", tls.redirect if tls else ()),
+        ("[admin] listen", settings.admin.listen),
+    ):
         for end, count in Counter(endpoints).items():
             if count > 1:
-                yield f"[{section}] listen: {end} is named twice"
+                yield f"{key}: {end} is named twice"
             if end.path is None and end.port in app_ports:
-                yield f"[{section}] listen: port {end.port} is one of the app's own ports"
-    for end in dict.fromkeys(end for end in admin if end in proxy):
-        yield f"[admin] listen: {end} is one of those in [proxy] listen"
+                yield f"{key}: port {end.port} is one of the app's own ports"
+            if end in meant:
+                yield f"{key}: {end} is one of those in {meant[end]}"
+            meant[end] = key
 
 
 def _misspelt_placeholders(command: s.Argv) -> Iterator[str]:

@@ -153,6 +153,18 @@ class Hold:
 
 
 @frozen
+class Tls:
+    """Makes the addresses of `[proxy] listen` speak TLS."""
+
+    certificate: Path
+    """The certificate and those between it and the root, in PEM. Looked at every few seconds."""
+    key: Path
+    """The certificate's private key, in PEM and without a passphrase."""
+    redirect: tuple[Endpoint, ...] = ()
+    """Addresses that speak plain HTTP, and send every request to the same place with https."""
+
+
+@frozen
 class Proxy:
     """The listening side."""
 
@@ -178,6 +190,8 @@ class Proxy:
     """How that line is written: `name=value` for people and programs, or a JSON object."""
     error_pages: Path | None = None
     """A directory with pages for the errors that we answer: `503.html`, `error.html`, `.txt`."""
+    tls: Tls | None = None
+    """The section `[proxy.tls]`. Default: plain HTTP."""
 
 
 @frozen

@@ -17,6 +17,11 @@ from blue_green.settings import Count, Endpoint, Settings
 
 logger = logging.getLogger(__name__)
 
+Sockets = Sequence[socket.socket]
+
+REDIRECTING = "redirect"
+"""`FileDescriptorName=` of a socket unit whose sockets redirect to https."""
+
 DESCRIPTORS_OF_OUR_OWN = 150
 """What the supervisor needs besides clients and their backends' connections: for backends, git,
 commands, and those who ask at the admin address.
@@ -55,34 +60,56 @@ def whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
 
 
 @contextmanager
-def listening(settings: Settings) -> Iterator[Sequence[socket.socket]]:
-    """The proxy's sockets: those that systemd opened for us, or else our own."""
+def listening(settings: Settings) -> Iterator[tuple[Sockets, Sockets]]:
+    """The proxy's sockets: those that systemd opened for us, or else our own.
+
+    The second ones are those that redirect to the first.
+    """
+    tls = settings.proxy.tls
     try:
         inherited = systemd.inherited_sockets()
     except systemd.CannotInherit as error:
         raise CannotRun(f"sockets from systemd: {error}") from None
     if inherited:
-        yield inherited
+        yield _sorted(inherited, speaks_tls=tls is not None)
         return
-    with _listening(settings.proxy.listen, "[proxy] listen") as sockets:
-        yield sockets
+    with (
+        _listening(settings.proxy.listen, "[proxy] listen") as serving,
+        _listening(tls.redirect if tls else (), "[proxy.tls] redirect") as redirecting,
+    ):
+        yield serving, redirecting
 
 
 @contextmanager
-def listening_for_admin(settings: Settings) -> Iterator[Sequence[socket.socket]]:
+def listening_for_admin(settings: Settings) -> Iterator[Sockets]:
     """The sockets of the admin address, always our own."""
     with _listening(settings.admin.listen, "[admin] listen") as sockets:
         yield sockets
 
 
 @contextmanager
-def _listening(endpoints: Sequence[Endpoint], setting: str) -> Iterator[Sequence[socket.socket]]:
+def _listening(endpoints: Sequence[Endpoint], setting: str) -> Iterator[Sockets]:
     with ExitStack() as opened:
         try:
             sockets = [opened.enter_context(proxy.listening(end, setting)) for end in endpoints]
         except proxy.CannotListen as error:
             raise CannotRun(str(error)) from None
         yield sockets
+
+
+def _sorted(
+    inherited: Sequence[tuple[str, socket.socket]], *, speaks_tls: bool
+) -> tuple[Sockets, Sockets]:
+    """Those that serve and those that redirect, which their name tells."""
+    serving = [sock for name, sock in inherited if name != REDIRECTING]
+    redirecting = [sock for name, sock in inherited if name == REDIRECTING]
+    if redirecting and not speaks_tls:
+        raise CannotRun(f"sockets from systemd: one named {REDIRECTING} needs [proxy.tls]")
+    if not serving:
+        raise CannotRun(
+            f"sockets from systemd: all are named {REDIRECTING}, and none is left to redirect to"
+        )
+    return serving, redirecting
 
 
 def within_file_limit(settings: Settings) -> Settings:

@@ -25,6 +25,7 @@ from blue_green.leftovers import end_leftovers
 from blue_green.pause import Pause
 from blue_green.process import SUPERVISOR
 from blue_green.proxy import listener as proxy
+from blue_green.proxy.certificate import BadCertificate
 from blue_green.proxy.errors import BadPages
 from blue_green.release import Releases
 from blue_green.settings import Settings
@@ -81,11 +82,11 @@ class Supervisor:
         watch = Watch(self._settings.git, self._git, places)
         try:
             with (
-                startup.listening(self._settings) as sockets,
+                startup.listening(self._settings) as (sockets, redirecting),
                 startup.listening_for_admin(self._settings) as admin_sockets,
                 control.listening(self._settings.control.socket) as control_socket,
             ):
-                listener = proxy.Listener(self._settings.proxy, self._gate, sockets)
+                listener = proxy.Listener(self._settings.proxy, self._gate, sockets, redirecting)
                 async with trio.open_nursery() as outer:
                     outer.start_soon(self._listen_to_signals)
                     await self._supervise(outer, listener, watch, control_socket, admin_sockets)
@@ -94,6 +95,8 @@ class Supervisor:
             raise startup.CannotRun(str(error)) from None
         except BadPages as error:
             raise startup.CannotRun(f"[proxy] error_pages: {error}") from None
+        except BadCertificate as error:
+            raise startup.CannotRun(f"[proxy.tls] {error}") from None
         logger.info("stopped")
 
     async def _supervise(

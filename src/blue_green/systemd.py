@@ -37,14 +37,19 @@ class CannotInherit(Exception):
     """What systemd handed over is not what a proxy can listen on."""
 
 
-def inherited_sockets() -> list[socket.socket]:
-    """The listening sockets that systemd opened for us, in the order of the socket unit."""
+def inherited_sockets() -> list[tuple[str, socket.socket]]:
+    """The listening sockets that systemd opened for us, in the order of the socket units.
+
+    Each comes with its name, which `FileDescriptorName=` gives; see sd_listen_fds_with_names(3).
+    """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = os.environ.get("LISTEN_FDS", "")
     if not count.isdecimal():
         raise CannotInherit(f"$LISTEN_FDS is {count!r}, and should be a number")
-    return [_inherited(FIRST_LISTEN_FD + number) for number in range(int(count))]
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    names += ["unknown"] * (int(count) - len(names))
+    return [(names[number], _inherited(FIRST_LISTEN_FD + number)) for number in range(int(count))]
 
 
 def _inherited(descriptor: int) -> socket.socket:

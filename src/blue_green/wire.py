@@ -27,6 +27,9 @@ class Wire:
 
     __slots__ = ("_eager", "closed", "pushed", "sock")
 
+    is_plain = True
+    """What is sent is what is on the socket, so that others may write to the socket, too."""
+
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.pushed = b""
@@ -74,7 +77,7 @@ class Wire:
             await trio.lowlevel.wait_writable(self.sock)
             rest = self.send_now(rest)
 
-    def send_eof(self) -> None:
+    async def send_eof(self) -> None:
         """Say that nothing more will come from us; receiving goes on."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
@@ -117,9 +120,9 @@ class Wire:
         if self.closed:
             return
         try:
-            self.send_eof()
-            self.pushed = b""
             with trio.move_on_after(timeout):
+                await self.send_eof()
+                self.pushed = b""
                 while await self.receive():
                     pass
         except OSError:

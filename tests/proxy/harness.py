@@ -21,6 +21,7 @@ from blue_green.lease import Target
 from blue_green.proxy.listener import Listener, open_socket
 from blue_green.settings import Endpoint, Hold, Proxy
 from blue_green.wire import RESET
+from tests.proxy.tls_client import TlsStream
 from tests.site import until
 
 PATIENCE = 10.0
@@ -74,7 +75,7 @@ class Message:
 class Peer:
     """One end of a connection, as raw as it gets, and everything that it received."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream | TlsStream) -> None:
         self.stream = stream
         self.received = bytearray()
         self.unread = bytearray()
@@ -319,11 +320,23 @@ class Running:
     backend: Backend
     target: Target
     nursery: trio.Nursery
+    speaks_tls: bool = False
+    redirect_port: int = 0
     clients: list[Peer] = Factory(list)
 
     async def connect(self) -> Peer:
-        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        """A new connection, with hands shaken where that is the custom."""
+        if not self.speaks_tls:
+            return await self.connect_plainly()
+        stream = TlsStream(await trio.open_tcp_stream("127.0.0.1", self.port))
         self.clients.append(Peer(stream))
+        with patience("shaking hands", stream.tls.version):
+            await stream.shake_hands()
+        return self.clients[-1]
+
+    async def connect_plainly(self, port: int = 0) -> Peer:
+        """A new connection without TLS."""
+        self.clients.append(Peer(await trio.open_tcp_stream("127.0.0.1", port or self.port)))
         return self.clients[-1]
 
     async def ask(self, *pieces: bytes) -> Peer:
@@ -354,8 +367,12 @@ async def running(
         target = Target("127.0.0.1", port_of(listeners[0].socket), "blue", "a" * 40)
         gate.switch([target])
         sock = open_socket(Endpoint("127.0.0.1", 0))
-        listener = Listener(Proxy(**{"access_log": False, **settings}), gate, [sock])
+        redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if "tls" in settings else []
+        made = Proxy(**{"access_log": False, **settings})
+        listener = Listener(made, gate, [sock], redirecting)
         proxy = Running(port_of(sock), gate, listener, backend, target, nursery)
+        if redirecting:
+            proxy.speaks_tls, proxy.redirect_port = True, port_of(redirecting[0])
         nursery.start_soon(trio.serve_listeners, backend.serve, listeners)
         nursery.start_soon(gate.keep_ramping)
         nursery.start_soon(listener.run)

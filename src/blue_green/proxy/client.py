@@ -29,13 +29,15 @@ MOST_REMEMBERED = 4096
 class Client:
     """One client connection, and the request in hand."""
 
-    def __init__(self, wire: Wire, address: str, *, trusted: bool) -> None:
+    def __init__(self, wire: Wire, address: str, *, trusted: bool, scheme: bytes = b"http") -> None:
         self.wire = wire
         self.address = address
         """Its IP address; nothing for a Unix socket."""
         self.trusted = trusted
         """It is a proxy whose X-Forwarded fields we believe."""
-        self.forwarded = _forwarded(address)
+        self.scheme = scheme
+        """How it came to us: by `http` or `https`."""
+        self.forwarded = _forwarded(address, scheme)
         """The part of the forwarded fields that is the same for all its requests."""
         self.scope = trio.CancelScope()
         self.due = NEVER
@@ -121,9 +123,9 @@ class Client:
         self.allow_all_time()
 
 
-def _forwarded(address: str) -> bytes:
-    lines = f"X-Forwarded-For: {address}\r\n" if address else ""
-    return f"{lines}X-Forwarded-Proto: http\r\nVia: 1.1 blue-green\r\n".encode()
+def _forwarded(address: str, scheme: bytes) -> bytes:
+    line = b"X-Forwarded-For: %b\r\n" % address.encode() if address else b""
+    return b"%bX-Forwarded-Proto: %b\r\nVia: 1.1 blue-green\r\n" % (line, scheme)
 
 
 @lru_cache(MOST_REMEMBERED)

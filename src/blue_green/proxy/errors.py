@@ -61,6 +61,8 @@ class ErrorAnswer(Exception):
     why: str
     retry_after: int | None = None
     """Seconds, where waiting helps."""
+    location: str | None = None
+    """Where the client should go instead."""
 
     def write(self, pages: Pages, *, html: bool, head_only: bool, connection: str) -> bytes:
         """The whole answer as bytes; `connection` is the field's value, if it is to be there."""
@@ -74,6 +76,8 @@ class ErrorAnswer(Exception):
         ]
         if self.retry_after is not None:
             lines.append(f"Retry-After: {self.retry_after}")
+        if self.location is not None:
+            lines.append(f"Location: {self.location}")
         if connection:
             lines.append(f"Connection: {connection}")
         head = "\r\n".join(lines).encode() + b"\r\n\r\n"

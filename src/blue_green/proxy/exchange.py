@@ -287,7 +287,7 @@ class Exchange:
         seen = (believed.get(b"x-forwarded-for"), client.address.encode())
         ours = {
             b"x-forwarded-for": b", ".join(filter(None, seen)),
-            b"x-forwarded-proto": believed.get(b"x-forwarded-proto", b"http"),
+            b"x-forwarded-proto": believed.get(b"x-forwarded-proto", client.scheme),
             b"x-forwarded-host": believed.get(b"x-forwarded-host") or request.host or b"",
             b"via": b", ".join(
                 filter(None, (told.get(b"via"), b"%b blue-green" % request.version))

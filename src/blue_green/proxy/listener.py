@@ -12,11 +12,15 @@ import trio
 
 from blue_green import procfs, unix_socket
 from blue_green.gate import Gate
+from blue_green.proxy.certificate import Certificate
 from blue_green.proxy.client import Client, is_trusted, plain_address
 from blue_green.proxy.errors import Pages
-from blue_green.proxy.exchange import Shared
+from blue_green.proxy.exchange import Exchange, Shared
 from blue_green.proxy.hangups import HangUps
+from blue_green.proxy.redirect import HTTPS, Redirection
+from blue_green.proxy.request import Request
 from blue_green.proxy.server import serve
+from blue_green.proxy.tls import TlsWire
 from blue_green.proxy.upstream import Pool
 from blue_green.settings import Endpoint, Proxy
 from blue_green.wire import Wire
@@ -74,18 +78,32 @@ def _in_words(name: object) -> str:
     return f"unix:{name}"
 
 
+def _first_port(sockets: Sequence[socket.socket]) -> int:
+    names = [sock.getsockname() for sock in sockets]
+    return next((name[1] for name in names if isinstance(name, tuple)), HTTPS)
+
+
 class Listener:
     """Accepts connections and serves them, each in a task of its own."""
 
-    def __init__(self, settings: Proxy, gate: Gate, sockets: Sequence[socket.socket]) -> None:
-        """Raises `BadPages`."""
+    def __init__(
+        self,
+        settings: Proxy,
+        gate: Gate,
+        sockets: Sequence[socket.socket],
+        redirecting: Sequence[socket.socket] = (),
+    ) -> None:
+        """`redirecting` are those that send to https. Raises `BadPages` or `BadCertificate`."""
         self.pool = Pool()
         self.by_status: Counter[int] = Counter()
         """How many requests have ended with each status."""
         self._pages = Pages(settings.error_pages)
+        self._certificate = Certificate(settings.tls) if settings.tls else None
         self._settings = settings
         self._gate = gate
         self._sockets = sockets
+        self._redirecting = redirecting
+        self._tls_port = _first_port(sockets)
         self._shared: Shared | None = None
         self._clients: set[Client] = set()
         self._count = 0
@@ -95,8 +113,12 @@ class Listener:
     @property
     def addresses(self) -> str:
         """Where it listens, in words."""
-        names = [sock.getsockname() for sock in self._sockets]
-        return ", ".join(_in_words(name) for name in names)
+        places = ", ".join(_in_words(sock.getsockname()) for sock in self._sockets)
+        if self._certificate is not None:
+            places += " with TLS"
+        for sock in self._redirecting:
+            places += f", to which {_in_words(sock.getsockname())} redirects"
+        return places
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -108,9 +130,11 @@ class Listener:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(hangups.run)
                     nursery.start_soon(self._end_the_late)
+                    if self._certificate is not None:
+                        nursery.start_soon(self._certificate.keep_fresh)
                     with self._accepting:
                         async with trio.open_nursery() as accepting:
-                            for sock in self._sockets:
+                            for sock in (*self._sockets, *self._redirecting):
                                 accepting.start_soon(self._accept, sock, self._shared, nursery)
                     self._stop_listening()
             finally:
@@ -138,6 +162,7 @@ class Listener:
 
     async def _accept(self, sock: socket.socket, shared: Shared, nursery: trio.Nursery) -> None:
         sock.setblocking(False)
+        redirects = sock in self._redirecting
         is_short = False
         while True:
             while self._count >= self._settings.max_connections:
@@ -158,18 +183,20 @@ class Listener:
                 continue
             is_short = False
             self._count += 1
-            nursery.start_soon(self._serve, accepted, address, shared)
+            nursery.start_soon(self._serve, accepted, address, shared, redirects)
             # One at a time: trio may run those that are started together in any order, and who
             # comes first is to be first at the gate.
             await trio.lowlevel.checkpoint()
 
-    async def _serve(self, sock: socket.socket, address: object, shared: Shared) -> None:
+    async def _serve(
+        self, sock: socket.socket, address: object, shared: Shared, redirects: bool
+    ) -> None:
         client: Client | None = None
         try:
             with sock:
-                client = self._client(sock, address)
+                client = self._client(sock, address, redirects=redirects)
                 self._clients.add(client)
-                await serve(client, shared)
+                await serve(client, shared, self._redirection if redirects else Exchange)
         except OSError:
             pass  # It was gone before it was looked at.
         except Exception:
@@ -182,7 +209,7 @@ class Listener:
             self._fewer.set()
             self._fewer = trio.Event()
 
-    def _client(self, sock: socket.socket, address: object) -> Client:
+    def _client(self, sock: socket.socket, address: object, *, redirects: bool) -> Client:
         sock.setblocking(False)
         host = ""
         if isinstance(address, tuple):
@@ -190,7 +217,13 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         trusted = is_trusted(host, self._settings.trusted_proxies)
-        return Client(Wire(sock), host, trusted=trusted)
+        if self._certificate is None or redirects:
+            return Client(Wire(sock), host, trusted=trusted)
+        wire = TlsWire(sock, self._certificate.context)
+        return Client(wire, host, trusted=trusted, scheme=b"https")
+
+    def _redirection(self, client: Client, request: Request, shared: Shared) -> Redirection:
+        return Redirection(client, request, shared, self._tls_port)
 
     async def _end_the_late(self) -> None:
         """Cancel the clients whose time is up, up to an eighth of the shortest time too late."""
@@ -204,6 +237,6 @@ class Listener:
                     client.scope.cancel()
 
     def _stop_listening(self) -> None:
-        for sock in self._sockets:
+        for sock in (*self._sockets, *self._redirecting):
             if sock.fileno() >= 0:
                 sock.close()

@@ -157,7 +157,7 @@ async def tunnel(one: Wire, other: Wire) -> int:
             while data := await source.receive():
                 count += len(data)
                 await sink.send(data)
-            sink.send_eof()
+            await sink.send_eof()
         except OSError:
             # One side is gone. What it had sent before, the other may still take.
             nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS

@@ -5,6 +5,7 @@ sends early waits in the kernel.
 """
 
 import time
+from collections.abc import Callable
 
 import trio
 
@@ -24,12 +25,16 @@ LAST_WORDS = 2.0
 SLOW_HEAD = ErrorAnswer(408, "The request's head did not come in time.")
 
 
-async def serve(client: Client, shared: Shared) -> None:
+Answers = Callable[[Client, Request, Shared], Exchange]
+"""What is made of each request on a connection."""
+
+
+async def serve(client: Client, shared: Shared, answers: Answers = Exchange) -> None:
     """Answer the client's requests until it or we have had enough, and close the connection."""
     try:
         with shared.hangups.watch(client.wire.sock, client.hung_up):
             with client.scope:
-                while await _serve_one(client, shared):
+                while await _serve_one(client, shared, answers):
                     pass
             await _part(client, shared.pages)
     except OSError:
@@ -52,7 +57,7 @@ async def _part(client: Client, pages: Pages) -> None:
         client.wire.abort()  # Half an answer must not look like a whole one.
 
 
-async def _serve_one(client: Client, shared: Shared) -> bool:
+async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
     """Read and answer one request; whether another one may follow."""
     exchange: Exchange | None = None
     error: ErrorAnswer | None = None
@@ -62,7 +67,7 @@ async def _serve_one(client: Client, shared: Shared) -> bool:
         if request is None:
             return False
         began = time.monotonic()
-        exchange = Exchange(client, request, shared)
+        exchange = answers(client, request, shared)
         client.begin_request(request)
         await exchange.run()
     except BadRequest as bad:

@@ -25,8 +25,11 @@ async def splice(
     """Move exactly so many bytes; raise `BadBody` if the source ends or fails before.
 
     `until_writable` waits for the sink, in the way and for as long as its owner wants. Errors of
-    the sink are `OSError`. False, and nothing moved, if there is no pipe to be had.
+    the sink are `OSError`. False, and nothing moved, if there is no pipe to be had, or if the sink
+    is not a plain socket.
     """
+    if not sink.is_plain:
+        return False
     try:
         out_of, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

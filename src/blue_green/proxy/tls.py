@@ -1,0 +1,200 @@
+"""A client's connection that speaks TLS, for everything above it a wire like any other.
+
+What is encrypted passes through memory, and never from OpenSSL to the socket: so a wait for the
+socket is always one for the direction of the call, and no call has to be repeated because of the
+other direction. A record holds up to 16 KiB (RFC 8446 section 5.1), so as much may have been taken
+in without being of use yet.
+
+How it ends says what may be believed. `send_eof` and `close` say so with close_notify (RFC 8446
+section 6.1); `abort` never does, and a client that ends without it has broken off.
+"""
+
+import os
+import socket
+import ssl
+from contextlib import suppress
+
+import trio
+
+from blue_green.proxy.errors import ErrorAnswer, Pages
+from blue_green.wire import BLOCK, Wire
+
+HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
+"""Handshakes that are computed at once, in threads: a signature with RSA takes milliseconds."""
+
+MOST_TAKEN_IN = 32 * 1024
+"""Bytes taken in at once. They can be a thousand messages of TLS itself, which all take time."""
+
+NOT_TLS = ErrorAnswer(400, "This address speaks TLS: ask again with https instead of http.")
+
+
+class TlsWire(Wire):
+    """The server's end of a connection with TLS. The first `receive` also shakes hands.
+
+    Errors are `OSError`, of which `ssl.SSLError` is one.
+    """
+
+    __slots__ = (
+        "_encrypted", "_incoming", "_is_hungry", "_is_ready", "_outgoing", "_tls", "_unsent",
+    )  # fmt: skip
+
+    is_plain = False
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        super().__init__(sock)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._is_ready = False
+        """Hands were shaken, and neither side has given up since."""
+        self._is_hungry = True
+        """All that was taken in has been used, as far as it goes."""
+        self._unsent = memoryview(b"")
+        """What is encrypted, and on its way to the socket."""
+        self._encrypted = False
+        """What was offered to `send_now` is encrypted, but not all sent."""
+
+    def try_receive(self, limit: int = BLOCK) -> bytes | None:
+        if self.pushed:
+            data, self.pushed = self.pushed[:limit], self.pushed[limit:]
+            return data
+        if not self._is_ready:
+            return b"" if self.closed else None
+        for _ in range(2):
+            if self._is_hungry and self._take_in_now() is None:
+                return None
+            try:
+                return self._tls.read(limit)
+            except ssl.SSLWantReadError:
+                self._is_hungry = True
+                self._flush()  # What TLS itself has to answer, such as an update of its keys.
+            except ssl.SSLZeroReturnError:
+                return b""
+        return None
+
+    async def readable(self) -> None:
+        """Wait until `receive` could give something; the first time, shake hands."""
+        if not self._is_ready:
+            await self._shake_hands()
+        elif self._is_hungry:
+            await super().readable()
+
+    def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Send what can be sent without waiting; what is left.
+
+        That is all or nothing, since half a record is of no use to the other side. What is left
+        must be offered again, or else `send` be called.
+        """
+        if not self._encrypted:
+            self._encrypt(data)
+        is_sent = self._flush()
+        self._encrypted = not is_sent and len(data) > 0
+        return b"" if is_sent else data
+
+    async def send(self, data: bytes | memoryview) -> None:
+        self._encrypted = False  # What somebody left who was cancelled goes first, all the same.
+        await super().send(data)
+
+    async def send_eof(self) -> None:
+        if self._is_ready:
+            self._say_goodbye()
+            await self._send_encrypted()
+        await super().send_eof()
+
+    def is_quiet(self) -> bool:
+        return not self._tls.pending() and not self._incoming.pending and super().is_quiet()
+
+    def close(self) -> None:
+        """Close, and say that it is the end if that can be done without waiting."""
+        if self._is_ready and not self.closed:
+            self._is_ready = False
+            with suppress(OSError):  # The other side is gone, and need not be told.
+                self._say_goodbye()
+                self._flush()
+        super().close()
+
+    def abort(self) -> None:
+        self._is_ready = False
+        super().abort()
+
+    async def _shake_hands(self) -> None:
+        """Agree on keys; or else close the connection, if the other side cannot or will not."""
+        first = await self._take_in()
+        if not first or first[:1].isalpha():  # A record begins with a small number, a method not.
+            await self._give_up(_not_tls() if first else b"")
+        while not (self.closed or self._is_ready):
+            try:
+                await trio.to_thread.run_sync(self._tls.do_handshake, limiter=HANDSHAKES)
+            except ssl.SSLWantReadError:
+                await self._send_encrypted()
+                await self._take_in()
+            except ssl.SSLError:
+                await self._send_encrypted()  # The alert that says why.
+                await self._give_up()
+            else:
+                self._is_ready = True
+                await self._send_encrypted()
+
+    async def _take_in(self) -> bytes:
+        """Wait for more of what is encrypted, or for the end of it."""
+        while (data := self._take_in_now()) is None:
+            await super().readable()
+        await self.let_others_run()
+        return data
+
+    def _take_in_now(self) -> bytes | None:
+        """More of what is encrypted, nothing at its end, and None if there is none yet."""
+        try:
+            data = self.sock.recv(MOST_TAKEN_IN)
+        except BlockingIOError:
+            return None
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+        self._is_hungry = False
+        return data
+
+    async def _give_up(self, last_words: bytes = b"") -> None:
+        """Close the connection in the way of a plain one."""
+        plain = Wire(self.sock)
+        self.closed = True
+        try:
+            await plain.send(last_words)
+            await plain.close_gently()
+        finally:
+            plain.close()
+
+    def _encrypt(self, data: bytes | memoryview) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._tls.write(rest) :]
+
+    def _flush(self) -> bool:
+        """Send what is encrypted, without waiting; whether all of it is gone."""
+        while self._unsent or self._outgoing.pending:
+            if not self._unsent:
+                self._unsent = memoryview(self._outgoing.read())
+            try:
+                count = self.sock.send(self._unsent)
+            except BlockingIOError:
+                return False
+            self._unsent = self._unsent[count:]
+        return True
+
+    async def _send_encrypted(self) -> None:
+        while not self._flush():
+            self._eager = 0
+            await trio.lowlevel.wait_writable(self.sock)
+
+    def _say_goodbye(self) -> None:
+        """Leave a close_notify to be sent. What the other side still says can be received."""
+        with suppress(ssl.SSLError):  # There is no more to read, or no more that can be read.
+            while data := self._tls.read(BLOCK):  # OpenSSL would take it for an error afterwards.
+                self.pushed += data
+        with suppress(ssl.SSLError):  # The other side has not said goodbye, too.
+            self._tls.unwrap()
+
+
+def _not_tls() -> bytes:
+    return NOT_TLS.write(Pages(), html=False, head_only=False, connection="close")

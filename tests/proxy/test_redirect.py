@@ -1,0 +1,125 @@
+"""Plain addresses that send every request to the same place with https."""
+
+from pathlib import Path
+
+import pytest
+
+from blue_green.proxy.redirect import location
+from blue_green.proxy.request import BadRequest, read_request
+from blue_green.settings import Tls
+from tests.proxy.harness import (
+    GET,
+    POST,
+    SHORT,
+    Message,
+    Peer,
+    Running,
+    check_is_closed,
+    running,
+)
+from tests.proxy.tls_client import write_pair
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    return write_pair(tmp_path)
+
+
+async def asked(proxy: Running, raw: bytes) -> Peer:
+    client = await proxy.connect_plainly(proxy.redirect_port)
+    await client.send(raw)
+    return client
+
+
+async def check_redirects(proxy: Running, client: Peer, method: str, path: bytes) -> Message:
+    answer = await client.answer(method)
+    assert answer.status == 308
+    [place] = answer.field(b"location")
+    assert place == b"https://site.example:%d%b" % (proxy.port, path)
+    return answer
+
+
+async def test_requests_are_redirected_and_never_reach_the_gate(tls: Tls) -> None:
+    async with running(tls=tls) as proxy:
+        proxy.gate.hold("test")  # Whatever reached it would wait here.
+        client = await asked(proxy, b"GET /a?b=%2F HTTP/1.1\r\nHost: site.example:80\r\n\r\n")
+        answer = await check_redirects(proxy, client, "GET", b"/a?b=%2F")
+        assert b"https://site.example" in answer.body
+        await client.send(b"HEAD /x HTTP/1.1\r\nHost: site.example\r\n\r\n")
+        assert (await check_redirects(proxy, client, "HEAD", b"/x")).body == b""
+        await client.send(b"DELETE //evil.example/ HTTP/1.1\r\nHost: site.example\r\n\r\n")
+        await check_redirects(proxy, client, "DELETE", b"//evil.example/")
+        await client.send(b"GET http://site.example?q HTTP/1.1\r\nHost: other\r\n\r\n")
+        await check_redirects(proxy, client, "GET", b"/?q")
+        assert proxy.gate.held == 0
+        assert proxy.backend.heads == []
+        proxy.gate.resume("test")
+
+
+async def test_a_body_is_not_read_and_ends_the_connection(tls: Tls) -> None:
+    async with running(tls=tls) as proxy:
+        raw = POST.replace(b"Host: h", b"Host: site.example")
+        for more in (b"", b"hello", b"hello" + GET):
+            client = await asked(proxy, raw + more)
+            answer = await check_redirects(proxy, client, "POST", b"/")
+            assert answer.field(b"connection") == [b"close"]
+            await check_is_closed(client)
+
+
+BAD = {
+    "no Host on 1.0": (b"GET / HTTP/1.0\r\n\r\n", 400),
+    "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),
+    "two of them": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    "an odd one": (b"GET / HTTP/1.1\r\nHost: a;b\r\n\r\n", 400),
+    "a folded one": (b"GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", 400),
+    "a large head": (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 431),
+    "TLS": (b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize(("raw", "status"), BAD.values(), ids=BAD)
+async def test_what_cannot_be_redirected_is_refused(tls: Tls, raw: bytes, status: int) -> None:
+    async with running(tls=tls) as proxy:
+        client = await asked(proxy, raw)
+        answer = await client.answer()
+        assert answer.status == status
+        assert answer.field(b"location") == []
+
+
+async def test_limits_are_those_of_the_proxy(tls: Tls) -> None:
+    async with running(tls=tls, header_timeout=SHORT) as proxy:
+        client = await asked(proxy, b"GET / HTTP/1.1\r\nHo")
+        assert (await client.answer()).status == 408
+        await check_is_closed(client)
+
+
+HOSTS = {
+    b"site.example": "https://site.example/",
+    b"Site.Example:": "https://Site.Example/",
+    b"site.example:8080": "https://site.example/",
+    b"127.0.0.1:80": "https://127.0.0.1/",
+    b"[::1]:80": "https://[::1]/",
+    b"[::1]": "https://[::1]/",
+    b"evil.example%2f": None,
+    b"evil.example%0d%0aX:1": None,
+    b"a,b": None,
+    b"a'b": None,
+    b"a=b": None,
+    b"*": None,
+}
+
+
+@pytest.mark.parametrize(("host", "place"), HOSTS.items())
+def test_only_a_host_that_names_one_is_used(host: bytes, place: str | None) -> None:
+    try:
+        request = read_request(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
+    except BadRequest:
+        assert place is None
+    else:
+        assert location(request, 443) == place
+
+
+def test_the_port_is_named_where_it_is_not_the_usual_one() -> None:
+    request = read_request(b"OPTIONS * HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")
+    assert location(request, 8443) == "https://[::1]:8443"
+    assert location(request, 443) == "https://[::1]"
