@@ -20,7 +20,7 @@ from blue_green.control.server import listening
 from tests.repository import Repository
 from tests.site import PATIENCE, Done, free_ports
 
-COMMANDS = ["run", "swap", "rollback", "pause", "resume", "status"]
+COMMANDS = ["run", "swap", "rollback", "pause", "resume", "reload", "status"]
 CLIENTS = COMMANDS[1:]
 
 

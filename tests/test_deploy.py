@@ -1,5 +1,6 @@
 """The files that people copy to their servers."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -31,8 +32,8 @@ def service() -> dict[str, list[str]]:
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     # It also looks for the program, which is not installed here: another one stands in for it.
     lines = UNIT.read_text().splitlines()
-    at = next(number for number, line in enumerate(lines) if line.startswith("ExecStart="))
-    lines[at] = f"ExecStart={Path(sys.executable).resolve()} --version"
+    program = Path(sys.executable).resolve()
+    lines = [re.sub(r"^(Exec\w+)=\S+", rf"\1={program}", line) for line in lines]
     copy = tmp_path / UNIT.name
     copy.write_text("\n".join(lines) + "\n")
     done = subprocess.run(
@@ -69,6 +70,12 @@ def test_the_service_runs_the_command_of_the_package(service: dict[str, list[str
     assert Path(program).name == "blue-green"
     assert command == "run"
     assert Path(file).is_absolute()
+
+
+def test_a_reload_is_asked_of_this_supervisor(service: dict[str, list[str]]) -> None:
+    (start,), (reload,) = service["ExecStart"], service["ExecReload"]
+    program, _, file = start.split()
+    assert reload.split() == [program, "reload", "--config", file]
 
 
 def test_more_descriptors_are_allowed_than_the_connections_need(

@@ -87,6 +87,17 @@ async def test_root_does_not_rely_on_what_others_can_write(directory: Path, unsa
     assert f"{place} can be written by others than root" in site.log()
 
 
+async def test_settings_that_others_can_write_are_not_read_again(directory: Path) -> None:
+    site = a_site(directory, owner=NOBODY.pw_uid)
+    async with site.running():
+        site.configure(hold={"limit": 1})
+        site.config_file.chmod(0o666)
+        answer = await site.ask("reload")
+        assert f"{site.config_file} can be written by others than root" in answer["error"]
+        site.config_file.chmod(0o644)
+        assert [change["key"] for change in (await site.ask("reload"))["changes"]] == ["limit"]
+
+
 async def test_git_of_somebody_else_is_not_run_as_the_owner(directory: Path) -> None:
     site = a_site(directory, owner=0, app={"user": "nobody"})
     os.chown(site.checkout / ".git", NOBODY.pw_uid, NOBODY.pw_gid)

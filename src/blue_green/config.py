@@ -11,7 +11,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -57,7 +57,7 @@ def parse(document: Mapping[str, Any], path: Path) -> s.Settings:
     except ClassValidationError as error:
         raise ConfigError([f"{path}: {line}" for line in _explain(error)]) from None
     settings = _resolve(settings, document, path.absolute().parent)
-    if problems := list(_contradictions(settings)):
+    if problems := list(contradictions(settings)):
         raise ConfigError([f"{path}: {line}" for line in problems])
     return settings
 
@@ -89,6 +89,7 @@ def _section(converter: Converter, kind: type[T]) -> Callable[[Any, Any], T]:
     return structure
 
 
+@cache
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     string = values.of_type(str, "a string in quotes")
@@ -195,7 +196,7 @@ def _resolve_endpoints(ends: tuple[s.Endpoint, ...], base: Path) -> tuple[s.Endp
     return tuple(attrs.evolve(end, path=base / end.path) if end.path else end for end in ends)
 
 
-def _contradictions(settings: s.Settings) -> Iterator[str]:
+def contradictions(settings: s.Settings) -> Iterator[str]:
     """What no single value shows."""
     app, release, proxy = settings.app, settings.release, settings.proxy
     yield from _misspelt_placeholders(app.command)

@@ -1,7 +1,16 @@
 """How a terminal shows what the supervisor answers."""
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
+
+EFFECTS = {
+    "now": "now",
+    "next swap": "at the next swap",
+    "restart": "needs a restart of the supervisor",
+}
+"""When a changed setting takes effect, in words."""
 
 
 class Progress:
@@ -37,6 +46,21 @@ def receipt(result: dict[str, Any]) -> str:
     if result["seconds"]:
         lines.append(_numbers(result))
     return "\n".join(lines)
+
+
+def changes(found: Sequence[dict[str, Any]]) -> str:
+    """What a reload changes, a line each."""
+    return "\n".join(map(change, found)) or "nothing has changed"
+
+
+def change(entry: dict[str, Any]) -> str:
+    """One setting: what it was, what it is, and from when on."""
+    old, new = (_value(entry[name]) for name in ("old", "new"))
+    return f"[{entry['section']}] {entry['key']}: {old} -> {new}, {EFFECTS[entry['effect']]}"
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def status(result: dict[str, Any]) -> str:

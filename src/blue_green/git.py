@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import define, frozen
 
 from blue_green import command
 from blue_green.process import CannotStart
@@ -44,7 +44,7 @@ class Places:
     common_dir: Path
 
 
-@frozen
+@define(eq=False)
 class Git:
     """The git of one checkout."""
 
@@ -52,6 +52,7 @@ class Git:
     owner: User
     env: Mapping[str, str]
     fetch_timeout: float
+    """Seconds. A reload may change it."""
 
     async def places(self) -> Places:
         out = await self._run("rev-parse", "--absolute-git-dir", "--git-common-dir")

@@ -1,6 +1,7 @@
 """Ask a backend whether it works: one probe, and what to conclude from several."""
 
 import errno
+from collections.abc import Callable
 
 import h11
 import trio
@@ -13,7 +14,8 @@ WHILE_STARTING = 0.01
 """Seconds between probes of a candidate that does not listen yet: a refusal costs nothing."""
 WHILE_UNWELL = 0.1
 """Seconds between probes of a candidate that answers, but not well."""
-
+NOTICE = 1.0
+"""Seconds in which a new `interval` is noticed, however long the old one is."""
 
 OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors that say something of us, and nothing of the backend."""
@@ -64,11 +66,14 @@ async def until_healthy(host: str, port: int, settings: Health) -> None:
     raise StepFailed(f"not healthy within {settings.start_timeout:g} s: {last}")
 
 
-async def until_unwell(host: str, port: int, settings: Health) -> str:
-    """Ask every `interval`, until `fall` probes in a row were bad; what was wrong with the last."""
+async def until_unwell(host: str, port: int, current: Callable[[], Health]) -> str:
+    """Ask every `interval`, until `fall` probes in a row were bad; what was wrong with the last.
+
+    `current` gives the settings, which a reload may change.
+    """
     bad = 0
     while True:
-        next_at = trio.current_time() + settings.interval
+        settings, began = current(), trio.current_time()
         try:
             wrong = await probe(host, port, settings)
         except NotListening as error:
@@ -76,7 +81,9 @@ async def until_unwell(host: str, port: int, settings: Health) -> str:
         bad = bad + 1 if wrong else 0
         if wrong and bad >= settings.fall:
             return f"{bad} probes in a row failed: {wrong}"
-        await trio.sleep_until(next_at)
+        await trio.lowlevel.checkpoint()
+        while (left := began + current().interval - trio.current_time()) > 0:
+            await trio.sleep(min(left, NOTICE))
 
 
 async def _status(wire: Wire, address: str, settings: Health) -> int:

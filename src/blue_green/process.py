@@ -21,6 +21,7 @@ from pathlib import Path
 import trio
 
 from blue_green import procfs, systemd
+from blue_green.settings import Settings
 from blue_green.users import User
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,12 @@ LOOK_EVERY = 0.02
 """Seconds between looks at whether a family is gone."""
 LAST_WORDS = 1.0
 """Seconds to go on reading after the end, for output that a daemon's open pipe never ends."""
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What every program of a site gets: whose it is, and `[app] env`."""
+    mark = {SUPERVISOR: str(settings.state.directory)}
+    return {**mark, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
 
 
 class CannotStart(Exception):

@@ -58,6 +58,11 @@ class Releases:
         self._user = user
         self._env = env
 
+    def use(self, config: settings.Release, env: Mapping[str, str]) -> None:
+        """From now on releases are made as these settings say."""
+        self.config = config
+        self._env = env
+
     def create_directories(self) -> None:
         """Make the place for the releases, where the checkout's owner can write."""
         self._built.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The blue and the green slot: fixed ports each, and the backends of one release.
+"""The blue and the green slot: ports of its own each, and the backends of one release.
 
 A slot that is live is *kept*: what dies is started again, at once and then with growing delays,
 and requests wait meanwhile. A candidate and a draining slot are not kept: there a death is the
@@ -7,19 +7,20 @@ swap's business.
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 import trio
 
-from blue_green import health
+from blue_green import trial
 from blue_green.backend import Backend
 from blue_green.failure import StepFailed
 from blue_green.gate import Gate
 from blue_green.lease import Target
+from blue_green.process import environment
 from blue_green.release import Release
-from blue_green.settings import Settings
+from blue_green.settings import Health, Settings
 from blue_green.users import User
 
 logger = logging.getLogger(__name__)
@@ -42,9 +43,11 @@ def restart_delay(deaths: int) -> float:
 class Slot:
     """`blue` or `green`."""
 
-    def __init__(self, name: Literal["blue", "green"], ports: Sequence[int], site: "Slots") -> None:
+    def __init__(self, name: Literal["blue", "green"], site: "Slots") -> None:
         self.name = name
-        self.ports = ports
+        self.settings = site.settings
+        """With which its release was started, and is started again until the next one comes."""
+        self.ports: Sequence[int] = self._ports_in(self.settings)
         self.release: Release | None = None
         self.since: datetime | None = None
         """When it became live."""
@@ -65,9 +68,25 @@ class Slot:
         return list(self._backends.values())
 
     @property
-    def output(self) -> Sequence[str]:
-        """The last lines that its backends wrote."""
-        return [line for backend in self.backends for line in backend.output]
+    def is_in_use(self) -> bool:
+        """It has backends, or will start them again."""
+        return bool(self._backends) or self._keeping is not None
+
+    def take(self, release: Release, settings: Settings) -> None:
+        """From now on this release belongs here, with these settings. Nothing may run here.
+
+        New ports that the other slot still has are not to be had yet: it keeps its own for once.
+        """
+        self.release = release
+        self.settings = settings
+        wanted, other = self._ports_in(settings), self._site.other(self)
+        if other.is_in_use and not set(wanted).isdisjoint(other.ports):
+            logger.warning(
+                "%s still uses ports %s: %s keeps its own until a later swap",
+                other.name, list(other.ports), self.name,
+            )  # fmt: skip
+        else:
+            self.ports = wanted
 
     def start(self, release: Release) -> None:
         """Start a backend on each port; raise `StepFailed`. To be stopped, also after that."""
@@ -82,7 +101,7 @@ class Slot:
 
             async def wait(backend: Backend) -> None:
                 try:
-                    await self._until_healthy(backend)
+                    await trial.until_healthy(backend, self.settings.health)
                 except StepFailed as failure:
                     failures.append(failure)
                     nursery.cancel_scope.cancel()
@@ -98,7 +117,7 @@ class Slot:
         async with trio.open_nursery() as nursery:
 
             async def watch(backend: Backend) -> None:
-                found.append(await self._trouble_of(backend))
+                found.append(await trial.trouble(backend, self.settings.health))
                 nursery.cancel_scope.cancel()
 
             for backend in self.backends:
@@ -149,7 +168,7 @@ class Slot:
             healthy_at = math.inf
             try:
                 if port not in self._backends:
-                    await self._until_healthy(self._start_one(port))
+                    await trial.until_healthy(self._start_one(port), self._health_now())
                 backend = self._backends[port]
                 if backend.target not in gate.targets:
                     gate.admit(backend.target)
@@ -189,7 +208,7 @@ class Slot:
 
             async def report() -> None:
                 while True:
-                    why = await self._until_unwell(backend)
+                    why = await trial.until_unwell(backend, self._health_now)
                     self._site.report_unwell(why)
                     await trio.sleep(REMIND)
 
@@ -197,61 +216,28 @@ class Slot:
             await backend.process.exited.wait()
             nursery.cancel_scope.cancel()
 
+    def _ports_in(self, settings: Settings) -> Sequence[int]:
+        blue, green = settings.app.ports
+        return blue if self.name == "blue" else green
+
     def _start_one(self, port: int) -> Backend:
         assert self.release is not None
-        settings = self._site.settings
         backend = Backend.start(
-            settings.app,
+            self.settings.app,
             slot=self.name,
             port=port,
             release=self.release,
             user=self._site.user,
-            env=self._site.env,
+            env=environment(self.settings),
         )
         self._backends[port] = backend
         self._site.nursery.start_soon(backend.attend)
         self._site.changed()
         return backend
 
-    async def _until_healthy(self, backend: Backend) -> None:
-        """Nobody waits for a time limit to learn that a process is dead."""
-        failure: StepFailed | None = None
-        async with trio.open_nursery() as nursery:
-
-            async def watch() -> None:
-                await backend.process.exited.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            target = backend.target
-            try:
-                await health.until_healthy(target.host, target.port, self._site.settings.health)
-            except StepFailed as late:
-                failure = late
-            nursery.cancel_scope.cancel()
-        if not backend.is_alive:
-            await backend.process.gone.wait()
-            raise StepFailed(f"the app {backend.ending} before it was healthy", backend.output)
-        if failure:
-            raise StepFailed(str(failure), backend.output)
-
-    async def _trouble_of(self, backend: Backend) -> str:
-        why = ""
-        async with trio.open_nursery() as nursery:
-
-            async def watch() -> None:
-                nonlocal why
-                why = await self._until_unwell(backend)
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            await backend.process.exited.wait()
-            nursery.cancel_scope.cancel()
-        return why or f"the app {backend.ending}"
-
-    async def _until_unwell(self, backend: Backend) -> str:
-        target = backend.target
-        return await health.until_unwell(target.host, target.port, self._site.settings.health)
+    def _health_now(self) -> Health:
+        """A kept backend is judged by the newest settings, a candidate by those of its swap."""
+        return self._site.settings.health
 
 
 class Slots:
@@ -263,16 +249,15 @@ class Slots:
         gate: Gate,
         *,
         user: User,
-        env: Mapping[str, str],
         nursery: trio.Nursery,
         forget: Callable[[Sequence[Target]], None],
         changed: Callable[[], None],
         report_unwell: Callable[[str], None],
     ) -> None:
         self.settings = settings
+        """Those in force: a reload replaces them."""
         self.gate = gate
         self.user = user
-        self.env = env
         self.nursery = nursery
         """Where the backends' tasks live, longer than the swap that started them."""
         self.forget = forget
@@ -281,15 +266,17 @@ class Slots:
         """A backend was started or has ended."""
         self.report_unwell = report_unwell
         """The live backends fail their probes."""
-        blue, green = settings.app.ports
-        self.blue = Slot("blue", blue, self)
-        self.green = Slot("green", green, self)
+        self.blue = Slot("blue", self)
+        self.green = Slot("green", self)
         self.live: Slot | None = None
 
     @property
     def idle(self) -> Slot:
         """The one that is not live."""
         return self.green if self.live is self.blue else self.blue
+
+    def other(self, slot: Slot) -> Slot:
+        return self.green if slot is self.blue else self.blue
 
     def by_name(self, name: str) -> Slot:
         return self.green if name == "green" else self.blue

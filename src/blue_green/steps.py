@@ -11,7 +11,6 @@ from blue_green.backend import Backend
 from blue_green.gate import Gate
 from blue_green.receipt import Receipt, Result
 from blue_green.release import Release, Releases
-from blue_green.settings import Swap as SwapSettings
 from blue_green.slots import Slot, Slots
 from blue_green.state import Live, State
 
@@ -27,7 +26,6 @@ class CalledOff(Exception):
 class Site:
     """The parts that a swap works on."""
 
-    settings: SwapSettings
     gate: Gate
     slots: Slots
     releases: Releases
@@ -48,6 +46,8 @@ class Steps:
         self.can_go_back = False
         """The old release is still warm."""
         self.site = site
+        self.settings = site.slots.settings
+        """Kept to the end of the swap, whatever a reload changes meanwhile."""
         self.retry = retry
         self.tell = tell
         self.until_switch = trio.CancelScope()
@@ -92,7 +92,7 @@ class Steps:
     async def starting(self, slot: Slot, release: Release) -> AsyncIterator[Slot]:
         """The slot in which a release starts. Unless it went live, nothing is left of it."""
         self.candidate = slot
-        slot.release = release
+        slot.take(release, self.settings)
         try:
             yield slot
         finally:

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import trio
 
@@ -23,11 +24,12 @@ from blue_green.gate import Gate
 from blue_green.git import Git, GitError, Places
 from blue_green.leftovers import end_leftovers
 from blue_green.pause import Pause
-from blue_green.process import SUPERVISOR
+from blue_green.process import SUPERVISOR, environment
 from blue_green.proxy import listener as proxy
 from blue_green.proxy.certificate import BadCertificate
 from blue_green.proxy.errors import BadPages
 from blue_green.release import Releases
+from blue_green.reload import Reload
 from blue_green.settings import Settings
 from blue_green.slots import Slots
 from blue_green.state import Live, Running, State, StateFile
@@ -39,8 +41,11 @@ from blue_green.watch import Watch
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> None:
-    """Supervise until told to stop by SIGTERM or SIGINT; raise `CannotRun`."""
+def run(file: Path, settings: Settings) -> None:
+    """Supervise until told to stop by SIGTERM or SIGINT; raise `CannotRun`.
+
+    The settings are those of the file, which a reload reads again.
+    """
     directory = settings.state.directory
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -52,24 +57,27 @@ def run(settings: Settings) -> None:
             f"[state] directory: cannot write to {directory}: {error.strerror}"
         ) from None
     with startup.only_one(directory / "lock"):
-        supervisor = Supervisor(startup.within_file_limit(settings))
+        supervisor = Supervisor(file.absolute(), startup.within_file_limit(settings))
         trio.run(supervisor.run)
 
 
 class Supervisor:
     """All parts of one running site."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, file: Path, settings: Settings) -> None:
         directory = settings.state.directory
+        self._settings_file = file
         self._settings = settings
+        """Those at the start. `Slots` has those in force."""
         self._mark = f"{SUPERVISOR}={directory}"
         self._owner, self._user = startup.whom_to_run_as(settings)
         env = {SUPERVISOR: str(directory)}
-        self._env = {**env, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
         self._git = Git(settings.git.checkout, self._owner, env, settings.git.fetch_timeout)
         self._gate = Gate(settings.hold)
         self._file = StateFile(directory / "state.toml")
-        self._releases = Releases(settings.release, self._git, directory, self._user, self._env)
+        self._releases = Releases(
+            settings.release, self._git, directory, self._user, environment(settings)
+        )
         self._state = State()
         self._slots: Slots | None = None
         self._stopping = trio.Event()
@@ -88,7 +96,6 @@ class Supervisor:
             ):
                 listener = proxy.Listener(self._settings.proxy, self._gate, sockets, redirecting)
                 async with trio.open_nursery() as outer:
-                    outer.start_soon(self._listen_to_signals)
                     await self._supervise(outer, listener, watch, control_socket, admin_sockets)
                     outer.cancel_scope.cancel()
         except control.CannotListen as error:
@@ -111,7 +118,6 @@ class Supervisor:
             self._settings,
             self._gate,
             user=self._user,
-            env=self._env,
             nursery=backends,
             forget=listener.pool.forget,
             changed=self._file.change,
@@ -121,18 +127,21 @@ class Supervisor:
         async def save() -> None:
             await self._file.write(self._snapshot())
 
-        site = Site(self._settings.swap, self._gate, slots, self._releases, self._state)
+        site = Site(self._gate, slots, self._releases, self._state)
         swaps = Swaps(site, save)
         pause = Pause(self._gate, self._state, self._file)
+        reload = Reload(self._settings_file, site, listener, watch, self._git)
         pages = Pages(site, swaps, listener.by_status)
         operations = Operations(
             name=self._settings.app.name,
             site=site,
             swaps=swaps,
             pause=pause,
+            reload=reload,
             watch=watch,
             git=self._git,
         )
+        backends.start_soon(self._listen_to_signals, reload)
         if admin_sockets:  # With the backends, since it is to tell of the stop until its end.
             backends.start_soon(Server(admin_sockets, pages.routes).run)
         async with trio.open_nursery() as serving:
@@ -142,6 +151,7 @@ class Supervisor:
             async with trio.open_nursery() as changing:
                 changing.start_soon(control.serve, control_socket, operations.commands)
                 changing.start_soon(pause.run)
+                changing.start_soon(reload.run)
                 changing.start_soon(self._bring_up, slots, swaps, watch)
                 logger.info("%s is served on %s", self._settings.app.name, listener.addresses)
                 for endpoint in self._settings.admin.listen:
@@ -149,7 +159,7 @@ class Supervisor:
                 systemd.notify("READY=1", "STATUS=Starting")
                 await self._stopping.wait()
                 pages.stopping = True
-                await self._linger()
+                await self._linger(slots)
                 changing.cancel_scope.cancel()
             await self._wind_up(listener, slots)
             serving.cancel_scope.cancel()
@@ -192,7 +202,7 @@ class Supervisor:
             logger.error("the last good release cannot be made again: %s", failure)
             return
         slot = slots.by_name(live.slot)
-        slot.release = release
+        slot.take(release, slots.settings)
         slots.go_live(slot)
         slot.keep()
         await slot.settled.wait()
@@ -200,37 +210,32 @@ class Supervisor:
             systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
             logger.info("%s is live again in %s", live.revision[:7], slot.name)
 
-    async def _linger(self) -> None:
+    async def _linger(self, slots: Slots) -> None:
         """Serve on as if nothing were, so that balancers see in time that they should not ask."""
-        delay = self._settings.admin.drain_delay
+        delay = slots.settings.admin.drain_delay
         if not delay:
             return
         logger.info("stopping in %g s: until then only /ready tells of it", delay)
-        systemd.notify("STATUS=Stopping soon", self._more_time(delay))
+        systemd.notify("STATUS=Stopping soon", _more_time(slots, delay))
         with self._lingering:
             await trio.sleep(delay)
-
-    def _more_time(self, before: float = 0.0) -> str:
-        """However the unit's TimeoutStopSec was chosen, what the settings allow is time enough."""
-        app, swap = self._settings.app, self._settings.swap
-        longest = before + swap.drain_timeout + 2 * app.stop_timeout + 10
-        return f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"
 
     async def _wind_up(self, listener: proxy.Listener, slots: Slots) -> None:
         """Finish what is in hand, then stop the backends. A second signal makes it short."""
         logger.info("stopping: requests in flight are finished first")
-        systemd.notify("STOPPING=1", "STATUS=Stopping", self._more_time())
+        drain = slots.settings.swap.drain_timeout
+        systemd.notify("STOPPING=1", "STATUS=Stopping", _more_time(slots))
         self._gate.shut("The server is stopping.")
         with self._hurry:
-            if late := await listener.drain(self._settings.swap.drain_timeout):
+            if late := await listener.drain(drain):
                 logger.warning("%d requests were cut: their time to drain was up", late)
         await slots.stop()
 
-    async def _listen_to_signals(self) -> None:
+    async def _listen_to_signals(self, reload: Reload) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async for received in signals:
                 if received == signal.SIGHUP:
-                    logger.warning("SIGHUP: reload is not available yet; restart to read settings")
+                    reload.ask()
                 elif not self._stopping.is_set():
                     self._stopping.set()
                 else:
@@ -284,3 +289,10 @@ class Supervisor:
 
 def _want(swaps: Swaps, revision: str) -> None:
     swaps.want(revision, "watch")
+
+
+def _more_time(slots: Slots, before: float = 0.0) -> str:
+    """However the unit's TimeoutStopSec was chosen, what the settings allow is time enough."""
+    stop = max(slot.settings.app.stop_timeout for slot in (slots.blue, slots.green))
+    longest = before + slots.settings.swap.drain_timeout + 2 * stop + 10
+    return f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"

@@ -16,6 +16,7 @@ import trio
 
 from blue_green.failure import StepFailed
 from blue_green.lease import cut
+from blue_green.process import environment
 from blue_green.receipt import Receipt, Result
 from blue_green.release import Release
 from blue_green.slots import Slot
@@ -32,6 +33,7 @@ class Swap(Steps):
 
     async def run(self) -> Receipt:
         """Do it. Expected failures are in the receipt."""
+        self.site.releases.use(self.settings.release, environment(self.settings))
         tally = self.site.gate.start_tally()
         try:
             with self.until_switch:
@@ -66,7 +68,7 @@ class Swap(Steps):
         if why and live is not None and not self.retry:
             raise CalledOff(f"it is in quarantine (swap --retry tries it again): {why}")
         release = await self._prepare()
-        if live is not None and site.settings.strategy == "exclusive":
+        if live is not None and self.settings.swap.strategy == "exclusive":
             return await self._exclusive(live, release)
         return await self._overlap(live, release)
 
@@ -98,13 +100,13 @@ class Swap(Steps):
             return await self._revert(old, candidate, trouble)
         self.promote(candidate)
         with self.timed("retire"):
-            await self.site.gate.close_tunnels(old.targets, self.site.settings.tunnel_timeout)
+            await self.site.gate.close_tunnels(old.targets, self.settings.swap.tunnel_timeout)
             await old.stop()
         return "promoted"
 
     async def _drain_and_soak(self, old: Slot, candidate: Slot, in_flight: int) -> str:
         """Let the old one finish while the new one proves itself; what is wrong with it, if so."""
-        settings, gate = self.site.settings, self.site.gate
+        settings, gate = self.settings.swap, self.site.gate
         switched_at = trio.current_time()
         trouble = ""
         self.can_go_back = True
@@ -147,7 +149,7 @@ class Swap(Steps):
         old.keep()
         backends = candidate.backends
         with self.timed("retire"):
-            await site.gate.drain(candidate.targets, site.settings.drain_timeout)
+            await site.gate.drain(candidate.targets, self.settings.swap.drain_timeout)
             cut(lease for target in candidate.targets for lease in target.leases)
             await candidate.stop()
         return self.reverted(trouble, output_of(backends))
@@ -177,7 +179,7 @@ class Swap(Steps):
         return self.promote(candidate)
 
     async def _hold_and_drain(self, old: Slot) -> None:
-        site, timeout = self.site, self.site.settings.drain_timeout
+        site, timeout = self.site, self.settings.swap.drain_timeout
         site.gate.hold(HOLDER)
         in_flight = in_flight_of(old)
         left = await site.gate.drain(old.targets, timeout)
@@ -197,8 +199,9 @@ class Swap(Steps):
             await self.switch(candidate, None)
         site.gate.resume(HOLDER)
         trouble = ""
-        with self.timed("soak" if site.settings.soak else ""):
-            with trio.move_on_after(site.settings.soak):
+        soak = self.settings.swap.soak
+        with self.timed("soak" if soak else ""):
+            with trio.move_on_after(soak):
                 trouble = await candidate.trouble()
         if trouble:
             site.gate.hold(HOLDER)

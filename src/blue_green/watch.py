@@ -5,6 +5,7 @@ different. A pull is for its effect on HEAD: what follows is the same as if some
 """
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -35,6 +36,14 @@ class Watch:
         self._git = git
         self._places = places
         self._problems = {"follow": "", "pull": ""}
+        self._rhythm = trio.Event()
+        """`pull_every` has changed."""
+
+    def use(self, settings: GitSettings) -> None:
+        """From now on the checkout is followed as these settings say."""
+        before, self._settings = self._settings, settings
+        if settings.pull_every != before.pull_every:
+            self._rhythm.set()
 
     @property
     def problem(self) -> str:
@@ -45,8 +54,7 @@ class Watch:
         """Call `on_head` for each HEAD that differs from the one before; `head` is the first."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_head, head, on_head)
-            if self._settings.pull_every is not None:
-                nursery.start_soon(self._pull, self._settings.pull_every)
+            nursery.start_soon(self._pull)
 
     async def _watch_head(self, head: str | None, on_head: Callable[[str], None]) -> None:
         seen: object = None
@@ -68,11 +76,18 @@ class Watch:
                         on_head(current)
             await trio.sleep(pause)
 
-    async def _pull(self, every: float) -> None:
+    async def _pull(self) -> None:
         failures = 0
         while True:
-            pause = every * min(2**failures, LONGEST_BACKOFF)
-            await trio.sleep(pause * random.uniform(1 - JITTER, 1 + JITTER))
+            every = self._settings.pull_every
+            if every is None:
+                self._problems["pull"] = ""  # Nobody wants it any more.
+            pause = math.inf if every is None else every * min(2**failures, LONGEST_BACKOFF)
+            with trio.move_on_after(pause * random.uniform(1 - JITTER, 1 + JITTER)):
+                await self._rhythm.wait()
+                self._rhythm = trio.Event()
+                failures = 0
+                continue
             try:
                 await self._git.pull(self._settings.branch)
             except (GitError, OSError) as error:

@@ -6,7 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.settings import Count, Hold, Period
+from blue_green.proxy.errors import Pages
+from blue_green.settings import Count, Hold, Period, Proxy
 from tests.proxy.harness import (
     CHUNKED,
     GET,
@@ -62,6 +63,16 @@ async def test_connections_over_the_limit_wait_for_a_place(at_once: bool) -> Non
             assert (await client.answer()).status == 200
             await client.close()
         await check_good_request_follows(proxy)
+
+
+async def test_a_raised_limit_lets_those_in_who_wait_for_a_place() -> None:
+    async with running(max_connections=1) as proxy:
+        first, second = [await proxy.ask(GOOD) for _ in range(2)]
+        assert (await first.answer()).status == 200
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        assert second.has_nothing()
+        proxy.listener.use(Proxy(access_log=False, max_connections=Count(2)), Pages())
+        assert (await second.answer()).status == 200
 
 
 def _connected_at_once(proxy: Running) -> Peer:

@@ -6,6 +6,8 @@ import pytest
 import trio
 import trio.testing
 
+from blue_green.proxy.errors import Pages
+from blue_green.settings import Period, Proxy
 from tests.proxy.harness import (
     CHUNKED,
     GET,
@@ -40,6 +42,13 @@ async def test_a_head_that_does_not_come_in_time_is_told_so(pieces: list[bytes])
         await check_is_closed(client)
         assert proxy.backend.connections == []
         await check_good_request_follows(proxy)
+
+
+async def test_a_shorter_time_limit_holds_for_the_next_who_come() -> None:
+    async with running(header_timeout=600.0, idle_timeout=600.0, response_timeout=600.0) as proxy:
+        proxy.listener.use(Proxy(access_log=False, header_timeout=Period(SHORT)), Pages())
+        client = await proxy.ask(GET[:1])
+        assert (await client.answer()).status == 408
 
 
 @pytest.mark.parametrize("drop", [b"G", b"\r\n"], ids=["27 of a head", "27 of empty lines"])

@@ -2,6 +2,7 @@
 
 import argparse
 
+from blue_green import display
 from blue_green.cli.command import USAGE, Command, ask, client_arguments, complain, follow, tell
 
 
@@ -35,6 +36,11 @@ def _resume(arguments: argparse.Namespace) -> int:
     result = ask(arguments, {"command": "resume"})
     was_paused = result.get("was_paused")
     return tell(arguments, result, "resumed" if was_paused else "it was not paused")
+
+
+def _reload(arguments: argparse.Namespace) -> int:
+    result = ask(arguments, {"command": "reload"})
+    return tell(arguments, result, lambda: display.changes(result["changes"]))
 
 
 def _swap_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,4 +84,11 @@ COMMANDS = [
         "blue-green pause --for 20s",
     ),
     Command("resume", "let them go on", _resume, client_arguments, "blue-green resume"),
+    Command(
+        "reload",
+        "read the settings again, and say what that changes and when",
+        _reload,
+        client_arguments,
+        "blue-green reload",
+    ),
 ]

@@ -13,7 +13,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with log.to_stderr():
         try:
             startup.check_trust(arguments.file, settings)
-            supervisor.run(settings)
+            supervisor.run(arguments.file, settings)
         except startup.CannotRun as error:
             return complain(str(error), USAGE)
     return OK

@@ -10,7 +10,9 @@ from attrs import define
 from blue_green import __version__
 from blue_green.control.server import Command, Refusal, Tell
 from blue_green.git import Git, GitError
+from blue_green.locate import ConfigError
 from blue_green.pause import Pause
+from blue_green.reload import Reload
 from blue_green.slots import Slot
 from blue_green.steps import Site
 from blue_green.wanted import Swaps, Wanted
@@ -43,12 +45,21 @@ class Operations:
     """The commands, by name."""
 
     def __init__(
-        self, *, name: str, site: Site, swaps: Swaps, pause: Pause, watch: Watch, git: Git
+        self,
+        *,
+        name: str,
+        site: Site,
+        swaps: Swaps,
+        pause: Pause,
+        reload: Reload,
+        watch: Watch,
+        git: Git,
     ) -> None:
         self._name = name
         self._site = site
         self._swaps = swaps
         self._pause = pause
+        self._reload = reload
         self._watch = watch
         self._git = git
         self._began = datetime.now(UTC)
@@ -60,6 +71,7 @@ class Operations:
             "rollback": Command(NoArguments, self.roll_back),
             "pause": Command(PauseArguments, self.pause),
             "resume": Command(NoArguments, self.resume),
+            "reload": Command(NoArguments, self.reload),
             "status": Command(NoArguments, self.status),
         }
 
@@ -91,6 +103,13 @@ class Operations:
         was_paused = self._pause.seconds_left is not None
         self._pause.end()
         return {"was_paused": was_paused, "held": self._site.gate.held}
+
+    async def reload(self, _: NoArguments, __: Tell) -> dict[str, Any]:
+        try:
+            changes = await self._reload.reload()
+        except ConfigError as error:
+            raise Refusal(str(error), usage=True) from None
+        return {"changes": [change.as_dict() for change in changes]}
 
     async def status(self, _: NoArguments, __: Tell) -> dict[str, Any]:
         site, swap = self._site, self._swaps.in_hand

@@ -120,6 +120,13 @@ class Listener:
             places += f", to which {_in_words(sock.getsockname())} redirects"
         return places
 
+    def use(self, settings: Proxy, pages: Pages) -> None:
+        """From now on these hold: for new connections, and for what else has not yet begun."""
+        self._settings, self._pages = settings, pages
+        if self._shared is not None:
+            self._shared.settings, self._shared.pages = settings, pages
+        self._has_room()  # There may be, if `max_connections` is more than it was.
+
     async def run(self) -> None:
         """Serve until cancelled."""
         with HangUps() as hangups:
@@ -206,8 +213,11 @@ class Listener:
             self._count -= 1
             if client is not None:
                 self._clients.discard(client)
-            self._fewer.set()
-            self._fewer = trio.Event()
+            self._has_room()
+
+    def _has_room(self) -> None:
+        self._fewer.set()
+        self._fewer = trio.Event()
 
     def _client(self, sock: socket.socket, address: object, *, redirects: bool) -> Client:
         sock.setblocking(False)
@@ -227,10 +237,10 @@ class Listener:
 
     async def _end_the_late(self) -> None:
         """Cancel the clients whose time is up, up to an eighth of the shortest time too late."""
-        times = (self._settings.header_timeout, self._settings.idle_timeout)
-        interval = min(*times, self._settings.response_timeout, LOOK_AT_LEAST_EVERY * 8) / 8
         while True:
-            await trio.sleep(interval)
+            times = (self._settings.header_timeout, self._settings.idle_timeout)
+            shortest = min(*times, self._settings.response_timeout)
+            await trio.sleep(min(shortest / 8, LOOK_AT_LEAST_EVERY))
             now = time.monotonic()
             for client in self._clients:
                 if client.due < now:

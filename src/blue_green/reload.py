@@ -1,0 +1,112 @@
+"""The settings file, read again, checked as a whole, and put in force as far as can be live.
+
+If anything is wrong with it, all of that is told and nothing changes. Parts are given their new
+settings in one place, at one moment, and read them when they use them.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from blue_green import config, display, startup, systemd
+from blue_green.changes import Change, changes, in_force
+from blue_green.git import Git
+from blue_green.locate import ConfigError
+from blue_green.proxy.errors import BadPages, Pages
+from blue_green.proxy.listener import Listener
+from blue_green.settings import Settings
+from blue_green.steps import Site
+from blue_green.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+
+class Reload:
+    """Reads the file again, and gives the parts what is new in it."""
+
+    def __init__(self, file: Path, site: Site, listener: Listener, watch: Watch, git: Git) -> None:
+        self._file = file
+        self._site = site
+        self._listener = listener
+        self._watch = watch
+        self._git = git
+        self._asked = trio.Event()
+        self._turn = trio.Lock()
+
+    def ask(self) -> None:
+        """Have it done soon, by `run`."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Reload whenever somebody has asked for it, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked = trio.Event()
+            with suppress(ConfigError):  # The log has it, and nobody waits to be told.
+                await self.reload()
+
+    async def reload(self) -> Sequence[Change]:
+        """Read the file and put it in force; what that changes.
+
+        Raises `ConfigError`, and then nothing has changed. The log tells of it, too, and
+        systemd of its beginning and its end (sd_notify(3)).
+        """
+        async with self._turn:
+            now = f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"
+            systemd.notify("RELOADING=1", now)
+            try:
+                return await self._reload()
+            except ConfigError as error:
+                logger.error("the settings stay as they were, for these are wrong:\n%s", error)
+                raise
+            finally:
+                systemd.notify("READY=1")
+
+    async def _reload(self) -> Sequence[Change]:
+        old = self._site.slots.settings
+        read = partial(_read, self._file, old)
+        # A thread, since disks may be slow; and reading is soon over, or of no use any more.
+        new, pages = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+        found = changes(old, new)
+        self._put_in_force(in_force(old, new), pages)
+        logger.info("%s was read again%s", self._file, "" if found else ": nothing has changed")
+        for change in found:
+            logger.info("    %s", display.change(change.as_dict()))
+        return found
+
+    def _put_in_force(self, settings: Settings, pages: Pages) -> None:
+        self._site.slots.settings = settings  # Each swap takes them from there.
+        self._site.gate.settings = settings.hold
+        self._listener.use(settings.proxy, pages)
+        self._git.fetch_timeout = settings.git.fetch_timeout
+        self._watch.use(settings.git)
+
+
+def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:
+    """The settings in the file, and the error pages that they name; raise `ConfigError`.
+
+    All must be as it must be at a start, and also fit with what only a restart changes.
+    """
+    new = config.load(file)
+    problems = []
+    pages = Pages()
+    try:
+        startup.whom_to_run_as(new)
+        startup.check_trust(file, new)
+    except startup.CannotRun as error:
+        problems.append(str(error))
+    try:
+        pages = Pages(new.proxy.error_pages)
+    except BadPages as error:
+        problems.append(f"{file}: [proxy] error_pages: {error}")
+    for problem in config.contradictions(in_force(old, new)):
+        # The app is to have the port that the proxy would leave only then, for example.
+        problems.append(f"{file}: {problem} (until a restart, which some of the changes need)")
+    if problems:
+        raise ConfigError(problems)
+    return startup.within_file_limit(new), pages

@@ -1,0 +1,56 @@
+"""A backend on trial: whether it becomes healthy, and stays well.
+
+Nobody waits for a time limit to learn that a process is dead.
+"""
+
+from collections.abc import Callable
+
+import trio
+
+from blue_green import health
+from blue_green.backend import Backend
+from blue_green.failure import StepFailed
+from blue_green.settings import Health
+
+
+async def until_healthy(backend: Backend, settings: Health) -> None:
+    """Wait until its probes are good; raise `StepFailed` when it ends, or takes too long."""
+    failure: StepFailed | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            await backend.process.exited.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        try:
+            await health.until_healthy(backend.target.host, backend.target.port, settings)
+        except StepFailed as late:
+            failure = late
+        nursery.cancel_scope.cancel()
+    if not backend.is_alive:
+        await backend.process.gone.wait()
+        raise StepFailed(f"the app {backend.ending} before it was healthy", backend.output)
+    if failure:
+        raise StepFailed(str(failure), backend.output)
+
+
+async def until_unwell(backend: Backend, current: Callable[[], Health]) -> str:
+    """Wait until it fails its probes, by the settings of each moment; what is wrong with it."""
+    return await health.until_unwell(backend.target.host, backend.target.port, current)
+
+
+async def trouble(backend: Backend, settings: Health) -> str:
+    """Wait until it ends, or fails its probes; say which way."""
+    why = ""
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            nonlocal why
+            why = await until_unwell(backend, lambda: settings)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        await backend.process.exited.wait()
+        nursery.cancel_scope.cancel()
+    return why or f"the app {backend.ending}"
