@@ -206,7 +206,14 @@ class Process:
             procfs.send(signal.SIGKILL, pid)
 
     async def _family(self) -> list[int]:
-        return await trio.to_thread.run_sync(procfs.family, self.mark, self.pid)
+        with trio.move_on_after(UNKILLABLE):
+            while True:
+                try:
+                    return await trio.to_thread.run_sync(procfs.family, self.mark, self.pid)
+                except OSError:  # There is no descriptor left to look with. There will be.
+                    await trio.sleep(LOOK_EVERY)
+        logger.error("cannot see whether anything is left of pid %d's family", self.pid)
+        return []
 
     def _peek(self) -> int | None:
         """How the leader ended, while it stays a zombie."""
