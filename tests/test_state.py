@@ -11,6 +11,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blue_green import state as state_module
 from blue_green.receipt import Receipt
 from blue_green.state import HISTORY, Live, Running, State, StateFile
 from tests.site import until
@@ -195,6 +196,23 @@ async def test_changes_are_written_as_they_come(path: Path, nursery: trio.Nurser
         state.head = revision
         file.change()
         await until("it is written", is_written)
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
+    path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else has to change: until then, what is remembered is not what is so."""
+    monkeypatch.setattr(state_module, "TRY_AGAIN", 0.01)
+    file = StateFile(path)
+    nursery.start_soon(file.write_changes, full_state)
+    in_the_way = path.with_name("state.toml.new")
+    in_the_way.mkdir()
+    await file.write(full_state())
+    assert not path.exists()
+    in_the_way.rmdir()
+    await until("it is written", path.exists)
+    assert as_compared(file.load()) == as_compared(full_state())
     nursery.cancel_scope.cancel()
 
 

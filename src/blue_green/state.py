@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 HISTORY = 50
+TRY_AGAIN = 1.0
+"""Seconds until the next attempt after the file could not be written."""
 REVISION = validators.matches_re("[0-9a-f]{40,64}")
 
 
@@ -101,14 +103,19 @@ class StateFile:
         self._changed.set()
 
     async def write_changes(self, current: Callable[[], State]) -> None:
-        """Write whenever something has changed, until cancelled."""
+        """Write whenever something has changed, and again what failed, until cancelled."""
         while True:
             await self._changed.wait()
+            if self._failing:
+                await trio.sleep(TRY_AGAIN)
             self._changed = trio.Event()
             await self.write(current())
 
     async def write(self, state: State) -> None:
-        """Write now. That it fails is logged, once, and costs only what would be remembered."""
+        """Write now. That it fails is logged, once; `write_changes` tries again.
+
+        A site whose disk is full goes on; it only remembers less, as long as that lasts.
+        """
         document = tomli_w.dumps(_without_none(attrs.asdict(state)))
         data = document.encode(errors="backslashreplace")
         async with self._lock:
@@ -118,7 +125,10 @@ class StateFile:
                 if not self._failing:
                     logger.error("cannot write %s: %s", self._path, error.strerror)
                 self._failing = True
+                self.change()
             else:
+                if self._failing:
+                    logger.info("can write %s again", self._path)
                 self._failing = False
 
     def _replace(self, data: bytes) -> None:
