@@ -263,7 +263,7 @@ class Slots:
         self.forget = forget
         """Close the idle connections to these targets."""
         self.changed = changed
-        """A backend was started or has ended."""
+        """Something is different that is remembered: what is live, or which backends run."""
         self.report_unwell = report_unwell
         """The live backends fail their probes."""
         self.blue = Slot("blue", self)

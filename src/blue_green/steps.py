@@ -109,6 +109,7 @@ class Steps:
             state.previous = previous
         state.quarantine.pop(self.revision, None)
         self.site.releases.note_promoted(self.revision)
+        self.site.slots.changed()  # The old one may take its time to end: do not wait for it.
         return "promoted"
 
     def reverted(self, trouble: str, output: Sequence[str]) -> Result:
