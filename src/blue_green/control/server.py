@@ -84,9 +84,11 @@ async def _serve_client(
             await stream.send_all(encode(event))
 
         try:
+            # Closing with something unread would reset the connection, and lose the answer.
+            line = await _read_line(stream)
             if _peer_uid(stream) not in (0, os.geteuid()):
                 raise Refusal("only root and the user that the supervisor runs as may do this")
-            command, arguments = _understand(await _read_line(stream), commands, converter)
+            command, arguments = _understand(line, commands, converter)
             result = await command.handle(arguments, tell)
         except (BadMessage, Refusal) as error:
             usage = isinstance(error, BadMessage) or error.usage
