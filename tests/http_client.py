@@ -29,6 +29,8 @@ class HttpClient:
         self.host = host
         self.connections = 0
         """How many connections it took."""
+        self.has_begun = False
+        """Something of the answer to the last request has come."""
         self._stream: trio.SocketStream | None = None
         self._http = h11.Connection(h11.CLIENT)
 
@@ -39,6 +41,7 @@ class HttpClient:
         return await self.request("POST", path, body, **headers)
 
     async def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+        self.has_begun = False
         if self._stream is None:
             self._stream = await trio.open_tcp_stream(self.host, self.port)
             self._http = h11.Connection(h11.CLIENT)
@@ -66,7 +69,9 @@ class HttpClient:
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
-                self._http.receive_data(await self._stream.receive_some())
+                data = await self._stream.receive_some()
+                self.has_begun |= bool(data)
+                self._http.receive_data(data)
             elif isinstance(event, h11.Response):
                 response = event
             elif isinstance(event, h11.Data):

@@ -95,6 +95,7 @@ class Site:
         self.checkout = directory / "checkout"
         self.state = directory / "state"
         self.journal_file = directory / "journal"
+        self.barriers = directory / "barriers"
         self.config_file = directory / "supervisor.toml"
         self.log_file = directory / "log"
         self.port, self.blue, self.green = free_ports(3)
@@ -105,7 +106,7 @@ class Site:
                 "command": [sys.executable, "app.py"],
                 "ports": [self.blue, self.green],
                 "stop_timeout": "2s",
-                "env": {"JOURNAL": str(self.journal_file)},
+                "env": {"JOURNAL": str(self.journal_file), "BARRIERS": str(self.barriers)},
             },
             "git": {"checkout": str(self.checkout)},
             "health": {"path": "/healthz", "interval": "100ms", "start_timeout": "15s"},
@@ -115,6 +116,7 @@ class Site:
         }
         self.configure(**sections)
         self.checkout.mkdir()
+        self.barriers.mkdir()
         git(self.checkout, "init", "-q", "-b", "main")
         (self.checkout / "app.py").write_bytes(APP.read_bytes())
 
@@ -133,7 +135,7 @@ class Site:
         """Commit a version of the app that behaves so; its revision."""
         self._stage(text, files or {}, behaviour)
         git(self.checkout, "commit", "-q", "--allow-empty", "-m", text)
-        return git(self.checkout, "rev-parse", "HEAD")
+        return self.head()
 
     def draft(
         self, text: str = "draft", files: dict[str, str] | None = None, **behaviour: Any
@@ -143,12 +145,28 @@ class Site:
         tree = git(self.checkout, "write-tree")
         return git(self.checkout, "commit-tree", "-p", "HEAD", "-m", text, tree)
 
+    def head(self) -> str:
+        """The revision that is checked out."""
+        return git(self.checkout, "rev-parse", "HEAD")
+
     def _stage(self, text: str, files: dict[str, str], behaviour: dict[str, Any]) -> None:
         (self.checkout / "behaviour.json").write_text(json.dumps(behaviour))
         (self.checkout / "text.txt").write_text(text)
         for name, content in files.items():
             (self.checkout / name).write_text(content)
         git(self.checkout, "add", "-A")
+
+    # --- where the app stands still ---
+
+    def put_up(self, where: str, revision: str) -> Path:
+        """From now on this release waits `where`, which its app or its commands know."""
+        barrier = self.barriers / f"{where}-{revision}"
+        barrier.touch()
+        return barrier
+
+    def take_down_barriers(self) -> None:
+        for file in self.barriers.iterdir():
+            file.unlink(missing_ok=True)
 
     # --- the supervisor ---
 
@@ -289,14 +307,16 @@ class Site:
     # --- what can be seen ---
 
     def remembered(self) -> dict[str, Any]:
-        """The state file."""
-        return tomllib.loads((self.state / "state.toml").read_text())
+        """The state file; nothing while there is none."""
+        file = self.state / "state.toml"
+        return tomllib.loads(file.read_text()) if file.exists() else {}
 
     def journal(self, kind: str = "request") -> list[dict[str, Any]]:
         """What the backends wrote down, of one kind."""
         if not self.journal_file.exists():
             return []
-        lines = map(json.loads, self.journal_file.read_text().splitlines())
+        text = self.journal_file.read_text()
+        lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
         return [line for line in lines if line["kind"] == kind]
 
     async def until_logged(self, text: str) -> None:

@@ -27,12 +27,24 @@ def note(kind: str, **more: object) -> None:
         journal.write(json.dumps(line) + "\n")
 
 
+def wait_at(where: str) -> None:
+    """Stand still here while the test has a barrier up for this release, and tell that we do."""
+    barrier = Path(os.environ.get("BARRIERS", "/nothing")) / f"{where}-{REVISION}"
+    if barrier.exists():
+        barrier.with_name(f"{barrier.name}.reached").touch()
+    while barrier.exists():
+        time.sleep(0.005)
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 64 * 1024  # An answer is sent as a whole, so that a sudden death cuts none in half.
 
     def do_GET(self) -> None:
-        self.answer()
+        if "Upgrade" in self.headers:
+            self.echo()
+        else:
+            self.answer()
 
     def do_POST(self) -> None:
         self.answer()
@@ -41,6 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         global answered, hangs  # noqa: PLW0603 - of this one process
         body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         if self.path == "/healthz":
+            wait_at("probe")
             answered += 1
             if BEHAVIOUR.get("healthy_for") and answered > BEHAVIOUR["healthy_for"]:
                 print("gone to pieces", file=sys.stderr, flush=True)
@@ -52,16 +65,41 @@ class Handler(BaseHTTPRequestHandler):
         note("request", method=self.command, path=self.path, body=body)
         if "slow=" in self.path:
             time.sleep(float(self.path.partition("slow=")[2]))
+        if "wait" in self.path:
+            wait_at("request")
         if "die" in self.path:
             os._exit(9)
         if "hang" in self.path:
             hangs = True
             if "for-ever" in self.path:
                 time.sleep(3600)
+        if "pieces=" in self.path:
+            self.reply_slowly(int(self.path.partition("pieces=")[2]))
+            return
         filler = "x" * 5000
         answer = {"revision": REVISION, "pid": os.getpid(), "body": body, "filler": filler}
-        answer |= {"text": Path("text.txt").read_text(), "end": REVISION}
+        answer |= {"path": self.path, "text": Path("text.txt").read_text(), "end": REVISION}
         self.reply(200, json.dumps(answer).encode())
+
+    def echo(self) -> None:
+        """What comes in goes out again, as on a WebSocket that is fed frames by its client."""
+        self.send_response(101)
+        self.send_header("Connection", "upgrade")
+        self.send_header("Upgrade", self.headers["Upgrade"])
+        self.end_headers()
+        self.wfile.flush()
+        self.close_connection = True
+        while data := self.connection.recv(4096):
+            self.connection.sendall(data)
+
+    def reply_slowly(self, pieces: int) -> None:
+        piece = (REVISION * 2000).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(piece) * pieces))
+        self.end_headers()
+        for _ in range(pieces):
+            self.wfile.write(piece)
+            time.sleep(0.02)
 
     def reply(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -98,7 +136,27 @@ def spawn_grandchildren() -> None:
 
 def stop(*_: object) -> None:
     note("stop")
+    wait_at("stop")
     os._exit(0)
+
+
+def become_a_daemon() -> None:
+    """The process that was started ends; one in a session of its own goes on."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+
+
+def talk() -> None:
+    """Write what `says` asks for: so many bytes, in lines so long."""
+    line = b"x" * (BEHAVIOUR["says"]["line"] - 1) + b"\n"
+    left = BEHAVIOUR["says"]["bytes"]
+    while left > 0:
+        data = line * max(1, 65536 // len(line))
+        sys.stdout.buffer.write(data)
+        left -= len(data)
+    sys.stdout.flush()
+    note("talked")
 
 
 def main() -> None:
@@ -117,9 +175,16 @@ def main() -> None:
         take_lock()
     note("set up")
     time.sleep(BEHAVIOUR.get("start_delay", 0))
+    wait_at("start")
+    if BEHAVIOUR.get("forks_away"):
+        become_a_daemon()
+    if BEHAVIOUR.get("closes_stdout"):
+        os.close(1)
     server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
     note("listens")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    if "says" in BEHAVIOUR:
+        threading.Thread(target=talk, daemon=True).start()
 
 
 main()

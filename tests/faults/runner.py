@@ -1,0 +1,132 @@
+"""Runs one case after the other, and counts."""
+
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from tests.faults.aftermath import at_rest, check_nothing_is_left, check_outcome, settled
+from tests.faults.cases import Case
+from tests.faults.scene import Scene, Stage
+from tests.faults.table import Fault
+from tests.faults.traffic import Traffic, judge
+from tests.site import PATIENCE
+
+
+@define
+class Summary:
+    """What a run did."""
+
+    cases: int = 0
+    faults: int = 0
+    sent: int = 0
+    passed: int = 0
+    began: float = field(factory=time.monotonic)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.faults} faults were injected into {self.cases} swaps under load; {self.passed} "
+            f"requests passed, {self.sent - self.passed} failed in a way that the design names; "
+            f"{time.monotonic() - self.began:.0f} s"
+        )
+
+
+class Runner:
+    """Keeps a stage for each kind of case, and takes a new one after a case that failed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.summary = Summary()
+        self._directory = directory
+        self._stages: dict[tuple[str, bool], Stage] = {}
+        self._count = 0
+
+    async def run(self, case: Case) -> str:
+        """Let it happen; raise `AssertionError` with what is wrong. Why it was skipped, if so."""
+        key = (case.strategy, case.soaks)
+        if key not in self._stages:
+            self._count += 1
+            directory = self._directory / f"stage-{self._count}"
+            self._stages[key] = Stage(directory, case.strategy, soaks=case.soaks)
+        stage = self._stages[key]
+        if any(fault.needs_disk for fault in case.faults) and not stage.has_disk:
+            return "it needs a small disk, which only root can mount"
+        try:
+            await self._run_on(stage, case)
+        except BaseException:
+            self._stages.pop(key).close()
+            print(stage.site.log()[-20_000:])
+            raise
+        return ""
+
+    async def _run_on(self, stage: Stage, case: Case) -> None:
+        site = stage.site
+        await stage.serve()
+        old = _merged(fault.old for fault in case.faults)
+        if old or stage.is_worn:
+            receipt = await site.ask("swap", revision=site.draft(f"before {case}", **old))
+            assert receipt["outcome"] == "promoted", receipt
+        status = await settled(site)
+        before = await at_rest(site, status["live"])
+        site.journal_file.unlink(missing_ok=True)
+        stage.numbers += 1
+        name = f"case-{stage.numbers}"
+        traffic = Traffic(site.port, name)
+        new = site.draft(name, **_merged(fault.new for fault in case.faults))
+        async with traffic.flowing() as nursery:
+            scene = Scene(stage, case.phase, status["live"], new, traffic, nursery)
+            await _happen(scene, case.faults)
+            status = await settled(site, site.head() if case.loses_state else None)
+        check_outcome(scene, case, status)
+        wrong = judge(traffic.sent, site.journal(), allowed=case.allowed, died=scene.died)
+        assert wrong == [], "\n".join(wrong)
+        await check_nothing_is_left(site, before, lost=case.loses_state)
+        is_old = status["live"]["revision"] == scene.old
+        stage.is_worn = is_old and bool(old or scene.died & set(scene.live["pids"]))
+        self._count_in(case, traffic)
+
+    def _count_in(self, case: Case, traffic: Traffic) -> None:
+        self.summary.cases += 1
+        self.summary.faults += len(case.faults)
+        self.summary.sent += len(traffic.sent)
+        self.summary.passed += traffic.passed
+
+    def close(self) -> None:
+        with ExitStack() as at_last:
+            for stage in self._stages.values():
+                at_last.callback(stage.close)
+
+
+async def _happen(scene: Scene, faults: Iterable[Fault]) -> None:
+    """They come, those last that end the supervisor; it is started again; they are taken away."""
+    faults = sorted(faults, key=lambda fault: fault.ends_supervisor)
+    await scene.reach()
+    for fault in faults:
+        if fault.happen is not None:
+            await fault.happen(scene)
+    if not scene.is_asked_for:
+        scene.ask()
+    if any(fault.ends_supervisor for fault in faults):
+        await _start_again(scene, faults)
+    scene.site.take_down_barriers()
+    with trio.fail_after(PATIENCE):
+        await scene.followed.wait()
+    for fault in faults:
+        if fault.heal is not None:
+            await fault.heal(scene)
+
+
+async def _start_again(scene: Scene, faults: Iterable[Fault]) -> None:
+    if not scene.is_down:
+        await scene.kill_supervisor()
+    for fault in faults:
+        if fault.while_down is not None:
+            await fault.while_down(scene)
+    await scene.stage.serve()
+
+
+def _merged(behaviours: Iterable[Any]) -> dict[str, Any]:
+    return {key: value for behaviour in behaviours for key, value in behaviour.items()}

@@ -1,0 +1,212 @@
+"""A site on which faults happen, and a swap that stands still in the phase that is wanted.
+
+What holds a swap up is under the control of the app: a barrier, which is a file, at which the
+app, its build or its migration waits. The soak is held up by nothing: it is long enough.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from blue_green.control.messages import decode, encode
+from tests.faults.traffic import Traffic
+from tests.site import PATIENCE, Site, until
+
+OVERLAP = ("checkout", "build", "start", "probe", "drain", "soak", "retire")
+EXCLUSIVE = ("checkout", "build", "drain", "stop", "migrate", "start", "probe", "soak")
+PHASES: Mapping[str, tuple[str, ...]] = {"overlap": OVERLAP, "exclusive": EXCLUSIVE}
+"""In `checkout`, the faults are there before the swap is asked for."""
+
+BARRIERS = {
+    "build": ("build", "new"), "migrate": ("migrate", "new"), "start": ("start", "new"),
+    "probe": ("probe", "new"), "drain": ("request", "old"), "stop": ("stop", "old"),
+    "retire": ("stop", "old"),
+}  # fmt: skip
+"""Where who waits, to hold a swap up in a phase."""
+
+WAIT = (
+    'b="$BARRIERS/{where}-$BLUE_GREEN_REVISION"; [ ! -e "$b" ] || : >"$b.reached"; '
+    'while [ -e "$b" ]; do sleep 0.02; done'
+)
+DISK = "16m"
+"""The size of the disk that holds the state directory, if we may mount one."""
+SOAK = "1s"
+
+
+class Stage:
+    """A site and its supervisor, which serve for one case after the other."""
+
+    def __init__(self, directory: Path, strategy: str, *, soaks: bool) -> None:
+        directory.mkdir()
+        self.strategy = strategy
+        self.site = site = Site(
+            directory,
+            release={"build": ["sh", "-c", WAIT.format(where="build")], "keep": 1},
+            swap={"strategy": strategy, "soak": SOAK if soaks else 0},
+            app={"stop_timeout": "1s"},
+            health={"timeout": "1s"},
+        )
+        if strategy == "exclusive":
+            site.configure(release={"migrate": ["sh", "-c", WAIT.format(where="migrate")]})
+        self.has_disk = os.geteuid() == 0 and _mount(site.state)
+        self.numbers = 0
+        """How many cases there were."""
+        self.is_worn = False
+        """What is live has died before, or is not like others: the next case needs a new one."""
+        site.commit("first")
+
+    async def serve(self) -> None:
+        """Be there, with some release live and nothing in hand."""
+        if self.site.process is None or self.site.process.poll() is not None:
+            self.site.start()
+        await self.site.until_phase("serving")
+
+    def close(self) -> None:
+        """End the supervisor and all that it left, however badly things went."""
+        try:
+            self._end_processes()
+        finally:
+            if self.has_disk:
+                subprocess.run(["umount", "--lazy", str(self.site.state)], check=True)
+
+    def _end_processes(self) -> None:
+        site = self.site
+        if site.process is not None and site.process.poll() is None:
+            site.process.terminate()
+            try:
+                site.process.wait(10)
+            except subprocess.TimeoutExpired:
+                site.process.kill()
+                site.process.wait()
+        for pid in site.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _mount(directory: Path) -> bool:
+    """A small disk of its own; not everybody who is root may mount (in a container, say)."""
+    directory.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=755", "faults", str(directory)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+@define(eq=False)
+class Scene:
+    """One swap on a stage, and what was done to it."""
+
+    stage: Stage
+    phase: str
+    live: Mapping[str, Any]
+    """What was live before, as the status has it."""
+    new: str
+    traffic: Traffic
+    nursery: trio.Nursery
+    died: set[int] = field(factory=set)
+    """Backends that ended without warning."""
+    is_down: bool = False
+    """The supervisor has ended, as it was meant to."""
+    events: list[dict[str, Any]] = field(factory=list)
+    """What whoever asked for the swap was told."""
+    followed: trio.Event = field(factory=trio.Event)
+    """Nothing more will be told."""
+    is_asked_for: bool = False
+    kept: dict[str, Any] = field(factory=dict)
+    """What a fault has to undo."""
+
+    @property
+    def site(self) -> Site:
+        return self.stage.site
+
+    @property
+    def old(self) -> str:
+        """The revision that was live before."""
+        revision: str = self.live["revision"]
+        return revision
+
+    def ask(self) -> None:
+        """Ask for the swap."""
+        self.is_asked_for = True
+        self.nursery.start_soon(self._follow)
+
+    async def reach(self) -> None:
+        """Let the swap come to its phase, and stand still there."""
+        if self.phase == "checkout":
+            return
+        barrier = None
+        if self.phase in BARRIERS:
+            where, whose = BARRIERS[self.phase]
+            barrier = self.site.put_up(where, self.new if whose == "new" else self.old)
+        if self.phase == "drain":
+            for method in ("GET", "POST"):
+                self.nursery.start_soon(self.traffic.ask, method, "wait")
+            await until("they are in flight", lambda: len(self._waiting()) == 2)
+        self.ask()
+        reached = barrier and barrier.with_name(f"{barrier.name}.reached")
+
+        def is_there() -> bool:
+            assert not self.followed.is_set(), f"it did not come to {self.phase}: {self.events}"
+            is_told = any(event.get("phase") == self.phase for event in self.events)
+            return reached.exists() if reached and self.phase != "drain" else is_told
+
+        await until(f"the swap comes to {self.phase}", is_there)
+
+    def _waiting(self) -> list[Any]:
+        return [entry for entry in self.site.journal() if entry["path"].endswith("wait")]
+
+    async def _follow(self) -> None:
+        """Note what is told of the swap, until its end."""
+        try:
+            async with await trio.open_unix_socket(str(self.site.state / "control.sock")) as stream:
+                await stream.send_all(encode({"command": "swap", "revision": self.new}))
+                begun = b""
+                async for data in stream:
+                    *lines, begun = (begun + data).split(b"\n")
+                    self.events += map(decode, lines)
+        except (OSError, trio.BrokenResourceError):
+            pass  # The supervisor has ended; there is no receipt in the events.
+        finally:
+            self.followed.set()
+
+    @property
+    def receipt(self) -> dict[str, Any] | None:
+        """How the swap ended, if that was told."""
+        last = self.events[-1] if self.events else {}
+        assert last.get("event") != "error", last
+        return last if last.get("event") == "result" else None
+
+    def kill_old(self) -> None:
+        self._kill(self.live["pids"])
+
+    def kill_new(self) -> None:
+        """The candidate, or the command that makes it runnable, with all that they started."""
+        self._kill([pid for pid in self.site.processes() if pid not in self.live["pids"]])
+
+    def _kill(self, pids: list[int]) -> None:
+        for pid in pids:
+            self.died.add(pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    async def kill_supervisor(self) -> None:
+        """And nothing else: its backends go on."""
+        self.is_down = True
+        assert await self.site.stop(signal.SIGKILL) == -signal.SIGKILL, self.site.log()
+
+    async def terminate_supervisor(self) -> None:
+        """As systemd does. What is in flight may end; then nothing is left."""
+        assert self.site.process is not None
+        self.is_down = True
+        stops = self.site.log().count("stopping:")
+        self.site.process.terminate()
+        await until("it has heard", lambda: self.site.log().count("stopping:") > stops)
+        self.site.take_down_barriers()
+        code = await trio.to_thread.run_sync(self.site.process.wait, PATIENCE)
+        assert code == 0, f"it ended with {code}"
+        assert self.site.processes() == [], f"left behind: {self.site.processes()}"
