@@ -1,6 +1,7 @@
 """A command that we start: its output, its end, and the end of everything that it started."""
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from blue_green import procfs, users
 from blue_green.command import Finished, run
 from blue_green.process import (
     LONGEST_LINE,
+    LOOK_EVERY,
     SUPERVISOR,
     TAIL,
     CannotStart,
@@ -102,6 +104,23 @@ async def test_a_command_that_is_asked_to_stop_stops(tmp_path: Path) -> None:
         assert it.process.returncode == -signal.SIGTERM
         assert it.process.exited.is_set()
         assert it.process.gone.is_set()
+
+
+async def test_an_end_is_seen_also_when_there_is_no_descriptor_to_look_with(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, 'print("up 1", flush=True); input()') as it:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with trio.fail_after(PATIENCE):
+                await it.process.exited.wait()
+            await trio.sleep(5 * LOOK_EVERY)
+            assert not it.process.gone.is_set(), "who is left cannot be known yet"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        with trio.fail_after(PATIENCE):
+            await it.process.gone.wait()
 
 
 async def test_one_that_ignores_it_is_killed_when_its_time_is_up(

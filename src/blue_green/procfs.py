@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from attrs import frozen
@@ -82,8 +83,12 @@ def send(how: signal.Signals, pid: int, began: int | None = None) -> bool:
     return True
 
 
+@cache
 def boot_id() -> str:
-    """Which boot of the machine this is: start times are counted from it."""
+    """Which boot of the machine this is: start times are counted from it.
+
+    Read once: a site that has run out of descriptors still writes its state.
+    """
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
