@@ -81,6 +81,7 @@ def settings(tmp_path: Path) -> Settings:
     document = {
         "app": {"command": ["x"], "ports": [1, 2]},
         "proxy": {"listen": [f"unix:{tmp_path}/serve"], "tls": tls},
+        "state": {"directory": str(tmp_path)},
     }
     return parse(document, tmp_path / "supervisor.toml")
 
@@ -108,9 +109,9 @@ def names(sockets: startup.Sockets) -> list[Any]:
 
 
 def test_addresses_of_the_settings_serve_or_redirect(settings: Settings, tmp_path: Path) -> None:
-    with startup.listening(settings) as (serving, redirecting):
-        assert names(serving) == [f"{tmp_path}/serve"]
-        assert names(redirecting) == [f"{tmp_path}/redirect"]
+    with startup.listening(settings) as listening:
+        assert names(listening.proxy) == [f"{tmp_path}/serve"]
+        assert names(listening.redirecting) == [f"{tmp_path}/redirect"]
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "redirect").write_text("in the way")
     with pytest.raises(startup.CannotRun, match=r"^\[proxy.tls\] redirect: cannot listen on unix:"):
@@ -122,10 +123,10 @@ def test_sockets_from_systemd_redirect_if_they_are_named_so(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with inherited(monkeypatch, "site.socket", "redirect", "redirect", "unknown"):
-        with startup.listening(settings) as (serving, redirecting):
-            assert [sock.fileno() for sock in serving] == [700, 703]
-            assert [sock.fileno() for sock in redirecting] == [701, 702]
-            for sock in (*serving, *redirecting):
+        with startup.listening(settings) as listening:
+            assert [sock.fileno() for sock in listening.proxy] == [700, 703]
+            assert [sock.fileno() for sock in listening.redirecting] == [701, 702]
+            for sock in (*listening.proxy, *listening.redirecting):
                 sock.detach()
 
 
@@ -134,9 +135,9 @@ def test_sockets_from_systemd_without_names_serve(
 ) -> None:
     with inherited(monkeypatch, "a", "b"):
         monkeypatch.delenv("LISTEN_FDNAMES")
-        with startup.listening(settings) as (serving, redirecting):
-            assert [sock.detach() for sock in serving] == [700, 701]
-            assert redirecting == []
+        with startup.listening(settings) as listening:
+            assert [sock.detach() for sock in listening.proxy] == [700, 701]
+            assert listening.redirecting == []
 
 
 def test_names_of_sockets_that_make_no_sense_are_refused() -> None:

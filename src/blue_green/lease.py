@@ -44,8 +44,12 @@ class Target:
     async def drained(self, *, tunnels: bool = False) -> None:
         """Wait until it has no requests left, or not even tunnels."""
         while any(tunnels or not lease.is_tunnel for lease in self.leases):
-            self._less = self._less or trio.Event()
-            await self._less.wait()
+            await self.less()
+
+    async def less(self) -> None:
+        """Wait until a lease ends."""
+        self._less = self._less or trio.Event()
+        await self._less.wait()
 
     def has_less(self) -> None:
         if self._less is not None:

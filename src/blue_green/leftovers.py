@@ -8,10 +8,12 @@ pid that was given to somebody else since is never hit.
 import logging
 import os
 import signal
+from collections.abc import Sequence
 
 import trio
 
 from blue_green import procfs
+from blue_green.process import Process
 from blue_green.state import Running
 
 logger = logging.getLogger(__name__)
@@ -21,11 +23,19 @@ AFTER_KILL = 5.0
 
 
 async def end_leftovers(
-    mark: str, remembered: list[Running], *, how: signal.Signals, timeout: float
+    mark: str,
+    remembered: list[Running],
+    *,
+    how: signal.Signals,
+    timeout: float,
+    ours: Sequence[Process] = (),
 ) -> None:
-    """End them all, kindly at first; return when none is left, and with it none of its sockets."""
+    """End them all, kindly at first; return when none is left, and with it none of its sockets.
+
+    Those of `ours`, with their families, were handed over to us and stay.
+    """
     for patience, signal_ in ((timeout, how), (AFTER_KILL, signal.SIGKILL)):
-        found = await trio.to_thread.run_sync(_find, mark, remembered)
+        found = await trio.to_thread.run_sync(_find, mark, remembered, ours)
         if not found:
             return
         logger.warning("an earlier supervisor left these behind: %s for pids %s",
@@ -34,7 +44,7 @@ async def end_leftovers(
             async with trio.open_nursery() as nursery:
                 for pid, began in found.items():
                     nursery.start_soon(_end, pid, began, signal_)
-    if found := await trio.to_thread.run_sync(_find, mark, remembered):
+    if found := await trio.to_thread.run_sync(_find, mark, remembered, ours):
         logger.error("these cannot be ended: pids %s", list(found))
 
 
@@ -52,13 +62,16 @@ async def _end(pid: int, began: int, how: signal.Signals) -> None:
         os.close(handle)
 
 
-def _find(mark: str, remembered: list[Running]) -> dict[int, int]:
+def _find(mark: str, remembered: list[Running], ours: Sequence[Process]) -> dict[int, int]:
     """Those that still run, each with when it began."""
     found = {}
     for pid in procfs.marked(mark):
         if (began := procfs.start_time(pid)) is not None:
             found[pid] = began
-    for process in remembered:
-        if procfs.is_alive(process.pid) and procfs.start_time(process.pid) == process.began:
-            found[process.pid] = process.began
+    for running in remembered:
+        if procfs.is_alive(running.pid) and procfs.start_time(running.pid) == running.began:
+            found[running.pid] = running.began
+    for process in ours:
+        for pid in (process.pid, *procfs.family(process.mark, process.pid)):
+            found.pop(pid, None)
     return found

@@ -58,6 +58,11 @@ class Sink:
             self._clock = time.strftime("%H:%M:%S", time.localtime(now))
         return f"{self._clock}.{int(now * 1000) % 1000:03d}"
 
+    def flush(self) -> None:
+        """Write what waits, now and here."""
+        while self._waiting:
+            self._write(self._waiting.popleft())
+
     def close(self) -> None:
         """Write what waits; at most a second, in case nobody reads."""
         self._closing = True
@@ -128,6 +133,12 @@ def to_stderr() -> Iterator[None]:
         root.removeHandler(handler)
         _sink.close()
         _sink = None
+
+
+def flush() -> None:
+    """Write what waits, before this program ends without further notice."""
+    if _sink is not None:
+        _sink.flush()
 
 
 def output(tag: str, lines: Iterable[str]) -> None:

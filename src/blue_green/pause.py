@@ -41,12 +41,15 @@ class Pause:
             self._gate.resume(HOLDER)
             logger.info("resumed")
 
-    async def run(self) -> None:
-        """End each pause when its time is up; first go on with one from before a restart."""
+    def go_on(self) -> None:
+        """With a pause from before a restart."""
         if self._state.paused_until is not None:
             left = self._state.paused_until - time.time()
             if left > 0:
                 self.begin(left)
+
+    async def run(self) -> None:
+        """End each pause when its time is up, until cancelled."""
         while True:
             left_now = self.seconds_left
             with trio.move_on_after(math.inf if left_now is None else left_now) as until:

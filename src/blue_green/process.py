@@ -40,8 +40,10 @@ MISLEADING = (
 )  # fmt: skip
 """What git sets for its hooks: a supervisor started from one would work on that repository."""
 
-FILE_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)
-"""The open-file limit that we were started with, and that our children get. We raise our own."""
+file_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""The open-file limit that we were started with, and that our children get. We raise our own, and
+after an upgrade in place it is that of the program before us.
+"""
 
 TAIL = 50
 LONGEST_LINE = 16 * 1024
@@ -51,6 +53,12 @@ LOOK_EVERY = 0.02
 """Seconds between looks at whether a family is gone."""
 LAST_WORDS = 1.0
 """Seconds to go on reading after the end, for output that a daemon's open pipe never ends."""
+
+
+def set_file_limit(limit: tuple[int, int]) -> None:
+    """Give our children this one: it is what the program before us in this process was given."""
+    global file_limit  # noqa: PLW0603 - there is one limit for each process
+    file_limit = limit
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -130,7 +138,7 @@ class Process:
             raise CannotStart(f"cannot watch {argv[0]}: {error.strerror}") from None
         popen.returncode = 0  # Reaping is our business: it must not try, when it is forgotten.
         with suppress(PermissionError):  # For another user's it takes CAP_SYS_RESOURCE.
-            resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, FILE_LIMIT)
+            resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, file_limit)
         return cls(popen.pid, pidfd, (outputs[0], outputs[1]), f"{FAMILY}={family}")
 
     async def attend(

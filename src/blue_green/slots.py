@@ -9,16 +9,18 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 import trio
 
 from blue_green import trial
-from blue_green.backend import Backend
+from blue_green.backend import HOST, Backend
 from blue_green.failure import StepFailed
 from blue_green.gate import Gate
+from blue_green.handover import HandedRelease
 from blue_green.lease import Target
-from blue_green.process import environment
+from blue_green.process import Process, environment
 from blue_green.release import Release
 from blue_green.settings import Health, Settings
 from blue_green.users import User
@@ -87,6 +89,16 @@ class Slot:
             )  # fmt: skip
         else:
             self.ports = wanted
+
+    def take_over(self, handed: HandedRelease) -> None:
+        """What the program before us in this process left here, and runs."""
+        self.release = Release(handed.revision, Path(handed.path))
+        self.since = datetime.fromisoformat(handed.since) if handed.since else None
+        self.ports = handed.ports
+        for left in handed.backends:
+            process = Process(left.pid, left.pidfd, left.outputs, left.mark)
+            target = Target(HOST, left.port, self.name, handed.revision)
+            self._attend(Backend(process, target, self.settings.app))
 
     def start(self, release: Release) -> None:
         """Start a backend on each port; raise `StepFailed`. To be stopped, also after that."""
@@ -230,10 +242,13 @@ class Slot:
             user=self._site.user,
             env=environment(self.settings),
         )
-        self._backends[port] = backend
+        self._attend(backend)
+        return backend
+
+    def _attend(self, backend: Backend) -> None:
+        self._backends[backend.target.port] = backend
         self._site.nursery.start_soon(backend.attend)
         self._site.changed()
-        return backend
 
     def _health_now(self) -> Health:
         """A kept backend is judged by the newest settings, a candidate by those of its swap."""
@@ -290,6 +305,15 @@ class Slots:
         self.gate.switch(slot.targets)
         self.gate.stop_refusing()
         self.changed()
+
+    def take_over(self, handed: HandedRelease) -> None:
+        """Go on with what the program before us in this process left."""
+        slot = self.by_name(handed.slot)
+        slot.take_over(handed)
+        since = slot.since
+        self.go_live(slot)
+        slot.since = since
+        slot.keep()
 
     async def stop(self) -> None:
         """End everything."""

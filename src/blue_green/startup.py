@@ -5,19 +5,23 @@ import logging
 import os
 import resource
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from attrs import evolve
+from attrs import define, evolve
 
 from blue_green import systemd, users
+from blue_green.control import server as control
 from blue_green.proxy import listener as proxy
 from blue_green.settings import Count, Endpoint, Settings
 
 logger = logging.getLogger(__name__)
 
 Sockets = Sequence[socket.socket]
+
+PROXY, REDIRECT, ADMIN = "[proxy] listen", "[proxy.tls] redirect", "[admin] listen"
+CONTROL = "[control] socket"
 
 REDIRECTING = "redirect"
 """`FileDescriptorName=` of a socket unit whose sockets redirect to https."""
@@ -59,42 +63,79 @@ def whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
     return owner, user
 
 
-@contextmanager
-def listening(settings: Settings) -> Iterator[tuple[Sockets, Sockets]]:
-    """The proxy's sockets: those that systemd opened for us, or else our own.
+@define
+class Listening:
+    """All listening sockets."""
 
-    The second ones are those that redirect to the first.
+    proxy: Sockets
+    redirecting: Sockets
+    """They only send to those of the proxy."""
+    admin: Sockets
+    control: socket.socket
+    from_systemd: bool
+
+    def named(self, settings: Settings) -> dict[str, int]:
+        """The descriptors of those that are our own, by what the settings call them."""
+        groups = [(ADMIN, settings.admin.listen, self.admin)]
+        if not self.from_systemd:
+            tls = settings.proxy.tls
+            groups += [
+                (PROXY, settings.proxy.listen, self.proxy),
+                (REDIRECT, tls.redirect if tls else (), self.redirecting),
+            ]
+        found = {
+            f"{setting} {end}": sock.fileno()
+            for setting, endpoints, sockets in groups
+            for end, sock in zip(endpoints, sockets, strict=True)
+        }
+        return {**found, CONTROL: self.control.fileno()}
+
+
+@contextmanager
+def listening(
+    settings: Settings, handed: MutableMapping[str, int] | None = None
+) -> Iterator[Listening]:
+    """The sockets of `handed`, those that systemd opened for us, or else our own.
+
+    Raises `CannotRun`.
     """
     tls = settings.proxy.tls
+    handed = {} if handed is None else handed
+    with ExitStack() as stack:
+        try:
+            serving, redirecting = _inherited(settings)
+            from_systemd = bool(serving)
+            if not from_systemd:
+                serving = _opened(stack, settings.proxy.listen, PROXY, handed)
+                redirecting = _opened(stack, tls.redirect if tls else (), REDIRECT, handed)
+            admin = _opened(stack, settings.admin.listen, ADMIN, handed)
+            path = settings.control.socket
+            own = stack.enter_context(control.listening(path, handed.pop(CONTROL, None)))
+        except (proxy.CannotListen, control.CannotListen) as error:
+            raise CannotRun(str(error)) from None
+        for descriptor in handed.values():
+            os.close(descriptor)  # The settings do not name it any more.
+        yield Listening(serving, redirecting, admin, own, from_systemd)
+
+
+def _opened(
+    stack: ExitStack,
+    endpoints: Sequence[Endpoint],
+    setting: str,
+    handed: MutableMapping[str, int],
+) -> Sockets:
+    return [
+        stack.enter_context(proxy.listening(end, setting, handed.pop(f"{setting} {end}", None)))
+        for end in endpoints
+    ]
+
+
+def _inherited(settings: Settings) -> tuple[Sockets, Sockets]:
     try:
         inherited = systemd.inherited_sockets()
     except systemd.CannotInherit as error:
         raise CannotRun(f"sockets from systemd: {error}") from None
-    if inherited:
-        yield _sorted(inherited, speaks_tls=tls is not None)
-        return
-    with (
-        _listening(settings.proxy.listen, "[proxy] listen") as serving,
-        _listening(tls.redirect if tls else (), "[proxy.tls] redirect") as redirecting,
-    ):
-        yield serving, redirecting
-
-
-@contextmanager
-def listening_for_admin(settings: Settings) -> Iterator[Sockets]:
-    """The sockets of the admin address, always our own."""
-    with _listening(settings.admin.listen, "[admin] listen") as sockets:
-        yield sockets
-
-
-@contextmanager
-def _listening(endpoints: Sequence[Endpoint], setting: str) -> Iterator[Sockets]:
-    with ExitStack() as opened:
-        try:
-            sockets = [opened.enter_context(proxy.listening(end, setting)) for end in endpoints]
-        except proxy.CannotListen as error:
-            raise CannotRun(str(error)) from None
-        yield sockets
+    return _sorted(inherited, speaks_tls=settings.proxy.tls is not None) if inherited else ((), ())
 
 
 def _sorted(
@@ -125,9 +166,12 @@ def within_file_limit(settings: Settings) -> Settings:
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold the lock that a state directory has one of; raise `CannotRun` and say who has it."""
-    with path.open("a+") as file:
+def only_one(path: Path, handed: int | None = None) -> Iterator[int]:
+    """Hold the lock that a state directory has one of; raise `CannotRun` and say who has it.
+
+    Gives its descriptor; `handed` is one that holds it already.
+    """
+    with path.open("a+") if handed is None else os.fdopen(handed, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -139,4 +183,4 @@ def only_one(path: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
+        yield file.fileno()

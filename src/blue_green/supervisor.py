@@ -8,13 +8,11 @@ any more while it drains.
 import logging
 import os
 import signal
-import socket
-from collections.abc import Sequence
 from pathlib import Path
 
 import trio
 
-from blue_green import procfs, startup, systemd
+from blue_green import handover, process, procfs, startup, systemd
 from blue_green.admin.pages import Pages
 from blue_green.admin.server import Server
 from blue_green.control import server as control
@@ -22,6 +20,7 @@ from blue_green.control.operations import Operations
 from blue_green.failure import StepFailed
 from blue_green.gate import Gate
 from blue_green.git import Git, GitError, Places
+from blue_green.handover import Handover
 from blue_green.leftovers import end_leftovers
 from blue_green.pause import Pause
 from blue_green.process import SUPERVISOR, environment
@@ -32,9 +31,11 @@ from blue_green.release import Releases
 from blue_green.reload import Reload
 from blue_green.settings import Settings
 from blue_green.slots import Slots
+from blue_green.startup import Listening
 from blue_green.state import Live, Running, State, StateFile
 from blue_green.steps import Site
 from blue_green.swap import HEALTH
+from blue_green.upgrade import Upgrade
 from blue_green.wanted import Swaps
 from blue_green.watch import Watch
 
@@ -56,15 +57,20 @@ def run(file: Path, settings: Settings) -> None:
         raise startup.CannotRun(
             f"[state] directory: cannot write to {directory}: {error.strerror}"
         ) from None
-    with startup.only_one(directory / "lock"):
-        supervisor = Supervisor(file.absolute(), startup.within_file_limit(settings))
-        trio.run(supervisor.run)
+    handed = handover.receive()
+    with startup.only_one(directory / "lock", handed.lock if handed else None) as lock:
+        if handed is not None:
+            process.set_file_limit(handed.file_limit)
+        supervisor = Supervisor(file.absolute(), startup.within_file_limit(settings), lock)
+        trio.run(supervisor.run, handed)
 
 
 class Supervisor:
     """All parts of one running site."""
 
-    def __init__(self, file: Path, settings: Settings) -> None:
+    def __init__(self, file: Path, settings: Settings, lock: int) -> None:
+        """`lock` is the descriptor of the lock file."""
+        self._lock = lock
         directory = settings.state.directory
         self._settings_file = file
         self._settings = settings
@@ -84,22 +90,23 @@ class Supervisor:
         self._lingering = trio.CancelScope()
         self._hurry = trio.CancelScope()
 
-    async def run(self) -> None:
+    async def run(self, handed: Handover | None) -> None:
+        """Until told to stop. `handed` is what the program before us in this process left."""
         places = await self._check_checkout()
         self._state = self._file.load()
         watch = Watch(self._settings.git, self._git, places)
         try:
-            with (
-                startup.listening(self._settings) as (sockets, redirecting),
-                startup.listening_for_admin(self._settings) as admin_sockets,
-                control.listening(self._settings.control.socket) as control_socket,
-            ):
-                listener = proxy.Listener(self._settings.proxy, self._gate, sockets, redirecting)
+            with startup.listening(self._settings, handed.sockets if handed else None) as listening:
+                listener = proxy.Listener(
+                    self._settings.proxy,
+                    self._gate,
+                    listening.proxy,
+                    listening.redirecting,
+                    handed.clients if handed else (),
+                )
                 async with trio.open_nursery() as outer:
-                    await self._supervise(outer, listener, watch, control_socket, admin_sockets)
+                    await self._supervise(outer, listener, watch, listening, handed)
                     outer.cancel_scope.cancel()
-        except control.CannotListen as error:
-            raise startup.CannotRun(str(error)) from None
         except BadPages as error:
             raise startup.CannotRun(f"[proxy] error_pages: {error}") from None
         except BadCertificate as error:
@@ -111,8 +118,8 @@ class Supervisor:
         backends: trio.Nursery,
         listener: proxy.Listener,
         watch: Watch,
-        control_socket: socket.socket,
-        admin_sockets: Sequence[socket.socket],
+        listening: Listening,
+        handed: Handover | None,
     ) -> None:
         slots = self._slots = Slots(
             self._settings,
@@ -131,6 +138,15 @@ class Supervisor:
         swaps = Swaps(site, save)
         pause = Pause(self._gate, self._state, self._file)
         reload = Reload(self._settings_file, site, listener, watch, self._git)
+        upgrade = Upgrade(
+            site=site,
+            swaps=swaps,
+            watch=watch,
+            listener=listener,
+            listening=listening,
+            lock=self._lock,
+            save=save,
+        )
         pages = Pages(site, swaps, listener.by_status)
         operations = Operations(
             name=self._settings.app.name,
@@ -138,20 +154,25 @@ class Supervisor:
             swaps=swaps,
             pause=pause,
             reload=reload,
+            upgrade=upgrade,
             watch=watch,
             git=self._git,
         )
-        backends.start_soon(self._listen_to_signals, reload)
-        if admin_sockets:  # With the backends, since it is to tell of the stop until its end.
-            backends.start_soon(Server(admin_sockets, pages.routes).run)
+        backends.start_soon(self._listen_to_signals, reload, upgrade)
+        if listening.admin:  # With the backends, since it is to tell of the stop until its end.
+            backends.start_soon(Server(listening.admin, pages.routes).run)
+        pause.go_on()
+        if handed is not None and handed.live is not None:
+            slots.take_over(handed.live)
         async with trio.open_nursery() as serving:
             serving.start_soon(listener.run)
             serving.start_soon(self._gate.keep_ramping)
             serving.start_soon(self._file.write_changes, self._snapshot)
             async with trio.open_nursery() as changing:
-                changing.start_soon(control.serve, control_socket, operations.commands)
+                changing.start_soon(control.serve, listening.control, operations.commands)
                 changing.start_soon(pause.run)
                 changing.start_soon(reload.run)
+                changing.start_soon(upgrade.run)
                 changing.start_soon(self._bring_up, slots, swaps, watch)
                 logger.info("%s is served on %s", self._settings.app.name, listener.addresses)
                 for endpoint in self._settings.admin.listen:
@@ -169,9 +190,13 @@ class Supervisor:
         """What served last comes first, without network or build; only then HEAD is looked at."""
         app = self._settings.app
         remembered = self._state.backends if self._state.boot == procfs.boot_id() else []
-        await end_leftovers(self._mark, remembered, how=app.stop_signal, timeout=app.stop_timeout)
+        ours = [backend.process for slot in (slots.blue, slots.green) for backend in slot.backends]
+        await end_leftovers(
+            self._mark, remembered, how=app.stop_signal, timeout=app.stop_timeout, ours=ours
+        )
         await self._tidy_releases()
-        await self._restore(slots)
+        if slots.live is None:
+            await self._restore(slots)
         head = self._state.head if slots.live is not None else None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(swaps.run)
@@ -231,11 +256,14 @@ class Supervisor:
                 logger.warning("%d requests were cut: their time to drain was up", late)
         await slots.stop()
 
-    async def _listen_to_signals(self, reload: Reload) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    async def _listen_to_signals(self, reload: Reload, upgrade: Upgrade) -> None:
+        with trio.open_signal_receiver(*handover.HELD_BACK) as signals:
+            handover.let_signals_through()
             async for received in signals:
                 if received == signal.SIGHUP:
                     reload.ask()
+                elif received == signal.SIGUSR2:
+                    upgrade.ask()
                 elif not self._stopping.is_set():
                     self._stopping.set()
                 else:

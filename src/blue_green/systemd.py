@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +38,25 @@ class CannotInherit(Exception):
     """What systemd handed over is not what a proxy can listen on."""
 
 
+def inherited_descriptors() -> Sequence[int]:
+    """Those of the sockets that systemd opened for us."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return ()
+    count = os.environ.get("LISTEN_FDS", "")
+    if not count.isdecimal():
+        raise CannotInherit(f"$LISTEN_FDS is {count!r}, and should be a number")
+    return range(FIRST_LISTEN_FD, FIRST_LISTEN_FD + int(count))
+
+
 def inherited_sockets() -> list[tuple[str, socket.socket]]:
     """The listening sockets that systemd opened for us, in the order of the socket units.
 
     Each comes with its name, which `FileDescriptorName=` gives; see sd_listen_fds_with_names(3).
     """
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    count = os.environ.get("LISTEN_FDS", "")
-    if not count.isdecimal():
-        raise CannotInherit(f"$LISTEN_FDS is {count!r}, and should be a number")
+    descriptors = inherited_descriptors()
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    names += ["unknown"] * (int(count) - len(names))
-    return [(names[number], _inherited(FIRST_LISTEN_FD + number)) for number in range(int(count))]
+    names += ["unknown"] * (len(descriptors) - len(names))
+    return [(name, _inherited(number)) for name, number in zip(names, descriptors, strict=False)]
 
 
 def _inherited(descriptor: int) -> socket.socket:

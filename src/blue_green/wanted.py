@@ -68,6 +68,8 @@ class Swaps:
         self._current: Wanted | None = None
         self._next: Wanted | None = None
         self._wake = trio.Event()
+        self.turn = trio.Lock()
+        """Who has it swaps. Others take it to have no swap begin."""
         self._head: str | None = None
         """The newest HEAD that was seen."""
 
@@ -118,9 +120,11 @@ class Swaps:
             while self._next is None:
                 self._wake = trio.Event()
                 await self._wake.wait()
-            self._current, self._next = self._next, None
-            await self._swap(self._current)
-            await self._prune()
+            async with self.turn:
+                if self._next is not None:
+                    self._current, self._next = self._next, None
+                    await self._swap(self._current)
+                    await self._prune()
 
     async def _swap(self, wanted: Wanted) -> None:
         site, revision = self._site, wanted.revision

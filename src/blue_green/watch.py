@@ -36,6 +36,8 @@ class Watch:
         self._git = git
         self._places = places
         self._problems = {"follow": "", "pull": ""}
+        self.turn = trio.Lock()
+        """Who has it pulls. Others take it to have no pull begin."""
         self._rhythm = trio.Event()
         """`pull_every` has changed."""
 
@@ -89,7 +91,8 @@ class Watch:
                 failures = 0
                 continue
             try:
-                await self._git.pull(self._settings.branch)
+                async with self.turn:
+                    await self._git.pull(self._settings.branch)
             except (GitError, OSError) as error:
                 failures = min(failures + 1, LONGEST_BACKOFF)
                 self._tell("pull", f"cannot pull: {error}")

@@ -29,11 +29,11 @@ from blue_green.slots import Slot
 from blue_green.steps import Site
 from blue_green.wanted import Swaps
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 
 class Exposition(Collector):
     """Reads the parts of a site."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(
         self,

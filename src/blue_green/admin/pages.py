@@ -1,8 +1,15 @@
-"""What the admin address answers: `/ready`, `/live` and `/metrics`."""
+"""What the admin address answers: `/ready`, `/live` and `/metrics`.
+
+The library that writes metrics is loaded when they are asked for the first time: that takes longer
+than the rest of a start, and during an upgrade in place requests wait for the start.
+"""
 
 from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from blue_green.admin.exposition import CONTENT_TYPE, Exposition
+import trio
+
 from blue_green.admin.server import Reply, Routes
 from blue_green.steps import Site
 from blue_green.wanted import Swaps
@@ -22,6 +29,10 @@ def why_not_ready(site: Site, *, stopping: bool) -> str:
     return ""
 
 
+if TYPE_CHECKING:
+    from blue_green.admin.exposition import Exposition
+
+
 class Pages:
     """The routes of the admin address."""
 
@@ -29,7 +40,9 @@ class Pages:
         self.stopping = False
         """From now on no more requests should come: a balancer needs a moment to see it."""
         self._site = site
-        self._exposition = Exposition(site, swaps, by_status, is_ready=lambda: not self._why_not)
+        self._swaps = swaps
+        self._by_status = by_status
+        self._exposition: Exposition | None = None
 
     @property
     def routes(self) -> Routes:
@@ -50,7 +63,12 @@ class Pages:
         return Reply(200, b"live\n")
 
     async def metrics(self) -> Reply:
-        return Reply(200, await self._exposition.text(), CONTENT_TYPE)
+        if self._exposition is None:
+            module = await trio.to_thread.run_sync(import_module, "blue_green.admin.exposition")
+            self._exposition = module.Exposition(
+                self._site, self._swaps, self._by_status, is_ready=lambda: not self._why_not
+            )
+        return Reply(200, await self._exposition.text(), self._exposition.content_type)
 
     @property
     def _why_not(self) -> str:

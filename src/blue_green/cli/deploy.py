@@ -3,7 +3,17 @@
 import argparse
 
 from blue_green import display
-from blue_green.cli.command import USAGE, Command, ask, client_arguments, complain, follow, tell
+from blue_green.cli.command import (
+    USAGE,
+    Command,
+    ask,
+    client_arguments,
+    complain,
+    follow,
+    socket_of,
+    tell,
+)
+from blue_green.control import client
 
 
 def _swap(arguments: argparse.Namespace) -> int:
@@ -41,6 +51,23 @@ def _resume(arguments: argparse.Namespace) -> int:
 def _reload(arguments: argparse.Namespace) -> int:
     result = ask(arguments, {"command": "reload"})
     return tell(arguments, result, lambda: display.changes(result["changes"]))
+
+
+def _upgrade(arguments: argparse.Namespace) -> int:
+    before = None
+    try:
+        for message in client.ask(socket_of(arguments), {"command": "upgrade"}):
+            if message["event"] == "error":
+                return tell(arguments, message, "")
+            before = message["program"]
+    except client.Lost:
+        if before is None:
+            raise
+    # The new program answers on the same socket, as soon as it is there.
+    now = ask(arguments, {"command": "status"})["supervisor"]
+    result = {"event": "result", "before": before, "version": now["version"], "pid": now["pid"]}
+    text = f"upgraded from {before} to {now['version']}, pid {now['pid']} as before"
+    return tell(arguments, result, text)
 
 
 def _swap_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +111,13 @@ COMMANDS = [
         "blue-green pause --for 20s",
     ),
     Command("resume", "let them go on", _resume, client_arguments, "blue-green resume"),
+    Command(
+        "upgrade",
+        "let the installed program take over from the running one",
+        _upgrade,
+        client_arguments,
+        "blue-green upgrade",
+    ),
     Command(
         "reload",
         "read the settings again, and say what that changes and when",

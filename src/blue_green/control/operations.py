@@ -15,6 +15,7 @@ from blue_green.pause import Pause
 from blue_green.reload import Reload
 from blue_green.slots import Slot
 from blue_green.steps import Site
+from blue_green.upgrade import Upgrade
 from blue_green.wanted import Swaps, Wanted
 from blue_green.watch import Watch
 
@@ -52,6 +53,7 @@ class Operations:
         swaps: Swaps,
         pause: Pause,
         reload: Reload,
+        upgrade: Upgrade,
         watch: Watch,
         git: Git,
     ) -> None:
@@ -60,6 +62,7 @@ class Operations:
         self._swaps = swaps
         self._pause = pause
         self._reload = reload
+        self._upgrade = upgrade
         self._watch = watch
         self._git = git
         self._began = datetime.now(UTC)
@@ -71,6 +74,7 @@ class Operations:
             "rollback": Command(NoArguments, self.roll_back),
             "pause": Command(PauseArguments, self.pause),
             "resume": Command(NoArguments, self.resume),
+            "upgrade": Command(NoArguments, self.upgrade),
             "reload": Command(NoArguments, self.reload),
             "status": Command(NoArguments, self.status),
         }
@@ -110,6 +114,11 @@ class Operations:
         except ConfigError as error:
             raise Refusal(str(error), usage=True) from None
         return {"changes": [change.as_dict() for change in changes]}
+
+    async def upgrade(self, _: NoArguments, tell: Tell) -> dict[str, Any]:
+        """The answer is only what comes from the new program: see `upgraded`."""
+        await self._upgrade.upgrade(tell)
+        raise AssertionError("there is another program here by now")
 
     async def status(self, _: NoArguments, __: Tell) -> dict[str, Any]:
         site, swap = self._site, self._swaps.in_hand

@@ -48,10 +48,16 @@ class Command:
 
 
 @contextmanager
-def listening(path: Path) -> Iterator[socket.socket]:
-    """A socket for commands, that only our own user and root can reach; raise `CannotListen`."""
+def listening(path: Path, handed: int | None = None) -> Iterator[socket.socket]:
+    """A socket for commands, that only our own user and root can reach; raise `CannotListen`.
+
+    `handed` is the descriptor of one that listens there already, and is ours from now on.
+    """
     try:
-        sock = unix_socket.listen(path, mode=0o600, backlog=64)
+        if handed is None:
+            sock = unix_socket.listen(path, mode=0o600, backlog=64)
+        else:
+            sock = socket.socket(fileno=handed)
     except OSError as error:
         why = error.strerror or str(error)
         raise CannotListen(f"[control] socket: cannot listen on {path}: {why}") from None

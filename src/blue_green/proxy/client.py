@@ -29,7 +29,15 @@ MOST_REMEMBERED = 4096
 class Client:
     """One client connection, and the request in hand."""
 
-    def __init__(self, wire: Wire, address: str, *, trusted: bool, scheme: bytes = b"http") -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        address: str,
+        *,
+        trusted: bool,
+        scheme: bytes = b"http",
+        redirects: bool = False,
+    ) -> None:
         self.wire = wire
         self.address = address
         """Its IP address; nothing for a Unix socket."""
@@ -52,6 +60,16 @@ class Client:
         """The one in hand, or the last one."""
         self.served = False
         """It has asked for something already."""
+        self.redirects = redirects
+        """It came to an address that only tells where to ask instead."""
+        self.head = b""
+        """What was received of the request in hand, up to the end of its head."""
+        self.is_reading = False
+        """It has no request in hand, or one whose head is not complete."""
+        self.held_since: float | None = None
+        """When its request, which waits, came to the gate; on the clock of `time.monotonic`."""
+        self.is_parting = False
+        """It has been told all that it will be told."""
         self.is_tunnel = False
         self.gone = False
         self._in_request = False
@@ -100,7 +118,7 @@ class Client:
 
     def end_request(self) -> None:
         """From now on, the end of the client's sending is an end like any other."""
-        self._in_request = False
+        self._in_request = self.is_reading = False
 
     def _leave(self) -> None:
         self.late = None

@@ -2,6 +2,7 @@
 
 import itertools
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -49,6 +50,8 @@ class Shared:
     """How many requests have ended with each status."""
     closing: bool = False
     """The server stops: each connection ends with the request in hand."""
+    resting: trio.Event | None = None
+    """No request may begin before this."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)
     _prefix: str = field(factory=lambda: secrets.token_hex(5))
 
@@ -91,8 +94,7 @@ class Exchange:
         dials, repeated = 0, False
         while True:
             try:
-                gate = self._shared.gate
-                lease = self.lease = gate.pass_now() or await gate.pass_()
+                lease = self.lease = self._shared.gate.pass_now() or await self._wait_at_gate()
             except Refused as refused:
                 raise ErrorAnswer(503, str(refused), refused.retry_after) from None
             self.held += lease.held
@@ -124,6 +126,13 @@ class Exchange:
             self.client.allow_all_time()
             with trio.move_on_after(LOST_AT_LATEST):
                 await lease.target.lost.wait()
+
+    async def _wait_at_gate(self) -> Lease:
+        self.client.held_since = time.monotonic()
+        try:
+            return await self._shared.gate.pass_()
+        finally:
+            self.client.held_since = None
 
     async def _at_backend(self, lease: Lease) -> None:
         pool = self._shared.pool

@@ -5,13 +5,15 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
 from blue_green import procfs, unix_socket
 from blue_green.gate import Gate
+from blue_green.handover import HandedClient
+from blue_green.proxy import resting
 from blue_green.proxy.certificate import Certificate
 from blue_green.proxy.client import Client, is_trusted, plain_address
 from blue_green.proxy.errors import Pages
@@ -38,9 +40,14 @@ class CannotListen(Exception):
 
 
 @contextmanager
-def listening(endpoint: Endpoint, setting: str = "[proxy] listen") -> Iterator[socket.socket]:
-    """A listening socket, until the block ends; raise `CannotListen`, which names the setting."""
-    sock = open_socket(endpoint, setting)
+def listening(
+    endpoint: Endpoint, setting: str = "[proxy] listen", handed: int | None = None
+) -> Iterator[socket.socket]:
+    """A listening socket, until the block ends; raise `CannotListen`, which names the setting.
+
+    `handed` is the descriptor of one that listens there already, and is ours from now on.
+    """
+    sock = open_socket(endpoint, setting) if handed is None else socket.socket(fileno=handed)
     inode = endpoint.path.lstat().st_ino if endpoint.path else 0
     try:
         with sock:
@@ -92,8 +99,12 @@ class Listener:
         gate: Gate,
         sockets: Sequence[socket.socket],
         redirecting: Sequence[socket.socket] = (),
+        handed: Sequence[HandedClient] = (),
     ) -> None:
-        """`redirecting` are those that send to https. Raises `BadPages` or `BadCertificate`."""
+        """`redirecting` are those that send to https, and `handed` are clients to begin with.
+
+        Raises `BadPages` or `BadCertificate`.
+        """
         self.pool = Pool()
         self.by_status: Counter[int] = Counter()
         """How many requests have ended with each status."""
@@ -103,6 +114,7 @@ class Listener:
         self._gate = gate
         self._sockets = sockets
         self._redirecting = redirecting
+        self._handed = handed
         self._tls_port = _first_port(sockets)
         self._shared: Shared | None = None
         self._clients: set[Client] = set()
@@ -137,6 +149,7 @@ class Listener:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(hangups.run)
                     nursery.start_soon(self._end_the_late)
+                    await self._take_up(self._shared, nursery)
                     if self._certificate is not None:
                         nursery.start_soon(self._certificate.keep_fresh)
                     with self._accepting:
@@ -147,6 +160,18 @@ class Listener:
             finally:
                 self._stop_listening()
                 self.pool.close()
+
+    @asynccontextmanager
+    async def at_rest(self, timeout: float) -> AsyncIterator[Collection[Client]]:
+        """Let no request begin in this block, which begins when those in hand have ended.
+
+        Gives the clients, all of which wait. Raises `trio.TooSlowError`, and all goes on.
+        """
+        assert self._shared is not None
+        with resting.no_beginnings(self._shared):
+            with trio.fail_after(timeout):
+                await resting.until_at_rest(self._clients)
+            yield self._clients
 
     async def drain(self, timeout: float) -> int:
         """Accept no more, and let what is in hand end; how many had to be cut after `timeout`."""
@@ -174,6 +199,8 @@ class Listener:
         while True:
             while self._count >= self._settings.max_connections:
                 await self._fewer.wait()
+            if shared.resting is not None:
+                await shared.resting.wait()
             try:
                 accepted, address = sock.accept()
             except BlockingIOError:
@@ -195,14 +222,31 @@ class Listener:
             # comes first is to be first at the gate.
             await trio.lowlevel.checkpoint()
 
+    async def _take_up(self, shared: Shared, nursery: trio.Nursery) -> None:
+        """Go on with the clients of the program before us."""
+        for client in self._handed:
+            self._count += 1
+            sock = socket.socket(fileno=client.descriptor)
+            address = (client.address, 0) if client.address else ""
+            nursery.start_soon(self._serve, sock, address, shared, client.redirects, client)
+            if client.unread:
+                await trio.lowlevel.checkpoint()  # As when they are accepted: in their order.
+
     async def _serve(
-        self, sock: socket.socket, address: object, shared: Shared, redirects: bool
+        self,
+        sock: socket.socket,
+        address: object,
+        shared: Shared,
+        redirects: bool,
+        handed: HandedClient | None = None,
     ) -> None:
         client: Client | None = None
         try:
             with sock:
-                client = self._client(sock, address, redirects=redirects)
+                client = self._client(sock, address, redirects=redirects, is_handed=bool(handed))
                 self._clients.add(client)
+                if handed is not None:
+                    resting.take_up(client, handed)
                 await serve(client, shared, self._redirection if redirects else Exchange)
         except OSError:
             pass  # It was gone before it was looked at.
@@ -219,7 +263,9 @@ class Listener:
         self._fewer.set()
         self._fewer = trio.Event()
 
-    def _client(self, sock: socket.socket, address: object, *, redirects: bool) -> Client:
+    def _client(
+        self, sock: socket.socket, address: object, *, redirects: bool, is_handed: bool
+    ) -> Client:
         sock.setblocking(False)
         host = ""
         if isinstance(address, tuple):
@@ -227,8 +273,8 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         trusted = is_trusted(host, self._settings.trusted_proxies)
-        if self._certificate is None or redirects:
-            return Client(Wire(sock), host, trusted=trusted)
+        if self._certificate is None or redirects or is_handed:
+            return Client(Wire(sock), host, trusted=trusted, redirects=redirects)
         wire = TlsWire(sock, self._certificate.context)
         return Client(wire, host, trusted=trusted, scheme=b"https")
 

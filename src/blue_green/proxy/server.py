@@ -17,7 +17,6 @@ from blue_green.proxy.errors import ErrorAnswer, Pages
 from blue_green.proxy.exchange import Cut, Exchange, Shared
 from blue_green.proxy.heads import split_head
 from blue_green.proxy.request import BadRequest, Request, read_request
-from blue_green.settings import Proxy
 
 LAST_WORDS = 2.0
 """Seconds in which a client may take an error that ends its connection."""
@@ -45,6 +44,7 @@ async def serve(client: Client, shared: Shared, answers: Answers = Exchange) -> 
 
 async def _part(client: Client, pages: Pages) -> None:
     """Close the connection in the way that tells the client what it may believe."""
+    client.is_parting = True
     if not client.scope.cancelled_caught:
         await client.wire.close_gently(LAST_WORDS)
     elif client.late is not None and not client.answering:
@@ -63,7 +63,7 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
     error: ErrorAnswer | None = None
     began = None
     try:
-        request = await _read_request(client, shared.settings)
+        request = await _read_request(client, shared)
         if request is None:
             return False
         began = time.monotonic()
@@ -94,15 +94,19 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
     return may_follow and not shared.closing
 
 
-async def _read_request(client: Client, settings: Proxy) -> Request | None:
+async def _read_request(client: Client, shared: Shared) -> Request | None:
     """The next request's head, judged; None if the client has no more requests."""
-    wire, data, has_begun = client.wire, b"", False
+    wire, settings, data, has_begun = client.wire, shared.settings, b"", False
     silence = settings.idle_timeout if client.served else settings.header_timeout
     client.allow(silence, None, Outcome.ABORTED)
     client.request = None
+    client.head = b""
+    client.is_reading = True
     if client.served and not wire.pushed:
         await wire.readable()  # A new client has sent something already; an old one rarely.
     while True:
+        if shared.resting is not None:
+            await shared.resting.wait()
         more = wire.try_receive(settings.max_head + 3 - len(data))
         if more is None:
             await wire.readable()
@@ -115,7 +119,9 @@ async def _read_request(client: Client, settings: Proxy) -> Request | None:
         if request := _judge(client, data, settings.max_head):
             client.allow_all_time()
             client.served = True
+            client.is_reading = False
             return request
+        client.head = data
         if not has_begun:
             has_begun = True
             client.allow(settings.header_timeout, SLOW_HEAD, Outcome.ABORTED)
@@ -126,7 +132,9 @@ def _judge(client: Client, data: bytes, limit: int) -> Request | None:
     # RFC 9112 section 2.2: one empty line before a request is to be ignored.
     data = data.removeprefix(b"\r\n")
     end = data.find(b"\r\n\r\n") + 4
-    if 4 <= end <= limit and (request := plain.read_request(data[:end])):
+    head = data[:end]
+    if 4 <= end <= limit and (request := plain.read_request(head)):
+        client.head = head
         client.wire.pushed = data[end:] + client.wire.pushed
         return request
     try:
@@ -134,8 +142,9 @@ def _judge(client: Client, data: bytes, limit: int) -> Request | None:
     except ValueError as error:
         raise BadRequest(f"The request is malformed: {error}.") from None
     if parts and len(parts[0]) <= limit:
-        client.wire.pushed = parts[1] + client.wire.pushed
-        return read_request(parts[0])
+        client.head, rest = parts
+        client.wire.pushed = rest + client.wire.pushed
+        return read_request(client.head)
     if len(data) > limit:
         raise BadRequest(f"The request's head is over {limit} bytes.", 431)
     return None
