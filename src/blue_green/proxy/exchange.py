@@ -12,6 +12,7 @@ from attrs import define, field
 
 from blue_green.gate import Gate, Refused
 from blue_green.lease import Lease, Outcome
+from blue_green.proxy import forwarded
 from blue_green.proxy.answer import Answer, write_answer
 from blue_green.proxy.client import Client
 from blue_green.proxy.errors import ErrorAnswer, Pages
@@ -153,7 +154,8 @@ class Exchange:
     async def _ask(self, upstream: Upstream, lease: Lease) -> bool:
         """Send the request and relay the answer; whether the connection can be used again."""
         request, wire = self.request, self.client.wire
-        head = write_request(request, lease.target.address, self._forwarded())
+        told = forwarded.lines(self.client, request, self.request_id)
+        head = write_request(request, lease.target.address, told)
         if request.framing is Framing.NONE:
             self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
             try:
@@ -283,28 +285,6 @@ class Exchange:
         if not self.keep_alive:
             return lines + b"Connection: close\r\n"
         return lines + (b"Connection: keep-alive\r\n" if self.request.version == b"1.0" else b"")
-
-    def _forwarded(self) -> bytes:
-        """What the backend should know of the client. Only trusted proxies have a say in it."""
-        client, request = self.client, self.request
-        told = request.told
-        if not told and request.host:
-            return b"%bX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n" % (
-                client.forwarded, request.host, self.request_id
-            )  # fmt: skip
-        believed = told if client.trusted else {}
-        seen = (believed.get(b"x-forwarded-for"), client.address.encode())
-        ours = {
-            b"x-forwarded-for": b", ".join(filter(None, seen)),
-            b"x-forwarded-proto": believed.get(b"x-forwarded-proto", client.scheme),
-            b"x-forwarded-host": believed.get(b"x-forwarded-host") or request.host or b"",
-            b"via": b", ".join(
-                filter(None, (told.get(b"via"), b"%b blue-green" % request.version))
-            ),
-            b"x-request-id": self.request_id,
-        }
-        fields = [(name.title(), value) for name, value in {**believed, **ours}.items()]
-        return b"".join(b"%b: %b\r\n" % (name, value) for name, value in fields if value)
 
 
 @asynccontextmanager
