@@ -1,54 +1,20 @@
 """Each new HEAD of a checkout is told once, however it came to be."""
 
 import logging
+import os
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import trio
-from attrs import define, field
 
 from blue_green.settings import Git as GitSettings
-from blue_green.settings import Period
-from blue_green.watch import LOOK_EVERY, Watch
+from blue_green.watch import LONGEST_LOCK, Watch, pull_delay
+from tests.following import Following, following, some_looks
 from tests.repository import Repository, git_of
-from tests.site import until
-
-
-@define
-class Following:
-    """A watch at work, and what it told."""
-
-    watch: Watch
-    told: list[str] = field(factory=list)
-    problems: list[str] = field(factory=list)
-    """What the problem was whenever a HEAD was told."""
-
-    def on_head(self, revision: str) -> None:
-        self.told.append(revision)
-        self.problems.append(self.watch.problem)
-
-    async def until_told(self, *revisions: str) -> None:
-        await until(f"{revisions} told", lambda: self.told == list(revisions) or None)
-
-
-@asynccontextmanager
-async def following(checkout: Path, pull_every: float | None = None) -> AsyncIterator[Following]:
-    """Watch this checkout, from its HEAD of now, until the block ends."""
-    git = git_of(checkout)
-    every = None if pull_every is None else Period(pull_every)
-    it = Following(Watch(GitSettings(checkout, pull_every=every), git, await git.places()))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(it.watch.run, await git.head(), it.on_head)
-        yield it
-        nursery.cancel_scope.cancel()
-
-
-async def some_looks() -> None:
-    """Time for the watch to look several times: where nothing may happen, only time can tell."""
-    await trio.sleep(4 * LOOK_EVERY)
+from tests.site import git, until
 
 
 @pytest.fixture
@@ -129,6 +95,93 @@ async def test_a_linked_work_tree_can_be_the_checkout(
         await it.until_told(repository.git("rev-parse", "live"))
 
 
+WAYS = {
+    "a commit": [["commit", "-q", "--allow-empty", "-m", "more"]],
+    "an amended commit": [["commit", "-q", "--amend", "--allow-empty", "-m", "better"]],
+    "a pull": [["pull", "-q", "--rebase=false", "--no-edit", "theirs", "main"]],
+    "a merge": [["merge", "-q", "--no-ff", "-m", "merged", "side"]],
+    "a rebase": [["rebase", "-q", "--root"]],
+    "a reset": [["reset", "-q", "--hard", "HEAD~1"]],
+    "a checkout of a revision": [["checkout", "-q", "--detach", "side~1"]],
+    "a checkout of a branch": [["checkout", "-q", "side"]],
+    "packed refs": [["update-ref", "refs/heads/side", "side~1"], ["pack-refs", "--all", "--prune"]],
+}
+
+
+@pytest.mark.parametrize("kind", ["a checkout", "a linked work tree"])
+async def test_every_way_in_which_head_moves_is_told_once_and_within_a_second(
+    repository: Repository, tmp_path: Path, is_timed: bool, kind: str
+) -> None:
+    theirs = repository.clone(tmp_path / "theirs")
+    theirs.commit(other="theirs")
+    repository.git("checkout", "-q", "-b", "side")
+    for number in range(3):
+        repository.commit(side=str(number))
+    repository.git("checkout", "-q", "main")
+    repository.git("remote", "add", "theirs", str(theirs.path))
+    checkout = repository.path
+    if kind == "a linked work tree":
+        checkout = tmp_path / "linked"
+        repository.git("worktree", "add", "-q", "-b", "live", str(checkout))
+    async with following(checkout) as it:
+        for way, commands in WAYS.items():
+            before = list(it.told)
+            for words in commands:
+                git(checkout, *words)
+            head = git(checkout, "rev-parse", "HEAD")
+            assert [head] != before[-1:], f"{way} did not move HEAD"
+            await it.until_told(*before, head, timeout=1 if is_timed else 5)
+
+
+async def test_a_merge_is_told_when_it_is_done(repository: Repository) -> None:
+    repository.git("checkout", "-q", "-b", "side")
+    repository.commit(text="side")
+    repository.git("checkout", "-q", "main")
+    repository.commit(text="main")
+    async with following(repository.path) as it:
+        with pytest.raises(subprocess.CalledProcessError):
+            repository.git("merge", "-q", "side")
+        await some_looks()
+        assert (it.told, it.watch.problem) == ([], "")
+        await it.until_told(repository.commit(text="both"))
+
+
+async def test_a_rebase_that_is_stuck_is_told_of_and_where_it_stands_is_not(
+    repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "blue_green.watch")
+    repository.git("checkout", "-q", "-b", "side")
+    repository.commit(other="in no conflict")
+    repository.commit(text="side")
+    repository.git("checkout", "-q", "main")
+    repository.commit(text="main")
+    repository.git("checkout", "-q", "side")
+    async with following(repository.path) as it:
+        with pytest.raises(subprocess.CalledProcessError):
+            repository.git("rebase", "-q", "main")
+        await some_looks()
+        assert (it.told, it.watch.problem) == ([], "")
+        long_ago = time.time() - LONGEST_LOCK
+        os.utime(repository.path / ".git" / "rebase-merge", (long_ago, long_ago))
+        await until("it is told of", lambda: it.watch.problem)
+        assert "a rebase, cherry-pick or revert is half done there: --continue" in it.watch.problem
+        (repository.path / "text.txt").write_text("both")
+        repository.git("add", "-A")
+        repository.git("-c", "core.editor=true", "rebase", "--continue")
+        await it.until_told(repository.git("rev-parse", "side"))
+        assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
+
+
+async def test_a_head_in_a_half_done_rebase_is_better_than_none(repository: Repository) -> None:
+    (repository.path / ".git" / "rebase-merge").mkdir()
+    git = git_of(repository.path)
+    it = Following(Watch(GitSettings(repository.path), git, await git.places()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(it.watch.run, None, it.on_head)
+        await it.until_told(repository.first)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_git_command_at_work_is_waited_for(repository: Repository) -> None:
     second = repository.commit(text="second")
     lock = repository.path / ".git" / "index.lock"
@@ -192,6 +245,13 @@ def upstream(repository: Repository, tmp_path: Path) -> Repository:
     other = repository.clone(tmp_path / "other")
     other.git("remote", "set-url", "origin", str(bare))
     return other
+
+
+def test_pulls_that_fail_become_rarer_and_no_two_machines_stay_in_step() -> None:
+    usual = [pull_delay(60, failures, 0.5) for failures in range(6)]
+    assert usual == [60, 120, 240, 480, 480, 480]
+    assert [pull_delay(60, 0, chance) for chance in (0.0, 1.0)] == pytest.approx([54, 66])
+    assert pull_delay(60, 2, 1.0) == pytest.approx(264)
 
 
 async def test_what_was_pushed_is_pulled_and_told(

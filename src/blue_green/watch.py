@@ -23,9 +23,20 @@ LOOK_AGAIN = 1.0
 """Seconds until we ask again after git failed."""
 LONGEST_LOCK = 10.0
 """Seconds for which git may hold its lock before we look at HEAD all the same."""
+HALF_DONE = ("rebase-merge", "rebase-apply", "sequencer")
+"""In the git directory while a rebase, or a series of picks, takes HEAD from commit to commit."""
 JITTER = 0.1
 LONGEST_BACKOFF = 8
 """A pull that fails again and again comes less often, down to every so many intervals."""
+
+
+def pull_delay(every: float, failures: int, chance: float) -> float:
+    """Seconds until the next pull, after so many failures in a row; `chance` is from 0 to 1.
+
+    The jitter is so that machines which start together do not ask together for ever.
+    """
+    backoff: int = min(2**failures, LONGEST_BACKOFF)
+    return every * backoff * (1 + JITTER * (2 * chance - 1))
 
 
 class Watch:
@@ -64,7 +75,8 @@ class Watch:
             looks = _signature(self._places)
             pause = LOOK_EVERY
             is_due = looks != seen or bool(self._problems["follow"])
-            if is_due and not self._is_being_written():
+            # The first HEAD is taken as it is: what is half done is better than an empty site.
+            if is_due and not self._is_being_written() and not (head and self._is_half_done()):
                 try:
                     current = await self._git.head()
                 except (GitError, OSError) as error:
@@ -84,8 +96,8 @@ class Watch:
             every = self._settings.pull_every
             if every is None:
                 self._problems["pull"] = ""  # Nobody wants it any more.
-            pause = math.inf if every is None else every * min(2**failures, LONGEST_BACKOFF)
-            with trio.move_on_after(pause * random.uniform(1 - JITTER, 1 + JITTER)):
+            delay = pull_delay(every, failures, random.random()) if every else math.inf
+            with trio.move_on_after(delay):
                 await self._rhythm.wait()
                 self._rhythm = trio.Event()
                 failures = 0
@@ -113,11 +125,28 @@ class Watch:
 
         A lock that stays is one that a killed git left behind, and hinders only git itself.
         """
-        try:
-            locked_at = (self._places.git_dir / "index.lock").stat().st_mtime
-        except OSError:
-            return False
-        return time.time() - locked_at < LONGEST_LOCK
+        age = _age(self._places.git_dir / "index.lock")
+        return age is not None and age < LONGEST_LOCK
+
+    def _is_half_done(self) -> bool:
+        """HEAD is on its way through several commits. One that got stuck on it is told of."""
+        ages = [_age(self._places.git_dir / name) for name in HALF_DONE]
+        known = [age for age in ages if age is not None]
+        if known and min(known) >= LONGEST_LOCK:
+            self._tell(
+                "follow",
+                f"cannot follow {self._git.checkout}: a rebase, cherry-pick or revert is half done "
+                f"there: --continue or --abort it (git status says which)",
+            )
+        return bool(known)
+
+
+def _age(path: Path) -> float | None:
+    """Seconds since it was changed; None if it is not there."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return None
 
 
 def _signature(places: Places) -> object:
