@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import define, frozen
 
-from blue_green import command
+from blue_green import command, complaints
 from blue_green.process import CannotStart
 from blue_green.users import User
 
@@ -154,10 +154,10 @@ class Git:
         except CannotStart as error:
             raise GitError(str(error)) from None
         if done.timed_out:
-            raise GitError(f"git {words[0]} took more than {timeout:g} s")
+            raise GitError(f"git {words[0]} {complaints.took_too_long(words[0], timeout)}")
         if not done.ok:
-            complaints = [line for line in done.tail if line.strip()]
-            raise GitError(f"git {words[0]}: {'; '.join(complaints)}" if complaints else "")
+            said = complaints.in_one_line(done.tail)
+            raise GitError(f"git {words[0]}: {said}" if said else "")
         return done.stdout.strip()
 
     async def _without_asking(self) -> dict[str, str]:
