@@ -303,6 +303,25 @@ async def test_draining_gives_up_in_time_and_says_what_is_left(autojump_clock: M
     assert await gate.drain([target], 10) == 3
 
 
+async def test_who_gave_up_draining_can_try_again_and_two_can_wait(
+    autojump_clock: MockClock,
+) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    lease = await gate.pass_()
+    left = [await gate.drain([target], 10)]
+
+    async def drain() -> None:
+        left.append(await gate.drain([target], 10))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain)
+        nursery.start_soon(drain)
+        await trio.sleep(3)
+        lease.end(Outcome.ANSWERED)
+    assert (left, trio.current_time()) == ([1, 0, 0], pytest.approx(13))
+
+
 async def test_draining_does_not_wait_for_tunnels(autojump_clock: MockClock) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
@@ -327,6 +346,20 @@ async def test_tunnels_are_closed_spread_over_their_time(autojump_clock: MockClo
     await gate.close_tunnels([target], 60)
     assert closed == pytest.approx([15, 30, 45, 60])
     assert gate.tally.cut == 4
+
+
+async def test_tunnels_that_take_their_time_to_end_are_closed_one_after_the_other_too(
+    autojump_clock: MockClock,
+) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    closed: list[float] = []
+    for _ in range(3):
+        lease = await gate.pass_()
+        lease.become_tunnel()
+        lease.cut = lambda: closed.append(trio.current_time())
+    await gate.close_tunnels([target], 60)
+    assert closed == pytest.approx([20, 40, 60])
 
 
 async def test_waiting_for_tunnels_ends_when_they_have_ended(autojump_clock: MockClock) -> None:

@@ -48,7 +48,8 @@ class Target:
 
     async def less(self) -> None:
         """Wait until a lease ends."""
-        self._less = self._less or trio.Event()
+        if self._less is None:  # Another one may wait already, or have given up waiting.
+            self._less = trio.Event()
         await self._less.wait()
 
     def has_less(self) -> None:
