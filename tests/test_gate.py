@@ -319,7 +319,8 @@ async def test_who_gave_up_draining_can_try_again_and_two_can_wait(
         nursery.start_soon(drain)
         await trio.sleep(3)
         lease.end(Outcome.ANSWERED)
-    assert (left, trio.current_time()) == ([1, 0, 0], pytest.approx(13))
+    assert left == [1, 0, 0]
+    assert trio.current_time() == pytest.approx(13)
 
 
 async def test_draining_does_not_wait_for_tunnels(autojump_clock: MockClock) -> None:

@@ -23,6 +23,8 @@ class Backend:
     def __init__(self, process: Process, target: Target, settings: App) -> None:
         self.process = process
         self.target = target
+        self.is_up = False
+        """It was healthy once, and may be sent requests."""
         self._settings = settings
         self._tail: deque[str] = deque(maxlen=TAIL)
 

@@ -60,6 +60,8 @@ class Slot:
         self._backends: dict[int, Backend] = {}
         self._site = site
         self._keeping: trio.CancelScope | None = None
+        self._hopeless: set[int] = set()
+        """Ports on which what is kept has died too often."""
 
     @property
     def targets(self) -> list[Target]:
@@ -153,6 +155,7 @@ class Slot:
             return
         self._keeping = trio.CancelScope()
         self.settled = trio.Event()
+        self._hopeless.clear()
         self._site.nursery.start_soon(self._keep_all, self._keeping, self.settled)
 
     def stop_keeping(self) -> None:
@@ -179,12 +182,13 @@ class Slot:
             why = None
             healthy_at = math.inf
             try:
-                if port not in self._backends:
-                    await trial.until_healthy(self._start_one(port), self._health_now())
-                backend = self._backends[port]
+                backend = self._backends.get(port) or self._start_one(port)
+                if not backend.is_up:
+                    await trial.until_healthy(backend, self._health_now())
                 if backend.target not in gate.targets:
                     gate.admit(backend.target)
                 gate.stop_refusing()
+                self._hopeless.discard(port)
                 settle(port)
                 healthy_at = trio.current_time()
                 await self._report_until_dead(backend)
@@ -192,6 +196,8 @@ class Slot:
                 why = str(failure)
             deaths = 1 if trio.current_time() - healthy_at > STABLE else deaths + 1
             if deaths >= TOO_MANY_DEATHS:
+                self._hopeless.add(port)
+            if self._hopeless.issuperset(self.ports):
                 gate.refuse("The site is down: it keeps failing to start.")
             why = await self._clear_away(port, why)
             delay = restart_delay(deaths)
@@ -302,7 +308,7 @@ class Slots:
             self.live.stop_keeping()
         self.live = slot
         slot.since = datetime.now(UTC)
-        self.gate.switch(slot.targets)
+        self.gate.switch(backend.target for backend in slot.backends if backend.is_up)
         self.gate.stop_refusing()
         self.changed()
 

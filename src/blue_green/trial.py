@@ -33,6 +33,7 @@ async def until_healthy(backend: Backend, settings: Health) -> None:
         raise StepFailed(f"the app {backend.ending} before it was healthy", backend.output)
     if failure:
         raise StepFailed(str(failure), backend.output)
+    backend.is_up = True
 
 
 async def until_unwell(backend: Backend, current: Callable[[], Health]) -> str:
