@@ -60,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
                 os._exit(7)
             if BEHAVIOUR.get("never_answers") or hangs:
                 time.sleep(3600)
+            if BEHAVIOUR.get("well_for") and answered > BEHAVIOUR["well_for"]:
+                self.reply(500, b"not any more")
+                return
             self.reply(BEHAVIOUR.get("health_status", 200), b"ok")
             return
         note("request", method=self.command, path=self.path, body=body)
@@ -165,6 +168,8 @@ def main() -> None:
         spawn_grandchildren()
     if Path(BEHAVIOUR.get("raises_while_there_is", "/nothing")).exists():
         raise RuntimeError("the database is away")
+    if BEHAVIOUR.get("raises_on") == int(os.environ["PORT"]):
+        raise RuntimeError("this port is not for me")
     if "raises" in BEHAVIOUR:
         raise RuntimeError(BEHAVIOUR["raises"])
     if BEHAVIOUR.get("ignores_sigterm"):
