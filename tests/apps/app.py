@@ -70,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(float(self.path.partition("slow=")[2]))
         if "wait" in self.path:
             wait_at("request")
+        while "until=" in self.path and not Path(self.path.partition("until=")[2]).exists():
+            time.sleep(0.005)
         if "die" in self.path:
             os._exit(9)
         if "hang" in self.path:
