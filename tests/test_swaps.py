@@ -169,12 +169,13 @@ async def test_a_newer_revision_calls_off_a_swap_that_has_not_switched(
 
 @pytest.mark.parametrize("step", ["drain", "soak"])
 async def test_a_newer_revision_runs_next_after_the_switch(make_site: MakeSite, step: str) -> None:
-    site = make_site(swap={"soak": "500ms"})
+    site = make_site(swap={"soak": "1s"})
     site.commit("one")
+    may_answer = site.directory / "may-answer"
     async with site.running():
         async with trio.open_nursery() as nursery:
             if step == "drain":
-                nursery.start_soon(site.get, "/?slow=0.7")
+                nursery.start_soon(site.get, f"/?until={may_answer}")
                 await until("it is in flight", site.journal)
             two = site.draft("two")
             done = []
@@ -185,9 +186,12 @@ async def test_a_newer_revision_runs_next_after_the_switch(make_site: MakeSite, 
             nursery.start_soon(first_asker)
             await reaches(site, step)
             three = site.draft("three")
-            assert (await site.cli("swap", three)).code == 0
+            await site.ask("swap", revision=three, wait=False)
+            may_answer.touch()
         assert done == [0]
-        assert (await site.until_live(three))["previous"] == two
+        status = await site.until_live(three)
+        assert status["previous"] == two
+        assert site.processes() == status["live"]["pids"]
 
 
 async def test_wanting_again_what_is_just_being_called_off_gets_it(make_site: MakeSite) -> None:
