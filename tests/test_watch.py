@@ -22,14 +22,6 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "checkout")
 
 
-async def test_commits_are_told_as_they_come(repository: Repository) -> None:
-    async with following(repository.path) as it:
-        second = repository.commit(text="second")
-        await it.until_told(second)
-        third = repository.commit(text="third")
-        await it.until_told(second, third)
-
-
 async def test_a_head_that_is_not_the_one_before_is_told_at_once(repository: Repository) -> None:
     git = git_of(repository.path)
     it = Following(Watch(GitSettings(repository.path), git, await git.places()))
@@ -37,18 +29,6 @@ async def test_a_head_that_is_not_the_one_before_is_told_at_once(repository: Rep
         nursery.start_soon(it.watch.run, None, it.on_head)
         await it.until_told(repository.first)
         nursery.cancel_scope.cancel()
-
-
-async def test_a_reset_and_a_checkout_are_told(repository: Repository) -> None:
-    second = repository.commit(text="second")
-    repository.git("branch", "old", repository.first)
-    async with following(repository.path) as it:
-        repository.git("reset", "-q", "--hard", repository.first)
-        await it.until_told(repository.first)
-        repository.git("checkout", "-q", "--detach", second)
-        await it.until_told(repository.first, second)
-        repository.git("checkout", "-q", "old")
-        await it.until_told(repository.first, second, repository.first)
 
 
 async def test_another_branch_at_the_same_revision_is_not_told(repository: Repository) -> None:
@@ -262,22 +242,6 @@ async def test_what_was_pushed_is_pulled_and_told(
         upstream.git("push", "-q", "origin", "main")
         await it.until_told(second)
         assert (repository.path / "text.txt").read_text() == "second"
-
-
-async def test_a_pull_that_fails_is_told_once_and_its_recovery_noticed(
-    repository: Repository, upstream: Repository, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    bare = tmp_path / "bare.git"
-    second = upstream.commit(text="second")
-    upstream.git("push", "-q", "origin", "main")
-    bare.rename(tmp_path / "away")
-    async with following(repository.path, pull_every=0.1) as it:
-        await until("a problem", lambda: "cannot pull" in it.watch.problem)
-        await some_looks()
-        assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
-        (tmp_path / "away").rename(bare)
-        await it.until_told(second)
-        await until("no problem", lambda: not it.watch.problem)
 
 
 async def test_a_commit_here_does_not_hide_that_pulls_fail(
