@@ -10,8 +10,12 @@ from blue_green.failure import StepFailed
 from blue_green.settings import Health
 from blue_green.wire import Wire, dial
 
-WHILE_STARTING = 0.01
-"""Seconds between probes of a candidate that does not listen yet: a refusal costs nothing."""
+FIRST_PAUSE = 0.01
+"""Seconds between the first probes of a candidate that does not listen yet."""
+LONGEST_PAUSE = 0.05
+SHARE_OF_AGE = 0.02
+"""The pauses grow with a candidate's age: each refusal costs little, but slow starters meet many.
+So a candidate that has just begun to listen is found after a hundredth of its own time or so."""
 WHILE_UNWELL = 0.1
 """Seconds between probes of a candidate that answers, but not well."""
 NOTICE = 1.0
@@ -51,19 +55,24 @@ async def probe(host: str, port: int, settings: Health) -> str | None:
 async def until_healthy(host: str, port: int, settings: Health) -> None:
     """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long."""
     last: str | None = "it was not asked"
-    good = 0
+    good, began = 0, trio.current_time()
     with trio.move_on_after(settings.start_timeout):
         while True:
             try:
                 last = await probe(host, port, settings)
                 pause = WHILE_UNWELL
             except NotListening as error:
-                last, pause = str(error), WHILE_STARTING
+                last, pause = str(error), pause_at(trio.current_time() - began)
             good = good + 1 if last is None else 0
             if good >= settings.rise:
                 return
             await trio.sleep(pause)
     raise StepFailed(f"not healthy within {settings.start_timeout:g} s: {last}")
+
+
+def pause_at(age: float) -> float:
+    """Seconds until a candidate that has been starting for so long is asked again."""
+    return min(max(FIRST_PAUSE, age * SHARE_OF_AGE), LONGEST_PAUSE)
 
 
 async def until_unwell(host: str, port: int, current: Callable[[], Health]) -> str:
