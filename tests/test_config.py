@@ -111,6 +111,8 @@ BAD_VALUES = [
     ("[health]", "status", "[true]"),
     ("[health]", "status", "[100]"),
     ("[health]", "rise", "-1"),
+    ("[health]", "warmup", '"/"'),
+    ("[health]", "warmup", '["search"]'),
     ("[swap]", "strategy", '"both"'),
     ("[hold]", "limit", "true"),
     ("[proxy]", "listen", '"127.0.0.1:80"'),

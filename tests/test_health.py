@@ -1,11 +1,16 @@
 """When a candidate is asked whether it works, and what is concluded."""
 
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
+import trio
 import trio.testing
 
 from blue_green import health
 from blue_green.failure import StepFailed
-from blue_green.settings import Health, Period
+from blue_green.settings import Health, Period, UrlPath
 from tests.site import free_ports
 
 
@@ -35,3 +40,68 @@ async def test_one_that_never_listens_is_given_up_in_time(
     with pytest.raises(StepFailed, match=f"not healthy within 60 s: nothing listens on .*{port}"):
         await health.until_healthy("127.0.0.1", port, Health(start_timeout=Period(60)))
     assert trio.current_time() == pytest.approx(60)
+
+
+# --- warmup ---------------------------------------------------------------------------------
+
+
+ANSWERS = {
+    "/good": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "/login": b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+    "/large": b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 300_000,
+    "/bad": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    "/half": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha",
+    "/nothing": b"",
+}
+
+
+@asynccontextmanager
+async def a_backend() -> AsyncIterator[tuple[int, list[str]]]:
+    """The port of one that answers so, and the heads of the requests that it has got."""
+    heads: list[str] = []
+
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            heads.append((await stream.receive_some()).decode())
+            if "/never" in heads[-1]:
+                await trio.sleep_forever()
+            await stream.send_all(ANSWERS[heads[-1].split()[1]])
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, answer, listeners)
+        yield listeners[0].socket.getsockname()[1], heads
+        nursery.cancel_scope.cancel()
+
+
+async def warm_up(port: int, *paths: str) -> None:
+    warmup = tuple(map(UrlPath, paths))
+    settings = Health(host="blog.example.com", warmup=warmup, start_timeout=Period(0.5))
+    await health.warm_up("127.0.0.1", port, settings)
+
+
+async def test_each_warmup_path_is_fetched_once_and_in_order(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "blue_green.health")
+    async with a_backend() as (port, heads):
+        await warm_up(port, "/large", "/login", "/good")
+        assert [head.split()[1] for head in heads] == ["/large", "/login", "/good"]
+        assert all("\r\nHost: blog.example.com\r\n" in head for head in heads)
+    assert caplog.messages == ["warmup: GET /login was answered 401"]
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/bad", "warmup: GET /bad was answered 503"),
+        ("/half", "warmup: the answer to GET /half is broken: "),
+        ("/nothing", "warmup: the answer to GET /nothing is broken: "),
+        ("/never", "warmup took more than 0.5 s: GET /never was not answered"),
+    ],
+)
+async def test_a_warmup_path_that_cannot_be_had_is_named(path: str, why: str) -> None:
+    async with a_backend() as (port, heads):
+        with pytest.raises(StepFailed, match=why):
+            await warm_up(port, "/good", path, "/good")
+        assert len(heads) == 2, "nothing is asked for after a failure"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -331,3 +332,31 @@ async def test_a_commit_is_not_missed_because_git_failed_for_a_moment(
         broken.unlink()
         await site.until_live(two, timeout=5)
         assert await complains() == ""
+
+
+async def test_a_candidate_is_warm_before_it_is_live_and_one_after_a_crash_need_not_be(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(health={"warmup": ["/first?slow=0.3", "/second"]})
+    site.commit("one")
+    async with site.running(), site.steady_load() as texts:
+        two = site.draft("two")
+        receipt = json.loads((await site.cli("swap", two, "--json")).out)
+        assert list(receipt["seconds"])[2:5] == ["probe", "warm up", "switch"]
+        assert receipt["seconds"]["warm up"] >= 0.3
+        asked = [line["path"] for line in site.journal() if line["revision"] == two]
+        assert asked[:3] == ["/first?slow=0.3", "/second", "/load"]
+        [pid] = (await site.status())["live"]["pids"]
+        since = len(texts)
+        os.kill(pid, signal.SIGKILL)
+        await until("it is live again", lambda: len(texts) > since + 10)
+        assert [line["path"] for line in site.journal()].count("/second") == 2
+
+
+async def test_a_candidate_that_dies_of_its_warmup_changes_nothing(make_site: MakeSite) -> None:
+    site = make_site(health={"warmup": ["/die"]}, app={"stop_timeout": "500ms"})
+    one = site.commit("one")
+    async with site.running(wait_for="failing"):
+        receipt = (await site.status())["last_swap"]
+        assert (receipt["outcome"], receipt["revision"]) == ("failed", one)
+        assert receipt["reason"] == "the app ended with exit status 9 before it was healthy"

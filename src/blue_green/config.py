@@ -32,7 +32,6 @@ T = TypeVar("T")
 LATER = {
     "webhook": "the [webhook] section",
     "notify": "the notify command",
-    "warmup": "warmup",
 }
 """Keys that are planned. They are refused by name, so that nobody relies on them unawares."""
 
@@ -109,6 +108,7 @@ def _converter() -> Converter:
         tuple[s.Link, ...]: values.tuple_of(values.link),
         tuple[s.Endpoint, ...]: values.tuple_of(values.endpoint),
         tuple[s.TrustedProxy, ...]: values.tuple_of(values.trusted_proxy),
+        tuple[s.UrlPath, ...]: values.tuple_of(values.url_path),
         tuple[int, ...]: values.tuple_of(status),
         Literal["overlap", "exclusive"]: values.choice,
         Literal["logfmt", "json"]: values.choice,

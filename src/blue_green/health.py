@@ -1,6 +1,10 @@
-"""Ask a backend whether it works: one probe, and what to conclude from several."""
+"""Ask a backend whether it works: one probe, and what to conclude from several.
+
+And ask a candidate for what is slow the first time (`warmup`), before any visitor does.
+"""
 
 import errno
+import logging
 from collections.abc import Callable
 
 import h11
@@ -9,6 +13,8 @@ import trio
 from blue_green.failure import StepFailed
 from blue_green.settings import Health
 from blue_green.wire import Wire, dial
+
+logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.01
 """Seconds between the first probes of a candidate that does not listen yet."""
@@ -39,7 +45,8 @@ async def probe(host: str, port: int, settings: Health) -> str | None:
         return None if error.errno in OURS else f"cannot connect to port {port}: {error.strerror}"
     try:
         with trio.fail_after(settings.timeout):
-            status = await _status(wire, f"{host}:{port}", settings)
+            http = h11.Connection(h11.CLIENT)
+            status = await _ask(http, wire, settings.path, settings.host or f"{host}:{port}")
     except trio.TooSlowError:
         return f"no answer to GET {settings.path} within {settings.timeout:g} s"
     except OSError as error:
@@ -70,6 +77,30 @@ async def until_healthy(host: str, port: int, settings: Health) -> None:
     raise StepFailed(f"not healthy within {settings.start_timeout:g} s: {last}")
 
 
+async def warm_up(host: str, port: int, settings: Health) -> None:
+    """Fetch each of the `warmup` paths once and whole, in order; raise `StepFailed` if one fails.
+
+    A status below 500 is good: behind a login, 401 is what a working app answers. But one of 400
+    or more is logged, since the path may be misspelt.
+    """
+    path = ""
+    try:
+        with trio.fail_after(settings.start_timeout):
+            for path in settings.warmup:
+                status = await _fetch(host, port, path, settings)
+                if status >= 500:
+                    raise StepFailed(f"warmup: GET {path} was answered {status}")
+                if status >= 400:
+                    logger.warning("warmup: GET %s was answered %d", path, status)
+    except trio.TooSlowError:
+        took = f"took more than {settings.start_timeout:g} s"
+        raise StepFailed(f"warmup {took}: GET {path} was not answered") from None
+    except OSError as error:
+        raise StepFailed(f"warmup: GET {path} failed: {error.strerror}") from None
+    except h11.RemoteProtocolError as error:
+        raise StepFailed(f"warmup: the answer to GET {path} is broken: {error}") from None
+
+
 def pause_at(age: float) -> float:
     """Seconds until a candidate that has been starting for so long is asked again."""
     return min(max(FIRST_PAUSE, age * SHARE_OF_AGE), LONGEST_PAUSE)
@@ -95,15 +126,34 @@ async def until_unwell(host: str, port: int, current: Callable[[], Health]) -> s
             await trio.sleep(min(left, NOTICE))
 
 
-async def _status(wire: Wire, address: str, settings: Health) -> int:
-    http = h11.Connection(h11.CLIENT)
-    fields = [("Host", settings.host or address), ("User-Agent", "blue-green")]
+async def _fetch(host: str, port: int, path: str, settings: Health) -> int:
+    """A whole answer's status; its body is thrown away."""
+    wire = await dial(host, port)
+    try:
+        http = h11.Connection(h11.CLIENT)
+        status = await _ask(http, wire, path, settings.host or f"{host}:{port}")
+        while not isinstance(await _next_event(http, wire), h11.EndOfMessage):
+            pass
+    finally:
+        wire.close()
+    return status
+
+
+async def _ask(http: h11.Connection, wire: Wire, path: str, host: str) -> int:
+    """Send a GET; the status of the answer, whose body is still to come."""
+    fields = [("Host", host), ("User-Agent", "blue-green")]
     fields += [("Accept", "*/*"), ("Connection", "close")]
-    asked = h11.Request(method="GET", target=settings.path, headers=fields)
+    asked = h11.Request(method="GET", target=path, headers=fields)
     await wire.send((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
     while True:
-        event = http.next_event()
-        if event is h11.NEED_DATA:
-            http.receive_data(await wire.receive())
-        elif isinstance(event, h11.Response):
+        event = await _next_event(http, wire)
+        if isinstance(event, h11.Response):
             return event.status_code
+
+
+async def _next_event(http: h11.Connection, wire: Wire) -> object:
+    while True:
+        event = http.next_event()
+        if event is not h11.NEED_DATA:
+            return event
+        http.receive_data(await wire.receive())

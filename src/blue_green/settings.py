@@ -124,6 +124,10 @@ class Health:
     """How many good probes in a row make a candidate healthy."""
     fall: Count = Count(3)
     """How many bad probes in a row make a live backend one to replace."""
+    warmup: tuple[UrlPath, ...] = ()
+    """Paths that a candidate is asked for, once each and in order, when its probes are good and
+    before it counts as healthy. A 5xx, a broken answer, or more than `start_timeout` for all of
+    them fails the swap. What is started again after a crash is not warmed: requests wait for it."""
 
 
 @frozen

@@ -1,13 +1,13 @@
 """The blue and the green slot: ports of its own each, and the backends of one release.
 
 A slot that is live is *kept*: what dies is started again, at once and then with growing delays,
-and requests wait meanwhile. A candidate and a draining slot are not kept: there a death is the
-swap's business.
+and requests wait meanwhile (so it is not warmed up first). A candidate and a draining slot are not
+kept: there a death is the swap's business.
 """
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -110,12 +110,19 @@ class Slot:
 
     async def until_healthy(self) -> None:
         """Wait for all backends; raise `StepFailed` when one ends, or takes too long."""
+        await self._all(trial.until_healthy)
+
+    async def warm_up(self) -> None:
+        """Fetch the `warmup` paths from all backends; raise `StepFailed` when one fails."""
+        await self._all(trial.warm_up)
+
+    async def _all(self, test: Callable[[Backend, Health], Awaitable[None]]) -> None:
         failures: list[StepFailed] = []
         async with trio.open_nursery() as nursery:
 
             async def wait(backend: Backend) -> None:
                 try:
-                    await trial.until_healthy(backend, self.settings.health)
+                    await test(backend, self.settings.health)
                 except StepFailed as failure:
                     failures.append(failure)
                     nursery.cancel_scope.cancel()

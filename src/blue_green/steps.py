@@ -75,6 +75,15 @@ class Steps:
             self.go_back.set()
         return self.can_go_back
 
+    async def start(self, candidate: Slot, release: Release) -> None:
+        """Start it, and wait until it is healthy and warm; raise `StepFailed`."""
+        with self.timed("start"):
+            candidate.start(release)
+        with self.timed("probe"):
+            await candidate.until_healthy()
+        with self.timed("warm up" if self.settings.health.warmup else ""):
+            await candidate.warm_up()
+
     async def switch(self, candidate: Slot, old: Slot | None) -> int:
         """Make the candidate live; how many requests the old one still has in flight."""
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -88,10 +88,7 @@ class Swap(Steps):
         async with self.starting(self.site.slots.idle, release) as candidate:
             if old is None:
                 await self.migrate(release)
-            with self.timed("start"):
-                candidate.start(release)
-            with self.timed("probe"):
-                await candidate.until_healthy()
+            await self.start(candidate, release)
             in_flight = await self.switch(candidate, old)
         if old is None:
             return self.promote(candidate)
@@ -192,10 +189,7 @@ class Swap(Steps):
         site = self.site
         async with self.starting(candidate, release):
             await self.migrate(release)
-            with self.timed("start"):
-                candidate.start(release)
-            with self.timed("probe"):
-                await candidate.until_healthy()
+            await self.start(candidate, release)
             await self.switch(candidate, None)
         site.gate.resume(HOLDER)
         trouble = ""

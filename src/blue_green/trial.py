@@ -1,9 +1,9 @@
-"""A backend on trial: whether it becomes healthy, and stays well.
+"""A backend on trial: whether it becomes healthy, warms up, and stays well.
 
 Nobody waits for a time limit to learn that a process is dead.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -12,28 +12,19 @@ from blue_green.backend import Backend
 from blue_green.failure import StepFailed
 from blue_green.settings import Health
 
+TO_END = 0.25
+"""Seconds for an end to be seen that breaks a connection first: then it is the reason to tell."""
+
 
 async def until_healthy(backend: Backend, settings: Health) -> None:
     """Wait until its probes are good; raise `StepFailed` when it ends, or takes too long."""
-    failure: StepFailed | None = None
-    async with trio.open_nursery() as nursery:
-
-        async def watch() -> None:
-            await backend.process.exited.wait()
-            nursery.cancel_scope.cancel()
-
-        nursery.start_soon(watch)
-        try:
-            await health.until_healthy(backend.target.host, backend.target.port, settings)
-        except StepFailed as late:
-            failure = late
-        nursery.cancel_scope.cancel()
-    if not backend.is_alive:
-        await backend.process.gone.wait()
-        raise StepFailed(f"the app {backend.ending} before it was healthy", backend.output)
-    if failure:
-        raise StepFailed(str(failure), backend.output)
+    await _pass(health.until_healthy, backend, settings)
     backend.is_up = True
+
+
+async def warm_up(backend: Backend, settings: Health) -> None:
+    """Fetch its `warmup` paths; raise `StepFailed` when one fails, or the backend ends."""
+    await _pass(health.warm_up, backend, settings)
 
 
 async def until_unwell(backend: Backend, current: Callable[[], Health]) -> str:
@@ -55,3 +46,27 @@ async def trouble(backend: Backend, settings: Health) -> str:
         await backend.process.exited.wait()
         nursery.cancel_scope.cancel()
     return why or f"the app {backend.ending}"
+
+
+async def _pass(
+    test: Callable[[str, int, Health], Awaitable[None]], backend: Backend, settings: Health
+) -> None:
+    failure: StepFailed | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            await backend.process.exited.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        try:
+            await test(backend.target.host, backend.target.port, settings)
+        except StepFailed as failed:
+            failure = failed
+            await trio.sleep(TO_END)
+        nursery.cancel_scope.cancel()
+    if not backend.is_alive:
+        await backend.process.gone.wait()
+        raise StepFailed(f"the app {backend.ending} before it was healthy", backend.output)
+    if failure:
+        raise StepFailed(str(failure), backend.output)
