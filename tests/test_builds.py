@@ -19,7 +19,7 @@ BUILD = (
 
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
-    """One that records its builds; they wait while there is a file `wait`, and `fail` fails them."""
+    """One that records its builds, which wait while there is `wait`; `fail` fails them."""
     site = make_site(release={"build": ["sh", "-c", BUILD]})
     site.configure(app={"env": {"SHARED": str(site.directory)}})
     site.commit("one")

@@ -71,6 +71,32 @@ async def test_a_release_of_roots_checkout_is_built_and_run_as_the_user(director
         await site.until_live(second)
 
 
+ASK_GIT = """
+import os, subprocess, sys
+who = ["git", "config", "site.given"], ["git", "rev-parse", "HEAD"], ["git", "status", "-s"]
+answers = [subprocess.run(words, capture_output=True, text=True) for words in who]
+print(*(a.stdout + a.stderr for a in answers), sep="", file=open(f"git-of-{sys.argv[1]}", "w"))
+if sys.argv[2:]:
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+async def test_git_works_in_a_release_of_somebody_elses_checkout(directory: Path) -> None:
+    """For the build and for the app, which both belong to another user than the repository."""
+    given = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "site.given", "GIT_CONFIG_VALUE_0": "yes"}
+    ask = [PYTHON, "-c", ASK_GIT]
+    site = a_site(directory, owner=0, app={"user": "nobody", "env": given})
+    site.configure(
+        app={"command": [*ask, "app", PYTHON, "app.py"]}, release={"build": [*ask, "build"]}
+    )
+    site.commit("one", {".gitignore": "git-of-*"})
+    async with site.running():
+        live = (await site.status())["live"]["revision"]
+        release = site.state / "releases" / site.releases()[0]
+        for asker in ("build", "app"):
+            assert (release / f"git-of-{asker}").read_text() == f"yes\n{live}\n\n"
+
+
 @pytest.mark.parametrize("unsafe", ["the file", "its directory", "the state directory"])
 async def test_root_does_not_rely_on_what_others_can_write(directory: Path, unsafe: str) -> None:
     site = a_site(directory, owner=NOBODY.pw_uid)

@@ -59,7 +59,9 @@ class Backend:
         }
         argv = _fill_in(settings.command, filled_in)
         try:
-            process = Process.start(argv, cwd=release.path, env={**env, **told}, user=user)
+            process = Process.start(
+                argv, cwd=release.path, env={**env, **release.env, **told}, user=user
+            )
         except CannotStart as error:
             raise StepFailed(str(error)) from None
         return cls(process, Target(HOST, port, slot, release.revision), settings)

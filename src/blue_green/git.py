@@ -32,6 +32,23 @@ SAFELY = {
 """Settings that keep a repository from running anything, now or in the background."""
 
 
+def trusting(work_tree: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Variables with which a program's git works in a work tree whose repository is another's.
+
+    git refuses that as "dubious ownership" unless `safe.directory` names the work tree, and takes
+    that only from where no repository can write: here, from its environment (git-config(1),
+    GIT_CONFIG_COUNT). What `env` gives in this way already is kept. Those of submodules, inside
+    of it, are named by the `/*` that git knows from 2.46 on.
+    """
+    given = env.get("GIT_CONFIG_COUNT", "")
+    first = int(given) if given.isdecimal() else 0
+    variables = {"GIT_CONFIG_COUNT": str(first + 2)}
+    for number, trusted in enumerate((str(work_tree), f"{work_tree}/*"), first):
+        variables[f"GIT_CONFIG_KEY_{number}"] = "safe.directory"
+        variables[f"GIT_CONFIG_VALUE_{number}"] = trusted
+    return variables
+
+
 class GitError(Exception):
     """git said no; str() is what it said."""
 

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from blue_green import command, log, settings, users
 from blue_green.failure import StepFailed
-from blue_green.git import REVISION, Git, GitError
+from blue_green.git import REVISION, Git, GitError, trusting
 from blue_green.process import CannotStart, ending
 from blue_green.users import User
 
@@ -37,6 +37,8 @@ class Release:
 
     revision: str
     path: Path
+    env: Mapping[str, str] = {}
+    """What programs that run in it find in their environment besides."""
 
 
 class Releases:
@@ -156,7 +158,7 @@ class Releases:
             done = await command.run(
                 argv,
                 cwd=release.path,
-                env={**self._env, "BLUE_GREEN_REVISION": release.revision},
+                env={**self._env, **release.env, "BLUE_GREEN_REVISION": release.revision},
                 user=self._user,
                 timeout=self.config.build_timeout,
                 on_lines=lambda lines: log.output(tag, lines),
@@ -173,9 +175,9 @@ class Releases:
     def _release(self, revision: str) -> Release:
         if not REVISION.fullmatch(revision):
             raise StepFailed(f'"{revision}" is not a revision')
-        if self.in_place:
-            return Release(revision, self._git.checkout)
-        return Release(revision, self._directory / revision[:NAME_LENGTH])
+        path = self._git.checkout if self.in_place else self._directory / revision[:NAME_LENGTH]
+        is_ours = self._user.uid == self._git.owner.uid
+        return Release(revision, path, {} if is_ours else trusting(path, self._env))
 
     async def _link(self, path: Path, name: str) -> None:
         source, link = self._git.checkout / name, path / name
