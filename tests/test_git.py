@@ -215,7 +215,7 @@ def checkout_gone(_: Repository, checkout: Repository) -> None:
         (branch_deleted, "refs/heads/main"),
         (changes_in_the_way, "text.txt"),
         (a_file_in_the_way, "new.txt"),
-        (checkout_gone, "No such file"),
+        (checkout_gone, "there is no directory"),
     ],
 )
 async def test_a_pull_that_cannot_be_says_what_is_in_the_way(

@@ -195,6 +195,20 @@ async def test_a_checkout_that_vanished_is_told_once_and_its_return_noticed(
         await it.until_told(second)
 
 
+async def test_a_checkout_that_was_not_there_at_first_is_told_when_it_comes(
+    repository: Repository, tmp_path: Path
+) -> None:
+    it = Following(Watch(GitSettings(repository.path), git_of(repository.path), None))
+    away = repository.path.rename(tmp_path / "away")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(it.watch.run, None, it.on_head)
+        await until("a problem", lambda: it.watch.problem)
+        away.rename(repository.path)
+        await it.until_told(repository.first)
+        assert it.watch.problem == ""
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_head_that_could_not_be_read_at_first_is_read_again(
     repository: Repository, tmp_path: Path
 ) -> None:

@@ -72,9 +72,18 @@ class Git:
     """Seconds. A reload may change it."""
 
     async def places(self) -> Places:
+        """Raises `GitError` also when part of it belongs to somebody else than its owner."""
         out = await self._run("rev-parse", "--absolute-git-dir", "--git-common-dir")
         git_dir, common_dir = out.splitlines()
-        return Places(Path(git_dir), self.checkout / common_dir)
+        places = Places(Path(git_dir), self.checkout / common_dir)
+        for place in (self.checkout, places.git_dir, places.common_dir):
+            if os.geteuid() == 0 and place.stat().st_uid != self.owner.uid:
+                owner = self.owner.name
+                raise GitError(
+                    f"{place} does not belong to {owner}, whom git runs as, but to somebody who "
+                    f"could run anything as {owner}: chown -R {owner} {place}"
+                )
+        return places
 
     async def head(self) -> str:
         """The revision that is checked out."""
@@ -169,7 +178,9 @@ class Git:
                 timeout=timeout,
             )
         except CannotStart as error:
-            raise GitError(str(error)) from None
+            is_gone = not self.checkout.is_dir()
+            why = f"there is no directory {self.checkout}" if is_gone else str(error)
+            raise GitError(why) from None
         if done.timed_out:
             raise GitError(f"git {words[0]} {complaints.took_too_long(words[0], timeout)}")
         if not done.ok:

@@ -25,6 +25,8 @@ from blue_green.users import User
 
 logger = logging.getLogger(__name__)
 
+DIRECTORY = "releases"
+"""Inside the state directory; it belongs to the checkout's owner."""
 NAME_LENGTH = 12
 PROMOTED = "promoted"
 SMALL_TIMEOUT = 120.0
@@ -55,7 +57,7 @@ class Releases:
         self.in_place = config.in_place
         self.config = config
         self._git = git
-        self._directory = state_directory / "releases"
+        self._directory = state_directory / DIRECTORY
         self._built = state_directory / "built"
         self._user = user
         self._env = env
@@ -139,7 +141,14 @@ class Releases:
             if path not in kept:
                 logger.info("release %s is removed", path.name)
                 await self._remove(path)
-        await self._git.prune_worktrees()
+        await self._forget_removed()
+
+    async def _forget_removed(self) -> None:
+        try:
+            await self._git.prune_worktrees()
+        except GitError as error:
+            # The checkout is gone, say: the watch tells of that, and git's records can wait.
+            logger.debug("git cannot forget removed releases: %s", error)
 
     async def _check_is_checked_out(self, revision: str) -> None:
         try:
@@ -222,4 +231,4 @@ class Releases:
         except GitError:
             # Not, or only half, a work tree of this checkout: then it is just a directory.
             await trio.to_thread.run_sync(shutil.rmtree, path)
-            await self._git.prune_worktrees()
+            await self._forget_removed()

@@ -14,6 +14,7 @@ from attrs import define, evolve
 from blue_green import systemd, users
 from blue_green.control import server as control
 from blue_green.proxy import listener as proxy
+from blue_green.release import DIRECTORY
 from blue_green.settings import Count, Endpoint, Settings
 
 logger = logging.getLogger(__name__)
@@ -53,14 +54,22 @@ def check_trust(path: Path, settings: Settings) -> None:
 
 def whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
     """Who runs git, and who runs the app."""
+    owner = _owner(settings)
     try:
-        owner = users.owner_of(settings.git.checkout)
-        user = users.named(settings.app.user, settings.app.group, owner)
-    except OSError as error:
-        raise CannotRun(f"[git] checkout: {settings.git.checkout}: {error.strerror}") from None
+        return owner, users.named(settings.app.user, settings.app.group, owner)
     except users.UserError as error:
         raise CannotRun(str(error)) from None
-    return owner, user
+
+
+def _owner(settings: Settings) -> users.User:
+    """The checkout's, and if that is gone, the releases', which are the same."""
+    try:
+        return users.owner_of(settings.git.checkout)
+    except OSError as error:
+        releases = settings.state.directory / DIRECTORY
+        if releases.is_dir():
+            return users.owner_of(releases)
+        raise CannotRun(f"[git] checkout: {settings.git.checkout}: {error.strerror}") from None
 
 
 @define

@@ -28,7 +28,7 @@ VERSION = 1
 HISTORY = 50
 TRY_AGAIN = 1.0
 """Seconds until the next attempt after the file could not be written."""
-REVISION = validators.matches_re("[0-9a-f]{40,64}")
+REVISION = validators.matches_re("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @define

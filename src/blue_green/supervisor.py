@@ -6,7 +6,6 @@ any more while it drains.
 """
 
 import logging
-import os
 import signal
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from blue_green.process import SUPERVISOR, environment
 from blue_green.proxy import listener as proxy
 from blue_green.proxy.certificate import BadCertificate
 from blue_green.proxy.errors import BadPages
-from blue_green.release import Releases
+from blue_green.release import Release, Releases
 from blue_green.reload import Reload
 from blue_green.settings import Settings
 from blue_green.slots import Slots
@@ -92,9 +91,8 @@ class Supervisor:
 
     async def run(self, handed: Handover | None) -> None:
         """Until told to stop. `handed` is what the program before us in this process left."""
-        places = await self._check_checkout()
         self._state = self._file.load()
-        watch = Watch(self._settings.git, self._git, places)
+        watch = Watch(self._settings.git, self._git, await self._places())
         try:
             with startup.listening(self._settings, handed.sockets if handed else None) as listening:
                 listener = proxy.Listener(
@@ -212,20 +210,14 @@ class Supervisor:
             logger.warning("old releases cannot be removed: %s", error)
 
     async def _restore(self, slots: Slots) -> None:
+        release = await self._last_good_release()
+        if release is None:
+            return
         live = self._state.live
-        if live is None and (revision := self._releases.last_promoted()):
-            live = self._state.live = Live("blue", revision)  # The state was lost.
-        if live is None:
-            return
+        if live is None or live.revision != release.revision:  # The state was lost, or the release.
+            live = self._state.live = Live("blue", release.revision)
+            self._state.head = None
         logger.info("starting %s, which was live before", live.revision[:7])
-        try:
-            release = self._releases.find(live.revision)
-            if release is None:
-                release = await self._releases.add(live.revision)
-                await self._releases.build(release)
-        except (StepFailed, OSError) as failure:
-            logger.error("the last good release cannot be made again: %s", failure)
-            return
         slot = slots.by_name(live.slot)
         slot.take(release, slots.settings)
         slots.go_live(slot)
@@ -234,6 +226,22 @@ class Supervisor:
         if slot.targets:
             systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
             logger.info("%s is live again in %s", live.revision[:7], slot.name)
+
+    async def _last_good_release(self) -> Release | None:
+        """What was live last, made again if need be; else the newest that was ever found good."""
+        releases, live = self._releases, self._state.live
+        if live is not None:
+            try:
+                if (release := releases.find(live.revision)) is None:
+                    logger.info("%s was live before, and is made again", live.revision[:7])
+                    release = await releases.add(live.revision)
+                    await releases.build(release)
+            except (StepFailed, OSError) as failure:
+                logger.error("the last good release cannot be made again: %s", failure)
+            else:
+                return release
+        revision = releases.last_promoted()
+        return releases.find(revision) if revision else None
 
     async def _linger(self, slots: Slots) -> None:
         """Serve on as if nothing were, so that balancers see in time that they should not ask."""
@@ -298,21 +306,25 @@ class Supervisor:
         ]
         return self._state
 
-    async def _check_checkout(self) -> Places:
-        checkout = self._settings.git.checkout
+    async def _places(self) -> Places | None:
+        """Of the checkout. None if it cannot be used, but there is a release to serve."""
         try:
             places = await self._git.places()
             await self._git.head()
         except (GitError, OSError) as error:
+            if self._has_good_release:
+                return None  # The watch tells of it, and tries again.
+            checkout = self._settings.git.checkout
             raise startup.CannotRun(f"[git] checkout: {checkout} cannot be used: {error}") from None
-        for place in (places.git_dir, places.common_dir):
-            if os.geteuid() == 0 and place.stat().st_uid != self._owner.uid:
-                raise startup.CannotRun(
-                    f"[git] checkout: {checkout} belongs to {self._owner.name}, and {place} to "
-                    f"somebody else, who could run anything as {self._owner.name}: "
-                    f"chown -R {self._owner.name} {place}"
-                )
         return places
+
+    @property
+    def _has_good_release(self) -> bool:
+        if self._settings.release.in_place:
+            return False
+        live = self._state.live
+        is_live_there = live is not None and self._releases.find(live.revision) is not None
+        return is_live_there or self._releases.last_promoted() is not None
 
 
 def _want(swaps: Swaps, revision: str) -> None:

@@ -42,10 +42,11 @@ def pull_delay(every: float, failures: int, chance: float) -> float:
 class Watch:
     """Tells of each new HEAD, once."""
 
-    def __init__(self, settings: GitSettings, git: Git, places: Places) -> None:
+    def __init__(self, settings: GitSettings, git: Git, places: Places | None) -> None:
         self._settings = settings
         self._git = git
         self._places = places
+        """None while the checkout cannot be used: what comes back is looked at anew."""
         self._problems = {"follow": "", "pull": ""}
         self.turn = trio.Lock()
         """Who has it pulls. Others take it to have no pull begin."""
@@ -74,12 +75,16 @@ class Watch:
         while True:
             looks = _signature(self._places)
             pause = LOOK_EVERY
-            is_due = looks != seen or bool(self._problems["follow"])
+            is_due = looks != seen or self._places is None or bool(self._problems["follow"])
             # The first HEAD is taken as it is: what is half done is better than an empty site.
             if is_due and not self._is_being_written() and not (head and self._is_half_done()):
                 try:
+                    if self._places is None:
+                        self._places = await self._git.places()
+                        looks = _signature(self._places)
                     current = await self._git.head()
                 except (GitError, OSError) as error:
+                    self._places = None
                     self._tell("follow", f"cannot follow {self._git.checkout}: {error}")
                     pause = LOOK_AGAIN
                 else:
@@ -102,6 +107,8 @@ class Watch:
                 self._rhythm = trio.Event()
                 failures = 0
                 continue
+            if self._places is None:
+                continue  # That it cannot be used was told, and is seen again soon.
             try:
                 async with self.turn:
                     await self._git.pull(self._settings.branch)
@@ -125,11 +132,13 @@ class Watch:
 
         A lock that stays is one that a killed git left behind, and hinders only git itself.
         """
-        age = _age(self._places.git_dir / "index.lock")
+        age = self._places and _age(self._places.git_dir / "index.lock")
         return age is not None and age < LONGEST_LOCK
 
     def _is_half_done(self) -> bool:
         """HEAD is on its way through several commits. One that got stuck on it is told of."""
+        if self._places is None:
+            return False
         ages = [_age(self._places.git_dir / name) for name in HALF_DONE]
         known = [age for age in ages if age is not None]
         if known and min(known) >= LONGEST_LOCK:
@@ -149,8 +158,10 @@ def _age(path: Path) -> float | None:
         return None
 
 
-def _signature(places: Places) -> object:
+def _signature(places: Places | None) -> object:
     """Something that differs when HEAD may have moved."""
+    if places is None:
+        return None
     head = places.git_dir / "HEAD"
     files = [head, places.git_dir / "logs" / "HEAD", places.common_dir / "packed-refs"]
     files.append(places.common_dir / "reftable" / "tables.list")
