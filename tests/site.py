@@ -100,6 +100,8 @@ class Site:
         self.log_file = directory / "log"
         self.port, self.blue, self.green = free_ports(3)
         self.process: subprocess.Popen[bytes] | None = None
+        self.program = ["-m", "blue_green"]
+        """How Python runs the supervisor."""
         self.sections: dict[str, Any] = {
             "app": {
                 "name": "test",
@@ -190,7 +192,7 @@ class Site:
         """Start the real command. Whoever does has to end it, too."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "blue_green", "run", str(self.config_file)],
+                [sys.executable, *self.program, "run", str(self.config_file)],
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **env},

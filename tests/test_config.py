@@ -114,6 +114,7 @@ BAD_VALUES = [
     ("[health]", "warmup", '"/"'),
     ("[health]", "warmup", '["search"]'),
     ("[swap]", "strategy", '"both"'),
+    ("[swap]", "low_memory", '"overlap"'),
     ("[hold]", "limit", "true"),
     ("[proxy]", "listen", '"127.0.0.1:80"'),
     ("[proxy]", "listen", "[]"),

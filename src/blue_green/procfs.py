@@ -4,6 +4,8 @@ Everything here races with processes that end; what is gone is left out, never a
 """
 
 import os
+import re
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -61,6 +63,19 @@ def group_of(pid: int) -> int | None:
     """The process group that a process is in."""
     fields = _stat(pid)
     return int(fields[2]) if fields else None
+
+
+def memory(pid: int) -> int:
+    """Bytes that the process uses, in memory or swapped out; what it shares counts in part.
+
+    Where that cannot be read, as for another user's, all that is resident counts, shared or not.
+    """
+    with suppress(OSError):
+        rollup = (PROC / str(pid) / "smaps_rollup").read_text()
+        return 1024 * sum(map(int, re.findall(r"(?m)^(?:Swap)?Pss:\s+(\d+) kB$", rollup)))
+    with suppress(OSError):
+        return int((PROC / str(pid) / "statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
 
 
 def send(how: signal.Signals, pid: int, began: int | None = None) -> bool:

@@ -142,6 +142,9 @@ class Swap:
     """How long WebSockets and other upgrades live on after a swap."""
     soak: Seconds = Seconds(5)
     """How long the old backend is kept warm, to go back to if the new one fails."""
+    low_memory: Literal["warn", "refuse", "exclusive"] = "warn"
+    """What to do when less memory is available than the live release uses, so that a candidate may
+    not fit beside it: start it all the same, fail the swap, or go over to `exclusive` for once."""
 
 
 @frozen

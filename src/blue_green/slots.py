@@ -92,6 +92,10 @@ class Slot:
         else:
             self.ports = wanted
 
+    async def memory(self) -> int:
+        """Bytes that its backends use."""
+        return sum([await backend.process.memory() for backend in self.backends])
+
     def take_over(self, handed: HandedRelease) -> None:
         """What the program before us in this process left here, and runs."""
         self.release = Release(handed.revision, Path(handed.path))

@@ -1,5 +1,6 @@
 """What every swap is made of: its phases, its candidate, the switch, and its ways to end."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -7,12 +8,18 @@ from typing import Any
 import trio
 from attrs import define
 
+from blue_green import memory
 from blue_green.backend import Backend
 from blue_green.gate import Gate
 from blue_green.receipt import Receipt, Result
 from blue_green.release import Release, Releases
 from blue_green.slots import Slot, Slots
 from blue_green.state import Live, State
+
+logger = logging.getLogger(__name__)
+
+HEALTH = "health"
+"""Who asks for a swap when the live release is unwell."""
 
 Tell = Callable[[dict[str, Any]], None]
 """Told of each phase as it begins and ends, as an object of the control protocol."""
@@ -74,6 +81,24 @@ class Steps:
         if self.can_go_back:
             self.go_back.set()
         return self.can_go_back
+
+    async def must_be_exclusive(self, live: Slot) -> bool:
+        """By the settings, or for lack of memory; raise `CalledOff` if that is to be refused."""
+        settings = self.settings.swap
+        if settings.strategy == "exclusive":
+            return True
+        needed, free = await live.memory(), await trio.to_thread.run_sync(memory.available)
+        is_unwell = self.receipt.asked_by == HEALTH
+        decision = memory.decide(needed, free, settings.low_memory, is_unwell=is_unwell)
+        if decision == "enough":
+            return False
+        has, uses = f"{free / 2**20:.0f} MiB", f"{needed / 2**20:.0f} MiB"
+        why = f"{has} of memory are available, and the live release uses {uses}"
+        if decision == "refuse":
+            raise CalledOff(f'{why}: free some, or set low_memory = "exclusive" in [swap]')
+        then = "so it is stopped first" if decision == "exclusive" else "a second may not fit"
+        logger.warning("swap %s: %s: %s", self.revision[:7], why, then)
+        return decision == "exclusive"
 
     async def start(self, candidate: Slot, release: Release) -> None:
         """Start it, and wait until it is healthy and warm; raise `StepFailed`."""

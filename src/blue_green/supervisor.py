@@ -32,8 +32,7 @@ from blue_green.settings import Settings
 from blue_green.slots import Slots
 from blue_green.startup import Listening
 from blue_green.state import Live, Running, State, StateFile
-from blue_green.steps import Site
-from blue_green.swap import HEALTH
+from blue_green.steps import HEALTH, Site
 from blue_green.upgrade import Upgrade
 from blue_green.wanted import Swaps
 from blue_green.watch import Watch

@@ -20,12 +20,10 @@ from blue_green.process import environment
 from blue_green.receipt import Receipt, Result
 from blue_green.release import Release
 from blue_green.slots import Slot
-from blue_green.steps import CalledOff, Steps, in_flight_of, output_of
+from blue_green.steps import HEALTH, CalledOff, Steps, in_flight_of, output_of
 
 HOLDER = "swap"
 ROLLBACK = "a rollback was asked for"
-HEALTH = "health"
-"""Who asks for a swap when the live release is unwell."""
 
 
 class Swap(Steps):
@@ -68,7 +66,7 @@ class Swap(Steps):
         if why and live is not None and not self.retry:
             raise CalledOff(f"it is in quarantine (swap --retry tries it again): {why}")
         release = await self._prepare()
-        if live is not None and self.settings.swap.strategy == "exclusive":
+        if live is not None and await self.must_be_exclusive(live):
             return await self._exclusive(live, release)
         return await self._overlap(live, release)
 
