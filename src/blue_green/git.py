@@ -8,6 +8,7 @@ process group. `git pull` is not among them: it is a fetch, and then a fast-forw
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from attrs import define, frozen
@@ -28,6 +29,8 @@ SAFELY = {
     "gc.auto": "0",
     "maintenance.auto": "false",
     "advice.detachedHead": "false",
+    "fetch.recurseSubmodules": "false",
+    "submodule.recurse": "false",
 }
 """Settings that keep a repository from running anything, now or in the background."""
 
@@ -70,10 +73,12 @@ class Git:
     env: Mapping[str, str]
     fetch_timeout: float
     """Seconds. A reload may change it."""
+    git_dir: Path | None = None
+    """The repository, where it is not the checkout's own."""
 
     async def places(self) -> Places:
         """Raises `GitError` also when part of it belongs to somebody else than its owner."""
-        out = await self._run("rev-parse", "--absolute-git-dir", "--git-common-dir")
+        out = await self.run("rev-parse", "--absolute-git-dir", "--git-common-dir")
         git_dir, common_dir = out.splitlines()
         places = Places(Path(git_dir), self.checkout / common_dir)
         for place in (self.checkout, places.git_dir, places.common_dir):
@@ -94,7 +99,7 @@ class Git:
         if not name.isprintable() or not name or name.startswith("-") or ".." in name:
             raise GitError(f'"{name}" is not the name of a revision')
         try:
-            revision = await self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+            revision = await self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         except GitError as error:
             raise GitError(str(error) or f"{self.checkout} has no revision {name}") from None
         if not REVISION.fullmatch(revision):
@@ -104,15 +109,51 @@ class Git:
     async def add_worktree(self, path: Path, revision: str) -> None:
         """Check this revision out there, on no branch."""
         _check(revision)
-        await self._run("worktree", "add", "--force", "--force", "--detach", str(path), revision)
+        await self.run("worktree", "add", "--force", "--force", "--detach", str(path), revision)
 
     async def remove_worktree(self, path: Path) -> None:
         """Forget a work tree, also one that was left half made, and delete its files."""
-        await self._run("worktree", "remove", "--force", "--force", str(path))
+        await self.run("worktree", "remove", "--force", "--force", str(path))
 
     async def prune_worktrees(self) -> None:
         """Forget work trees whose files are gone."""
-        await self._run("worktree", "prune", "--expire", "now")
+        await self.run("worktree", "prune", "--expire", "now")
+
+    async def has(self, revision: str) -> bool:
+        """Whether this commit is here."""
+        _check(revision)
+        try:
+            await self.run("cat-file", "-e", f"{revision}^{{commit}}")
+        except GitError:
+            return False
+        return True
+
+    async def obtain(self, revision: str, url: str) -> None:
+        """Fetch this commit from a url that somebody else chose; raise `GitError`.
+
+        With all branches and tags, and if it is on none of them, by its name, which not every
+        server allows. Only by transports that git takes to be safe for such a url, which are
+        https, http, ssh and git if the owner says nothing else (`protocol.allow`, git-config(1)).
+        """
+        _check(revision)
+        fetch = partial(self.run, "fetch", "--quiet", timeout=self.fetch_timeout)
+        fetch = partial(fetch, env={"GIT_PROTOCOL_FROM_USER": "0"})
+        await fetch("--tags", "--", url, "+refs/heads/*:refs/remotes/origin/*")
+        if await self.has(revision):
+            return
+        try:
+            await fetch("--no-tags", "--", url, revision)
+        except GitError as error:
+            raise GitError(f"{url} has no {revision[:12]}; was it pushed? {error}") from None
+
+    async def upstream_url(self) -> str:
+        """Where the branch that is checked out is pulled from, or else the checkout itself."""
+        try:
+            branch = await self.run("symbolic-ref", "--quiet", "--short", "HEAD")
+        except GitError:
+            branch = ""  # Detached.
+        remote = await self.config(f"branch.{branch}.remote") if branch else ""
+        return await self.config(f"remote.{remote or 'origin'}.url") or str(self.checkout)
 
     async def pull(self, branch: str | None) -> str:
         """Fetch the upstream of the branch and fast-forward to it; the revision then checked out.
@@ -120,21 +161,21 @@ class Git:
         Raises `GitError` with what to do when that is not possible.
         """
         try:
-            full = await self._run("symbolic-ref", "--quiet", "HEAD")
+            full = await self.run("symbolic-ref", "--quiet", "HEAD")
         except GitError as error:
             why = str(error) or "HEAD is detached: check out a branch, so that it can be followed"
             raise GitError(why) from None
         current = full.removeprefix("refs/heads/")
         if branch is not None and current != branch:
             raise GitError(f"{current} is checked out, not {branch}: git checkout {branch}")
-        remote = await self._config(f"branch.{current}.remote")
-        source = await self._config(f"branch.{current}.merge")
+        remote = await self.config(f"branch.{current}.remote")
+        source = await self.config(f"branch.{current}.merge")
         if not remote or not source:
             raise GitError(
                 f"{current} has no upstream: git branch --set-upstream-to origin/{current}"
             )
-        await self._run("fetch", "--quiet", remote, source, timeout=self.fetch_timeout)
-        tracked = await self._run("for-each-ref", "--format=%(upstream)", full)
+        await self.run("fetch", "--quiet", remote, source, timeout=self.fetch_timeout)
+        tracked = await self.run("for-each-ref", "--format=%(upstream)", full)
         upstream = await self.resolve(tracked)
         head = await self.head()
         if await self._is_ancestor(upstream, head):
@@ -144,34 +185,39 @@ class Git:
                 f"{current} and its upstream have diverged: "
                 f"git rebase, or git reset --hard {upstream[:12]} to take theirs"
             )
-        await self._run("merge", "--quiet", "--ff-only", upstream)
+        await self.run("merge", "--quiet", "--ff-only", upstream)
         return upstream
 
     async def _is_ancestor(self, older: str, newer: str) -> bool:
         try:
-            await self._run("merge-base", "--is-ancestor", older, newer)
+            await self.run("merge-base", "--is-ancestor", older, newer)
         except GitError as error:
             if str(error):
                 raise
             return False
         return True
 
-    async def _config(self, key: str) -> str:
+    async def config(self, key: str) -> str:
+        """The value of a setting; nothing if there is none."""
         try:
-            return await self._run("config", "--get", key)
+            return await self.run("config", "--get", key)
         except GitError:
             return ""
 
-    async def _run(self, *words: str, timeout: float = LOCAL_TIMEOUT) -> str:
+    async def run(
+        self, *words: str, timeout: float = LOCAL_TIMEOUT, env: Mapping[str, str] | None = None
+    ) -> str:
         """What git wrote; raise `GitError` with what it complained about."""
         safely = [word for pair in SAFELY.items() for word in ("-c", "=".join(pair))]
-        argv = ["git", "-c", f"safe.directory={self.checkout}", *safely, *words]
-        env = dict(self.env)
-        if words[0] == "fetch":
+        argv = ["git", "-c", f"safe.directory={self.checkout}", *safely]
+        if self.git_dir is not None:
+            argv += ["--git-dir", str(self.git_dir), "--work-tree", str(self.checkout)]
+        env = {**self.env, **(env or {})}
+        if words[0] in ("fetch", "submodule") or words[:2] == ("worktree", "add"):
             env |= await self._without_asking()
         try:
             done = await command.run(
-                argv,
+                [*argv, *words],
                 cwd=self.checkout,
                 env={**env, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
                 user=self.owner,
@@ -191,7 +237,7 @@ class Git:
     async def _without_asking(self) -> dict[str, str]:
         """ssh that fails instead of asking for a password, or whether to trust a host."""
         # git gives it to a shell, and so it must stay as it is: "~" and quotes mean something.
-        ssh = os.environ.get("GIT_SSH_COMMAND") or await self._config("core.sshCommand") or "ssh"
+        ssh = os.environ.get("GIT_SSH_COMMAND") or await self.config("core.sshCommand") or "ssh"
         return {
             "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes",
             "GIT_ASKPASS": "true",

@@ -17,7 +17,7 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green import command, log, settings, users
+from blue_green import command, log, settings, submodules, users
 from blue_green.failure import StepFailed
 from blue_green.git import REVISION, Git, GitError, trusting
 from blue_green.process import CannotStart, ending
@@ -84,12 +84,14 @@ class Releases:
     async def add(self, revision: str) -> Release:
         """A work tree of this revision, with its links; raise `StepFailed`."""
         release = self._release(revision)
-        if self.in_place:
-            await self._check_is_checked_out(revision)
-            return release
         try:
+            if self.in_place:
+                await self._check_is_checked_out(revision)
+                await submodules.update_in_place(self._git)
+                return release
             await self._remove(release.path)
             await self._git.add_worktree(release.path, revision)
+            await submodules.check_out(self._git, release.path, revision)
         except (GitError, OSError) as error:
             raise StepFailed(f"cannot check out {revision[:7]}: {error}") from None
         await self._hand_over(release.path)
