@@ -176,6 +176,18 @@ async def test_one_that_the_checkout_has_switched_off_is_left_out(
     assert list((await make(checkout)).joinpath("lib").iterdir()) == []
 
 
+async def test_an_lfs_pointer_in_a_submodule_is_found(
+    upstream: Repository, checkout: Repository
+) -> None:
+    lib = upstream.path / "lib"
+    (lib / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (lib / "logo.bin").write_text("version https://git-lfs.github.com/spec/v1\noid ...\n")
+    bump(upstream, "with a logo")
+    checkout.git("pull", "-q", "--no-recurse-submodules")
+    with pytest.raises(StepFailed, match=r"/lib/logo\.bin is an LFS pointer"):
+        await make(checkout)
+
+
 async def test_releases_with_submodules_are_removed_like_others(checkout: Repository) -> None:
     releases, modules = releases_of(checkout), checkout.path / ".git" / "modules"
     revision = checkout.git("rev-parse", "HEAD")

@@ -17,7 +17,7 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green import command, log, settings, submodules, users
+from blue_green import command, lfs, log, settings, submodules, users
 from blue_green.failure import StepFailed
 from blue_green.git import REVISION, Git, GitError, trusting
 from blue_green.process import CannotStart, ending
@@ -88,10 +88,13 @@ class Releases:
             if self.in_place:
                 await self._check_is_checked_out(revision)
                 await submodules.update_in_place(self._git)
+                await lfs.check(self._git, release.path)
                 return release
             await self._remove(release.path)
             await self._git.add_worktree(release.path, revision)
-            await submodules.check_out(self._git, release.path, revision)
+            inner = await submodules.check_out(self._git, release.path, revision)
+            for work_tree in (release.path, *inner):
+                await lfs.check(self._git, work_tree)
         except (GitError, OSError) as error:
             raise StepFailed(f"cannot check out {revision[:7]}: {error}") from None
         await self._hand_over(release.path)

@@ -83,7 +83,7 @@ class Git:
     pull_every: Period | None = None
     """How often to fetch and fast-forward. Default: never; only HEAD is watched."""
     fetch_timeout: Period = Period(120)
-    """How long a fetch may take."""
+    """How long a fetch may take; also each one of a submodule that the checkout lacks."""
 
 
 @frozen
