@@ -64,12 +64,14 @@ EFFECTS = {
         "start_timeout": NOW,
         "rise": NOW,
         "fall": NOW,
+        "warmup": NEXT_SWAP,
     },
     "swap": {
         "strategy": NEXT_SWAP,
         "drain_timeout": NEXT_SWAP,
         "tunnel_timeout": NEXT_SWAP,
         "soak": NEXT_SWAP,
+        "low_memory": NEXT_SWAP,
     },
     "hold": {
         "timeout": NOW,

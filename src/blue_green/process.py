@@ -213,11 +213,6 @@ class Process:
         for pid in family:
             procfs.send(signal.SIGKILL, pid)
 
-    async def memory(self) -> int:
-        """Bytes that the whole family uses."""
-        pids = [self.pid, *await self._family()]
-        return await trio.to_thread.run_sync(lambda: sum(map(procfs.memory, pids)))
-
     async def _family(self) -> list[int]:
         with trio.move_on_after(UNKILLABLE):
             while True:

@@ -7,7 +7,7 @@ import os
 import re
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -76,6 +76,11 @@ def memory(pid: int) -> int:
     with suppress(OSError):
         return int((PROC / str(pid) / "statm").read_text().split()[1]) * resource.getpagesize()
     return 0
+
+
+def memory_of(families: Sequence[tuple[str, int]]) -> int:
+    """Bytes that some commands, each known by its mark and its pid, and their descendants use."""
+    return sum(memory(pid) for mark, pid in families for pid in (pid, *family(mark, pid)))
 
 
 def send(how: signal.Signals, pid: int, began: int | None = None) -> bool:

@@ -129,6 +129,27 @@ class Releases:
                 return revision
         return None
 
+    def has_good(self, live: str | None) -> bool:
+        """Whether something can be served without the checkout: `live`, or what was good before."""
+        if self.in_place:
+            return False
+        return bool(live and self.find(live)) or self.last_promoted() is not None
+
+    async def last_good(self, live: str | None) -> Release | None:
+        """What was live last, made again if need be; else the newest that was ever found good."""
+        if live is not None:
+            try:
+                if (release := self.find(live)) is None:
+                    logger.info("%s was live before, and is made again", live[:7])
+                    release = await self.add(live)
+                    await self.build(release)
+            except (StepFailed, OSError) as failure:
+                logger.error("the last good release cannot be made again: %s", failure)
+            else:
+                return release
+        revision = self.last_promoted()
+        return self.find(revision) if revision else None
+
     async def migrate(self, release: Release) -> None:
         """Run the migrate command, if there is one; raise `StepFailed`."""
         if self.config.migrate is not None:

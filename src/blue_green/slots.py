@@ -92,10 +92,6 @@ class Slot:
         else:
             self.ports = wanted
 
-    async def memory(self) -> int:
-        """Bytes that its backends use."""
-        return sum([await backend.process.memory() for backend in self.backends])
-
     def take_over(self, handed: HandedRelease) -> None:
         """What the program before us in this process left here, and runs."""
         self.release = Release(handed.revision, Path(handed.path))
@@ -112,15 +108,8 @@ class Slot:
         for port in self.ports:
             self._start_one(port)
 
-    async def until_healthy(self) -> None:
-        """Wait for all backends; raise `StepFailed` when one ends, or takes too long."""
-        await self._all(trial.until_healthy)
-
-    async def warm_up(self) -> None:
-        """Fetch the `warmup` paths from all backends; raise `StepFailed` when one fails."""
-        await self._all(trial.warm_up)
-
-    async def _all(self, test: Callable[[Backend, Health], Awaitable[None]]) -> None:
+    async def stand(self, test: Callable[[Backend, Health], Awaitable[None]]) -> None:
+        """Put all backends to this test (see `trial`); raise `StepFailed` when one fails it."""
         failures: list[StepFailed] = []
         async with trio.open_nursery() as nursery:
 

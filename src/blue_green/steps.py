@@ -8,7 +8,7 @@ from typing import Any
 import trio
 from attrs import define
 
-from blue_green import memory
+from blue_green import memory, procfs, trial
 from blue_green.backend import Backend
 from blue_green.gate import Gate
 from blue_green.receipt import Receipt, Result
@@ -87,7 +87,9 @@ class Steps:
         settings = self.settings.swap
         if settings.strategy == "exclusive":
             return True
-        needed, free = await live.memory(), await trio.to_thread.run_sync(memory.available)
+        families = [(backend.process.mark, backend.process.pid) for backend in live.backends]
+        needed = await trio.to_thread.run_sync(procfs.memory_of, families)
+        free = await trio.to_thread.run_sync(memory.available)
         is_unwell = self.receipt.asked_by == HEALTH
         decision = memory.decide(needed, free, settings.low_memory, is_unwell=is_unwell)
         if decision == "enough":
@@ -105,9 +107,9 @@ class Steps:
         with self.timed("start"):
             candidate.start(release)
         with self.timed("probe"):
-            await candidate.until_healthy()
+            await candidate.stand(trial.until_healthy)
         with self.timed("warm up" if self.settings.health.warmup else ""):
-            await candidate.warm_up()
+            await candidate.stand(trial.warm_up)
 
     async def switch(self, candidate: Slot, old: Slot | None) -> int:
         """Make the candidate live; how many requests the old one still has in flight."""

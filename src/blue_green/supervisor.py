@@ -16,7 +16,6 @@ from blue_green.admin.pages import Pages
 from blue_green.admin.server import Server
 from blue_green.control import server as control
 from blue_green.control.operations import Operations
-from blue_green.failure import StepFailed
 from blue_green.gate import Gate
 from blue_green.git import Git, GitError, Places
 from blue_green.handover import Handover
@@ -26,7 +25,7 @@ from blue_green.process import SUPERVISOR, environment
 from blue_green.proxy import listener as proxy
 from blue_green.proxy.certificate import BadCertificate
 from blue_green.proxy.errors import BadPages
-from blue_green.release import Release, Releases
+from blue_green.release import Releases
 from blue_green.reload import Reload
 from blue_green.settings import Settings
 from blue_green.slots import Slots
@@ -209,10 +208,10 @@ class Supervisor:
             logger.warning("old releases cannot be removed: %s", error)
 
     async def _restore(self, slots: Slots) -> None:
-        release = await self._last_good_release()
+        live = self._state.live
+        release = await self._releases.last_good(live.revision if live else None)
         if release is None:
             return
-        live = self._state.live
         if live is None or live.revision != release.revision:  # The state was lost, or the release.
             live = self._state.live = Live("blue", release.revision)
             self._state.head = None
@@ -225,22 +224,6 @@ class Supervisor:
         if slot.targets:
             systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
             logger.info("%s is live again in %s", live.revision[:7], slot.name)
-
-    async def _last_good_release(self) -> Release | None:
-        """What was live last, made again if need be; else the newest that was ever found good."""
-        releases, live = self._releases, self._state.live
-        if live is not None:
-            try:
-                if (release := releases.find(live.revision)) is None:
-                    logger.info("%s was live before, and is made again", live.revision[:7])
-                    release = await releases.add(live.revision)
-                    await releases.build(release)
-            except (StepFailed, OSError) as failure:
-                logger.error("the last good release cannot be made again: %s", failure)
-            else:
-                return release
-        revision = releases.last_promoted()
-        return releases.find(revision) if revision else None
 
     async def _linger(self, slots: Slots) -> None:
         """Serve on as if nothing were, so that balancers see in time that they should not ask."""
@@ -311,19 +294,12 @@ class Supervisor:
             places = await self._git.places()
             await self._git.head()
         except (GitError, OSError) as error:
-            if self._has_good_release:
+            live = self._state.live
+            if self._releases.has_good(live.revision if live else None):
                 return None  # The watch tells of it, and tries again.
             checkout = self._settings.git.checkout
             raise startup.CannotRun(f"[git] checkout: {checkout} cannot be used: {error}") from None
         return places
-
-    @property
-    def _has_good_release(self) -> bool:
-        if self._settings.release.in_place:
-            return False
-        live = self._state.live
-        is_live_there = live is not None and self._releases.find(live.revision) is not None
-        return is_live_there or self._releases.last_promoted() is not None
 
 
 def _want(swaps: Swaps, revision: str) -> None:
