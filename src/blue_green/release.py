@@ -211,8 +211,12 @@ class Releases:
         if not REVISION.fullmatch(revision):
             raise StepFailed(f'"{revision}" is not a revision')
         path = self._git.checkout if self.in_place else self._directory / revision[:NAME_LENGTH]
+        return Release(revision, path, self.env_in(path))
+
+    def env_in(self, path: Path) -> dict[str, str]:
+        """What programs in the release there need, if they run as another user than git does."""
         is_ours = self._user.uid == self._git.owner.uid
-        return Release(revision, path, {} if is_ours else trusting(path, self._env))
+        return {} if is_ours else trusting(path, self._env)
 
     async def _link(self, path: Path, name: str) -> None:
         source, link = self._git.checkout / name, path / name

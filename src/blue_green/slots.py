@@ -7,7 +7,7 @@ kept: there a death is the swap's business.
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -92,9 +92,9 @@ class Slot:
         else:
             self.ports = wanted
 
-    def take_over(self, handed: HandedRelease) -> None:
+    def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
         """What the program before us in this process left here, and runs."""
-        self.release = Release(handed.revision, Path(handed.path))
+        self.release = Release(handed.revision, Path(handed.path), env)
         self.since = datetime.fromisoformat(handed.since) if handed.since else None
         self.ports = handed.ports
         for left in handed.backends:
@@ -312,10 +312,10 @@ class Slots:
         self.gate.stop_refusing()
         self.changed()
 
-    def take_over(self, handed: HandedRelease) -> None:
-        """Go on with what the program before us in this process left."""
+    def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
+        """Go on with what the program before us in this process left; `env` is the release's."""
         slot = self.by_name(handed.slot)
-        slot.take_over(handed)
+        slot.take_over(handed, env)
         since = slot.since
         self.go_live(slot)
         slot.since = since

@@ -159,7 +159,7 @@ class Supervisor:
             backends.start_soon(Server(listening.admin, pages.routes).run)
         pause.go_on()
         if handed is not None and handed.live is not None:
-            slots.take_over(handed.live)
+            slots.take_over(handed.live, self._releases.env_in(Path(handed.live.path)))
         async with trio.open_nursery() as serving:
             serving.start_soon(listener.run)
             serving.start_soon(self._gate.keep_ramping)
