@@ -86,7 +86,7 @@ async def test_under_load_no_request_fails_and_no_backend_is_restarted(
 async def test_requests_that_wait_are_answered_after_it_in_their_order(
     make_site: MakeSite,
 ) -> None:
-    site = make_site()
+    site = make_site(hold={"ramp": 1})
     site.commit()
     answered: list[int] = []
 

@@ -132,7 +132,7 @@ class Watch:
 
         A lock that stays is one that a killed git left behind, and hinders only git itself.
         """
-        age = self._places and _age(self._places.git_dir / "index.lock")
+        age = None if self._places is None else _age(self._places.git_dir / "index.lock")
         return age is not None and age < LONGEST_LOCK
 
     def _is_half_done(self) -> bool:
