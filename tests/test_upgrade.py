@@ -193,10 +193,5 @@ async def test_a_signal_does_the_same(make_site: MakeSite) -> None:
         before = await site.status()
         site.process.send_signal(signal.SIGUSR2)
 
-        async def is_new() -> bool:
-            return bool(
-                (await site.status())["supervisor"]["since"] != before["supervisor"]["since"]
-            )
-
-        await until("another program", is_new)
-        assert pids(await site.status()) == pids(before)
+        await until("another program", lambda: site.log().count("is served on") == 2)
+        assert pids(await site.until_phase("serving")) == pids(before)
