@@ -3,9 +3,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.site import Site
+
+hypothesis.settings.register_profile("default", deadline=None)  # How long it takes proves nothing.
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell has it for what it runs in the background. Our children would inherit it, and some

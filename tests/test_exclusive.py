@@ -133,13 +133,13 @@ async def test_a_candidate_brings_the_old_release_back(
 
 async def test_a_request_that_takes_too_long_calls_the_swap_off(make_exclusive: MakeSite) -> None:
     site = make_exclusive(swap={"drain_timeout": "300ms"})
-    site.commit("old")
+    site.put_up("request", site.commit("old"))
     async with site.running():
         before = (await site.status())["live"]
         texts: list[str] = []
 
         async def ask() -> None:
-            texts.append((await site.get("/?slow=1.5")).json()["text"])
+            texts.append((await site.get("/wait")).json()["text"])
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
@@ -151,6 +151,7 @@ async def test_a_request_that_takes_too_long_calls_the_swap_off(make_exclusive: 
             assert (status["live"], status["quarantined"]) == (before, {})
             assert (await site.get("/")).json()["text"] == "old"
             assert texts == []
+            site.take_down_barriers()
         assert texts == ["old"]
 
 

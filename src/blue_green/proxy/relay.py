@@ -17,6 +17,9 @@ from blue_green.wire import BLOCK, Wire
 LAST_WORDS = 1.0
 """Seconds that one half of a tunnel may go on when the other has failed."""
 
+MOST_CHUNKS = 32 * 1024
+"""Bytes of chunks taken in at once. They can be five thousand chunks, while all others wait."""
+
 NO_FIELDS: Fields = []
 
 
@@ -73,7 +76,7 @@ class ChunkedBody:
         while not self._reader.has_ended:
             if self._reader.broken:
                 raise BadBody(self._reader.broken)
-            data = await _receive(self._wire)
+            data = await _receive(self._wire, MOST_CHUNKS)
             if not data:
                 raise BadBody("it broke off before its last chunk")
             piece = self._reader.feed(data)
