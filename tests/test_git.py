@@ -43,6 +43,17 @@ async def test_a_name_stands_for_a_revision(repository: Repository) -> None:
         assert await git.resolve(name) == repository.first
 
 
+async def test_a_subject_is_the_first_line_of_the_message_and_can_be_printed(
+    repository: Repository,
+) -> None:
+    repository.git("commit", "-q", "--allow-empty", "-m", "Über\x1b[2J\n\nand why")
+    repository.git("config", "log.showSignature", "true")
+    git = git_of(repository.path)
+    assert await git.subject(await git.head()) == "Über\\x1b[2J"
+    with pytest.raises(GitError):
+        await git.subject("f" * 40)
+
+
 @pytest.mark.parametrize("name", ["", "-h", "--help", "--all", "a\nb", "main\x00", "\ud800"])
 async def test_a_name_that_git_could_mistake_is_refused(repository: Repository, name: str) -> None:
     with pytest.raises(GitError, match="is not the name of a revision"):

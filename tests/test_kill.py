@@ -37,7 +37,9 @@ async def until_remembered(site: Site, revision: str) -> None:
     """What has just happened is written down a moment later; before that, a kill undoes it."""
 
     def is_remembered() -> bool:
-        return bool(site.remembered().get("live", {}).get("revision") == revision)
+        state = site.remembered()
+        is_live = state.get("live", {}).get("revision") == revision
+        return is_live and any(swap["revision"] == revision for swap in state["history"])
 
     await until(f"{revision[:7]} is remembered", is_remembered)
 

@@ -7,6 +7,7 @@ import pytest
 
 from blue_green import settings
 from blue_green.failure import StepFailed
+from blue_green.output import Output
 from blue_green.release import Releases
 from tests.repository import Repository, git_of
 
@@ -30,7 +31,9 @@ def repository(tmp_path: Path) -> Repository:
 async def make(repository: Repository, *, in_place: bool = False) -> Path:
     config = attrs.evolve(settings.Release(), in_place=in_place)
     git = git_of(repository.path)
-    releases = Releases(config, git, repository.path.parent / "state", git.owner, {})
+    releases = Releases(
+        config, git, repository.path.parent / "state", git.owner, {}, output=Output()
+    )
     releases.create_directories()
     return (await releases.add(repository.git("rev-parse", "HEAD"))).path
 

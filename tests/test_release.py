@@ -11,6 +11,7 @@ import pytest
 
 from blue_green import settings, users
 from blue_green.failure import StepFailed
+from blue_green.output import Output
 from blue_green.release import Releases
 from tests.repository import Repository, git_of
 
@@ -35,7 +36,7 @@ def make(repository: Repository, directory: Path) -> MakeReleases:
         config = attrs.evolve(settings.Release(), **given)
         us = users.owner_of(repository.path)
         git = git_of(repository.path)
-        releases = Releases(config, git, directory.parent, us, {"NAME": "blog"})
+        releases = Releases(config, git, directory.parent, us, {"NAME": "blog"}, output=Output())
         releases.create_directories()
         return releases
 

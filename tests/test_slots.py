@@ -8,6 +8,7 @@ import trio
 
 from blue_green import slots, users
 from blue_green.gate import Gate
+from blue_green.output import Output
 from blue_green.release import Release
 from blue_green.settings import App, Argv, Hold, Port, Ports, Settings
 from blue_green.slots import Slots
@@ -36,6 +37,7 @@ def site(gate: Gate, tmp_path: Path, nursery: trio.Nursery) -> Slots:
         Settings(App(Argv(("sh", "-c", APP)), both, env={"PYTHON": sys.executable})),
         gate,
         user=users.owner_of(Path("/proc/self")),
+        output=Output(),
         nursery=nursery,
         forget=lambda _: None,
         changed=lambda: None,

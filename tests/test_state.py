@@ -25,7 +25,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def full_state() -> State:
-    failed = Receipt("failed", REVISION, reason='no "answer"\x1b[0m\n', output=("a", "", "ü\x00"))
+    failed = Receipt(
+        "failed",
+        REVISION,
+        subject="Add it",
+        reason='no "answer"\x1b[0m\n',
+        output=("a", "", "ü\x00"),
+    )
     promoted = Receipt("promoted", REVISION, seconds={"build": 1.5, "bring back": 2}, held=3)
     return State(
         live=Live("green", REVISION),
@@ -49,6 +55,12 @@ async def test_everything_comes_back_as_it_was(path: Path) -> None:
     await StateFile(path).write(full_state())
     assert as_compared(StateFile(path).load()) == as_compared(full_state())
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_a_history_from_before_subjects_were_noted_comes_back(path: Path) -> None:
+    await StateFile(path).write(State(history=[Receipt("promoted", REVISION, subject="new")]))
+    path.write_text(path.read_text().replace('subject = "new"\n', ""))
+    assert StateFile(path).load().history == [Receipt("promoted", REVISION)]
 
 
 async def test_a_state_with_nothing_in_it_comes_back(path: Path) -> None:

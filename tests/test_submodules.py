@@ -11,6 +11,7 @@ import pytest
 from blue_green import settings, users
 from blue_green.failure import StepFailed
 from blue_green.git import GitError
+from blue_green.output import Output
 from blue_green.release import Releases
 from blue_green.submodules import place_of, resolve
 from tests.repository import Repository, git_of
@@ -88,7 +89,7 @@ def releases_of(
     env = {"GIT_CONFIG_GLOBAL": str(top / "gitconfig")} if from_files else {}
     git = git_of(checkout.path, **env)
     runs_as = users.named(user, None, git.owner)
-    releases = Releases(config, git, top / "state", runs_as, {})
+    releases = Releases(config, git, top / "state", runs_as, {}, output=Output())
     releases.create_directories()
     return releases
 

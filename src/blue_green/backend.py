@@ -6,9 +6,10 @@ import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from blue_green import log, procfs
+from blue_green import procfs
 from blue_green.failure import StepFailed
 from blue_green.lease import Target
+from blue_green.output import Output
 from blue_green.process import TAIL, CannotStart, Process, ending, text
 from blue_green.release import Release
 from blue_green.settings import App
@@ -20,12 +21,13 @@ HOST = "127.0.0.1"
 class Backend:
     """A running process tree, the address it serves, and its last lines of output."""
 
-    def __init__(self, process: Process, target: Target, settings: App) -> None:
+    def __init__(self, process: Process, target: Target, settings: App, output: Output) -> None:
         self.process = process
         self.target = target
         self.is_up = False
         """It was healthy once, and may be sent requests."""
         self._settings = settings
+        self._output = output
         self._tail: deque[str] = deque(maxlen=TAIL)
 
     @classmethod
@@ -38,6 +40,7 @@ class Backend:
         release: Release,
         user: User,
         env: Mapping[str, str],
+        output: Output,
     ) -> "Backend":
         """Start the app; raise `StepFailed` if it cannot be, or if its port is not free.
 
@@ -64,7 +67,7 @@ class Backend:
             )
         except CannotStart as error:
             raise StepFailed(str(error)) from None
-        return cls(process, Target(HOST, port, slot, release.revision), settings)
+        return cls(process, Target(HOST, port, slot, release.revision), settings, output)
 
     async def attend(self) -> None:
         """See the process to its end, and log what it writes."""
@@ -87,10 +90,10 @@ class Backend:
     def output(self) -> Sequence[str]:
         return tuple(self._tail)
 
-    def _take(self, lines: list[bytes], _: bool) -> None:
+    def _take(self, lines: list[bytes], is_error: bool) -> None:
         readable = [text(line) for line in lines]
         self._tail.extend(readable)
-        log.output(f"{self.target.slot} {self.target.revision[:7]}", readable)
+        self._output.take(self.target.slot, self.target.revision, readable, is_error=is_error)
 
 
 def _fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:

@@ -44,9 +44,12 @@ async def run(
     env: Mapping[str, str],
     user: User,
     timeout: float,
-    on_lines: Callable[[list[str]], None] | None = None,
+    on_lines: Callable[[list[str], bool], None] | None = None,
 ) -> Finished:
-    """Run a command to its end, or for `timeout` seconds; raise `CannotStart` if it cannot."""
+    """Run a command to its end, or for `timeout` seconds; raise `CannotStart` if it cannot.
+
+    `on_lines(lines, is_error)` gets what it writes, as it comes, in place of `stdout`.
+    """
     stdout: list[str] = []
     tail: deque[str] = deque(maxlen=TAIL)
 
@@ -54,7 +57,7 @@ async def run(
         readable = [text(line) for line in lines]
         tail.extend(readable)
         if on_lines is not None:
-            on_lines(readable)
+            on_lines(readable, is_error)
         elif not is_error:
             stdout.extend(line.decode(errors="surrogateescape") for line in lines)
 

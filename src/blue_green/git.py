@@ -14,13 +14,16 @@ from pathlib import Path
 from attrs import define, frozen
 
 from blue_green import command, complaints
-from blue_green.process import CannotStart
+from blue_green.process import CannotStart, text
 from blue_green.users import User
 
 LOCAL_TIMEOUT = 300.0
 """Seconds for commands that stay on this machine; a large work tree takes a while."""
 
 REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+SUBJECT_TIMEOUT = 5.0
+"""Seconds for what is only nice to know."""
 
 SAFELY = {
     "core.hooksPath": "/dev/null",
@@ -105,6 +108,14 @@ class Git:
         if not REVISION.fullmatch(revision):
             raise GitError(f'"{name}" does not name one revision')
         return revision
+
+    async def subject(self, revision: str) -> str:
+        """The first line of the commit's message, as text that can be printed."""
+        _check(revision)
+        # Unless told, `git log` may run the programs that check signatures.
+        words = ("log", "--no-show-signature", "-1", "--format=%s", revision)
+        subject = await self.run(*words, timeout=SUBJECT_TIMEOUT)
+        return text(subject.encode(errors="surrogateescape"))
 
     async def add_worktree(self, path: Path, revision: str) -> None:
         """Check this revision out there, on no branch."""

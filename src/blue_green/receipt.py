@@ -15,6 +15,8 @@ class Receipt:
 
     outcome: Result
     revision: str
+    subject: str = ""
+    """The first line of the revision's commit message, if it is known."""
     previous: str | None = None
     """What was live before."""
     reason: str = ""

@@ -11,15 +11,16 @@ anywhere in it. So nothing is written into a release but by programs that run as
 import logging
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import trio
 from attrs import frozen
 
-from blue_green import command, lfs, log, settings, submodules, users
+from blue_green import command, lfs, settings, submodules, users
 from blue_green.failure import StepFailed
 from blue_green.git import REVISION, Git, GitError, trusting
+from blue_green.output import Output
 from blue_green.process import CannotStart, ending
 from blue_green.users import User
 
@@ -53,6 +54,8 @@ class Releases:
         state_directory: Path,
         user: User,
         env: Mapping[str, str],
+        *,
+        output: Output,
     ) -> None:
         self.in_place = config.in_place
         self.config = config
@@ -61,6 +64,7 @@ class Releases:
         self._built = state_directory / "built"
         self._user = user
         self._env = env
+        self._output = output
 
     def use(self, config: settings.Release, env: Mapping[str, str]) -> None:
         """From now on releases are made as these settings say."""
@@ -188,7 +192,9 @@ class Releases:
             )
 
     async def _command(self, what: str, argv: settings.Argv, release: Release) -> None:
-        tag = f"{what} {release.revision[:7]}"
+        def take(lines: Sequence[str], is_error: bool) -> None:
+            self._output.take(what, release.revision, lines, is_error=is_error)
+
         try:
             done = await command.run(
                 argv,
@@ -196,7 +202,7 @@ class Releases:
                 env={**self._env, **release.env, "BLUE_GREEN_REVISION": release.revision},
                 user=self._user,
                 timeout=self.config.build_timeout,
-                on_lines=lambda lines: log.output(tag, lines),
+                on_lines=take,
             )
         except CannotStart as error:
             raise StepFailed(f"{what}: {error}") from None

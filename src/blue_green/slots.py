@@ -20,6 +20,7 @@ from blue_green.failure import StepFailed
 from blue_green.gate import Gate
 from blue_green.handover import HandedRelease
 from blue_green.lease import Target
+from blue_green.output import Output
 from blue_green.process import Process, environment
 from blue_green.release import Release
 from blue_green.settings import Health, Settings
@@ -100,7 +101,7 @@ class Slot:
         for left in handed.backends:
             process = Process(left.pid, left.pidfd, left.outputs, left.mark)
             target = Target(HOST, left.port, self.name, handed.revision)
-            self._attend(Backend(process, target, self.settings.app))
+            self._attend(Backend(process, target, self.settings.app, self._site.output))
 
     def start(self, release: Release) -> None:
         """Start a backend on each port; raise `StepFailed`. To be stopped, also after that."""
@@ -247,6 +248,7 @@ class Slot:
             release=self.release,
             user=self._site.user,
             env=environment(self.settings),
+            output=self._site.output,
         )
         self._attend(backend)
         return backend
@@ -270,6 +272,7 @@ class Slots:
         gate: Gate,
         *,
         user: User,
+        output: Output,
         nursery: trio.Nursery,
         forget: Callable[[Sequence[Target]], None],
         changed: Callable[[], None],
@@ -279,6 +282,7 @@ class Slots:
         """Those in force: a reload replaces them."""
         self.gate = gate
         self.user = user
+        self.output = output
         self.nursery = nursery
         """Where the backends' tasks live, longer than the swap that started them."""
         self.forget = forget

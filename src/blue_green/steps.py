@@ -47,6 +47,7 @@ class Steps:
     ) -> None:
         self.revision = revision
         self.phase = ""
+        self.phase_began = self.began = trio.current_time()
         self.candidate: Slot | None = None
         """The slot that is to be live."""
         self.is_past_switch = False
@@ -174,14 +175,15 @@ class Steps:
             yield
             return
         self.phase = phase
-        began = trio.current_time()
+        self.phase_began = began = trio.current_time()
         self.tell({"event": "phase", "phase": phase, "revision": self.revision})
         try:
             yield
         finally:
             seconds = trio.current_time() - began
             self.receipt.seconds[phase] = seconds
-            self.tell({"event": "done", "phase": phase, "seconds": round(seconds, 4)})
+            done = {"event": "done", "phase": phase, "revision": self.revision}
+            self.tell({**done, "seconds": round(seconds, 4)})
 
 
 def output_of(backends: Sequence[Backend]) -> Sequence[str]:

@@ -15,22 +15,26 @@ from blue_green import handover, process, procfs, startup, systemd
 from blue_green.admin.pages import Pages
 from blue_green.admin.server import Server
 from blue_green.control import server as control
+from blue_green.control.logs import Logs
 from blue_green.control.operations import Operations
 from blue_green.gate import Gate
 from blue_green.git import Git, GitError, Places
 from blue_green.handover import Handover
 from blue_green.leftovers import end_leftovers
+from blue_green.output import Output
 from blue_green.pause import Pause
 from blue_green.process import SUPERVISOR, environment
 from blue_green.proxy import listener as proxy
 from blue_green.proxy.certificate import BadCertificate
 from blue_green.proxy.errors import BadPages
+from blue_green.rate import Rate
 from blue_green.release import Releases
 from blue_green.reload import Reload
 from blue_green.settings import Settings
 from blue_green.slots import Slots
 from blue_green.startup import Listening
 from blue_green.state import Live, Running, State, StateFile
+from blue_green.status import Status
 from blue_green.steps import HEALTH, Site
 from blue_green.upgrade import Upgrade
 from blue_green.wanted import Swaps
@@ -78,8 +82,14 @@ class Supervisor:
         self._git = Git(settings.git.checkout, self._owner, env, settings.git.fetch_timeout)
         self._gate = Gate(settings.hold)
         self._file = StateFile(directory / "state.toml")
+        self._output = Output()
         self._releases = Releases(
-            settings.release, self._git, directory, self._user, environment(settings)
+            settings.release,
+            self._git,
+            directory,
+            self._user,
+            environment(settings),
+            output=self._output,
         )
         self._state = State()
         self._slots: Slots | None = None
@@ -121,6 +131,7 @@ class Supervisor:
             self._settings,
             self._gate,
             user=self._user,
+            output=self._output,
             nursery=backends,
             forget=listener.pool.forget,
             changed=self._file.change,
@@ -131,7 +142,7 @@ class Supervisor:
             await self._file.write(self._snapshot())
 
         site = Site(self._gate, slots, self._releases, self._state)
-        swaps = Swaps(site, save)
+        swaps = Swaps(site, self._git, save)
         pause = Pause(self._gate, self._state, self._file)
         reload = Reload(self._settings_file, site, listener, watch, self._git)
         upgrade = Upgrade(
@@ -144,14 +155,18 @@ class Supervisor:
             save=save,
         )
         pages = Pages(site, swaps, listener.by_status)
+        rate = Rate(listener.by_status)
+        status = Status(
+            self._settings.app.name, site=site, swaps=swaps, pause=pause, watch=watch, rate=rate
+        )
         operations = Operations(
-            name=self._settings.app.name,
-            site=site,
+            gate=self._gate,
             swaps=swaps,
             pause=pause,
             reload=reload,
             upgrade=upgrade,
-            watch=watch,
+            status=status,
+            logs=Logs(self._output, self._git),
             git=self._git,
         )
         backends.start_soon(self._listen_to_signals, reload, upgrade)
@@ -163,6 +178,7 @@ class Supervisor:
         async with trio.open_nursery() as serving:
             serving.start_soon(listener.run)
             serving.start_soon(self._gate.keep_ramping)
+            serving.start_soon(rate.run)
             serving.start_soon(self._file.write_changes, self._snapshot)
             async with trio.open_nursery() as changing:
                 changing.start_soon(control.serve, listening.control, operations.commands)

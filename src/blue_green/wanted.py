@@ -6,14 +6,14 @@ the swap in hand if that has not switched yet. Whoever asked learns what became 
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import trio
 from attrs import define, field
 
 from blue_green import systemd
-from blue_green.git import GitError
+from blue_green.git import Git, GitError
 from blue_green.metrics import SwapCounts
 from blue_green.receipt import Receipt
 from blue_green.steps import Site
@@ -58,11 +58,12 @@ class Wanted:
 class Swaps:
     """One swap after the other, towards what was wanted last."""
 
-    def __init__(self, site: Site, save: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, site: Site, git: Git, save: Callable[[], Awaitable[None]]) -> None:
         self.in_hand: Swap | None = None
         self.last: Receipt | None = site.state.history[-1] if site.state.history else None
         self.counts = SwapCounts()
         self._site = site
+        self._git = git
         self._save = save
         """Write the state: what is told is remembered."""
         self._current: Wanted | None = None
@@ -81,6 +82,22 @@ class Swaps:
             return wanted.revision
         live = self._site.slots.live
         return live.release.revision if live and live.release else None
+
+    @property
+    def head(self) -> str | None:
+        """The newest HEAD of the checkout that we know of."""
+        return self._head or self._site.state.head
+
+    @property
+    def receipts(self) -> Sequence[Receipt]:
+        """Of the last swaps, the newest first; the swap in hand has none yet."""
+        return self._site.state.history[::-1]
+
+    def subject_of(self, revision: str) -> str:
+        """The first line of this commit's message, if a swap to it is remembered."""
+        in_hand = [self.in_hand.receipt] if self.in_hand else []
+        receipts = [receipt for receipt in [*in_hand, *self.receipts] if receipt.subject]
+        return next((r.subject for r in receipts if r.revision == revision), "")
 
     def want(self, revision: str, asked_by: str, *, retry: bool = False) -> Wanted:
         """From now on this revision is wanted, and nothing that was wanted before."""
@@ -140,7 +157,9 @@ class Swaps:
         self.in_hand = Swap(site, revision, retry=wanted.retry, asked_by=wanted.asked_by, tell=tell)
         logger.info("swap %s: wanted by %s", revision[:7], wanted.asked_by)
         try:
-            receipt = await self.in_hand.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._note_subject, self.in_hand.receipt)
+                receipt = await self.in_hand.run()
         finally:
             self.in_hand = None
         self.counts.add(receipt.outcome, receipt.seconds)
@@ -152,6 +171,13 @@ class Swaps:
             site.state.remember(receipt)
         await self._save()
         wanted.end(receipt)
+
+    async def _note_subject(self, receipt: Receipt) -> None:
+        """Beside the swap, which does not wait for it before it switches."""
+        try:
+            receipt.subject = await self._git.subject(receipt.revision)
+        except (GitError, OSError) as error:
+            logger.info("the subject of %s is not known: %s", receipt.revision[:7], error)
 
     def _report(self, receipt: Receipt) -> None:
         short = receipt.revision[:7]

@@ -141,7 +141,7 @@ def _understand(
 def _converter(commands: Mapping[str, Command]) -> Converter:
     """Knows all commands beforehand: making it takes milliseconds, for which requests wait."""
     converter = Converter(forbid_extra_keys=True)
-    for kind in (str, bool, float):
+    for kind in (str, bool, int, float):
         converter.register_structure_hook(kind, _exactly)
     for command in commands.values():
         converter.get_structure_hook(command.arguments)
@@ -149,8 +149,8 @@ def _converter(commands: Mapping[str, Command]) -> Converter:
 
 
 def _exactly(value: Any, kind: type[Any]) -> Any:
-    is_number = kind is float and isinstance(value, int) and not isinstance(value, bool)
-    if not isinstance(value, kind) and not is_number:
+    is_number = kind is float and type(value) is int
+    if type(value) is not kind and not is_number:  # A truth is an int, as Python has it.
         raise ValueError(f"{value!r} should be of type {kind.__name__}")
     return value
 

@@ -1,0 +1,154 @@
+"""How the site stands, as one object: for `blue-green status`, and whoever else shows it."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import trio
+
+from blue_green import __version__
+from blue_green.pause import Pause
+from blue_green.rate import Rate
+from blue_green.slots import Slot
+from blue_green.steps import Site
+from blue_green.wanted import Swaps
+from blue_green.watch import Watch
+
+LAST_SWAPS = 5
+
+
+class Status:
+    """Reads the parts of a site. The keys of its object are kept."""
+
+    def __init__(
+        self, name: str, *, site: Site, swaps: Swaps, pause: Pause, watch: Watch, rate: Rate
+    ) -> None:
+        self._name = name
+        self._site = site
+        self._swaps = swaps
+        self._pause = pause
+        self._watch = watch
+        self._rate = rate
+        self._began = datetime.now(UTC)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as an object of the control protocol."""
+        site, swaps, swap = self._site, self._swaps, self._swaps.in_hand
+        slots = (site.slots.blue, site.slots.green)
+        leases = [lease for slot in slots for target in slot.targets for lease in target.leases]
+        return {
+            "name": self._name,
+            "phase": self.phase,
+            "down": site.gate.why_down,
+            "live": _slot(site.slots.live),
+            "candidate": _slot(swap.candidate) if swap else None,
+            "wanted": swaps.wanted,
+            "head": swaps.head,
+            "why": self._why_not_live,
+            "subjects": self._subjects,
+            "step": swap.phase if swap else None,
+            "swap": self._in_hand,
+            "requests_per_second": round(self._rate.per_second, 1),
+            "held": site.gate.held,
+            "in_flight": sum(not lease.is_tunnel for lease in leases),
+            "tunnels": sum(lease.is_tunnel for lease in leases),
+            "paused_for": self._pause.seconds_left,
+            "quarantined": site.state.quarantine,
+            "previous": site.state.previous,
+            "problem": self._watch.problem,
+            "last_swap": swaps.last.as_dict() if swaps.last else None,
+            "last_swaps": [
+                # The candidates' output is long, and is with the last swap and in `history`.
+                attrs.evolve(receipt, output=()).as_dict()
+                for receipt in swaps.receipts[:LAST_SWAPS]
+            ],
+            "supervisor": {
+                "pid": os.getpid(),
+                "version": __version__,
+                "since": self._began.isoformat(timespec="seconds"),
+            },
+        }
+
+    @property
+    def phase(self) -> str:
+        """`starting`, `serving`, `swapping`, `paused` or `failing`."""
+        gate = self._site.gate
+        if self._pause.seconds_left is not None:
+            return "paused"
+        if self._swaps.in_hand is not None and self._site.slots.live is not None:
+            return "swapping"
+        if gate.targets:
+            return "serving"
+        return "failing" if gate.is_refusing else "starting"
+
+    @property
+    def _in_hand(self) -> dict[str, Any] | None:
+        """The swap in hand: its phases so far, and how long it and its phase have taken."""
+        swap, now = self._swaps.in_hand, trio.current_time()
+        if swap is None:
+            return None
+        return {
+            "revision": swap.revision,
+            "asked_by": swap.receipt.asked_by,
+            "phase": swap.phase,
+            "phase_seconds": round(now - swap.phase_began, 4),
+            "total_seconds": round(now - swap.began, 4),
+            "seconds": {phase: round(took, 4) for phase, took in swap.receipt.seconds.items()},
+        }
+
+    @property
+    def _live_revision(self) -> str | None:
+        live = self._site.slots.live
+        return live.release.revision if live and live.release else None
+
+    @property
+    def _why_not_live(self) -> str:
+        """Why what is wanted, or else HEAD of the checkout, is not live; nothing if it is."""
+        swaps, live = self._swaps, self._live_revision
+        revision = swaps.wanted if swaps.wanted != live else swaps.head
+        if revision is None or revision == live:
+            return ""
+        if swaps.in_hand is not None:
+            mine = swaps.in_hand.revision == revision
+            return "a swap to it is in hand" if mine else "another swap ends first"
+        if reason := self._site.state.quarantine.get(revision):
+            return f"it is in quarantine (swap --retry tries it again): {reason}"
+        for receipt in swaps.receipts:
+            if receipt.revision == revision and receipt.outcome != "promoted":
+                return f"its swap {_ENDINGS[receipt.outcome]}: {receipt.reason}"
+            if receipt.revision == live and receipt.asked_by:
+                return f"{live[:7]} was asked for since, by {receipt.asked_by}"
+        return "no swap to it is remembered"
+
+    @property
+    def _subjects(self) -> dict[str, str]:
+        """The subject lines of the revisions that are named, where they are known."""
+        swaps = self._swaps
+        in_hand = swaps.in_hand.revision if swaps.in_hand else None
+        named = {
+            self._live_revision, swaps.wanted, swaps.head, in_hand, self._site.state.previous,
+            *self._site.state.quarantine,
+        }  # fmt: skip
+        subjects = {revision: swaps.subject_of(revision) for revision in named if revision}
+        return {revision: subject for revision, subject in subjects.items() if subject}
+
+
+_ENDINGS = {
+    "failed": "failed",
+    "superseded": "was superseded",
+    "reverted": "was reverted",
+    "unchanged": "changed nothing",
+}
+
+
+def _slot(slot: Slot | None) -> dict[str, Any] | None:
+    if slot is None or slot.release is None:
+        return None
+    return {
+        "slot": slot.name,
+        "revision": slot.release.revision,
+        "ports": list(slot.ports),
+        "pids": [backend.process.pid for backend in slot.backends],
+        "since": slot.since.isoformat(timespec="seconds") if slot.since else None,
+    }
