@@ -20,8 +20,8 @@ from blue_green.control.server import listening
 from tests.repository import Repository
 from tests.site import PATIENCE, Done, free_ports
 
-COMMANDS = ["run", "swap", "rollback", "pause", "resume", "reload", "status"]
-CLIENTS = COMMANDS[1:]
+CLIENTS = ["swap", "rollback", "pause", "resume", "reload", "upgrade", "status", "history", "logs"]
+COMMANDS = ["run", *CLIENTS, "completion"]
 
 
 def cli(directory: Path, *words: str, **env: str) -> Done:
@@ -113,6 +113,20 @@ def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
     done = cli(tmp_path, *words)
     assert (done.code, done.out) == (2, "")
     assert "usage: blue-green" in done.err
+
+
+def test_what_talks_to_a_supervisor_loads_nothing_slow(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from blue_green import cli
+for command in {CLIENTS}:
+    assert cli.main([command, "--socket", "nobody-there"]) == 3
+print({{"trio", "rich", "cattrs", "h11", "asyncio", "prometheus_client"}} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
 
 
 # --- settings -------------------------------------------------------------------------------
@@ -251,6 +265,21 @@ def test_a_supervisor_that_goes_away_is_a_failure(tmp_path: Path) -> None:
     done, _ = answer_to(tmp_path, "status", answer={"event": "phase"})
     assert (done.code, done.out) == (1, "")
     assert "stopped before it answered" in done.err
+
+
+def test_lines_that_were_lost_are_told(tmp_path: Path) -> None:
+    at = "2026-01-02T03:04:05.678+00:00"
+    line = {"at": at, "source": "blue", "revision": "a" * 40, "is_error": False, "text": "hello"}
+    lines = {"event": "lines", "lost": 7, "lines": [line]}
+    with answering(tmp_path / "s", lines, {"event": "result"}) as asked:
+        done = cli(tmp_path, "logs", "green", "-n", "5", "--socket", "s", TZ="UTC")
+    assert done == Done(
+        0,
+        "03:04:05.678 blue aaaaaaa | hello\n",
+        "blue-green: 7 lines were lost: they are not read fast enough\n",
+    )
+    request = {"command": "logs", "which": "green", "count": 5, "follow": False}
+    assert asked == [encode(request)]
 
 
 @pytest.mark.parametrize(("time", "seconds"), [("90s", 90.0), ("2m", 120.0), ("20", 20.0)])

@@ -1,9 +1,11 @@
-"""How a terminal shows what the supervisor answers."""
+"""How a terminal shows what the supervisor answers: as lines, made for what it can show."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
+
+from blue_green.terminal import Look, Piece
 
 EFFECTS = {
     "now": "now",
@@ -11,41 +13,43 @@ EFFECTS = {
     "restart": "needs a restart of the supervisor",
 }
 """When a changed setting takes effect, in words."""
+COLOURS = {
+    "serving": "green",
+    "swapping": "cyan",
+    "paused": "yellow",
+    "starting": "yellow",
+    "failing": "red",
+    "promoted": "green",
+    "unchanged": "green",
+    "superseded": "yellow",
+    "failed": "red",
+    "reverted": "red",
+}
+LABEL = 10
+"""Columns for what stands before each line of the status."""
+MARGIN = LABEL + 4
+MOST_QUARANTINED = 3
 
 
-class Progress:
-    """The phases of a swap as they happen: a line each, with its time."""
-
-    def __init__(self, out: TextIO, *, quiet: bool) -> None:
-        self._out = out
-        self._quiet = quiet
-        self._redraws = out.isatty()
-        self._begun = False
-
-    def event(self, message: dict[str, Any]) -> None:
-        if self._quiet:
-            return
-        if message["event"] == "phase":
-            if not self._begun:
-                print(f"swap to {message['revision'][:7]}", file=self._out, flush=True)
-                self._begun = True
-            if self._redraws:
-                print(f"  {message['phase']:<10} ...", end="", file=self._out, flush=True)
-        elif message["event"] == "done":
-            start = "\r" if self._redraws else ""
-            line = f"{start}  {message['phase']:<10} {message['seconds']:6.2f} s"
-            print(line, file=self._out, flush=True)
+def status(result: Mapping[str, Any], look: Look) -> list[str]:
+    """One screen, the truth first."""
+    return [*_head(result, look), "", *_rows(result, look), *_last_swaps(result, look)]
 
 
-def receipt(result: dict[str, Any]) -> str:
+def receipt(result: Mapping[str, Any], look: Look) -> list[str]:
     """How a swap ended, and what it cost."""
-    reason = f": {result['reason']}" if result["reason"] else ""
-    lines = [f"{result['outcome']} {result['revision'][:7]}{reason}"]
+    colour = COLOURS[result["outcome"]]
+    named = [(f"{result['outcome']} ", f"bold {colour}"), result["revision"][:7]]
+    if look.width is None:  # A line that is read by a program has it all.
+        lines = [look.line(*named, f": {result['reason']}" if result["reason"] else "")]
+    else:
+        lines = [look.line(*named, "  ", (result["subject"], "dim"))]
+        lines += look.wrapped(2, result["reason"], colour) if result["reason"] else []
     if result["output"]:
-        lines += ["its last lines:", *(f"    {line}" for line in result["output"])]
+        lines += ["its last lines:", *(look.line("    ", line) for line in result["output"])]
     if result["seconds"]:
-        lines.append(_numbers(result))
-    return "\n".join(lines)
+        lines.append(look.line(_numbers(result)))
+    return lines
 
 
 def changes(found: Sequence[dict[str, Any]]) -> str:
@@ -63,34 +67,138 @@ def _value(value: Any) -> str:
     return "none" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def status(result: dict[str, Any]) -> str:
-    """One screen, the truth first."""
+def history(receipts: Sequence[Mapping[str, Any]], look: Look) -> list[str]:
+    """The last swaps: two or three lines each."""
+    if not receipts:
+        return ["no swaps yet"]
+    return [line for result in receipts for line in _entry(result, look, indent=0)]
+
+
+def output(line: Mapping[str, Any], look: Look) -> str:
+    """A line of output, with when it came and who wrote it."""
+    clock = datetime.fromisoformat(line["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    who = f"{line['source']} {line['revision'][:7]}"
+    colour = {"blue": "cyan", "green": "green"}.get(line["source"], "yellow")
+    text = (line["text"], "red") if line["is_error"] else line["text"]
+    # Output is never cut: a terminal breaks what is too long for it.
+    endless = Look(colour=look.colour, unicode=look.unicode)
+    return endless.line((clock, "dim"), " ", (who, colour), (" | ", "dim"), text)
+
+
+def _head(result: Mapping[str, Any], look: Look) -> list[str]:
+    dot = "●" if look.unicode else "*"
+    colour = COLOURS[result["phase"]]
+    left = result["paused_for"]
+    more = f" for {left:.0f} s more: requests wait" if left is not None else ""
     step = f" ({result['step']})" if result["step"] else ""
-    rows = [("", f"{result['name']} is {result['phase']}{step}")]
-    if result["paused_for"] is not None:
-        rows.append(("paused", f"for {result['paused_for']:.0f} s more"))
-    live = result["live"]
-    rows.append(("live", _slot(live) if live else "nothing"))
-    if result["candidate"]:
-        rows.append(("candidate", _slot(result["candidate"])))
-    if result["wanted"] and (not live or live["revision"] != result["wanted"]):
-        rows.append(("wanted", result["wanted"][:7]))
-    tunnels = f", {result['tunnels']} tunnels" if result["tunnels"] else ""
-    in_flight, held = result["in_flight"], result["held"]
-    rows.append(("requests", f"{in_flight} in flight, {held} held{tunnels}"))
+    phase = (f"{result['phase']}{step}", f"bold {colour}")
+    lines = [look.line((f"{dot} ", colour), (f"{result['name']} is ", "bold"), phase, more)]
+    if result["down"]:
+        lines += look.wrapped(2, result["down"], "red")
+    return lines
+
+
+def _rows(result: Mapping[str, Any], look: Look) -> Iterator[str]:
+    live, swap = result["live"], result["swap"]
+    if live:
+        yield from _release(result, "live", live["revision"], look)
+        yield from look.wrapped(MARGIN, _place(live), "dim")
+    else:
+        yield _row(look, "live", "nothing")
+    yield from _wanted(result, look)
+    if swap:
+        yield from _release(result, "swap to", swap["revision"], look)
+        yield from look.wrapped(MARGIN, _progress(swap), "cyan")
+        if candidate := result["candidate"]:
+            yield from look.wrapped(MARGIN, f"starts in {_place(candidate)}", "dim")
+    yield _row(look, "requests", *_requests(result))
     if result["problem"]:
-        rows.append(("problem", result["problem"]))
-    for revision, reason in result["quarantined"].items():
-        rows.append(("quarantine", f"{revision[:7]}: {reason}"))
-    if last := result["last_swap"]:
-        reason = f" ({last['reason']})" if last["reason"] else ""
-        age = _age(last["at"])
-        rows.append(("last swap", f"{last['outcome']} {last['revision'][:7]}, {age} ago{reason}"))
-        rows.append(("", f"             {_numbers(last)}"))
-    return "\n".join(f"  {name:<10} {text}" if name else text for name, text in rows)
+        first, *more = look.wrapped(MARGIN, result["problem"], "yellow")
+        yield _row(look, "problem") + first[LABEL + 2 :]
+        yield from more
+    yield from _quarantine(result, look)
+    ours = result["supervisor"]
+    about = f"pid {ours['pid']}, version {ours['version']}, since {_since(ours['since'])}"
+    yield _row(look, "supervisor", (about, "dim"))
 
 
-def _numbers(result: dict[str, Any]) -> str:
+def _wanted(result: Mapping[str, Any], look: Look) -> Iterator[str]:
+    """What should be live and is not, and why; a swap to it tells of itself."""
+    label, revision = _missing(result)
+    in_hand = result["swap"]["revision"] if result["swap"] else None
+    if revision and revision != in_hand:
+        yield from _release(result, label, revision, look)
+        yield from look.wrapped(MARGIN, result["why"], "yellow")
+
+
+def _missing(result: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wanted, or else checked out, and is not live; nothing if it is."""
+    live = result["live"]["revision"] if result["live"] else None
+    for label, revision in (("wanted", result["wanted"]), ("HEAD", result["head"])):
+        if revision and revision != live:
+            return label, revision
+    return "", ""
+
+
+def _requests(result: Mapping[str, Any]) -> Iterator[Piece]:
+    yield f"{result['requests_per_second']:.1f} a second, {result['in_flight']} in flight, "
+    held = f"{result['held']} held"
+    yield (held, "yellow") if result["held"] else held
+    if result["tunnels"]:
+        yield f", {result['tunnels']} tunnels"
+
+
+def _quarantine(result: Mapping[str, Any], look: Look) -> Iterator[str]:
+    """Those that are not told of as wanted already; the newest at the end."""
+    _, told = _missing(result)
+    entries = [entry for entry in result["quarantined"].items() if entry[0] != told]
+    if len(entries) > MOST_QUARANTINED:
+        yield _row(look, "quarantine", f"{len(entries) - MOST_QUARANTINED} older ones, and:")
+    for revision, reason in entries[-MOST_QUARANTINED:]:
+        yield from _release(result, "quarantine", revision, look)
+        yield from look.wrapped(MARGIN, reason, "dim")
+
+
+def _last_swaps(result: Mapping[str, Any], look: Look) -> list[str]:
+    if not result["last_swaps"]:
+        return []
+    lines = [line for last in result["last_swaps"] for line in _entry(last, look, indent=2)]
+    return ["", look.line(("last swaps", "bold")), *lines]
+
+
+def _entry(result: Mapping[str, Any], look: Look, *, indent: int) -> list[str]:
+    """One swap: when, how it ended and what it was; then why, if so, and its numbers."""
+    when = _moment(result["at"])
+    outcome = (f"{result['outcome']:<10}", COLOURS[result["outcome"]])
+    revision = (f"  {result['revision'][:7]}", "bold")
+    start = " " * indent
+    lines = [look.line(start, when, "  ", outcome, revision, f"  {result['subject']}")]
+    inner = indent + 2
+    if result["reason"]:
+        lines += look.wrapped(inner, result["reason"])
+    asked = f"by {result['asked_by']}; " if result["asked_by"] else ""
+    return lines + look.wrapped(inner, f"{asked}{_numbers(result)}", "dim")
+
+
+def _release(result: Mapping[str, Any], label: str, revision: str, look: Look) -> Iterator[str]:
+    subject = result["subjects"].get(revision, "")
+    yield _row(look, label, (revision[:7], "bold"), f"  {subject}")
+
+
+def _row(look: Look, label: str, *pieces: Piece) -> str:
+    return look.line((f"  {label:>{LABEL}}  ", "dim"), *pieces)
+
+
+def _progress(swap: Mapping[str, Any]) -> str:
+    """Each phase with its time; the one in hand at the end."""
+    done = [f"{phase} {seconds:.1f} s" for phase, seconds in swap["seconds"].items()]
+    if swap["phase"] not in swap["seconds"] and swap["phase"]:
+        done.append(f"{swap['phase']} {swap['phase_seconds']:.1f} s ...")
+    asked = f"asked by {swap['asked_by']}" if swap["asked_by"] else ""
+    return ", ".join([*filter(None, [asked]), *done])
+
+
+def _numbers(result: Mapping[str, Any]) -> str:
     total = sum(result["seconds"].values())
     return (
         f"held {result['held']}, longest {result['longest_hold']:.1f} s, "
@@ -99,11 +207,22 @@ def _numbers(result: dict[str, Any]) -> str:
     )
 
 
-def _slot(slot: dict[str, Any]) -> str:
+def _place(slot: Mapping[str, Any]) -> str:
     ports = ", ".join(map(str, slot["ports"]))
     pids = ", ".join(map(str, slot["pids"])) or "none"
-    since = f"  for {_age(slot['since'])}" if slot["since"] else ""
-    return f"{slot['revision'][:7]}  {slot['slot']}  port {ports}  pid {pids}{since}"
+    since = f", since {_since(slot['since'])}" if slot["since"] else ""
+    return f"{slot['slot']}, port {ports}, pid {pids}{since}"
+
+
+def _since(moment: str) -> str:
+    return f"{_moment(moment)} ({_age(moment)})"
+
+
+def _moment(moment: str) -> str:
+    """The local time, with the date unless that is today's."""
+    then = datetime.fromisoformat(moment).astimezone()
+    is_today = then.date() == datetime.now().astimezone().date()
+    return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
 
 def _age(moment: str) -> str:

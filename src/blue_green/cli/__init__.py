@@ -7,11 +7,46 @@ from collections.abc import Sequence
 
 from blue_green import __version__
 from blue_green.cli import deploy, look, service
-from blue_green.cli.command import FAILED, INTERRUPTED, NO_SUPERVISOR, USAGE, complain
+from blue_green.cli.command import (
+    FAILED,
+    INTERRUPTED,
+    NO_SUPERVISOR,
+    OK,
+    USAGE,
+    Command,
+    complain,
+)
 from blue_green.control import client
 from blue_green.locate import ConfigError
 
-COMMANDS = [*service.COMMANDS, *deploy.COMMANDS, *look.COMMANDS]
+SHELLS = ("bash", "zsh", "fish")
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    from blue_green.cli import completion  # noqa: PLC0415 - only for this
+
+    words = [completion.words_of(c.name, c.help, c.offers, c.arguments) for c in COMMANDS]
+    print(completion.SHELLS[arguments.shell](words), end="")
+    return OK
+
+
+def _completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
+
+
+COMMANDS = [
+    *service.COMMANDS,
+    *deploy.COMMANDS,
+    *look.COMMANDS,
+    Command(
+        "completion",
+        "print what makes a shell complete these commands",
+        _completion,
+        _completion_arguments,
+        "blue-green completion bash > /etc/bash_completion.d/blue-green",
+        offers=SHELLS,
+    ),
+]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,10 +69,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _aligned(prog: str) -> argparse.HelpFormatter:
+    """Help with all commands in one column: argparse forgets that they are set in further."""
+    formatter = argparse.HelpFormatter(prog)
+    formatter._action_max_length = max(len(command.name) for command in COMMANDS) + 4
+    return formatter
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="blue-green",
         description="Invisible deploys on one machine.",
+        formatter_class=_aligned,
         epilog="exit status: 0 done, 1 it failed, 2 wrong usage or settings, 3 no supervisor there",
     )
     parser.add_argument("--version", action="version", version=f"blue-green {__version__}")

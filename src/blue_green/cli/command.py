@@ -11,8 +11,10 @@ from typing import Any
 from attrs import frozen
 
 from blue_green import display
+from blue_green.cli.progress import Progress
 from blue_green.control import client
 from blue_green.locate import control_socket
+from blue_green.terminal import Look
 
 OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -29,6 +31,8 @@ class Command:
     """Does it; the exit status."""
     arguments: Callable[[argparse.ArgumentParser], None]
     example: str
+    offers: Sequence[str] = ()
+    """What completion offers in place of an argument, besides options."""
 
 
 def complain(text: str, status: int) -> int:
@@ -47,7 +51,7 @@ def client_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", help=f"find the socket in this file (default: {DEFAULT_FILE})"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print JSON: one object, or one a line")
 
 
 def socket_of(arguments: argparse.Namespace) -> Path:
@@ -67,21 +71,24 @@ def ask(arguments: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any
 
 def follow(arguments: argparse.Namespace, request: dict[str, Any], good: Sequence[str]) -> int:
     """Show a swap as it happens; its end decides the exit status."""
-    show = display.Progress(sys.stdout, quiet=arguments.json)
+    progress = Progress(sys.stdout, quiet=arguments.json)
     result: dict[str, Any] = {}
     try:
         for message in client.ask(socket_of(arguments), request):
             result = message
-            show.event(message)
+            progress.event(message)
     except KeyboardInterrupt:
-        print("\nthe swap goes on; `blue-green status` shows it", file=sys.stderr)
+        progress.leave()
+        print("the swap goes on; `blue-green status` shows it", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        progress.clear()
     if result["event"] == "error":
         return tell(arguments, result, "")
     outcome = result.get("outcome")
     if outcome is None:
         return tell(arguments, result, f"{result['revision'][:7]} is wanted")
-    tell(arguments, result, lambda: display.receipt(result))
+    tell(arguments, result, lambda: "\n".join(display.receipt(result, Look.of(sys.stdout))))
     return OK if outcome in good else FAILED
 
 

@@ -17,9 +17,15 @@ class Lost(Exception):
     """The supervisor went away before it had answered."""
 
 
-def ask(path: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Send a request; give each object of the answer, as it comes."""
+def ask(
+    path: Path, request: dict[str, Any], *, patience: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """Send a request; give each object of the answer, as it comes.
+
+    Raises `NoSupervisor` or `Lost`, also when nothing comes for `patience` seconds.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(patience)
         try:
             sock.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
@@ -43,6 +49,8 @@ def _answers(sock: socket.socket) -> Iterator[dict[str, Any]]:
                     return
         except BadMessage as error:
             raise Lost(f"the supervisor's answer makes no sense: {error}") from None
+        except TimeoutError:
+            raise Lost(f"the supervisor has not answered for {sock.gettimeout():g} s") from None
         except OSError:
             pass
     raise Lost("the supervisor stopped before it answered; what it was asked may have been done")

@@ -1,0 +1,188 @@
+"""`completion`: what makes bash, zsh and fish complete our commands, made from their table.
+
+Nothing is run for it when somebody presses Tab: the script has all that there is.
+"""
+
+import argparse
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import frozen
+
+FILES = ("FILE", "PATH")
+"""What stands in the help for an argument that is a file."""
+
+AddArguments = Callable[[argparse.ArgumentParser], None]
+
+
+@frozen
+class Option:
+    """An option of a command."""
+
+    names: Sequence[str]
+    help: str
+    takes_value: bool
+    takes_file: bool
+
+
+@frozen
+class Words:
+    """What can be typed after a command."""
+
+    name: str
+    help: str
+    options: Sequence[Option]
+    offers: Sequence[str]
+    """Words in place of an argument."""
+    takes_file: bool
+
+
+def words_of(name: str, about: str, offers: Sequence[str], add: AddArguments) -> Words:
+    """Read what a command takes from what it tells argparse."""
+    parser = argparse.ArgumentParser(prog=name)
+    add(parser)
+    actions = parser._actions  # There is no other way to ask, and it has been there for ever.
+    options = [
+        Option(
+            names=action.option_strings,
+            help=(action.help or "").partition(" (")[0],
+            takes_value=action.nargs != 0,
+            takes_file=action.metavar in FILES,
+        )
+        for action in actions
+        if action.option_strings and action.help != argparse.SUPPRESS
+    ]
+    takes_file = any(not a.option_strings and a.metavar in FILES for a in actions)
+    return Words(name, about, options, offers, takes_file)
+
+
+def bash(commands: Sequence[Words]) -> str:
+    """For `source <(blue-green completion bash)`."""
+    cases = []
+    for command in commands:
+        options = [name for option in command.options for name in option.names]
+        valued = [n for option in command.options if option.takes_value for n in option.names]
+        filed = [n for option in command.options if option.takes_file for n in option.names]
+        cases.append(f"""\
+        {command.name})
+            words={shlex.quote(" ".join([*command.offers, *options]))}
+            valued={shlex.quote(" ".join(valued))}
+            filed={shlex.quote(" ".join(filed))}
+            takes_file={"yes" if command.takes_file else ""}
+            ;;
+""")
+    names = " ".join(command.name for command in commands)
+    return f"""\
+# bash completion for blue-green: source <(blue-green completion bash)
+_blue_green() {{
+    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
+    local command=${{COMP_WORDS[1]}} words='' valued='' filed='' takes_file=''
+    COMPREPLY=()
+    if (( COMP_CWORD == 1 )); then
+        COMPREPLY=($(compgen -W '{names} --help --version' -- "$current"))
+        return
+    fi
+    case $command in
+{"".join(cases)}    esac
+    if [[ " $filed " == *" $previous "* ]] || [[ $takes_file && $current != -* ]]; then
+        compopt -o filenames
+        local IFS=$'\\n'
+        COMPREPLY=($(compgen -f -- "$current"))
+    elif [[ " $valued " != *" $previous "* ]]; then
+        COMPREPLY=($(compgen -W "$words" -- "$current"))
+    fi
+}}
+complete -F _blue_green blue-green
+"""
+
+
+def zsh(commands: Sequence[Words]) -> str:
+    """For a file named `_blue-green` in a directory of `$fpath`, or `source <(...)`."""
+    described = "\n".join(
+        f"        {shlex.quote(f'{command.name}:{command.help}')}" for command in commands
+    )
+    cases = []
+    for command in commands:
+        specs = [spec for option in command.options for spec in _zsh_option(option)]
+        if command.offers:
+            specs.append(shlex.quote(f"1:what:({' '.join(command.offers)})"))
+        elif command.takes_file:
+            specs.append(shlex.quote("1:file:_files"))
+        lines = " \\\n".join(f"                {spec}" for spec in specs)
+        cases.append(f"""\
+        {command.name})
+            _arguments \\
+{lines}
+            ;;
+""")
+    return f"""\
+#compdef blue-green
+# zsh completion for blue-green: source <(blue-green completion zsh), after compinit
+_blue_green() {{
+    local -a commands
+    commands=(
+{described}
+    )
+    if (( CURRENT == 2 )); then
+        _describe command commands
+        _arguments '--help[show how it is used]' '--version[tell the version]'
+        return
+    fi
+    local command=$words[2]
+    shift words
+    (( CURRENT-- ))
+    case $command in
+{"".join(cases)}    esac
+}}
+if [[ $funcstack[1] == _blue_green ]]; then
+    _blue_green "$@"
+else
+    compdef _blue_green blue-green
+fi
+"""
+
+
+def _zsh_option(option: Option) -> list[str]:
+    told = option.help.translate({ord("["): "(", ord("]"): ")", ord(":"): " -"})
+    value = ""
+    if option.takes_value:
+        value = ":file:_files" if option.takes_file else ":value: "
+    others = f"({' '.join(option.names)})" if len(option.names) > 1 else ""
+    return [shlex.quote(f"{others}{name}[{told}]{value}") for name in option.names]
+
+
+def fish(commands: Sequence[Words]) -> str:
+    """For `blue-green completion fish | source`."""
+    lines = [
+        "# fish completion for blue-green: blue-green completion fish | source",
+        "complete -c blue-green -f",
+        "complete -c blue-green -n __fish_use_subcommand -l help -d 'show how it is used'",
+        "complete -c blue-green -n __fish_use_subcommand -l version -d 'tell the version'",
+    ]
+    for command in commands:
+        about = _fish_quoted(command.help)
+        lines.append(
+            f"complete -c blue-green -n __fish_use_subcommand -a {command.name} -d {about}"
+        )
+    for command in commands:
+        start = f"complete -c blue-green -n '__fish_seen_subcommand_from {command.name}'"
+        if command.offers:
+            lines.append(f"{start} -a {_fish_quoted(' '.join(command.offers))}")
+        if command.takes_file:
+            lines.append(f"{start} -F")
+        for option in command.options:
+            names = " ".join(
+                f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
+                for name in option.names
+            )
+            value = " -r -F" if option.takes_file else " -x" if option.takes_value else ""
+            lines.append(f"{start} {names}{value} -d {_fish_quoted(option.help)}")
+    return "\n".join(lines) + "\n"
+
+
+def _fish_quoted(text: str) -> str:
+    """In single quotes fish knows two escapes, and no others."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+SHELLS: Mapping[str, Callable[[Sequence[Words]], str]] = {"bash": bash, "zsh": zsh, "fish": fish}
