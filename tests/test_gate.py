@@ -268,6 +268,16 @@ async def test_a_lease_goes_to_the_target_with_the_fewest() -> None:
     assert (await gate.pass_()).target is leases[1].target
 
 
+async def test_a_request_that_failed_at_a_target_goes_to_another_one_if_there_is_one() -> None:
+    gate, refuses, busy = a_gate(), a_target(1), a_target(2)
+    gate.switch([refuses])
+    assert (await gate.pass_(refuses)).target is refuses
+    gate.switch([refuses, busy])
+    leases = [await gate.pass_(refuses) for _ in range(3)]
+    assert [lease.target for lease in leases] == [busy] * 3
+    assert (await gate.pass_()).target is refuses, "it has fewer"
+
+
 async def test_a_target_that_is_not_live_any_more_gets_no_lease_and_knows_it() -> None:
     gate, old, new = a_gate(), a_target(1), a_target(2)
     gate.switch([old])

@@ -81,12 +81,13 @@ class Gate:
 
     # --- for the proxy ---
 
-    async def pass_(self) -> Lease:
+    async def pass_(self, avoid: Target | None = None) -> Lease:
         """A lease on a live target, at once if there is one; raise `Refused` if there is no hope.
 
+        `avoid` is a target that just failed this request: another one is better, if there is one.
         Unlike most of trio, this is a checkpoint only when it waits.
         """
-        if lease := self.pass_now():
+        if lease := self.pass_now(avoid):
             return lease
         if refused := self._hopeless():
             raise refused
@@ -103,7 +104,7 @@ class Gate:
                     if waiter.refused:
                         raise waiter.refused
                 self._ramp -= 1
-                return self._lease(waiter.waited)
+                return self._lease(waiter.waited, avoid)
             raise Refused("Nothing could answer this request in time.", self._patience())
         finally:
             self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
@@ -111,10 +112,10 @@ class Gate:
             del self._queue[waiter]
             self._next()
 
-    def pass_now(self) -> Lease | None:
+    def pass_now(self, avoid: Target | None = None) -> Lease | None:
         """A lease on a live target, if that can be had without waiting."""
         if self._targets and not self._holders and not self._queue:
-            return self._lease(0.0)
+            return self._lease(0.0, avoid)
         return None
 
     # --- for whoever decides what is live ---
@@ -254,9 +255,12 @@ class Gate:
         self.tally.failed += outcome is Outcome.FAILED
         self.tally.cut += outcome is Outcome.CUT
 
-    def _lease(self, held: float) -> Lease:
+    def _lease(self, held: float, avoid: Target | None) -> Lease:
         targets = self._targets
-        target = targets[0] if len(targets) == 1 else min(targets, key=lambda t: len(t.leases))
+        if len(targets) == 1:
+            target = targets[0]
+        else:
+            target = min(targets, key=lambda target: (target is avoid, len(target.leases)))
         lease = Lease(self, target, held)
         target.leases.add(lease)
         return lease

@@ -11,7 +11,7 @@ import trio
 from attrs import define, field
 
 from blue_green.gate import Gate, Refused
-from blue_green.lease import Lease, Outcome
+from blue_green.lease import Lease, Outcome, Target
 from blue_green.proxy import forwarded
 from blue_green.proxy.answer import Answer, write_answer
 from blue_green.proxy.client import Client
@@ -93,11 +93,13 @@ class Exchange:
         if self.request.length > self.settings.max_body > 0:
             raise ErrorAnswer(413, f"The request's body is over {self.settings.max_body} bytes.")
         dials, repeated = 0, False
+        failed: Target | None = None
         while True:
             try:
-                lease = self.lease = self._shared.gate.pass_now() or await self._wait_at_gate()
+                lease = self._shared.gate.pass_now(failed) or await self._wait_at_gate(failed)
             except Refused as refused:
                 raise ErrorAnswer(503, str(refused), refused.retry_after) from None
+            self.lease = lease
             self.held += lease.held
             lease.cut = self.client.cut
             outcome = None
@@ -125,13 +127,14 @@ class Exchange:
             finally:
                 lease.end(outcome or self.client.outcome)
             self.client.allow_all_time()
+            failed = lease.target
             with trio.move_on_after(LOST_AT_LATEST):
-                await lease.target.lost.wait()
+                await failed.lost.wait()
 
-    async def _wait_at_gate(self) -> Lease:
+    async def _wait_at_gate(self, failed: Target | None) -> Lease:
         self.client.held_since = time.monotonic()
         try:
-            return await self._shared.gate.pass_()
+            return await self._shared.gate.pass_(failed)
         finally:
             self.client.held_since = None
 
