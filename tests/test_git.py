@@ -321,3 +321,19 @@ async def test_an_ssh_command_that_is_misspelt_is_an_error_of_git(checkout: Repo
     checkout.git("remote", "set-url", "origin", "ssh://localhost/nothing.git")
     with pytest.raises(GitError):
         await git_of(checkout.path).pull(None)
+
+
+# --- what is in it --------------------------------------------------------------------------
+
+
+async def test_the_names_in_a_revision_are_all_there(repository: Repository) -> None:
+    long = [f"a name of a file that goes on and on {number}" for number in range(400)]
+    revision = repository.commit(**dict.fromkeys([*long, "größe"], ""))
+    names = await git_of(repository.path).names(revision)
+    assert names == {"text.txt", "größe.txt", *(f"{name}.txt" for name in long)}
+
+
+async def test_a_directory_inside_is_not_a_checkout(repository: Repository) -> None:
+    (repository.path / "inside").mkdir()
+    assert await git_of(repository.path).is_top()
+    assert not await git_of(repository.path / "inside").is_top()

@@ -37,6 +37,13 @@ SAFELY = {
 }
 """Settings that keep a repository from running anything, now or in the background."""
 
+READABLE = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.quotePath",
+    "GIT_CONFIG_VALUE_0": "false",
+}
+"""Variables with which names that are not ASCII are not quoted."""
+
 
 def trusting(work_tree: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Variables with which a program's git works in a work tree whose repository is another's.
@@ -65,6 +72,15 @@ class Places:
 
     git_dir: Path
     common_dir: Path
+
+
+@frozen
+class Upstream:
+    """What a branch follows: a remote, and what is refs/heads/main there, say."""
+
+    branch: str
+    remote: str
+    source: str
 
 
 @define(eq=False)
@@ -171,6 +187,27 @@ class Git:
 
         Raises `GitError` with what to do when that is not possible.
         """
+        followed = await self.upstream(branch)
+        current, where = followed.branch, (followed.remote, followed.source)
+        await self.run("fetch", "--quiet", *where, timeout=self.fetch_timeout)
+        tracked = await self.run("for-each-ref", "--format=%(upstream)", f"refs/heads/{current}")
+        upstream = await self.resolve(tracked)
+        head = await self.head()
+        if await self._is_ancestor(upstream, head):
+            return head
+        if not await self._is_ancestor(head, upstream):
+            raise GitError(
+                f"{current} and its upstream have diverged: "
+                f"git rebase, or git reset --hard {upstream[:12]} to take theirs"
+            )
+        await self.run("merge", "--quiet", "--ff-only", upstream)
+        return upstream
+
+    async def upstream(self, branch: str | None) -> Upstream:
+        """What the branch that is checked out follows; raise `GitError` with what to do.
+
+        `branch` is the one that should be.
+        """
         try:
             full = await self.run("symbolic-ref", "--quiet", "HEAD")
         except GitError as error:
@@ -185,19 +222,32 @@ class Git:
             raise GitError(
                 f"{current} has no upstream: git branch --set-upstream-to origin/{current}"
             )
-        await self.run("fetch", "--quiet", remote, source, timeout=self.fetch_timeout)
-        tracked = await self.run("for-each-ref", "--format=%(upstream)", full)
-        upstream = await self.resolve(tracked)
-        head = await self.head()
-        if await self._is_ancestor(upstream, head):
-            return head
-        if not await self._is_ancestor(head, upstream):
-            raise GitError(
-                f"{current} and its upstream have diverged: "
-                f"git rebase, or git reset --hard {upstream[:12]} to take theirs"
-            )
-        await self.run("merge", "--quiet", "--ff-only", upstream)
-        return upstream
+        return Upstream(current, remote, source)
+
+    async def reach(self, upstream: Upstream) -> None:
+        """Ask the remote for the branch, and fetch nothing; raise `GitError` if that fails."""
+        where = (upstream.remote, upstream.source)
+        try:
+            await self.run("ls-remote", "--exit-code", *where, timeout=self.fetch_timeout)
+        except GitError as error:
+            raise GitError(str(error) or "{} has no {}".format(*where)) from None
+
+    async def is_top(self) -> bool:
+        """Whether the checkout is a whole work tree, and not a directory inside of one."""
+        return not await self.run("rev-parse", "--show-prefix")
+
+    async def names(self, revision: str) -> frozenset[str]:
+        """The paths of all files and directories of a revision.
+
+        Those with control characters, quotes or backslashes are quoted as in C.
+        """
+        _check(revision)
+        listed = await self.run("ls-tree", "-r", "-t", "--name-only", revision, env=READABLE)
+        return frozenset(listed.splitlines())
+
+    async def changed(self) -> int:
+        """How many tracked files differ from what is committed."""
+        return len((await self.run("status", "--porcelain", "--untracked-files=no")).splitlines())
 
     async def _is_ancestor(self, older: str, newer: str) -> bool:
         try:
@@ -224,7 +274,7 @@ class Git:
         if self.git_dir is not None:
             argv += ["--git-dir", str(self.git_dir), "--work-tree", str(self.checkout)]
         env = {**self.env, **(env or {})}
-        if words[0] in ("fetch", "submodule") or words[:2] == ("worktree", "add"):
+        if words[0] in ("fetch", "ls-remote", "submodule") or words[:2] == ("worktree", "add"):
             env |= await self._without_asking()
         try:
             done = await command.run(
