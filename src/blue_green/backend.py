@@ -46,7 +46,7 @@ class Backend:
 
         To be followed by `attend`.
         """
-        _check_is_free(port)
+        check_is_free(port)
         filled_in = {
             "port": str(port),
             "slot": slot,
@@ -102,8 +102,11 @@ def _fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
     return [ours.sub(lambda match: values[match[1]], word) for word in command]
 
 
-def _check_is_free(port: int) -> None:
-    """A program that already answers there would be taken for the candidate."""
+def check_is_free(port: int) -> None:
+    """Raise `StepFailed` if somebody has this port, and say who.
+
+    A program that already answers there would be taken for the candidate.
+    """
     try:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

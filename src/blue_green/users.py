@@ -88,6 +88,31 @@ def writable_by_others(path: Path) -> Path | None:
     return None
 
 
+def may(user: User, path: Path, what: int) -> bool:
+    """Whether a user can get to this path, and may do there what `os.R_OK` and so on stand for.
+
+    For others than us by the modes of the directories on the way, without access control lists.
+    """
+    if user.is_us:
+        return os.access(path, what)
+    try:
+        real = path.resolve(strict=True)
+        on_the_way = all(_permissions(user, place) & os.X_OK for place in real.parents)
+        return on_the_way and _permissions(user, real) & what == what
+    except OSError:
+        return False
+
+
+def _permissions(user: User, path: Path) -> int:
+    """The bits of the mode that hold for this user (path_resolution(7))."""
+    status = path.stat()
+    if status.st_uid == user.uid:
+        return status.st_mode >> 6 & 7
+    if status.st_gid in (user.gid, *user.groups):
+        return status.st_mode >> 3 & 7
+    return status.st_mode & 7
+
+
 def _by_ids(uid: int, gid: int) -> User:
     """The user of this uid; one without an entry in passwd has no home and no further groups."""
     try:
