@@ -1,0 +1,1 @@
+"""A first supervisor.toml for the app in a checkout, from what its files tell."""

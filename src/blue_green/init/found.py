@@ -1,0 +1,82 @@
+"""What is in a checkout, and what an app turned out to be."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+LARGEST = 1024 * 1024
+"""Bytes up to which a file is read."""
+LINKABLE = (".env", "data", "instance", "media", "storage", "uploads")
+"""What apps keep beside their code and out of git."""
+DATABASE = re.compile(r"[\w.-]+\.(db|sqlite|sqlite3)")
+HEALTH = re.compile(r"""["'](/(?:healthz?|livez|readyz|up|ping))/?["']""")
+
+
+@frozen
+class Checkout:
+    """A work tree, and the names of all that is committed in it."""
+
+    path: Path
+    tracked: frozenset[str]
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def text(self, name: str) -> str:
+        """What is in a file; nothing if it is not there, is too large, or is no text."""
+        file = self.path / name
+        try:
+            is_large = file.stat().st_size > LARGEST
+            return "" if is_large else file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def first(self, *names: str) -> str | None:
+        """The first of these that is there."""
+        return next((name for name in names if self.has(name)), None)
+
+    @property
+    def databases(self) -> Sequence[str]:
+        """Those of SQLite at its top."""
+        names = [path.name for path in self.path.iterdir() if path.is_file()]
+        return sorted(name for name in names if DATABASE.fullmatch(name))
+
+    @property
+    def links(self) -> Sequence[str]:
+        """What is there and not committed, and every release is likely to need."""
+        names = [name for name in LINKABLE if self.has(name)]
+        return [name for name in (*names, *self.databases) if name not in self.tracked]
+
+    def of_its_own(self, pattern: str) -> Iterator[str]:
+        """The committed files whose names match."""
+        return (name for name in sorted(self.tracked) if re.fullmatch(pattern, name))
+
+
+@frozen
+class App:
+    """What starts an app, and what it needs."""
+
+    kind: str
+    because: str
+    """What in the checkout says so."""
+    command: tuple[str, ...]
+    build: tuple[str, ...] = ()
+    migrate: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+    strategy: Literal["overlap", "exclusive"] = "overlap"
+    why_strategy: str = ""
+    path: str = "/"
+    """What a probe asks for."""
+    host: str = ""
+    """The probe's Host header, if it needs one."""
+    advice: tuple[str, ...] = ()
+    """What one should know before the first deploy."""
+
+
+def health_path(text: str) -> str:
+    """The page for probes that a program seems to have, or else the first page."""
+    match = HEALTH.search(text)
+    return match[1] if match else "/"
