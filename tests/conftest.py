@@ -1,4 +1,5 @@
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests.site import Site
+from tests.subject import Subject
 
 hypothesis.settings.register_profile("default", deadline=None)  # How long it takes proves nothing.
 
@@ -37,3 +39,11 @@ def make_site(tmp_path: Path) -> Callable[..., Site]:
         return Site(tmp_path, **sections)
 
     return make
+
+
+@pytest.fixture
+def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
+    """Everything in order, and a place for what is temporary that can be looked into."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    return Subject(tmp_path)

@@ -212,9 +212,12 @@ class Site:
 
     async def cli(self, *words: str, **env: str) -> Done:
         """Run the real command against this supervisor, to its end."""
-        command = [sys.executable, "-m", "blue_green", *words, "--config", str(self.config_file)]
+        return await self.run(*words, "--config", str(self.config_file), **env)
+
+    async def run(self, *words: str, **env: str) -> Done:
+        """Run the real command, to its end."""
         done = await trio.run_process(
-            command,
+            [sys.executable, "-m", "blue_green", *words],
             capture_stdout=True,
             capture_stderr=True,
             check=False,

@@ -21,7 +21,7 @@ from tests.repository import Repository
 from tests.site import PATIENCE, Done, free_ports
 
 CLIENTS = ["swap", "rollback", "pause", "resume", "reload", "upgrade", "status", "history", "logs"]
-COMMANDS = ["run", *CLIENTS, "completion"]
+COMMANDS = ["run", "init", "check", *CLIENTS, "completion"]
 
 
 def cli(directory: Path, *words: str, **env: str) -> Done:

@@ -97,6 +97,14 @@ async def test_git_works_in_a_release_of_somebody_elses_checkout(directory: Path
             assert (release / f"git-of-{asker}").read_text() == f"yes\n{live}\n\n"
 
 
+async def test_a_trial_start_builds_as_the_user(directory: Path) -> None:
+    build = {"build": ["sh", "-c", "touch built; id -un; exit 1"]}
+    site = a_site(directory, owner=0, app={"user": "nobody"}, release=build)
+    done = await site.run("check", "--start", str(site.config_file))
+    assert done.code == 1, done.out
+    assert "its last lines:\n            nobody\n" in done.out
+
+
 @pytest.mark.parametrize("unsafe", ["the file", "its directory", "the state directory"])
 async def test_root_does_not_rely_on_what_others_can_write(directory: Path, unsafe: str) -> None:
     site = a_site(directory, owner=NOBODY.pw_uid)

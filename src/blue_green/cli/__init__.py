@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from blue_green import __version__
-from blue_green.cli import deploy, look, service
+from blue_green.cli import check, deploy, look, service
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -36,6 +36,7 @@ def _completion_arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = [
     *service.COMMANDS,
+    *check.COMMANDS,
     *deploy.COMMANDS,
     *look.COMMANDS,
     Command(

@@ -1,0 +1,102 @@
+"""`blue-green check --start`: what a trial start tells, and that it leaves nothing behind."""
+
+import re
+import signal
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import trio
+
+from blue_green.checks import answers
+from blue_green.settings import Health
+from tests.site import PATIENCE, until
+from tests.subject import LOCAL_ONLY, Subject, left_behind, only, troubles
+from tests.test_cli import answering
+
+
+def test_a_trial_start_builds_runs_asks_and_leaves_nothing(subject: Subject) -> None:
+    found = subject.check(start=True, release={"build": ["touch", "built"]})
+    assert troubles(found) == []
+    texts = [one.text for one in found]
+    assert any("answered GET / on port" in text for text in texts), texts
+    assert any("it has built" in text for text in texts), texts
+    assert any("the app uses" in text for text in texts), texts
+    assert left_behind(subject) == []
+    assert not subject.state.exists()
+
+
+@pytest.mark.parametrize(
+    ("statuses", "text", "advice"),
+    [
+        ({"localhost": 200}, "and takes localhost", 'set host = "localhost" in [health]'),
+        ({}, "answered 400: the app most likely refuses the Host", "the site's public name"),
+        ({"": 404}, "answered 404", "set a path in [health] that it has"),
+        ({"": 301}, "redirects to https", "status = [200, 301]"),
+    ],
+)
+async def test_an_answer_that_will_not_change_is_explained(
+    statuses: dict[str, int], text: str, advice: str
+) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        head = (await stream.receive_some()).decode()
+        [host] = re.findall(r"(?m)^Host: (.*)\r$", head)
+        status = statuses.get(host) or statuses.get("", 400)
+        await stream.send_all(b"HTTP/1.1 %d Hm\r\nContent-Length: 0\r\n\r\n" % status)
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        told = await answers.explanation("127.0.0.1", port, Health())
+        nursery.cancel_scope.cancel()
+    assert told is not None
+    assert text in told[0]
+    assert advice in told[1]
+
+
+@pytest.mark.long
+def test_nobody_waits_for_long_for_an_answer_that_will_not_change(subject: Subject) -> None:
+    subject.answers(LOCAL_ONLY)
+    found = only(subject.check(start=True, health={"start_timeout": "1h"}))
+    assert (found.verdict, found.about) == ("failed", "start")
+    assert found.advice == 'set host = "localhost" in [health]'
+    assert found.output == ("it starts",)
+    assert left_behind(subject) == []
+
+
+@pytest.mark.parametrize("step", ["app", "build"])
+def test_what_fails_shows_its_last_lines(subject: Subject, step: str) -> None:
+    fails = [sys.executable, "-c", "raise SystemExit('it has no database')"]
+    sections = {"app": {"command": fails}} if step == "app" else {"release": {"build": fails}}
+    found = only(subject.check(start=True, **sections))
+    assert "ended with exit status 1" in found.text
+    assert found.output == ("it has no database",)
+    assert left_behind(subject) == []
+
+
+def test_what_must_not_run_twice_is_not_started_where_one_may_run(subject: Subject) -> None:
+    busy = {"event": "error", "error": "it is busy", "usage": False}
+    with answering(subject.state / "control.sock", busy):
+        found = troubles(subject.check(start=True, swap={"strategy": "exclusive"}))
+    assert [one.about for one in found] == ["supervisor", "start"]
+    assert "cannot be seen: it is busy" in found[0].text
+
+
+async def test_a_check_that_is_interrupted_leaves_nothing_either(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = subject.directory / "tmp"
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    app = ["sh", "-c", "touch started; sleep 60"]
+    subject.configure(app={"command": app})
+    command = [sys.executable, "-m", "blue_green", "check", "--start", str(subject.file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            await until("the app runs", lambda: list(temporary.glob("*/releases/*/started")))
+            process.send_signal(signal.SIGTERM)
+            assert await trio.to_thread.run_sync(process.wait, PATIENCE) == 130
+        finally:
+            process.kill()
+    assert left_behind(subject) == []

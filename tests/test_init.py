@@ -1,0 +1,277 @@
+"""`blue-green init`: what it takes an app for, and that what it writes can be used."""
+
+import json
+import shutil
+import sqlite3
+import sys
+import tomllib
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from blue_green import config
+from blue_green.init.write import CannotWrite, write
+from blue_green.settings import Settings
+from tests.repository import Repository
+from tests.site import Site, git
+from tests.test_cli import cli
+
+ASGI_APP = """\
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello"})
+"""
+NODE_APP = """\
+const answer = (_, response) => response.end("hello");
+require("http").createServer(answer).listen(process.env.PORT, "127.0.0.1");
+"""
+DJANGO = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'blog.settings')"
+
+NEEDS_NODE = pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+
+Fill = Callable[..., Path]
+
+
+@pytest.fixture
+def fill(tmp_path: Path) -> Fill:
+    """Makes a checkout with these files; the first ones are committed, the others are not."""
+
+    def fill(tracked: dict[str, str], untracked: dict[str, str] | None = None) -> Path:
+        repository = Repository(tmp_path / "checkout")
+        put(repository.path, tracked)
+        repository.commit()
+        put(repository.path, untracked or {})
+        return repository.path
+
+    return fill
+
+
+def put(directory: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(content)
+
+
+def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
+    """What it was taken for, and the settings that were written."""
+    file = checkout / "supervisor.toml"
+    app = write(file, checkout, lambda _: answer, force=False)
+    return app.kind, config.load(file)
+
+
+@pytest.mark.parametrize(
+    ("tracked", "untracked", "kind", "command"),
+    [
+        (
+            {"manage.py": DJANGO, "requirements.txt": "Django\ngunicorn>=20"},
+            {},
+            "Django",
+            ".venv/bin/python -m gunicorn --bind 127.0.0.1:{port} blog.wsgi",
+        ),
+        (
+            {"manage.py": DJANGO},
+            {".venv/bin/python": ""},
+            "Django",
+            ".venv/bin/python manage.py runserver --noreload 127.0.0.1:{port}",
+        ),
+        (
+            {"metadata.json": "{}", "requirements.txt": "datasette"},
+            {"data.db": ""},
+            "Datasette",
+            ".venv/bin/python -m datasette serve data.db --port {port} --metadata metadata.json",
+        ),
+        (
+            {"main.py": "import fastapi\nsite = fastapi.FastAPI()"},
+            {},
+            "ASGI",
+            "python3 -m uvicorn --host 127.0.0.1 --port {port} main:site",
+        ),
+        (
+            {"shop/__init__.py": "app = Flask(__name__)", "requirements.txt": "waitress"},
+            {},
+            "WSGI",
+            ".venv/bin/python -m waitress --listen=127.0.0.1:{port} shop:app",
+        ),
+        (
+            {"shop/wsgi.py": "application = make()"},
+            {},
+            "WSGI",
+            "python3 -m gunicorn --bind 127.0.0.1:{port} shop.wsgi:application",
+        ),
+        (
+            {"package.json": '{"scripts": {"start": "node server.js"}}'},
+            {},
+            "Node",
+            "node server.js",
+        ),
+        ({"package.json": '{"scripts": {"start": "next start"}}'}, {}, "Node", "npm start"),
+        (
+            {"spin.toml": "", "public/index.html": ""},
+            {},
+            "Spin",
+            "spin up --listen 127.0.0.1:{port} --file spin.toml",
+        ),
+        (
+            {"public/index.html": ""},
+            {},
+            "static files",
+            "python3 -m http.server {port} --bind 127.0.0.1 --protocol HTTP/1.1 --directory public",
+        ),
+    ],
+)
+def test_an_app_is_known_by_its_files(
+    fill: Fill, tracked: dict[str, str], untracked: dict[str, str], kind: str, command: str
+) -> None:
+    found, settings = settings_for(fill(tracked, untracked))
+    assert (found, " ".join(settings.app.command)) == (kind, command)
+
+
+def test_a_database_that_releases_share_wants_one_writer(fill: Fill) -> None:
+    checkout = fill({"manage.py": DJANGO}, {"db.sqlite3": "", ".env": "", "media/photo": ""})
+    _, settings = settings_for(checkout)
+    assert settings.swap.strategy == "exclusive"
+    assert set(settings.release.link) == {"db.sqlite3", ".env", "media"}
+    assert settings.release.migrate == ("python3", "manage.py", "migrate", "--noinput")
+
+
+def test_a_database_that_is_committed_is_each_releases_own(fill: Fill) -> None:
+    _, settings = settings_for(fill({"datasette.yaml": "", "data.db": ""}))
+    assert (settings.swap.strategy, settings.release.link) == ("overlap", ())
+
+
+def test_an_environment_is_built_in_each_release_or_else_linked(fill: Fill) -> None:
+    app = {"main.py": "app = Starlette()", "requirements.txt": "starlette"}
+    checkout = fill(app)
+    _, settings = settings_for(checkout)
+    assert settings.release.build is not None
+    assert "pip install" in settings.release.build[-1]
+    (checkout / "supervisor.toml").unlink()
+    put(checkout, {"venv/bin/python": ""})
+    _, settings = settings_for(checkout)
+    assert (settings.release.build, settings.release.link) == (None, ("venv",))
+
+
+def test_what_the_app_says_of_its_names_and_pages_is_used(fill: Fill) -> None:
+    hosts = 'ALLOWED_HOSTS = ["blog.example.com", "www.example.com"]'
+    _, settings = settings_for(fill({"manage.py": DJANGO, "blog/settings.py": hosts}))
+    assert settings.health.host == "blog.example.com"
+
+
+def test_a_page_for_probes_is_used(fill: Fill) -> None:
+    program = 'app = FastAPI()\n@app.get("/healthz")\ndef health(): ...'
+    _, settings = settings_for(fill({"app.py": program}))
+    assert settings.health.path == "/healthz"
+
+
+def test_of_several_apps_one_is_chosen(fill: Fill) -> None:
+    package = '{"scripts": {"start": "node server.js"}}'
+    checkout = fill({"main.py": "app = FastAPI()", "package.json": package})
+    kind, _ = settings_for(checkout, "2")
+    assert kind == "Node"
+    (checkout / "supervisor.toml").unlink()
+    kind, _ = settings_for(checkout)
+    assert kind == "ASGI", "without an answer the likeliest is taken"
+    (checkout / "supervisor.toml").unlink()
+    with pytest.raises(CannotWrite, match='"3" is not one of the numbers 1 to 2'):
+        settings_for(checkout, "3")
+
+
+def test_what_nobody_knows_is_asked_for(fill: Fill) -> None:
+    checkout = fill({"serve.sh": ""})
+    with pytest.raises(CannotWrite, match="nothing here tells how the app is started"):
+        settings_for(checkout)
+    _, settings = settings_for(checkout, "./serve.sh --port {port} 'a \\ b'")
+    assert settings.app.command == ("./serve.sh", "--port", "{port}", "a \\ b")
+
+
+def test_odd_names_and_files_that_make_no_sense_do_no_harm(fill: Fill) -> None:
+    odd = {"package.json": "[]", "main.py": "def (", "datasette.yaml": "", "spin.toml.py": ""}
+    kind, settings = settings_for(fill(odd, {'a"b\\.db': "", "c d.db": "", "e.db": ""}))
+    assert (kind, settings.release.link) == ("Datasette", ("e.db",))
+
+
+def test_a_checkout_without_a_commit_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match="git init, git add and git commit come first"):
+        settings_for(tmp_path)
+
+
+def test_the_command_writes_what_check_is_happy_with_and_overwrites_nothing(fill: Fill) -> None:
+    checkout = fill({"index.html": "hello"})
+    done = cli(checkout, "init", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert "next: blue-green check --start supervisor.toml" in done.out
+    checked = cli(checkout, "check", "supervisor.toml")
+    assert checked.code == 0, checked.out
+    file = checkout / "supervisor.toml"
+    file.write_text("mine")
+    again = cli(checkout, "init", "--yes")
+    assert (again.code, file.read_text()) == (1, "mine")
+    assert "--force writes it anew" in again.err
+    assert cli(checkout, "init", "--yes", "--force").code == 0
+    assert config.load(file).app.command[:2] == ("python3", "-m")
+
+
+# --- under the supervisor -------------------------------------------------------------------
+
+
+def link_environment(checkout: Path) -> None:
+    """That of the tests, as an app has it in its checkout."""
+    (checkout / ".venv").symlink_to(sys.prefix)
+
+
+def static_pages(checkout: Path) -> dict[str, str]:
+    return {"index.html": "hello"}
+
+
+def asgi_app(checkout: Path) -> dict[str, str]:
+    link_environment(checkout)
+    return {"asgi.py": ASGI_APP, ".gitignore": ".venv\nbehaviour.json"}
+
+
+def node_app(checkout: Path) -> dict[str, str]:
+    start = json.dumps({"scripts": {"start": "node server.js"}})
+    return {"package.json": start, "server.js": NODE_APP}
+
+
+def datasette(checkout: Path) -> dict[str, str]:
+    link_environment(checkout)
+    with closing(sqlite3.connect(checkout / "hello.db")) as data, data:
+        data.execute("create table rows (id integer primary key)")
+    return {"metadata.json": '{"title": "hello"}', ".gitignore": ".venv\n*.db"}
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        static_pages,
+        asgi_app,
+        pytest.param(datasette, marks=pytest.mark.long),
+        pytest.param(node_app, marks=[pytest.mark.long, NEEDS_NODE]),
+    ],
+)
+async def test_what_is_written_runs(
+    make_site: Callable[..., Site], app: Callable[[Path], dict[str, str]]
+) -> None:
+    site = make_site()
+    (site.checkout / "app.py").unlink()
+    files = app(site.checkout)
+    put(site.checkout, files)
+    git(site.checkout, "add", "-A")
+    git(site.checkout, "commit", "-q", "-m", "an app")
+    file = site.directory / "written.toml"
+    done = await site.run("init", "--yes", "--file", str(file), str(site.checkout))
+    assert done.code == 0, done.err
+    written: dict[str, Any] = tomllib.loads(file.read_text())
+    written["app"]["ports"] = [site.blue, site.green]
+    written["proxy"]["listen"] = [f"127.0.0.1:{site.port}"]
+    written["state"] = {"directory": str(site.state)}
+    site.config_file.write_text(tomli_w.dumps(written))
+    async with site.running():
+        answer = await site.get("/")
+        assert answer.status == 200
+        assert b"hello" in answer.body
