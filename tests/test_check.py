@@ -176,6 +176,14 @@ def test_a_time_span_is_read_as_systemd_does(span: str, seconds: float) -> None:
     assert unit.seconds(span) == seconds
 
 
+def test_the_unit_that_is_shipped_gives_time_to_stop(subject: Subject) -> None:
+    shipped = Path(__file__).parent.parent / "deploy"
+    [found] = unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
+    subject.configure()
+    judged = unit.judge(found.name, unit.written(found.read_text()), config.load(subject.file))
+    assert [one.text for one in judged][-1] == "the 70 s are enough for an orderly stop"
+
+
 def test_a_unit_must_give_time_to_stop(subject: Subject) -> None:
     subject.configure(swap={"drain_timeout": "30s"}, app={"stop_timeout": "20s"})
     settings = config.load(subject.file)

@@ -11,7 +11,7 @@ LARGEST = 1024 * 1024
 """Bytes up to which a file is read."""
 LINKABLE = (".env", "data", "instance", "media", "storage", "uploads")
 """What apps keep beside their code and out of git."""
-DATABASE = re.compile(r"[\w.-]+\.(db|sqlite|sqlite3)")
+DATABASE = re.compile(r"\w[\w.-]*\.(db|sqlite|sqlite3)")
 HEALTH = re.compile(r"""["'](/(?:healthz?|livez|readyz|up|ping))/?["']""")
 
 
