@@ -134,11 +134,14 @@ async def test_a_work_tree_is_added_and_removed(repository: Repository, tmp_path
 async def test_a_work_tree_whose_files_are_gone_is_forgotten(
     repository: Repository, tmp_path: Path
 ) -> None:
-    git, path = git_of(repository.path), tmp_path / "release"
-    await git.add_worktree(path, repository.first)
-    path.rename(tmp_path / "moved")
-    await git.prune_worktrees()
-    assert str(path) not in repository.git("worktree", "list")
+    git, path, own = git_of(repository.path), tmp_path / "releases" / "one", tmp_path / "own"
+    for place in (path, own):
+        await git.add_worktree(place, repository.first)
+        place.rename(tmp_path / f"moved {place.name}")
+    await git.forget_worktrees(tmp_path / "releases")
+    left = repository.git("worktree", "list")
+    assert str(path) not in left
+    assert str(own) in left, "it is somebody else's"
 
 
 # --- pull -----------------------------------------------------------------------------------

@@ -142,9 +142,16 @@ class Git:
         """Forget a work tree, also one that was left half made, and delete its files."""
         await self.run("worktree", "remove", "--force", "--force", str(path))
 
-    async def prune_worktrees(self) -> None:
-        """Forget work trees whose files are gone."""
-        await self.run("worktree", "prune", "--expire", "now")
+    async def forget_worktrees(self, directory: Path) -> None:
+        """Forget the work trees in this directory whose files are gone.
+
+        Only there: one of somebody's own may be on a disk that is not mounted now.
+        """
+        inside = directory.resolve()
+        for line in (await self.run("worktree", "list", "--porcelain")).splitlines():
+            path = Path(line.removeprefix("worktree "))
+            if line.startswith("worktree ") and path.is_relative_to(inside) and not path.exists():
+                await self.remove_worktree(path)
 
     async def has(self, revision: str) -> bool:
         """Whether this commit is here."""

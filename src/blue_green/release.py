@@ -175,7 +175,7 @@ class Releases:
 
     async def _forget_removed(self) -> None:
         try:
-            await self._git.prune_worktrees()
+            await self._git.forget_worktrees(self._directory)
         except GitError as error:
             # The checkout is gone, say: the watch tells of that, and git's records can wait.
             logger.debug("git cannot forget removed releases: %s", error)

@@ -34,11 +34,14 @@ class Submodule:
     revision: str
 
 
-async def check_out(git: Git, path: Path, revision: str) -> list[Path]:
+async def check_out(
+    git: Git, path: Path, revision: str, releases: Path | None = None
+) -> list[Path]:
     """Check out the submodules of the work tree there, and theirs; raise `GitError`.
 
-    Gives the places where they are.
+    Gives the places where they are. `releases` is the directory of all releases.
     """
+    releases = releases or path.parent
     places: list[Path] = []
     if not os.path.lexists(path / FILE):
         return places
@@ -47,11 +50,11 @@ async def check_out(git: Git, path: Path, revision: str) -> list[Path]:
         place = path / submodule.path
         try:
             repository = await _repository(git, git_dir, submodule)
-            await repository.prune_worktrees()
+            await repository.forget_worktrees(releases)
             await repository.add_worktree(place, submodule.revision)
         except GitError as error:
             raise GitError(f"submodule {submodule.path}: {error}") from None
-        places += [place, *await check_out(repository, place, submodule.revision)]
+        places += [place, *await check_out(repository, place, submodule.revision, releases)]
     return places
 
 

@@ -24,6 +24,7 @@ from blue_green.checks.machine import memory_for_two, memory_of
 from blue_green.checks.subject import Subject, mark
 from blue_green.failure import StepFailed
 from blue_green.git import GitError
+from blue_green.output import Output
 from blue_green.process import SUPERVISOR, environment
 from blue_green.release import Release, Releases
 from blue_green.settings import Argv, Count, Health, Port, State
@@ -49,7 +50,7 @@ async def start(subject: Subject, tell: Tell) -> None:
         env = environment(attrs.evolve(settings, state=State(directory)))
         git = attrs.evolve(subject.git, env={SUPERVISOR: str(directory)})
         config = attrs.evolve(settings.release, keep=Count(0), build=_build(subject, tell))
-        releases = Releases(config, git, directory, subject.user, env)
+        releases = Releases(config, git, directory, subject.user, env, output=Output())
         try:
             releases.create_directories()
             release = await _release(releases, await git.head(), tell)
@@ -111,7 +112,13 @@ async def _run(
     """What became of the backend, and what it uses of memory."""
     settings, began = subject.settings, trio.current_time()
     backend = Backend.start(
-        settings.app, slot="blue", port=_free_port(), release=release, user=subject.user, env=env
+        settings.app,
+        slot="blue",
+        port=_free_port(),
+        release=release,
+        user=subject.user,
+        env=env,
+        output=Output(),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(backend.attend)
