@@ -4,11 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import hypothesis
 import pytest
 
+from tests.faults.summary import Summary
 from tests.site import Site
 from tests.subject import Subject
+
+FAULTS = pytest.StashKey[Summary]()
+"""What the fault suite did; see `tests/faults`."""
 
 hypothesis.settings.register_profile("default", deadline=None)  # How long it takes proves nothing.
 
@@ -24,6 +29,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="hold the promises about milliseconds, too; for a machine that does nothing else",
     )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tests run in several processes: each tells the one that reports."""
+    if FAULTS in session.config.stash and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = attrs.asdict(session.config.stash[FAULTS])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if told := getattr(node, "workeroutput", {}).get("faults"):
+        node.config.stash.setdefault(FAULTS, Summary()).add(Summary(**told))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if (summary := config.stash.get(FAULTS, None)) is not None:
+        terminalreporter.write_sep("=", "faults")
+        terminalreporter.write_line(str(summary))
 
 
 @pytest.fixture

@@ -1,38 +1,19 @@
 """Runs one case after the other, and counts."""
 
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import trio
-from attrs import define, field
 
 from tests.faults.aftermath import at_rest, check_nothing_is_left, check_outcome, settled
 from tests.faults.cases import Case
 from tests.faults.scene import Scene, Stage
+from tests.faults.summary import Summary
 from tests.faults.table import Fault
 from tests.faults.traffic import Traffic, judge
 from tests.site import PATIENCE
-
-
-@define
-class Summary:
-    """What a run did."""
-
-    cases: int = 0
-    faults: int = 0
-    sent: int = 0
-    passed: int = 0
-    began: float = field(factory=time.monotonic)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.faults} faults were injected into {self.cases} swaps under load; {self.passed} "
-            f"requests passed, {self.sent - self.passed} failed in a way that the design names; "
-            f"{time.monotonic() - self.began:.0f} s"
-        )
 
 
 class Runner:
