@@ -13,7 +13,8 @@ from attrs import Factory, define
 from prometheus_client.parser import text_string_to_metric_families
 
 from blue_green.admin import server
-from blue_green.admin.server import Reply, Routes, Server
+from blue_green.admin.names import may_ask_by
+from blue_green.admin.server import Reply, Routes, Send, Server, Stream
 from blue_green.metrics import Histogram
 from tests.http_client import Answer, HttpClient
 from tests.proxy.harness import Gone, Peer, check_is_closed, port_of
@@ -38,11 +39,31 @@ async def never() -> Reply:
     raise AssertionError("it never comes to this")
 
 
+async def ticks() -> Stream:
+    async def send_all(send: Send) -> None:
+        while True:
+            await send(b"tick\n")
+            await trio.sleep(0.01)
+
+    return Stream("text/plain", send_all)
+
+
+async def flood() -> Stream:
+    async def send_all(send: Send) -> None:
+        while True:
+            await send(b"x" * 65536)
+
+    return Stream("text/plain", send_all)
+
+
 ROUTES: Routes = {
     "/": {"OPTIONS": hello},
     "/hello": {"GET": hello},
     "/bug": {"GET": fail},
     "/never": {"GET": never},
+    "/ticks": {"GET": ticks},
+    "/flood": {"GET": flood},
+    "/page": {"GET": hello, "OPTIONS": hello},
 }
 
 
@@ -65,7 +86,7 @@ class Served:
 async def serving() -> AsyncIterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Server([sock], ROUTES).run)
+            nursery.start_soon(Server([sock], ROUTES, for_browsers=["/page"]).run)
             served = Served(port_of(sock))
             yield served
             for client in served.clients:
@@ -88,6 +109,11 @@ async def serving() -> AsyncIterator[Served]:
         pytest.param(b"\x16\x03\x01\x02\r\n\r\n", 400, id="not HTTP"),
         pytest.param(b"GET /hello HTTP/1.1\r\nX: " + 17000 * b"x", 431, id="a head too large"),
         pytest.param(b"GET /bug HTTP/1.0\r\n\r\n", 500, id="an error of ours"),
+        pytest.param(b"HEAD /ticks HTTP/1.0\r\n\r\n", 200, id="HEAD of a stream"),
+        pytest.param(b"GET /page HTTP/1.1\r\nHost: 10.0.0.1:8\r\n\r\n", 200, id="by address"),
+        pytest.param(b"GET /page HTTP/1.1\r\n\r\n", 200, id="no browser"),
+        pytest.param(b"GET /page HTTP/1.0\r\nHost: x.example\r\n\r\n", 421, id="by another's name"),
+        pytest.param(b"OPTIONS /page HTTP/1.1\r\nHost: x.example\r\n\r\n", 200, id="OPTIONS"),
     ],
 )
 async def test_requests_get_their_answer(raw: bytes, status: int) -> None:
@@ -96,7 +122,8 @@ async def test_requests_get_their_answer(raw: bytes, status: int) -> None:
         answer = await client.answer("HEAD" if raw.startswith(b"HEAD") else "GET")
         assert answer.status == status
         if raw.startswith(b"HEAD"):
-            assert (answer.body, answer.field(b"content-length")) == (b"", [b"6"])
+            length = b"0" if b"/ticks" in raw else b"6"
+            assert (answer.body, answer.field(b"content-length")) == (b"", [length])
         if status == 405:
             assert answer.field(b"allow") == [b"GET, HEAD"]
         if status != 200 or b"HTTP/1.0" in raw:
@@ -148,6 +175,64 @@ async def test_when_all_places_are_busy_a_new_client_gets_none(
         await trio.testing.wait_all_tasks_blocked(0.05)
         assert await (await served.ask(b"")).end() == b""
         assert busy.has_nothing()
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_a_stream_goes_on_while_its_client_is_there(version: bytes) -> None:
+    async with serving() as served:
+        client = await served.ask(b"GET /ticks HTTP/%b\r\n\r\n" % version)
+        head = await client.until(b"\r\n\r\n")
+        assert (b"chunked" in head) == (version == b"1.1")
+        for _ in range(3):
+            await client.until(b"tick\n")
+
+
+async def test_there_are_few_streams_and_who_leaves_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "MAX_STREAMS", 1)
+    ask = b"GET /ticks HTTP/1.0\r\n\r\n"
+    async with serving() as served:
+        first = await served.ask(ask)
+        await first.until(b"tick\n")
+        refused = await (await served.ask(ask)).answer()
+        assert (refused.status, refused.body) == (503, b"1 others read this already.\n")
+        assert (await (await served.ask(b"GET /hello HTTP/1.0\r\n\r\n")).answer()).status == 200
+        await first.reset()
+
+        async def has_room() -> bool:
+            return b"200 OK" in await (await served.ask(ask)).until(b"\r\n")
+
+        await until("there is room", has_room)
+
+
+async def test_who_does_not_take_a_stream_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ANSWER_TIMEOUT", 0.2)
+    async with serving() as served:
+        slow = await served.ask(b"GET /flood HTTP/1.0\r\n\r\n")
+        slow.small_buffers()
+        await trio.sleep(0.6)  # More than the time that it has.
+        # What the kernel kept for it comes, and then the end.
+        assert await slow.count() < 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [
+        ("127.0.0.1:8001", True),
+        ("[::1]:8001", True),
+        ("[fd00::7]", True),
+        ("localhost:8001", True),
+        ("blog.localhost", True),
+        ("web1:8001", True),
+        (f"{socket.gethostname()}:8001", True),
+        ("evil.example:8001", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example.", False),
+    ],
+)
+def test_another_site_cannot_lend_its_name_to_the_page(host: str, may: bool) -> None:
+    assert may_ask_by(host) is may
 
 
 def test_a_histogram_has_each_value_in_its_range() -> None:

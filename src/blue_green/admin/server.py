@@ -1,17 +1,20 @@
-"""A small HTTP/1.1 server for programs: health checks, scrapes, and whatever is in its routes.
+"""A small HTTP/1.1 server: for health checks, scrapes, and whatever else is in its routes.
 
 The rules:
 
-- Host may be missing: many health checks send none. A request that has one is not asked which.
+- Host may be missing: many health checks send none. A request that has one is not asked which,
+  unless it is for what browsers show: see `admin.names`.
 - Bodies are not read: a request that has one is answered, and the connection is closed.
 - A client that is silent or slow costs nobody else anything. When all places are taken, a new
   client gets the place of the one that has been silent for longest.
+- A stream goes on until its client goes away, or does not take what it is sent. There are few, so
+  that they leave places for the others.
 """
 
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
@@ -20,16 +23,21 @@ import h11
 import trio
 from attrs import define, field, frozen
 
+from blue_green.admin.names import may_ask_by
+
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 32
+MAX_STREAMS = 8
+STREAM_BUFFER = 64 * 1024
+"""Bytes of a stream that the kernel keeps for a client: one that reads nothing is soon known."""
 MAX_HEAD = 16 * 1024
 HEAD_TIMEOUT = 5.0
 """Seconds for a request's head once it has begun."""
 IDLE_TIMEOUT = 75.0
 """Seconds between requests: more than the minute at which many scrape."""
 ANSWER_TIMEOUT = 10.0
-"""Seconds to make an answer, and for the client to take it."""
+"""Seconds to make an answer, and for the client to take it, or a piece of a stream."""
 LAST_WORDS = 1.0
 """Seconds in which a client may take an answer that ends its connection."""
 
@@ -44,11 +52,23 @@ class Reply:
     status: int
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
-    allow: str = ""
-    """With 405: the methods that would have been served (RFC 9110 section 15.5.6)."""
+    headers: Mapping[str, str] = field(factory=dict)
+    """Besides those that every answer has."""
 
 
-Handler = Callable[[], Awaitable[Reply]]
+Send = Callable[[bytes], Awaitable[None]]
+
+
+@frozen
+class Stream:
+    """An answer that goes on for as long as its client is there."""
+
+    content_type: str
+    send_all: Callable[[Send], Awaitable[None]]
+    """Gets what sends a piece, and sends one after the other until it is cancelled."""
+
+
+Handler = Callable[[], Awaitable[Reply | Stream]]
 Routes = Mapping[str, Mapping[str, Handler]]
 """For each path, what answers each method. HEAD is answered as GET is, without the body."""
 
@@ -66,10 +86,18 @@ class _Connection:
 class Server:
     """Answers on these sockets what the routes say."""
 
-    def __init__(self, sockets: Sequence[socket.socket], routes: Routes) -> None:
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        routes: Routes,
+        for_browsers: Container[str] = (),
+    ) -> None:
+        """`for_browsers` are the paths of what no other site may read in somebody's browser."""
         self._sockets = sockets
         self._routes = routes
+        self._for_browsers = for_browsers
         self._count = 0
+        self._streams = 0
         self._silent: dict[_Connection, None] = {}
         """Those that wait for a request, the one that does so for longest first."""
 
@@ -108,8 +136,13 @@ class Server:
             if not head:
                 return
             with trio.move_on_after(ANSWER_TIMEOUT) as in_time:
-                may_follow = await self._answer(connection, head)
+                reply, is_head = await self._understand(connection, head)
+                if isinstance(reply, Reply):
+                    may_follow = await _send_reply(connection, reply, is_head=is_head)
             if in_time.cancelled_caught:
+                return
+            if isinstance(reply, Stream):
+                await self._send_stream(connection, reply)
                 return
         with trio.move_on_after(LAST_WORDS):
             await _part(connection.stream)
@@ -138,40 +171,67 @@ class Server:
         finally:
             self._silent.pop(connection, None)
 
-    async def _answer(self, connection: _Connection, head: bytes) -> bool:
-        """Answer the request with this head; whether another one may follow."""
-        http, request = connection.http, None
+    async def _understand(
+        self, connection: _Connection, head: bytes
+    ) -> tuple[Reply | Stream, bool]:
+        """What to answer to a request with this head, and whether it is a HEAD."""
         if len(head) > MAX_HEAD:
-            reply = Reply(431, f"The request's head is over {MAX_HEAD} bytes.\n".encode())
-        else:
-            http.receive_data(_with_host(head))
-            try:
-                request = http.next_event()
-                http.next_event()  # Its end, unless there is a body.
-                assert isinstance(request, h11.Request)
-                reply = await self._reply(request.method.decode(), request.target)
-            except h11.RemoteProtocolError as error:
-                reply = Reply(error.error_status_hint, f"{error}\n".encode())
-        is_head = isinstance(request, h11.Request) and request.method == b"HEAD"
-        await connection.stream.send_all(_written(http, reply, is_head=is_head))
-        if http.our_state is h11.DONE and http.their_state is h11.DONE:
-            http.start_next_cycle()
-            return True
-        return False
+            return Reply(431, f"The request's head is over {MAX_HEAD} bytes.\n".encode()), False
+        http = connection.http
+        http.receive_data(_with_host(head))
+        try:
+            request = http.next_event()
+            http.next_event()  # Its end, unless there is a body.
+        except h11.RemoteProtocolError as error:
+            return Reply(error.error_status_hint, f"{error}\n".encode()), False
+        assert isinstance(request, h11.Request)
+        return await self._reply(request), request.method == b"HEAD"
 
-    async def _reply(self, method: str, target: bytes) -> Reply:
-        methods = self._routes.get(target.partition(b"?")[0].decode("latin-1"))
+    async def _reply(self, request: h11.Request) -> Reply | Stream:
+        method, path = request.method.decode(), request.target.partition(b"?")[0].decode("latin-1")
+        methods = self._routes.get(path)
         if methods is None:
             return Reply(404, f"Here are: {', '.join(sorted(self._routes))}\n".encode())
         handler = methods.get("GET" if method == "HEAD" else method)
         if handler is None:
+            # RFC 9110 section 15.5.6: with 405 come the methods that would have been served.
             allow = ", ".join([*methods, "HEAD"] if "GET" in methods else methods)
-            return Reply(405, f"Here one can use: {allow}\n".encode(), allow=allow)
+            return Reply(405, f"Here one can use: {allow}\n".encode(), headers={"Allow": allow})
+        if path in self._for_browsers and method in ("GET", "HEAD"):
+            host = dict(request.headers)[b"host"].decode("latin-1")
+            if not may_ask_by(host):
+                return Reply(421, b"Ask for this by address, or through ssh -L.\n")
         try:
-            return await handler()
+            reply = await handler()
         except Exception:
             logger.exception("a request to the admin address ended with an error of ours")
             return Reply(500, b"The supervisor made an error, which is in its log.\n")
+        if isinstance(reply, Stream) and method == "HEAD":
+            return Reply(200, b"", reply.content_type)
+        if isinstance(reply, Stream) and self._streams >= MAX_STREAMS:
+            why = f"{MAX_STREAMS} others read this already.\n"
+            return Reply(503, why.encode(), headers={"Retry-After": "5"})
+        return reply
+
+    async def _send_stream(self, connection: _Connection, stream: Stream) -> None:
+        """Send it until its client goes away, or does not take it."""
+        http, transport = connection.http, connection.stream
+
+        async def send(piece: bytes) -> None:
+            with trio.move_on_after(ANSWER_TIMEOUT) as in_time:
+                await transport.send_all(http.send(h11.Data(data=piece)) or b"")
+            if in_time.cancelled_caught:
+                connection.scope.cancel()
+                await trio.lowlevel.checkpoint()
+
+        self._streams += 1
+        try:
+            transport.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER)
+            head = _head(200, {"Content-Type": stream.content_type})
+            await transport.send_all(http.send(head) or b"")
+            await stream.send_all(send)
+        finally:
+            self._streams -= 1
 
 
 def _with_host(head: bytes) -> bytes:
@@ -182,22 +242,30 @@ def _with_host(head: bytes) -> bytes:
     return line + end + b"Host: admin\r\n" + rest
 
 
-def _written(http: h11.Connection, reply: Reply, *, is_head: bool) -> bytes:
-    headers = {
+async def _send_reply(connection: _Connection, reply: Reply, *, is_head: bool = False) -> bool:
+    """Send an answer; whether another request may follow on this connection."""
+    http = connection.http
+    length = {"Content-Type": reply.content_type, "Content-Length": str(len(reply.body))}
+    body = h11.Data(data=b"" if is_head else reply.body)
+    events = [_head(reply.status, {**length, **reply.headers}), body, h11.EndOfMessage()]
+    await connection.stream.send_all(b"".join([http.send(event) or b"" for event in events]))
+    if http.our_state is h11.DONE and http.their_state is h11.DONE:
+        http.start_next_cycle()
+        return True
+    return False
+
+
+def _head(status: int, headers: Mapping[str, str]) -> h11.Response:
+    always = {
         "Date": formatdate(usegmt=True),
-        "Content-Type": reply.content_type,
-        "Content-Length": str(len(reply.body)),
         "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
     }
-    if reply.allow:
-        headers["Allow"] = reply.allow
-    response = h11.Response(
-        status_code=reply.status,
-        reason=HTTPStatus(reply.status).phrase,
-        headers=list(headers.items()),
+    return h11.Response(
+        status_code=status,
+        reason=HTTPStatus(status).phrase,
+        headers=list({**always, **headers}.items()),
     )
-    events = [response, h11.Data(data=b"" if is_head else reply.body), h11.EndOfMessage()]
-    return b"".join([http.send(event) or b"" for event in events])
 
 
 async def _part(stream: trio.SocketStream) -> None:
