@@ -203,12 +203,13 @@ class Proxy:
 
 @frozen
 class Admin:
-    """Whether to send us requests, and numbers: for balancers and Prometheus, not for all."""
+    """How it stands: for balancers, Prometheus and the people who run it, not for all."""
 
     listen: tuple[Endpoint, ...] = ()
-    """Where `/ready`, `/live` and `/metrics` are, as in [proxy]. Default: nowhere.
+    """Where the page, `/ready`, `/live` and `/metrics` are, as in [proxy]. Default: nowhere.
 
-    They tell anyone who asks what runs here, so this should not be an address of the internet.
+    They tell anyone who asks what runs here and what it writes, so this should not be an address
+    of the internet.
     """
     drain_delay: Seconds = Seconds(0)
     """After SIGTERM, how long to serve on while `/ready` says 503, for balancers to see it."""

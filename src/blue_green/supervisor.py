@@ -154,10 +154,12 @@ class Supervisor:
             lock=self._lock,
             save=save,
         )
-        pages = Pages(site, swaps, listener.by_status)
-        rate = Rate(listener.by_status)
+        rate = Rate(listener.by_status, self._gate)
         status = Status(
             self._settings.app.name, site=site, swaps=swaps, pause=pause, watch=watch, rate=rate
+        )
+        pages = Pages(
+            site, swaps, listener.by_status, status=status, rate=rate, output=self._output
         )
         operations = Operations(
             gate=self._gate,
@@ -171,7 +173,8 @@ class Supervisor:
         )
         backends.start_soon(self._listen_to_signals, reload, upgrade)
         if listening.admin:  # With the backends, since it is to tell of the stop until its end.
-            backends.start_soon(Server(listening.admin, pages.routes).run)
+            server = Server(listening.admin, pages.routes, pages.for_browsers)
+            backends.start_soon(server.run)
         pause.go_on()
         if handed is not None and handed.live is not None:
             slots.take_over(handed.live, self._releases.env_in(Path(handed.live.path)))
@@ -188,7 +191,7 @@ class Supervisor:
                 changing.start_soon(self._bring_up, slots, swaps, watch)
                 logger.info("%s is served on %s", self._settings.app.name, listener.addresses)
                 for endpoint in self._settings.admin.listen:
-                    logger.info("whether it is ready is told on %s", endpoint)
+                    logger.info("how it stands is told on %s", endpoint)
                 systemd.notify("READY=1", "STATUS=Starting")
                 await self._stopping.wait()
                 pages.stopping = True

@@ -16,6 +16,7 @@ from blue_green import systemd
 from blue_green.git import Git, GitError
 from blue_green.metrics import SwapCounts
 from blue_green.receipt import Receipt
+from blue_green.slots import Slot
 from blue_green.steps import Site
 from blue_green.swap import Swap
 
@@ -71,6 +72,8 @@ class Swaps:
         self._wake = trio.Event()
         self.turn = trio.Lock()
         """Who has it swaps. Others take it to have no swap begin."""
+        self._moves = 0
+        self._moved = trio.Event()
         self._head: str | None = None
         """The newest HEAD that was seen."""
 
@@ -126,6 +129,24 @@ class Swaps:
         previous = self._site.state.previous
         return self.want(previous, "rollback", retry=True) if previous else None
 
+    def state_of(self, slot: Slot) -> str:
+        """`live`, `candidate` or `draining`; nothing if nothing runs there."""
+        if slot is self._site.slots.live:
+            return "live"
+        if self.in_hand is not None and slot is self.in_hand.candidate:
+            return "candidate"
+        return "draining" if slot.backends else ""
+
+    @property
+    def moves(self) -> int:
+        """How often a swap came to a phase, to the end of one, or to its own end."""
+        return self._moves
+
+    async def until_moved(self, since: int) -> None:
+        """Wait until that has happened more often than this."""
+        while self._moves <= since:
+            await self._moved.wait()
+
     @property
     def is_idle(self) -> bool:
         """Nothing is wanted that is not live."""
@@ -148,6 +169,7 @@ class Swaps:
 
         def tell(event: dict[str, Any]) -> None:
             wanted.tell(event)
+            self._move()
             if event["event"] == "phase":
                 systemd.notify(f"STATUS=Swapping to {revision[:7]}: {event['phase']}")
             else:
@@ -169,8 +191,14 @@ class Swaps:
         if receipt.outcome != "unchanged":
             self.last = receipt
             site.state.remember(receipt)
+        self._move()
         await self._save()
         wanted.end(receipt)
+
+    def _move(self) -> None:
+        self._moves += 1
+        self._moved.set()
+        self._moved = trio.Event()
 
     async def _note_subject(self, receipt: Receipt) -> None:
         """Beside the swap, which does not wait for it before it switches."""

@@ -25,7 +25,6 @@ from prometheus_client.utils import floatToGoString
 from blue_green import __version__
 from blue_green.metrics import Histogram
 from blue_green.receipt import Result
-from blue_green.slots import Slot
 from blue_green.steps import Site
 from blue_green.wanted import Swaps
 
@@ -128,17 +127,9 @@ class Exposition(Collector):
             labels=["slot", "revision", "state"],
         )
         for slot in (self._site.slots.blue, self._site.slots.green):
-            if slot.release is not None and (state := self._state_of(slot)):
+            if slot.release is not None and (state := self._swaps.state_of(slot)):
                 releases.add_metric([slot.name, slot.release.revision, state], 1)
         yield releases
-
-    def _state_of(self, slot: Slot) -> str:
-        swap = self._swaps.in_hand
-        if slot is self._site.slots.live:
-            return "live"
-        if swap is not None and slot is swap.candidate:
-            return "candidate"
-        return "draining" if slot.backends else ""
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:

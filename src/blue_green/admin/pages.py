@@ -1,4 +1,4 @@
-"""What the admin address answers: `/ready`, `/live` and `/metrics`.
+"""What the admin address answers: a page for people, and the rest for programs.
 
 The library that writes metrics is loaded when they are asked for the first time: that takes longer
 than the rest of a start, and during an upgrade in place requests wait for the start.
@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from blue_green.admin.server import Reply, Routes
+from blue_green.admin import browser
+from blue_green.admin.events import Events
+from blue_green.admin.server import Reply, Routes, Stream
+from blue_green.output import Output
+from blue_green.rate import Rate
+from blue_green.status import Status
 from blue_green.steps import Site
 from blue_green.wanted import Swaps
 
@@ -36,22 +41,45 @@ if TYPE_CHECKING:
 class Pages:
     """The routes of the admin address."""
 
-    def __init__(self, site: Site, swaps: Swaps, by_status: Mapping[int, int]) -> None:
+    for_browsers = ("/", "/events")
+
+    def __init__(
+        self,
+        site: Site,
+        swaps: Swaps,
+        by_status: Mapping[int, int],
+        *,
+        status: Status,
+        rate: Rate,
+        output: Output,
+    ) -> None:
         self.stopping = False
         """From now on no more requests should come: a balancer needs a moment to see it."""
         self._site = site
         self._swaps = swaps
         self._by_status = by_status
         self._exposition: Exposition | None = None
+        self._events = Events(site, swaps, status, rate, output, is_stopping=lambda: self.stopping)
+        self._page = browser.page()
 
     @property
     def routes(self) -> Routes:
         return {
-            "/": {"OPTIONS": self.ready},  # What HAProxy asks unless it is told what to ask.
+            # OPTIONS / is what HAProxy asks unless it is told what to ask.
+            "/": {"GET": self.page, "OPTIONS": self.ready},
+            "/events": {"GET": self.events},
             "/ready": {"GET": self.ready, "OPTIONS": self.ready},
             "/live": {"GET": self.live},
             "/metrics": {"GET": self.metrics},
         }
+
+    async def page(self) -> Reply:
+        """What runs and how it goes, for people."""
+        return self._page
+
+    async def events(self) -> Stream:
+        """The same for the page, as it changes."""
+        return Stream("text/event-stream", self._events.send_all)
 
     async def ready(self) -> Reply:
         """Whether to send requests here: 200, or 503 and why not."""
