@@ -37,11 +37,14 @@ class Done:
 def free_ports(count: int) -> list[int]:
     """Ports on loopback that nobody listens on, below the range for outgoing connections.
 
-    One from that range could be taken, before the test uses it, by any connection at all.
+    One from that range could be taken, before the test uses it, by any connection at all. Tests
+    that run in another process at the same time look in another part.
     """
     found: list[int] = []
-    start = 10_000 + (os.getpid() * 37) % 15_000
-    for port in [*range(start, 31_000), *range(10_000, start)]:
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    low, high = 10_000 + part * 5_000, 15_000 + part * 5_000
+    start = low + (os.getpid() * 37) % 5_000
+    for port in [*range(start, high), *range(low, start)]:
         if port in _given:
             continue
         with socket.socket() as sock:

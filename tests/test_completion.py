@@ -33,8 +33,8 @@ def script(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 TYPED = {
     "sta": ["status"],
     "": [
-        "run", "swap", "rollback", "pause", "resume", "upgrade", "reload", "status", "history",
-        "logs", "completion", "--help", "--version",
+        "run", "init", "check", "swap", "rollback", "pause", "resume", "upgrade", "reload",
+        "status", "history", "logs", "completion", "--help", "--version",
     ],
     "swap --re": ["--retry"],
     "swap --retry --no": ["--no-wait"],
@@ -45,6 +45,7 @@ TYPED = {
     "status --config sup": ["supervisor.toml"],
     "status --socket ": ["a b.sock", "completion", "supervisor.toml"],
     "run sup": ["supervisor.toml"],
+    "check sup": ["supervisor.toml"],
     "run --": ["--help"],
     "nonsense ": [],
 }  # fmt: skip
