@@ -121,6 +121,21 @@ async def test_the_end_does_not_wait_for_a_connection_whose_request_was_refused(
         assert (await client.answer()).status == 503
 
 
+async def test_who_has_just_come_when_the_end_begins_may_still_ask() -> None:
+    async with running(says(OK)) as proxy:
+        new, silent = await proxy.ask(b""), await proxy.ask(b"")
+        await until("both are there", lambda: len(proxy.listener._clients) == 2)
+
+        async def ask() -> None:
+            await until("the end has begun", lambda: proxy.listener._accepting.cancel_called)
+            await new.send(GET)
+            assert (await new.answer()).status == 200
+
+        proxy.nursery.start_soon(ask)
+        assert await proxy.listener.drain(5) == 0
+        assert await silent.end() == b""
+
+
 async def test_aborted_requests_leave_no_descriptors_behind() -> None:
     async with running(silence) as proxy:
         await check_good_request_follows(proxy)

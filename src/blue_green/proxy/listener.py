@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 BACKLOG = 4096
 LOOK_AT_LEAST_EVERY = 0.5
 """Seconds between looks at which clients are late."""
+FIRST_WORDS = 0.5
+"""Seconds in which a client may ask that we had accepted when we began to accept no more."""
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -179,8 +181,10 @@ class Listener:
         if self._shared is not None:
             self._shared.closing = True
         for client in self._clients:
-            if client.is_idle:
+            if client.is_idle and client.served:
                 client.scope.cancel()
+            elif client.is_idle:  # What it asks may be on its way: it has only just come.
+                client.due = min(client.due, time.monotonic() + FIRST_WORDS)
         with trio.move_on_after(timeout):
             while any(not client.is_tunnel for client in self._clients):
                 await self._fewer.wait()
