@@ -29,9 +29,14 @@ class Repository:
 
     def clone(self, path: Path) -> "Repository":
         """Another work tree, whose `main` follows ours."""
-        git(self.path.parent, "clone", "-q", str(self.path), str(path))
-        cloned = Repository.__new__(Repository)
-        cloned.path, cloned.first = path, self.first
+        return self.clone_of(self.path, path)
+
+    @classmethod
+    def clone_of(cls, origin: Path, path: Path) -> "Repository":
+        """A work tree whose `main` follows the one there."""
+        git(origin.parent, "clone", "-q", str(origin), str(path))
+        cloned = cls.__new__(cls)
+        cloned.path, cloned.first = path, git(path, "rev-parse", "HEAD")
         return cloned
 
 

@@ -90,6 +90,15 @@ async def until(
     raise AssertionError(f"{what}: not within {timeout:g} s; last seen: {seen!r}")
 
 
+GIVE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""A program that gives a listening socket to the next one as systemd does (sd_listen_fds(3))."""
+
+
 class Site:
     """A checkout with the test app in it, its settings, and what became of its requests."""
 
@@ -191,13 +200,20 @@ class Site:
         assert code == 0, f"the supervisor ended with {code}:\n{self.log()}"
         assert self.processes() == [], f"left behind: {self.processes()}\n{self.log()}"
 
-    def start(self, **env: str) -> None:
-        """Start the real command. Whoever does has to end it, too."""
+    def start(self, *, held: socket.socket | None = None, **env: str) -> None:
+        """Start the real command. Whoever does has to end it, too.
+
+        It gets the socket that is `held` as from systemd.
+        """
+        command = [sys.executable, *self.program, "run", str(self.config_file)]
+        if held is not None:
+            command = [sys.executable, "-ISc", GIVE, str(held.fileno()), *command]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *self.program, "run", str(self.config_file)],
+                command,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
+                pass_fds=() if held is None else (held.fileno(),),
                 env={**os.environ, **env},
             )
 

@@ -13,8 +13,9 @@ from attrs import Factory, define
 from prometheus_client.parser import text_string_to_metric_families
 
 from blue_green.admin import server
+from blue_green.admin.bodies import Message
 from blue_green.admin.names import may_ask_by
-from blue_green.admin.server import Reply, Routes, Send, Server, Stream
+from blue_green.admin.server import Reading, Reply, Routes, Send, Server, Stream
 from blue_green.metrics import Histogram
 from tests.http_client import Answer, HttpClient
 from tests.proxy.harness import Gone, Peer, check_is_closed, port_of
@@ -32,6 +33,10 @@ async def hello() -> Reply:
 
 async def fail() -> Reply:
     raise RuntimeError("a bug")
+
+
+async def echo(message: Message) -> Reply:
+    return Reply(202, message.body)
 
 
 async def never() -> Reply:
@@ -64,6 +69,7 @@ ROUTES: Routes = {
     "/ticks": {"GET": ticks},
     "/flood": {"GET": flood},
     "/page": {"GET": hello, "OPTIONS": hello},
+    "/echo": {"POST": Reading(echo, 10)},
 }
 
 
@@ -135,6 +141,69 @@ async def test_a_connection_is_kept_and_requests_are_answered_in_order() -> None
         ask = b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n"
         client = await served.ask(ask % b"hello" + ask % b"other" + ask % b"hello")
         assert [(await client.answer()).status for _ in range(3)] == [200, 404, 200]
+
+
+TEN = b"Content-Length: 10\r\n\r\n0123456789"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "body"),
+    [
+        pytest.param(TEN, 202, b"0123456789", id="as much as may be"),
+        pytest.param(b"Content-Length: 0\r\n\r\n", 202, b"", id="an empty one"),
+        pytest.param(b"\r\n", 202, b"", id="none"),
+        pytest.param(b"Content-Length: 11\r\n\r\n", 413, b"", id="too much, as it is announced"),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 202, b"abc", id="chunks"
+        ),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n", 413, b"", id="long chunks"
+        ),
+        pytest.param(b"Content-Length: x\r\n\r\n", 400, b"", id="a length that is none"),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400, b"", id="chunks that are none"
+        ),
+    ],
+)
+async def test_bodies_are_read_where_they_are_wanted(raw: bytes, status: int, body: bytes) -> None:
+    async with serving() as served:
+        client = await served.ask(b"POST /echo HTTP/1.1\r\nHost: h\r\n" + raw)
+        answer = await client.answer("POST")
+        assert answer.status == status
+        if status == 202:
+            assert answer.body == body
+            await client.send(b"GET /hello HTTP/1.1\r\n\r\n")
+            assert (await client.answer()).status == 200
+        else:
+            await check_is_closed(client)
+
+
+async def test_what_comes_with_the_end_of_a_body_is_the_next_request() -> None:
+    async with serving() as served:
+        ask = b"POST /echo HTTP/1.1\r\nHost: h\r\n" + TEN
+        client = await served.ask(ask + b"GET /hello HTTP/1.1\r\n\r\n" + ask)
+        assert [(await client.answer()).status for _ in range(3)] == [202, 200, 202]
+
+
+async def test_who_asks_whether_to_send_a_body_is_told() -> None:
+    async with serving() as served:
+        head = b"POST /%b HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+        client = await served.ask(head % b"echo")
+        assert await client.next_head() == b"HTTP/1.1 100 \r\n\r\n"
+        await client.send(b"0123456789")
+        assert (await client.answer("POST")).body == b"0123456789"
+        refused = await served.ask(head % b"hello")
+        assert (await refused.answer("POST")).status == 405
+
+
+async def test_who_is_slow_with_a_body_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+    async with serving() as served:
+        slow = await served.ask(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        other = await served.ask(b"GET /hello HTTP/1.1\r\n\r\n")
+        assert (await other.answer()).status == 200
+        assert await slow.end() == b""
 
 
 @pytest.mark.parametrize("name", ["HEAD_TIMEOUT", "IDLE_TIMEOUT", "ANSWER_TIMEOUT"])

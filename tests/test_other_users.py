@@ -47,7 +47,11 @@ def uid_of(pid: int) -> int:
 
 
 async def test_the_app_and_git_run_as_the_owner_of_the_checkout(directory: Path) -> None:
-    site = a_site(directory, owner=NOBODY.pw_uid)
+    told = directory / "told"
+    told.touch()
+    told.chmod(0o666)
+    notify = {"command": ["sh", "-c", "id -un >>told; cat >>told"]}
+    site = a_site(directory, owner=NOBODY.pw_uid, notify=notify)
     async with site.running():
         status = await site.status()
         [pid] = status["live"]["pids"]
@@ -56,6 +60,7 @@ async def test_the_app_and_git_run_as_the_owner_of_the_checkout(directory: Path)
         assert (release / "app.py").stat().st_uid == NOBODY.pw_uid
         assert (site.checkout / ".git" / "worktrees").stat().st_uid == NOBODY.pw_uid
         assert stat.S_IMODE((site.state / "state.toml").stat().st_mode) == 0o600
+    assert told.read_text().startswith('nobody\n{"event": "swap"')
 
 
 async def test_a_release_of_roots_checkout_is_built_and_run_as_the_user(directory: Path) -> None:

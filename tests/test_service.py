@@ -59,7 +59,7 @@ async def test_systemd_is_told_what_goes_on(make_site: MakeSite) -> None:
     site = make_site()
     one = site.commit("one")
     async with service_manager(site.directory / "notify") as heard:
-        site.start(NOTIFY_SOCKET=str(site.directory / "notify"))
+        site.start(NOTIFY_SOCKET=str(site.directory / "notify"), WATCHDOG_USEC="200000")
         try:
             await site.until_phase("serving")
             await site.until_live(one)
@@ -68,7 +68,8 @@ async def test_systemd_is_told_what_goes_on(make_site: MakeSite) -> None:
             assert await site.stop() == 0, site.log()
         await until("it has said its last", lambda: "STATUS=Stopping" in heard)
     assert heard.count("READY=1") == heard.count("STOPPING=1") == 1
-    assert heard[0] == "READY=1"
+    assert heard.count("WATCHDOG=1") > 3, "systemd would have taken it for dead"
+    assert next(line for line in heard if line != "WATCHDOG=1") == "READY=1"
     statuses = [line.removeprefix("STATUS=") for line in heard if line.startswith("STATUS=")]
     assert f"Serving {one[:7]} in blue" in statuses
     assert f"Swapping to {two[:7]}: probe" in statuses

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green import slots, users
+from blue_green import crash, users
 from blue_green.gate import Gate
 from blue_green.output import Output
 from blue_green.release import Release
@@ -42,6 +42,7 @@ def site(gate: Gate, tmp_path: Path, nursery: trio.Nursery) -> Slots:
         forget=lambda _: None,
         changed=lambda: None,
         report_unwell=lambda _: None,
+        report_crash=lambda _: None,
     )
     site.blue.release = Release("a" * 40, tmp_path)
     return site
@@ -75,7 +76,7 @@ async def test_only_when_all_fail_again_and_again_requests_are_refused(
     site: Slots, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise one that can never start would turn each hiccup of the other into an outage."""
-    monkeypatch.setattr(slots, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(crash, "FIRST_DELAY", 0.001)
     bad, good = site.blue.ports
     (tmp_path / f"broken-{bad}").touch()
 
@@ -89,7 +90,7 @@ async def test_only_when_all_fail_again_and_again_requests_are_refused(
     site.go_live(site.blue)
     site.blue.keep()
     await site.blue.settled.wait()
-    await until("one fails for good", lambda: starts(bad) > slots.TOO_MANY_DEATHS)
+    await until("one fails for good", lambda: starts(bad) > crash.TOO_MANY_DEATHS)
     kill_the_good_one()
     await until("the other one is down, too", lambda: not gate.targets)
     lease = await gate.pass_()
@@ -98,5 +99,5 @@ async def test_only_when_all_fail_again_and_again_requests_are_refused(
     (tmp_path / f"broken-{good}").touch()
     kill_the_good_one()
     await until("requests are refused", lambda: gate.is_refusing)
-    assert starts(good) >= slots.TOO_MANY_DEATHS
+    assert starts(good) >= crash.TOO_MANY_DEATHS
     await site.stop()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from blue_green import watch
 from blue_green.settings import Git as GitSettings
 from blue_green.watch import LONGEST_LOCK, Watch, pull_delay
 from tests.following import Following, following, some_looks
@@ -266,3 +267,51 @@ async def test_a_commit_here_does_not_hide_that_pulls_fail(
         await until("a problem", lambda: "cannot pull" in it.watch.problem)
         await it.until_told(repository.commit(text="second"))
         assert "cannot pull" in it.problems[0]
+
+
+async def test_a_hundred_who_ask_for_a_pull_get_one(
+    repository: Repository, upstream: Repository, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    async with following(repository.path, git=git_of(repository.path, GIT_TRACE=str(trace))) as it:
+        second = upstream.commit(text="second")
+        upstream.git("push", "-q", "origin", "main")
+        for _ in range(100):
+            it.watch.pull_now()
+            await trio.lowlevel.checkpoint()
+        await it.until_told(second)
+        await trio.sleep(2 * watch.GATHER)  # For a second one, if there were one.
+        assert trace.read_text().count("git fetch --quiet origin") == 1
+
+
+async def test_a_pull_that_was_asked_for_during_another_is_made_after_it(
+    repository: Repository, upstream: Repository, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    async with following(repository.path, git=git_of(repository.path, GIT_TRACE=str(trace))) as it:
+        async with it.watch.turn:
+            it.watch.pull_now()
+            await trio.sleep(2 * watch.GATHER)  # It waits for its turn.
+            it.watch.pull_now()
+        await until("two", lambda: trace.read_text().count("git fetch --quiet origin") == 2)
+
+
+async def test_a_pull_that_was_asked_for_in_vain_is_tried_again(
+    repository: Repository,
+    upstream: Repository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "ASK_AGAIN", 0.1)
+    bare = tmp_path / "bare.git"
+    second = upstream.commit(text="second")
+    upstream.git("push", "-q", "origin", "main")
+    bare.rename(tmp_path / "away")
+    async with following(repository.path) as it:
+        it.watch.pull_now()
+        await until("a problem", lambda: "cannot pull" in it.watch.problem)
+        await some_looks()
+        assert "cannot pull" in it.watch.problem, "it was forgotten"
+        (tmp_path / "away").rename(bare)
+        await it.until_told(second)
+        await until("no problem", lambda: not it.watch.problem)

@@ -96,6 +96,14 @@ EFFECTS = {
         "listen": RESTART,
         "drain_delay": NOW,
     },
+    "webhook": {
+        "path": RESTART,
+        "secret_file": RESTART,
+    },
+    "notify": {
+        "command": NOW,
+        "timeout": NOW,
+    },
     "control": {"socket": RESTART},
     "state": {"directory": RESTART},
 }

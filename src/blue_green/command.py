@@ -1,8 +1,11 @@
 """Run a command to its end."""
 
+import os
 import signal
+import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +48,7 @@ async def run(
     user: User,
     timeout: float,
     on_lines: Callable[[list[str], bool], None] | None = None,
+    stdin: bytes = b"",
 ) -> Finished:
     """Run a command to its end, or for `timeout` seconds; raise `CannotStart` if it cannot.
 
@@ -61,7 +65,8 @@ async def run(
         elif not is_error:
             stdout.extend(line.decode(errors="surrogateescape") for line in lines)
 
-    process = Process.start(argv, cwd=cwd, env=env, user=user)
+    with _readable(stdin) as descriptor:
+        process = Process.start(argv, cwd=cwd, env=env, user=user, stdin=descriptor)
     timed_out = False
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(process.attend, take, grace=GRACE))
@@ -72,3 +77,18 @@ async def run(
             await process.stop(signal.SIGTERM, GRACE)
     assert process.returncode is not None
     return Finished(argv, process.returncode, "\n".join(stdout), tuple(tail), timed_out)
+
+
+@contextmanager
+def _readable(data: bytes) -> Iterator[int]:
+    """A descriptor to read this from.
+
+    A file in memory and no pipe: a command that reads late, or not at all, then concerns nobody.
+    """
+    if not data:
+        yield subprocess.DEVNULL
+        return
+    with os.fdopen(os.memfd_create("stdin"), "w+b") as file:
+        file.write(data)
+        file.seek(0)
+        yield file.fileno()

@@ -29,12 +29,6 @@ from blue_green.locate import ConfigError
 
 T = TypeVar("T")
 
-LATER = {
-    "webhook": "the [webhook] section",
-    "notify": "the notify command",
-}
-"""Keys that are planned. They are refused by name, so that nobody relies on them unawares."""
-
 SECTIONS: dict[str, type[Any]] = {
     **{section.name: section.type for section in attrs.fields(s.Settings) if section.type},
     "proxy.tls": s.Tls,
@@ -42,6 +36,8 @@ SECTIONS: dict[str, type[Any]] = {
 """By the names that stand in brackets."""
 
 PLACEHOLDERS = ("port", "slot", "revision", "release")
+
+ADMIN_PAGES = ("/", "/events", "/ready", "/live", "/metrics")
 
 
 def load(path: Path) -> s.Settings:
@@ -154,8 +150,6 @@ def _dotted(*path: str) -> str:
 
 
 def _unknown(key: str, section: type[Any]) -> str:
-    if key in LATER:
-        return f"{LATER[key]} is not available yet in this version; take it out"
     if near := difflib.get_close_matches(key, attrs.fields_dict(section), 1):
         return f"is not known; did you mean {near[0]}?"
     for name, other in SECTIONS.items():
@@ -178,6 +172,7 @@ def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s
         control=s.Control(directory / settings.control.socket),
         proxy=_resolve_proxy(settings.proxy, base),
         admin=attrs.evolve(settings.admin, listen=_resolve_endpoints(settings.admin.listen, base)),
+        webhook=_resolve_webhook(settings.webhook, base),
     )
 
 
@@ -193,6 +188,12 @@ def _resolve_proxy(proxy: s.Proxy, base: Path) -> s.Proxy:
     return attrs.evolve(proxy, listen=listen, error_pages=pages, tls=tls)
 
 
+def _resolve_webhook(webhook: s.Webhook, base: Path) -> s.Webhook:
+    if webhook.secret_file is None:
+        return webhook
+    return attrs.evolve(webhook, secret_file=base / webhook.secret_file)
+
+
 def _resolve_endpoints(ends: tuple[s.Endpoint, ...], base: Path) -> tuple[s.Endpoint, ...]:
     return tuple(attrs.evolve(end, path=base / end.path) if end.path else end for end in ends)
 
@@ -200,6 +201,7 @@ def _resolve_endpoints(ends: tuple[s.Endpoint, ...], base: Path) -> tuple[s.Endp
 def contradictions(settings: s.Settings) -> Iterator[str]:
     """What no single value shows."""
     app, release, proxy = settings.app, settings.release, settings.proxy
+    webhook = settings.webhook
     yield from _misspelt_placeholders(app.command)
     for name, value in app.env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
@@ -230,6 +232,14 @@ def contradictions(settings: s.Settings) -> Iterator[str]:
         (
             settings.admin.listen or not settings.admin.drain_delay,
             "[admin] drain_delay: has no meaning without [admin] listen",
+        ),
+        (
+            settings.admin.listen or not webhook.secret_file,
+            "[webhook] secret_file: needs [admin] listen, for that is where the forge calls",
+        ),
+        (
+            webhook.path not in ADMIN_PAGES and "?" not in webhook.path,
+            f"[webhook] path: must not be one of {', '.join(ADMIN_PAGES)}, and have no query",
         ),
     ]
     yield from (problem for is_fine, problem in checks if not is_fine)

@@ -95,11 +95,18 @@ class Process:
 
     @classmethod
     def start(
-        cls, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], user: User
+        cls,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        user: User,
+        stdin: int = subprocess.DEVNULL,
     ) -> "Process":
         """Start the command; raise `CannotStart` with the reason if that is not possible.
 
-        `env` is added to our own environment. To be followed by `attend`.
+        `env` is added to our own environment; `stdin` is a descriptor, and stays the caller's. To
+        be followed by `attend`.
         """
         family = secrets.token_hex(8)
         kept_back = {*systemd.OURS, *MISLEADING}
@@ -115,7 +122,7 @@ class Process:
                 argv,
                 cwd=cwd,
                 env={**ours, **user.environment, **env, FAMILY: family},
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=inputs[0],
                 stderr=inputs[1],
                 process_group=0,

@@ -15,8 +15,8 @@ import trio
 
 from blue_green import config, display, startup, systemd
 from blue_green.changes import Change, changes, in_force
-from blue_green.git import Git
 from blue_green.locate import ConfigError
+from blue_green.notify import Notify
 from blue_green.proxy.errors import BadPages, Pages
 from blue_green.proxy.listener import Listener
 from blue_green.settings import Settings
@@ -29,12 +29,14 @@ logger = logging.getLogger(__name__)
 class Reload:
     """Reads the file again, and gives the parts what is new in it."""
 
-    def __init__(self, file: Path, site: Site, listener: Listener, watch: Watch, git: Git) -> None:
+    def __init__(
+        self, file: Path, site: Site, listener: Listener, watch: Watch, notify: Notify
+    ) -> None:
         self._file = file
         self._site = site
         self._listener = listener
         self._watch = watch
-        self._git = git
+        self._notify = notify
         self._asked = trio.Event()
         self._turn = trio.Lock()
 
@@ -83,8 +85,8 @@ class Reload:
         self._site.slots.settings = settings  # Each swap takes them from there.
         self._site.gate.settings = settings.hold
         self._listener.use(settings.proxy, pages)
-        self._git.fetch_timeout = settings.git.fetch_timeout
         self._watch.use(settings.git)
+        self._notify.use(settings)
 
 
 def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:
@@ -98,6 +100,7 @@ def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:
     try:
         startup.whom_to_run_as(new)
         startup.check_trust(file, new)
+        startup.check_secret(new)
     except startup.CannotRun as error:
         problems.append(str(error))
     try:

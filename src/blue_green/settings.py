@@ -216,6 +216,29 @@ class Admin:
 
 
 @frozen
+class Webhook:
+    """Where a forge (GitHub, Gitea, GitLab) calls when something was pushed: we then fetch it."""
+
+    path: UrlPath = UrlPath("/hook")
+    """A path on the admin address."""
+    secret_file: Path | None = None
+    """A file with the secret that the forge was given, too. Default: there is no hook.
+
+    It is read anew for each call. No more than its owner and a group should be able to.
+    """
+
+
+@frozen
+class Notify:
+    """A command of your own that is told of each swap and each crash."""
+
+    command: Argv | None = None
+    """Gets a JSON object on standard input. Runs as the app does, beside the settings file."""
+    timeout: Period = Period(30)
+    """How long it may take."""
+
+
+@frozen
 class Control:
     """Where `blue-green swap` and the other commands reach the supervisor."""
 
@@ -243,5 +266,7 @@ class Settings:
     hold: Hold = Hold()
     proxy: Proxy = Proxy()
     admin: Admin = Admin()
+    webhook: Webhook = Webhook()
+    notify: Notify = Notify()
     control: Control = Control()
     state: State = State()

@@ -16,6 +16,7 @@ import trio
 
 from blue_green import trial
 from blue_green.backend import HOST, Backend
+from blue_green.crash import STABLE, TOO_MANY_DEATHS, Crash
 from blue_green.failure import StepFailed
 from blue_green.gate import Gate
 from blue_green.handover import HandedRelease
@@ -28,19 +29,8 @@ from blue_green.users import User
 
 logger = logging.getLogger(__name__)
 
-FIRST_DELAY = 0.5
-LONGEST_DELAY = 30.0
-STABLE = 10.0
-"""Seconds of life after which a death is a first death again."""
-TOO_MANY_DEATHS = 5
-"""Deaths in a row after which requests are refused at once instead of waiting."""
 REMIND = 60.0
 """Seconds until a backend that is still unwell is reported again."""
-
-
-def restart_delay(deaths: int) -> float:
-    """Seconds to wait before starting again what has died so often in a row."""
-    return 0.0 if deaths <= 1 else min(FIRST_DELAY * 2 ** (deaths - 2), LONGEST_DELAY)
 
 
 class Slot:
@@ -200,18 +190,20 @@ class Slot:
                 self._hopeless.add(port)
             if self._hopeless.issuperset(self.ports):
                 gate.refuse("The site is down: it keeps failing to start.")
-            why = await self._clear_away(port, why)
-            delay = restart_delay(deaths)
-            logger.error("the live backend on port %d is down: %s", port, why)
-            logger.info("it is started again%s", f" in {delay:g} s" if delay else "")
+            crash = await self._clear_away(port, why, deaths)
+            logger.error("the live backend on port %d is down: %s", port, crash.reason)
+            logger.info("it is started again%s", f" in {crash.delay:g} s" if crash.delay else "")
+            self._site.report_crash(crash)
             settle(port)
-            await trio.sleep(delay)
+            await trio.sleep(crash.delay)
             self.restarts += 1
 
-    async def _clear_away(self, port: int, why: str | None) -> str:
-        """Take a backend out that is of no use any more, and say why it was."""
+    async def _clear_away(self, port: int, why: str | None, deaths: int) -> Crash:
+        """Take a backend out that is of no use any more, and say what became of it."""
+        assert self.release is not None
+        revision = self.release.revision
         if port not in self._backends:
-            return why or "it did not start"
+            return Crash(self.name, port, revision, deaths, why or "it did not start")
         backend = self._backends[port]
         self._site.gate.withdraw(backend.target)
         self._site.forget([backend.target])
@@ -219,7 +211,8 @@ class Slot:
         if self._backends.get(port) is backend:
             del self._backends[port]
         self._site.changed()
-        return why or f"the app {backend.ending}"
+        why = why or f"the app {backend.ending}"
+        return Crash(self.name, port, revision, deaths, why, backend.output)
 
     async def _report_until_dead(self, backend: Backend) -> None:
         """Wait until the backend ends; report it as long as it is unwell."""
@@ -277,6 +270,7 @@ class Slots:
         forget: Callable[[Sequence[Target]], None],
         changed: Callable[[], None],
         report_unwell: Callable[[str], None],
+        report_crash: Callable[[Crash], None],
     ) -> None:
         self.settings = settings
         """Those in force: a reload replaces them."""
@@ -291,6 +285,8 @@ class Slots:
         """Something is different that is remembered: what is live, or which backends run."""
         self.report_unwell = report_unwell
         """The live backends fail their probes."""
+        self.report_crash = report_crash
+        """A live backend has ended, or did not start again."""
         self.blue = Slot("blue", self)
         self.green = Slot("green", self)
         self.live: Slot | None = None

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from attrs import define, evolve
 
-from blue_green import systemd, users
+from blue_green import activation, secret, systemd, users
+from blue_green.activation import PROXY, REDIRECT
 from blue_green.control import server as control
 from blue_green.proxy import listener as proxy
 from blue_green.release import DIRECTORY
@@ -21,8 +22,7 @@ logger = logging.getLogger(__name__)
 
 Sockets = Sequence[socket.socket]
 
-PROXY, REDIRECT, ADMIN = "[proxy] listen", "[proxy.tls] redirect", "[admin] listen"
-CONTROL = "[control] socket"
+ADMIN, CONTROL = "[admin] listen", "[control] socket"
 
 REDIRECTING = "redirect"
 """`FileDescriptorName=` of a socket unit whose sockets redirect to https."""
@@ -50,6 +50,19 @@ def check_trust(path: Path, settings: Settings) -> None:
                 f"{relied_on}: {place} can be written by others than root, who could so run "
                 f"anything as root: chown root {place} && chmod go-w {place}"
             )
+
+
+def check_secret(settings: Settings) -> None:
+    """A push hook needs its secret; raise `CannotRun`."""
+    file = settings.webhook.secret_file
+    if file is None:
+        return
+    try:
+        secret.read(file)
+    except secret.BadSecret as error:
+        raise CannotRun(f"[webhook] secret_file: {error}") from None
+    if secret.is_readable_by_all(file):
+        logger.warning("[webhook] secret_file: everybody here can read it: chmod o-r %s", file)
 
 
 def whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
@@ -144,7 +157,14 @@ def _inherited(settings: Settings) -> tuple[Sockets, Sockets]:
         inherited = systemd.inherited_sockets()
     except systemd.CannotInherit as error:
         raise CannotRun(f"sockets from systemd: {error}") from None
-    return _sorted(inherited, speaks_tls=settings.proxy.tls is not None) if inherited else ((), ())
+    if not inherited:
+        return (), ()
+    serving, redirecting = _sorted(inherited, speaks_tls=settings.proxy.tls is not None)
+    for problem in activation.contradictions(serving, redirecting, settings.proxy):
+        raise CannotRun(f"sockets from systemd: {problem}")
+    for difference in activation.differences(serving, redirecting, settings.proxy):
+        logger.warning("%s", difference)
+    return serving, redirecting
 
 
 def _sorted(

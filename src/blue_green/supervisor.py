@@ -21,6 +21,7 @@ from blue_green.gate import Gate
 from blue_green.git import Git, GitError, Places
 from blue_green.handover import Handover
 from blue_green.leftovers import end_leftovers
+from blue_green.notify import Notify
 from blue_green.output import Output
 from blue_green.pause import Pause
 from blue_green.process import SUPERVISOR, environment
@@ -91,6 +92,7 @@ class Supervisor:
             environment(settings),
             output=self._output,
         )
+        self._notify = Notify(settings, self._user, file.parent)
         self._state = State()
         self._slots: Slots | None = None
         self._stopping = trio.Event()
@@ -136,20 +138,22 @@ class Supervisor:
             forget=listener.pool.forget,
             changed=self._file.change,
             report_unwell=lambda why: self._replace_unwell(swaps, why),
+            report_crash=self._notify.crashed,
         )
 
         async def save() -> None:
             await self._file.write(self._snapshot())
 
         site = Site(self._gate, slots, self._releases, self._state)
-        swaps = Swaps(site, self._git, save)
+        swaps = Swaps(site, self._git, self._notify, save)
         pause = Pause(self._gate, self._state, self._file)
-        reload = Reload(self._settings_file, site, listener, watch, self._git)
+        reload = Reload(self._settings_file, site, listener, watch, self._notify)
         upgrade = Upgrade(
             site=site,
             swaps=swaps,
             watch=watch,
             listener=listener,
+            notify=self._notify,
             listening=listening,
             lock=self._lock,
             save=save,
@@ -159,7 +163,14 @@ class Supervisor:
             self._settings.app.name, site=site, swaps=swaps, pause=pause, watch=watch, rate=rate
         )
         pages = Pages(
-            site, swaps, listener.by_status, status=status, rate=rate, output=self._output
+            site,
+            swaps,
+            listener.by_status,
+            status=status,
+            rate=rate,
+            output=self._output,
+            hook=self._settings.webhook,
+            pull=watch.pull_now,
         )
         operations = Operations(
             gate=self._gate,
@@ -172,6 +183,8 @@ class Supervisor:
             git=self._git,
         )
         backends.start_soon(self._listen_to_signals, reload, upgrade)
+        backends.start_soon(systemd.show_signs_of_life)
+        backends.start_soon(self._notify.run)
         if listening.admin:  # With the backends, since it is to tell of the stop until its end.
             server = Server(listening.admin, pages.routes, pages.for_browsers)
             backends.start_soon(server.run)
@@ -213,6 +226,8 @@ class Supervisor:
         if slots.live is None:
             await self._restore(slots)
         head = self._state.head if slots.live is not None else None
+        if self._settings.webhook.secret_file is not None:
+            watch.pull_now()  # While we were not here, nobody could call.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(swaps.run)
             await watch.run(head, lambda revision: _want(swaps, revision))
@@ -263,6 +278,7 @@ class Supervisor:
         with self._hurry:
             if late := await listener.drain(drain):
                 logger.warning("%d requests were cut: their time to drain was up", late)
+            await self._notify.finish()
         await slots.stop()
 
     async def _listen_to_signals(self, reload: Reload, upgrade: Upgrade) -> None:

@@ -1,9 +1,12 @@
 """What systemd and a service say to each other: sd_notify(3) and sd_listen_fds(3)."""
 
 import logging
+import math
 import os
 import socket
 from collections.abc import Sequence
+
+import trio
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,20 @@ def notify(*lines: str) -> None:
             sock.sendto("\n".join(lines).encode(), address)
     except OSError as error:
         logger.warning("cannot notify systemd: %s", error)
+
+
+async def show_signs_of_life() -> None:
+    """Let systemd know that the event loop turns, as often as the unit's WatchdogSec= wants it.
+
+    Twice as often as it must be, as sd_watchdog_enabled(3) recommends. Runs until cancelled.
+    """
+    longest = os.environ.get("WATCHDOG_USEC", "")
+    is_ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    wanted = is_ours and longest.isdecimal() and int(longest) > 0
+    while True:
+        if wanted:
+            notify("WATCHDOG=1")
+        await trio.sleep(int(longest) / 2e6 if wanted else math.inf)
 
 
 class CannotInherit(Exception):

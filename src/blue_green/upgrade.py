@@ -19,6 +19,7 @@ import trio
 from blue_green import __version__, command, handover, log, process, systemd, users
 from blue_green.control.server import Refusal, Tell
 from blue_green.handover import HandedBackend, HandedRelease, Handover
+from blue_green.notify import Notify
 from blue_green.process import CannotStart
 from blue_green.proxy import resting
 from blue_green.proxy.listener import Listener
@@ -47,6 +48,7 @@ class Upgrade:
         swaps: Swaps,
         watch: Watch,
         listener: Listener,
+        notify: Notify,
         listening: Listening,
         lock: int,
         save: Callable[[], Awaitable[None]],
@@ -55,6 +57,7 @@ class Upgrade:
         self._swaps = swaps
         self._watch = watch
         self._listener = listener
+        self._notify = notify
         self._listening = listening
         self._lock = lock
         self._save = save
@@ -84,6 +87,7 @@ class Upgrade:
             await _try(argv)
             async with self._swaps.turn, self._watch.turn:
                 await self._finish_what_is_in_hand()
+                await self._notify.finish()  # Its command would be taken for a leftover.
                 try:
                     async with self._listener.at_rest(LONGEST_REST) as clients:
                         self._site.gate.hold(HOLDER)

@@ -15,6 +15,7 @@ from attrs import define, field
 from blue_green import systemd
 from blue_green.git import Git, GitError
 from blue_green.metrics import SwapCounts
+from blue_green.notify import Notify
 from blue_green.receipt import Receipt
 from blue_green.slots import Slot
 from blue_green.steps import Site
@@ -59,12 +60,15 @@ class Wanted:
 class Swaps:
     """One swap after the other, towards what was wanted last."""
 
-    def __init__(self, site: Site, git: Git, save: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, site: Site, git: Git, notify: Notify, save: Callable[[], Awaitable[None]]
+    ) -> None:
         self.in_hand: Swap | None = None
         self.last: Receipt | None = site.state.history[-1] if site.state.history else None
         self.counts = SwapCounts()
         self._site = site
         self._git = git
+        self._notify = notify
         self._save = save
         """Write the state: what is told is remembered."""
         self._current: Wanted | None = None
@@ -194,6 +198,8 @@ class Swaps:
         self._move()
         await self._save()
         wanted.end(receipt)
+        if receipt.outcome != "unchanged":
+            self._notify.swapped(receipt)
 
     def _move(self) -> None:
         self._moves += 1

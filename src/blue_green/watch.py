@@ -1,4 +1,5 @@
-"""Where wanted revisions come from: HEAD of the checkout moved, or a pull was due and moved it.
+"""Where wanted revisions come from: HEAD of the checkout moved, or a pull was due or asked
+for, and moved it.
 
 HEAD is watched by looking at the few files that move with it; git is run only when one of them is
 different. A pull is for its effect on HEAD: what follows is the same as if somebody had typed it.
@@ -26,6 +27,10 @@ LONGEST_LOCK = 10.0
 HALF_DONE = ("rebase-merge", "rebase-apply", "sequencer")
 """In the git directory while a rebase, or a series of picks, takes HEAD from commit to commit."""
 JITTER = 0.1
+GATHER = 0.25
+"""Seconds before a pull that was asked for: one push often makes a forge call several times."""
+ASK_AGAIN = 30.0
+"""What `pull_every` is at most after a pull that was asked for has failed."""
 LONGEST_BACKOFF = 8
 """A pull that fails again and again comes less often, down to every so many intervals."""
 
@@ -50,14 +55,24 @@ class Watch:
         self._problems = {"follow": "", "pull": ""}
         self.turn = trio.Lock()
         """Who has it pulls. Others take it to have no pull begin."""
-        self._rhythm = trio.Event()
-        """`pull_every` has changed."""
+        self._wake = trio.Event()
+        """`pull_every` has changed, or a pull is wanted now."""
+        self._is_asked = False
 
     def use(self, settings: GitSettings) -> None:
         """From now on the checkout is followed as these settings say."""
         before, self._settings = self._settings, settings
+        self._git.fetch_timeout = settings.fetch_timeout
         if settings.pull_every != before.pull_every:
-            self._rhythm.set()
+            self._wake.set()
+
+    def pull_now(self) -> None:
+        """Have a pull made soon, also without `pull_every`; asked for often, it is made once.
+
+        If it fails it is tried again, less and less often, until one succeeds.
+        """
+        self._is_asked = True
+        self._wake.set()
 
     @property
     def problem(self) -> str:
@@ -96,17 +111,20 @@ class Watch:
             await trio.sleep(pause)
 
     async def _pull(self) -> None:
-        failures = 0
+        failures, owed = 0, False
         while True:
-            every = self._settings.pull_every
-            if every is None:
-                self._problems["pull"] = ""  # Nobody wants it any more.
-            delay = pull_delay(every, failures, random.random()) if every else math.inf
-            with trio.move_on_after(delay):
-                await self._rhythm.wait()
-                self._rhythm = trio.Event()
+            with trio.move_on_after(self._until_pull(failures, owed=owed)) as due:
+                await self._wake.wait()
+            self._wake = trio.Event()
+            if not self._is_asked and not due.cancelled_caught:
                 failures = 0
+                if self._settings.pull_every is None and not owed:
+                    self._problems["pull"] = ""  # Nobody wants it any more.
                 continue
+            if self._is_asked:
+                await trio.sleep(GATHER)
+                self._wake = trio.Event()
+                self._is_asked, owed = False, True
             if self._places is None:
                 continue  # That it cannot be used was told, and is seen again soon.
             try:
@@ -116,8 +134,16 @@ class Watch:
                 failures = min(failures + 1, LONGEST_BACKOFF)
                 self._tell("pull", f"cannot pull: {error}")
             else:
-                failures = 0
+                failures, owed = 0, False
                 self._tell("pull", "")
+
+    def _until_pull(self, failures: int, *, owed: bool) -> float:
+        """Seconds to the next pull, after so many failures in a row.
+
+        One is owed to whoever asked for it until it has succeeded.
+        """
+        every = min(self._settings.pull_every or math.inf, ASK_AGAIN if owed else math.inf)
+        return pull_delay(every, failures, random.random())
 
     def _tell(self, what: str, problem: str) -> None:
         """Log a problem when it comes, changes or goes, not each time it is met."""

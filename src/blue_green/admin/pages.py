@@ -1,10 +1,11 @@
-"""What the admin address answers: a page for people, and the rest for programs.
+"""What the admin address answers: a page for people, and the rest for programs and for pushes.
 
 The library that writes metrics is loaded when they are asked for the first time: that takes longer
 than the rest of a start, and during an upgrade in place requests wait for the start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ import trio
 
 from blue_green.admin import browser
 from blue_green.admin.events import Events
-from blue_green.admin.server import Reply, Routes, Stream
+from blue_green.admin.bodies import Message
+from blue_green.admin.hook import MAX_BODY, Hook
+from blue_green.admin.server import Handler, Reading, Reply, Routes, Stream
 from blue_green.output import Output
 from blue_green.rate import Rate
+from blue_green.settings import Webhook
 from blue_green.status import Status
 from blue_green.steps import Site
 from blue_green.wanted import Swaps
@@ -52,7 +56,10 @@ class Pages:
         status: Status,
         rate: Rate,
         output: Output,
+        hook: Webhook,
+        pull: Callable[[], None],
     ) -> None:
+        """`pull` is what a push asks for."""
         self.stopping = False
         """From now on no more requests should come: a balancer needs a moment to see it."""
         self._site = site
@@ -61,10 +68,12 @@ class Pages:
         self._exposition: Exposition | None = None
         self._events = Events(site, swaps, status, rate, output, is_stopping=lambda: self.stopping)
         self._page = browser.page()
+        self._hook_path = hook.path
+        self._hook = None if hook.secret_file is None else Hook(hook.secret_file, pull)
 
     @property
     def routes(self) -> Routes:
-        return {
+        routes: dict[str, Mapping[str, Handler | Reading]] = {
             # OPTIONS / is what HAProxy asks unless it is told what to ask.
             "/": {"GET": self.page, "OPTIONS": self.ready},
             "/events": {"GET": self.events},
@@ -72,6 +81,9 @@ class Pages:
             "/live": {"GET": self.live},
             "/metrics": {"GET": self.metrics},
         }
+        if self._hook is not None:
+            routes[self._hook_path] = {"POST": Reading(partial(self.push, self._hook), MAX_BODY)}
+        return routes
 
     async def page(self) -> Reply:
         """What runs and how it goes, for people."""
@@ -97,6 +109,12 @@ class Pages:
                 self._site, self._swaps, self._by_status, is_ready=lambda: not self._why_not
             )
         return Reply(200, await self._exposition.text(), self._exposition.content_type)
+
+    async def push(self, hook: Hook, message: Message) -> Reply:
+        """Something was pushed, as long as there is somebody to look what."""
+        if self.stopping:
+            return Reply(503, b"The server is stopping.\n")
+        return await hook.push(message)
 
     @property
     def _why_not(self) -> str:

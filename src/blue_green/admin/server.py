@@ -4,7 +4,8 @@ The rules:
 
 - Host may be missing: many health checks send none. A request that has one is not asked which,
   unless it is for what browsers show: see `admin.names`.
-- Bodies are not read: a request that has one is answered, and the connection is closed.
+- Only what is posted to a route that wants to read it is read, up to a bound. Any other request
+  that has a body is answered, and the connection is closed.
 - A client that is silent or slow costs nobody else anything. When all places are taken, a new
   client gets the place of the one that has been silent for longest.
 - A stream goes on until its client goes away, or does not take what it is sent. There are few, so
@@ -17,12 +18,14 @@ import socket
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
 
 import h11
 import trio
 from attrs import define, field, frozen
 
+from blue_green.admin.bodies import Message, read_body
 from blue_green.admin.names import may_ask_by
 
 logger = logging.getLogger(__name__)
@@ -37,7 +40,7 @@ HEAD_TIMEOUT = 5.0
 IDLE_TIMEOUT = 75.0
 """Seconds between requests: more than the minute at which many scrape."""
 ANSWER_TIMEOUT = 10.0
-"""Seconds to make an answer, and for the client to take it, or a piece of a stream."""
+"""Seconds to read a body, to make an answer, and for the client to take it, or a piece of a stream."""
 LAST_WORDS = 1.0
 """Seconds in which a client may take an answer that ends its connection."""
 
@@ -69,7 +72,18 @@ class Stream:
 
 
 Handler = Callable[[], Awaitable[Reply | Stream]]
-Routes = Mapping[str, Mapping[str, Handler]]
+
+
+@frozen
+class Reading:
+    """A handler that reads the request's body."""
+
+    handler: Callable[[Message], Awaitable[Reply]]
+    most: int
+    """Bytes. A larger body is answered 413."""
+
+
+Routes = Mapping[str, Mapping[str, Handler | Reading]]
 """For each path, what answers each method. HEAD is answered as GET is, without the body."""
 
 
@@ -99,7 +113,7 @@ class Server:
         self._count = 0
         self._streams = 0
         self._silent: dict[_Connection, None] = {}
-        """Those that wait for a request, the one that does so for longest first."""
+        """Those that we wait for, the one that is silent for longest first."""
 
     async def run(self) -> None:
         """Serve until cancelled. One client's trouble is nobody else's."""
@@ -182,12 +196,12 @@ class Server:
         try:
             request = http.next_event()
             http.next_event()  # Its end, unless there is a body.
+            assert isinstance(request, h11.Request)
+            return await self._reply(connection, request), request.method == b"HEAD"
         except h11.RemoteProtocolError as error:
             return Reply(error.error_status_hint, f"{error}\n".encode()), False
-        assert isinstance(request, h11.Request)
-        return await self._reply(request), request.method == b"HEAD"
 
-    async def _reply(self, request: h11.Request) -> Reply | Stream:
+    async def _reply(self, connection: _Connection, request: h11.Request) -> Reply | Stream:
         method, path = request.method.decode(), request.target.partition(b"?")[0].decode("latin-1")
         methods = self._routes.get(path)
         if methods is None:
@@ -201,6 +215,11 @@ class Server:
             host = dict(request.headers)[b"host"].decode("latin-1")
             if not may_ask_by(host):
                 return Reply(421, b"Ask for this by address, or through ssh -L.\n")
+        if isinstance(handler, Reading):
+            body = await self._read_body(connection, request, handler.most)
+            if body is None:
+                return Reply(413, f"The request's body is over {handler.most} bytes.\n".encode())
+            handler = partial(handler.handler, Message(list(request.headers), body))
         try:
             reply = await handler()
         except Exception:
@@ -212,6 +231,16 @@ class Server:
             why = f"{MAX_STREAMS} others read this already.\n"
             return Reply(503, why.encode(), headers={"Retry-After": "5"})
         return reply
+
+    async def _read_body(
+        self, connection: _Connection, request: h11.Request, most: int
+    ) -> bytes | None:
+        unread, connection.unread = connection.unread, b""
+        self._silent[connection] = None
+        try:
+            return await read_body(connection.http, connection.stream, request, unread, most)
+        finally:
+            self._silent.pop(connection, None)
 
     async def _send_stream(self, connection: _Connection, stream: Stream) -> None:
         """Send it until its client goes away, or does not take it."""
@@ -250,7 +279,9 @@ async def _send_reply(connection: _Connection, reply: Reply, *, is_head: bool = 
     events = [_head(reply.status, {**length, **reply.headers}), body, h11.EndOfMessage()]
     await connection.stream.send_all(b"".join([http.send(event) or b"" for event in events]))
     if http.our_state is h11.DONE and http.their_state is h11.DONE:
-        http.start_next_cycle()
+        # What came after a body is the next request, whose head is to be looked at first.
+        connection.unread = http.trailing_data[0] + connection.unread
+        connection.http = h11.Connection(h11.SERVER)
         return True
     return False
 

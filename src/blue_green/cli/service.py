@@ -19,6 +19,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with log.to_stderr():
         try:
             startup.check_trust(arguments.file, settings)
+            startup.check_secret(settings)
             if arguments.trial:  # A running supervisor wants to know whether we could take over.
                 print(handover.VERSION)
                 return OK

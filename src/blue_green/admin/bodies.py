@@ -1,0 +1,47 @@
+"""The body of a request to the admin address, which is read only where a route wants it."""
+
+from collections.abc import Sequence
+
+import h11
+import trio
+from attrs import frozen
+
+PIECE = 16 * 1024
+
+
+@frozen
+class Message:
+    """A request with its body."""
+
+    fields: Sequence[tuple[bytes, bytes]]
+    """Of the head: names in lower case, and values."""
+    body: bytes
+
+    def field(self, name: bytes) -> list[bytes]:
+        """All values of one field; `name` in lower case."""
+        return [value for key, value in self.fields if key == name]
+
+
+async def read_body(
+    http: h11.Connection, stream: trio.SocketStream, request: h11.Request, unread: bytes, most: int
+) -> bytes | None:
+    """The request's body, of which `unread` has come already; None if it is over `most` bytes.
+
+    Raises `h11.RemoteProtocolError` if it is none, or breaks off.
+    """
+    lengths = [value for name, value in request.headers if name == b"content-length"]
+    if lengths and int(lengths[0]) > most:
+        return None
+    if http.they_are_waiting_for_100_continue:
+        go_on = h11.InformationalResponse(status_code=100, headers=[])
+        await stream.send_all(http.send(go_on) or b"")
+    if unread:
+        http.receive_data(unread)
+    body = b""
+    while http.their_state is h11.SEND_BODY and len(body) <= most:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await stream.receive_some(PIECE))
+        elif isinstance(event, h11.Data):
+            body += event.data
+    return body if len(body) <= most else None
