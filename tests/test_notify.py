@@ -25,7 +25,8 @@ CRASH = Crash("blue", 3000, "a" * 40, 2, "the app was ended by SIGKILL", ("last"
 
 
 def swap(revision: str = "b" * 40, **more: Any) -> Receipt:
-    return Receipt("promoted", revision, "a" * 40, seconds={"build": 1.5}, at="2026-01-01", **more)
+    more |= {"subject": "Mend it", "previous": "a" * 40, "seconds": {"build": 1.5}}
+    return Receipt("promoted", revision, at="2026-01-01", **more)
 
 
 def told(directory: Path) -> list[dict[str, Any]]:
@@ -67,6 +68,7 @@ async def test_a_swap_and_a_crash_are_told_in_order_each_as_one_json_object(tmp_
         "at": "2026-01-01",
         "outcome": "promoted",
         "revision": "b" * 40,
+        "subject": "Mend it",
         "previous": "a" * 40,
         "reason": "",
         "output": ["a line"],
@@ -78,6 +80,7 @@ async def test_a_swap_and_a_crash_are_told_in_order_each_as_one_json_object(tmp_
         **who,
         "outcome": "crashed",
         "revision": "a" * 40,
+        "subject": None,
         "previous": None,
         "reason": "the app was ended by SIGKILL",
         "output": ["last", "words"],

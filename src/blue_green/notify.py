@@ -53,7 +53,7 @@ class Notify:
     def swapped(self, receipt: Receipt) -> None:
         """A swap has ended."""
         numbers = receipt.as_dict()
-        same = ("at", "outcome", "revision", "previous", "reason", "output")
+        same = ("at", "outcome", "revision", "subject", "previous", "reason", "output")
         self._tell({"event": "swap", **{key: numbers[key] for key in same}, "receipt": numbers})
 
     def crashed(self, crash: Crash) -> None:
@@ -64,6 +64,7 @@ class Notify:
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "outcome": "crashed",
                 "revision": crash.revision,
+                "subject": None,
                 "previous": None,
                 "reason": crash.reason,
                 "output": list(crash.output),
