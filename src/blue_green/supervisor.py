@@ -17,6 +17,7 @@ from blue_green.admin.server import Server
 from blue_green.control import server as control
 from blue_green.control.logs import Logs
 from blue_green.control.operations import Operations
+from blue_green.crash import Crash
 from blue_green.gate import Gate
 from blue_green.git import Git, GitError, Places
 from blue_green.handover import Handover
@@ -138,7 +139,7 @@ class Supervisor:
             forget=listener.pool.forget,
             changed=self._file.change,
             report_unwell=lambda why: self._replace_unwell(swaps, why),
-            report_crash=self._notify.crashed,
+            report_crash=self._report_crash,
         )
 
         async def save() -> None:
@@ -302,6 +303,10 @@ class Supervisor:
             for slot in (self._slots.blue, self._slots.green):
                 for backend in slot.backends:
                     backend.process.kill()
+
+    def _report_crash(self, crash: Crash) -> None:
+        if not self._stopping.is_set():  # Then it may be we who end it.
+            self._notify.crashed(crash)
 
     def _replace_unwell(self, swaps: Swaps, why: str) -> None:
         assert self._slots is not None
