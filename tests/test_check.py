@@ -56,6 +56,8 @@ def test_an_address_that_is_taken_is_told_with_its_holder(subject: Subject) -> N
         ({"git": {"pull_every": "5m"}}, "failed", "--set-upstream-to origin/main", ""),
         ({"git": {"pull_every": "5m", "branch": "b"}}, "failed", "git checkout b", ""),
         ({"proxy": {"error_pages": "nowhere"}}, "failed", "cannot be read", ""),
+        ({"notify": {"command": ["./nowhere"]}}, "failed", "nowhere does not exist", ""),
+        ({"notify": {"command": ["no-such-program"]}}, "failed", "no program no-such-program", ""),
         ({"proxy": {"tls": {"certificate": "no.pem", "key": "no.key"}}}, "failed", "no.pem", ""),
         ({"proxy": {"max_connections": 10**9}}, "warned", "leaves room for", "LimitNOFILE=2000"),
         ({"control": {"socket": "s" * 120}}, "failed", "bytes long", "name a shorter one"),
@@ -68,6 +70,23 @@ def test_what_is_wrong_is_told_with_what_to_do(
     assert found.verdict == verdict
     assert text in found.text
     assert advice in found.advice
+
+
+def test_a_push_hook_needs_its_secret_and_something_to_pull(subject: Subject) -> None:
+    hook: dict[str, Any] = {
+        "admin": {"listen": [f"127.0.0.1:{free_ports(1)[0]}"]},
+        "webhook": {"secret_file": "secret"},
+    }
+    missing, upstream = troubles(subject.check(**hook))
+    assert (missing.about, "cannot be read" in missing.text) == ("[webhook] secret_file", True)
+    assert "--set-upstream-to origin/main" in upstream.text
+    file = subject.directory / "secret"
+    file.write_text("a secret of sufficient length")
+    file.chmod(0o644)
+    readable, _ = troubles(subject.check(**hook))
+    assert (readable.verdict, readable.advice) == ("warned", f"chmod o-r {file}")
+    file.chmod(0o640)
+    assert [found.about for found in troubles(subject.check(**hook))] == ["[git] branch"]
 
 
 def test_a_command_that_names_one_port_would_start_both_slots_there(subject: Subject) -> None:

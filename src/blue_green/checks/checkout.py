@@ -49,7 +49,8 @@ async def checkout(subject: Subject, tell: Tell) -> Collection[str] | None:
 async def _branch(subject: Subject) -> Finding:
     """What is pulled, if anything is; else whether there is a branch for it."""
     git, settings = subject.git, subject.settings.git
-    if settings.pull_every is None:
+    about = "[git] pull_every" if settings.pull_every is not None else "[webhook]"
+    if settings.pull_every is None and subject.settings.webhook.secret_file is None:
         return passed("[git] pull_every", "it is not set: what somebody checks out is deployed")
     try:
         upstream = await git.upstream(settings.branch)
@@ -60,9 +61,9 @@ async def _branch(subject: Subject) -> Finding:
         await git.reach(upstream)
     except GitError as error:
         return failed(
-            "[git] pull_every",
+            about,
             f"{theirs} cannot be reached as {git.owner.name}: {error}",
             "nobody can be asked for a password: use a key or a token of this user, whose "
             "known_hosts has the host",
         )
-    return passed("[git] pull_every", f"{upstream.branch} follows {theirs}, which can be reached")
+    return passed(about, f"{upstream.branch} follows {theirs}, which can be reached")

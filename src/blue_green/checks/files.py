@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from blue_green import startup, users
+from blue_green import secret, startup, users
 from blue_green.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.checks.subject import Subject
 from blue_green.proxy.certificate import BadCertificate, load
@@ -80,6 +80,36 @@ def certificate(settings: Settings) -> Findings:
         yield failed("[proxy.tls]", str(error))
     else:
         yield passed("[proxy.tls]", f"{settings.proxy.tls.certificate} can be used")
+
+
+def webhook(settings: Settings) -> Findings:
+    """The secret of the push hook, if there is one."""
+    file, about = settings.webhook.secret_file, "[webhook] secret_file"
+    if file is None:
+        return
+    try:
+        secret.read(file)
+    except secret.BadSecret as error:
+        yield failed(about, str(error))
+        return
+    if secret.is_readable_by_all(file):
+        yield warned(about, f"everybody here can read {file}", f"chmod o-r {file}")
+    else:
+        yield passed(about, f"{file} has a secret")
+
+
+def notify(subject: Subject) -> Findings:
+    """The command that is told of swaps, which runs beside the settings file, if there is one."""
+    argv, about = subject.settings.notify.command, "[notify] command"
+    if argv is None:
+        return
+    program = subject.file.absolute().parent / argv[0]
+    if "/" not in argv[0]:
+        yield _on_path(about, argv[0], subject)
+    elif not program.is_file():
+        yield failed(about, f"{program} does not exist")
+    else:
+        yield _executable(about, program, subject.user)
 
 
 def links(subject: Subject, tracked: Collection[str]) -> Findings:

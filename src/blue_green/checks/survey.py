@@ -53,6 +53,7 @@ async def _survey(file: Path, settings: Settings, tell: Tell, *, start: bool) ->
     _all(machine.open_files(settings), tell)
     _all(files.error_pages(settings), tell)
     _all(files.certificate(settings), tell)
+    _all(files.webhook(settings), tell)
     _all(unit(file, settings), tell)
     try:
         owner, user = startup.whom_to_run_as(settings)
@@ -68,6 +69,7 @@ async def _of_the_app(subject: Subject, tell: Tell, *, start: bool) -> None:
     settings = subject.settings
     _all(files.trust(subject), tell)
     _all(files.state(subject), tell)
+    _all(files.notify(subject), tell)
     tracked = await checkout(subject, tell)
     if tracked is None:
         return
