@@ -18,6 +18,7 @@ from blue_green.admin.pages import Pages
 from blue_green.admin.server import Server
 from blue_green.gate import Gate
 from blue_green.git import Places
+from blue_green.notify import Notify
 from blue_green.output import MAX_LINES, Output
 from blue_green.pause import Pause
 from blue_green.rate import Rate
@@ -119,6 +120,7 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
         slots = Slots(
             settings, gate, user=user, output=output, nursery=nursery,
             forget=lambda _: None, changed=lambda: None, report_unwell=print,
+            report_crash=print,
         )  # fmt: skip
         releases = Releases(settings.release, git, directory, user, {}, output=output)
         releases.create_directories()
@@ -127,12 +129,15 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
         async def save() -> None:
             await file.write(state)
 
-        swaps = Swaps(parts, git, save)
+        swaps = Swaps(parts, git, Notify(settings, user, directory), save)
         pause = Pause(gate, state, file)
         rate = Rate(by_status, gate)
         watch = Watch(settings.git, git, Places(checkout / ".git", checkout / ".git"))
         status = Status("blog", site=parts, swaps=swaps, pause=pause, watch=watch, rate=rate)
-        pages = Pages(parts, swaps, by_status, status=status, rate=rate, output=output)
+        pages = Pages(
+            parts, swaps, by_status, status=status, rate=rate, output=output,
+            hook=settings.webhook, pull=watch.pull_now,
+        )  # fmt: skip
         (port,) = free_ports(1)
         told = Told(repository, swaps, output, pause, by_status, pages, port, nursery)
         for task in (rate.run, pause.run, swaps.run):

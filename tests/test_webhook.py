@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from blue_green import startup
-from blue_green.admin.hook import Hook, is_signed
 from blue_green.admin.bodies import Message
+from blue_green.admin.hook import Hook, is_signed
 from blue_green.config import parse
 from tests.http_client import HttpClient
 from tests.repository import Repository

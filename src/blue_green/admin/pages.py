@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from blue_green.admin import browser
-from blue_green.admin.events import Events
 from blue_green.admin.bodies import Message
+from blue_green.admin.events import Events
 from blue_green.admin.hook import MAX_BODY, Hook
 from blue_green.admin.server import Handler, Reading, Reply, Routes, Stream
 from blue_green.output import Output

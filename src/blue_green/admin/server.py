@@ -40,7 +40,8 @@ HEAD_TIMEOUT = 5.0
 IDLE_TIMEOUT = 75.0
 """Seconds between requests: more than the minute at which many scrape."""
 ANSWER_TIMEOUT = 10.0
-"""Seconds to read a body, to make an answer, and for the client to take it, or a piece of a stream."""
+"""Seconds to read a body and make an answer, and for the client to take it, or a piece of a
+stream."""
 LAST_WORDS = 1.0
 """Seconds in which a client may take an answer that ends its connection."""
 
