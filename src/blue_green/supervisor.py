@@ -6,12 +6,11 @@ any more while it drains.
 """
 
 import logging
-import signal
 from pathlib import Path
 
 import trio
 
-from blue_green import handover, process, procfs, startup, systemd
+from blue_green import handover, process, procfs, restore, startup, systemd
 from blue_green.admin.pages import Pages
 from blue_green.admin.server import Server
 from blue_green.control import server as control
@@ -21,7 +20,6 @@ from blue_green.crash import Crash
 from blue_green.gate import Gate
 from blue_green.git import Git, GitError, Places
 from blue_green.handover import Handover
-from blue_green.leftovers import end_leftovers
 from blue_green.notify import Notify
 from blue_green.output import Output
 from blue_green.pause import Pause
@@ -35,9 +33,10 @@ from blue_green.reload import Reload
 from blue_green.settings import Settings
 from blue_green.slots import Slots
 from blue_green.startup import Listening
-from blue_green.state import Live, Running, State, StateFile
+from blue_green.state import Running, State, StateFile
 from blue_green.status import Status
 from blue_green.steps import HEALTH, Site
+from blue_green.stop import Stop
 from blue_green.upgrade import Upgrade
 from blue_green.wanted import Swaps
 from blue_green.watch import Watch
@@ -78,7 +77,6 @@ class Supervisor:
         self._settings_file = file
         self._settings = settings
         """Those at the start. `Slots` has those in force."""
-        self._mark = f"{SUPERVISOR}={directory}"
         self._owner, self._user = startup.whom_to_run_as(settings)
         env = {SUPERVISOR: str(directory)}
         self._git = Git(settings.git.checkout, self._owner, env, settings.git.fetch_timeout)
@@ -96,9 +94,7 @@ class Supervisor:
         self._notify = Notify(settings, self._user, file.parent)
         self._state = State()
         self._slots: Slots | None = None
-        self._stopping = trio.Event()
-        self._lingering = trio.CancelScope()
-        self._hurry = trio.CancelScope()
+        self._stop: Stop | None = None
 
     async def run(self, handed: Handover | None) -> None:
         """Until told to stop. `handed` is what the program before us in this process left."""
@@ -183,7 +179,8 @@ class Supervisor:
             logs=Logs(self._output, self._git),
             git=self._git,
         )
-        backends.start_soon(self._listen_to_signals, reload, upgrade)
+        stop = self._stop = Stop(site, listener, self._notify)
+        backends.start_soon(stop.listen_to_signals, reload, upgrade)
         backends.start_soon(systemd.show_signs_of_life)
         backends.start_soon(self._notify.run)
         if listening.admin:  # With the backends, since it is to tell of the stop until its end.
@@ -202,111 +199,32 @@ class Supervisor:
                 changing.start_soon(pause.run)
                 changing.start_soon(reload.run)
                 changing.start_soon(upgrade.run)
-                changing.start_soon(self._bring_up, slots, swaps, watch)
+                changing.start_soon(self._bring_up, site, swaps, watch)
                 logger.info("%s is served on %s", self._settings.app.name, listener.addresses)
                 for endpoint in self._settings.admin.listen:
                     logger.info("how it stands is told on %s", endpoint)
                 systemd.notify("READY=1", "STATUS=Starting")
-                await self._stopping.wait()
+                await stop.asked.wait()
                 pages.stopping = True
-                await self._linger(slots)
+                await stop.linger()
                 changing.cancel_scope.cancel()
-            await self._wind_up(listener, slots)
+            await stop.wind_up()
             serving.cancel_scope.cancel()
         await self._file.write(self._snapshot())
 
-    async def _bring_up(self, slots: Slots, swaps: Swaps, watch: Watch) -> None:
+    async def _bring_up(self, site: Site, swaps: Swaps, watch: Watch) -> None:
         """What served last comes first, without network or build; only then HEAD is looked at."""
-        app = self._settings.app
-        remembered = self._state.backends if self._state.boot == procfs.boot_id() else []
-        ours = [backend.process for slot in (slots.blue, slots.green) for backend in slot.backends]
-        await end_leftovers(
-            self._mark, remembered, how=app.stop_signal, timeout=app.stop_timeout, ours=ours
-        )
-        await self._tidy_releases()
-        if slots.live is None:
-            await self._restore(slots)
-        head = self._state.head if slots.live is not None else None
+        await restore.last_release(site)
+        head = self._state.head if site.slots.live is not None else None
         if self._settings.webhook.secret_file is not None:
             watch.pull_now()  # While we were not here, nobody could call.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(swaps.run)
             await watch.run(head, lambda revision: _want(swaps, revision))
 
-    async def _tidy_releases(self) -> None:
-        live = self._state.live
-        in_use = {self._state.previous, live.revision if live else self._releases.last_promoted()}
-        try:
-            self._releases.create_directories()
-            await self._releases.prune({revision for revision in in_use if revision})
-        except (GitError, OSError) as error:
-            logger.warning("old releases cannot be removed: %s", error)
-
-    async def _restore(self, slots: Slots) -> None:
-        live = self._state.live
-        release = await self._releases.last_good(live.revision if live else None)
-        if release is None:
-            return
-        if live is None or live.revision != release.revision:  # The state was lost, or the release.
-            live = self._state.live = Live("blue", release.revision)
-            self._state.head = None
-        logger.info("starting %s, which was live before", live.revision[:7])
-        slot = slots.by_name(live.slot)
-        slot.take(release, slots.settings)
-        slots.go_live(slot)
-        slot.keep()
-        await slot.settled.wait()
-        if slot.targets:
-            systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
-            logger.info("%s is live again in %s", live.revision[:7], slot.name)
-
-    async def _linger(self, slots: Slots) -> None:
-        """Serve on as if nothing were, so that balancers see in time that they should not ask."""
-        delay = slots.settings.admin.drain_delay
-        if not delay:
-            return
-        logger.info("stopping in %g s: until then only /ready tells of it", delay)
-        systemd.notify("STATUS=Stopping soon", _more_time(slots, delay))
-        with self._lingering:
-            await trio.sleep(delay)
-
-    async def _wind_up(self, listener: proxy.Listener, slots: Slots) -> None:
-        """Finish what is in hand, then stop the backends. A second signal makes it short."""
-        logger.info("stopping: requests in flight are finished first")
-        drain = slots.settings.swap.drain_timeout
-        systemd.notify("STOPPING=1", "STATUS=Stopping", _more_time(slots))
-        self._gate.shut("The server is stopping.")
-        with self._hurry:
-            if late := await listener.drain(drain):
-                logger.warning("%d requests were cut: their time to drain was up", late)
-            await self._notify.finish()
-        await slots.stop()
-
-    async def _listen_to_signals(self, reload: Reload, upgrade: Upgrade) -> None:
-        with trio.open_signal_receiver(*handover.HELD_BACK) as signals:
-            handover.let_signals_through()
-            async for received in signals:
-                if received == signal.SIGHUP:
-                    reload.ask()
-                elif received == signal.SIGUSR2:
-                    upgrade.ask()
-                elif not self._stopping.is_set():
-                    self._stopping.set()
-                else:
-                    logger.warning("%s again: stopping at once", signal.Signals(received).name)
-                    self._stop_at_once()
-
-    def _stop_at_once(self) -> None:
-        self._lingering.cancel()
-        self._hurry.cancel()
-        if self._slots is not None:
-            for slot in (self._slots.blue, self._slots.green):
-                for backend in slot.backends:
-                    backend.process.kill()
-
     def _report_crash(self, crash: Crash) -> None:
-        if not self._stopping.is_set():  # Then it may be we who end it.
-            self._notify.crashed(crash)
+        if self._stop is not None and not self._stop.asked.is_set():
+            self._notify.crashed(crash)  # Once a stop was asked for, it may be we who end it.
 
     def _replace_unwell(self, swaps: Swaps, why: str) -> None:
         assert self._slots is not None
@@ -344,10 +262,3 @@ class Supervisor:
 
 def _want(swaps: Swaps, revision: str) -> None:
     swaps.want(revision, "watch")
-
-
-def _more_time(slots: Slots, before: float = 0.0) -> str:
-    """However the unit's TimeoutStopSec was chosen, what the settings allow is time enough."""
-    stop = max(slot.settings.app.stop_timeout for slot in (slots.blue, slots.green))
-    longest = before + slots.settings.swap.drain_timeout + 2 * stop + 10
-    return f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"

@@ -1,0 +1,81 @@
+"""How it ends: what is in flight is finished, then the backends are stopped.
+
+The first SIGTERM or SIGINT asks for that. A second one makes it short.
+"""
+
+import logging
+import signal
+
+import trio
+
+from blue_green import handover, systemd
+from blue_green.notify import Notify
+from blue_green.proxy.listener import Listener
+from blue_green.reload import Reload
+from blue_green.steps import Site
+from blue_green.upgrade import Upgrade
+
+logger = logging.getLogger(__name__)
+
+
+class Stop:
+    """The end of a running site, in its order."""
+
+    def __init__(self, site: Site, listener: Listener, notify: Notify) -> None:
+        self.asked = trio.Event()
+        self._site = site
+        self._listener = listener
+        self._notify = notify
+        self._lingering = trio.CancelScope()
+        self._hurry = trio.CancelScope()
+
+    async def listen_to_signals(self, reload: Reload, upgrade: Upgrade) -> None:
+        """Do what they ask for, until cancelled."""
+        with trio.open_signal_receiver(*handover.HELD_BACK) as signals:
+            handover.let_signals_through()
+            async for received in signals:
+                if received == signal.SIGHUP:
+                    reload.ask()
+                elif received == signal.SIGUSR2:
+                    upgrade.ask()
+                elif not self.asked.is_set():
+                    self.asked.set()
+                else:
+                    logger.warning("%s again: stopping at once", signal.Signals(received).name)
+                    self._at_once()
+
+    async def linger(self) -> None:
+        """Serve on as if nothing were, so that balancers see in time that they should not ask."""
+        delay = self._site.slots.settings.admin.drain_delay
+        if not delay:
+            return
+        logger.info("stopping in %g s: until then only /ready tells of it", delay)
+        systemd.notify("STATUS=Stopping soon", self._more_time(delay))
+        with self._lingering:
+            await trio.sleep(delay)
+
+    async def wind_up(self) -> None:
+        """Finish what is in hand, then stop the backends."""
+        logger.info("stopping: requests in flight are finished first")
+        slots = self._site.slots
+        systemd.notify("STOPPING=1", "STATUS=Stopping", self._more_time())
+        self._site.gate.shut("The server is stopping.")
+        with self._hurry:
+            if late := await self._listener.drain(slots.settings.swap.drain_timeout):
+                logger.warning("%d requests were cut: their time to drain was up", late)
+            await self._notify.finish()
+        await slots.stop()
+
+    def _at_once(self) -> None:
+        self._lingering.cancel()
+        self._hurry.cancel()
+        for slot in (self._site.slots.blue, self._site.slots.green):
+            for backend in slot.backends:
+                backend.process.kill()
+
+    def _more_time(self, before: float = 0.0) -> str:
+        """However the unit's TimeoutStopSec was chosen, what the settings allow is time enough."""
+        slots = self._site.slots
+        stop = max(slot.settings.app.stop_timeout for slot in (slots.blue, slots.green))
+        longest = before + slots.settings.swap.drain_timeout + 2 * stop + 10
+        return f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"
