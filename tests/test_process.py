@@ -14,15 +14,14 @@ from attrs import define, field
 
 from blue_green import procfs, users
 from blue_green.command import Finished, run
+from blue_green.lines import LONGEST_LINE, text
 from blue_green.process import (
-    LONGEST_LINE,
     LOOK_EVERY,
     SUPERVISOR,
     TAIL,
     CannotStart,
     Process,
     ending,
-    text,
 )
 from tests.site import PATIENCE, until
 

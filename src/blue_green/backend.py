@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from blue_green import procfs
 from blue_green.failure import StepFailed
 from blue_green.lease import Target
+from blue_green.lines import text
 from blue_green.output import Output
-from blue_green.process import TAIL, CannotStart, Process, ending, text
+from blue_green.process import TAIL, CannotStart, Process, ending
 from blue_green.release import Release
 from blue_green.settings import App
 from blue_green.users import User

@@ -12,7 +12,8 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green.process import TAIL, Process, ending, text
+from blue_green.lines import text
+from blue_green.process import TAIL, Process, ending
 from blue_green.users import User
 
 GRACE = 5.0

@@ -14,7 +14,8 @@ from pathlib import Path
 from attrs import define, frozen
 
 from blue_green import command, complaints
-from blue_green.process import CannotStart, text
+from blue_green.lines import text
+from blue_green.process import CannotStart
 from blue_green.users import User
 
 LOCAL_TIMEOUT = 300.0

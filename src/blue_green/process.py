@@ -20,7 +20,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green import procfs, systemd
+from blue_green import lines, procfs, systemd
 from blue_green.settings import Settings
 from blue_green.users import User
 
@@ -46,7 +46,6 @@ after an upgrade in place it is that of the program before us.
 """
 
 TAIL = 50
-LONGEST_LINE = 16 * 1024
 UNKILLABLE = 5.0
 """Seconds after which a process that does not even die of KILL is left, and reported."""
 LOOK_EVERY = 0.02
@@ -159,7 +158,7 @@ class Process:
         try:
             async with trio.open_nursery() as nursery:
                 for output, is_error in zip(self.outputs, (False, True), strict=True):
-                    nursery.start_soon(_read, output, on_lines, is_error)
+                    nursery.start_soon(lines.read, output, on_lines, is_error)
                 await trio.lowlevel.wait_readable(self.pidfd)
                 self._ended_at = trio.current_time()
                 self.returncode = self._peek()
@@ -277,39 +276,3 @@ def ending(code: int | None) -> str:
         names = {number.value: number.name for number in signal.Signals}
         return f"was ended by {names.get(-code, f'signal {-code}')}"
     return f"ended with exit status {code}"
-
-
-async def _read(
-    descriptor: int, on_lines: Callable[[list[bytes], bool], None], is_error: bool
-) -> None:
-    os.set_blocking(descriptor, False)
-    begun = b""
-    try:
-        while True:
-            await trio.lowlevel.wait_readable(descriptor)
-            try:
-                data = os.read(descriptor, 64 * 1024)
-            except BlockingIOError:
-                continue
-            if not data:
-                break
-            *lines, begun = (begun + data).split(b"\n")
-            if len(begun) > LONGEST_LINE:
-                lines.append(begun)
-                begun = b""
-            on_lines(lines, is_error)
-    finally:
-        trio.lowlevel.notify_closing(descriptor)
-        if begun:
-            on_lines([begun], is_error)
-
-
-def text(line: bytes) -> str:
-    """The line as text that can be printed: what would move a terminal's cursor is shown."""
-    cut = line[:LONGEST_LINE].rstrip(b"\r").decode(errors="backslashreplace")
-    shown = cut if cut.isprintable() else "".join(map(_visible, cut))
-    return shown + " ..." if len(line) > LONGEST_LINE else shown
-
-
-def _visible(character: str) -> str:
-    return character if character.isprintable() or character == "\t" else repr(character)[1:-1]

@@ -7,7 +7,7 @@ kept: there a death is the swap's business.
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -89,8 +89,8 @@ class Slot:
         self.since = datetime.fromisoformat(handed.since) if handed.since else None
         self.ports = handed.ports
         for left in handed.backends:
-            process = Process(left.pid, left.pidfd, left.outputs, left.mark)
             target = Target(HOST, left.port, self.name, handed.revision)
+            process = Process(left.pid, left.pidfd, left.outputs, left.mark)
             self._attend(Backend(process, target, self.settings.app, self._site.output))
 
     def start(self, release: Release) -> None:
@@ -98,36 +98,6 @@ class Slot:
         self.release = release
         for port in self.ports:
             self._start_one(port)
-
-    async def stand(self, test: Callable[[Backend, Health], Awaitable[None]]) -> None:
-        """Put all backends to this test (see `trial`); raise `StepFailed` when one fails it."""
-        failures: list[StepFailed] = []
-        async with trio.open_nursery() as nursery:
-
-            async def wait(backend: Backend) -> None:
-                try:
-                    await test(backend, self.settings.health)
-                except StepFailed as failure:
-                    failures.append(failure)
-                    nursery.cancel_scope.cancel()
-
-            for backend in self.backends:
-                nursery.start_soon(wait, backend)
-        if failures:
-            raise failures[0]
-
-    async def trouble(self) -> str:
-        """Wait until a backend ends, or fails its probes; say which way."""
-        found: list[str] = []
-        async with trio.open_nursery() as nursery:
-
-            async def watch(backend: Backend) -> None:
-                found.append(await trial.trouble(backend, self.settings.health))
-                nursery.cancel_scope.cancel()
-
-            for backend in self.backends:
-                nursery.start_soon(watch, backend)
-        return found[0]
 
     async def stop(self) -> None:
         """End all backends. Nothing may be able to choose them any more."""

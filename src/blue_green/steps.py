@@ -108,9 +108,9 @@ class Steps:
         with self.timed("start"):
             candidate.start(release)
         with self.timed("probe"):
-            await candidate.stand(trial.until_healthy)
+            await trial.all_pass(trial.until_healthy, candidate.backends, self.settings.health)
         with self.timed("warm up" if self.settings.health.warmup else ""):
-            await candidate.stand(trial.warm_up)
+            await trial.all_pass(trial.warm_up, candidate.backends, self.settings.health)
 
     async def switch(self, candidate: Slot, old: Slot | None) -> int:
         """Make the candidate live; how many requests the old one still has in flight."""

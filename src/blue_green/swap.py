@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import trio
 
+from blue_green import trial
 from blue_green.failure import StepFailed
 from blue_green.lease import cut
 from blue_green.process import environment
@@ -114,7 +115,7 @@ class Swap(Steps):
 
             async def watch() -> None:
                 with trio.move_on_at(switched_at + settings.soak):
-                    go_back(await candidate.trouble())
+                    go_back(await trial.trouble(candidate.backends, self.settings.health))
                     return
                 candidate.keep()  # The drain may go on for long, and it serves alone by now.
 
@@ -194,7 +195,7 @@ class Swap(Steps):
         soak = self.settings.swap.soak
         with self.timed("soak" if soak else ""):
             with trio.move_on_after(soak):
-                trouble = await candidate.trouble()
+                trouble = await trial.trouble(candidate.backends, self.settings.health)
         if trouble:
             site.gate.hold(HOLDER)
             cut(lease for target in candidate.targets for lease in target.leases)

@@ -3,7 +3,7 @@
 Nobody waits for a time limit to learn that a process is dead.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 
@@ -32,8 +32,43 @@ async def until_unwell(backend: Backend, current: Callable[[], Health]) -> str:
     return await health.until_unwell(backend.target.host, backend.target.port, current)
 
 
-async def trouble(backend: Backend, settings: Health) -> str:
-    """Wait until it ends, or fails its probes; say which way."""
+async def all_pass(
+    test: Callable[[Backend, Health], Awaitable[None]],
+    backends: Iterable[Backend],
+    settings: Health,
+) -> None:
+    """Put them all to one of these tests; raise `StepFailed` as soon as one fails it."""
+    failures: list[StepFailed] = []
+    async with trio.open_nursery() as nursery:
+
+        async def stand(backend: Backend) -> None:
+            try:
+                await test(backend, settings)
+            except StepFailed as failure:
+                failures.append(failure)
+                nursery.cancel_scope.cancel()
+
+        for backend in backends:
+            nursery.start_soon(stand, backend)
+    if failures:
+        raise failures[0]
+
+
+async def trouble(backends: Iterable[Backend], settings: Health) -> str:
+    """Wait until one of them ends, or fails its probes; say which way."""
+    found: list[str] = []
+    async with trio.open_nursery() as nursery:
+
+        async def watch(backend: Backend) -> None:
+            found.append(await _trouble(backend, settings))
+            nursery.cancel_scope.cancel()
+
+        for backend in backends:
+            nursery.start_soon(watch, backend)
+    return found[0]
+
+
+async def _trouble(backend: Backend, settings: Health) -> str:
     why = ""
     async with trio.open_nursery() as nursery:
 
