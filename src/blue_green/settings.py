@@ -11,7 +11,7 @@ from typing import Literal, NewType
 from attrs import field, frozen
 
 Seconds = NewType("Seconds", float)
-"""A duration: `"500ms"`, `"2s"`, `"5m"`, `"1h"` or a number of seconds; not negative."""
+"""`"500ms"`, `"2s"`, `"5m"`, `"1h"` or a number of seconds; not negative."""
 
 Period = NewType("Period", float)
 """A duration as above that is more than zero."""
@@ -24,21 +24,24 @@ Count = NewType("Count", int)
 
 Port = NewType("Port", int)
 Argv = NewType("Argv", tuple[str, ...])
-"""A command and its arguments. No shell is involved."""
+"""A list of strings: a program and its arguments. No shell is involved."""
 
 Link = NewType("Link", str)
 """A path relative to the checkout that stays inside it."""
 
 UrlPath = NewType("UrlPath", str)
+"""What stands in a request line, such as `"/healthz"`."""
+
 Ports = NewType("Ports", tuple[tuple[Port, ...], tuple[Port, ...]])
-"""The ports of the blue and of the green slot, one for each backend of the slot."""
+"""Blue's and green's, `[3000, 3001]`; for two backends a slot, `[[3000, 3002], [3001, 3003]]`."""
 
 TrustedProxy = IPv4Network | IPv6Network | Literal["unix:"]
+"""An IP address, a network such as `"10.0.0.0/8"`, or `"unix:"` for all on Unix sockets."""
 
 
 @frozen
 class Endpoint:
-    """Where to listen: a host and a port, or the path of a Unix socket."""
+    """`"host:port"`, `"[::]:80"` for IPv6 and IPv4, or a Unix socket, `"unix:/run/app.sock"`."""
 
     host: str = ""
     port: int = 0
@@ -55,13 +58,15 @@ class App:
     """The program to run."""
 
     command: Argv
-    """What starts a backend. `{port}`, `{slot}`, `{revision}` and `{release}` are filled in."""
+    """What starts a backend, in its release. `{port}`, `{slot}`, `{revision}` and `{release}` (the
+    directory) are filled in. It must listen on 127.0.0.1."""
     ports: Ports
-    """Blue's port and green's, `[3000, 3001]`; lists give a slot several backends."""
+    """The ports of the blue and of the green slot, one for each backend of it."""
     name: str = ""
     """Named in the log and in error pages. Default: the name of the checkout's directory."""
     env: dict[str, str] = field(factory=dict)
-    """Added to the environment of the app, of `build` and of `migrate`."""
+    """Added to the environment of the app, of `build` and of `migrate`. The app has `$PORT`,
+    `$BLUE_GREEN_SLOT`, `$BLUE_GREEN_REVISION` and `$BLUE_GREEN_RELEASE` anyway."""
     user: str | None = None
     """Whom the app runs as; needs root. Default: the checkout's owner if we are root, else us."""
     group: str | None = None
@@ -113,7 +118,7 @@ class Health:
     host: str | None = None
     """The probe's Host header. Default: the backend's address."""
     status: tuple[int, ...] = ()
-    """Statuses that count as healthy. Default: any 2xx."""
+    """Statuses that count as healthy, `[200, 401]`. Default: any 2xx."""
     interval: Period = Period(1)
     """Time between probes of a live backend; a candidate is probed far more often."""
     timeout: Period = Period(2)
@@ -137,9 +142,11 @@ class Swap:
     strategy: Literal["overlap", "exclusive"] = "overlap"
     """`overlap`: start beside the live one. `exclusive`: never two at once; requests wait."""
     drain_timeout: Seconds = Seconds(30)
-    """How long the old backend may take to finish its requests."""
+    """How long the old backend may take to finish its requests. What is left then is cut in an
+    `overlap`, and calls an `exclusive` swap off."""
     tunnel_timeout: Seconds = Seconds(60)
-    """How long WebSockets and other upgrades live on after a swap."""
+    """How long WebSockets and other upgrades live on after an `overlap`; they are closed spread
+    over it. In an `exclusive` swap they are closed when the old backend stops."""
     soak: Seconds = Seconds(5)
     """How long the old backend is kept warm, to go back to if the new one fails."""
     low_memory: Literal["warn", "refuse", "exclusive"] = "warn"
@@ -161,14 +168,20 @@ class Hold:
 
 @frozen
 class Tls:
-    """Makes the addresses of `[proxy] listen` speak TLS."""
+    """Makes the addresses of `[proxy] listen` speak TLS, 1.2 and 1.3, with HTTP/1.1 inside.
+
+    When the files change, new connections get the new certificate within a few seconds and open
+    ones go on, so certbot or lego needs no hook. A new pair that cannot be used is an error in the
+    log, and the old one stays.
+    """
 
     certificate: Path
-    """The certificate and those between it and the root, in PEM. Looked at every few seconds."""
+    """The certificate and those between it and the root, in PEM."""
     key: Path
     """The certificate's private key, in PEM and without a passphrase."""
     redirect: tuple[Endpoint, ...] = ()
-    """Addresses that speak plain HTTP, and send every request to the same place with https."""
+    """Addresses that speak plain HTTP and answer 308: to https, the host that was asked for, and
+    the port of the first address in `listen`. Of systemd's sockets, those named `redirect` do."""
 
 
 @frozen
@@ -176,9 +189,9 @@ class Proxy:
     """The listening side."""
 
     listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 8000),)
-    """`"host:port"`, `"[::]:80"` or `"unix:/run/app.sock"`. Sockets from systemd win."""
+    """Where clients connect. Sockets from systemd win."""
     trusted_proxies: tuple[TrustedProxy, ...] = ()
-    """Peers whose X-Forwarded-* are kept: addresses, networks, or `"unix:"`."""
+    """Peers whose X-Forwarded-* are believed, kept and added to."""
     header_timeout: Period = Period(10)
     """How long a request's head may take once it has begun."""
     idle_timeout: Period = Period(75)
@@ -196,7 +209,9 @@ class Proxy:
     log_format: Literal["logfmt", "json"] = "logfmt"
     """How that line is written: `name=value` for people and programs, or a JSON object."""
     error_pages: Path | None = None
-    """A directory with pages for the errors that we answer: `503.html`, `error.html`, `.txt`."""
+    """A directory with pages for the errors that we answer: `503.html` is for one status,
+    `error.html` for all others, and `.txt` for clients that did not ask for HTML. `{status}`,
+    `{phrase}` and `{why}` are filled in. Default: plain pages of our own."""
     tls: Tls | None = None
     """The section `[proxy.tls]`. Default: plain HTTP."""
 
@@ -206,7 +221,7 @@ class Admin:
     """How it stands: for balancers, Prometheus and the people who run it, not for all."""
 
     listen: tuple[Endpoint, ...] = ()
-    """Where the page, `/ready`, `/live` and `/metrics` are, as in [proxy]. Default: nowhere.
+    """Where the page, `/ready`, `/live` and `/metrics` are. Default: nowhere.
 
     They tell anyone who asks what runs here and what it writes, so this should not be an address
     of the internet.
@@ -251,7 +266,8 @@ class State:
     """What survives a restart."""
 
     directory: Path = Path(".blue-green")
-    """State, releases and the control socket. Default: $STATE_DIRECTORY, else beside this file."""
+    """State, releases and the control socket. Default: `$STATE_DIRECTORY`, else `".blue-green"`
+    beside the file."""
 
 
 @frozen

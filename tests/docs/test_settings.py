@@ -1,0 +1,37 @@
+"""`docs/settings.md` is what the code says."""
+
+import tomllib
+from pathlib import Path
+
+from blue_green import changes, config
+from tests.docs import settings
+
+
+def test_the_settings_are_written_down_as_the_code_has_them() -> None:
+    assert settings.PAGE.read_text() == settings.page(), (
+        "settings have changed: run `python -m tests.docs` and look at the difference"
+    )
+
+
+def test_the_examples_are_one_valid_file_with_all_sections() -> None:
+    config.parse(tomllib.loads(settings.EXAMPLES.read_text()), Path("/srv/supervisor.toml"))
+    assert settings.examples().keys() == config.SECTIONS.keys()
+
+
+def test_each_setting_is_a_row_with_its_default_and_effect() -> None:
+    """Told of the page, and not by what makes it."""
+    text = settings.PAGE.read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) == sum(
+        len(keys) - (section == "proxy") for section, keys in changes.EFFECTS.items()
+    ) + len(("certificate", "key", "redirect"))
+    found = {row[0].strip("`"): row for row in rows}
+    assert found["drain_timeout"][1:3] + found["drain_timeout"][4:] == [
+        "duration",
+        '`"30s"`',
+        "next swap",
+    ]
+    assert found["max_head"][1:3] == ["size", '`"16KiB"`']
+    assert found["pull_every"][2] == "never; only HEAD is watched"
+    assert found["ports"][2] == "none: must be given"
+    assert found["certificate"][4] == "restart"
