@@ -30,22 +30,24 @@ def service() -> dict[str, list[str]]:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    assert complaints_about(UNIT.read_text(), tmp_path / UNIT.name) == []
+
+
+def complaints_about(unit: str, path: Path) -> list[str]:
+    """What systemd has against a unit of this name. It is written there."""
     # It also looks for the program, which is not installed here: another one stands in for it.
-    lines = UNIT.read_text().splitlines()
     program = Path(sys.executable).resolve()
-    lines = [re.sub(r"^(Exec\w+)=\S+", rf"\1={program}", line) for line in lines]
-    copy = tmp_path / UNIT.name
-    copy.write_text("\n".join(lines) + "\n")
+    path.write_text(re.sub(r"(?m)^(Exec\w+)=\S+", rf"\1={program}", unit))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(copy)],
+        ["systemd-analyze", "verify", "--man=no", str(path)],
         capture_output=True,
         text=True,
         check=False,
     )
     # It complains of unknown keys and yet exits with 0; and of the machine's other units, too.
     complaints = (done.stdout + done.stderr).splitlines()
-    assert [line for line in complaints if UNIT.name in line] == []
-    assert done.returncode == 0, complaints
+    ours = [line for line in complaints if path.name in line]
+    return ours or (complaints if done.returncode else [])
 
 
 def test_systemd_gives_an_orderly_stop_its_time(service: dict[str, list[str]]) -> None:

@@ -1,6 +1,6 @@
 """Two supervisors behind a real HAProxy, rolled one after the other under a real lock of etcd.
 
-The settings, the configuration of HAProxy and the script are those of deploy/fleet.md, with other
+The settings, the configuration of HAProxy and the script are those of docs/fleet.md, with other
 addresses.
 """
 
@@ -23,7 +23,7 @@ from blue_green import config
 from tests.http_client import HttpClient
 from tests.site import Site, free_ports, git, until
 
-PAGE = (Path(__file__).parent.parent / "deploy" / "fleet.md").read_text()
+PAGE = (Path(__file__).parent.parent / "docs" / "fleet.md").read_text()
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
 MISSING = [name for name in ("haproxy", "etcd", "etcdctl") if not shutil.which(name, path=PATH)]
 CLIENTS = 6

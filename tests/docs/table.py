@@ -1,0 +1,111 @@
+"""The shell commands of the documents: which are run and what they must say, and which cannot be.
+
+Each block of `sh` is in one of these, by its page and its first line. Those of `RUN` are run in
+this order against one real supervisor. `READ` has a reason for each that is only read: its syntax
+is checked all the same, and so are the arguments of every `blue-green` in it.
+"""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+CADDY, KAMAL, UNIT = (f"docs/moving/{name}.md" for name in ("caddy", "kamal-proxy", "systemd"))
+SWAPS, HARDENING, FLEET, PUSHES = (
+    f"docs/{name}.md" for name in ("swaps", "hardening", "fleet", "pushes")
+)
+
+
+@frozen
+class Run:
+    """How a block is run."""
+
+    says: tuple[str, ...] = ()
+    """What is in its output, each after the one before."""
+    may_fail: bool = False
+    """A command of it fails, which is what it shows. Otherwise the first that does is the end."""
+    needs: str = ""
+    """A program that is not everywhere."""
+
+
+RUN: Mapping[tuple[str, str], Run] = {
+    (CADDY, "sudo mkdir /etc/blue-green"): Run(),
+    (HARDENING, "sudo chown root:app /etc/blue-green/supervisor.toml"): Run(),
+    (CADDY, "sudo find /srv/app ! -user app"): Run(),
+    (CADDY, "sudo cp /opt/blue-green/source/deploy/blue-green.service /etc/systemd/system/"): Run(
+        ("systemctl edit blue-green",)
+    ),
+    (HARDENING, "systemd-analyze security --offline=true /etc/systemd/system/blue-green.service"): (
+        Run(("Overall exposure level",), needs="systemd-analyze")
+    ),
+    (CADDY, "sudo systemctl daemon-reload"): Run(
+        (
+            "systemctl start blue-green",
+            "is serving",
+            "live",
+            ", port ",
+            ", pid ",
+            "requests",
+            " a second, ",
+            "supervisor",
+            "last swaps",
+            "promoted",
+            "by watch; held 0, longest",
+        )
+    ),
+    (CADDY, "sudo -u app blue-green check /etc/blue-green/supervisor.toml"): Run(("0 failed",)),
+    (CADDY, "# The app answers, under its own name."): Run(
+        ("HTTP/1.1 200", "promoted", "failed", "\n1\n"), may_fail=True
+    ),
+    (UNIT, "curl -si http://127.0.0.1:8000/ | head -n 1"): Run(("HTTP/1.1 200", "promoted")),
+    (SWAPS, "blue-green rollback"): Run(("promoted",)),
+    (SWAPS, "blue-green swap --retry"): Run(("promoted",)),
+    (SWAPS, "blue-green pause --for 20s"): Run(("paused for 20 s", "resumed")),
+    (CADDY, "sudo -u app env GIT_SSH_COMMAND='ssh -o BatchMode=yes' git -C /srv/app fetch"): Run(),
+    (CADDY, "sudo systemctl disable --now app-update.timer"): Run(("nothing has changed",)),
+    (CADDY, "sudo blue-green rollback --config /etc/blue-green/supervisor.toml"): Run(
+        ("promoted",)
+    ),
+    ("README.md", "source <(blue-green completion bash)"): Run(),
+    (PUSHES, "sudo sh -c 'umask 027; openssl rand -hex 32 > /etc/blue-green/webhook.secret'"): Run(
+        needs="openssl"
+    ),
+    (FLEET, "set -eu"): Run(("app@web1: deploy ", "app@web2: deploy ")),
+}
+
+AT_THE_END: tuple[str, str] = (CADDY, "sudo systemctl stop blue-green")
+"""Run when the supervisor has stopped: nothing is left of it."""
+
+VENV = "python3 -m venv .venv && .venv/bin/pip install -q -e"
+SOCKET = "/opt/blue-green/source/deploy/blue-green.socket"
+SYSTEMD = "only what systemd does, which does not run here"
+READ: Mapping[tuple[str, str], str] = {
+    ("README.md", f"{VENV} . && .venv/bin/blue-green run supervisor.toml.example"): (
+        "fetches packages; the file that it runs is checked in test_config.py"
+    ),
+    ("README.md", f"{VENV} '.[dev]' && .venv/bin/pytest"): "is what runs these tests, in .ci/run",
+    ("README.md", "blue-green init && blue-green check --start supervisor.toml"): (
+        "run by test_init.py and test_check_start.py, on free ports"
+    ),
+    (CADDY, "cd /srv/app"): "the old script, which is to go",
+    (CADDY, "sudo git clone https://git.example.com/blue-green /opt/blue-green/source"): (
+        "fetches packages"
+    ),
+    (
+        CADDY,
+        "sudo systemctl reload caddy                         # or",
+    ): "this machine's own load balancer",
+    (CADDY, "sudo groupadd tls"): "would change this machine's users",
+    (
+        CADDY,
+        "sudo systemctl stop caddy                           # or nginx: it has the port",
+    ): SYSTEMD,
+    (CADDY, f"sudo cp {SOCKET} /etc/systemd/system/"): SYSTEMD,
+    (CADDY, "sudo systemctl disable --now app@3000 app@3001"): SYSTEMD,
+    (KAMAL, "kamal-proxy deploy shop --target web-2:3000 --host shop.example.com \\"): (
+        "kamal-proxy is not here; its flags are those of its internal/cmd/deploy.go"
+    ),
+    (KAMAL, "docker stop kamal-proxy"): "kamal-proxy is not here",
+    (UNIT, "sudo systemctl disable --now app"): SYSTEMD,
+    (FLEET, "#!/bin/sh"): "run by tests/test_fleet.py, with HAProxy and etcd",
+    (FLEET, 'consul lock -child-exit-code deploy "blue-green swap $1"'): "Consul is not here",
+}
