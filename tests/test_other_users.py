@@ -31,8 +31,10 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def a_site(directory: Path, *, owner: int, **sections: dict[str, Any]) -> Site:
-    site = Site(directory, **sections)
+def a_site(
+    directory: Path, *, owner: int, kind: type[Site] = Site, **sections: dict[str, Any]
+) -> Site:
+    site = kind(directory, **sections)
     site.configure(app={"command": [PYTHON, "app.py"]})
     site.commit()
     for place in (site.checkout, *site.checkout.rglob("*")):
