@@ -119,6 +119,10 @@ async def test_the_first_connection_starts_the_service_and_is_answered(
         assert (await site.status())["supervisor"]["pid"] == holder
         assert f"test is served on {LOCAL}:{other}\n" in site.log()
         assert f"warning: [proxy] listen is {LOCAL}:{named}, and systemd" in site.log()
+        done = await site.cli("upgrade")  # The sockets are taken along, whoever opened them.
+        assert done.code == 0, done.err
+        assert (await site.get("/")).status == 200
+        assert (await site.status())["supervisor"]["pid"] == holder
     finally:
         assert await site.stop() == 0, site.log()
 

@@ -175,6 +175,7 @@ async def test_bodies_are_read_where_they_are_wanted(raw: bytes, status: int, bo
             await client.send(b"GET /hello HTTP/1.1\r\n\r\n")
             assert (await client.answer()).status == 200
         else:
+            assert answer.field(b"connection") == [b"close"]
             await check_is_closed(client)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from blue_green.users import CAPABILITIES, missing_capabilities
 from tests.site import Site, git
 
 NOBODY = pwd.getpwnam("nobody")
@@ -110,6 +111,15 @@ async def test_a_trial_start_builds_as_the_user(directory: Path) -> None:
     done = await site.run("check", "--start", str(site.config_file))
     assert done.code == 1, done.out
     assert "its last lines:\n            nobody\n" in done.out
+
+
+def test_what_root_may_not_do_is_seen() -> None:
+    line = "Name:\tpython\nCapEff:\t{:016x}\nCapBnd:\t0\n"
+    all_ = sum(1 << bit for bit in CAPABILITIES.values())
+    assert missing_capabilities(line.format(all_)) == []
+    without = all_ & ~(1 << 19) & ~1
+    assert missing_capabilities(line.format(without)) == ["CAP_CHOWN", "CAP_SYS_PTRACE"]
+    assert missing_capabilities("") == list(CAPABILITIES)
 
 
 @pytest.mark.parametrize("unsafe", ["the file", "its directory", "the state directory"])

@@ -44,12 +44,25 @@ def check_trust(path: Path, settings: Settings) -> None:
     if whom_to_run_as(settings)[1].uid == 0:
         logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
         return
+    if problem := lacks_capabilities():
+        logger.warning("%s", problem)
     for relied_on in (path, settings.state.directory, settings.control.socket.parent):
         if place := users.writable_by_others(relied_on):
             raise CannotRun(
                 f"{relied_on}: {place} can be written by others than root, who could so run "
                 f"anything as root: chown root {place} && chmod go-w {place}"
             )
+
+
+def lacks_capabilities() -> str:
+    """What is wrong when root, whose app runs as another user, is not allowed all it needs."""
+    missing = users.missing_capabilities(Path("/proc/self/status").read_text())
+    if not missing:
+        return ""
+    return (
+        f"root is not allowed {', '.join(missing)} here: releases may not be made, and processes "
+        "that the app leaves behind not be found or ended; add them to CapabilityBoundingSet="
+    )
 
 
 def check_secret(settings: Settings) -> None:

@@ -68,6 +68,20 @@ def named(user: str | None, group: str | None, default: User) -> User:
     return someone
 
 
+CAPABILITIES = {
+    "CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": 1, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7,
+    "CAP_SYS_PTRACE": 19,
+}  # fmt: skip
+"""What root needs to run the app as another user, and to find and end all that it leaves behind;
+their numbers are those of capabilities(7)."""
+
+
+def missing_capabilities(status: str) -> list[str]:
+    """Those that a process lacks, by its `/proc/PID/status`."""
+    held = next((line.split()[1] for line in status.splitlines() if line[:7] == "CapEff:"), "0")
+    return [name for name, bit in CAPABILITIES.items() if not int(held, 16) >> bit & 1]
+
+
 def writable_by_others(path: Path) -> Path | None:
     """The file or a directory on the way to it that someone but root may write, if there is one.
 

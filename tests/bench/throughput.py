@@ -57,6 +57,10 @@ ROWS = [
 ]
 
 
+WARM_UP = Row("warm up", "/small")
+WARM_UP_SECONDS = 1
+
+
 def table(directory: Path, rounds: int, seconds: float, only: str) -> None:
     """Measure and print."""
     www = directory / "www"
@@ -71,6 +75,8 @@ def table(directory: Path, rounds: int, seconds: float, only: str) -> None:
         for _ in range(rounds):
             for peer in peers:
                 with peer.running(directory, origin) as (port, _pid):
+                    # A first start is not what is compared: whoever listens need not be ready yet.
+                    _measure(WARM_UP, port, directory, WARM_UP_SECONDS)
                     for row in rows:
                         found[row.name, peer.name].append(_measure(row, port, directory, seconds))
     _print(rows, peers, {key: statistics.median(values) for key, values in found.items()})

@@ -275,9 +275,11 @@ def _with_host(head: bytes) -> bytes:
 async def _send_reply(connection: _Connection, reply: Reply, *, is_head: bool = False) -> bool:
     """Send an answer; whether another request may follow on this connection."""
     http = connection.http
-    length = {"Content-Type": reply.content_type, "Content-Length": str(len(reply.body))}
+    headers = {"Content-Type": reply.content_type, "Content-Length": str(len(reply.body))}
+    if http.their_state is not h11.DONE:
+        headers["Connection"] = "close"  # The rest of the request will not be read.
     body = h11.Data(data=b"" if is_head else reply.body)
-    events = [_head(reply.status, {**length, **reply.headers}), body, h11.EndOfMessage()]
+    events = [_head(reply.status, {**headers, **reply.headers}), body, h11.EndOfMessage()]
     await connection.stream.send_all(b"".join([http.send(event) or b"" for event in events]))
     if http.our_state is h11.DONE and http.their_state is h11.DONE:
         # What came after a body is the next request, whose head is to be looked at first.

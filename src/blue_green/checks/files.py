@@ -28,6 +28,8 @@ def trust(subject: Subject) -> Findings:
         )
         return
     yield passed("[app] user", f"the app runs as {user}, and git as {owner}")
+    if os.geteuid() == 0 and (problem := startup.lacks_capabilities()):
+        yield warned("[app] user", problem, "docs/hardening.md has the unit's lines for root")
     try:
         startup.check_trust(subject.file, subject.settings)
     except startup.CannotRun as error:
