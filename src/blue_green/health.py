@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE = 0.01
 """Seconds between the first probes of a candidate that does not listen yet."""
 LONGEST_PAUSE = 0.05
-SHARE_OF_AGE = 0.02
+SHARE_OF_AGE = 0.005
 """The pauses grow with a candidate's age: each refusal costs little, but slow starters meet many.
-So a candidate that has just begun to listen is found after a hundredth of its own time or so."""
+So one that has begun to listen is found within 10 ms, or within a two-hundredth of its own time."""
 WHILE_UNWELL = 0.1
 """Seconds between probes of a candidate that answers, but not well."""
 NOTICE = 1.0
