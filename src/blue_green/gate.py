@@ -172,7 +172,7 @@ class Gate:
         with trio.move_on_after(timeout):
             for target in targets:
                 await target.drained()
-        return sum(not lease.is_tunnel for target in targets for lease in target.leases)
+        return sum(target.in_flight for target in targets)
 
     async def close_tunnels(self, targets: Sequence[Target], timeout: float) -> None:
         """End the tunnels that do not end by themselves, spread over `timeout` seconds.

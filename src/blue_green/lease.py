@@ -41,6 +41,16 @@ class Target:
     def _(self) -> bytes:
         return f"{self.host}:{self.port}".encode()
 
+    @property
+    def tunnels(self) -> int:
+        """How many of its leases are tunnels."""
+        return sum(lease.is_tunnel for lease in self.leases)
+
+    @property
+    def in_flight(self) -> int:
+        """How many are requests."""
+        return len(self.leases) - self.tunnels
+
     async def drained(self, *, tunnels: bool = False) -> None:
         """Wait until it has no requests left, or not even tunnels."""
         while any(tunnels or not lease.is_tunnel for lease in self.leases):

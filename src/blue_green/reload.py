@@ -5,7 +5,6 @@ settings in one place, at one moment, and read them when they use them.
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -59,8 +58,7 @@ class Reload:
         systemd of its beginning and its end (sd_notify(3)).
         """
         async with self._turn:
-            now = f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"
-            systemd.notify("RELOADING=1", now)
+            systemd.notify_reloading()
             try:
                 return await self._reload()
             except ConfigError as error:
@@ -99,6 +97,7 @@ def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:
     pages = Pages()
     try:
         startup.whom_to_run_as(new)
+        startup.warn_root(new)
         startup.check_trust(file, new)
         startup.check_secret(new)
     except startup.CannotRun as error:

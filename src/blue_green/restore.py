@@ -31,7 +31,7 @@ async def _end_leftovers(site: Site) -> None:
         remembered,
         how=settings.app.stop_signal,
         timeout=settings.app.stop_timeout,
-        ours=[backend.process for slot in (slots.blue, slots.green) for backend in slot.backends],
+        ours=[backend.process for backend in slots.backends],
     )
 
 

@@ -259,12 +259,18 @@ class Slots:
         """A live backend has ended, or did not start again."""
         self.blue = Slot("blue", self)
         self.green = Slot("green", self)
+        self.both = (self.blue, self.green)
         self.live: Slot | None = None
 
     @property
     def idle(self) -> Slot:
         """The one that is not live."""
         return self.green if self.live is self.blue else self.blue
+
+    @property
+    def backends(self) -> list[Backend]:
+        """Of both."""
+        return [*self.blue.backends, *self.green.backends]
 
     def other(self, slot: Slot) -> Slot:
         return self.green if slot is self.blue else self.blue

@@ -39,19 +39,24 @@ class CannotRun(Exception):
 
 def check_trust(path: Path, settings: Settings) -> None:
     """Root must not rely on files that others can write; raise `CannotRun`."""
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or whom_to_run_as(settings)[1].uid == 0:
         return
-    if whom_to_run_as(settings)[1].uid == 0:
-        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
-        return
-    if problem := lacks_capabilities():
-        logger.warning("%s", problem)
     for relied_on in (path, settings.state.directory, settings.control.socket.parent):
         if place := users.writable_by_others(relied_on):
             raise CannotRun(
                 f"{relied_on}: {place} can be written by others than root, who could so run "
                 f"anything as root: chown root {place} && chmod go-w {place}"
             )
+
+
+def warn_root(settings: Settings) -> None:
+    """Log what is not as it should be when we are root."""
+    if os.geteuid() != 0:
+        return
+    if whom_to_run_as(settings)[1].uid == 0:
+        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
+    elif problem := lacks_capabilities():
+        logger.warning("%s", problem)
 
 
 def lacks_capabilities() -> str:

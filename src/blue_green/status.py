@@ -35,8 +35,7 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """Everything, as an object of the control protocol."""
         site, swaps, swap = self._site, self._swaps, self._swaps.in_hand
-        slots = (site.slots.blue, site.slots.green)
-        leases = [lease for slot in slots for target in slot.targets for lease in target.leases]
+        targets = [backend.target for backend in site.slots.backends]
         return {
             "name": self._name,
             "phase": self.phase,
@@ -51,8 +50,8 @@ class Status:
             "swap": self._in_hand,
             "requests_per_second": round(self._rate.per_second, 1),
             "held": site.gate.held,
-            "in_flight": sum(not lease.is_tunnel for lease in leases),
-            "tunnels": sum(lease.is_tunnel for lease in leases),
+            "in_flight": sum(target.in_flight for target in targets),
+            "tunnels": sum(target.tunnels for target in targets),
             "paused_for": self._pause.seconds_left,
             "quarantined": site.state.quarantine,
             "previous": site.state.previous,

@@ -191,4 +191,4 @@ def output_of(backends: Sequence[Backend]) -> Sequence[str]:
 
 
 def in_flight_of(slot: Slot) -> int:
-    return sum(not lease.is_tunnel for target in slot.targets for lease in target.leases)
+    return sum(target.in_flight for target in slot.targets)

@@ -69,13 +69,12 @@ class Stop:
     def _at_once(self) -> None:
         self._lingering.cancel()
         self._hurry.cancel()
-        for slot in (self._site.slots.blue, self._site.slots.green):
-            for backend in slot.backends:
-                backend.process.kill()
+        for backend in self._site.slots.backends:
+            backend.process.kill()
 
     def _more_time(self, before: float = 0.0) -> str:
         """However the unit's TimeoutStopSec was chosen, what the settings allow is time enough."""
         slots = self._site.slots
-        stop = max(slot.settings.app.stop_timeout for slot in (slots.blue, slots.green))
+        stop = max(slot.settings.app.stop_timeout for slot in slots.both)
         longest = before + slots.settings.swap.drain_timeout + 2 * stop + 10
         return f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"

@@ -237,7 +237,7 @@ class Supervisor:
         """The state, with what runs right now."""
         slots = self._slots
         assert slots is not None
-        processes = [b.process for slot in (slots.blue, slots.green) for b in slot.backends]
+        processes = [backend.process for backend in slots.backends]
         self._state.boot = procfs.boot_id()
         self._state.backends = [
             Running(process.pid, process.began)

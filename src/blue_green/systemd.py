@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import socket
+import time
 from collections.abc import Sequence
 
 import trio
@@ -49,6 +50,11 @@ async def show_signs_of_life() -> None:
         if wanted:
             notify("WATCHDOG=1")
         await trio.sleep(int(longest) / 2e6 if wanted else math.inf)
+
+
+def notify_reloading() -> None:
+    """Tell systemd that we are reloading, until the next `READY=1` (sd_notify(3))."""
+    notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 class CannotInherit(Exception):

@@ -9,7 +9,6 @@ sockets, the live backends, and the connections of all clients that wait.
 
 import logging
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -130,7 +129,7 @@ class Upgrade:
             clients=clients,
         )
         logger.info("upgrading: %d connections are taken along", len(clients))
-        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        systemd.notify_reloading()
         log.flush()
         try:
             handover.hand_over(everything, argv, inherited)

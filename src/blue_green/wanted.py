@@ -250,7 +250,7 @@ class Swaps:
         state, slots = self._site.state, self._site.slots
         in_use = {state.previous, state.live.revision if state.live else None}
         in_use |= {self._next.revision if self._next else None}
-        in_use |= {slot.release.revision for slot in (slots.blue, slots.green) if slot.release}
+        in_use |= {slot.release.revision for slot in slots.both if slot.release}
         try:
             await self._site.releases.prune({revision for revision in in_use if revision})
         except (GitError, OSError) as error:

@@ -63,7 +63,7 @@ class Events:
                 "now": round(time.time(), 3),
                 "stopping": self._is_stopping(),
                 **self._status.as_dict(),
-                "slots": [self._slot(self._site.slots.blue), self._slot(self._site.slots.green)],
+                "slots": [self._slot(slot) for slot in self._site.slots.both],
                 "seconds": [[round(s.at, 1), *s.ended, s.held] for s in seconds],
                 "lost": lost,
                 "lines": lines,
@@ -98,8 +98,8 @@ class Events:
                 {
                     "port": backend.target.port,
                     "pid": backend.process.pid,
-                    "in_flight": sum(not lease.is_tunnel for lease in backend.target.leases),
-                    "tunnels": sum(lease.is_tunnel for lease in backend.target.leases),
+                    "in_flight": backend.target.in_flight,
+                    "tunnels": backend.target.tunnels,
                 }
                 for backend in slot.backends
             ],

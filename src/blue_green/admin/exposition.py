@@ -72,14 +72,16 @@ class Exposition(Collector):
         for status, count in sorted(self._by_status.items()):
             requests.add_metric([str(status)], count)
         yield requests
-        slots = (self._site.slots.blue, self._site.slots.green)
-        leases = [lease for slot in slots for target in slot.targets for lease in target.leases]
-        tunnels = sum(lease.is_tunnel for lease in leases)
+        targets = [backend.target for backend in self._site.slots.backends]
         yield GaugeMetricFamily(
-            "blue_green_requests_in_flight", "Requests at a backend now", len(leases) - tunnels
+            "blue_green_requests_in_flight",
+            "Requests at a backend now",
+            sum(target.in_flight for target in targets),
         )
         yield GaugeMetricFamily(
-            "blue_green_tunnels", "WebSockets and other upgrades that are open now", tunnels
+            "blue_green_tunnels",
+            "WebSockets and other upgrades that are open now",
+            sum(target.tunnels for target in targets),
         )
         gate = self._site.gate
         yield GaugeMetricFamily("blue_green_requests_held", "Requests that wait now", gate.held)
@@ -108,7 +110,7 @@ class Exposition(Collector):
             "Live backends that had to be started again",
             labels=["slot"],
         )
-        for slot in (self._site.slots.blue, self._site.slots.green):
+        for slot in self._site.slots.both:
             restarts.add_metric([slot.name], slot.restarts)
         yield restarts
 
@@ -126,7 +128,7 @@ class Exposition(Collector):
             "What runs in each slot: live, candidate or draining",
             labels=["slot", "revision", "state"],
         )
-        for slot in (self._site.slots.blue, self._site.slots.green):
+        for slot in self._site.slots.both:
             if slot.release is not None and (state := self._swaps.state_of(slot)):
                 releases.add_metric([slot.name, slot.release.revision, state], 1)
         yield releases

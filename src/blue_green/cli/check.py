@@ -6,7 +6,16 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blue_green.cli.command import DEFAULT_FILE, FAILED, INTERRUPTED, OK, USAGE, Command, complain
+from blue_green.cli.command import (
+    DEFAULT_FILE,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    USAGE,
+    Command,
+    complain,
+    file_argument,
+)
 from blue_green.locate import ConfigError
 
 if TYPE_CHECKING:
@@ -108,7 +117,7 @@ def _init_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="the settings, supervisor.toml")
+    file_argument(parser)
     parser.add_argument(
         "--start", action="store_true", help="also build HEAD, start it on a free port and ask it"
     )

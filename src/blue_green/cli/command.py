@@ -42,6 +42,11 @@ def complain(text: str, status: int) -> int:
     return status
 
 
+def file_argument(parser: argparse.ArgumentParser) -> None:
+    """The settings file, for commands that read it themselves."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the settings, supervisor.toml")
+
+
 # --- with the supervisor --------------------------------------------------------------------
 
 

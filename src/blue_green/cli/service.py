@@ -1,9 +1,8 @@
 """Commands that need no running supervisor."""
 
 import argparse
-from pathlib import Path
 
-from blue_green.cli.command import OK, USAGE, Command, complain
+from blue_green.cli.command import OK, USAGE, Command, complain, file_argument
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -18,6 +17,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = config.load(arguments.file)
     with log.to_stderr():
         try:
+            startup.warn_root(settings)
             startup.check_trust(arguments.file, settings)
             startup.check_secret(settings)
             if arguments.trial:  # A running supervisor wants to know whether we could take over.
@@ -30,12 +30,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
-    _file_argument(parser)
+    file_argument(parser)
     parser.add_argument("--trial", action="store_true", help=argparse.SUPPRESS)
-
-
-def _file_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="the settings, supervisor.toml")
 
 
 COMMANDS = [
