@@ -350,6 +350,19 @@ class Site:
     def log(self) -> str:
         return self.log_file.read_text() if self.log_file.exists() else ""
 
+    async def until_only_run(self, pids: list[int]) -> None:
+        """Wait until these are all processes of this site: after a swap git forgets releases."""
+        seen: list[list[int]] = []
+
+        def look() -> bool:
+            seen[:] = [self.processes()]
+            return seen == [pids]
+
+        try:
+            await until(f"only {pids} run", look)
+        except AssertionError:
+            raise AssertionError(f"only {pids} should run, and these do: {seen[0]}") from None
+
     def processes(self) -> list[int]:
         """All processes that belong to this site, but the supervisor."""
         return procfs.marked(f"BLUE_GREEN_SUPERVISOR={self.state}")

@@ -31,7 +31,7 @@ async def refuses(site: Site, revision: str, *, outcome: str = "failed") -> dict
     assert (status["phase"], status["candidate"]) == ("serving", None)
     assert status["quarantined"] == {revision: receipt["reason"]}
     assert status["last_swap"] == receipt
-    assert site.processes() == status["live"]["pids"]
+    await site.until_only_run(status["live"]["pids"])
     return receipt
 
 
@@ -135,7 +135,7 @@ async def test_a_release_that_is_deaf_to_sigterm_is_killed_when_its_time_is_up(
         await takes(site, site.commit("better"))
         await site.until_logged(f"pid {deaf} did not stop within 0.5 s: killed")
         status = await site.status()
-        assert site.processes() == status["live"]["pids"]
+        await site.until_only_run(status["live"]["pids"])
         assert status["last_swap"]["seconds"]["retire"] >= 0.5
 
 
@@ -147,7 +147,7 @@ async def test_a_release_that_is_retired_takes_its_grandchildren_along(
     async with site.running(), site.steady_load():
         assert len(site.processes()) == 3
         await takes(site, site.commit("better"))
-        assert site.processes() == (await site.status())["live"]["pids"]
+        await site.until_only_run((await site.status())["live"]["pids"])
 
 
 @pytest.mark.parametrize(

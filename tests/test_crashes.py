@@ -97,7 +97,7 @@ async def test_a_live_release_that_falls_silent_is_replaced(make_site: MakeSite)
         assert status["live"]["slot"] != silent["slot"]
         assert status["last_swap"]["asked_by"] == "health"
         assert status["quarantined"] == {}
-        assert site.processes() == status["live"]["pids"]
+        await site.until_only_run(status["live"]["pids"])
 
 
 async def test_a_release_that_dies_while_the_old_one_still_drains_is_not_left_dead(

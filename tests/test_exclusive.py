@@ -125,7 +125,7 @@ async def test_a_candidate_brings_the_old_release_back(
         since = len(texts)
         await until("traffic goes on", lambda: len(texts) > since + 10)
         assert set(texts[since:]) == {"good"}
-        assert site.processes() == status["live"]["pids"]
+        await site.until_only_run(status["live"]["pids"])
         (site.checkout / "broken-migration").unlink(missing_ok=True)
         await site.until_live(site.commit("better"))
     assert ran_one_at_a_time(site)

@@ -56,7 +56,7 @@ async def test_a_release_that_fails_its_probes_in_its_soak_is_left_by_itself(
         await trio.sleep(SEVERAL_LOOKS)  # HEAD is still at `bad`.
         status = await site.status()
         assert (status["live"]["pids"], status["wanted"]) == (warm["pids"], good)
-        assert site.processes() == warm["pids"]
+        await site.until_only_run(warm["pids"])
 
 
 async def test_a_rollback_afterwards_does_not_build_and_a_second_goes_forward(
@@ -97,7 +97,7 @@ async def test_a_rollback_calls_off_a_swap_that_has_not_switched(make_site: Make
         assert (await site.cli("rollback")).code == 0
         status = await site.until_live(one)
         assert (status["previous"], status["quarantined"]) == (two, {})
-        assert site.processes() == status["live"]["pids"]
+        await site.until_only_run(status["live"]["pids"])
 
 
 async def test_a_commit_that_waited_for_the_soak_does_not_come_back_after_a_restart(

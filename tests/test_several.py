@@ -69,7 +69,7 @@ async def test_the_load_is_shared_and_a_swap_replaces_all(make_pair: MakeSite) -
     async with site.running():
         old = await pids(site)
         assert len(old) == 2
-        assert site.processes() == sorted(old)
+        await site.until_only_run(sorted(old))
         may_answer = site.directory / "may-answer"
         async with in_flight(site, f"/?until={may_answer}", 6) as answers:
             two = site.commit("two")
@@ -80,7 +80,7 @@ async def test_the_load_is_shared_and_a_swap_replaces_all(make_pair: MakeSite) -
         assert {answer.json()["text"] for answer in answers} == {"one"}
         status = await site.until_live(two)
         assert (status["live"]["ports"], len(status["live"]["pids"])) == (ports(site, 1), 2)
-        assert site.processes() == sorted(status["live"]["pids"])
+        await site.until_only_run(sorted(status["live"]["pids"]))
         receipt = status["last_swap"]
         assert (receipt["drained"] >= 6, receipt["cut"], receipt["failed"]) == (True, 0, 0)
 
@@ -138,7 +138,7 @@ async def test_one_candidate_of_two_that_fails_fails_the_swap_and_leaves_nothing
         status = await site.until_live(good)
         assert len(status["live"]["pids"]) == 2
         assert (status["live"]["pids"] == before) == (strategy == "overlap")
-        assert site.processes() == sorted(status["live"]["pids"])
+        await site.until_only_run(sorted(status["live"]["pids"]))
         assert set(texts) == {"good"}
 
 
@@ -155,7 +155,7 @@ async def test_one_of_two_that_dies_in_its_soak_takes_the_release_back(
         status = await site.until_live(good)
         assert status["live"]["pids"] == before
         assert status["quarantined"] == {bad: "the app was ended by SIGKILL"}
-        assert site.processes() == sorted(before)
+        await site.until_only_run(sorted(before))
 
 
 async def test_tunnels_of_all_outlive_the_switch_and_are_closed_in_their_time(

@@ -160,7 +160,7 @@ async def test_a_newer_revision_calls_off_a_swap_that_has_not_switched(
         assert (done[0]["outcome"], done[0]["revision"]) == ("superseded", two)
         status = await site.until_live(three)
         assert status["quarantined"] == {}
-        assert site.processes() == status["live"]["pids"]
+        await site.until_only_run(status["live"]["pids"])
         assert [outcome for outcome, _ in outcomes(site)][:3] == [
             "promoted", "superseded", "promoted",
         ]  # fmt: skip
@@ -192,7 +192,7 @@ async def test_a_newer_revision_runs_next_after_the_switch(make_site: MakeSite, 
         assert done == [0]
         status = await site.until_live(three)
         assert status["previous"] == two
-        assert site.processes() == status["live"]["pids"]
+        await site.until_only_run(status["live"]["pids"])
 
 
 async def test_wanting_again_what_is_just_being_called_off_gets_it(make_site: MakeSite) -> None:
@@ -236,7 +236,7 @@ async def test_who_asks_while_an_exclusive_swap_holds_requests_comes_after_it(
         status = await site.until_live(four)
         assert outcome == {"two": "promoted", "three": "superseded"}
         assert (status["previous"], status["quarantined"]) == (two, {})
-        assert site.processes() == status["live"]["pids"]
+        await site.until_only_run(status["live"]["pids"])
 
 
 async def test_twenty_commits_in_two_seconds_are_at_most_three_swaps(make_site: MakeSite) -> None:
@@ -254,7 +254,7 @@ async def test_twenty_commits_in_two_seconds_are_at_most_three_swaps(make_site: 
         assert promoted[0] == before
         # While one soaks, none begins. On a machine that is slow to commit, there is time for more.
         assert len(promoted) - 1 <= 1 + math.ceil(took)
-        assert site.processes() == status["live"]["pids"]
+        await site.until_only_run(status["live"]["pids"])
 
 
 async def test_old_code_sees_old_files(make_site: MakeSite) -> None:
