@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from blue_green.users import CAPABILITIES, missing_capabilities
-from tests.site import Site, git
+from tests.site import Site, git, until
 
 NOBODY = pwd.getpwnam("nobody")
 PYTHON = shutil.which("python3", path="/usr/bin:/bin") or ""
@@ -63,6 +63,7 @@ async def test_the_app_and_git_run_as_the_owner_of_the_checkout(directory: Path)
         assert (release / "app.py").stat().st_uid == NOBODY.pw_uid
         assert (site.checkout / ".git" / "worktrees").stat().st_uid == NOBODY.pw_uid
         assert stat.S_IMODE((site.state / "state.toml").stat().st_mode) == 0o600
+        await until("the notification", lambda: told.read_text().endswith("}\n"))
     assert told.read_text().startswith('nobody\n{"event": "swap"')
 
 
