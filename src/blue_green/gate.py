@@ -249,8 +249,6 @@ class Gate:
             self._next()
 
     def count(self, outcome: Outcome) -> None:
-        if outcome is Outcome.ANSWERED:
-            return
         self.tally.retried += outcome is Outcome.RETRIED
         self.tally.failed += outcome is Outcome.FAILED
         self.tally.cut += outcome is Outcome.CUT

@@ -75,7 +75,7 @@ class Giver(Protocol):
         """The target can take one more of those that wait."""
 
     def count(self, outcome: Outcome) -> None:
-        """A lease has ended so."""
+        """A lease has ended so, and not with an answer."""
 
 
 class Lease:
@@ -107,7 +107,8 @@ class Lease:
     def end(self, outcome: Outcome) -> None:
         self.target.leases.discard(self)
         self.target.has_less()
-        self._giver.count(outcome)
+        if outcome is not Outcome.ANSWERED:
+            self._giver.count(outcome)
         self.begin_answer()
 
 

@@ -180,6 +180,32 @@ def test_the_short_way_never_differs_from_the_long_one_on_requests(data: bytes) 
             assert short == read_request(head)
 
 
+AROUND_A_COOKIE = st.lists(
+    st.sampled_from(
+        [
+            *(b"Host: h\r\n", b"X: y\r\n", b"Connection: close\r\n", b"Connection: keep-alive\r\n"),
+            *(b"Cookie: a=b\r\n", b"cookie: c\r\n", b"X-Cookie: d\r\n", b"Cookie: \r\n"),
+            *(b"Cookie:e\r\n", b"Cookie: \x00\r\n", b"Cookie: f \r\n", b" g\r\n", b"Close: h\r\n"),
+            *(b"Content-Length: 0\r\n", b"X: y\r\n" * 49, b"\n", b"\r\n", b"Expect: x\r\n"),
+        ]
+    ),
+    max_size=8,
+).map(lambda lines: b"GET / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
+
+
+@settings(max_examples=2000)
+@given(AROUND_A_COOKIE)
+@example(b"GET / HTTP/1.1\r\nCookie: a\r\nHost: h\r\n\r\n")
+@example(b"GET / HTTP/1.1\r\nHost: h\r\nCookie: a\r\nHost: h\r\n\r\n")
+@example(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 99 + b"Cookie: a\r\n\r\n")
+def test_the_short_way_around_a_cookie_never_differs_from_the_long_one(data: bytes) -> None:
+    head = data[: data.find(b"\r\n\r\n") + 4]
+    for _ in range(3):
+        if (short := plain.read_request(head)) is not None:
+            assert split_head(data) == (head, data[len(head) :])
+            assert short == read_request(head)
+
+
 @settings(max_examples=1000)
 @given(HOSTILE, st.sampled_from([b"GET", b"HEAD", b"POST"]))
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", b"GET")
@@ -296,17 +322,26 @@ def test_lines_with_secrets_and_long_lines_are_not_kept() -> None:
     for _ in range(3):
         assert plain.read_request(head) is not None
         assert plain.read_answer(answer, read_request(head)) is not None
-    kept = [*plain._request_lines, *plain._answer_lines, *plain._request_fields, *plain._answers]
+    kept = [*plain._request_lines, *plain._answer_lines, *plain._request_groups, *plain._answers]
     assert not [text for text in kept if b"s3cret" in text]
 
 
-def test_a_head_that_comes_again_is_known_as_a_whole() -> None:
-    fields = b"Host: again\r\nConnection: close\r\nAccept: */*\r\n\r\n"
+def test_lines_that_come_together_again_are_known_together() -> None:
+    fields = b"Host: again\r\nConnection: close\r\nAccept: */*"
     for number in range(3):
-        request = plain.read_request(b"GET /%d HTTP/1.1\r\n" % number + fields)
+        request = plain.read_request(b"GET /%d HTTP/1.1\r\n%b\r\n\r\n" % (number, fields))
         assert request is not None
         assert (request.target, request.keep_alive) == (b"/%d" % number, False)
-    assert fields in plain._request_fields
+    assert fields in plain._request_groups
+
+
+def test_lines_around_a_cookie_are_known_however_often_it_changes() -> None:
+    before, after = b"Host: around\r\nX: 1", b"Y: 2\r\nConnection: close"
+    for number in range(3):
+        head = b"GET / HTTP/1.1\r\n%b\r\nCookie: %d\r\n%b\r\n\r\n" % (before, number, after)
+        request = plain.read_request(head)
+        assert request == read_request(head)
+    assert {before, after} <= set(plain._request_groups)
 
 
 def test_no_more_than_so_many_lines_are_kept() -> None:
@@ -314,7 +349,7 @@ def test_no_more_than_so_many_lines_are_kept() -> None:
         for _ in range(2):
             plain.read_request(b"GET / HTTP/1.1\r\nHost: h\r\nX: %d\r\n\r\n" % number)
     assert len(plain._request_lines) <= plain.MOST_KEPT
-    assert len(plain._request_fields) <= plain.MOST_KEPT_HEADS
+    assert len(plain._request_groups) <= plain.MOST_KEPT_GROUPS
 
 
 SPLIT = b"".join(

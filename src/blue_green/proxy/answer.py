@@ -1,7 +1,7 @@
 """Answer heads: read and judged, and written for the client."""
 
 import h11
-from attrs import define
+from attrs import define, field
 
 from blue_green.proxy.heads import (
     CONTROL,
@@ -37,6 +37,12 @@ class Answer:
     upgrade: bytes | None = None
     keep_alive: bool = True
     """Whether the backend keeps its connection open afterwards."""
+    start: bytes = field(init=False, eq=False, repr=False)
+    """What the client gets of the head whatever else it is told."""
+
+    @start.default
+    def _(self) -> bytes:
+        return b"HTTP/1.1 %d %b\r\n%b" % (self.status, self.reason, self.lines)
 
 
 def read_answer(head: bytes, request: Request) -> Answer:
@@ -69,7 +75,7 @@ def read_answer(head: bytes, request: Request) -> Answer:
 
 def write_answer(answer: Answer, more: bytes = b"") -> bytes:
     """The head that the client gets; `more` lines frame the body and speak of the connection."""
-    return b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (answer.status, answer.reason, answer.lines, more)
+    return b"%b%b\r\n" % (answer.start, more)
 
 
 def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | h11.Response:

@@ -54,14 +54,15 @@ class Shared:
     resting: trio.Event | None = None
     """No request may begin before this."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)
-    _prefix: str = field(factory=lambda: secrets.token_hex(5))
+    _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
 
     def request_id(self, request: Request) -> bytes:
         """The one that came along, or a new one."""
-        given = request.told.get(b"x-request-id")
-        if given and REQUEST_ID.fullmatch(given):
-            return given
-        return f"{self._prefix}-{next(self._ids):x}".encode()
+        if request.told:
+            given = request.told.get(b"x-request-id")
+            if given and REQUEST_ID.fullmatch(given):
+                return given
+        return b"%b-%x" % (self._prefix, next(self._ids))
 
 
 class Exchange:
@@ -145,7 +146,18 @@ class Exchange:
             upstream = await pool.dial(lease.target)
         reusable = False
         try:
-            reusable = await self._ask(upstream, lease)
+            told = forwarded.lines(self.client, self.request, self.request_id)
+            head = write_request(self.request, lease.target.address, told)
+            if self.request.framing is Framing.NONE:
+                self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+                try:
+                    if rest := upstream.wire.send_now(head):
+                        await upstream.wire.send(rest)
+                except OSError:
+                    pass  # Whether it broke is seen when the answer is read.
+                reusable = await self._answer(upstream, lease)
+            else:
+                reusable = await self._ask_with_body(upstream, head, lease)
         finally:
             if reusable:
                 pool.give_back(upstream)
@@ -154,19 +166,9 @@ class Exchange:
             else:
                 upstream.wire.abort()
 
-    async def _ask(self, upstream: Upstream, lease: Lease) -> bool:
+    async def _ask_with_body(self, upstream: Upstream, head: bytes, lease: Lease) -> bool:
         """Send the request and relay the answer; whether the connection can be used again."""
         request, wire = self.request, self.client.wire
-        told = forwarded.lines(self.client, request, self.request_id)
-        head = write_request(request, lease.target.address, told)
-        if request.framing is Framing.NONE:
-            self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
-            try:
-                if rest := upstream.wire.send_now(head):
-                    await upstream.wire.send(rest)
-            except OSError:
-                pass  # Whether it broke is seen when the answer is read.
-            return await self._answer(upstream, lease)
         body = body_of(wire, request.framing, request.length, self.settings.max_body)
         if request.framing is Framing.LENGTH and len(wire.pushed) >= request.length:
             await self._upload(upstream, head, body)
@@ -211,6 +213,7 @@ class Exchange:
             self.client.allow(seconds, late, outcome)
 
     async def _answer(self, upstream: Upstream, lease: Lease) -> bool:
+        """Relay the answer; whether the connection can be used again."""
         request, client = self.request, self.client
         answer = await upstream.read_answer(request)
         if answer.status < 200:

@@ -9,8 +9,10 @@ The short way may defer to the long way, but never differ from it: what it calls
 part of what h11 and `heads` accept, and it gives the same `Request` or `Answer` for it. Tests hold
 one against the other.
 
-Only verdicts on short lines that carry no secrets are kept, and only so many. A head all of whose
-lines were known already is kept as a whole: what comes again is not even split into lines.
+Only verdicts on short lines that carry no secrets are kept, and only so many. When all lines of a
+head were known already, the next verdict is on all of them together: what comes again is not even
+split into lines. Since the cookie is what tells one client's requests from another's, the lines
+before and after it are such groups of their own.
 """
 
 import re
@@ -24,9 +26,9 @@ T = TypeVar("T")
 
 REQUEST_LINE = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-\"$-~]*) HTTP/1\.1")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~](?:[ -~]*[!-~])?)")
-LINE = re.compile(
-    rb"([!#$%&'*+.^`|~0-9A-Za-z-]+): ([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)"
-)
+VALUE = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
+LINE = re.compile(rb"([!#$%%&'*+.^`|~0-9A-Za-z-]+): (%b)" % VALUE.pattern)
+COOKIE = b"\r\nCookie: "
 LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
 
 FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, LONG_WAY = -1, -2, -3, -4, -5, -6
@@ -36,8 +38,10 @@ CONNECTION = {b"keep-alive": DROP, b"close": CLOSES}
 
 LONGEST_KEPT = 256
 MOST_KEPT = 4096
-LONGEST_KEPT_HEAD = 1024
-MOST_KEPT_HEADS = 1024
+LONGEST_KEPT_GROUP = 1024
+MOST_KEPT_GROUPS = 1024
+MOST_IN_GROUP = MAX_LINES // 2 - 1
+"""Lines: two groups and a cookie are then no more than a head may have."""
 SECRETS = {b"cookie", b"authorization", b"set-cookie", b"x-api-key", b"x-csrf-token"}
 NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer", b"close"}
 """Among them what `Connection: close` names, should there be such a field."""
@@ -46,34 +50,52 @@ NOTHING_TOLD: dict[bytes, bytes] = {}
 
 _request_lines: dict[bytes, int] = {}
 _answer_lines: dict[bytes, int] = {}
-PlainFields = tuple[bytes, bytes, bool]
-"""Host, the lines that go on, and whether the connection is kept."""
+PlainLines = tuple[bytes, bytes, bool]
+"""Host if it is among them, the lines that go on, and whether the connection is kept."""
 
-_request_fields: dict[bytes, PlainFields] = {}
-"""By all of a head but its first line."""
+_request_groups: dict[bytes, PlainLines] = {}
 _answers: dict[bytes, Answer] = {}
 
 
 def read_request(head: bytes) -> Request | None:
     """The request, if its head is plain."""
-    line, _, fields = head.partition(b"\r\n")
+    line, _, fields = head[:-4].partition(b"\r\n")
     first = REQUEST_LINE.fullmatch(line)
     if first is None:
         return None
-    judged = _request_fields.get(fields) or _judge_request_fields(fields)
+    before, cookie, after = fields.partition(COOKIE)
+    judged = _request_groups.get(before) or _judge_group(before)
+    if cookie and judged:
+        judged = _with_cookie(judged, after)
     if judged is None:
         return None
     host, forwarded, keep_alive = judged
+    if not host:
+        return None
     return Request(
         first[1], first[2], b"1.1", host, forwarded, NOTHING_TOLD, Framing.NONE,
         keep_alive=keep_alive,
     )  # fmt: skip
 
 
-def _judge_request_fields(fields: bytes) -> PlainFields | None:
-    """What a request's lines after its first one come to; None if they are not plain."""
-    lines = fields[:-4].split(b"\r\n")
-    if len(lines) >= MAX_LINES:
+def _with_cookie(judged: PlainLines, rest: bytes) -> PlainLines | None:
+    """The verdict on lines that are followed by a Cookie, of whose value on this is the rest."""
+    value, more, after = rest.partition(b"\r\n")
+    if not VALUE.fullmatch(value):
+        return None
+    host, forwarded, keep_alive = judged
+    if not more:
+        return host, b"%bCookie: %b\r\n" % (forwarded, value), keep_alive
+    others = _request_groups.get(after) or _judge_group(after)
+    if others is None or others[0]:
+        return None  # The long way is for a Host that comes late, or comes twice.
+    return host, b"%bCookie: %b\r\n%b" % (forwarded, value, others[1]), keep_alive and others[2]
+
+
+def _judge_group(group: bytes) -> PlainLines | None:
+    """What some of a request's lines come to; None if they are not all plain."""
+    lines = group.split(b"\r\n")
+    if len(lines) > MOST_IN_GROUP:
         return None
     host = b""
     keep_alive = True
@@ -92,12 +114,12 @@ def _judge_request_fields(fields: bytes) -> PlainFields | None:
             keep_alive = False
         elif verdict != DROP:
             return None
-    if not host:
-        return None
+    if host:
+        kept.insert(0, b"Host: %b" % host)
     kept.append(b"")
-    judged = host, b"Host: %b\r\n%b" % (host, b"\r\n".join(kept)), keep_alive
+    judged = host, b"\r\n".join(kept), keep_alive
     if all_known:
-        _keep_head(_request_fields, fields, judged)
+        _keep_group(_request_groups, group, judged)
     return judged
 
 
@@ -141,7 +163,7 @@ def _judge_answer(head: bytes) -> Answer | None:
     forwarded = b"\r\n".join(kept)
     answer = Answer(int(first[1]), first[2], forwarded, framing, length, keep_alive=keep_alive)
     if all_known:
-        _keep_head(_answers, head, answer)
+        _keep_group(_answers, head, answer)
     return answer
 
 
@@ -175,11 +197,11 @@ def _judge_answer_line(line: bytes) -> int:
     return _keep(_answer_lines, line, name, verdict)
 
 
-def _keep_head(table: dict[bytes, T], head: bytes, judged: T) -> None:
-    if len(head) <= LONGEST_KEPT_HEAD:
-        if len(table) >= MOST_KEPT_HEADS:
+def _keep_group(table: dict[bytes, T], group: bytes, judged: T) -> None:
+    if len(group) <= LONGEST_KEPT_GROUP:
+        if len(table) >= MOST_KEPT_GROUPS:
             table.clear()
-        table[head] = judged
+        table[group] = judged
 
 
 def _keep(table: dict[bytes, int], line: bytes, name: bytes, verdict: int) -> int:

@@ -77,7 +77,7 @@ class TlsWire(Wire):
         if not self._is_ready:
             await self._shake_hands()
         elif self._is_hungry:
-            await super().readable()
+            await trio.lowlevel.wait_readable(self.sock)
 
     def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
         """Send what can be sent without waiting; what is left.
@@ -100,9 +100,6 @@ class TlsWire(Wire):
             self._say_goodbye()
             await self._send_encrypted()
         await super().send_eof()
-
-    def is_quiet(self) -> bool:
-        return not self._tls.pending() and not self._incoming.pending and super().is_quiet()
 
     def close(self) -> None:
         """Close, and say that it is the end if that can be done without waiting."""
@@ -138,7 +135,7 @@ class TlsWire(Wire):
     async def _take_in(self) -> bytes:
         """Wait for more of what is encrypted, or for the end of it."""
         while (data := self._take_in_now()) is None:
-            await super().readable()
+            await trio.lowlevel.wait_readable(self.sock)
         await self.let_others_run()
         return data
 

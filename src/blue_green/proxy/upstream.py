@@ -11,6 +11,8 @@ request that may not be sent again is only put on a connection that was used jus
 backend might close an older one in that very moment.
 """
 
+import select
+import time
 from collections import deque
 from collections.abc import Iterable
 
@@ -48,7 +50,7 @@ class Broken(Exception):
 class Upstream:
     """One connection to a target."""
 
-    __slots__ = ("idle_since", "target", "was_silent", "wire")
+    __slots__ = ("_poll", "idle_since", "target", "was_silent", "wire")
 
     def __init__(self, target: Target, wire: Wire) -> None:
         self.target = target
@@ -56,6 +58,12 @@ class Upstream:
         self.idle_since = 0.0
         self.was_silent = True
         """Not one byte has come since it was taken."""
+        self._poll = select.poll()
+        self._poll.register(wire.sock, select.POLLIN)
+
+    def is_quiet(self) -> bool:
+        """Whether it is open and nothing has come: what an idle connection should be."""
+        return not self.wire.closed and not self._poll.poll(0)
 
     async def read_answer(self, request: Request) -> Answer:
         """The next answer head, judged; raise `Broken` if there is none."""
@@ -104,9 +112,8 @@ class Pool:
         idle = self._idle.get(target)
         while idle:
             upstream = idle.pop()
-            if (
-                may_repeat or trio.current_time() - upstream.idle_since < FRESH
-            ) and upstream.wire.is_quiet():
+            is_fresh = may_repeat or time.monotonic() - upstream.idle_since < FRESH
+            if is_fresh and upstream.is_quiet():
                 upstream.was_silent = True
                 return upstream
             upstream.wire.close()
@@ -125,7 +132,7 @@ class Pool:
         if upstream.target.lost.is_set() or upstream.wire.pushed:
             upstream.wire.close()
             return
-        now = upstream.idle_since = trio.current_time()
+        now = upstream.idle_since = time.monotonic()
         idle = self._idle.get(upstream.target)
         if idle is None:
             idle = self._idle[upstream.target] = deque()
