@@ -64,10 +64,13 @@ class Wire:
             return None
 
     def readable(self) -> Awaitable[None]:
-        """Wait until something may have come: whether it has, `try_receive` tells."""
+        """Wait until something may have come: whether it has, `try_receive` tells.
+
+        Only a wait for the kernel can be cancelled, as if the other side had been quicker.
+        """
         self._eager = 0
         if not self._sober:
-            return trio.lowlevel.checkpoint()
+            return trio.lowlevel.cancel_shielded_checkpoint()
         self._sober -= 1
         return trio.lowlevel.wait_readable(self.sock)
 

@@ -322,8 +322,19 @@ def test_lines_with_secrets_and_long_lines_are_not_kept() -> None:
     for _ in range(3):
         assert plain.read_request(head) is not None
         assert plain.read_answer(answer, read_request(head)) is not None
-    kept = [*plain._request_lines, *plain._answer_lines, *plain._request_groups, *plain._answers]
+    of_requests = [*plain._request_lines, *plain._request_groups, *plain._requests]
+    kept = [*of_requests, *plain._answer_lines, *plain._answers]
     assert not [text for text in kept if b"s3cret" in text]
+
+
+def test_a_short_request_that_comes_again_is_known_as_a_whole() -> None:
+    head = b"GET /whole HTTP/1.1\r\nHost: whole\r\nAccept: */*\r\n\r\n"
+    long = head.replace(b"whole", b"whole" * 60, 1)
+    for _ in range(4):
+        assert plain.read_request(head) == read_request(head)
+        assert plain.read_request(long) == read_request(long)
+    assert head in plain._requests
+    assert long not in plain._requests
 
 
 def test_lines_that_come_together_again_are_known_together() -> None:
@@ -349,7 +360,8 @@ def test_no_more_than_so_many_lines_are_kept() -> None:
         for _ in range(2):
             plain.read_request(b"GET / HTTP/1.1\r\nHost: h\r\nX: %d\r\n\r\n" % number)
     assert len(plain._request_lines) <= plain.MOST_KEPT
-    assert len(plain._request_groups) <= plain.MOST_KEPT_GROUPS
+    assert len(plain._request_groups) <= plain.MOST_KEPT
+    assert len(plain._requests) <= plain.MOST_KEPT
 
 
 SPLIT = b"".join(

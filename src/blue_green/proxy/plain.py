@@ -12,7 +12,8 @@ one against the other.
 Only verdicts on short lines that carry no secrets are kept, and only so many. When all lines of a
 head were known already, the next verdict is on all of them together: what comes again is not even
 split into lines. Since the cookie is what tells one client's requests from another's, the lines
-before and after it are such groups of their own.
+before and after it are such groups of their own. And a short request that comes again, as programs
+send it, is known as a whole.
 """
 
 import re
@@ -36,10 +37,9 @@ FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, LONG_WAY = -1, -2, -3, -4, -5, -6
 
 CONNECTION = {b"keep-alive": DROP, b"close": CLOSES}
 
-LONGEST_KEPT = 256
-MOST_KEPT = 4096
-LONGEST_KEPT_GROUP = 1024
-MOST_KEPT_GROUPS = 1024
+LONGEST_LINE = 256
+LONGEST_HEAD = 1024
+MOST_KEPT = 2048
 MOST_IN_GROUP = MAX_LINES // 2 - 1
 """Lines: two groups and a cookie are then no more than a head may have."""
 SECRETS = {b"cookie", b"authorization", b"set-cookie", b"x-api-key", b"x-csrf-token"}
@@ -54,11 +54,16 @@ PlainLines = tuple[bytes, bytes, bool]
 """Host if it is among them, the lines that go on, and whether the connection is kept."""
 
 _request_groups: dict[bytes, PlainLines] = {}
+_requests: dict[bytes, Request] = {}
 _answers: dict[bytes, Answer] = {}
 
 
 def read_request(head: bytes) -> Request | None:
     """The request, if its head is plain."""
+    return _requests.get(head) or _judge_request(head)
+
+
+def _judge_request(head: bytes) -> Request | None:
     line, _, fields = head[:-4].partition(b"\r\n")
     first = REQUEST_LINE.fullmatch(line)
     if first is None:
@@ -72,10 +77,13 @@ def read_request(head: bytes) -> Request | None:
     host, forwarded, keep_alive = judged
     if not host:
         return None
-    return Request(
+    request = Request(
         first[1], first[2], b"1.1", host, forwarded, NOTHING_TOLD, Framing.NONE,
         keep_alive=keep_alive,
     )  # fmt: skip
+    if fields in _request_groups:
+        _keep(_requests, head, request, LONGEST_LINE)
+    return request
 
 
 def _with_cookie(judged: PlainLines, rest: bytes) -> PlainLines | None:
@@ -119,7 +127,7 @@ def _judge_group(group: bytes) -> PlainLines | None:
     kept.append(b"")
     judged = host, b"\r\n".join(kept), keep_alive
     if all_known:
-        _keep_group(_request_groups, group, judged)
+        _keep(_request_groups, group, judged, LONGEST_HEAD)
     return judged
 
 
@@ -163,7 +171,7 @@ def _judge_answer(head: bytes) -> Answer | None:
     forwarded = b"\r\n".join(kept)
     answer = Answer(int(first[1]), first[2], forwarded, framing, length, keep_alive=keep_alive)
     if all_known:
-        _keep_group(_answers, head, answer)
+        _keep(_answers, head, answer, LONGEST_HEAD)
     return answer
 
 
@@ -177,7 +185,9 @@ def _judge_request_line(line: bytes) -> int:
         verdict = IS_HOST if HOST.fullmatch(value) else LONG_WAY
     elif name == b"connection":
         verdict = CONNECTION.get(value.lower(), LONG_WAY)
-    return _keep(_request_lines, line, name, verdict)
+    if name not in SECRETS:
+        _keep(_request_lines, line, verdict, LONGEST_LINE)
+    return verdict
 
 
 def _judge_answer_line(line: bytes) -> int:
@@ -194,19 +204,13 @@ def _judge_answer_line(line: bytes) -> int:
         verdict = DROP
     elif name == b"connection":
         verdict = CONNECTION.get(value.lower(), LONG_WAY)
-    return _keep(_answer_lines, line, name, verdict)
+    if name not in SECRETS:
+        _keep(_answer_lines, line, verdict, LONGEST_LINE)
+    return verdict
 
 
-def _keep_group(table: dict[bytes, T], group: bytes, judged: T) -> None:
-    if len(group) <= LONGEST_KEPT_GROUP:
-        if len(table) >= MOST_KEPT_GROUPS:
-            table.clear()
-        table[group] = judged
-
-
-def _keep(table: dict[bytes, int], line: bytes, name: bytes, verdict: int) -> int:
-    if len(line) <= LONGEST_KEPT and name not in SECRETS:
+def _keep(table: dict[bytes, T], text: bytes, judged: T, longest: int) -> None:
+    if len(text) <= longest:
         if len(table) >= MOST_KEPT:
             table.clear()
-        table[line] = verdict
-    return verdict
+        table[text] = judged
