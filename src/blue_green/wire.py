@@ -63,6 +63,14 @@ class Wire:
                 self._sober = SOBER
             return None
 
+    def gather(self, count: int) -> bool:
+        """Whether so many bytes are in `pushed`, after what has come of them was taken in."""
+        early, self.pushed = self.pushed, b""
+        if len(early) < count:
+            early += self.try_receive(count - len(early)) or b""
+        self.pushed = early
+        return len(early) >= count
+
     def readable(self) -> Awaitable[None]:
         """Wait until something may have come: whether it has, `try_receive` tells.
 

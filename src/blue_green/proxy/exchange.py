@@ -18,12 +18,12 @@ from blue_green.proxy.client import Client
 from blue_green.proxy.errors import ErrorAnswer, Pages
 from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.heads import Framing
-from blue_green.proxy.relay import BadBody, Body, BodyTooLarge, body_of, copy, tunnel
+from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy, tunnel
 from blue_green.proxy.request import REQUEST_ID, Request, write_request
 from blue_green.proxy.splice import WORTHWHILE, splice
 from blue_green.proxy.upstream import MAX_INTERIM, Broken, Pool, Unreachable, Upstream
 from blue_green.settings import Proxy
-from blue_green.wire import Wire
+from blue_green.wire import BLOCK, Wire
 
 DIALS = 3
 """How often a backend may refuse a connection before the request is given up."""
@@ -76,8 +76,6 @@ class Exchange:
     lease: Lease | None = None
     _refused: ErrorAnswer | None = None
     """What is wrong with the request's body."""
-    _good_so_far: trio.CancelScope | None = None
-    """Is cancelled as soon as something is."""
 
     def __init__(self, client: Client, request: Request, shared: Shared) -> None:
         self.client = client
@@ -87,6 +85,8 @@ class Exchange:
         self._shared = shared
         self.uploaded = request.framing is Framing.NONE
         """All of the request was read, so another one may follow."""
+        self._left = request.length
+        """Bytes of its body that are still to be read, if it has a length."""
         self.keep_alive = request.keep_alive
 
     async def run(self) -> None:
@@ -148,16 +148,14 @@ class Exchange:
         try:
             told = forwarded.lines(self.client, self.request, self.request_id)
             head = write_request(self.request, lease.target.address, told)
-            if self.request.framing is Framing.NONE:
-                self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
-                try:
-                    if rest := upstream.wire.send_now(head):
-                        await upstream.wire.send(rest)
-                except OSError:
-                    pass  # Whether it broke is seen when the answer is read.
-                reusable = await self._answer(upstream, lease)
+            whole = head if self.request.framing is Framing.NONE else self._with_body(head)
+            if whole is None:
+                reusable = await self._answer_beside_upload(upstream, lease, head)
+            elif rest := self._send_now(upstream, whole):
+                reusable = await self._answer_beside_upload(upstream, lease, bytes(rest))
             else:
-                reusable = await self._ask_with_body(upstream, head, lease)
+                self.uploaded = True
+                reusable = await self._answer(upstream, lease)
         finally:
             if reusable:
                 pool.give_back(upstream)
@@ -166,25 +164,43 @@ class Exchange:
             else:
                 upstream.wire.abort()
 
-    async def _ask_with_body(self, upstream: Upstream, head: bytes, lease: Lease) -> bool:
-        """Send the request and relay the answer; whether the connection can be used again."""
+    def _with_body(self, head: bytes) -> bytes | None:
+        """The request as a whole, if it has come as a whole, as most do that have a body."""
         request, wire = self.request, self.client.wire
-        body = body_of(wire, request.framing, request.length, self.settings.max_body)
-        if request.framing is Framing.LENGTH and len(wire.pushed) >= request.length:
-            await self._upload(upstream, head, body)
-            return await self._answer(upstream, lease)
-        with trio.CancelScope() as self._good_so_far:
-            async with _beside(lambda: self._upload(upstream, head, body)):
+        if request.framing is Framing.CHUNKED or request.length > BLOCK:
+            return None
+        if not wire.gather(request.length):
+            return None
+        whole = head + wire.pushed[: request.length]
+        wire.pushed = wire.pushed[request.length :]
+        self._left = 0
+        return whole
+
+    def _send_now(self, upstream: Upstream, data: bytes) -> bytes | memoryview:
+        """Send what can be sent at once; what is left. If it fails, the answer will tell."""
+        self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+        try:
+            return upstream.wire.send_now(data)
+        except OSError:
+            return b""
+
+    async def _answer_beside_upload(self, upstream: Upstream, lease: Lease, head: bytes) -> bool:
+        """Relay the answer, which may come before all of the request was sent."""
+        self.uploaded = False
+        with trio.CancelScope() as good_so_far:
+            async with _beside(lambda: self._upload(upstream, head, good_so_far)):
                 return await self._answer(upstream, lease)
         assert self._refused is not None
         raise self._refused
 
-    async def _upload(self, upstream: Upstream, head: bytes, body: Body) -> None:
-        """Send the request. A body that cannot be sent is noted, and ends the exchange.
+    async def _upload(self, upstream: Upstream, head: bytes, good: trio.CancelScope) -> None:
+        """Send the request. A body that cannot be sent is noted, and cancels what is good so far.
 
         When the backend reads no further, that is all: its answer may be on its way.
         """
-        chunked = self.request.framing is Framing.CHUNKED
+        framing, limit = self.request.framing, self.settings.max_body
+        chunked = framing is Framing.CHUNKED
+        body = body_of(self.client.wire, framing, self._left, limit)
 
         async def send(data: bytes) -> None:
             self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
@@ -201,8 +217,7 @@ class Exchange:
         except BadBody as bad:
             status = 413 if isinstance(bad, BodyTooLarge) else 400
             self._refused = ErrorAnswer(status, f"The request's body is not accepted: {bad}.")
-            if self._good_so_far is not None:
-                self._good_so_far.cancel()
+            good.cancel()
             return
         self.uploaded = True
         self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)

@@ -2,7 +2,7 @@
 
 Nearly all heads are plain, and nearly all of their lines are the same from one to the next. So a
 line is judged once, and the verdict kept; a head whose lines are all plain goes on as its own
-bytes, less a few lines and plus ours. Whatever is not plain (a body, an upgrade, a fold, a field
+bytes, less a few lines and plus ours. Whatever is not plain (chunks, an upgrade, a fold, a field
 that we rewrite, an odd character or space) takes the long way, through h11, in `heads`.
 
 The short way may defer to the long way, but never differ from it: what it calls plain is a strict
@@ -17,7 +17,7 @@ send it, is known as a whole.
 """
 
 import re
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from blue_green.proxy.answer import Answer
 from blue_green.proxy.heads import HOP_BY_HOP, HOST, MAX_LINES, REWRITTEN, Framing
@@ -25,7 +25,7 @@ from blue_green.proxy.request import Request
 
 T = TypeVar("T")
 
-REQUEST_LINE = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-\"$-~]*) HTTP/1\.1")
+REQUEST_LINE = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~](?:[ -~]*[!-~])?)")
 VALUE = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
 LINE = re.compile(rb"([!#$%%&'*+.^`|~0-9A-Za-z-]+): (%b)" % VALUE.pattern)
@@ -50,10 +50,21 @@ NOTHING_TOLD: dict[bytes, bytes] = {}
 
 _request_lines: dict[bytes, int] = {}
 _answer_lines: dict[bytes, int] = {}
-PlainLines = tuple[bytes, bytes, bool]
-"""Host if it is among them, the lines that go on, and whether the connection is kept."""
 
-_request_groups: dict[bytes, PlainLines] = {}
+
+class Group(NamedTuple):
+    """What some lines of a request come to."""
+
+    host: bytes
+    """Nothing if it is not among them."""
+    lines: bytes
+    """Those that go on."""
+    keep_alive: bool
+    length: int
+    """Of the body; less than nothing if it is not among them."""
+
+
+_request_groups: dict[bytes, Group] = {}
 _requests: dict[bytes, Request] = {}
 _answers: dict[bytes, Answer] = {}
 
@@ -74,11 +85,12 @@ def _judge_request(head: bytes) -> Request | None:
         judged = _with_cookie(judged, after)
     if judged is None:
         return None
-    host, forwarded, keep_alive = judged
+    host, forwarded, keep_alive, length = judged
     if not host:
         return None
+    framing = Framing.NONE if length < 0 else Framing.LENGTH
     request = Request(
-        first[1], first[2], b"1.1", host, forwarded, NOTHING_TOLD, Framing.NONE,
+        first[1], first[2], b"1.1", host, forwarded, NOTHING_TOLD, framing, max(length, 0),
         keep_alive=keep_alive,
     )  # fmt: skip
     if fields in _request_groups:
@@ -86,26 +98,27 @@ def _judge_request(head: bytes) -> Request | None:
     return request
 
 
-def _with_cookie(judged: PlainLines, rest: bytes) -> PlainLines | None:
+def _with_cookie(judged: Group, rest: bytes) -> Group | None:
     """The verdict on lines that are followed by a Cookie, of whose value on this is the rest."""
     value, more, after = rest.partition(b"\r\n")
     if not VALUE.fullmatch(value):
         return None
-    host, forwarded, keep_alive = judged
+    host, lines, keep_alive, length = judged
     if not more:
-        return host, b"%bCookie: %b\r\n" % (forwarded, value), keep_alive
+        return Group(host, b"%bCookie: %b\r\n" % (lines, value), keep_alive, length)
     others = _request_groups.get(after) or _judge_group(after)
-    if others is None or others[0]:
-        return None  # The long way is for a Host that comes late, or comes twice.
-    return host, b"%bCookie: %b\r\n%b" % (forwarded, value, others[1]), keep_alive and others[2]
+    if others is None or others.host or (length >= 0 and others.length >= 0):
+        return None  # The long way is for a Host that comes late, and for what comes twice.
+    lines = b"%bCookie: %b\r\n%b" % (lines, value, others.lines)
+    return Group(host, lines, keep_alive and others.keep_alive, max(length, others.length))
 
 
-def _judge_group(group: bytes) -> PlainLines | None:
+def _judge_group(group: bytes) -> Group | None:
     """What some of a request's lines come to; None if they are not all plain."""
     lines = group.split(b"\r\n")
     if len(lines) > MOST_IN_GROUP:
         return None
-    host = b""
+    host, length = b"", -1
     keep_alive = True
     kept = []
     all_known = True
@@ -118,6 +131,8 @@ def _judge_group(group: bytes) -> PlainLines | None:
             kept.append(line)
         elif verdict == IS_HOST and not host:
             host = line[6:]
+        elif verdict >= 0 > length:
+            length = verdict
         elif verdict == CLOSES:
             keep_alive = False
         elif verdict != DROP:
@@ -125,7 +140,7 @@ def _judge_group(group: bytes) -> PlainLines | None:
     if host:
         kept.insert(0, b"Host: %b" % host)
     kept.append(b"")
-    judged = host, b"\r\n".join(kept), keep_alive
+    judged = Group(host, b"\r\n".join(kept), keep_alive, length)
     if all_known:
         _keep(_request_groups, group, judged, LONGEST_HEAD)
     return judged
@@ -183,6 +198,8 @@ def _judge_request_line(line: bytes) -> int:
     verdict = LONG_WAY if name in NOT_PLAIN else FORWARD
     if name == b"host":
         verdict = IS_HOST if HOST.fullmatch(value) else LONG_WAY
+    elif name == b"content-length" and LENGTH_VALUE.fullmatch(value):
+        verdict = int(value)
     elif name == b"connection":
         verdict = CONNECTION.get(value.lower(), LONG_WAY)
     if name not in SECRETS:
