@@ -122,20 +122,21 @@ class Wire:
             finally:
                 self.close()
 
-    async def close_gently(self, timeout: float = 2.0) -> None:
+    async def close_gently(self) -> None:
         """Close so that the other side can still read what we sent last (RFC 9112 section 9.6).
 
         A plain close with unread input would make the kernel send RST, which throws away what
-        the other side has not read yet. So: end our side, read on a little, then close.
+        the other side has not read yet. So: end our side, read on until it ends its own, then
+        close. For how long, the caller has to say; if cancelled, it is closed all the same.
         """
         if self.closed:
             return
         try:
-            with trio.move_on_after(timeout):
-                await self.send_eof()
-                self.pushed = b""
-                while await self.receive():
-                    pass
+            await self.send_eof()
+            self.pushed = b""
+            await self.readable()
+            while await self.receive():
+                pass
         except OSError:
             self.abort()  # The other side is gone, and with it whoever could read our last words.
         finally:

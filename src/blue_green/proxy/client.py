@@ -105,8 +105,8 @@ class Client:
 
     @property
     def is_idle(self) -> bool:
-        """It has no request in hand."""
-        return not self._in_request and not self.is_tunnel
+        """It has no request in hand, and may have another one."""
+        return not (self._in_request or self.is_tunnel or self.is_parting)
 
     def begin_request(self, request: Request) -> None:
         """From now on, a hang-up ends the request."""

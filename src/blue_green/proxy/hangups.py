@@ -9,8 +9,7 @@ The end of the client's sending counts as its going away, as in nginx and in Go'
 
 import select
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import trio
 
@@ -22,17 +21,14 @@ class HangUps:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[], None]] = {}
 
-    @contextmanager
-    def watch(self, sock: socket.socket, callback: Callable[[], None]) -> Iterator[None]:
-        descriptor = sock.fileno()
-        self._callbacks[descriptor] = callback
-        self._epoll.register(descriptor, select.EPOLLRDHUP | select.EPOLLET)
-        try:
-            yield
-        finally:
-            del self._callbacks[descriptor]
-            if sock.fileno() == descriptor:
-                self._epoll.unregister(descriptor)
+    def watch(self, sock: socket.socket, callback: Callable[[], None]) -> None:
+        """From now on, until it is closed. In that moment `forget` has to be called, too."""
+        self._callbacks[sock.fileno()] = callback
+        self._epoll.register(sock, select.EPOLLRDHUP | select.EPOLLET)
+
+    def forget(self, descriptor: int) -> None:
+        """The socket with this descriptor is gone: the next one may get the same."""
+        del self._callbacks[descriptor]
 
     async def run(self) -> None:
         """Call those back whose time has come, until cancelled."""

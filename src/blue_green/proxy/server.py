@@ -30,27 +30,31 @@ Answers = Callable[[Client, Request, Shared], Exchange]
 
 async def serve(client: Client, shared: Shared, answers: Answers = Exchange) -> None:
     """Answer the client's requests until it or we have had enough, and close the connection."""
+    descriptor = client.wire.sock.fileno()
+    shared.hangups.watch(client.wire.sock, client.hung_up)
     try:
-        with shared.hangups.watch(client.wire.sock, client.hung_up):
-            with client.scope:
-                while await _serve_one(client, shared, answers):
-                    pass
-            await _part(client, shared.pages)
+        with client.scope:
+            while await _serve_one(client, shared, answers):
+                pass
+            client.is_parting = True
+            client.allow(LAST_WORDS, None, Outcome.ABORTED)
+            await client.wire.close_gently()
+        if not client.is_parting:
+            await _break_off(client, shared.pages)
     except OSError:
         pass  # The client is gone, and there is nobody to tell.
     finally:
+        shared.hangups.forget(descriptor)
         client.wire.abort()
 
 
-async def _part(client: Client, pages: Pages) -> None:
-    """Close the connection in the way that tells the client what it may believe."""
+async def _break_off(client: Client, pages: Pages) -> None:
+    """Close a connection that was cancelled so that the client knows what it may believe."""
     client.is_parting = True
-    if not client.scope.cancelled_caught:
-        await client.wire.close_gently(LAST_WORDS)
-    elif client.late is not None and not client.answering:
+    if client.late is not None and not client.answering:
         with trio.move_on_after(LAST_WORDS):
             await client.wire.send(_written(client.late, client.request, pages, keep_alive=False))
-        await client.wire.close_gently(LAST_WORDS)
+            await client.wire.close_gently()
     elif client.is_tunnel or not client.answering:
         client.wire.close()
     else:

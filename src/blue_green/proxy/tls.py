@@ -25,6 +25,9 @@ HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
 MOST_TAKEN_IN = 32 * 1024
 """Bytes taken in at once. They can be a thousand messages of TLS itself, which all take time."""
 
+LAST_WORDS = 2.0
+"""Seconds in which a client may take what we say when it cannot or will not speak TLS."""
+
 NOT_TLS = ErrorAnswer(400, "This address speaks TLS: ask again with https instead of http.")
 
 
@@ -157,8 +160,9 @@ class TlsWire(Wire):
         plain = Wire(self.sock)
         self.closed = True
         try:
-            await plain.send(last_words)
-            await plain.close_gently()
+            with trio.move_on_after(LAST_WORDS):
+                await plain.send(last_words)
+                await plain.close_gently()
         finally:
             plain.close()
 
