@@ -18,10 +18,11 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.01
 """Seconds between the first probes of a candidate that does not listen yet."""
-LONGEST_PAUSE = 0.05
-SHARE_OF_AGE = 0.005
-"""The pauses grow with a candidate's age: each refusal costs little, but slow starters meet many.
-So one that has begun to listen is found within 10 ms, or within a two-hundredth of its own time."""
+LONGEST_PAUSE = 0.25
+PATIENCE = 600.0
+"""The pauses grow with the square of a candidate's age, divided by so many seconds: each refusal
+costs little, but slow starters meet many. One that listens within 2 s is found within 10 ms, and
+any other within a fiftieth of its own time."""
 WHILE_UNWELL = 0.1
 """Seconds between probes of a candidate that answers, but not well."""
 NOTICE = 1.0
@@ -103,7 +104,7 @@ async def warm_up(host: str, port: int, settings: Health) -> None:
 
 def pause_at(age: float) -> float:
     """Seconds until a candidate that has been starting for so long is asked again."""
-    return min(max(FIRST_PAUSE, age * SHARE_OF_AGE), LONGEST_PAUSE)
+    return min(max(FIRST_PAUSE, age * age / PATIENCE), LONGEST_PAUSE)
 
 
 async def until_unwell(host: str, port: int, current: Callable[[], Health]) -> str:
