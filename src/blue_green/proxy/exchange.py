@@ -1,28 +1,23 @@
 """One judged request: through the gate, to a backend, and the answer back."""
 
-import itertools
-import secrets
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
-from attrs import define, field
 
-from blue_green.gate import Gate, Refused
+from blue_green.gate import Refused
 from blue_green.lease import Lease, Outcome, Target
 from blue_green.proxy import forwarded
 from blue_green.proxy.answer import Answer, write_answer
 from blue_green.proxy.client import Client
-from blue_green.proxy.errors import ErrorAnswer, Pages
-from blue_green.proxy.hangups import HangUps
+from blue_green.proxy.errors import ErrorAnswer
 from blue_green.proxy.heads import Framing
 from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy, tunnel
-from blue_green.proxy.request import REQUEST_ID, Request, write_request
+from blue_green.proxy.request import Request, write_request
+from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
-from blue_green.proxy.upstream import MAX_INTERIM, Broken, Pool, Unreachable, Upstream
-from blue_green.settings import Proxy
+from blue_green.proxy.upstream import MAX_INTERIM, Broken, Unreachable, Upstream
 from blue_green.wire import BLOCK, Wire
 
 DIALS = 3
@@ -36,33 +31,6 @@ LOST_AT_LATEST = 0.25
 
 class Cut(Exception):
     """The answer broke off: the client's connection has to be cut, too."""
-
-
-@define
-class Shared:
-    """What all client connections have in common."""
-
-    settings: Proxy
-    gate: Gate
-    pool: Pool
-    hangups: HangUps
-    pages: Pages
-    by_status: Counter[int]
-    """How many requests have ended with each status."""
-    closing: bool = False
-    """The server stops: each connection ends with the request in hand."""
-    resting: trio.Event | None = None
-    """No request may begin before this."""
-    _ids: "itertools.count[int]" = field(factory=itertools.count)
-    _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
-
-    def request_id(self, request: Request) -> bytes:
-        """The one that came along, or a new one."""
-        if request.told:
-            given = request.told.get(b"x-request-id")
-            if given and REQUEST_ID.fullmatch(given):
-                return given
-        return b"%b-%x" % (self._prefix, next(self._ids))
 
 
 class Exchange:

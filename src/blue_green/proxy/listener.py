@@ -17,11 +17,12 @@ from blue_green.proxy import resting
 from blue_green.proxy.certificate import Certificate
 from blue_green.proxy.client import Client, is_trusted, plain_address
 from blue_green.proxy.errors import Pages
-from blue_green.proxy.exchange import Exchange, Shared
+from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.redirect import HTTPS, Redirection
 from blue_green.proxy.request import Request
 from blue_green.proxy.server import serve
+from blue_green.proxy.shared import Shared
 from blue_green.proxy.tls import TlsWire
 from blue_green.proxy.upstream import Pool
 from blue_green.settings import Endpoint, Proxy

@@ -9,8 +9,9 @@ import re
 
 from blue_green.proxy.client import Client
 from blue_green.proxy.errors import ErrorAnswer
-from blue_green.proxy.exchange import Exchange, Shared
+from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.request import Request
+from blue_green.proxy.shared import Shared
 
 HTTPS = 443
 

@@ -12,7 +12,7 @@ import trio
 
 from blue_green.handover import HandedClient
 from blue_green.proxy.client import NEVER, Client
-from blue_green.proxy.exchange import Shared
+from blue_green.proxy.shared import Shared
 
 LOOK_EVERY = 0.002
 """Seconds between looks. Upgrades are rare, and a request should not have to tell of its end."""

@@ -14,9 +14,10 @@ from blue_green.lease import Outcome
 from blue_green.proxy import access, plain
 from blue_green.proxy.client import Client
 from blue_green.proxy.errors import ErrorAnswer, Pages
-from blue_green.proxy.exchange import Cut, Exchange, Shared
+from blue_green.proxy.exchange import Cut, Exchange
 from blue_green.proxy.heads import split_head
 from blue_green.proxy.request import BadRequest, Request, read_request
+from blue_green.proxy.shared import Shared
 
 LAST_WORDS = 2.0
 """Seconds in which a client may take an error that ends its connection."""

@@ -1,0 +1,42 @@
+"""What all client connections have in common."""
+
+import itertools
+import secrets
+from collections import Counter
+
+import trio
+from attrs import define, field
+
+from blue_green.gate import Gate
+from blue_green.proxy.errors import Pages
+from blue_green.proxy.hangups import HangUps
+from blue_green.proxy.request import REQUEST_ID, Request
+from blue_green.proxy.upstream import Pool
+from blue_green.settings import Proxy
+
+
+@define
+class Shared:
+    """Of these there is one for each listener."""
+
+    settings: Proxy
+    gate: Gate
+    pool: Pool
+    hangups: HangUps
+    pages: Pages
+    by_status: Counter[int]
+    """How many requests have ended with each status."""
+    closing: bool = False
+    """The server stops: each connection ends with the request in hand."""
+    resting: trio.Event | None = None
+    """No request may begin before this."""
+    _ids: "itertools.count[int]" = field(factory=itertools.count)
+    _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
+
+    def request_id(self, request: Request) -> bytes:
+        """The one that came along, or a new one."""
+        if request.told:
+            given = request.told.get(b"x-request-id")
+            if given and REQUEST_ID.fullmatch(given):
+                return given
+        return b"%b-%x" % (self._prefix, next(self._ids))
