@@ -109,9 +109,9 @@ class Wire:
                 raise
 
     def close(self) -> None:
+        """Close at once. No task may be waiting for it: whoever waited was cancelled before."""
         if not self.closed:
             self.closed = True
-            trio.lowlevel.notify_closing(self.sock)
             self.sock.close()
 
     def abort(self) -> None:
