@@ -199,9 +199,6 @@ class Listener:
 
     async def _accept(self, sock: socket.socket, shared: Shared, nursery: trio.Nursery) -> None:
         sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:  # What is accepted has the same options.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         redirects = sock in self._redirecting
         is_short = False
         while True:
@@ -278,6 +275,8 @@ class Listener:
         host = ""
         if isinstance(address, tuple):
             host = plain_address(address[0])
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         trusted = is_trusted(host, self._settings.trusted_proxies)
         if self._certificate is None or redirects or is_handed:
             return Client(Wire(sock), host, trusted=trusted, redirects=redirects)
