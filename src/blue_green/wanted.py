@@ -195,11 +195,10 @@ class Swaps:
         if receipt.outcome != "unchanged":
             self.last = receipt
             site.state.remember(receipt)
+            self._notify.swapped(receipt)  # Before we wait: a stop would keep it from being told.
         self._move()
         await self._save()
         wanted.end(receipt)
-        if receipt.outcome != "unchanged":
-            self._notify.swapped(receipt)
 
     def _move(self) -> None:
         self._moves += 1
