@@ -5,6 +5,7 @@ that requests can be finished; the proxy outlives the swaps and the watch, so th
 any more while it drains.
 """
 
+import gc
 import logging
 from pathlib import Path
 
@@ -64,6 +65,9 @@ def run(file: Path, settings: Settings) -> None:
         if handed is not None:
             process.set_file_limit(handed.file_limit)
         supervisor = Supervisor(file.absolute(), startup.within_file_limit(settings), lock)
+        # What is loaded by now stays. To look through all of it for garbage takes 10 ms, in which
+        # no request would get on.
+        gc.freeze()
         trio.run(supervisor.run, handed)
 
 
