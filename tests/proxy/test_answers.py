@@ -1,10 +1,13 @@
 """Answers that are good, bad, or broken off, and what becomes of them: cases 41 to 51."""
 
+import socket
 from typing import Any
 
 import pytest
 import trio
 
+from blue_green.proxy import upstream
+from blue_green.wire import Wire
 from tests.proxy.harness import (
     GET,
     OK,
@@ -259,6 +262,48 @@ async def test_an_early_answer_is_relayed_whole_and_sending_stops(slowly: bool) 
         assert answer.field(b"connection") == [b"close"]
         assert proxy.backend.requests == []
         await check_good_request_follows(proxy)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent to a backend that does not read stops after a few kilobytes."""
+
+    async def dial(host: str, port: int) -> Wire:
+        wire = await wire_to(host, port)
+        wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return wire
+
+    wire_to = upstream.dial
+    monkeypatch.setattr(upstream, "dial", dial)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("reads", [True, False], ids=["read slowly", "not read"])
+async def test_a_request_that_is_there_as_a_whole_does_not_hold_its_answer_up(reads: bool) -> None:
+    body = b"x" * 100_000
+
+    async def script(peer: Peer) -> None:
+        if reads:
+            await trio.sleep(0.1)
+            await peer.request()
+            await peer.send(OK)
+        else:
+            await peer.send(answer_of(b"Content-Length: 5", body=b"early"))
+            await peer.gone.wait()
+
+    async with running(script) as proxy:
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"
+        client = await proxy.ask(head + body)
+        answer = await client.answer()
+        if reads:
+            assert answer.body == b"ok"
+            assert [request.body for request in proxy.backend.requests] == [body]
+            await check_is_kept(client)
+        else:
+            assert (answer.body, answer.field(b"connection")) == (b"early", [b"close"])
+            assert len(proxy.backend.connections) == 1
+            await check_good_request_follows(proxy)
+            assert len(proxy.backend.connections) == 2, "it went on where half a request is stuck"
 
 
 async def _pour(client: Peer) -> None:
