@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import trio
 
+from blue_green import wire
 from blue_green.proxy import upstream
-from blue_green.wire import Wire
 from tests.proxy.harness import (
     GET,
     OK,
@@ -23,6 +23,7 @@ from tests.proxy.harness import (
     says,
     silence,
 )
+from tests.site import until
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
@@ -268,12 +269,18 @@ async def test_an_early_answer_is_relayed_whole_and_sending_stops(slowly: bool) 
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent to a backend that does not read stops after a few kilobytes."""
 
-    async def dial(host: str, port: int) -> Wire:
-        wire = await wire_to(host, port)
-        wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        return wire
+    async def dial(host: str, port: int) -> wire.Wire:
+        end = await wire.dial(host, port)
+        end.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return end
 
-    wire_to = upstream.dial
+    async def open_listeners(port: int, host: str) -> list[trio.SocketListener]:
+        [listener] = await real(port, host=host)
+        listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        return [listener]
+
+    real = trio.open_tcp_listeners
+    monkeypatch.setattr(trio, "open_tcp_listeners", open_listeners)
     monkeypatch.setattr(upstream, "dial", dial)
 
 
@@ -292,8 +299,13 @@ async def test_a_request_that_is_there_as_a_whole_does_not_hold_its_answer_up(re
             await peer.gone.wait()
 
     async with running(script) as proxy:
+        [listening] = proxy.listener._sockets
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
+        proxy.gate.hold("until it is there")
         head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"
         client = await proxy.ask(head + body)
+        await until("it waits", lambda: proxy.gate.held)
+        proxy.gate.resume("until it is there")
         answer = await client.answer()
         if reads:
             assert answer.body == b"ok"
