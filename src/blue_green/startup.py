@@ -14,7 +14,7 @@ from attrs import define, evolve
 from blue_green import activation, secret, systemd, users
 from blue_green.activation import PROXY, REDIRECT
 from blue_green.control import server as control
-from blue_green.proxy import listener as proxy
+from blue_green.proxy import sockets as proxy
 from blue_green.release import DIRECTORY
 from blue_green.settings import Count, Endpoint, Settings
 

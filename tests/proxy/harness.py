@@ -18,7 +18,8 @@ from attrs import Factory, define, frozen
 
 from blue_green.gate import Gate
 from blue_green.lease import Target
-from blue_green.proxy.listener import Listener, open_socket
+from blue_green.proxy.listener import Listener
+from blue_green.proxy.sockets import open_socket
 from blue_green.settings import Endpoint, Hold, Proxy
 from blue_green.wire import RESET
 from tests.proxy.tls_client import TlsStream

@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from blue_green.proxy.certificate import load
+from blue_green.proxy.sockets import first_port
 from blue_green.proxy.tls import TlsWire
 from blue_green.settings import Tls
 from tests.proxy.harness import (
@@ -490,9 +491,7 @@ async def test_the_end_of_the_server_ends_a_handshake(tls: Tls) -> None:
 
 
 def test_a_unix_socket_may_speak_tls(tls: Tls) -> None:
-    from blue_green.proxy.listener import _first_port
-
     with socket.socket(socket.AF_UNIX) as unix, socket.socket() as tcp:
         tcp.bind(("127.0.0.1", 0))
-        assert _first_port([unix]) == 443
-        assert _first_port([unix, tcp]) == tcp.getsockname()[1]
+        assert first_port([unix]) == 443
+        assert first_port([unix, tcp]) == tcp.getsockname()[1]

@@ -10,7 +10,7 @@ from blue_green.backend import check_is_free
 from blue_green.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.checks.subject import Running
 from blue_green.failure import StepFailed
-from blue_green.proxy import listener as proxy
+from blue_green.proxy import sockets as proxy
 from blue_green.settings import Endpoint, Settings
 from blue_green.unix_socket import LONGEST_PATH
 

@@ -5,12 +5,11 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 
 import trio
 
-from blue_green import procfs, unix_socket
 from blue_green.gate import Gate
 from blue_green.handover import HandedClient
 from blue_green.proxy import resting
@@ -19,78 +18,23 @@ from blue_green.proxy.client import Client, is_trusted, plain_address
 from blue_green.proxy.errors import Pages
 from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.hangups import HangUps
-from blue_green.proxy.redirect import HTTPS, Redirection
+from blue_green.proxy.redirect import Redirection
 from blue_green.proxy.request import Request
 from blue_green.proxy.server import serve
 from blue_green.proxy.shared import Shared
+from blue_green.proxy.sockets import first_port, in_words
 from blue_green.proxy.tls import TlsWire
 from blue_green.proxy.upstream import Pool
-from blue_green.settings import Endpoint, Proxy
+from blue_green.settings import Proxy
 from blue_green.wire import Wire
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 4096
 LOOK_AT_LEAST_EVERY = 0.5
 """Seconds between looks at which clients are late."""
 FIRST_WORDS = 0.5
 """Seconds in which a client may ask that we had accepted when we began to accept no more."""
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class CannotListen(Exception):
-    """An address of the settings cannot be listened on; str() says why, and who has it."""
-
-
-@contextmanager
-def listening(
-    endpoint: Endpoint, setting: str = "[proxy] listen", handed: int | None = None
-) -> Iterator[socket.socket]:
-    """A listening socket, until the block ends; raise `CannotListen`, which names the setting.
-
-    `handed` is the descriptor of one that listens there already, and is ours from now on.
-    """
-    sock = open_socket(endpoint, setting) if handed is None else socket.socket(fileno=handed)
-    inode = endpoint.path.lstat().st_ino if endpoint.path else 0
-    try:
-        with sock:
-            yield sock
-    finally:
-        if endpoint.path is not None:
-            unix_socket.remove(endpoint.path, inode)
-
-
-def open_socket(endpoint: Endpoint, setting: str = "[proxy] listen") -> socket.socket:
-    """A listening socket; raise `CannotListen`."""
-    try:
-        if endpoint.path is not None:
-            return unix_socket.listen(endpoint.path, mode=0o666, backlog=BACKLOG)
-        info = socket.getaddrinfo(
-            endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, address = info[0][0], info[0][4]
-        return socket.create_server(
-            address,
-            family=family,
-            backlog=BACKLOG,
-            dualstack_ipv6=family == socket.AF_INET6 and endpoint.host == "::",
-        )
-    except OSError as error:
-        why = error.strerror or str(error)
-        if error.errno == errno.EADDRINUSE and endpoint.path is None:
-            why = f"{procfs.listener(endpoint.port)} listens there already"
-        raise CannotListen(f"{setting}: cannot listen on {endpoint}: {why}") from None
-
-
-def _in_words(name: object) -> str:
-    if isinstance(name, tuple):
-        return str(Endpoint(host=name[0], port=name[1]))
-    return f"unix:{name}"
-
-
-def _first_port(sockets: Sequence[socket.socket]) -> int:
-    names = [sock.getsockname() for sock in sockets]
-    return next((name[1] for name in names if isinstance(name, tuple)), HTTPS)
 
 
 class Listener:
@@ -118,7 +62,7 @@ class Listener:
         self._sockets = sockets
         self._redirecting = redirecting
         self._handed = handed
-        self._tls_port = _first_port(sockets)
+        self._tls_port = first_port(sockets)
         self._shared: Shared | None = None
         self._clients: set[Client] = set()
         self._count = 0
@@ -128,11 +72,11 @@ class Listener:
     @property
     def addresses(self) -> str:
         """Where it listens, in words."""
-        places = ", ".join(_in_words(sock.getsockname()) for sock in self._sockets)
+        places = ", ".join(in_words(sock.getsockname()) for sock in self._sockets)
         if self._certificate is not None:
             places += " with TLS"
         for sock in self._redirecting:
-            places += f", to which {_in_words(sock.getsockname())} redirects"
+            places += f", to which {in_words(sock.getsockname())} redirects"
         return places
 
     def use(self, settings: Proxy, pages: Pages) -> None:
