@@ -72,13 +72,10 @@ class Wire:
         return len(early) >= count
 
     def readable(self) -> Awaitable[None]:
-        """Wait until something may have come: whether it has, `try_receive` tells.
-
-        Only a wait for the kernel can be cancelled, as if the other side had been quicker.
-        """
+        """Wait until something may have come: whether it has, `try_receive` tells."""
         self._eager = 0
         if not self._sober:
-            return trio.lowlevel.cancel_shielded_checkpoint()
+            return trio.lowlevel.checkpoint()
         self._sober -= 1
         return trio.lowlevel.wait_readable(self.sock)
 
