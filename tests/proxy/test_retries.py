@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.lease import Target
+from blue_green.lease import Target, cut
 from tests.proxy.harness import (
     CHUNKED,
     GET,
@@ -135,3 +135,19 @@ async def test_connections_to_the_backend_are_used_again() -> None:
         proxy.listener.pool.forget([proxy.target])
         await proxy.backend.connections[0].gone.wait()
         await check_good_request_follows(proxy)
+
+
+async def test_a_request_that_is_cut_as_its_backend_dies_is_told_so() -> None:
+    """Whatever else goes on in the same turn of the loop has no say in what it is told."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await trio.sleep(0.005)
+        peer.stream.socket.close()
+        await trio.lowlevel.checkpoint()
+        cut(proxy.target.leases)
+
+    async with running(script) as proxy:
+        for _ in range(20):
+            client = await proxy.ask(GET)
+            assert (await client.answer()).status == 502

@@ -73,24 +73,35 @@ class Client:
         self.is_tunnel = False
         self.gone = False
         self._in_request = False
+        self._is_ended = False
+        """It is cancelled: what it is answered was said then, and what still runs has no say."""
 
     def allow(self, seconds: float, late: ErrorAnswer | None, outcome: Outcome) -> None:
         """From now on so long, or else this answer and this outcome."""
+        if self._is_ended:
+            return
         self.due = time.monotonic() + seconds
         self.late = late
         self.outcome = outcome
 
     def allow_all_time(self) -> None:
+        if self._is_ended:
+            return
         self.due = NEVER
         self.late = None
         self.outcome = Outcome.ABORTED
+
+    def end(self) -> None:
+        """End whatever goes on, in the way that was noted last."""
+        self._is_ended = True
+        self.scope.cancel()
 
     def cut(self) -> None:
         """End the request in hand: the backend that should answer it has to stop."""
         gone = ErrorAnswer(502, "The backend was replaced before it answered.")
         self.late = None if self.answering else gone
         self.outcome = Outcome.CUT
-        self.scope.cancel()
+        self.end()
 
     def hung_up(self) -> None:
         """The client will send no more."""
@@ -123,7 +134,7 @@ class Client:
     def _leave(self) -> None:
         self.late = None
         self.outcome = Outcome.ABORTED
-        self.scope.cancel()
+        self.end()
 
     async def send(self, data: bytes | memoryview, idle_timeout: float) -> None:
         """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""

@@ -239,7 +239,7 @@ class Listener:
             now = time.monotonic()
             for client in self._clients:
                 if client.due < now:
-                    client.scope.cancel()
+                    client.end()
 
     def _stop_listening(self) -> None:
         for sock in (*self._sockets, *self._redirecting):

@@ -104,6 +104,7 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
     wire, settings, data, has_begun = client.wire, shared.settings, b"", False
     silence = settings.idle_timeout if client.served else settings.header_timeout
     client.allow(silence, None, Outcome.ABORTED)
+    client.late = None  # What the last request should have been told is no answer to anything now.
     client.request = None
     client.head = b""
     client.is_reading = True
@@ -164,6 +165,7 @@ async def _send_error(
         return False
     keep = exchange is not None and exchange.uploaded and exchange.keep_alive
     client.allow(LAST_WORDS, None, Outcome.ABORTED)
+    client.late = None
     await client.wire.send(_written(error, client.request, pages, keep_alive=keep))
     return keep
 
