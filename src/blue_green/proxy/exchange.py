@@ -206,6 +206,7 @@ class Exchange:
         if answer.status == 101:
             await self._tunnel(upstream, answer, lease)
             return False
+        client.allow_all_time()
         unknown = answer.framing in (Framing.CHUNKED, Framing.CLOSE)
         chunked = unknown and request.version == b"1.1"
         self.keep_alive &= self.uploaded and not self._shared.closing and (chunked or not unknown)
@@ -219,7 +220,6 @@ class Exchange:
             if rest := client.wire.send_now(whole):
                 await self._send(rest)
             return answer.keep_alive and self.uploaded
-        client.allow_all_time()
         try:
             self.sent = await self._relay(upstream.wire, answer, head, chunked=chunked)
         except BadBody as bad:
