@@ -3,7 +3,7 @@
 Sockets rather than trio's streams, because trying `recv` and `send` before waiting saves most of
 the event loop's turns for a proxy on one machine, where the other side is usually ready.
 
-Of a busy site it is cheaper still to look again in the loop's next turn than to have the kernel
+On a busy site it is cheaper still to look again in the loop's next turn than to have the kernel
 tell: by the time all others had theirs, most answers are there. Whoever hoped in vain lets the
 kernel tell for a while, so that where that does not hold, nearly nothing is lost.
 """
@@ -54,14 +54,18 @@ class Wire:
     def try_receive(self, limit: int = BLOCK) -> bytes | None:
         """Up to `limit` bytes, if there are any or the end has come; otherwise None."""
         if self.pushed:
-            data, self.pushed = self.pushed[:limit], self.pushed[limit:]
-            return data
+            return self.take(limit)
         try:
             return self.sock.recv(limit)
         except BlockingIOError:
             if not self._sober:
                 self._sober = SOBER
             return None
+
+    def take(self, limit: int) -> bytes:
+        """Up to `limit` of the bytes that are in `pushed`."""
+        data, self.pushed = self.pushed[:limit], self.pushed[limit:]
+        return data
 
     def gather(self, count: int) -> bool:
         """Whether so many bytes are in `pushed`, after what has come of them was taken in."""

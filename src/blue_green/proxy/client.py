@@ -73,19 +73,19 @@ class Client:
         self.is_tunnel = False
         self.gone = False
         self._in_request = False
-        self._is_ended = False
+        self.is_ended = False
         """It is cancelled: what it is answered was said then, and what still runs has no say."""
 
     def allow(self, seconds: float, late: ErrorAnswer | None, outcome: Outcome) -> None:
         """From now on so long, or else this answer and this outcome."""
-        if self._is_ended:
+        if self.is_ended:
             return
         self.due = time.monotonic() + seconds
         self.late = late
         self.outcome = outcome
 
     def allow_all_time(self) -> None:
-        if self._is_ended:
+        if self.is_ended:
             return
         self.due = NEVER
         self.late = None
@@ -93,7 +93,7 @@ class Client:
 
     def end(self) -> None:
         """End whatever goes on, in the way that was noted last."""
-        self._is_ended = True
+        self.is_ended = True
         self.scope.cancel()
 
     def cut(self) -> None:
@@ -112,7 +112,7 @@ class Client:
     @property
     def overdue(self) -> ErrorAnswer | None:
         """What it is answered because something took too long, or had to stop, if that is so."""
-        return self.late if self.scope.cancel_called else None
+        return self.late if self.is_ended else None
 
     @property
     def is_idle(self) -> bool:

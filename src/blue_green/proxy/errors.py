@@ -8,6 +8,8 @@ from pathlib import Path
 from attrs import frozen
 
 LARGEST_PAGE = 256 * 1024
+LAST_WORDS = 2.0
+"""Seconds in which a client may take an error that ends its connection."""
 
 HTML = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -139,10 +139,8 @@ class Exchange:
             return None
         if not wire.gather(request.length):
             return None
-        whole = head + wire.pushed[: request.length]
-        wire.pushed = wire.pushed[request.length :]
         self._left = 0
-        return whole
+        return head + wire.take(request.length)
 
     def _send_now(self, upstream: Upstream, data: bytes) -> bytes | memoryview:
         """Send what can be sent at once; what is left. If it fails, the answer will tell."""
@@ -215,9 +213,7 @@ class Exchange:
         wire = upstream.wire
         if answer.framing is Framing.LENGTH and len(wire.pushed) >= answer.length:
             self.sent = answer.length
-            whole = head + wire.pushed[: answer.length]
-            wire.pushed = wire.pushed[answer.length :]
-            if rest := client.wire.send_now(whole):
+            if rest := client.wire.send_now(head + wire.take(answer.length)):
                 await self._send(rest)
             return answer.keep_alive and self.uploaded
         try:

@@ -127,7 +127,7 @@ class Listener:
             self._shared.closing = True
         for client in self._clients:
             if client.is_idle and client.served:
-                client.scope.cancel()
+                client.end()
             elif client.is_idle:  # What it asks may be on its way: it has only just come.
                 client.due = min(client.due, time.monotonic() + FIRST_WORDS)
         with trio.move_on_after(timeout):

@@ -17,6 +17,7 @@ send it, is known as a whole.
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from blue_green.proxy.answer import Answer
@@ -126,7 +127,7 @@ def _judge_group(group: bytes) -> Group | None:
         verdict = _request_lines.get(line)
         if verdict is None:
             all_known = False
-            verdict = _judge_request_line(line)
+            verdict = _judge_line(line, _request_lines, _only_in_requests)
         if verdict == FORWARD:
             kept.append(line)
         elif verdict == IS_HOST and not host:
@@ -168,7 +169,7 @@ def _judge_answer(head: bytes) -> Answer | None:
         verdict = _answer_lines.get(line)
         if verdict is None:
             all_known = False
-            verdict = _judge_answer_line(line)
+            verdict = _judge_line(line, _answer_lines, _only_in_answers)
         if verdict == FORWARD:
             kept.append(line)
         elif verdict >= 0 and framing is Framing.CLOSE:
@@ -190,40 +191,35 @@ def _judge_answer(head: bytes) -> Answer | None:
     return answer
 
 
-def _judge_request_line(line: bytes) -> int:
+def _judge_line(
+    line: bytes, table: dict[bytes, int], only_there: Callable[[bytes, bytes], int]
+) -> int:
+    """The verdict on a line, kept in the table; `only_there` judges what the other side lacks."""
     match = LINE.fullmatch(line)
     if match is None:
         return LONG_WAY
     name, value = match[1].lower(), match[2]
-    verdict = LONG_WAY if name in NOT_PLAIN else FORWARD
-    if name == b"host":
-        verdict = IS_HOST if HOST.fullmatch(value) else LONG_WAY
+    if name not in NOT_PLAIN:
+        verdict = FORWARD
     elif name == b"content-length" and LENGTH_VALUE.fullmatch(value):
         verdict = int(value)
     elif name == b"connection":
         verdict = CONNECTION.get(value.lower(), LONG_WAY)
+    else:
+        verdict = only_there(name, value)
     if name not in SECRETS:
-        _keep(_request_lines, line, verdict, LONGEST_LINE)
+        _keep(table, line, verdict, LONGEST_LINE)
     return verdict
 
 
-def _judge_answer_line(line: bytes) -> int:
-    match = LINE.fullmatch(line)
-    if match is None:
-        return LONG_WAY
-    name, value = match[1].lower(), match[2]
-    verdict = LONG_WAY if name in NOT_PLAIN else FORWARD
-    if name == b"content-length" and LENGTH_VALUE.fullmatch(value):
-        verdict = int(value)
-    elif name == b"transfer-encoding" and value.lower() == b"chunked":
-        verdict = IS_CHUNKED
-    elif name == b"keep-alive":
-        verdict = DROP
-    elif name == b"connection":
-        verdict = CONNECTION.get(value.lower(), LONG_WAY)
-    if name not in SECRETS:
-        _keep(_answer_lines, line, verdict, LONGEST_LINE)
-    return verdict
+def _only_in_requests(name: bytes, value: bytes) -> int:
+    return IS_HOST if name == b"host" and HOST.fullmatch(value) else LONG_WAY
+
+
+def _only_in_answers(name: bytes, value: bytes) -> int:
+    if name == b"transfer-encoding" and value.lower() == b"chunked":
+        return IS_CHUNKED
+    return DROP if name == b"keep-alive" else LONG_WAY
 
 
 def _keep(table: dict[bytes, T], text: bytes, judged: T, longest: int) -> None:

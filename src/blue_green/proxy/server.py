@@ -13,14 +13,11 @@ from blue_green import log
 from blue_green.lease import Outcome
 from blue_green.proxy import access, plain
 from blue_green.proxy.client import Client
-from blue_green.proxy.errors import ErrorAnswer, Pages
+from blue_green.proxy.errors import LAST_WORDS, ErrorAnswer, Pages
 from blue_green.proxy.exchange import Cut, Exchange
 from blue_green.proxy.heads import split_head
 from blue_green.proxy.request import BadRequest, Request, read_request
 from blue_green.proxy.shared import Shared
-
-LAST_WORDS = 2.0
-"""Seconds in which a client may take an error that ends its connection."""
 
 SLOW_HEAD = ErrorAnswer(408, "The request's head did not come in time.")
 
@@ -119,7 +116,7 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             continue
         if not more:
             return None
-        if client.scope.cancel_called:
+        if client.is_ended:
             await trio.lowlevel.checkpoint()  # It came in the moment in which it was too late.
         data += more
         if request := _judge(client, data, settings.max_head):

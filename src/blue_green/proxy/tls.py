@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import trio
 
-from blue_green.proxy.errors import ErrorAnswer, Pages
+from blue_green.proxy.errors import LAST_WORDS, ErrorAnswer, Pages
 from blue_green.wire import BLOCK, Wire
 
 HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
@@ -24,9 +24,6 @@ HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
 
 MOST_TAKEN_IN = 32 * 1024
 """Bytes taken in at once. They can be a thousand messages of TLS itself, which all take time."""
-
-LAST_WORDS = 2.0
-"""Seconds in which a client may take what we say when it cannot or will not speak TLS."""
 
 NOT_TLS = ErrorAnswer(400, "This address speaks TLS: ask again with https instead of http.")
 
@@ -59,8 +56,7 @@ class TlsWire(Wire):
 
     def try_receive(self, limit: int = BLOCK) -> bytes | None:
         if self.pushed:
-            data, self.pushed = self.pushed[:limit], self.pushed[limit:]
-            return data
+            return self.take(limit)
         if not self._is_ready:
             return b"" if self.closed else None
         for _ in range(2):
