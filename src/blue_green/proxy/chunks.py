@@ -10,7 +10,8 @@ from enum import Enum
 from blue_green.proxy.heads import MAX_LINES, Fields, trailers
 
 SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
-TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*?)[ \t]*")
+TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
+"""With the space around the value, which a pattern could only leave out by backtracking."""
 LONGEST_LINE = 8 * 1024
 
 
@@ -57,6 +58,9 @@ class ChunkReader:
             if end < 0:
                 self._check_begun_line(data[at:])
                 break
+            if end - at > LONGEST_LINE:
+                self.broken = "a line between chunks is too long"
+                break
             self._take_line(data[at:end])
             at = end + 2
         self.rest = data[at:]
@@ -85,7 +89,7 @@ class ChunkReader:
         if field is None or len(self.trailers) == MAX_LINES:
             self.broken = "a trailer is malformed, or there are too many"
             return
-        self.trailers.append((field[1], field[2]))
+        self.trailers.append((field[1], field[2].strip(b" \t")))
 
     def _check_begun_line(self, begun: bytes) -> None:
         """Nobody need wait for the end of a line that cannot become a good one."""

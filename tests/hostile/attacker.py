@@ -1,0 +1,14 @@
+"""The process that attacks: one kind of attack, until it is ended."""
+
+import os
+import sys
+
+import trio
+
+from tests.hostile.table import ATTACKS
+from tests.hostile.target import Target
+
+if __name__ == "__main__":
+    os.nice(10)
+    (kind,) = [kind for kind in ATTACKS if kind.name == sys.argv[2]]
+    trio.run(kind.attack, Target.from_json(sys.argv[1]))

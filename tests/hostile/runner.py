@@ -1,0 +1,138 @@
+"""Runs one kind of attack against a site of its own, and says what it cost the others."""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from attrs import define, frozen
+
+from tests.figures import memory_of
+from tests.hostile.polite import Waits
+from tests.hostile.table import Attack
+from tests.hostile.target import Target
+from tests.proxy.tls_client import authority, write_pair
+from tests.site import Site
+
+APP = Path(__file__).with_name("app.py")
+SETTLE = 1.0
+"""Seconds for an attack to get under way, and for what it left to be cleared away."""
+LOOK_EVERY = 0.05
+MOST_AT_ONCE = 100.0
+"""Milliseconds that 99 of 100 polite requests may take under attack, ..."""
+MOST_TIMES = 10
+"""... or so many times what they take when it is quiet."""
+
+
+@frozen
+class Memory:
+    """Of the supervisor, in MiB; `during` is the most that was seen."""
+
+    before: float
+    during: float
+    after: float
+
+
+@frozen
+class Result:
+    """What became of the others."""
+
+    quiet: Waits
+    attacked: Waits
+    memory: Memory
+    missed: list[str]
+    """The bounds that were not held, in words."""
+
+
+async def run(kind: Attack, directory: Path, seconds: float) -> Result:
+    """Measure without the attack for so long, and then with it."""
+    async with _site(kind, directory) as (site, target):
+        assert site.process is not None
+        pid = site.process.pid
+        quiet = await _polite(target, seconds)
+        before = memory_of(pid) / 1024
+        async with _most_memory(pid) as most:
+            with _attacking(kind, target) as attacker:
+                await trio.sleep(SETTLE)
+                attacked = await _polite(target, seconds)
+                code = attacker.poll()
+        await trio.sleep(SETTLE)
+        memory = Memory(before, most.seen / 1024, memory_of(pid) / 1024)
+    missed = list(_missed(kind, quiet, attacked, memory))
+    if code is not None:
+        missed.append(f"the attacker ended by itself, with exit status {code}")
+    return Result(quiet, attacked, memory, missed)
+
+
+def _missed(kind: Attack, quiet: Waits, attacked: Waits, memory: Memory) -> Iterator[str]:
+    bound = max(MOST_AT_ONCE, MOST_TIMES * quiet.p99)
+    if attacked.p99 > bound:
+        yield f"the 99th percentile is {attacked.p99:.0f} ms, over {bound:.0f} ms"
+    if quiet.failed:
+        yield f"{quiet.failed} requests failed before the attack: {quiet.why}"
+    if attacked.failed and not kind.refuses:
+        yield f"{attacked.failed} polite requests failed: {attacked.why}"
+    if memory.during - memory.before > kind.growth:
+        grown = memory.during - memory.before
+        yield f"the memory grew by {grown:.0f} MiB, over {kind.growth} MiB"
+
+
+@asynccontextmanager
+async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[Site, Target]]:
+    directory.mkdir()
+    site = Site(directory, **{name: dict(values) for name, values in kind.sections.items()})
+    signer = None
+    if kind.over_tls:
+        tls = write_pair(directory)
+        pair = {"certificate": str(tls.certificate), "key": str(tls.key)}
+        site.configure(proxy={"tls": pair})
+        signer = directory / "authority.pem"
+        authority().cert_pem.write_to_path(str(signer))
+    site.commit(files={"app.py": APP.read_text()})
+    async with site.running():
+        yield site, Target(site.port, site.checkout, site.state, signer)
+
+
+async def _polite(target: Target, seconds: float) -> Waits:
+    command = [sys.executable, "-m", "tests.hostile.polite", target.to_json(), str(seconds)]
+    done = await trio.run_process(command, capture_stdout=True)
+    fields: dict[str, Any] = json.loads(done.stdout)
+    return Waits(**fields)
+
+
+@contextmanager
+def _attacking(kind: Attack, target: Target) -> Iterator["subprocess.Popen[bytes]"]:
+    """The attacker, while the block lasts."""
+    command = [sys.executable, "-m", "tests.hostile.attacker", target.to_json(), kind.name]
+    attacker = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        yield attacker
+    finally:
+        attacker.kill()
+        attacker.wait()
+
+
+@define
+class _Most:
+    seen: int
+    """KiB."""
+
+
+@asynccontextmanager
+async def _most_memory(pid: int) -> AsyncIterator[_Most]:
+    """The most that is resident while the block lasts."""
+    most = _Most(memory_of(pid))
+
+    async def look() -> None:
+        while True:
+            most.seen = max(most.seen, memory_of(pid))
+            await trio.sleep(LOOK_EVERY)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        yield most
+        nursery.cancel_scope.cancel()

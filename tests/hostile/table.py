@@ -1,0 +1,35 @@
+"""The kinds of attack, and what each may cost the others.
+
+A kind is an async function that gets a `Target` and attacks until it is cancelled. It runs in a
+process of its own. It is to be bounded by itself in what it uses of the machine (`CONNECTIONS`).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from tests.hostile.attacks import chunks
+from tests.hostile.target import Target
+
+
+@frozen
+class Attack:
+    """One kind of attack."""
+
+    name: str
+    attack: Callable[[Target], Awaitable[None]]
+    over_tls: bool = False
+    """The site speaks TLS, with everybody."""
+    sections: Mapping[str, Mapping[str, Any]] = {}
+    """Settings of the site."""
+    growth: int = 64
+    """MiB by which the supervisor's memory may grow under it."""
+    refuses: bool = False
+    """Polite clients may be refused meanwhile; who is answered, is answered in time."""
+
+
+ATTACKS: tuple[Attack, ...] = (
+    Attack("tiny chunks", chunks.tiny),
+    Attack("a trailer of spaces", chunks.spacious_trailer),
+)
