@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from blue_green.process import (
     Process,
     ending,
 )
-from tests.site import PATIENCE, until
+from tests.screen import on_screen
+from tests.site import PATIENCE, Site, until
 
 US = users.owner_of(Path("/proc/self"))
 
@@ -282,6 +283,34 @@ async def test_a_command_may_close_its_output_early(tmp_path: Path) -> None:
         assert not it.process.exited.is_set()
         await it.process.stop(signal.SIGTERM, PATIENCE)
         assert it.process.returncode == -signal.SIGTERM
+
+
+TYPE = """
+import fcntl, os, termios
+try:
+    terminal = os.open("/dev/tty", os.O_RDWR)
+    for key in b"owned":
+        fcntl.ioctl(terminal, termios.TIOCSTI, bytes([key]))
+except OSError as error:
+    print("cannot type:", error.strerror)
+else:
+    print("has typed")
+"""
+"""Types into the terminal of its session, as if somebody sat at the keyboard."""
+
+
+@pytest.mark.skipif(
+    Path("/proc/sys/dev/tty/legacy_tiocsti").exists()
+    and Path("/proc/sys/dev/tty/legacy_tiocsti").read_text() == "0\n",
+    reason="this kernel lets nobody type for others",
+)
+async def test_a_command_cannot_type_into_our_terminal(make_site: Callable[..., Site]) -> None:
+    site = make_site(release={"build": [sys.executable, "-c", f"{TYPE}raise SystemExit(1)"]})
+    site.commit()
+    async with on_screen("check", "--start", str(site.config_file)) as screen:
+        assert await screen.ended() == 1
+        assert "cannot type: No such device or address" in screen.text, screen.text
+        assert "owned" not in screen.text
 
 
 async def test_only_standard_descriptors_are_inherited_and_input_is_closed(tmp_path: Path) -> None:

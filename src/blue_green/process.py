@@ -1,8 +1,11 @@
 """A command that we started, and everything that it starts.
 
-Each command gets a process group of its own, and a mark in its environment by which those of its
-descendants are found that leave the group. It is known by its pid, a pidfd, the read ends of its
-output pipes and that mark, and by nothing that could not be had again from these.
+Each command gets a session and a process group of its own, and a mark in its environment by which
+those of its descendants are found that leave the group. It is known by its pid, a pidfd, the read
+ends of its output pipes and that mark, and by nothing that could not be had again from these.
+
+A session of its own has no terminal. In ours, a command could type into our terminal (TIOCSTI,
+ioctl_tty(2)), and what it types would be run by the shell from which we were started, often root's.
 
 A dead leader is not reaped before the rest of its family has ended: as long as it is a zombie,
 its number cannot be given to a stranger, and a signal to the group reaches only the group.
@@ -124,7 +127,7 @@ class Process:
                 stdin=stdin,
                 stdout=inputs[0],
                 stderr=inputs[1],
-                process_group=0,
+                start_new_session=True,
                 user=None if user.is_us else user.uid,
                 group=None if user.is_us and user.gid == os.getegid() else user.gid,
                 extra_groups=None if user.is_us else user.groups,
