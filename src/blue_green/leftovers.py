@@ -1,8 +1,8 @@
 """Backends that an earlier supervisor left behind when it was killed: found, and ended.
 
-They are known by the mark in their environment, and by what the state file remembers. Whatever is
-signalled was verified to be the process that is meant, and is signalled through a pidfd, so that a
-pid that was given to somebody else since is never hit.
+They are known by the mark in their environment, by their tag, and by what the state file remembers.
+Whatever is signalled was verified to be the process that is meant, and is signalled through a
+pidfd, so that a pid that was given to somebody else since is never hit.
 """
 
 import logging

@@ -1,8 +1,9 @@
 """A command that we started, and everything that it starts.
 
-Each command gets a session and a process group of its own, and a mark in its environment by which
-those of its descendants are found that leave the group. It is known by its pid, a pidfd, the read
-ends of its output pipes and that mark, and by nothing that could not be had again from these.
+Each command gets a session and a process group of its own. Those of its descendants that leave the
+group are found by a mark in their environment, and by a tag among their limits, which the mark
+names. So a command is known by its pid, a pidfd, the read ends of its output pipes and that mark,
+and by nothing that could not be had again from these.
 
 A session of its own has no terminal. In ours, a command could type into our terminal (TIOCSTI,
 ioctl_tty(2)), and what it types would be run by the shell from which we were started, often root's.
@@ -14,7 +15,6 @@ its number cannot be given to a stranger, and a signal to the group reaches only
 import logging
 import os
 import resource
-import secrets
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green import lines, procfs, systemd
+from blue_green import lines, procfs, systemd, tag
 from blue_green.settings import Settings
 from blue_green.users import User
 
@@ -82,7 +82,7 @@ class Process:
         self.pidfd = pidfd
         self.outputs = outputs
         self.mark = mark
-        """What every descendant has in its environment, and nobody else."""
+        """What its descendants have in their environment, with their tag in it, and nobody else."""
         self.began = procfs.start_time(pid)
         self.returncode: int | None = None
         """The exit status of the leader, or minus the signal that ended it."""
@@ -110,7 +110,8 @@ class Process:
         `env` is added to our own environment; `stdin` is a descriptor, and stays the caller's. To
         be followed by `attend`.
         """
-        family = secrets.token_hex(8)
+        number = tag.new(env.get(SUPERVISOR, ""))
+        family = f"{number:x}"
         kept_back = {*systemd.OURS, *MISLEADING}
         ours = {name: value for name, value in os.environ.items() if name not in kept_back}
         outputs: list[int] = []
@@ -120,18 +121,19 @@ class Process:
                 output, input_ = os.pipe()
                 outputs.append(output)
                 inputs.append(input_)
-            popen = subprocess.Popen(
-                argv,
-                cwd=cwd,
-                env={**ours, **user.environment, **env, FAMILY: family},
-                stdin=stdin,
-                stdout=inputs[0],
-                stderr=inputs[1],
-                start_new_session=True,
-                user=None if user.is_us else user.uid,
-                group=None if user.is_us and user.gid == os.getegid() else user.gid,
-                extra_groups=None if user.is_us else user.groups,
-            )
+            with tag.inherited(number):
+                popen = subprocess.Popen(
+                    argv,
+                    cwd=cwd,
+                    env={**ours, **user.environment, **env, FAMILY: family},
+                    stdin=stdin,
+                    stdout=inputs[0],
+                    stderr=inputs[1],
+                    start_new_session=True,
+                    user=None if user.is_us else user.uid,
+                    group=None if user.is_us and user.gid == os.getegid() else user.gid,
+                    extra_groups=None if user.is_us else user.groups,
+                )
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             _close(outputs)
             reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -7,15 +7,20 @@ import os
 import re
 import resource
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from attrs import frozen
 
+from blue_green import tag
+
 PROC = Path("/proc")
 LISTEN = "0A"
+ENDED = (b"Z", b"X")
+LOOKS = 3
+LOCKS = re.compile(rb"(?m)^Max file locks +(\d+) ")
 
 
 @frozen
@@ -38,25 +43,56 @@ def start_time(pid: int) -> int | None:
 def is_alive(pid: int) -> bool:
     """Whether it runs; a zombie does not."""
     fields = _stat(pid)
-    return bool(fields) and fields[0] not in (b"Z", b"X")
+    return bool(fields) and fields[0] not in ENDED
 
 
 def marked(mark: str) -> list[int]:
-    """The pids of all that live and have this `NAME=value` in their environment, but our own."""
-    ours = os.getpid()
-    return [pid for pid in _pids() if pid != ours and is_alive(pid) and _has(pid, mark.encode())]
+    """The pids of all living processes of one supervisor, but our own.
+
+    The mark is a `NAME=value` in their environment; the value also names the owner of their tags.
+    """
+    owner = tag.prefix(mark.partition("=")[2])
+
+    def is_of_it(pid: int, _: Sequence[bytes]) -> bool:
+        return tag.prefix_of(_tag(pid)) == owner or _has(pid, mark.encode())
+
+    return _living(is_of_it)
 
 
 def family(mark: str, leader: int) -> list[int]:
     """A command's descendants that live, but not the command itself.
 
-    Those in its process group, and those that left it, which the mark in their environment tells.
+    Those in its process group, and those that left it: the mark in their environment tells, or
+    the tag that the value of the mark names in hexadecimal.
     """
-    return [
-        pid
-        for pid in _pids()
-        if pid != leader and is_alive(pid) and (group_of(pid) == leader or _has(pid, mark.encode()))
-    ]
+    number = tag.named(mark.partition("=")[2])
+
+    def is_of_it(pid: int, fields: Sequence[bytes]) -> bool:
+        if pid == leader:
+            return False
+        return int(fields[2]) == leader or _tag(pid) == number or _has(pid, mark.encode())
+
+    return _living(is_of_it)
+
+
+def _living(is_of_it: Callable[[int, Sequence[bytes]], bool]) -> list[int]:
+    """The pids of all living processes, but ours, that this holds for.
+
+    One that ends while we look may have had a child that was not there yet when they were listed,
+    as daemons do. So if none was found, and one has ended, it is looked again.
+    """
+    ours = os.getpid()
+    for _ in range(LOOKS):
+        found, has_ended = [], False
+        for pid in _pids():
+            fields = _stat(pid)
+            if not fields or fields[0] in ENDED:
+                has_ended = has_ended or not fields or is_of_it(pid, fields)
+            elif pid != ours and is_of_it(pid, fields):
+                found.append(pid)
+        if found or not has_ended:
+            return found
+    return []
 
 
 def group_of(pid: int) -> int | None:
@@ -136,6 +172,14 @@ def _stat(pid: int) -> list[bytes]:
         # The second field is the command's name in parentheses, and may itself hold anything.
         return (PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
     return []
+
+
+def _tag(pid: int) -> int:
+    """The soft limit of file locks, which no kernel obeys: see `tag`. 0 where there is none."""
+    with suppress(OSError):
+        if found := LOCKS.search((PROC / str(pid) / "limits").read_bytes()):
+            return int(found[1])
+    return 0
 
 
 def _has(pid: int, mark: bytes) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green import handover, process, procfs, restore, startup, systemd
+from blue_green import handover, process, procfs, restore, startup, systemd, tag
 from blue_green.admin.pages import Pages
 from blue_green.admin.server import Server
 from blue_green.control import server as control
@@ -64,6 +64,8 @@ def run(file: Path, settings: Settings) -> None:
     with startup.only_one(directory / "lock", handed.lock if handed else None) as lock:
         if handed is not None:
             process.set_file_limit(handed.file_limit)
+        if obstacle := tag.obstacle():
+            logger.warning("%s", obstacle)
         supervisor = Supervisor(file.absolute(), startup.within_file_limit(settings), lock)
         # What is loaded by now stays. To look through all of it for garbage takes 10 ms, in which
         # no request would get on.

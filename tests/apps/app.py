@@ -137,6 +137,8 @@ def spawn_grandchildren() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for new_session in (False, True):
         subprocess.Popen(["sleep", "600"], start_new_session=new_session)
+    if BEHAVIOUR["grandchildren"] == "hidden":
+        subprocess.Popen(["setsid", "env", "-i", "sleep", "600"])
 
 
 def stop(*_: object) -> None:
@@ -150,6 +152,16 @@ def become_a_daemon() -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
+
+
+def hide() -> None:
+    """Become a daemon by the book, whose environment has nothing but what this app needs."""
+    become_a_daemon()
+    if os.fork():
+        os._exit(0)
+    needed = ("PORT", "JOURNAL", "BARRIERS", "BLUE_GREEN_REVISION")
+    env = {name: os.environ[name] for name in needed if name in os.environ}
+    os.execve(sys.executable, [sys.executable, "app.py", "hidden"], env)
 
 
 def talk() -> None:
@@ -185,6 +197,8 @@ def main() -> None:
     wait_at("start")
     if BEHAVIOUR.get("forks_away"):
         become_a_daemon()
+    if BEHAVIOUR.get("hides") and "hidden" not in sys.argv:
+        hide()
     if BEHAVIOUR.get("closes_stdout"):
         os.close(1)
     server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)

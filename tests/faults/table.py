@@ -258,6 +258,14 @@ FAULTS: tuple[Fault, ...] = (
         kind="new",
     ),
     Fault(
+        "the new backend hides as a daemon",
+        {"overlap": ("start",), "exclusive": ("start",)},
+        ("exclusive", "start"),
+        new={"hides": True},
+        ends=FAILED_BEFORE_SWITCH,
+        kind="new",
+    ),
+    Fault(
         "the old backend ignores SIGTERM",
         {"overlap": ("build",), "exclusive": ("build",)},
         ("overlap", "build"),
