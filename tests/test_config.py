@@ -230,7 +230,6 @@ def test_a_key_outside_of_any_section_is_sent_to_its_own(file: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "key", "why"),
     [
-        ('[release]\nmigrate = ["x"]', "[release] migrate", "exclusive"),
         ('[release]\nin_place = true\nlink = ["x"]', "[release] link", "in_place"),
         ('[proxy]\nlisten = ["localhost:3001"]', "[proxy] listen", "3001"),
         ('[proxy]\nlisten = ["127.0.0.1:80", "127.0.0.1:80"]', "[proxy] listen", "80"),

@@ -214,10 +214,6 @@ def contradictions(settings: s.Settings) -> Iterator[str]:
         (bool(proxy.listen), "[proxy] listen: must name at least one address"),
         (proxy.max_head >= 1024, "[proxy] max_head: must be at least 1KiB"),
         (
-            not release.migrate or settings.swap.strategy == "exclusive",
-            '[release] migrate: needs [swap] strategy = "exclusive"',
-        ),
-        (
             not (release.in_place and release.link),
             "[release] link: has no meaning with in_place = true",
         ),

@@ -7,7 +7,7 @@ process group. `git pull` is not among them: it is a fetch, and then a fast-forw
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -265,6 +265,13 @@ class Git:
                 raise
             return False
         return True
+
+    async def is_contained(self, revision: str, others: Iterable[str]) -> bool:
+        """Whether it is one of these, or an ancestor of one. Unknown ones do not count."""
+        excluded = [f"^{other}" for other in others if REVISION.fullmatch(other)]
+        _check(revision)
+        words = ("rev-list", "--ignore-missing", "--max-count=1", revision, *excluded, "--")
+        return not await self.run(*words)
 
     async def config(self, key: str) -> str:
         """The value of a setting; nothing if there is none."""

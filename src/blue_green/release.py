@@ -154,6 +154,20 @@ class Releases:
         revision = self.last_promoted()
         return self.find(revision) if revision else None
 
+    async def needs_migration(self, revision: str, done: Collection[str]) -> bool:
+        """Whether `migrate` is to run for it: the data is not there yet.
+
+        `done` are revisions whose migrations the data has. It has those of their ancestors, too.
+        """
+        if self.config.migrate is None or revision in done:
+            return False
+        try:
+            return not await self._git.is_contained(revision, done)
+        except GitError as error:
+            raise StepFailed(
+                f"whether {revision[:7]} is to migrate is not known: {error}"
+            ) from None
+
     async def migrate(self, release: Release) -> None:
         """Run the migrate command, if there is one; raise `StepFailed`."""
         if self.config.migrate is not None:

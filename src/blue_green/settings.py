@@ -100,7 +100,8 @@ class Release:
     build_timeout: Period = Period(600)
     """How long `build` may take, and `migrate`."""
     migrate: Argv | None = None
-    """Run when nothing else of the app runs; needs `strategy = "exclusive"`."""
+    """Run once for each new revision, forward only: never for a rollback or a restart. In `overlap`
+    it runs while the old release serves, in `exclusive` when nothing else of the app runs."""
     link: tuple[Link, ...] = ()
     """Untracked paths of the checkout that every release sees, as symbolic links."""
     keep: Count = Count(5)

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 HISTORY = 50
+MIGRATED = 50
+"""Revisions to remember; git tells of those that are ancestors of one of them."""
 TRY_AGAIN = 1.0
 """Seconds until the next attempt after the file could not be written."""
 REVISION = validators.matches_re("[0-9a-f]{40}|[0-9a-f]{64}")
@@ -64,11 +66,16 @@ class State:
     backends: list[Running] = field(factory=list)
     quarantine: dict[str, str] = field(factory=dict)
     """Revision -> why it failed."""
+    migrated: list[str] = field(factory=list)
+    """The last revisions whose `migrate` has succeeded here, the newest at the end."""
     history: list[Receipt] = field(factory=list)
     """The last swaps, the newest at the end."""
 
     def remember(self, receipt: Receipt) -> None:
         self.history = [*self.history, receipt][-HISTORY:]
+
+    def note_migrated(self, revision: str) -> None:
+        self.migrated = [*self.migrated, revision][-MIGRATED:]
 
 
 class StateFile:

@@ -51,6 +51,9 @@ class Steps:
         self.candidate: Slot | None = None
         """The slot that is to be live."""
         self.is_past_switch = False
+        self.is_superseded = False
+        """It is called off, now or as soon as its migration has ended."""
+        self.is_migrating = False
         self.can_go_back = False
         """The old release is still warm."""
         self.site = site
@@ -71,11 +74,9 @@ class Steps:
     def supersede(self) -> None:
         """Something else is wanted: call it off, if it has not switched."""
         if not self.is_past_switch:
-            self.until_switch.cancel()
-
-    @property
-    def is_superseded(self) -> bool:
-        return self.until_switch.cancel_called
+            self.is_superseded = True
+            if not self.is_migrating:
+                self.until_switch.cancel()
 
     def roll_back(self) -> bool:
         """Go back to the old release if it is still warm, and say whether it is."""
@@ -121,9 +122,27 @@ class Steps:
         return in_flight_of(old) if old else 0
 
     async def migrate(self, release: Release) -> None:
-        releases = self.site.releases
-        with self.timed("migrate" if releases.config.migrate else ""):
-            await releases.migrate(release)
+        """Run `migrate`, unless the data has seen this revision, or a descendant of it.
+
+        Once begun it is carried through, also if something else is wanted meanwhile: half a
+        migration may be worse than none, and than all of it.
+        """
+        state = self.site.state
+        done = [*state.migrated, *([state.live.revision] if state.live else [])]
+        if not await self.site.releases.needs_migration(self.revision, done):
+            return
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self.is_migrating = True
+        try:
+            with self.timed("migrate"):
+                await self.site.releases.migrate(release)
+        finally:
+            self.is_migrating = False
+        state.note_migrated(self.revision)
+        self.site.slots.changed()
+        if self.is_superseded:
+            self.until_switch.cancel()
+        await trio.lowlevel.checkpoint()
 
     @asynccontextmanager
     async def starting(self, slot: Slot, release: Release) -> AsyncIterator[Slot]:

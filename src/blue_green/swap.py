@@ -84,9 +84,8 @@ class Swap(Steps):
     # --- overlap ---
 
     async def _overlap(self, old: Slot | None, release: Release) -> Result:
+        await self.migrate(release)
         async with self.starting(self.site.slots.idle, release) as candidate:
-            if old is None:
-                await self.migrate(release)
             await self.start(candidate, release)
             in_flight = await self.switch(candidate, old)
         if old is None:

@@ -56,10 +56,9 @@ def _release(app: App) -> Iterator[str]:
     yield "[release]"
     build = app.build or ("make",)
     yield _line("build", build, "run once in each new release", off=not app.build)
-    is_exclusive = app.strategy == "exclusive"
     migrate = app.migrate or ("./migrate",)
-    why = "run before the new release starts" + ("" if is_exclusive else '; needs "exclusive"')
-    yield _line("migrate", migrate, why, off=not (app.migrate and is_exclusive))
+    why = "run once for each new revision, before it starts"
+    yield _line("migrate", migrate, why, off=not app.migrate)
     link = app.link or (".env", "uploads")
     yield _line("link", link, "not in git, and seen by every release", off=not app.link)
 
