@@ -61,7 +61,7 @@ async def soak(directory: Path, strategy: str, swaps: int, warm_up: int) -> list
     """So many swaps on one supervisor, with a line printed for each round; what is wrong."""
     swaps += warm_up
     directory.mkdir()
-    swap = {"strategy": strategy, "tunnel_timeout": "100ms"}
+    swap = {"strategy": strategy, "stream_timeout": "100ms"}
     site = Site(directory, swap=swap, release={"keep": 1})
     site.commit("first")
     memory: list[int] = []

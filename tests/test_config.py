@@ -8,7 +8,7 @@ import pytest
 
 from blue_green import config, locate
 from blue_green.locate import ConfigError
-from blue_green.settings import Settings
+from blue_green.settings import Seconds, Settings
 
 MINIMAL = '[app]\ncommand = ["serve", "{port}"]\nports = [3000, 3001]\n'
 TLS = '[proxy.tls]\ncertificate = "c.pem"\nkey = "k.pem"\n'
@@ -361,3 +361,19 @@ def test_the_example_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     settings = config.load(TOP / "supervisor.toml.example")
     assert settings.git.checkout == TOP
+
+
+# --- settings that had another name ---------------------------------------------------------
+
+
+def test_an_old_name_holds_and_the_log_tells_the_new_one(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert load(file, '[swap]\ntunnel_timeout = "7s"\n').swap.stream_timeout == Seconds(7)
+    said = "[swap] tunnel_timeout is called stream_timeout now: please rename it"
+    assert caplog.messages == [said]
+
+
+def test_an_old_name_beside_the_new_one_is_a_mistake(file: Path) -> None:
+    [problem] = problems(file, '[swap]\ntunnel_timeout = "7s"\nstream_timeout = "8s"\n')
+    assert problem == "[swap] tunnel_timeout: is not known; did you mean stream_timeout?"

@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from blue_green.draining import TO_END, close_streams, drain
 from blue_green.gate import Gate, Refused
 from blue_green.lease import Lease, Outcome, Target, cut
 from blue_green.settings import Count, Hold, Period
@@ -301,7 +302,7 @@ async def test_draining_ends_when_the_last_request_does(autojump_clock: MockCloc
     async with trio.open_nursery() as nursery:
         nursery.start_soon(finish)
         began = trio.current_time()
-        assert await gate.drain([target], 10) == 0
+        assert await drain([target], 10) == 0
         assert trio.current_time() - began == pytest.approx(2)
 
 
@@ -310,7 +311,7 @@ async def test_draining_gives_up_in_time_and_says_what_is_left(autojump_clock: M
     gate.switch([target])
     for _ in range(3):
         await gate.pass_()
-    assert await gate.drain([target], 10) == 3
+    assert await drain([target], 10) == 3
 
 
 async def test_who_gave_up_draining_can_try_again_and_two_can_wait(
@@ -319,29 +320,29 @@ async def test_who_gave_up_draining_can_try_again_and_two_can_wait(
     gate, target = a_gate(), a_target()
     gate.switch([target])
     lease = await gate.pass_()
-    left = [await gate.drain([target], 10)]
+    left = [await drain([target], 10)]
 
-    async def drain() -> None:
-        left.append(await gate.drain([target], 10))
+    async def wait() -> None:
+        left.append(await drain([target], 10))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(drain)
-        nursery.start_soon(drain)
+        nursery.start_soon(wait)
+        nursery.start_soon(wait)
         await trio.sleep(3)
         lease.end(Outcome.ANSWERED)
     assert left == [1, 0, 0]
     assert trio.current_time() == pytest.approx(13)
 
 
-async def test_draining_does_not_wait_for_tunnels(autojump_clock: MockClock) -> None:
+async def test_draining_does_not_wait_for_streams(autojump_clock: MockClock) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
-    (await gate.pass_()).become_tunnel()
-    assert await gate.drain([target], 10) == 0
+    (await gate.pass_()).become_stream()
+    assert await drain([target], 10) == 0
     assert trio.current_time() == 0
 
 
-async def test_tunnels_are_closed_spread_over_their_time(autojump_clock: MockClock) -> None:
+async def test_streams_are_ended_spread_over_their_time(autojump_clock: MockClock) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
     closed: list[float] = []
@@ -352,14 +353,14 @@ async def test_tunnels_are_closed_spread_over_their_time(autojump_clock: MockClo
 
     for _ in range(4):
         lease = await gate.pass_()
-        lease.become_tunnel()
+        lease.become_stream()
         lease.cut = lambda lease=lease: close(lease)
-    await gate.close_tunnels([target], 60)
+    await close_streams([target], 60)
     assert closed == pytest.approx([15, 30, 45, 60])
     assert gate.tally.cut == 4
 
 
-async def test_tunnels_that_take_their_time_to_end_are_closed_one_after_the_other_too(
+async def test_streams_that_take_their_time_to_end_are_ended_one_after_the_other_too(
     autojump_clock: MockClock,
 ) -> None:
     gate, target = a_gate(), a_target()
@@ -367,17 +368,18 @@ async def test_tunnels_that_take_their_time_to_end_are_closed_one_after_the_othe
     closed: list[float] = []
     for _ in range(3):
         lease = await gate.pass_()
-        lease.become_tunnel()
+        lease.become_stream()
         lease.cut = lambda: closed.append(trio.current_time())
-    await gate.close_tunnels([target], 60)
-    assert closed == pytest.approx([20, 40, 60])
+    await close_streams([target], 60)
+    assert closed[:3] == pytest.approx([20, 40, 60])
+    assert closed[3:] == pytest.approx([60 + TO_END] * 3), "their connections were not closed"
 
 
-async def test_waiting_for_tunnels_ends_when_they_have_ended(autojump_clock: MockClock) -> None:
+async def test_waiting_for_streams_ends_when_they_have_ended(autojump_clock: MockClock) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
     lease = await gate.pass_()
-    lease.become_tunnel()
+    lease.become_stream()
 
     async def end() -> None:
         await trio.sleep(3)
@@ -385,7 +387,7 @@ async def test_waiting_for_tunnels_ends_when_they_have_ended(autojump_clock: Moc
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end)
-        await gate.close_tunnels([target], 60)
+        await close_streams([target], 60)
         assert trio.current_time() == pytest.approx(3)
 
 

@@ -26,6 +26,7 @@ from cattrs.errors import (
 from blue_green import locate, values
 from blue_green import settings as s
 from blue_green.locate import ConfigError
+from blue_green.renamed import with_new_names
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ def load(path: Path) -> s.Settings:
 def parse(document: Mapping[str, Any], path: Path) -> s.Settings:
     """Settings from a TOML document that `path` held; relative paths are relative to it."""
     try:
-        settings = _converter().structure(document, s.Settings)
+        settings = _converter().structure(with_new_names(document), s.Settings)
     except ClassValidationError as error:
         raise ConfigError([f"{path}: {line}" for line in _explain(error)]) from None
     settings = _resolve(settings, document, path.absolute().parent)

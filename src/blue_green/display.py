@@ -144,8 +144,8 @@ def _requests(result: Mapping[str, Any]) -> Iterator[Piece]:
     yield f"{result['requests_per_second']:.1f} a second, {result['in_flight']} in flight, "
     held = f"{result['held']} held"
     yield (held, "yellow") if result["held"] else held
-    if result["tunnels"]:
-        yield f", {result['tunnels']} tunnels"
+    if streams := result["tunnels"]:
+        yield f", {streams} stream{'' if streams == 1 else 's'}"
 
 
 def _quarantine(result: Mapping[str, Any], look: Look) -> Iterator[str]:

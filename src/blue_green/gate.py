@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 import trio
 from attrs import define, evolve
 
-from blue_green.lease import Lease, Outcome, Target, cut
+from blue_green.lease import Lease, Outcome, Target
 from blue_green.metrics import HOLD_SECONDS, Histogram
 from blue_green.settings import Hold
 
@@ -166,28 +166,6 @@ class Gate:
         self._shut = True
         self.refuse(why)
         self._opened()
-
-    async def drain(self, targets: Sequence[Target], timeout: float) -> int:
-        """Wait until these have no requests left; how many are left after `timeout` seconds."""
-        with trio.move_on_after(timeout):
-            for target in targets:
-                await target.drained()
-        return sum(target.in_flight for target in targets)
-
-    async def close_tunnels(self, targets: Sequence[Target], timeout: float) -> None:
-        """End the tunnels that do not end by themselves, spread over `timeout` seconds.
-
-        All at one moment would make all those clients come back at one moment.
-        """
-        tunnels = [lease for target in targets for lease in target.leases if lease.is_tunnel]
-        began = trio.current_time()
-        for number, lease in enumerate(tunnels, start=1):
-            with trio.move_on_at(began + timeout * number / len(tunnels)):
-                for target in targets:
-                    await target.drained(tunnels=True)
-                return
-            if lease in lease.target.leases:
-                cut([lease])
 
     async def keep_ramping(self) -> None:
         """Let more go each second while the queue is long and those that went are slow."""

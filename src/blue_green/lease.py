@@ -33,6 +33,8 @@ class Target:
     leases: set["Lease"] = field(factory=set, repr=False)
     lost: trio.Event = field(factory=trio.Event, repr=False)
     """It takes no more requests: it died, or another is live instead."""
+    is_stopping: bool = False
+    """We are stopping it: that its connections break is no fault of its."""
     address: bytes = field(init=False, repr=False)
     """What a request that names no host calls it."""
     _less: trio.Event | None = field(default=None, repr=False, init=False)
@@ -42,18 +44,18 @@ class Target:
         return f"{self.host}:{self.port}".encode()
 
     @property
-    def tunnels(self) -> int:
-        """How many of its leases are tunnels."""
-        return sum(lease.is_tunnel for lease in self.leases)
+    def streams(self) -> int:
+        """How many of its leases are streams."""
+        return sum(lease.is_stream for lease in self.leases)
 
     @property
     def in_flight(self) -> int:
         """How many are requests."""
-        return len(self.leases) - self.tunnels
+        return len(self.leases) - self.streams
 
-    async def drained(self, *, tunnels: bool = False) -> None:
-        """Wait until it has no requests left, or not even tunnels."""
-        while any(tunnels or not lease.is_tunnel for lease in self.leases):
+    async def drained(self) -> None:
+        """Wait until it has no requests left; streams do not count."""
+        while self.in_flight:
             await self.less()
 
     async def less(self) -> None:
@@ -81,15 +83,18 @@ class Giver(Protocol):
 class Lease:
     """One request's claim on a target, from the gate until `end`."""
 
-    __slots__ = ("_began", "_giver", "cut", "held", "is_tunnel", "target")
+    __slots__ = ("_began", "_giver", "cut", "end_stream", "held", "is_stream", "target")
 
     def __init__(self, giver: Giver, target: Target, held: float) -> None:
         self.target = target
         self.held = held
         """Seconds that the request waited at the gate."""
-        self.is_tunnel = False
+        self.is_stream = False
+        """It may last for ever: a tunnel, such as a WebSocket, or an event stream."""
         self.cut: Callable[[], None] | None = None
         """What ends the request from outside; set by whoever carries it."""
+        self.end_stream: Callable[[], None] | None = None
+        """What ends a stream from outside, soon and so that its client sees a proper end."""
         self._giver = giver
         self._began = False
 
@@ -99,9 +104,10 @@ class Lease:
             self._began = True
             self._giver.let_one_more()
 
-    def become_tunnel(self) -> None:
-        """It is a request no more, and may outlive the time to drain."""
-        self.is_tunnel = True
+    def become_stream(self, end: Callable[[], None] | None = None) -> None:
+        """It is a request no more, and may outlive the time to drain. `end` is its `end_stream`."""
+        self.is_stream = True
+        self.end_stream = end
         self.target.has_less()
 
     def end(self, outcome: Outcome) -> None:
@@ -118,5 +124,15 @@ def cut(leases: Iterable[Lease]) -> int:
     for lease in list(leases):
         if lease.cut is not None:
             lease.cut()
+            count += 1
+    return count
+
+
+def end_streams(leases: Iterable[Lease]) -> int:
+    """Ask these streams to end, properly where that is possible; how many they were."""
+    count = 0
+    for lease in list(leases):
+        if (end := lease.end_stream or lease.cut) is not None:
+            end()
             count += 1
     return count

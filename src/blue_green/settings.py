@@ -145,9 +145,9 @@ class Swap:
     drain_timeout: Seconds = Seconds(30)
     """How long the old backend may take to finish its requests. What is left then is cut in an
     `overlap`, and calls an `exclusive` swap off."""
-    tunnel_timeout: Seconds = Seconds(60)
-    """How long WebSockets and other upgrades live on after an `overlap`; they are closed spread
-    over it. In an `exclusive` swap they are closed when the old backend stops."""
+    stream_timeout: Seconds = Seconds(60)
+    """How long streams (WebSockets, other upgrades, and event streams) live on after an `overlap`;
+    they are ended spread over it. In an `exclusive` swap they end when the old backend stops."""
     soak: Seconds = Seconds(5)
     """How long the old backend is kept warm, to go back to if the new one fails."""
     low_memory: Literal["warn", "refuse", "exclusive"] = "warn"

@@ -51,7 +51,7 @@ class Status:
             "requests_per_second": round(self._rate.per_second, 1),
             "held": site.gate.held,
             "in_flight": sum(target.in_flight for target in targets),
-            "tunnels": sum(target.tunnels for target in targets),
+            "tunnels": sum(target.streams for target in targets),
             "paused_for": self._pause.seconds_left,
             "quarantined": site.state.quarantine,
             "previous": site.state.previous,

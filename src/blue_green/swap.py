@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import trio
 
 from blue_green import trial
+from blue_green.draining import close_streams, drain
 from blue_green.failure import StepFailed
 from blue_green.lease import cut
 from blue_green.process import environment
@@ -95,13 +96,13 @@ class Swap(Steps):
             return await self._revert(old, candidate, trouble)
         self.promote(candidate)
         with self.timed("retire"):
-            await self.site.gate.close_tunnels(old.targets, self.settings.swap.tunnel_timeout)
+            await close_streams(old.targets, self.settings.swap.stream_timeout)
             await old.stop()
         return "promoted"
 
     async def _drain_and_soak(self, old: Slot, candidate: Slot, in_flight: int) -> str:
         """Let the old one finish while the new one proves itself; what is wrong with it, if so."""
-        settings, gate = self.settings.swap, self.site.gate
+        settings = self.settings.swap
         switched_at = trio.current_time()
         trouble = ""
         self.can_go_back = True
@@ -125,7 +126,7 @@ class Swap(Steps):
             nursery.start_soon(watch)
             nursery.start_soon(listen)
             with self.timed("drain"):
-                left = await gate.drain(old.targets, settings.drain_timeout)
+                left = await drain(old.targets, settings.drain_timeout)
                 self.receipt.drained = in_flight - left
             with self.timed("soak" if settings.soak else ""):
                 await trio.sleep_until(switched_at + settings.soak)
@@ -134,7 +135,7 @@ class Swap(Steps):
         if self.go_back.is_set():
             trouble = trouble or ROLLBACK
         if not trouble:
-            cut(lease for target in old.targets for lease in target.leases if not lease.is_tunnel)
+            cut(lease for target in old.targets for lease in target.leases if not lease.is_stream)
         return trouble
 
     async def _revert(self, old: Slot, candidate: Slot, trouble: str) -> Result:
@@ -144,7 +145,7 @@ class Swap(Steps):
         old.keep()
         backends = candidate.backends
         with self.timed("retire"):
-            await site.gate.drain(candidate.targets, self.settings.swap.drain_timeout)
+            await drain(candidate.targets, self.settings.swap.drain_timeout)
             cut(lease for target in candidate.targets for lease in target.leases)
             await candidate.stop()
         return self.reverted(trouble, output_of(backends))
@@ -177,7 +178,7 @@ class Swap(Steps):
         site, timeout = self.site, self.settings.swap.drain_timeout
         site.gate.hold(HOLDER)
         in_flight = in_flight_of(old)
-        left = await site.gate.drain(old.targets, timeout)
+        left = await drain(old.targets, timeout)
         if left and self.receipt.asked_by != HEALTH:  # One that hangs will not finish anything.
             raise CalledOff(f"{left} requests were still in flight after {timeout:g} s")
         self.receipt.drained = in_flight - left

@@ -17,6 +17,7 @@ import trio
 
 from blue_green import __version__, command, handover, log, process, systemd, users
 from blue_green.control.server import Refusal, Tell
+from blue_green.draining import close_streams
 from blue_green.handover import HandedBackend, HandedRelease, Handover
 from blue_green.notify import Notify
 from blue_green.process import CannotStart
@@ -106,7 +107,7 @@ class Upgrade:
         """Without keeping anybody waiting: others are served meanwhile."""
         live, settings = self._site.slots.live, self._site.slots.settings.swap
         targets = live.targets if live else []
-        await self._site.gate.close_tunnels(targets, settings.tunnel_timeout)
+        await close_streams(targets, settings.stream_timeout)
         leases = [lease for target in targets for lease in target.leases]
         with trio.move_on_after(settings.drain_timeout):
             for target in targets:

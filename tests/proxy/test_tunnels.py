@@ -4,6 +4,7 @@ import pytest
 import trio
 import trio.testing
 
+from blue_green.draining import drain
 from blue_green.lease import cut
 from tests.proxy.harness import (
     Gone,
@@ -165,9 +166,9 @@ async def test_when_one_side_is_reset_the_other_one_ends_too(who: str) -> None:
 async def test_a_tunnel_is_no_request_and_is_cut_when_its_time_is_up() -> None:
     async with running(switches(echoes)) as proxy:
         client = await opened(proxy)
-        assert await proxy.gate.drain([proxy.target], timeout=5) == 0
+        assert await drain([proxy.target], timeout=5) == 0
         [lease] = proxy.target.leases
-        assert lease.is_tunnel
+        assert lease.is_stream
         assert cut([lease]) == 1
         assert await client.end() == b""
         await proxy.backend.connections[0].gone.wait()

@@ -99,7 +99,7 @@ class Events:
                     "port": backend.target.port,
                     "pid": backend.process.pid,
                     "in_flight": backend.target.in_flight,
-                    "tunnels": backend.target.tunnels,
+                    "tunnels": backend.target.streams,
                 }
                 for backend in slot.backends
             ],

@@ -80,8 +80,8 @@ class Exposition(Collector):
         )
         yield GaugeMetricFamily(
             "blue_green_tunnels",
-            "WebSockets and other upgrades that are open now",
-            sum(target.tunnels for target in targets),
+            "Streams that are open now: WebSockets, other upgrades, and event streams",
+            sum(target.streams for target in targets),
         )
         gate = self._site.gate
         yield GaugeMetricFamily("blue_green_requests_held", "Requests that wait now", gate.held)

@@ -1,5 +1,7 @@
 """Answer heads: read and judged, and written for the client."""
 
+import re
+
 import h11
 from attrs import define, field
 
@@ -18,6 +20,7 @@ from blue_green.proxy.heads import (
 from blue_green.proxy.request import Request
 
 MAX_HEAD = 64 * 1024
+EVENT_STREAM = re.compile(rb"^content-type:[ \t]*text/event-stream[ \t]*(?:;|\r)", re.I | re.M)
 
 
 class BadAnswer(Exception):
@@ -39,6 +42,12 @@ class Answer:
     """Whether the backend keeps its connection open afterwards."""
     start: bytes = field(init=False, eq=False, repr=False)
     """What the client gets of the head whatever else it is told."""
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Server-sent events, which come for as long as somebody listens (HTML section 9.2)."""
+        has_end = self.framing in (Framing.LENGTH, Framing.NONE)
+        return not has_end and EVENT_STREAM.search(self.lines) is not None
 
     @start.default
     def _(self) -> bytes:

@@ -70,6 +70,8 @@ class Client:
         """When its request, which waits, came to the gate; on the clock of `time.monotonic`."""
         self.is_parting = False
         """It has been told all that it will be told."""
+        self.is_stream = False
+        """What it is answered may last for ever: a tunnel, or an event stream."""
         self.is_tunnel = False
         self.gone = False
         self._in_request = False

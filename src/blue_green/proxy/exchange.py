@@ -1,8 +1,6 @@
 """One judged request: through the gate, to a backend, and the answer back."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import trio
 
@@ -10,13 +8,15 @@ from blue_green.gate import Refused
 from blue_green.lease import Lease, Outcome, Target
 from blue_green.proxy import forwarded
 from blue_green.proxy.answer import Answer, write_answer
+from blue_green.proxy.beside import beside
 from blue_green.proxy.client import Client
 from blue_green.proxy.errors import ErrorAnswer
 from blue_green.proxy.heads import Framing
-from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy, tunnel
+from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy
 from blue_green.proxy.request import Request, write_request
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
+from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
 from blue_green.proxy.upstream import MAX_INTERIM, Broken, Unreachable, Upstream
 from blue_green.wire import BLOCK, Wire
 
@@ -154,7 +154,7 @@ class Exchange:
         """Relay the answer, which may come before all of the request was sent."""
         self.uploaded = False
         with trio.CancelScope() as good_so_far:
-            async with _beside(lambda: self._upload(upstream, head, good_so_far)):
+            async with beside(lambda: self._upload(upstream, head, good_so_far)):
                 return await self._answer(upstream, lease)
         assert self._refused is not None
         raise self._refused
@@ -216,11 +216,15 @@ class Exchange:
             if rest := client.wire.send_now(head + wire.take(answer.length)):
                 await self._send(rest)
             return answer.keep_alive and self.uploaded
+        is_event_stream = unknown and answer.is_event_stream
         try:
-            self.sent = await self._relay(upstream.wire, answer, head, chunked=chunked)
+            if is_event_stream:
+                await self._relay_events(wire, answer, lease, head, chunked=chunked)
+            else:
+                self.sent = await self._relay(wire, answer, head, chunked=chunked)
         except BadBody as bad:
             raise Cut(str(bad)) from None
-        return answer.keep_alive and self.uploaded
+        return answer.keep_alive and self.uploaded and not is_event_stream
 
     async def _relay(self, wire: Wire, answer: Answer, head: bytes, *, chunked: bool) -> int:
         """Send the answer's head and its body in the way that suits it; the body's length."""
@@ -251,13 +255,32 @@ class Exchange:
     async def _tunnel(self, upstream: Upstream, answer: Answer, lease: Lease) -> None:
         client = self.client
         client.end_request()  # What the client may still end is its half of the tunnel.
-        client.is_tunnel = client.answering = True
+        client.is_tunnel = client.is_stream = client.answering = True
         client.allow_all_time()
         self.keep_alive = False
-        lease.become_tunnel()
-        upgrade = b"Connection: upgrade\r\nUpgrade: %b\r\n" % (answer.upgrade or b"")
+        protocol, end = answer.upgrade or b"", Ending(lease.target)
+        is_websocket = protocol.lower() == b"websocket"
+        lease.become_stream(end.ask if is_websocket else None)
+        upgrade = b"Connection: upgrade\r\nUpgrade: %b\r\n" % protocol
         await client.wire.send(write_answer(answer, upgrade))
-        self.sent = await tunnel(client.wire, upstream.wire)
+        if is_websocket:
+            self.sent = await websocket(client.wire, upstream.wire, end)
+        else:
+            self.sent = await tunnel(client.wire, upstream.wire)
+
+    async def _relay_events(
+        self, wire: Wire, answer: Answer, lease: Lease, head: bytes, *, chunked: bool
+    ) -> None:
+        """Send an event stream. It may outlive what its backend still has to answer."""
+        end = Ending(lease.target)
+        lease.become_stream(end.ask)
+        self.client.is_stream = True
+        try:
+            await self._send(head)
+            body = body_of(wire, answer.framing, answer.length)
+            self.sent = await relay_events(body, self._send, end, chunked=chunked)
+        finally:
+            self.client.is_stream = False
 
     async def _until_writable(self) -> None:
         await self.client.until_writable(self.settings.idle_timeout)
@@ -270,21 +293,3 @@ class Exchange:
         if not self.keep_alive:
             return lines + b"Connection: close\r\n"
         return lines + (b"Connection: keep-alive\r\n" if self.request.version == b"1.0" else b"")
-
-
-@asynccontextmanager
-async def _beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Do the work beside the block, and give it up when the block ends.
-
-    The work raises nothing, so what the block raises need not travel in a group.
-    """
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(work)
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - it is raised again below, on its own
-            failure = error
-        nursery.cancel_scope.cancel()
-    if failure:
-        raise failure

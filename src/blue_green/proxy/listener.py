@@ -131,9 +131,9 @@ class Listener:
             elif client.is_idle:  # What it asks may be on its way: it has only just come.
                 client.due = min(client.due, time.monotonic() + FIRST_WORDS)
         with trio.move_on_after(timeout):
-            while any(not client.is_tunnel for client in self._clients):
+            while any(not client.is_stream for client in self._clients):
                 await self._fewer.wait()
-        late = [client for client in self._clients if not client.is_tunnel]
+        late = [client for client in self._clients if not client.is_stream]
         for client in list(self._clients):
             client.cut()
         with trio.move_on_after(1):

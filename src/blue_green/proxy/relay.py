@@ -8,14 +8,9 @@ read has been sent: a slow receiver slows the sender down, and memory stays flat
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import trio
-
 from blue_green.proxy.chunks import ChunkReader
 from blue_green.proxy.heads import Fields, Framing
 from blue_green.wire import BLOCK, Wire
-
-LAST_WORDS = 1.0
-"""Seconds that one half of a tunnel may go on when the other has failed."""
 
 MOST_CHUNKS = 32 * 1024
 """Bytes of chunks taken in at once. They can be five thousand chunks, while all others wait."""
@@ -144,28 +139,4 @@ async def copy(
         head = b""
     if end := head + (last_chunk(body.trailers) if chunked else b""):
         await send(end)
-    return count
-
-
-async def tunnel(one: Wire, other: Wire) -> int:
-    """Move bytes both ways, untouched, until both sides have ended or one of them fails.
-
-    When one side ends, the other is told so and can go on sending. Says how many bytes it moved.
-    """
-    count = 0
-
-    async def one_way(source: Wire, sink: Wire) -> None:
-        nonlocal count
-        try:
-            while data := await source.receive():
-                count += len(data)
-                await sink.send(data)
-            await sink.send_eof()
-        except OSError:
-            # One side is gone. What it had sent before, the other may still take.
-            nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(one_way, one, other)
-        nursery.start_soon(one_way, other, one)
     return count

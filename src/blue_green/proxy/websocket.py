@@ -1,0 +1,57 @@
+"""Where a WebSocket's frames begin and end (RFC 6455 section 5.2), by their headers alone."""
+
+CLOSE = 0x8
+SERVICE_RESTART = 1012
+"""Close code: come back, perhaps to another server (RFC 6455 section 7.4, IANA's registry)."""
+
+GOING_AWAY = bytes((0x80 | CLOSE, 2)) + SERVICE_RESTART.to_bytes(2)
+"""A whole close frame, as a server sends it: without a mask."""
+
+
+class Frames:
+    """Follows the frames of one direction. It never looks into one, and judges nothing."""
+
+    __slots__ = ("_header", "has_closed", "left")
+
+    def __init__(self) -> None:
+        self.left = 0
+        """Bytes that are still to come of the frame that has begun."""
+        self.has_closed = False
+        """A close frame has begun."""
+        self._header = b""
+        """Of the next frame, as far as it has come."""
+
+    @property
+    def are_whole(self) -> bool:
+        """No frame has been begun and not ended."""
+        return not self.left and not self._header
+
+    def follow(self, data: bytes, *, only_this: bool = False) -> int:
+        """Take note of what comes next; how much of it that is.
+
+        All of it, or, with `only_this`, no more than ends the frame that has begun.
+        """
+        at, end = 0, len(data)
+        while at < end and not (only_this and self.are_whole):
+            if self.left:
+                step = min(self.left, end - at)
+                self.left -= step
+            else:
+                step = self._take_header(data, at)
+            at += step
+        return at
+
+    def _take_header(self, data: bytes, at: int) -> int:
+        """Read the header that begins, or goes on, at this place; how many bytes that took."""
+        before = len(self._header)
+        header = self._header + data[at : at + 14 - before]
+        length = header[1] & 0x7F if len(header) > 1 else 0
+        extended = {126: 2, 127: 8}.get(length, 0)
+        size = 2 + extended + (4 if len(header) > 1 and header[1] & 0x80 else 0)
+        if len(header) < size:
+            self._header = header
+            return len(header) - before
+        self._header = b""
+        self.left = int.from_bytes(header[2 : 2 + extended]) if extended else length
+        self.has_closed |= header[0] & 0xF == CLOSE
+        return size - before
