@@ -161,6 +161,8 @@ HOSTILE = st.lists(
                 b"Date: x\r\n",
             ),
             *(b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: h\r\n", b"Accept: text/html\r\n"),
+            *(b"OPTIONS / HTTP/1.1\r\nHost: h\r\n", b"Max-Forwards: 1\r\n", b"date: y\r\n"),
+            *(b"Max-Forwards: 0\r\n", b"Content-Length: 0\r\n", b"Connection: upgrade\r\n"),
         ]
     ),
     max_size=12,

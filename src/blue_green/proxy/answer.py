@@ -40,6 +40,7 @@ class Answer:
     upgrade: bytes | None = None
     keep_alive: bool = True
     """Whether the backend keeps its connection open afterwards."""
+    has_date: bool = False
     start: bytes = field(init=False, eq=False, repr=False)
     """What the client gets of the head whatever else it is told."""
 
@@ -71,14 +72,16 @@ def read_answer(head: bytes, request: Request) -> Answer:
     # Without a body, 304 and the answers to HEAD keep the length that they tell of.
     if framing in (Framing.CHUNKED, Framing.CLOSE) or _has_no_length(event.status_code):
         drop = drop | {b"content-length"}
+    kept = without(fields, drop)
     return Answer(
         status=event.status_code,
         reason=bytes(event.reason),
-        lines=lines_of(without(fields, drop)),
+        lines=lines_of(kept),
         framing=framing,
         length=length,
         upgrade=joined(fields, b"upgrade") if event.status_code == 101 else None,
         keep_alive=keeps_alive(event.http_version, options) and framing is not Framing.CLOSE,
+        has_date=joined(kept, b"date") is not None,
     )
 
 

@@ -1,11 +1,12 @@
 """The errors that we answer ourselves: small, saying what happened, for a person to read."""
 
-from email.utils import formatdate
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
 
 from attrs import frozen
+
+from blue_green.proxy.clock import date_line
 
 LARGEST_PAGE = 256 * 1024
 LAST_WORDS = 2.0
@@ -65,13 +66,15 @@ class ErrorAnswer(Exception):
     """Seconds, where waiting helps."""
     location: str | None = None
     """Where the client should go instead."""
+    allow: str | None = None
+    """The methods that are served (RFC 9110 section 10.2.1)."""
 
     def write(self, pages: Pages, *, html: bool, head_only: bool, connection: str) -> bytes:
         """The whole answer as bytes; `connection` is the field's value, if it is to be there."""
-        body = pages.fill_in(self.status, self.why, html=html)
+        is_error = self.status >= 300
+        body = pages.fill_in(self.status, self.why, html=html) if is_error else b""
         lines = [
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
-            f"Date: {formatdate(usegmt=True)}",
             f"Content-Type: text/{'html' if html else 'plain'}; charset=utf-8",
             f"Content-Length: {len(body)}",
             "Cache-Control: no-store",
@@ -80,7 +83,9 @@ class ErrorAnswer(Exception):
             lines.append(f"Retry-After: {self.retry_after}")
         if self.location is not None:
             lines.append(f"Location: {self.location}")
+        if self.allow is not None:
+            lines.append(f"Allow: {self.allow}")
         if connection:
             lines.append(f"Connection: {connection}")
-        head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+        head = "\r\n".join(lines).encode() + b"\r\n" + date_line() + b"\r\n"
         return head if head_only else head + body

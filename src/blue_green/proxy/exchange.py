@@ -10,10 +10,11 @@ from blue_green.proxy import forwarded
 from blue_green.proxy.answer import Answer, write_answer
 from blue_green.proxy.beside import beside
 from blue_green.proxy.client import Client
+from blue_green.proxy.clock import date_line
 from blue_green.proxy.errors import ErrorAnswer
 from blue_green.proxy.heads import Framing
 from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy
-from blue_green.proxy.request import Request, write_request
+from blue_green.proxy.request import ALLOWED, Request, write_request
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
 from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
@@ -61,6 +62,8 @@ class Exchange:
         """Answer the request; raise `ErrorAnswer` if we must, or `Cut` if it is too late."""
         if self.request.length > self.settings.max_body > 0:
             raise ErrorAnswer(413, f"The request's body is over {self.settings.max_body} bytes.")
+        if self.request.ends_here:
+            raise ErrorAnswer(200, "Max-Forwards ends here.", allow=ALLOWED)
         dials, repeated = 0, False
         failed: Target | None = None
         while True:
@@ -208,14 +211,15 @@ class Exchange:
         unknown = answer.framing in (Framing.CHUNKED, Framing.CLOSE)
         chunked = unknown and request.version == b"1.1"
         self.keep_alive &= self.uploaded and not self._shared.closing and (chunked or not unknown)
-        head = write_answer(answer, self._connection_lines(chunked=chunked))
+        more = self._connection_lines(chunked=chunked)
+        head = write_answer(answer, more if answer.has_date else date_line() + more)
         client.answering = True
         wire = upstream.wire
         if answer.framing is Framing.LENGTH and len(wire.pushed) >= answer.length:
             self.sent = answer.length
             if rest := client.wire.send_now(head + wire.take(answer.length)):
                 await self._send(rest)
-            return answer.keep_alive and self.uploaded
+            return self._is_reusable(answer)
         is_event_stream = unknown and answer.is_event_stream
         try:
             if is_event_stream:
@@ -224,7 +228,11 @@ class Exchange:
                 self.sent = await self._relay(wire, answer, head, chunked=chunked)
         except BadBody as bad:
             raise Cut(str(bad)) from None
-        return answer.keep_alive and self.uploaded and not is_event_stream
+        return self._is_reusable(answer) and not is_event_stream
+
+    def _is_reusable(self, answer: Answer) -> bool:
+        """Whether the connection to the backend can take another request."""
+        return answer.keep_alive and self.uploaded and not self.request.has_odd_content
 
     async def _relay(self, wire: Wire, answer: Answer, head: bytes, *, chunked: bool) -> int:
         """Send the answer's head and its body in the way that suits it; the body's length."""

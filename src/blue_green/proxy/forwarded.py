@@ -10,7 +10,7 @@ from blue_green.proxy.request import Request
 def lines(client: Client, request: Request, request_id: bytes) -> bytes:
     """The lines for one request."""
     told = request.told
-    if not told and request.host:
+    if not told and request.host and request.version == b"1.1":
         return b"%bX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n" % (
             client.forwarded, request.host, request_id
         )  # fmt: skip

@@ -8,6 +8,8 @@ RFC 9110 where it says so.
 import re
 from enum import Enum
 
+import h11
+
 MAX_LINES = 100
 LARGEST_LENGTH = 2**63 - 1
 
@@ -58,6 +60,11 @@ def split_head(data: bytes) -> tuple[bytes, bytes] | None:
     if head.count(b"\n") != head.count(b"\r\n"):
         raise ValueError("a line does not end in CR LF")
     return None if end < 0 else (head, data[end + 4 :])
+
+
+def in_words(error: h11.RemoteProtocolError) -> str:
+    """What h11 finds wrong. After the colon it repeats the input, which is nobody's business."""
+    return re.sub(r": (?:bytearray|b['\"]).*", "", str(error)).replace(":", "")
 
 
 def trailers(fields: Fields) -> Fields:

@@ -33,7 +33,7 @@ LINE = re.compile(rb"([!#$%%&'*+.^`|~0-9A-Za-z-]+): (%b)" % VALUE.pattern)
 COOKIE = b"\r\nCookie: "
 LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
 
-FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, LONG_WAY = -1, -2, -3, -4, -5, -6
+FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, LONG_WAY, IS_DATE = -1, -2, -3, -4, -5, -6, -7
 """Verdicts on a line. One of zero or more: it is a Content-Length, of so many bytes."""
 
 CONNECTION = {b"keep-alive": DROP, b"close": CLOSES}
@@ -44,7 +44,7 @@ MOST_KEPT = 2048
 MOST_IN_GROUP = MAX_LINES // 2 - 1
 """Lines: two groups and a cookie are then no more than a head may have."""
 SECRETS = {b"cookie", b"authorization", b"set-cookie", b"x-api-key", b"x-csrf-token"}
-NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer", b"close"}
+NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer", b"close", b"date", b"max-forwards"}
 """Among them what `Connection: close` names, should there be such a field."""
 
 NOTHING_TOLD: dict[bytes, bytes] = {}
@@ -163,6 +163,7 @@ def _judge_answer(head: bytes) -> Answer | None:
     framing = Framing.CLOSE
     length = 0
     keep_alive = True
+    has_date = False
     kept = []
     all_known = True
     for line in lines[1:]:
@@ -177,6 +178,9 @@ def _judge_answer(head: bytes) -> Answer | None:
             kept.append(line)
         elif verdict == IS_CHUNKED and framing is Framing.CLOSE:
             framing = Framing.CHUNKED
+        elif verdict == IS_DATE:
+            has_date = True
+            kept.append(line)
         elif verdict == CLOSES:
             keep_alive = False
         elif verdict != DROP:
@@ -185,7 +189,10 @@ def _judge_answer(head: bytes) -> Answer | None:
         return None
     kept.append(b"")
     forwarded = b"\r\n".join(kept)
-    answer = Answer(int(first[1]), first[2], forwarded, framing, length, keep_alive=keep_alive)
+    answer = Answer(
+        int(first[1]), first[2], forwarded, framing, length,
+        keep_alive=keep_alive, has_date=has_date,
+    )  # fmt: skip
     if all_known:
         _keep(_answers, head, answer, LONGEST_HEAD)
     return answer
@@ -213,12 +220,16 @@ def _judge_line(
 
 
 def _only_in_requests(name: bytes, value: bytes) -> int:
+    if name == b"date":
+        return FORWARD
     return IS_HOST if name == b"host" and HOST.fullmatch(value) else LONG_WAY
 
 
 def _only_in_answers(name: bytes, value: bytes) -> int:
     if name == b"transfer-encoding" and value.lower() == b"chunked":
         return IS_CHUNKED
+    if name == b"date":
+        return IS_DATE
     return DROP if name == b"keep-alive" else LONG_WAY
 
 

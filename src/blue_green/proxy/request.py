@@ -21,6 +21,7 @@ from blue_green.proxy.heads import (
     Fields,
     Framing,
     connection_options,
+    in_words,
     joined,
     keeps_alive,
     lines_of,
@@ -31,15 +32,21 @@ ORIGIN_FORM = re.compile(rb"/[^#]*")
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#@]+)((?:[/?][^#]*)?)")
 ACCEPTS_HTML = re.compile(rb"(?im)^accept:.*text/html")
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+CODING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
+CONTENT_METHODS = (b"POST", b"PUT", b"PATCH")
+"""Those for which RFC 9110 section 9.3 defines what a request's content means."""
+ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+MOST_FORWARDS = 10**18
 
 
 class BadRequest(Exception):
     """The client's request cannot be served; `status` is what it gets."""
 
-    def __init__(self, why: str, status: int = 400) -> None:
+    def __init__(self, why: str, status: int = 400, allow: str | None = None) -> None:
         super().__init__(why)
         self.status = status
+        self.allow = allow
 
 
 @define
@@ -61,11 +68,25 @@ class Request:
     expects_continue: bool = False
     upgrade: bytes | None = None
     keep_alive: bool = True
+    ends_here: bool = False
+    """An OPTIONS that may be forwarded no further (RFC 9110 section 7.6.2)."""
 
     @property
     def may_repeat(self) -> bool:
         """Sending it twice does no harm (RFC 9110 section 9.2.1), and we still could."""
         return self.framing is Framing.NONE and self.method in SAFE_METHODS
+
+    @property
+    def has_odd_content(self) -> bool:
+        """It has content that its method does not call for.
+
+        A backend that does not read such content takes it for the next request on the connection.
+        """
+        return (
+            self.framing is not Framing.NONE
+            and self.method not in CONTENT_METHODS
+            and (self.length > 0 or self.framing is Framing.CHUNKED)
+        )
 
     @property
     def wants_html(self) -> bool:
@@ -81,7 +102,7 @@ def read_request(head: bytes) -> Request:
         raise BadRequest("This server speaks HTTP/1.1.", 505)
     version = b"1.0" if version == b"1.0" else b"1.1"
     if method == b"CONNECT":
-        raise BadRequest("This server is not a forward proxy.", 405)
+        raise BadRequest("This server is not a forward proxy.", 405, ALLOWED)
     if method == b"TRACE":
         raise BadRequest("TRACE is not served.", 501)
     for _, value in fields:
@@ -91,11 +112,15 @@ def read_request(head: bytes) -> Request:
     if host is None and version == b"1.1":
         raise BadRequest("The request has no Host header.")  # h11 asks for it only in 1.1 itself.
     framing, length = _request_framing(fields, version)
+    has_content = framing is Framing.CHUNKED or length > 0
     options = connection_options(fields)
     upgrade = None
-    if version == b"1.1" and b"upgrade" in options and framing is Framing.NONE:
+    if version == b"1.1" and b"upgrade" in options and not has_content:
         upgrade = _upgrade(fields)
     expect = (joined(fields, b"expect") or b"").lower()
+    ends_here = False
+    if method == b"OPTIONS" and joined(fields, b"max-forwards") is not None:
+        fields, ends_here = _count_down(fields)
     return Request(
         method=method,
         target=target,
@@ -105,9 +130,11 @@ def read_request(head: bytes) -> Request:
         told=_told(fields),
         framing=framing,
         length=length,
-        expects_continue=expect == b"100-continue" and version == b"1.1",
+        # RFC 9110 section 10.1.1: without content there is nothing to go on with.
+        expects_continue=expect == b"100-continue" and version == b"1.1" and has_content,
         upgrade=upgrade,
         keep_alive=keeps_alive(version, options),
+        ends_here=ends_here,
     )
 
 
@@ -130,6 +157,8 @@ def write_request(request: Request, address: bytes, forwarded: bytes) -> bytes:
         more += b"Expect: 100-continue\r\n"
     if request.upgrade:
         more += b"Connection: upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+    elif request.has_odd_content:
+        more += b"Connection: close\r\n"
     return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (
         request.method, request.target, request.lines, more, forwarded
     )  # fmt: skip
@@ -146,8 +175,14 @@ def _parse_request(head: bytes) -> h11.Request:
     try:
         event = judge.next_event()
     except h11.RemoteProtocolError as error:
-        # What h11 says after the colon repeats the input, which is nobody's business.
-        why = re.sub(r": (?:bytearray|b['\"]).*", "", str(error)).replace(":", "")
+        if error.error_status_hint == 501:
+            raise _bad_coding(lines) from None
+        if not lines[0].isascii():
+            why = "the request line has bytes that are not ASCII, which must be percent-encoded"
+        elif lines[0].count(b" ") != 2:
+            why = "the request line is not a method, a target and a version with one space between"
+        else:
+            why = in_words(error)
         raise BadRequest(f"{why[:1].upper()}{why[1:]}.", error.error_status_hint) from None
     if not isinstance(event, h11.Request):
         raise BadRequest("The request has no proper head.")
@@ -183,6 +218,28 @@ def _request_framing(fields: Fields, version: bytes) -> tuple[Framing, int]:
     if int(length) > LARGEST_LENGTH:
         raise BadRequest("Content-Length is too large.")
     return Framing.LENGTH, int(length)
+
+
+def _bad_coding(lines: list[bytes]) -> BadRequest:
+    """What is wrong with a Transfer-Encoding other than chunked (RFC 9112 sections 6.1 and 6.3)."""
+    named = [line.partition(b":") for line in lines[1:]]
+    values = [value for name, _, value in named if name.lower() == b"transfer-encoding"]
+    codings = [coding.strip(b" \t").lower() for coding in b",".join(values).split(b",")]
+    *others, last = codings
+    if last != b"chunked" or b"chunked" in others or not all(map(CODING.fullmatch, others)):
+        return BadRequest("The request's Transfer-Encoding does not end in chunked, and that once.")
+    return BadRequest("No transfer coding is supported but chunked.", 501)
+
+
+def _count_down(fields: Fields) -> tuple[Fields, bool]:
+    """The fields with a smaller Max-Forwards, and whether there is nothing left of it."""
+    allowed = joined(fields, b"max-forwards") or b""
+    if not allowed.isdigit():
+        raise BadRequest("Max-Forwards is not a number.")
+    count = int(allowed) if len(allowed) < len(str(MOST_FORWARDS)) else MOST_FORWARDS
+    less = b"%d" % max(count - 1, 0)
+    fields = [(n, less if n.lower() == b"max-forwards" else value) for n, value in fields]
+    return fields, count == 0
 
 
 def _upgrade(fields: Fields) -> bytes | None:

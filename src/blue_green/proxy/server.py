@@ -51,7 +51,7 @@ async def _break_off(client: Client, pages: Pages) -> None:
     client.is_parting = True
     if client.late is not None and not client.answering:
         with trio.move_on_after(LAST_WORDS):
-            await client.wire.send(_written(client.late, client.request, pages, keep_alive=False))
+            await client.wire.send(_written(client.late, client, pages, keep_alive=False))
             await client.wire.close_gently()
     elif client.is_tunnel or not client.answering:
         client.wire.close()
@@ -73,7 +73,7 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
         client.begin_request(request)
         await exchange.run()
     except BadRequest as bad:
-        error = ErrorAnswer(bad.status, str(bad))
+        error = ErrorAnswer(bad.status, str(bad), allow=bad.allow)
     except ErrorAnswer as answer:
         error = answer
     except Cut:
@@ -118,13 +118,12 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             return None
         if client.is_ended:
             await trio.lowlevel.checkpoint()  # It came in the moment in which it was too late.
-        data += more
+        client.head = data = data + more
         if request := _judge(client, data, settings.max_head):
             client.allow_all_time()
             client.served = True
             client.is_reading = False
             return request
-        client.head = data
         if not has_begun:
             has_begun = True
             client.allow(settings.header_timeout, SLOW_HEAD, Outcome.ABORTED)
@@ -163,20 +162,19 @@ async def _send_error(
     keep = exchange is not None and exchange.uploaded and exchange.keep_alive
     client.allow(LAST_WORDS, None, Outcome.ABORTED)
     client.late = None
-    await client.wire.send(_written(error, client.request, pages, keep_alive=keep))
+    await client.wire.send(_written(error, client, pages, keep_alive=keep))
     return keep
 
 
-def _written(
-    error: ErrorAnswer, request: Request | None, pages: Pages, *, keep_alive: bool
-) -> bytes:
+def _written(error: ErrorAnswer, client: Client, pages: Pages, *, keep_alive: bool) -> bytes:
     """The error in the form that suits who asked."""
-    connection = "close"
+    request, connection = client.request, "close"
     if keep_alive and request is not None:
         connection = "keep-alive" if request.version == b"1.0" else ""
     return error.write(
         pages,
         html=request is not None and request.wants_html,
-        head_only=request is not None and request.method == b"HEAD",
+        # RFC 9110 section 9.3.2; also where the head was refused, and is no request.
+        head_only=client.head.lstrip(b"\r\n").startswith(b"HEAD "),
         connection=connection,
     )
