@@ -1,11 +1,12 @@
 """Every git command that we run, against real repositories."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from blue_green.git import GitError
+from blue_green.git import GitError, NoAnswer
 from tests.repository import Repository, git_of
 
 
@@ -253,6 +254,36 @@ async def test_a_tag_with_the_name_of_the_branch_does_not_confuse(
     checkout.git("tag", "main")
     second = repository.commit(text="second")
     assert await git_of(checkout.path).pull("main") == second
+
+
+async def test_a_tag_that_was_moved_does_not_stop_a_pull_that_fetches_all_tags(
+    repository: Repository, checkout: Repository
+) -> None:
+    checkout.git("config", "remote.origin.tagOpt", "--tags")
+    repository.git("tag", "newest")
+    checkout.git("fetch", "-q")
+    second = repository.commit(text="second")
+    repository.git("tag", "--force", "newest")
+    assert await git_of(checkout.path).pull("main") == second
+
+
+async def test_a_command_that_fails_without_a_word_is_told_with_its_exit_status(
+    repository: Repository,
+) -> None:
+    with pytest.raises(NoAnswer, match=r"^git rev-parse ended with exit status 1, and said nothi"):
+        await git_of(repository.path).run("rev-parse", "--verify", "--quiet", "nothing")
+
+
+async def test_one_that_was_killed_is_not_taken_for_a_no(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """As by the kernel, when memory is short."""
+    (tmp_path / "git").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "git").chmod(0o755)
+    git = git_of(repository.path, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(GitError, match="was ended by SIGKILL, and said nothing") as caught:
+        await git.resolve("main")
+    assert not isinstance(caught.value, NoAnswer)
 
 
 async def test_a_shallow_clone_can_follow(repository: Repository, tmp_path: Path) -> None:

@@ -158,6 +158,31 @@ async def test_a_commit_on_no_branch_is_fetched_by_its_name(
     assert texts(await make(checkout)) == ["first", "second"]
 
 
+async def test_a_tag_that_was_moved_in_a_submodule_is_moved_here_too(
+    upstream: Repository, checkout: Repository
+) -> None:
+    lib = at(upstream.path.parent / "lib")
+    lib.git("tag", "newest")
+    at(checkout.path / "lib").git("fetch", "-q", "--tags")
+    revision = lib.git("rev-parse", "main")
+    bump(upstream, "second")
+    lib.git("tag", "--force", "newest", "topic")
+    checkout.git("pull", "-q", "--no-recurse-submodules")
+    assert texts(await make(checkout)) == ["first", "second"]
+    assert at(checkout.path / "lib").git("rev-parse", "newest") != revision
+
+
+async def test_a_branch_may_be_renamed_to_a_name_below_its_own(
+    upstream: Repository, checkout: Repository
+) -> None:
+    """git keeps each branch in a file, and so cannot have `main` beside `main/2`."""
+    lib = at(upstream.path.parent / "lib")
+    lib.git("branch", "-q", "-m", "main", "main/2")
+    bump(upstream, "second")
+    checkout.git("pull", "-q", "--no-recurse-submodules")
+    assert texts(await make(checkout)) == ["first", "second"]
+
+
 async def test_what_was_not_pushed_is_told_with_the_submodule(
     upstream: Repository, checkout: Repository
 ) -> None:

@@ -15,7 +15,7 @@ from attrs import define, frozen
 
 from blue_green import command, complaints
 from blue_green.lines import text
-from blue_green.process import CannotStart
+from blue_green.process import CannotStart, ending
 from blue_green.users import User
 
 LOCAL_TIMEOUT = 300.0
@@ -37,6 +37,9 @@ SAFELY = {
     "submodule.recurse": "false",
 }
 """Settings that keep a repository from running anything, now or in the background."""
+
+REACHING_OUT = ("fetch", "ls-remote", "submodule", "reset")
+"""Commands that may ask a remote; those that check files out do it for git-lfs."""
 
 READABLE = {
     "GIT_CONFIG_COUNT": "1",
@@ -64,7 +67,11 @@ def trusting(work_tree: Path, env: Mapping[str, str]) -> dict[str, str]:
 
 
 class GitError(Exception):
-    """git said no; str() is what it said."""
+    """git said no; str() is what it said, or how it ended if it said nothing."""
+
+
+class NoAnswer(GitError):
+    """git ended with an exit status other than 0 and without a word, which may mean just "no"."""
 
 
 @frozen
@@ -120,8 +127,8 @@ class Git:
             raise GitError(f'"{name}" is not the name of a revision')
         try:
             revision = await self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        except GitError as error:
-            raise GitError(str(error) or f"{self.checkout} has no revision {name}") from None
+        except NoAnswer:
+            raise GitError(f"{self.checkout} has no revision {name}") from None
         if not REVISION.fullmatch(revision):
             raise GitError(f'"{name}" does not name one revision')
         return revision
@@ -134,10 +141,11 @@ class Git:
         subject = await self.run(*words, timeout=SUBJECT_TIMEOUT)
         return text(subject.encode(errors="surrogateescape"))
 
-    async def add_worktree(self, path: Path, revision: str) -> None:
-        """Check this revision out there, on no branch."""
+    async def add_worktree(self, path: Path, revision: str, *, is_empty: bool = False) -> None:
+        """Check this revision out there, on no branch; if `is_empty`, without any file yet."""
         _check(revision)
-        await self.run("worktree", "add", "--force", "--force", "--detach", str(path), revision)
+        how = ("--force", "--force", "--detach", *(["--no-checkout"] if is_empty else []))
+        await self.run("worktree", "add", *how, str(path), revision)
 
     async def remove_worktree(self, path: Path) -> None:
         """Forget a work tree, also one that was left half made, and delete its files."""
@@ -166,14 +174,16 @@ class Git:
     async def obtain(self, revision: str, url: str) -> None:
         """Fetch this commit from a url that somebody else chose; raise `GitError`.
 
-        With all branches and tags, and if it is on none of them, by its name, which not every
-        server allows. Only by transports that git takes to be safe for such a url, which are
-        https, http, ssh and git if the owner says nothing else (`protocol.allow`, git-config(1)).
+        With all branches and tags as they are there now, moved, deleted or renamed; and if it is
+        on none of them, by its name, which not every server allows. Only by transports that git
+        takes to be safe for such a url, which are https, http, ssh and git if the owner says
+        nothing else (`protocol.allow`, git-config(1)).
         """
         _check(revision)
         fetch = partial(self.run, "fetch", "--quiet", timeout=self.fetch_timeout)
         fetch = partial(fetch, env={"GIT_PROTOCOL_FROM_USER": "0"})
-        await fetch("--tags", "--", url, "+refs/heads/*:refs/remotes/origin/*")
+        all_ = ("--force", "--prune", "--tags")
+        await fetch(*all_, "--", url, "+refs/heads/*:refs/remotes/origin/*")
         if await self.has(revision):
             return
         try:
@@ -197,7 +207,8 @@ class Git:
         """
         followed = await self.upstream(branch)
         current, where = followed.branch, (followed.remote, followed.source)
-        await self.run("fetch", "--quiet", *where, timeout=self.fetch_timeout)
+        # Without force, a tag that was moved there is an error if the remote's tagOpt fetches it.
+        await self.run("fetch", "--quiet", "--force", *where, timeout=self.fetch_timeout)
         tracked = await self.run("for-each-ref", "--format=%(upstream)", f"refs/heads/{current}")
         upstream = await self.resolve(tracked)
         head = await self.head()
@@ -218,8 +229,8 @@ class Git:
         """
         try:
             full = await self.run("symbolic-ref", "--quiet", "HEAD")
-        except GitError as error:
-            why = str(error) or "HEAD is detached: check out a branch, so that it can be followed"
+        except NoAnswer:
+            why = "HEAD is detached: check out a branch, so that it can be followed"
             raise GitError(why) from None
         current = full.removeprefix("refs/heads/")
         if branch is not None and current != branch:
@@ -237,8 +248,8 @@ class Git:
         where = (upstream.remote, upstream.source)
         try:
             await self.run("ls-remote", "--exit-code", *where, timeout=self.fetch_timeout)
-        except GitError as error:
-            raise GitError(str(error) or "{} has no {}".format(*where)) from None
+        except NoAnswer:
+            raise GitError("{} has no {}".format(*where)) from None
 
     async def is_top(self) -> bool:
         """Whether the checkout is a whole work tree, and not a directory inside of one."""
@@ -260,9 +271,7 @@ class Git:
     async def _is_ancestor(self, older: str, newer: str) -> bool:
         try:
             await self.run("merge-base", "--is-ancestor", older, newer)
-        except GitError as error:
-            if str(error):
-                raise
+        except NoAnswer:
             return False
         return True
 
@@ -289,7 +298,7 @@ class Git:
         if self.git_dir is not None:
             argv += ["--git-dir", str(self.git_dir), "--work-tree", str(self.checkout)]
         env = {**self.env, **(env or {})}
-        if words[0] in ("fetch", "ls-remote", "submodule") or words[:2] == ("worktree", "add"):
+        if words[0] in REACHING_OUT or words[:2] == ("worktree", "add"):
             env |= await self._without_asking()
         try:
             done = await command.run(
@@ -306,8 +315,10 @@ class Git:
         if done.timed_out:
             raise GitError(f"git {words[0]} {complaints.took_too_long(words[0], timeout)}")
         if not done.ok:
-            said = complaints.in_one_line(done.tail)
-            raise GitError(f"git {words[0]}: {said}" if said else "")
+            if said := complaints.in_one_line(done.tail):
+                raise GitError(f"git {words[0]}: {said}")
+            why = f"git {words[0]} {ending(done.code)}, and said nothing"
+            raise NoAnswer(why) if (done.code or 0) > 0 else GitError(why)
         return done.stdout.strip()
 
     async def _without_asking(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green import command, lfs, settings, submodules, users
+from blue_green import command, lfs, settings, submodules, users, worktree
 from blue_green.failure import StepFailed
 from blue_green.git import REVISION, Git, GitError, trusting
 from blue_green.output import Output
@@ -95,7 +95,7 @@ class Releases:
                 await lfs.check(self._git, release.path)
                 return release
             await self._remove(release.path)
-            await self._git.add_worktree(release.path, revision)
+            await worktree.add(self._git, release.path, revision)
             inner = await submodules.check_out(self._git, release.path, revision)
             for work_tree in (release.path, *inner):
                 await lfs.check(self._git, work_tree)

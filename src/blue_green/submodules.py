@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from attrs import evolve, frozen
 
-from blue_green.git import Git, GitError
+from blue_green import worktree
+from blue_green.git import Git, GitError, NoAnswer
 
 FILE = ".gitmodules"
 SETTINGS = r"^submodule\..*\.(path|url|update|active)$"
@@ -51,7 +52,7 @@ async def check_out(
         try:
             repository = await _repository(git, git_dir, submodule)
             await repository.forget_worktrees(releases)
-            await repository.add_worktree(place, submodule.revision)
+            await worktree.add(repository, place, submodule.revision)
         except GitError as error:
             raise GitError(f"submodule {submodule.path}: {error}") from None
         places += [place, *await check_out(repository, place, submodule.revision, releases)]
@@ -92,9 +93,7 @@ async def _recorded(git: Git, revision: str, path: str) -> str:
 async def _settings(git: Git, *source: str) -> str:
     try:
         return await git.run("config", "-z", *source, "--get-regexp", SETTINGS)
-    except GitError as error:
-        if str(error):
-            raise
+    except NoAnswer:
         return ""  # There are none.
 
 
