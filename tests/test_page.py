@@ -119,7 +119,7 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
     async with trio.open_nursery() as nursery:
         slots = Slots(
             settings, gate, user=user, output=output, nursery=nursery,
-            forget=lambda _: None, changed=lambda: None, report_unwell=print,
+            forget=lambda _: 0, changed=lambda: None, report_unwell=print,
             report_crash=print,
         )  # fmt: skip
         releases = Releases(settings.release, git, directory, user, {}, output=output)

@@ -39,7 +39,7 @@ def site(gate: Gate, tmp_path: Path, nursery: trio.Nursery) -> Slots:
         user=users.owner_of(Path("/proc/self")),
         output=Output(),
         nursery=nursery,
-        forget=lambda _: None,
+        forget=lambda _: 0,
         changed=lambda: None,
         report_unwell=lambda _: None,
         report_crash=lambda _: None,

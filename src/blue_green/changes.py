@@ -84,6 +84,7 @@ EFFECTS = {
         "header_timeout": NOW,
         "idle_timeout": NOW,
         "response_timeout": NOW,
+        "backend_keepalive": NOW,
         "max_head": NOW,
         "max_body": NOW,
         "max_connections": NOW,

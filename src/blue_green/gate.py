@@ -228,7 +228,7 @@ class Gate:
 
     def count(self, outcome: Outcome) -> None:
         self.tally.retried += outcome is Outcome.RETRIED
-        self.tally.failed += outcome is Outcome.FAILED
+        self.tally.failed += outcome in (Outcome.FAILED, Outcome.OVERDUE)
         self.tally.cut += outcome is Outcome.CUT
 
     def _lease(self, held: float, avoid: Target | None) -> Lease:

@@ -5,10 +5,11 @@ And ask a candidate for what is slow the first time (`warmup`), before any visit
 
 import errno
 import logging
-from collections.abc import Callable
+from enum import Enum
 
 import h11
 import trio
+from attrs import frozen
 
 from blue_green.failure import StepFailed
 from blue_green.settings import Health
@@ -25,57 +26,70 @@ costs little, but slow starters meet many. One that listens within 2 s is found 
 any other within a fiftieth of its own time."""
 WHILE_UNWELL = 0.1
 """Seconds between probes of a candidate that answers, but not well."""
-NOTICE = 1.0
-"""Seconds in which a new `interval` is noticed, however long the old one is."""
 
-OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 """Errors that say something of us, and nothing of the backend."""
 
 
-class NotListening(Exception):
-    """Nothing accepts connections there."""
+class Symptom(Enum):
+    """In which way a probe failed."""
+
+    REFUSED = "refused"
+    """Nothing listens there."""
+    SILENT = "silent"
+    """No answer came in time, or not even a connection."""
+    WRONG = "wrong"
+    """It was answered, but not as a healthy backend does."""
 
 
-async def probe(host: str, port: int, settings: Health) -> str | None:
-    """Ask once. What is wrong, in words; None if it is healthy; raise `NotListening`."""
-    try:
-        wire = await dial(host, port)
-    except ConnectionRefusedError:
-        raise NotListening(f"nothing listens on port {port}") from None
-    except OSError as error:
-        return None if error.errno in OURS else f"cannot connect to port {port}: {error.strerror}"
+@frozen
+class ProbeFailed:
+    """What a probe found to be wrong."""
+
+    why: str
+    symptom: Symptom = Symptom.WRONG
+
+
+async def probe(host: str, port: int, settings: Health) -> ProbeFailed | None:
+    """Ask once, for no longer than `timeout`; what is wrong, or None if it is healthy."""
+    asked = f"GET {settings.path}"
+    missing = f"no connection to port {port}"
     try:
         with trio.fail_after(settings.timeout):
-            http = h11.Connection(h11.CLIENT)
-            status = await _ask(http, wire, settings.path, settings.host or f"{host}:{port}")
+            wire = await dial(host, port)
+            missing = f"no answer to {asked}"
+            try:
+                http = h11.Connection(h11.CLIENT)
+                status = await _ask(http, wire, settings.path, settings.host or f"{host}:{port}")
+            finally:
+                wire.close()
     except trio.TooSlowError:
-        return f"no answer to GET {settings.path} within {settings.timeout:g} s"
+        return ProbeFailed(f"{missing} within {settings.timeout:g} s", Symptom.SILENT)
+    except ConnectionRefusedError:
+        return ProbeFailed(f"nothing listens on port {port}", Symptom.REFUSED)
     except OSError as error:
-        return f"GET {settings.path} failed: {error.strerror}"
+        return None if error.errno in OURS else ProbeFailed(f"{asked} failed: {error.strerror}")
     except h11.RemoteProtocolError as error:
-        return f"the answer to GET {settings.path} is not HTTP: {error}"
-    finally:
-        wire.close()
+        return ProbeFailed(f"the answer to {asked} is not HTTP: {error}")
     good = status in settings.status if settings.status else 200 <= status < 300
-    return None if good else f"GET {settings.path} was answered {status}"
+    return None if good else ProbeFailed(f"{asked} was answered {status}")
 
 
 async def until_healthy(host: str, port: int, settings: Health) -> None:
     """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long."""
-    last: str | None = "it was not asked"
+    last: ProbeFailed | None = ProbeFailed(f"GET {settings.path} was not answered")
     good, began = 0, trio.current_time()
     with trio.move_on_after(settings.start_timeout):
         while True:
-            try:
-                last = await probe(host, port, settings)
-                pause = WHILE_UNWELL
-            except NotListening as error:
-                last, pause = str(error), pause_at(trio.current_time() - began)
+            last, pause = await probe(host, port, settings), WHILE_UNWELL
+            if last is not None and last.symptom is Symptom.REFUSED:
+                pause = pause_at(trio.current_time() - began)
             good = good + 1 if last is None else 0
             if good >= settings.rise:
                 return
             await trio.sleep(pause)
-    raise StepFailed(f"not healthy within {settings.start_timeout:g} s: {last}")
+    why = last.why if last else f"fewer than {settings.rise} good probes in a row"
+    raise StepFailed(f"not healthy within {settings.start_timeout:g} s: {why}")
 
 
 async def warm_up(host: str, port: int, settings: Health) -> None:
@@ -105,26 +119,6 @@ async def warm_up(host: str, port: int, settings: Health) -> None:
 def pause_at(age: float) -> float:
     """Seconds until a candidate that has been starting for so long is asked again."""
     return min(max(FIRST_PAUSE, age * age / PATIENCE), LONGEST_PAUSE)
-
-
-async def until_unwell(host: str, port: int, current: Callable[[], Health]) -> str:
-    """Ask every `interval`, until `fall` probes in a row were bad; what was wrong with the last.
-
-    `current` gives the settings, which a reload may change.
-    """
-    bad = 0
-    while True:
-        settings, began = current(), trio.current_time()
-        try:
-            wrong = await probe(host, port, settings)
-        except NotListening as error:
-            wrong = str(error)
-        bad = bad + 1 if wrong else 0
-        if wrong and bad >= settings.fall:
-            return f"{bad} probes in a row failed: {wrong}"
-        await trio.lowlevel.checkpoint()
-        while (left := began + current().interval - trio.current_time()) > 0:
-            await trio.sleep(min(left, NOTICE))
 
 
 async def _fetch(host: str, port: int, path: str, settings: Health) -> int:

@@ -1,5 +1,6 @@
 """Leases: one request's claim on a target, from the gate until it ends."""
 
+import socket
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Protocol
@@ -16,6 +17,8 @@ class Outcome(Enum):
     """It could not be answered here, and is sent again."""
     FAILED = "failed"
     """The client got an error, or half an answer, because of the backend."""
+    OVERDUE = "overdue"
+    """The client got an error, because no answer had begun within `response_timeout`."""
     ABORTED = "aborted"
     """The client went away, or broke the rules."""
     CUT = "cut"
@@ -35,6 +38,14 @@ class Target:
     """It takes no more requests: it died, or another is live instead."""
     is_stopping: bool = False
     """We are stopping it: that its connections break is no fault of its."""
+    answers: int = 0
+    """How many answers to requests it has begun."""
+    given_up: int = 0
+    """How many requests ended before their answers began, because the client left or was cut."""
+    overdue: int = 0
+    """How many requests ended because no answer had begun in time."""
+    reuses_connections: bool = True
+    """Whether a connection to it is kept for the next request."""
     address: bytes = field(init=False, repr=False)
     """What a request that names no host calls it."""
     _less: trio.Event | None = field(default=None, repr=False, init=False)
@@ -83,7 +94,7 @@ class Giver(Protocol):
 class Lease:
     """One request's claim on a target, from the gate until `end`."""
 
-    __slots__ = ("_began", "_giver", "cut", "end_stream", "held", "is_stream", "target")
+    __slots__ = ("_began", "_giver", "cut", "end_stream", "held", "is_stream", "sock", "target")
 
     def __init__(self, giver: Giver, target: Target, held: float) -> None:
         self.target = target
@@ -95,13 +106,21 @@ class Lease:
         """What ends the request from outside; set by whoever carries it."""
         self.end_stream: Callable[[], None] | None = None
         """What ends a stream from outside, soon and so that its client sees a proper end."""
+        self.sock: socket.socket | None = None
+        """The connection to the target; set by whoever carries it."""
         self._giver = giver
         self._began = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the answer has begun."""
+        return self._began
 
     def begin_answer(self) -> None:
         """The target answers: it can take one more of those that wait."""
         if not self._began:
             self._began = True
+            self.target.answers += 1
             self._giver.let_one_more()
 
     def become_stream(self, end: Callable[[], None] | None = None) -> None:
@@ -115,7 +134,11 @@ class Lease:
         self.target.has_less()
         if outcome is not Outcome.ANSWERED:
             self._giver.count(outcome)
-        self.begin_answer()
+        if not self._began:
+            self._began = True
+            self.target.given_up += outcome in (Outcome.ABORTED, Outcome.CUT)
+            self.target.overdue += outcome is Outcome.OVERDUE
+            self._giver.let_one_more()
 
 
 def cut(leases: Iterable[Lease]) -> int:

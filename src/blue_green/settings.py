@@ -198,7 +198,11 @@ class Proxy:
     idle_timeout: Period = Period(75)
     """How long a client may be silent between requests, or stall within one."""
     response_timeout: Period = Period(60)
-    """How long a backend may take to begin its answer."""
+    """How long a backend may take to begin its answer. For so long it is also left alone when it
+    answers no probes because it is busy with requests."""
+    backend_keepalive: Seconds = Seconds(1)
+    """How long an idle connection to a backend is kept for the next request. 0: each request has a
+    connection of its own, which suits servers that serve one connection at a time."""
     max_head: Size = Size(16 * 1024)
     """The largest request head, in bytes."""
     max_body: Size = Size(0)

@@ -25,6 +25,7 @@ from blue_green.output import Output
 from blue_green.process import Process, environment
 from blue_green.release import Release
 from blue_green.settings import Health, Settings
+from blue_green.unwell import Forget, until_unwell
 from blue_green.users import User
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,10 @@ class Slot:
         self.release = release
         for port in self.ports:
             self._start_one(port)
+
+    async def trouble(self, settings: Settings) -> str:
+        """Wait until one of its backends ends, or is unhealthy; say which way."""
+        return await trial.trouble(self.backends, settings, self._site.forget)
 
     async def stop(self) -> None:
         """End all backends. Nothing may be able to choose them any more."""
@@ -187,11 +192,12 @@ class Slot:
     async def _report_until_dead(self, backend: Backend) -> None:
         """Wait until the backend ends; report it as long as it is unwell."""
         async with trio.open_nursery() as nursery:
+            site = self._site
 
             async def report() -> None:
                 while True:
-                    why = await trial.until_unwell(backend, self._health_now)
-                    self._site.report_unwell(why)
+                    why = await until_unwell(backend.target, lambda: site.settings, site.forget)
+                    site.report_unwell(why)
                     await trio.sleep(REMIND)
 
             nursery.start_soon(report)
@@ -237,7 +243,7 @@ class Slots:
         user: User,
         output: Output,
         nursery: trio.Nursery,
-        forget: Callable[[Sequence[Target]], None],
+        forget: Forget,
         changed: Callable[[], None],
         report_unwell: Callable[[str], None],
         report_crash: Callable[[Crash], None],

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 
 import trio
 
-from blue_green import trial
 from blue_green.draining import close_streams, drain
 from blue_green.failure import StepFailed
 from blue_green.lease import cut
@@ -115,7 +114,7 @@ class Swap(Steps):
 
             async def watch() -> None:
                 with trio.move_on_at(switched_at + settings.soak):
-                    go_back(await trial.trouble(candidate.backends, self.settings.health))
+                    go_back(await candidate.trouble(self.settings))
                     return
                 candidate.keep()  # The drain may go on for long, and it serves alone by now.
 
@@ -195,7 +194,7 @@ class Swap(Steps):
         soak = self.settings.swap.soak
         with self.timed("soak" if soak else ""):
             with trio.move_on_after(soak):
-                trouble = await trial.trouble(candidate.backends, self.settings.health)
+                trouble = await candidate.trouble(self.settings)
         if trouble:
             site.gate.hold(HOLDER)
             cut(lease for target in candidate.targets for lease in target.leases)

@@ -10,7 +10,8 @@ import trio
 from blue_green import health
 from blue_green.backend import Backend
 from blue_green.failure import StepFailed
-from blue_green.settings import Health
+from blue_green.settings import Health, Settings
+from blue_green.unwell import Forget, until_unwell
 
 TO_END = 0.25
 """Seconds for an end to be seen that breaks a connection first: then it is the reason to tell."""
@@ -25,11 +26,6 @@ async def until_healthy(backend: Backend, settings: Health) -> None:
 async def warm_up(backend: Backend, settings: Health) -> None:
     """Fetch its `warmup` paths; raise `StepFailed` when one fails, or the backend ends."""
     await _pass(health.warm_up, backend, settings)
-
-
-async def until_unwell(backend: Backend, current: Callable[[], Health]) -> str:
-    """Wait until it fails its probes, by the settings of each moment; what is wrong with it."""
-    return await health.until_unwell(backend.target.host, backend.target.port, current)
 
 
 async def all_pass(
@@ -54,13 +50,13 @@ async def all_pass(
         raise failures[0]
 
 
-async def trouble(backends: Iterable[Backend], settings: Health) -> str:
-    """Wait until one of them ends, or fails its probes; say which way."""
+async def trouble(backends: Iterable[Backend], settings: Settings, forget: Forget) -> str:
+    """Wait until one of them ends, or is unhealthy; say which way."""
     found: list[str] = []
     async with trio.open_nursery() as nursery:
 
         async def watch(backend: Backend) -> None:
-            found.append(await _trouble(backend, settings))
+            found.append(await _trouble(backend, settings, forget))
             nursery.cancel_scope.cancel()
 
         for backend in backends:
@@ -68,13 +64,13 @@ async def trouble(backends: Iterable[Backend], settings: Health) -> str:
     return found[0]
 
 
-async def _trouble(backend: Backend, settings: Health) -> str:
+async def _trouble(backend: Backend, settings: Settings, forget: Forget) -> str:
     why = ""
     async with trio.open_nursery() as nursery:
 
         async def watch() -> None:
             nonlocal why
-            why = await until_unwell(backend, lambda: settings)
+            why = await until_unwell(backend.target, lambda: settings, forget)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(watch)

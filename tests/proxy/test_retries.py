@@ -151,3 +151,37 @@ async def test_a_request_that_is_cut_as_its_backend_dies_is_told_so() -> None:
         for _ in range(20):
             client = await proxy.ask(GET)
             assert (await client.answer()).status == 502
+
+
+# --- idle connections -----------------------------------------------------------------------
+
+
+async def test_an_idle_connection_to_a_backend_is_closed_on_a_timer() -> None:
+    async with running(backend_keepalive=0.1) as proxy:
+        client = await proxy.ask(GET)
+        await client.answer()
+        [connection] = proxy.backend.connections
+        with trio.fail_after(5):
+            await connection.gone.wait()
+
+
+async def test_without_keepalive_each_request_has_a_connection_of_its_own() -> None:
+    async with running(backend_keepalive=0) as proxy:
+        client = await proxy.connect()
+        for _ in range(3):
+            await client.send(GET)
+            assert (await client.answer()).status == 200
+        assert len(proxy.backend.connections) == 3
+
+
+async def test_while_connections_may_be_in_its_way_none_to_a_target_is_reused() -> None:
+    async with running() as proxy:
+        client = await proxy.ask(GET)
+        await client.answer()
+        await until("it is idle", lambda: not proxy.target.leases)
+        proxy.target.reuses_connections = False
+        assert proxy.listener.pool.forget([proxy.target]) == 1
+        for _ in range(2):
+            await client.send(GET)
+            await client.answer()
+        assert len(proxy.backend.connections) == 3

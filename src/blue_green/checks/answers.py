@@ -46,10 +46,7 @@ async def explanation(host: str, port: int, settings: Health) -> tuple[str, str]
     asked, named = f"GET {settings.path}", settings.host or f"{host}:{port}"
 
     async def is_good(changed: Health) -> bool:
-        try:
-            return await health.probe(host, port, changed) is None
-        except health.NotListening:
-            return False
+        return await health.probe(host, port, changed) is None
 
     for status, likely in ADVICE.items():
         if await is_good(attrs.evolve(settings, status=(status,))):

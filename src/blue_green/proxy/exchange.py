@@ -115,6 +115,7 @@ class Exchange:
         upstream = pool.take(lease.target, may_repeat=self.request.may_repeat)
         if upstream is None:
             upstream = await pool.dial(lease.target)
+        lease.sock = upstream.wire.sock
         reusable = False
         try:
             told = forwarded.lines(self.client, self.request, self.request_id)
@@ -147,7 +148,7 @@ class Exchange:
 
     def _send_now(self, upstream: Upstream, data: bytes) -> bytes | memoryview:
         """Send what can be sent at once; what is left. If it fails, the answer will tell."""
-        self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+        self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
         try:
             return upstream.wire.send_now(data)
         except OSError:
@@ -172,7 +173,7 @@ class Exchange:
         body = body_of(self.client.wire, framing, self._left, limit)
 
         async def send(data: bytes) -> None:
-            self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+            self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
             await upstream.wire.send(data)
             self._allow(self.settings.idle_timeout, STALLED, Outcome.ABORTED)
 
@@ -189,7 +190,7 @@ class Exchange:
             good.cancel()
             return
         self.uploaded = True
-        self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.FAILED)
+        self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
 
     def _allow(self, seconds: float, late: ErrorAnswer, outcome: Outcome) -> None:
         """Once the answer has begun, it may take all the time it needs."""

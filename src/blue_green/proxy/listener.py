@@ -52,7 +52,7 @@ class Listener:
 
         Raises `BadPages` or `BadCertificate`.
         """
-        self.pool = Pool()
+        self.pool = Pool(settings.backend_keepalive)
         self.by_status: Counter[int] = Counter()
         """How many requests have ended with each status."""
         self._pages = Pages(settings.error_pages)
@@ -82,6 +82,7 @@ class Listener:
     def use(self, settings: Proxy, pages: Pages) -> None:
         """From now on these hold: for new connections, and for what else has not yet begun."""
         self._settings, self._pages = settings, pages
+        self.pool.keepalive = settings.backend_keepalive
         if self._shared is not None:
             self._shared.settings, self._shared.pages = settings, pages
         self._has_room()  # There may be, if `max_connections` is more than it was.
@@ -96,6 +97,7 @@ class Listener:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(hangups.run)
                     nursery.start_soon(self._end_the_late)
+                    nursery.start_soon(self.pool.run)
                     await self._take_up(self._shared, nursery)
                     if self._certificate is not None:
                         nursery.start_soon(self._certificate.keep_fresh)

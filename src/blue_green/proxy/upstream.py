@@ -26,12 +26,13 @@ from blue_green.proxy.request import Request
 from blue_green.wire import Wire, dial
 
 MAX_IDLE = 256
-IDLE_TIMEOUT = 30.0
 FRESH = 1.0
 """Seconds for which a backend is trusted not to close an idle connection."""
 MAX_INTERIM = 50
 """Interim answers (1xx) before one that is final."""
 DIAL_TIMEOUT = 5.0
+LONGEST_NAP = 1.0
+"""Seconds in which it is noticed that connections may be idle for less long than before."""
 
 
 class Unreachable(Exception):
@@ -104,8 +105,22 @@ class Upstream:
 class Pool:
     """The idle connections to each target, the one used last to be used first."""
 
-    def __init__(self) -> None:
+    def __init__(self, keepalive: float) -> None:
+        self.keepalive = keepalive
+        """Seconds after which an idle connection is closed; 0: after each answer."""
         self._idle: dict[Target, deque[Upstream]] = {}
+
+    async def run(self) -> None:
+        """Close what has been idle for too long, until cancelled."""
+        while True:
+            now = time.monotonic()
+            wait = self.keepalive or LONGEST_NAP
+            for idle in self._idle.values():
+                while idle and (left := idle[0].idle_since + self.keepalive - now) <= 0:
+                    idle.popleft().wire.close()
+                if idle:
+                    wait = min(wait, left)
+            await trio.sleep(min(wait, LONGEST_NAP))
 
     def take(self, target: Target, *, may_repeat: bool) -> Upstream | None:
         """An idle connection to this target, if there is a good one."""
@@ -129,22 +144,27 @@ class Pool:
 
     def give_back(self, upstream: Upstream) -> None:
         """Keep a connection whose answer ended properly for the next request."""
-        if upstream.target.lost.is_set() or upstream.wire.pushed:
+        target = upstream.target
+        may_stay = target.reuses_connections and self.keepalive
+        if not may_stay or target.lost.is_set() or upstream.wire.pushed:
             upstream.wire.close()
             return
-        now = upstream.idle_since = time.monotonic()
-        idle = self._idle.get(upstream.target)
+        upstream.idle_since = time.monotonic()
+        idle = self._idle.get(target)
         if idle is None:
-            idle = self._idle[upstream.target] = deque()
+            idle = self._idle[target] = deque()
         idle.append(upstream)
-        while len(idle) > MAX_IDLE or now - idle[0].idle_since > IDLE_TIMEOUT:
+        if len(idle) > MAX_IDLE:
             idle.popleft().wire.close()
 
-    def forget(self, targets: Iterable[Target]) -> None:
-        """Close what is idle to these: they are to stop, and should not have to wait for it."""
+    def forget(self, targets: Iterable[Target]) -> int:
+        """Close what is idle to these, which should not have to wait for it; how many they were."""
+        count = 0
         for target in targets:
             for upstream in self._idle.pop(target, ()):
                 upstream.wire.close()
+                count += 1
+        return count
 
     def close(self) -> None:
         self.forget(list(self._idle))
