@@ -119,17 +119,26 @@ async def test_a_checkout_may_have_any_name(tmp_path: Path, name: str) -> None:
 # --- work trees -----------------------------------------------------------------------------
 
 
-async def test_a_work_tree_is_added_and_removed(repository: Repository, tmp_path: Path) -> None:
+async def test_a_work_tree_is_added(repository: Repository, tmp_path: Path) -> None:
     repository.commit(text="second")
     git, path = git_of(repository.path), tmp_path / "release"
     await git.add_worktree(path, repository.first)
     assert (path / "text.txt").read_text() == "first"
     assert await git.head() != repository.first
 
-    (path / "left by a build").write_text("")
-    await git.remove_worktree(path)
-    assert not path.exists()
-    assert str(path) not in repository.git("worktree", "list")
+
+async def test_a_work_tree_inside_of_a_release_that_is_there_is_not_touched(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """Whoever the release belongs to may put something else in its place at any moment."""
+    git, releases = git_of(repository.path), tmp_path / "releases"
+    await git.add_worktree(releases / "one" / "inner", repository.first)
+    (releases / "one" / "inner").rename(tmp_path / "moved")
+    await git.forget_worktrees(releases)
+    assert str(releases) in repository.git("worktree", "list")
+    (releases / "one").rmdir()
+    await git.forget_worktrees(releases)
+    assert str(releases) not in repository.git("worktree", "list")
 
 
 async def test_a_work_tree_whose_files_are_gone_is_forgotten(
@@ -306,7 +315,8 @@ async def test_hooks_of_the_checkout_are_not_run(
     second = repository.commit(text="second")
     assert await git.pull(None) == second
     await git.add_worktree(tmp_path / "release", second)
-    await git.remove_worktree(tmp_path / "release")
+    (tmp_path / "release").rename(tmp_path / "moved")
+    await git.forget_worktrees(tmp_path)
     assert not trace.exists()
 
     checkout.git("checkout", "-q", "-b", "as a developer".replace(" ", "-"))

@@ -80,6 +80,26 @@ async def test_a_release_of_roots_checkout_is_built_and_run_as_the_user(director
         await site.until_live(second)
 
 
+async def test_no_program_that_the_app_brings_along_is_run_as_root(directory: Path) -> None:
+    """The PATH of its settings leads to them."""
+    names = ("chown", "chmod", "git", "ln", "mkdir", "rm", "sh")
+    told = directory / "told"
+    told.touch()
+    told.chmod(0o666)
+    site = a_site(directory, owner=0, app={"user": "nobody", "env": {"PATH": f"{directory}/bin"}})
+    site.configure(release={"build": [PYTHON, "-c", "pass"], "link": ["linked"], "keep": 1})
+    (site.checkout / "linked").mkdir()
+    (directory / "bin").mkdir()
+    for name in names:
+        program = directory / "bin" / name
+        program.write_text(f'#!/bin/sh\n/usr/bin/id -un >>{told}\nexec /bin/{name} "$@"\n')
+        program.chmod(0o755)
+    async with site.running():
+        for text in ("second", "third"):
+            await site.until_live(site.commit(text))
+    assert "root" not in told.read_text().split()
+
+
 ASK_GIT = """
 import os, subprocess, sys
 who = ["git", "config", "site.given"], ["git", "rev-parse", "HEAD"], ["git", "status", "-s"]

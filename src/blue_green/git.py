@@ -147,20 +147,20 @@ class Git:
         how = ("--force", "--force", "--detach", *(["--no-checkout"] if is_empty else []))
         await self.run("worktree", "add", *how, str(path), revision)
 
-    async def remove_worktree(self, path: Path) -> None:
-        """Forget a work tree, also one that was left half made, and delete its files."""
-        await self.run("worktree", "remove", "--force", "--force", str(path))
-
     async def forget_worktrees(self, directory: Path) -> None:
-        """Forget the work trees in this directory whose files are gone.
+        """Forget the work trees in this directory that are gone, and those inside of them.
 
-        Only there: one of somebody's own may be on a disk that is not mounted now.
+        Only there: one of somebody's own may be on a disk that is not mounted now. And only with
+        the whole of what is in the directory itself: git deletes what it finds, and in a release
+        that is there somebody else may put what they like in its place.
         """
         inside = directory.resolve()
         for line in (await self.run("worktree", "list", "--porcelain")).splitlines():
             path = Path(line.removeprefix("worktree "))
-            if line.startswith("worktree ") and path.is_relative_to(inside) and not path.exists():
-                await self.remove_worktree(path)
+            if not line.startswith("worktree ") or inside not in path.parents:
+                continue
+            if not os.path.lexists(inside / path.relative_to(inside).parts[0]):
+                await self.run("worktree", "remove", "--force", "--force", str(path))
 
     async def has(self, revision: str) -> bool:
         """Whether this commit is here."""

@@ -10,14 +10,12 @@ anywhere in it. So nothing is written into a release but by programs that run as
 
 import logging
 import os
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import trio
 from attrs import frozen
 
-from blue_green import command, lfs, settings, submodules, users, worktree
+from blue_green import command, lfs, settings, submodules, trees, worktree
 from blue_green.failure import StepFailed
 from blue_green.git import REVISION, Git, GitError, trusting
 from blue_green.output import Output
@@ -251,18 +249,17 @@ class Releases:
 
     async def _hand_over(self, path: Path) -> None:
         """Give the work tree to whom the app runs as, so that it can be built as them."""
-        if self._user.uid != self._git.owner.uid:
-            owner = f"{self._user.uid}:{self._user.gid}"
-            us = users.owner_of(Path("/proc/self"))
-            await self._small("chown", "-R", "-h", "--", owner, str(path), user=us)
+        if self._user.uid == self._git.owner.uid:
+            return
+        try:
+            await trees.give(path, self._git.owner.uid, self._user.uid, self._user.gid)
+        except OSError as error:
+            raise StepFailed(f"cannot give the release to {self._user.name}: {error}") from None
 
     async def _as_user(self, *argv: str) -> None:
-        await self._small(*argv, user=self._user)
-
-    async def _small(self, *argv: str, user: User) -> None:
         try:
             done = await command.run(
-                argv, cwd=self._directory, env=self._env, user=user, timeout=SMALL_TIMEOUT
+                argv, cwd=self._directory, env=self._env, user=self._user, timeout=SMALL_TIMEOUT
             )
         except CannotStart as error:
             raise StepFailed(str(error)) from None
@@ -274,11 +271,5 @@ class Releases:
 
     async def _remove(self, path: Path) -> None:
         self._mark(path).unlink(missing_ok=True)
-        if not path.exists():
-            return
-        try:
-            await self._git.remove_worktree(path)
-        except GitError:
-            # Not, or only half, a work tree of this checkout: then it is just a directory.
-            await trio.to_thread.run_sync(shutil.rmtree, path)
-            await self._forget_removed()
+        # Not by git: it goes by names, and whoever the app runs as can change what these stand for.
+        await trees.remove(path, owners=(self._user.uid,))

@@ -1,0 +1,281 @@
+"""Directory trees that somebody else may be changing: removed, or given to another user.
+
+We may be root, and whoever the app runs as can put a symbolic link in the place of any directory of
+its release, at any moment; and can move directories into it. So nothing here works on paths:
+
+- Each directory is opened in the one above it and never through a link, and what happens in it goes
+  through its descriptor (openat(2)).
+- Root empties a directory only if whoever could put it there owns it, too, or if nobody but root
+  could. So nothing is deleted that the owner of the tree could not have deleted.
+- Root gives away only what belongs to the one who is said to own the tree, and no file that has
+  another name elsewhere: that may be a hard link to a file that is not theirs to have.
+
+Trees may be large: the work is done in a thread, and ends when it is cancelled.
+"""
+
+import errno
+import os
+import secrets
+import stat
+import time
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+import trio
+from attrs import frozen
+
+TIMEOUT = 300.0
+"""Seconds after which a tree that grows as fast as it is removed is left."""
+BATCH = 10_000
+"""Names of a directory that are read at once."""
+DEEPEST = 256
+"""Directories one inside the other: each takes a descriptor while a tree is given away."""
+LONGEST_PATH = 4096
+"""Characters of a path, for messages."""
+LEFTOVER = ".removing-"
+"""How the name of a directory begins in which there is what was not, or not yet, removed."""
+
+CROSSED = "it belongs to user {}, and the directory that it is in to user {}: rm -r it yourself"
+SHARED = "it has another name elsewhere (a hard link), and is not given to another user"
+FOREIGN = "it belongs to user {}, not to {}, and is not given to another user"
+
+
+class TreeError(OSError):
+    """Something in a tree cannot be removed or given away; str() says what, and why."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
+async def remove(path: Path, *, owners: Collection[int] = ()) -> None:
+    """Delete a tree, or what else has this name; raise `TreeError` for what cannot be deleted.
+
+    The name is free at once. All that can be deleted is deleted; the rest stays beside it, under a
+    name with `LEFTOVER`, to be removed later. The path to the directory that it is in is trusted;
+    the tree may belong to whoever owns that directory, or to these `owners`.
+    """
+    await trio.to_thread.run_sync(_remove, path, owners)
+
+
+async def give(path: Path, owner: int, uid: int, gid: int) -> None:
+    """Give a tree of this owner's to another user; raise `TreeError`. For root only."""
+    await trio.to_thread.run_sync(_give, path, owner, uid, gid)
+
+
+# --- removed --------------------------------------------------------------------------------
+
+
+def _remove(path: Path, owners: Collection[int]) -> None:
+    aside = LEFTOVER + secrets.token_hex(8)
+    with _opened(str(path.parent)) as parent:
+        os.mkdir(aside, 0o700, dir_fd=parent)
+        try:
+            with _opened(aside, parent) as bin_:
+                removal = _Removal(bin_)
+                removal.take(path.name, parent, os.fstat(parent), str(path), owners)
+                removal.run()
+        finally:
+            with suppress(OSError):  # What could not be deleted is in it, and was reported.
+                os.rmdir(aside, dir_fd=parent)
+
+
+@frozen
+class _Found:
+    """A directory that was moved into the bin."""
+
+    name: str
+    """In the bin."""
+    path: str
+    """Where it was."""
+    above: os.stat_result
+    """Of the directory that it was in."""
+    owners: Collection[int]
+
+
+class _Removal:
+    """Empties a directory of ours, the bin, in which nobody else can put anything.
+
+    Each directory that is found is moved there first, so none has to be kept open for those that
+    are in it, however deep they are. What is mounted cannot be moved, and stays.
+    """
+
+    def __init__(self, bin_: int) -> None:
+        self._bin = bin_
+        self._waiting: deque[_Found] = deque()
+        self._moved = 0
+        self._failure: TreeError | None = None
+        self._until = time.monotonic() + TIMEOUT
+
+    def run(self) -> None:
+        """Delete all that was taken; raise `TreeError`."""
+        while self._waiting:
+            found = self._waiting.popleft()
+            try:
+                with _opened(found.name, self._bin) as directory:
+                    status = os.fstat(directory)
+                    _check_is_theirs(status, found)
+                    self._empty(directory, status, found.path)
+                os.rmdir(found.name, dir_fd=self._bin)
+            except OSError as error:
+                self._failed(error, found.path)
+        if self._failure:
+            raise self._failure
+
+    def take(
+        self,
+        name: str,
+        above: int,
+        status: os.stat_result,
+        path: str,
+        owners: Collection[int] = (),
+    ) -> bool:
+        """Delete this name, or move what it stands for into the bin; whether that was possible.
+
+        `above` is the directory that it is in, with this status.
+        """
+        try:
+            try:
+                os.unlink(name, dir_fd=above)
+            except IsADirectoryError:
+                if os.geteuid() != 0:
+                    _make_usable(name, above)  # To be moved, it must be writable itself.
+                moved = str(self._moved)
+                os.rename(name, moved, src_dir_fd=above, dst_dir_fd=self._bin)
+                self._moved += 1
+                self._waiting.append(_Found(moved, path, status, owners))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._failed(error, path)
+            return False
+        return True
+
+    def _empty(self, directory: int, status: os.stat_result, path: str) -> None:
+        if os.geteuid() == 0 and status.st_mode & stat.S_ISVTX:
+            os.fchown(directory, 0, 0)  # Deleting there as another one takes CAP_FOWNER.
+        while True:
+            trio.from_thread.check_cancelled()
+            if time.monotonic() > self._until:
+                raise OSError(errno.ETIMEDOUT, f"it was not removed within {TIMEOUT:g} s")
+            with os.scandir(directory) as entries:
+                names = [entry.name for entry in islice(entries, BATCH)]
+            taken = [self.take(name, directory, status, _inside(path, name)) for name in names]
+            if not any(taken):
+                return
+
+    def _failed(self, error: OSError, path: str) -> None:
+        is_consequence = error.errno == errno.ENOTEMPTY and self._failure is not None
+        if not is_consequence:
+            self._failure = self._failure or TreeError(error.errno, error.strerror, path)
+
+
+def _inside(path: str, name: str) -> str:
+    """The path of this name there; of what is very deep only the beginning is remembered."""
+    return f"{path}/{name}" if len(path) < LONGEST_PATH else path
+
+
+def _check_is_theirs(status: os.stat_result, found: _Found) -> None:
+    """Nobody may have moved a directory here that is not theirs, for root to empty it."""
+    if os.geteuid() != 0 or status.st_uid in (found.above.st_uid, *found.owners):
+        return
+    if not _is_roots_alone(found.above) and not _is_roots_alone(status):
+        raise OSError(errno.EPERM, CROSSED.format(status.st_uid, found.above.st_uid))
+
+
+def _is_roots_alone(status: os.stat_result) -> bool:
+    """Only root can put something into such a directory, or move it to another one."""
+    return status.st_uid == 0 and not status.st_mode & 0o022
+
+
+# --- given away -----------------------------------------------------------------------------
+
+
+def _give(path: Path, owner: int, uid: int, gid: int) -> None:
+    with _opened(str(path.parent)) as parent:
+        _give_directory(path.name, parent, path, (owner, uid, gid), 1)
+
+
+def _give_directory(
+    name: str, above: int, path: Path, whose: tuple[int, int, int], depth: int
+) -> None:
+    """Root's, while what is in it is given away; and only then the other user's."""
+    owner, uid, gid = whose
+    trio.from_thread.check_cancelled()
+    if depth > DEEPEST:
+        raise TreeError(errno.ELOOP, f"more than {DEEPEST} directories deep", str(path))
+    try:
+        with _opened(name, above) as directory:
+            _check_owner(os.fstat(directory), owner)
+            os.fchown(directory, 0, 0)
+            with os.scandir(directory) as entries:
+                found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            for inner, is_directory in found:
+                if is_directory:
+                    _give_directory(inner, directory, path / inner, whose, depth + 1)
+                else:
+                    _give_file(inner, directory, path / inner, whose)
+            os.fchown(directory, uid, gid)
+    except TreeError:
+        raise
+    except OSError as error:
+        raise TreeError(error.errno, error.strerror, str(path)) from None
+
+
+def _give_file(name: str, above: int, path: Path, whose: tuple[int, int, int]) -> None:
+    owner, uid, gid = whose
+    try:
+        handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        try:
+            status = os.fstat(handle)
+            _check_owner(status, owner)
+            if status.st_nlink > 1:
+                raise OSError(errno.EMLINK, SHARED)
+            # Exactly what was looked at, also if the name stands for something else by now.
+            os.chown(_by_descriptor(handle), uid, gid)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise TreeError(error.errno, error.strerror, str(path)) from None
+
+
+def _check_owner(status: os.stat_result, owner: int) -> None:
+    if status.st_uid != owner:
+        raise OSError(errno.EPERM, FOREIGN.format(status.st_uid, owner))
+
+
+# --- opened ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(name: str, above: int | None = None) -> Iterator[int]:
+    """The descriptor of a directory, and in `above` of nothing that a link leads to."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    if above is not None:
+        flags |= os.O_NOFOLLOW
+        if os.geteuid() != 0:
+            _make_usable(name, above)
+    descriptor = os.open(name, flags, dir_fd=above)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _make_usable(name: str, above: int) -> None:
+    """Let us list and change a directory, if it is ours and its mode does not allow that."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(name, flags, dir_fd=above)
+    try:
+        status = os.fstat(handle)
+        if status.st_uid == os.geteuid() and status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            Path(_by_descriptor(handle)).chmod(stat.S_IRWXU)
+    finally:
+        os.close(handle)
+
+
+def _by_descriptor(handle: int) -> str:
+    """A path for what cannot take a descriptor that was opened with O_PATH (open(2))."""
+    return f"/proc/self/fd/{handle}"
