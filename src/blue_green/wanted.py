@@ -2,6 +2,9 @@
 
 There is room for one wanted revision, not for a queue: a newer one takes its place, and calls off
 the swap in hand if that has not switched yet. Whoever asked learns what became of it.
+
+A team that commits faster than a build takes would so never see anything go live. Therefore, after
+a swap that was superseded, new commits do not call off the next one. Whoever asks by hand does.
 """
 
 import logging
@@ -80,6 +83,8 @@ class Swaps:
         self._moved = trio.Event()
         self._head: str | None = None
         """The newest HEAD that was seen."""
+        self._yields_to_commits = True
+        """A new commit calls off the swap in hand: the one before it was not called off."""
 
     @property
     def wanted(self) -> str | None:
@@ -120,7 +125,7 @@ class Swaps:
                 return wanted
         self._drop_next()
         self._next = Wanted(revision, asked_by, retry, is_head)
-        if self.in_hand is not None:
+        if self.in_hand is not None and (self._yields_to_commits or not is_head):
             self.in_hand.supersede()
         self._wake.set()
         return self._next
@@ -191,6 +196,7 @@ class Swaps:
         self.counts.add(receipt.outcome, receipt.seconds)
         self._report(receipt)
         self._current = None
+        self._yields_to_commits = receipt.outcome != "superseded"
         self._note_head()
         if receipt.outcome != "unchanged":
             self.last = receipt
