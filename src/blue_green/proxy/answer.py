@@ -12,6 +12,7 @@ from blue_green.proxy.heads import (
     Fields,
     Framing,
     connection_options,
+    in_words,
     joined,
     keeps_alive,
     lines_of,
@@ -59,9 +60,9 @@ def read_answer(head: bytes, request: Request) -> Answer:
     """Judge a complete answer head; raise `BadAnswer` for what must not be passed on."""
     event = _parse_answer(head, request)
     fields = event.headers.raw_items()
-    for _, value in fields:
+    for name, value in fields:
         if CONTROL.search(value):
-            raise BadAnswer("a header has a control character in its value")
+            raise BadAnswer(f"{name.decode()} has a control character in its value")
     if CONTROL.search(event.reason):
         raise BadAnswer("the reason phrase has a control character")
     options = connection_options(fields)
@@ -101,12 +102,18 @@ def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | 
     try:
         event = judge.next_event()
     except h11.RemoteProtocolError as error:
-        raise BadAnswer(str(error)) from None
+        raise BadAnswer(in_words(error) + _whose(error)) from None
     if not isinstance(event, h11.InformationalResponse | h11.Response):
         raise BadAnswer("it has no proper head")
     if not event.http_version.startswith(b"1."):
         raise BadAnswer("it is not HTTP/1.1")
     return event
+
+
+def _whose(error: h11.RemoteProtocolError) -> str:
+    """Which header it is about, if h11 repeats a line; never its value, which may be a secret."""
+    name = re.search(r"bytearray\(b['\"]([!-9;-~]{1,60}):", str(error))
+    return f", {name[1]}" if name else ""
 
 
 def _answer_framing(fields: Fields, status: int, method: bytes) -> tuple[Framing, int]:

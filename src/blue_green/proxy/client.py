@@ -74,6 +74,8 @@ class Client:
         """What it is answered may last for ever: a tunnel, or an event stream."""
         self.is_tunnel = False
         self.gone = False
+        self.unsent = 0
+        """Bytes of what it is being sent that it has not taken yet."""
         self._in_request = False
         self.is_ended = False
         """It is cancelled: what it is answered was said then, and what still runs has no say."""
@@ -121,6 +123,16 @@ class Client:
         """It has no request in hand, and may have another one."""
         return not (self._in_request or self.is_tunnel or self.is_parting)
 
+    @property
+    def wants_html(self) -> bool:
+        """Errors are for a person to read in a browser."""
+        return self.request is not None and self.request.wants_html
+
+    @property
+    def wants_head_only(self) -> bool:
+        """It asks by HEAD (RFC 9110 section 9.3.2), also where its head is no good request."""
+        return self.head.lstrip(b"\r\n").startswith(b"HEAD ")
+
     def begin_request(self, request: Request) -> None:
         """From now on, a hang-up ends the request."""
         self.request = request
@@ -140,12 +152,15 @@ class Client:
 
     async def send(self, data: bytes | memoryview, idle_timeout: float) -> None:
         """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
+        self.unsent = len(data)
         rest = self.wire.send_now(data)
         if not rest:
             await self.wire.let_others_run()
         while rest:
+            self.unsent = len(rest)
             await self.until_writable(idle_timeout)
             rest = self.wire.send_now(rest)
+        self.unsent = 0
 
     async def until_writable(self, idle_timeout: float) -> None:
         """Wait until the client has taken something, but for no more than `idle_timeout`."""

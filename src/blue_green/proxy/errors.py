@@ -68,11 +68,23 @@ class ErrorAnswer(Exception):
     """Where the client should go instead."""
     allow: str | None = None
     """The methods that are served (RFC 9110 section 10.2.1)."""
+    fault: str = ""
+    """What else is known and not for strangers: for the access line only."""
+
+    @property
+    def in_full(self) -> str:
+        """Why, with the fault."""
+        return f"{self.why.removesuffix('.')}: {self.fault}." if self.fault else self.why
+
+    def page(self, pages: Pages, *, html: bool, head_only: bool) -> bytes:
+        """The answer's body, as far as it is sent."""
+        if head_only or self.status < 300:
+            return b""
+        return pages.fill_in(self.status, self.why, html=html)
 
     def write(self, pages: Pages, *, html: bool, head_only: bool, connection: str) -> bytes:
         """The whole answer as bytes; `connection` is the field's value, if it is to be there."""
-        is_error = self.status >= 300
-        body = pages.fill_in(self.status, self.why, html=html) if is_error else b""
+        body = self.page(pages, html=html, head_only=False)
         lines = [
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
             f"Content-Type: text/{'html' if html else 'plain'}; charset=utf-8",

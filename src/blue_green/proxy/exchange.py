@@ -13,25 +13,24 @@ from blue_green.proxy.client import Client
 from blue_green.proxy.clock import date_line
 from blue_green.proxy.errors import ErrorAnswer
 from blue_green.proxy.heads import Framing
-from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy
+from blue_green.proxy.relay import BadBody, body_of, copy
 from blue_green.proxy.request import ALLOWED, Request, write_request
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
 from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
+from blue_green.proxy.upload import TOO_SLOW, Upload
 from blue_green.proxy.upstream import MAX_INTERIM, Broken, Unreachable, Upstream
 from blue_green.wire import BLOCK, Wire
 
 DIALS = 3
 """How often a backend may refuse a connection before the request is given up."""
-TOO_SLOW = ErrorAnswer(504, "The backend took too long to answer.")
-STALLED = ErrorAnswer(408, "The rest of the request did not come.")
 
 LOST_AT_LATEST = 0.25
 """Seconds to wait, after a failed dial, for the supervisor to see that the backend died."""
 
 
 class Cut(Exception):
-    """The answer broke off: the client's connection has to be cut, too."""
+    """The answer broke off, as str() says: the client's connection has to be cut, too."""
 
 
 class Exchange:
@@ -39,12 +38,12 @@ class Exchange:
 
     status = 0
     sent = 0
-    """Bytes of the answer's body."""
+    """Bytes of the answer's body, or of what went through the tunnel."""
+    is_whole = False
+    """It was answered, up to the answer's end."""
     held = 0.0
     """Seconds."""
     lease: Lease | None = None
-    _refused: ErrorAnswer | None = None
-    """What is wrong with the request's body."""
 
     def __init__(self, client: Client, request: Request, shared: Shared) -> None:
         self.client = client
@@ -78,17 +77,20 @@ class Exchange:
             try:
                 await self._at_backend(lease)
                 outcome = Outcome.ANSWERED
+                self.is_whole = True
                 return
-            except Unreachable:
+            except Unreachable as error:
                 dials += 1
                 outcome = Outcome.FAILED if dials == DIALS else Outcome.RETRIED
                 if dials == DIALS:
-                    raise ErrorAnswer(502, "The backend could not be reached.", 1) from None
+                    why = "The backend could not be reached."
+                    raise ErrorAnswer(502, why, 1, fault=str(error)) from None
             except Broken as broken:
                 may_repeat = broken.silent and self.request.may_repeat and not repeated
                 outcome = Outcome.RETRIED if may_repeat else Outcome.FAILED
                 if not may_repeat:
-                    raise ErrorAnswer(502, "The backend broke off before it answered.") from None
+                    why = "The backend gave no valid answer."
+                    raise ErrorAnswer(502, why, fault=str(broken)) from None
                 repeated = True
             except Cut:
                 outcome = Outcome.FAILED
@@ -157,45 +159,15 @@ class Exchange:
     async def _answer_beside_upload(self, upstream: Upstream, lease: Lease, head: bytes) -> bool:
         """Relay the answer, which may come before all of the request was sent."""
         self.uploaded = False
+        upload = Upload(self.client, self.request, self._left, self.settings)
         with trio.CancelScope() as good_so_far:
-            async with beside(lambda: self._upload(upstream, head, good_so_far)):
+            async with beside(lambda: upload.run(upstream.wire, head, good_so_far, self._is_sent)):
                 return await self._answer(upstream, lease)
-        assert self._refused is not None
-        raise self._refused
+        assert upload.refused is not None
+        raise upload.refused
 
-    async def _upload(self, upstream: Upstream, head: bytes, good: trio.CancelScope) -> None:
-        """Send the request. A body that cannot be sent is noted, and cancels what is good so far.
-
-        When the backend reads no further, that is all: its answer may be on its way.
-        """
-        framing, limit = self.request.framing, self.settings.max_body
-        chunked = framing is Framing.CHUNKED
-        body = body_of(self.client.wire, framing, self._left, limit)
-
-        async def send(data: bytes) -> None:
-            self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
-            await upstream.wire.send(data)
-            self._allow(self.settings.idle_timeout, STALLED, Outcome.ABORTED)
-
-        try:
-            if chunked or not self.client.wire.pushed:
-                await send(head)
-                head = b""
-            await copy(body, send, chunked=chunked, head=head)
-        except OSError:
-            return
-        except BadBody as bad:
-            status = 413 if isinstance(bad, BodyTooLarge) else 400
-            self._refused = ErrorAnswer(status, f"The request's body is not accepted: {bad}.")
-            good.cancel()
-            return
+    def _is_sent(self) -> None:
         self.uploaded = True
-        self._allow(self.settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
-
-    def _allow(self, seconds: float, late: ErrorAnswer, outcome: Outcome) -> None:
-        """Once the answer has begun, it may take all the time it needs."""
-        if not self.client.answering:
-            self.client.allow(seconds, late, outcome)
 
     async def _answer(self, upstream: Upstream, lease: Lease) -> bool:
         """Relay the answer; whether the connection can be used again."""
@@ -217,8 +189,9 @@ class Exchange:
         client.answering = True
         wire = upstream.wire
         if answer.framing is Framing.LENGTH and len(wire.pushed) >= answer.length:
+            rest = client.wire.send_now(head + wire.take(answer.length))
             self.sent = answer.length
-            if rest := client.wire.send_now(head + wire.take(answer.length)):
+            if rest:
                 await self._send(rest)
             return self._is_reusable(answer)
         is_event_stream = unknown and answer.is_event_stream
@@ -226,30 +199,34 @@ class Exchange:
             if is_event_stream:
                 await self._relay_events(wire, answer, lease, head, chunked=chunked)
             else:
-                self.sent = await self._relay(wire, answer, head, chunked=chunked)
+                await self._relay(wire, answer, head, chunked=chunked)
         except BadBody as bad:
-            raise Cut(str(bad)) from None
+            raise Cut(f"The backend's answer was cut short: {bad}.") from None
         return self._is_reusable(answer) and not is_event_stream
 
     def _is_reusable(self, answer: Answer) -> bool:
         """Whether the connection to the backend can take another request."""
         return answer.keep_alive and self.uploaded and not self.request.has_odd_content
 
-    async def _relay(self, wire: Wire, answer: Answer, head: bytes, *, chunked: bool) -> int:
-        """Send the answer's head and its body in the way that suits it; the body's length."""
+    async def _relay(self, wire: Wire, answer: Answer, head: bytes, *, chunked: bool) -> None:
+        """Send the answer's head and its body in the way that suits it."""
         ready, length = wire.pushed, answer.length
         if answer.framing is Framing.LENGTH and length >= WORTHWHILE:
             wire.pushed = b""
+            self.sent = len(ready)
+            length -= len(ready)
             await self._send(head + ready)
-            rest = length - len(ready)
-            if not await splice(wire, self.client.wire, rest, self._until_writable):
-                await copy(body_of(wire, Framing.LENGTH, rest), self._send, chunked=False)
-            return length
-        if answer.framing is Framing.CHUNKED or not ready:
+            if await splice(wire, self.client.wire, length, self._until_writable, self._moved):
+                return
+            head = b""
+        elif answer.framing is Framing.CHUNKED or not ready:
             await self._send(head)
             head = b""
         body = body_of(wire, answer.framing, length)
-        return await copy(body, self._send, chunked=chunked, head=head)
+        try:
+            await copy(body, self._send, chunked=chunked, head=head)
+        finally:
+            self.sent += body.count
 
     async def _after_interim(self, upstream: Upstream, answer: Answer) -> Answer:
         """Relay the interim answers, and give the final one."""
@@ -273,9 +250,9 @@ class Exchange:
         upgrade = b"Connection: upgrade\r\nUpgrade: %b\r\n" % protocol
         await client.wire.send(write_answer(answer, upgrade))
         if is_websocket:
-            self.sent = await websocket(client.wire, upstream.wire, end)
+            await websocket(client.wire, upstream.wire, end, self._moved)
         else:
-            self.sent = await tunnel(client.wire, upstream.wire)
+            await tunnel(client.wire, upstream.wire, self._moved)
 
     async def _relay_events(
         self, wire: Wire, answer: Answer, lease: Lease, head: bytes, *, chunked: bool
@@ -284,12 +261,16 @@ class Exchange:
         end = Ending(lease.target)
         lease.become_stream(end.ask)
         self.client.is_stream = True
+        body = body_of(wire, answer.framing, answer.length)
         try:
             await self._send(head)
-            body = body_of(wire, answer.framing, answer.length)
-            self.sent = await relay_events(body, self._send, end, chunked=chunked)
+            await relay_events(body, self._send, end, chunked=chunked)
         finally:
+            self.sent = body.count
             self.client.is_stream = False
+
+    def _moved(self, count: int) -> None:
+        self.sent += count
 
     async def _until_writable(self) -> None:
         await self.client.until_writable(self.settings.idle_timeout)

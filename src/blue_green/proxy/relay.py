@@ -32,6 +32,10 @@ class Body(Protocol):
     @property
     def trailers(self) -> Fields: ...
 
+    @property
+    def count(self) -> int:
+        """How many bytes it has given."""
+
     async def read(self) -> bytes: ...
 
 
@@ -42,7 +46,12 @@ class LengthBody:
 
     def __init__(self, wire: Wire, length: int) -> None:
         self.left = length
+        self._length = length
         self._wire = wire
+
+    @property
+    def count(self) -> int:
+        return self._length - self.left
 
     async def read(self) -> bytes:
         if not self.left:
@@ -58,9 +67,9 @@ class ChunkedBody:
     """What is in the chunks."""
 
     def __init__(self, wire: Wire, limit: int) -> None:
+        self.count = 0
         self._wire = wire
         self._limit = limit
-        self._count = 0
         self._reader = ChunkReader()
 
     @property
@@ -75,8 +84,8 @@ class ChunkedBody:
             if not data:
                 raise BadBody("it broke off before its last chunk")
             piece = self._reader.feed(data)
-            self._count += len(piece)
-            if 0 < self._limit < self._count:
+            self.count += len(piece)
+            if 0 < self._limit < self.count:
                 raise BodyTooLarge(f"it is larger than {self._limit} bytes")
             if piece:
                 return piece
@@ -91,10 +100,13 @@ class CloseBody:
     trailers: Fields = NO_FIELDS
 
     def __init__(self, wire: Wire) -> None:
+        self.count = 0
         self._wire = wire
 
     async def read(self) -> bytes:
-        return await _receive(self._wire)
+        data = await _receive(self._wire)
+        self.count += len(data)
+        return data
 
 
 def body_of(wire: Wire, framing: Framing, length: int, limit: int = 0) -> Body:
@@ -127,16 +139,13 @@ def last_chunk(fields: Fields) -> bytes:
 
 async def copy(
     body: Body, send: Callable[[bytes], Awaitable[None]], *, chunked: bool, head: bytes = b""
-) -> int:
-    """Send the body, in chunks or as it is, after the head; how many bytes the body had.
+) -> None:
+    """Send the body, in chunks or as it is, after the head.
 
     The head goes out with the first bytes. Give none where these may be long in coming.
     """
-    count = 0
     while data := await body.read():
-        count += len(data)
         await send(head + (chunk(data) if chunked else data))
         head = b""
     if end := head + (last_chunk(body.trailers) if chunked else b""):
         await send(end)
-    return count

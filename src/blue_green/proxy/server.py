@@ -63,7 +63,7 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
     """Read and answer one request; whether another one may follow."""
     exchange: Exchange | None = None
     error: ErrorAnswer | None = None
-    began = None
+    broken, began = "", 0.0
     try:
         request = await _read_request(client, shared)
         if request is None:
@@ -76,24 +76,45 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
         error = ErrorAnswer(bad.status, str(bad), allow=bad.allow)
     except ErrorAnswer as answer:
         error = answer
-    except Cut:
+    except Cut as cut:
+        broken = str(cut)
         client.wire.abort()
+    except OSError as failed:
+        broken = f"The connection to the client failed: {failed.strerror}."
+        raise
+    except Exception:
+        broken = "There was an error of ours, which is in the log."
+        raise
     finally:
         client.end_request()
-        if exchange or error or client.overdue:
-            status = access.status_of(client, exchange, error)
-            shared.by_status[status] += 1
+        if exchange is not None and exchange.is_whole:
+            shared.by_status[exchange.status] += 1
             if shared.settings.access_log:
-                seconds = 0.0 if began is None else time.monotonic() - began
+                seconds = time.monotonic() - began
                 form = shared.settings.log_format
-                line = access.line(client, exchange, status, seconds, form)
+                line = access.line(client, exchange, seconds, form)
                 log.request(line, bare=form == "json")
+        elif exchange or error or client.overdue:
+            end = access.end_of(client, exchange, error, broken, shared.pages)
+            _note_end(client, exchange, end, began, shared)
     if error is not None:
         may_follow = await _send_error(client, exchange, error, shared.pages)
         return may_follow and not shared.closing
     client.answering = False
     may_follow = exchange is not None and exchange.keep_alive and not client.wire.closed
     return may_follow and not shared.closing
+
+
+def _note_end(
+    client: Client, exchange: Exchange | None, end: access.End, began: float, shared: Shared
+) -> None:
+    """Count and log a request that was not answered by a backend to the end."""
+    shared.by_status[end.status] += 1
+    if shared.settings.access_log:
+        seconds = time.monotonic() - began if began else 0.0
+        form = shared.settings.log_format
+        line = access.line_of_end(client, exchange, end, seconds, form)
+        log.request(line, bare=form == "json")
 
 
 async def _read_request(client: Client, shared: Shared) -> Request | None:
@@ -171,10 +192,5 @@ def _written(error: ErrorAnswer, client: Client, pages: Pages, *, keep_alive: bo
     request, connection = client.request, "close"
     if keep_alive and request is not None:
         connection = "keep-alive" if request.version == b"1.0" else ""
-    return error.write(
-        pages,
-        html=request is not None and request.wants_html,
-        # RFC 9110 section 9.3.2; also where the head was refused, and is no request.
-        head_only=client.head.lstrip(b"\r\n").startswith(b"HEAD "),
-        connection=connection,
-    )
+    html, head_only = client.wants_html, client.wants_head_only
+    return error.write(pages, html=html, head_only=head_only, connection=connection)

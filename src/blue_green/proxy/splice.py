@@ -20,13 +20,17 @@ PIPE_SIZE = 1024 * 1024
 
 
 async def splice(
-    source: Wire, sink: Wire, length: int, until_writable: Callable[[], Awaitable[None]]
+    source: Wire,
+    sink: Wire,
+    length: int,
+    until_writable: Callable[[], Awaitable[None]],
+    moved: Callable[[int], None],
 ) -> bool:
     """Move exactly so many bytes; raise `BadBody` if the source ends or fails before.
 
-    `until_writable` waits for the sink, in the way and for as long as its owner wants. Errors of
-    the sink are `OSError`. False, and nothing moved, if there is no pipe to be had, or if the sink
-    is not a plain socket.
+    `until_writable` waits for the sink, in the way and for as long as its owner wants. `moved` is
+    called with how many bytes the sink took each time. Errors of the sink are `OSError`. False, and
+    nothing moved, if there is no pipe to be had, or if the sink is not a plain socket.
     """
     if not sink.is_plain:
         return False
@@ -43,10 +47,12 @@ async def splice(
                 waiting = await _fill(source, into, min(length, PIPE_SIZE))
                 length -= waiting
             try:
-                waiting -= os.splice(out_of, sink.sock.fileno(), waiting, flags=os.SPLICE_F_MOVE)
+                count = os.splice(out_of, sink.sock.fileno(), waiting, flags=os.SPLICE_F_MOVE)
             except BlockingIOError:
                 await until_writable()
             else:
+                waiting -= count
+                moved(count)
                 await sink.let_others_run()
     finally:
         os.close(out_of)

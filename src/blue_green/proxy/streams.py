@@ -55,54 +55,47 @@ class Ending:
 
 async def relay_events(
     body: Body, send: Callable[[bytes], Awaitable[None]], end: Ending, *, chunked: bool
-) -> int:
-    """Send an event stream until it ends, or is to end; how many bytes the events had."""
-    count = 0
+) -> None:
+    """Send an event stream until it ends, or is to end."""
     try:
         while data := await end.unless_wanted(body.read):
-            count += len(data)
             await send(chunk(data) if chunked else data)
     except BadBody:
         if not end.is_due:
             raise
     if chunked:
         await send(last_chunk(body.trailers))
-    return count
 
 
-async def tunnel(one: Wire, other: Wire) -> int:
+async def tunnel(one: Wire, other: Wire, moved: Callable[[int], None]) -> None:
     """Move bytes both ways, untouched, until both sides have ended or one of them fails.
 
-    When one side ends, the other is told so and can go on sending. Says how many bytes it moved.
+    When one side ends, the other is told so and can go on sending. `moved` is called with how many
+    bytes came each time.
     """
     async with trio.open_nursery() as nursery:
-        to_other = _OneWay(one, other, nursery.cancel_scope)
-        to_one = _OneWay(other, one, nursery.cancel_scope)
-        nursery.start_soon(to_other.run)
-        nursery.start_soon(to_one.run)
-    return to_other.count + to_one.count
+        nursery.start_soon(_OneWay(one, other, nursery.cancel_scope, moved).run)
+        nursery.start_soon(_OneWay(other, one, nursery.cancel_scope, moved).run)
 
 
-async def websocket(client: Wire, backend: Wire, end: Ending) -> int:
+async def websocket(client: Wire, backend: Wire, end: Ending, moved: Callable[[int], None]) -> None:
     """The same for a WebSocket, which can also end from outside."""
     async with trio.open_nursery() as nursery:
-        to_backend = _OneWay(client, backend, nursery.cancel_scope)
-        to_client = _ToClient(backend, client, nursery.cancel_scope, end)
-        nursery.start_soon(to_backend.run)
-        nursery.start_soon(to_client.run)
-    return to_backend.count + to_client.count
+        nursery.start_soon(_OneWay(client, backend, nursery.cancel_scope, moved).run)
+        nursery.start_soon(_ToClient(backend, client, nursery.cancel_scope, moved, end).run)
 
 
 class _OneWay:
     """One direction of a tunnel."""
 
-    def __init__(self, source: Wire, sink: Wire, both: trio.CancelScope) -> None:
+    def __init__(
+        self, source: Wire, sink: Wire, both: trio.CancelScope, moved: Callable[[int], None]
+    ) -> None:
         self.source = source
         self.sink = sink
         self.both = both
         """The scope in which both directions run."""
-        self.count = 0
-        """Bytes."""
+        self.moved = moved
 
     async def run(self) -> None:
         try:
@@ -113,7 +106,7 @@ class _OneWay:
 
     async def move(self) -> None:
         while data := await self.source.receive():
-            self.count += len(data)
+            self.moved(len(data))
             await self.sink.send(data)
         await self.sink.send_eof()
 
@@ -121,8 +114,15 @@ class _OneWay:
 class _ToClient(_OneWay):
     """What the backend of a WebSocket sends, which is followed frame by frame."""
 
-    def __init__(self, source: Wire, sink: Wire, both: trio.CancelScope, end: Ending) -> None:
-        super().__init__(source, sink, both)
+    def __init__(
+        self,
+        source: Wire,
+        sink: Wire,
+        both: trio.CancelScope,
+        moved: Callable[[int], None],
+        end: Ending,
+    ) -> None:
+        super().__init__(source, sink, both, moved)
         self.end = end
         self.frames = Frames()
 
@@ -135,7 +135,7 @@ class _ToClient(_OneWay):
                 if not data:
                     break
                 length = self.frames.follow(data, only_this=self.end.is_wanted)
-                self.count += length
+                self.moved(length)
                 await self.sink.send(data[:length])
         except OSError:
             if not self.end.is_due:

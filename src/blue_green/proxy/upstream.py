@@ -11,6 +11,7 @@ request that may not be sent again is only put on a connection that was used jus
 backend might close an older one in that very moment.
 """
 
+import os
 import select
 import time
 from collections import deque
@@ -75,13 +76,14 @@ class Upstream:
                     await wire.readable()
                 more = wire.try_receive()
             except OSError as error:
-                raise Broken(
-                    f"the connection failed: {error.strerror}", silent=self.was_silent
-                ) from None
+                why = f"its connection failed: {error.strerror}"
+                raise Broken(why, silent=self.was_silent) from None
             if more is None:
                 continue
             if not more:
-                why = "the connection was closed without an answer"
+                why = "it closed the connection within the head of its answer"
+                if self.was_silent:
+                    why = "it closed the connection before it answered"
                 raise Broken(why, silent=self.was_silent)
             self.was_silent = False
             data += more
@@ -97,9 +99,9 @@ class Upstream:
                     wire.pushed = rest + wire.pushed
                     return read_answer(head, request)
             except (BadAnswer, ValueError) as error:
-                raise Broken(f"the answer is not proper HTTP: {error}", silent=False) from None
+                raise Broken(f"its answer is not HTTP: {error}", silent=False) from None
             if len(data) > MAX_HEAD:
-                raise Broken("the answer's head is too large", silent=False)
+                raise Broken(f"its answer's head is over {MAX_HEAD} bytes", silent=False)
 
 
 class Pool:
@@ -140,7 +142,10 @@ class Pool:
             with trio.fail_after(DIAL_TIMEOUT):
                 return Upstream(target, await dial(target.host, target.port))
         except (OSError, trio.TooSlowError) as error:
-            raise Unreachable(str(error) or "it takes no connections") from None
+            why = "it took no connection in time"
+            if isinstance(error, OSError):
+                why = os.strerror(error.errno) if error.errno else str(error)
+            raise Unreachable(f"{target.host}:{target.port}: {why}") from None
 
     def give_back(self, upstream: Upstream) -> None:
         """Keep a connection whose answer ended properly for the next request."""

@@ -1,0 +1,67 @@
+"""A request's body on its way to the backend, whose answer may come before all of it was sent."""
+
+from collections.abc import Callable
+
+import trio
+
+from blue_green.lease import Outcome
+from blue_green.proxy.client import Client
+from blue_green.proxy.errors import ErrorAnswer
+from blue_green.proxy.heads import Framing
+from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy
+from blue_green.proxy.request import Request
+from blue_green.settings import Proxy
+from blue_green.wire import Wire
+
+TOO_SLOW = ErrorAnswer(504, "The backend took too long to answer.")
+STALLED = ErrorAnswer(408, "The rest of the request did not come.")
+
+
+class Upload:
+    """Sends what is left of one request."""
+
+    refused: ErrorAnswer | None = None
+    """What is wrong with the body, if it cannot be sent."""
+
+    def __init__(self, client: Client, request: Request, left: int, settings: Proxy) -> None:
+        """`left` are the bytes of the body that are still to be read, if it has a length."""
+        self._client = client
+        self._request = request
+        self._left = left
+        self._settings = settings
+
+    async def run(
+        self, wire: Wire, head: bytes, good: trio.CancelScope, done: Callable[[], None]
+    ) -> None:
+        """Send it. A body that cannot be sent is noted, and cancels what is good so far.
+
+        When the backend reads no further, that is all: its answer may be on its way.
+        """
+        framing, settings = self._request.framing, self._settings
+        chunked = framing is Framing.CHUNKED
+        body = body_of(self._client.wire, framing, self._left, settings.max_body)
+
+        async def send(data: bytes) -> None:
+            self._allow(settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
+            await wire.send(data)
+            self._allow(settings.idle_timeout, STALLED, Outcome.ABORTED)
+
+        try:
+            if chunked or not self._client.wire.pushed:
+                await send(head)
+                head = b""
+            await copy(body, send, chunked=chunked, head=head)
+        except OSError:
+            return
+        except BadBody as bad:
+            status = 413 if isinstance(bad, BodyTooLarge) else 400
+            self.refused = ErrorAnswer(status, f"The request's body is not accepted: {bad}.")
+            good.cancel()
+            return
+        done()
+        self._allow(settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
+
+    def _allow(self, seconds: float, late: ErrorAnswer, outcome: Outcome) -> None:
+        """Once the answer has begun, it may take all the time it needs."""
+        if not self._client.answering:
+            self._client.allow(seconds, late, outcome)
