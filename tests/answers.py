@@ -56,6 +56,7 @@ def status(**differing: Any) -> dict[str, Any]:
         "quarantined": {},
         "previous": None,
         "problem": "",
+        "unremovable": [],
         "last_swap": receipt(),
         "last_swaps": [receipt()],
         "supervisor": {"pid": 5, "version": "0.1.0", "since": ago(days=2)},

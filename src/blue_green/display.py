@@ -112,14 +112,21 @@ def _rows(result: Mapping[str, Any], look: Look) -> Iterator[str]:
         if candidate := result["candidate"]:
             yield from look.wrapped(MARGIN, f"starts in {_place(candidate)}", "dim")
     yield _row(look, "requests", *_requests(result))
-    if result["problem"]:
-        first, *more = look.wrapped(MARGIN, result["problem"], "yellow")
-        yield _row(look, "problem") + first[LABEL + 2 :]
-        yield from more
+    yield from _warning(look, "problem", result["problem"])
+    if unremovable := result.get("unremovable"):  # An older supervisor does not say.
+        count = f"{len(unremovable)} old release{'s' * (len(unremovable) > 1)} cannot be removed"
+        yield from _warning(look, "releases", f"{count}: {unremovable[0]}")
     yield from _quarantine(result, look)
     ours = result["supervisor"]
     about = f"pid {ours['pid']}, version {ours['version']}, since {_since(ours['since'])}"
     yield _row(look, "supervisor", (about, "dim"))
+
+
+def _warning(look: Look, label: str, text: str) -> Iterator[str]:
+    if text:
+        first, *more = look.wrapped(MARGIN, text, "yellow")
+        yield _row(look, label) + first[LABEL + 2 :]
+        yield from more
 
 
 def _wanted(result: Mapping[str, Any], look: Look) -> Iterator[str]:

@@ -63,6 +63,8 @@ class Releases:
         self._user = user
         self._env = env
         self._output = output
+        self.unremovable: Sequence[str] = ()
+        """What pruning could not delete the last time, each with the reason and what to do."""
 
     def use(self, config: settings.Release, env: Mapping[str, str]) -> None:
         """From now on releases are made as these settings say."""
@@ -172,18 +174,33 @@ class Releases:
             await self._command("migrate", self.config.migrate, release)
 
     async def prune(self, in_use: Collection[str]) -> None:
-        """Delete what was left half made, and all but the newest `keep` of those not in use."""
+        """Delete what was left half made, and all but the newest `keep` of those not in use.
+
+        What cannot be deleted is logged, and named in `unremovable`; the others go all the same.
+        """
         paths = [path for path in self._directory.iterdir() if path.is_dir()]
         used = {self._release(revision).path for revision in in_use}
         complete = [path for path in paths if self._mark(path).exists()]
         complete.sort(key=lambda path: self._mark(path).stat().st_mtime, reverse=True)
         spare = [path for path in complete if path not in used]
         kept = used | set(spare[: self.config.keep])
+        unremovable = []
         for path in paths:
-            if path not in kept:
-                logger.info("release %s is removed", path.name)
+            if path in kept:
+                continue
+            try:
                 await self._remove(path)
+            except OSError as error:
+                unremovable.append(f"{error}; what is left of it: {self._leftovers}")
+                logger.warning("release %s cannot be removed: %s", path.name, unremovable[-1])
+            else:
+                logger.info("release %s was removed", path.name)
+        self.unremovable = unremovable
         await self._forget_removed()
+
+    @property
+    def _leftovers(self) -> Path:
+        return self._directory / f"{trees.LEFTOVER}*"
 
     async def _forget_removed(self) -> None:
         try:

@@ -56,6 +56,7 @@ class Status:
             "quarantined": site.state.quarantine,
             "previous": site.state.previous,
             "problem": self._watch.problem,
+            "unremovable": list(site.releases.unremovable),
             "last_swap": swaps.last.as_dict() if swaps.last else None,
             "last_swaps": [
                 # The candidates' output is long, and is with the last swap and in `history`.

@@ -35,6 +35,11 @@ WAIT = (
     'b="$BARRIERS/{where}-$BLUE_GREEN_REVISION"; [ ! -e "$b" ] || : >"$b.reached"; '
     'while [ -e "$b" ]; do sleep 0.02; done'
 )
+READ_ONLY = (
+    "if grep -q read_only behaviour.json; then "
+    "mkdir -p mod/cache && : >mod/cache/file && chmod -R a-w mod; fi; "
+)
+"""As Go leaves its module cache."""
 DISK = "16m"
 """The size of the disk that holds the state directory, if we may mount one."""
 SOAK = "1s"
@@ -48,7 +53,7 @@ class Stage:
         self.strategy = strategy
         self.site = site = Site(
             directory,
-            release={"build": ["sh", "-c", WAIT.format(where="build")], "keep": 1},
+            release={"build": ["sh", "-c", READ_ONLY + WAIT.format(where="build")], "keep": 1},
             swap={"strategy": strategy, "soak": SOAK if soaks else 0},
             app={"stop_timeout": "1s"},
             health={"timeout": "1s"},

@@ -266,6 +266,13 @@ FAULTS: tuple[Fault, ...] = (
         kind="new",
     ),
     Fault(
+        "the new release has read-only directories",
+        {"overlap": ("build",), "exclusive": ("build",)},
+        ("overlap", "build"),
+        new={"read_only": True},
+        ends={"build": "promoted"},
+    ),
+    Fault(
         "the old backend ignores SIGTERM",
         {"overlap": ("build",), "exclusive": ("build",)},
         ("overlap", "build"),
