@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from blue_green.crash import TOO_MANY_DEATHS, Crash
 from tests.http_client import Answer
 from tests.site import Site, until
 
@@ -65,6 +66,40 @@ async def test_a_crash_loop_is_answered_quickly_until_it_ends(make_site: MakeSit
         done = await site.cli("swap", one)
         assert done.code == 0, done
         assert (await site.get("/")).json()["revision"] == one
+
+
+async def test_a_request_that_kills_the_app_again_and_again_costs_others_only_its_start(
+    make_site: MakeSite,
+) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        for _ in range(TOO_MANY_DEATHS + 2):
+            assert (await site.get("/")).status == 200
+            assert (await site.post("/die", b"")).status == 502
+        assert (await site.get("/")).status == 200
+    assert "started again in" not in site.log(), "not even once after a delay"
+
+
+async def test_one_that_answers_its_probes_and_dies_of_each_request_is_refused(
+    make_site: MakeSite,
+) -> None:
+    site = make_site()
+    site.commit("one", dies_of_requests=True)
+    async with site.running():
+
+        async def refused() -> bool:
+            return (await site.post("/", b"")).status == 503
+
+        await until("it is refused", refused)
+        assert await phase(site) == "failing"
+    assert "started again in 2 s" in site.log(), "the delays grew"
+
+
+def test_delays_grow_only_from_the_third_death_in_a_row() -> None:
+    crashes = [Crash("blue", 3000, "a" * 40, deaths, "it died") for deaths in range(1, 12)]
+    assert [crash.delay for crash in crashes[:6]] == [0, 0, 0.5, 1, 2, 4]
+    assert crashes[-1].delay == 30
 
 
 async def test_a_first_release_that_cannot_start_is_told_to_everyone(make_site: MakeSite) -> None:

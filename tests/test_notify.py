@@ -88,6 +88,7 @@ async def test_a_swap_and_a_crash_are_told_in_order_each_as_one_json_object(tmp_
         "slot": "blue",
         "port": 3000,
         "deaths": 2,
+        "untold": 0,
     }
 
 
@@ -121,6 +122,21 @@ async def test_what_waits_is_bounded_and_the_oldest_is_given_up(
     assert [event["revision"][0] for event in told(tmp_path)] == ["3", "4"]
     assert len(caplog.messages) == 2
     assert "too slow: it is not told of the swap of 2026-01-01" in caplog.messages[0]
+
+
+async def test_of_many_crashes_only_some_are_told_and_the_others_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notify, "MOST_CRASHES", 2)
+    it = notifier(tmp_path, WRITE_DOWN)
+    for _ in range(5):
+        it.crashed(CRASH)
+    monkeypatch.setattr(notify, "CRASH_PERIOD", 0.0)  # As if that time had gone by.
+    it.crashed(CRASH)
+    async with running(it):
+        pass
+    assert [event["untold"] for event in told(tmp_path)] == [0, 0, 3]
+    assert caplog.messages == ["[notify] command is not told of each crash: there are too many"]
 
 
 async def test_what_is_told_last_gets_a_moment_and_no_more(

@@ -11,6 +11,7 @@ It gets one JSON object on its standard input. The rules:
 import json
 import logging
 import socket
+import time
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 20
 """Events that wait for the command: more would be told when nobody wants to hear them any more."""
+MOST_CRASHES = 10
+"""Crashes that are told in each `CRASH_PERIOD`. A request that kills the app may come often."""
+CRASH_PERIOD = 600.0
 LAST_MOMENT = 5.0
 """Seconds that are left for what still waits when the supervisor stops, or is upgraded."""
 
@@ -42,6 +46,9 @@ class Notify:
         self._user = user
         self._directory = directory
         self._waiting: deque[dict[str, Any]] = deque()
+        self._crashes: deque[float] = deque(maxlen=MOST_CRASHES)
+        """When the last ones that were told happened."""
+        self._untold = 0
         self._more = trio.Event()
         self._all_told = trio.Event()
         self._all_told.set()
@@ -58,6 +65,14 @@ class Notify:
 
     def crashed(self, crash: Crash) -> None:
         """A live backend has ended, or did not start again."""
+        now = time.monotonic()
+        if len(self._crashes) == MOST_CRASHES and now - self._crashes[0] < CRASH_PERIOD:
+            if not self._untold:
+                logger.warning("[notify] command is not told of each crash: there are too many")
+            self._untold += 1
+            return
+        self._crashes.append(now)
+        untold, self._untold = self._untold, 0
         self._tell(
             {
                 "event": "crash",
@@ -72,6 +87,7 @@ class Notify:
                 "slot": crash.slot,
                 "port": crash.port,
                 "deaths": crash.deaths,
+                "untold": untold,
             }
         )
 

@@ -1,12 +1,11 @@
 """The blue and the green slot: ports of its own each, and the backends of one release.
 
-A slot that is live is *kept*: what dies is started again, at once and then with growing delays,
+A slot that is live is *kept*: what dies is started again, at once or with growing delays (`crash`),
 and requests wait meanwhile (so it is not warmed up first). A candidate and a draining slot are not
 kept: there a death is the swap's business.
 """
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ import trio
 
 from blue_green import trial
 from blue_green.backend import HOST, Backend
-from blue_green.crash import STABLE, TOO_MANY_DEATHS, Crash
+from blue_green.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
 from blue_green.failure import StepFailed
 from blue_green.gate import Gate
 from blue_green.handover import HandedRelease
@@ -146,7 +145,8 @@ class Slot:
         gate, deaths = self._site.gate, 0
         while True:
             why = None
-            healthy_at = math.inf
+            has_worked = False
+            began = trio.current_time()
             try:
                 backend = self._backends.get(port) or self._start_one(port)
                 if not backend.is_up:
@@ -158,9 +158,11 @@ class Slot:
                 settle(port)
                 healthy_at = trio.current_time()
                 await self._report_until_dead(backend)
+                is_stable = trio.current_time() - healthy_at > STABLE
+                has_worked = is_stable or backend.target.answers > 0
             except StepFailed as failure:
                 why = str(failure)
-            deaths = 1 if trio.current_time() - healthy_at > STABLE else deaths + 1
+            deaths = 1 if has_worked else deaths + 1
             if deaths >= TOO_MANY_DEATHS:
                 self._hopeless.add(port)
             if self._hopeless.issuperset(self.ports):
@@ -171,6 +173,7 @@ class Slot:
             self._site.report_crash(crash)
             settle(port)
             await trio.sleep(crash.delay)
+            await trio.sleep_until(began + SHORTEST_LIFE)
             self.restarts += 1
 
     async def _clear_away(self, port: int, why: str | None, deaths: int) -> Crash:

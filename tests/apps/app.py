@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             wait_at("request")
         while "until=" in self.path and not Path(self.path.partition("until=")[2]).exists():
             time.sleep(0.005)
-        if "die" in self.path:
+        if "die" in self.path or BEHAVIOUR.get("dies_of_requests"):
             os._exit(9)
         if "hang" in self.path:
             hangs = True
