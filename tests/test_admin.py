@@ -114,6 +114,12 @@ async def serving() -> AsyncIterator[Served]:
         pytest.param(b"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, id="two Hosts"),
         pytest.param(b"\x16\x03\x01\x02\r\n\r\n", 400, id="not HTTP"),
         pytest.param(b"GET /hello HTTP/1.1\r\nX: " + 17000 * b"x", 431, id="a head too large"),
+        pytest.param(
+            b"GET /hello HTTP/1.1\r\nX: " + 15000 * b" " + b"\0\r\n\r\n", 400, id="spaces and NUL"
+        ),
+        pytest.param(
+            b"GET /hello HTTP/1.1\r\nX: " + 15000 * b" " + b"\ra\r\n\r\n", 400, id="spaces and CR"
+        ),
         pytest.param(b"GET /bug HTTP/1.0\r\n\r\n", 500, id="an error of ours"),
         pytest.param(b"HEAD /ticks HTTP/1.0\r\n\r\n", 200, id="HEAD of a stream"),
         pytest.param(b"GET /page HTTP/1.1\r\nHost: 10.0.0.1:8\r\n\r\n", 200, id="by address"),
@@ -160,6 +166,12 @@ TEN = b"Content-Length: 10\r\n\r\n0123456789"
             b"Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n", 413, b"", id="long chunks"
         ),
         pytest.param(b"Content-Length: x\r\n\r\n", 400, b"", id="a length that is none"),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\na:" + 15000 * b" " + b"\0\r\n\r\n",
+            400,
+            b"",
+            id="a trailer of spaces and NUL",
+        ),
         pytest.param(
             b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400, b"", id="chunks that are none"
         ),

@@ -54,6 +54,7 @@ ANSWERS = {
     "/bad": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
     "/half": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha",
     "/nothing": b"",
+    "/spacious": b"HTTP/1.1 200 OK\r\na:" + b" " * 15_000 + b"\0\r\nContent-Length: 0\r\n\r\n",
 }
 
 
@@ -99,6 +100,7 @@ async def test_each_warmup_path_is_fetched_once_and_in_order(
         ("/bad", "warmup: GET /bad was answered 503"),
         ("/half", "warmup: the answer to GET /half is broken: "),
         ("/nothing", "warmup: the answer to GET /nothing is broken: "),
+        ("/spacious", "warmup: the answer to GET /spacious is broken: it has a control character"),
         ("/never", "warmup took more than 0.5 s: GET /never was not answered"),
     ],
 )

@@ -11,13 +11,16 @@ kernel tell for a while, so that where that does not hold, nearly nothing is los
 import errno
 import socket
 import struct
+import time
 from collections.abc import Awaitable
 
 import trio
 
+from blue_green import turns
+
 BLOCK = 128 * 1024
-EAGER = 16
-"""How many calls in a row may succeed without letting other tasks run."""
+SLICE = 0.0005
+"""Seconds for which calls may succeed one after the other without letting other tasks run."""
 SOBER = 8
 """For how many waits the kernel is asked, after nothing had come in just one turn of the loop."""
 
@@ -31,7 +34,7 @@ class Wire:
     Errors are those of the socket (`OSError`). Only one task may receive, and only one send.
     """
 
-    __slots__ = ("_eager", "_sober", "closed", "pushed", "sock")
+    __slots__ = ("_began", "_sober", "closed", "pushed", "sock")
 
     is_plain = True
     """What is sent is what is on the socket, so that others may write to the socket, too."""
@@ -41,7 +44,8 @@ class Wire:
         self.pushed = b""
         """Bytes that were received and not yet used: the next `receive` gives them first."""
         self.closed = False
-        self._eager = 0
+        self._began = 0.0
+        """When the first of those calls was over that succeeded since it last waited, if any."""
         self._sober = 0
 
     async def receive(self, limit: int = BLOCK) -> bytes:
@@ -77,7 +81,7 @@ class Wire:
 
     def readable(self) -> Awaitable[None]:
         """Wait until something may have come: whether it has, `try_receive` tells."""
-        self._eager = 0
+        self._began = 0.0
         if not self._sober:
             return trio.lowlevel.checkpoint()
         self._sober -= 1
@@ -97,7 +101,7 @@ class Wire:
         if not rest:
             await self.let_others_run()
         while rest:
-            self._eager = 0
+            self._began = 0.0
             await trio.lowlevel.wait_writable(self.sock)
             rest = self.send_now(rest)
 
@@ -145,10 +149,12 @@ class Wire:
 
     async def let_others_run(self) -> None:
         """A checkpoint now and then, for calls that succeed so often that they never wait."""
-        self._eager += 1
-        if self._eager >= EAGER:
-            self._eager = 0
-            await trio.lowlevel.checkpoint()
+        now = time.perf_counter()
+        if not self._began:
+            self._began = now
+        elif now - self._began > SLICE:
+            self._began = 0.0
+            await turns.wait()
 
 
 async def dial(host: str, port: int) -> Wire:

@@ -97,7 +97,7 @@ FAULTS = {
     ),
     "a NUL": (
         says(answer(b"Set-Cookie: s3cret\x00", b"Content-Length: 0")),
-        "illegal header line, Set-Cookie",
+        "Set-Cookie has a control character in its value",
     ),
     "a line that ends in LF": (says(b"HTTP/1.1 200 OK\nX: y\n\n"), "does not end in CR LF"),
     "only hints": (

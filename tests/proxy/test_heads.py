@@ -416,3 +416,28 @@ async def test_any_split_over_packets_gives_the_same_answer(cuts: set[int]) -> N
         assert (answer.interim, answer.body) == ([103], b"right!")
         assert answer.trailers == [(b"X-Sum", b"1")]
         await check_is_kept(client)
+
+
+# --- heads that come in pieces ----------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b"a"]), max_size=12), st.data())
+def test_a_head_in_pieces_is_split_where_it_would_be_as_a_whole(
+    parts: list[bytes], data: st.DataObject
+) -> None:
+    whole = b"".join(parts)
+    known = 0
+    while known < len(whole):
+        upto = data.draw(st.integers(known + 1, len(whole)))
+        outcome = split_or_say(whole[:upto], known)
+        assert outcome == split_or_say(whole[:upto], 0)
+        if outcome is not None:
+            return
+        known = upto
+
+
+def split_or_say(data: bytes, known: int) -> tuple[bytes, bytes] | str | None:
+    try:
+        return split_head(data, known)
+    except ValueError as error:
+        return str(error)

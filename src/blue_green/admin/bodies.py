@@ -1,5 +1,6 @@
 """The body of a request to the admin address, which is read only where a route wants it."""
 
+import re
 from collections.abc import Sequence
 
 import h11
@@ -7,6 +8,8 @@ import trio
 from attrs import frozen
 
 PIECE = 16 * 1024
+NOT_TEXT = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
+"""What neither JSON nor a form has in it, and what h11 takes minutes over in a trailer."""
 
 
 @frozen
@@ -36,12 +39,20 @@ async def read_body(
         go_on = h11.InformationalResponse(status_code=100, headers=[])
         await stream.send_all(http.send(go_on) or b"")
     if unread:
-        http.receive_data(unread)
-    body = b""
+        http.receive_data(_text(unread))
+    body, last = b"", unread[-1:]
     while http.their_state is h11.SEND_BODY and len(body) <= most:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(await stream.receive_some(PIECE))
+            data = await stream.receive_some(PIECE)
+            http.receive_data(_text(data, last))
+            last = data[-1:]
         elif isinstance(event, h11.Data):
             body += event.data
     return body if len(body) <= most else None
+
+
+def _text(data: bytes, before: bytes = b"") -> bytes:
+    if NOT_TEXT.search(before + data):
+        raise h11.RemoteProtocolError("the body has control characters")
+    return data

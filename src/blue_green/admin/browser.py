@@ -8,7 +8,6 @@ become HTML, since nothing may be made from text at all (`require-trusted-types-
 
 import base64
 import hashlib
-import re
 from pathlib import Path
 
 from blue_green.admin.server import Reply
@@ -41,6 +40,7 @@ def page() -> Reply:
 
 def _hash_of(element: str, html: str) -> str:
     """By which the policy knows the one such element (CSP 3, section 2.3.1)."""
-    (text,) = re.findall(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
+    _, text = html.split(f"<{element}>")
+    text, _ = text.split(f"</{element}>")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"

@@ -27,6 +27,7 @@ from attrs import define, field, frozen
 
 from blue_green.admin.bodies import Message, read_body
 from blue_green.admin.names import may_ask_by
+from blue_green.proxy.heads import check_lines
 
 logger = logging.getLogger(__name__)
 
@@ -193,6 +194,10 @@ class Server:
         if len(head) > MAX_HEAD:
             return Reply(431, f"The request's head is over {MAX_HEAD} bytes.\n".encode()), False
         http = connection.http
+        try:
+            check_lines(line.removesuffix(b"\r") for line in head.split(b"\n"))
+        except ValueError as error:
+            return Reply(400, f"The request is malformed: {error}.\n".encode()), False
         http.receive_data(_with_host(head))
         try:
             request = http.next_event()

@@ -87,8 +87,8 @@ def written(text: str) -> dict[str, str]:
     for line in re.sub(r"\\\n", " ", text).splitlines():
         if match := re.fullmatch(r"\[(\w+)\]\s*", line):
             section = match[1]
-        elif section == "Service" and (match := re.fullmatch(r"\s*(\w+)\s*=\s*(.*?)\s*", line)):
-            properties[match[1]] = match[2]
+        elif section == "Service" and (match := re.fullmatch(r"\s*(\w+)\s*=(.*)", line)):
+            properties[match[1]] = match[2].strip()
     if "TimeoutSec" in properties:
         properties.setdefault("TimeoutStopSec", properties["TimeoutSec"])
     return properties

@@ -27,7 +27,7 @@ LOOK_EVERY = 2.0
 """Seconds between looks at the files."""
 LARGEST_FILE = 1024 * 1024
 BEGINS = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
-FIRST_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
+BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 Stamp = tuple[tuple[int, ...] | None, ...]
 """What changes when one of the files does; None for one that is not there."""
@@ -126,12 +126,12 @@ def _no_passphrase() -> str:
 
 def _try(context: ssl.SSLContext, chain: str, settings: Tls) -> None:
     """Shake hands in memory with a client that trusts this certificate, and log what it sees."""
-    first = FIRST_CERTIFICATE.search(chain)
+    first = f"{BEGIN}{chain.partition(BEGIN)[2].partition(END)[0]}{END}"
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        client.load_verify_locations(cadata=ssl.PEM_cert_to_DER_cert(first[0] if first else ""))
+        client.load_verify_locations(cadata=ssl.PEM_cert_to_DER_cert(first))
         seen = _handshake(client, context)
     except ssl.SSLCertVerificationError as error:
         logger.error("clients will refuse %s: %s", settings.certificate, error.verify_message)

@@ -10,9 +10,12 @@ from enum import Enum
 from blue_green.proxy.heads import MAX_LINES, Fields, trailers
 
 SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
+PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
 """With the space around the value, which a pattern could only leave out by backtracking."""
 LONGEST_LINE = 8 * 1024
+MOST_AT_ONCE = 128
+"""Chunks, and lines between them, that are read at once."""
 
 
 class _Line(Enum):
@@ -26,7 +29,7 @@ class _Line(Enum):
 class ChunkReader:
     """Takes a body as it comes, and gives what is in its chunks.
 
-    All that is there of it is given at once, so that many small chunks cost little more than one.
+    Many small chunks are given as one, but so many only that it takes no longer than a request.
     """
 
     def __init__(self) -> None:
@@ -37,15 +40,21 @@ class ChunkReader:
         """Those that may go on, once it has ended."""
         self.rest = b""
         """What was not used yet; once it has ended, what came after it."""
+        self.has_more = False
+        """There may be more in `rest` than was read at once: to go on, feed it nothing."""
         self._next = _Line.SIZE
         self._left = 0
+        self._used = 0
+        """How much of `rest` was used, after all, while there is more."""
 
     def feed(self, data: bytes) -> bytes:
         """Take more of the body, and give what is in its chunks, up to where it is broken."""
-        data = self.rest + data
-        at = 0
-        pieces = []
-        while not self.has_ended and not self.broken:
+        data = self.rest + data if data else self.rest
+        at, self._used = self._used, 0
+        pieces: list[bytes] = []
+        count = 0
+        while not (self.has_ended or self.broken or count == MOST_AT_ONCE):
+            count += 1
             if self._left:
                 piece = data[at : at + self._left]
                 if not piece:
@@ -53,21 +62,25 @@ class ChunkReader:
                 pieces.append(piece)
                 at += len(piece)
                 self._left -= len(piece)
-                continue
-            end = data.find(b"\r\n", at)
-            if end < 0:
+            elif self._next is _Line.SIZE and (end := _whole_chunk(data, at, pieces)):
+                at = end
+            elif (end := data.find(b"\r\n", at)) < 0:
                 self._check_begun_line(data[at:])
                 break
-            if end - at > LONGEST_LINE:
-                self.broken = "a line between chunks is too long"
-                break
-            self._take_line(data[at:end])
-            at = end + 2
-        self.rest = data[at:]
+            else:
+                self._take_line(data[at:end])
+                at = end + 2
+        self.has_more = count == MOST_AT_ONCE and not (self.has_ended or self.broken)
+        if self.has_more:  # It is cut once for all, and not again and again.
+            self.rest, self._used = data, at
+        else:
+            self.rest = data[at:]
         return b"".join(pieces)
 
     def _take_line(self, line: bytes) -> None:
-        if self._next is _Line.SIZE:
+        if len(line) > LONGEST_LINE:
+            self.broken = "a line between chunks is too long"
+        elif self._next is _Line.SIZE:
             size = SIZE.fullmatch(line)
             if size is None:
                 self.broken = "the size of a chunk is not a hexadecimal number"
@@ -97,3 +110,16 @@ class ChunkReader:
             self.broken = "a line between chunks is too long, or does not end in CR LF"
         if self._next is _Line.END and begun not in (b"", b"\r"):
             self.broken = "a chunk is longer than it says"
+
+
+def _whole_chunk(data: bytes, at: int, pieces: list[bytes]) -> int:
+    """The end of the chunk that is here as a whole, and plain, as most are; otherwise 0."""
+    size = PLAIN_SIZE.match(data, at)
+    if size is None:
+        return 0
+    start = size.end()
+    stop = start + int(size[1], 16)
+    if stop == start or data[stop : stop + 2] != b"\r\n":
+        return 0
+    pieces.append(data[start:stop])
+    return stop + 2

@@ -6,6 +6,7 @@ RFC 9110 where it says so.
 """
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 
 import h11
@@ -38,6 +39,7 @@ NOT_IN_TRAILERS = HOP_BY_HOP | REWRITTEN | {
 """Fields that could change what a message means when merged from its trailers (9110, 6.5.1)."""
 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+NAME = re.compile(rb"([!-9;-~]{1,60}):")
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?")
 
 
@@ -50,16 +52,34 @@ class Framing(Enum):
     CLOSE = "the end of the connection"
 
 
-def split_head(data: bytes) -> tuple[bytes, bytes] | None:
+def split_head(data: bytes, known: int = 0) -> tuple[bytes, bytes] | None:
     """The head and what follows it, once the head is complete.
 
-    Raises ValueError on a line that ends in LF alone: whoever reads ahead might see another end.
+    The first `known` bytes were looked at before, and were not all of it. Raises ValueError on a
+    line that ends in LF alone: whoever reads ahead might see another end.
     """
-    end = data.find(b"\r\n\r\n")
-    head = data if end < 0 else data[: end + 4]
-    if head.count(b"\n") != head.count(b"\r\n"):
+    start = max(0, known - 3)
+    end = data.find(b"\r\n\r\n", start)
+    if data[start : start + 1] == b"\n" and known:
+        start += 1  # The other half of this end of a line is before it.
+    stop = len(data) if end < 0 else end + 4
+    if data.count(b"\n", start, stop) != data.count(b"\r\n", start, stop):
         raise ValueError("a line does not end in CR LF")
-    return None if end < 0 else (head, data[end + 4 :])
+    return None if end < 0 else (data[:stop], data[stop:])
+
+
+def check_lines(lines: Iterable[bytes]) -> None:
+    """Raise ValueError if one of a head's lines has a control character.
+
+    h11 would refuse some of them, too, but would take minutes for it: its pattern for a field
+    divides the spaces before one in every possible way.
+    """
+    for line in lines:
+        if CONTROL.search(line):
+            name = NAME.match(line)
+            if name is None:
+                raise ValueError("a line has a control character")
+            raise ValueError(f"{name[1].decode()} has a control character in its value")
 
 
 def in_words(error: h11.RemoteProtocolError) -> str:

@@ -8,12 +8,10 @@ read has been sent: a slow receiver slows the sender down, and memory stays flat
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from blue_green import turns
 from blue_green.proxy.chunks import ChunkReader
 from blue_green.proxy.heads import Fields, Framing
 from blue_green.wire import BLOCK, Wire
-
-MOST_CHUNKS = 32 * 1024
-"""Bytes of chunks taken in at once. They can be five thousand chunks, while all others wait."""
 
 NO_FIELDS: Fields = []
 
@@ -80,10 +78,14 @@ class ChunkedBody:
         while not self._reader.has_ended:
             if self._reader.broken:
                 raise BadBody(self._reader.broken)
-            data = await _receive(self._wire, MOST_CHUNKS)
-            if not data:
-                raise BadBody("it broke off before its last chunk")
-            piece = self._reader.feed(data)
+            if self._reader.has_more:
+                await turns.wait()
+                piece = self._reader.feed(b"")
+            else:
+                data = await _receive(self._wire)
+                if not data:
+                    raise BadBody("it broke off before its last chunk")
+                piece = self._reader.feed(data)
             self.count += len(piece)
             if 0 < self._limit < self.count:
                 raise BodyTooLarge(f"it is larger than {self._limit} bytes")

@@ -11,7 +11,6 @@ import h11
 from attrs import define
 
 from blue_green.proxy.heads import (
-    CONTROL,
     HOP_BY_HOP,
     HOST,
     LARGEST_LENGTH,
@@ -20,6 +19,7 @@ from blue_green.proxy.heads import (
     TOLD,
     Fields,
     Framing,
+    check_lines,
     connection_options,
     in_words,
     joined,
@@ -105,9 +105,6 @@ def read_request(head: bytes) -> Request:
         raise BadRequest("This server is not a forward proxy.", 405, ALLOWED)
     if method == b"TRACE":
         raise BadRequest("TRACE is not served.", 501)
-    for _, value in fields:
-        if CONTROL.search(value):
-            raise BadRequest("A header has a control character in its value.")
     host, target = _host_and_target(method, target, fields)
     if host is None and version == b"1.1":
         raise BadRequest("The request has no Host header.")  # h11 asks for it only in 1.1 itself.
@@ -170,6 +167,10 @@ def _parse_request(head: bytes) -> h11.Request:
         raise BadRequest(f"The request has more than {MAX_LINES} header lines.", 431)
     if any(line[:1] in (b" ", b"\t") for line in lines):
         raise BadRequest("A header is folded over several lines, which is obsolete.")
+    try:
+        check_lines(lines[1:])
+    except ValueError as error:
+        raise BadRequest(f"The request is malformed: {error}.") from None
     judge = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
     judge.receive_data(head)
     try:

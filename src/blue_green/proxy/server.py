@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import trio
 
-from blue_green import log
+from blue_green import log, turns
 from blue_green.lease import Outcome
 from blue_green.proxy import access, plain
 from blue_green.proxy.client import Client
@@ -18,8 +18,12 @@ from blue_green.proxy.exchange import Cut, Exchange
 from blue_green.proxy.heads import split_head
 from blue_green.proxy.request import BadRequest, Request, read_request
 from blue_green.proxy.shared import Shared
+from blue_green.wire import Wire
 
 SLOW_HEAD = ErrorAnswer(408, "The request's head did not come in time.")
+LIGHT_HEAD = 4 * 1024
+LIGHT_LINES = 40
+"""Bytes, and lines, up to which a head is judged in the usual time."""
 
 
 Answers = Callable[[Client, Request, Shared], Exchange]
@@ -139,8 +143,15 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             return None
         if client.is_ended:
             await trio.lowlevel.checkpoint()  # It came in the moment in which it was too late.
+        known = len(data)
         client.head = data = data + more
-        if request := _judge(client, data, settings.max_head):
+        request = _judge_plain(client, data, known, settings.max_head)
+        if request is None:
+            await _let_others_run(wire, data)
+            if shared.resting is not None:
+                await shared.resting.wait()
+            request = _judge(client, data, known, settings.max_head)
+        if request is not None:
             client.allow_all_time()
             client.served = True
             client.is_reading = False
@@ -150,18 +161,36 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             client.allow(settings.header_timeout, SLOW_HEAD, Outcome.ABORTED)
 
 
-def _judge(client: Client, data: bytes, limit: int) -> Request | None:
+def _judge_plain(client: Client, data: bytes, known: int, limit: int) -> Request | None:
+    """The request whose head is complete in `data`, if it is, and is plain.
+
+    In the first `known` bytes of `data` its end was not found before.
+    """
+    end = data.find(b"\r\n\r\n", max(0, known - 3)) + 4
+    if 4 <= end <= limit:
+        head = data[:end]
+        if request := plain.read_request(head):
+            client.head = head
+            client.wire.pushed = data[end:] + client.wire.pushed
+            return request
+    return None
+
+
+async def _let_others_run(wire: Wire, data: bytes) -> None:
+    """A checkpoint before a head is judged that takes long, or after many of its pieces."""
+    if len(data) > LIGHT_HEAD or data.count(b"\n") > LIGHT_LINES:
+        await turns.wait()
+    else:
+        await wire.let_others_run()
+
+
+def _judge(client: Client, data: bytes, known: int, limit: int) -> Request | None:
     """The request whose head is complete in `data`, if it is; raise `BadRequest`."""
     # RFC 9112 section 2.2: one empty line before a request is to be ignored.
-    data = data.removeprefix(b"\r\n")
-    end = data.find(b"\r\n\r\n") + 4
-    head = data[:end]
-    if 4 <= end <= limit and (request := plain.read_request(head)):
-        client.head = head
-        client.wire.pushed = data[end:] + client.wire.pushed
-        return request
+    if data.startswith(b"\r\n"):
+        data, known = data[2:], max(0, known - 2)
     try:
-        parts = split_head(data)
+        parts = split_head(data, known)
     except ValueError as error:
         raise BadRequest(f"The request is malformed: {error}.") from None
     if parts and len(parts[0]) <= limit:

@@ -181,7 +181,7 @@ class TlsWire(Wire):
 
     async def _send_encrypted(self) -> None:
         while not self._flush():
-            self._eager = 0
+            self._began = 0.0
             await trio.lowlevel.wait_writable(self.sock)
 
     def _say_goodbye(self) -> None:

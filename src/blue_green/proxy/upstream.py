@@ -86,14 +86,15 @@ class Upstream:
                     why = "it closed the connection before it answered"
                 raise Broken(why, silent=self.was_silent)
             self.was_silent = False
+            known = len(data)
             data += more
-            end = data.find(b"\r\n\r\n") + 4
+            end = data.find(b"\r\n\r\n", max(0, known - 3)) + 4
             answer = plain.read_answer(data[:end], request) if 4 <= end <= MAX_HEAD else None
             if answer is not None:
                 wire.pushed = data[end:] + wire.pushed
                 return answer
             try:
-                parts = split_head(data)
+                parts = split_head(data, known)
                 if parts and len(parts[0]) <= MAX_HEAD:
                     head, rest = parts
                     wire.pushed = rest + wire.pushed
