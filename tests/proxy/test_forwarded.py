@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from blue_green.settings import Hold, Period
+from blue_green.proxy.errors import Pages
+from blue_green.settings import Hold, Period, Proxy
 from tests.proxy.harness import (
     GET,
     OK,
@@ -69,6 +70,18 @@ async def test_only_trusted_proxies_have_a_say_in_who_asks(
         assert {name: request.field(name) for name in told} == told
         assert not [name for name, _ in request.fields if b"_" in name]
         await check_good_request_follows(proxy)
+
+
+async def test_whom_to_trust_is_judged_anew_at_the_next_request_of_an_open_connection() -> None:
+    localhost = (IPv4Network("127.0.0.0/8"),)
+    async with running() as proxy:
+        client = await proxy.connect()
+        for trusted in ((), localhost, ()):
+            proxy.listener.use(Proxy(access_log=False, trusted_proxies=trusted), Pages())
+            await client.send(GET[:-2] + CLAIMED + b"\r\n")
+            assert (await client.answer()).status == 200
+        told = [request.field(b"x-forwarded-for") for request in proxy.backend.requests]
+        assert told == [[b"127.0.0.1"], [b"6.6.6.6, 127.0.0.1"], [b"127.0.0.1"]]
 
 
 @pytest.mark.parametrize("given", [b"abc-1", b"", b"a b", b"x" * 129])

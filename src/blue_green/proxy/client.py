@@ -34,15 +34,16 @@ class Client:
         wire: Wire,
         address: str,
         *,
-        trusted: bool,
+        trust: "Trust",
         scheme: bytes = b"http",
         redirects: bool = False,
     ) -> None:
         self.wire = wire
         self.address = address
         """Its IP address; nothing for a Unix socket."""
-        self.trusted = trusted
-        """It is a proxy whose X-Forwarded fields we believe."""
+        self._trust = trust
+        self._judged_by: tuple[TrustedProxy, ...] | None = None
+        self._is_trusted = False
         self.scheme = scheme
         """How it came to us: by `http` or `https`."""
         self.forwarded = _forwarded(address, scheme)
@@ -79,6 +80,15 @@ class Client:
         self._in_request = False
         self.is_ended = False
         """It is cancelled: what it is answered was said then, and what still runs has no say."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is a proxy whose X-Forwarded fields we believe, by the settings of now."""
+        proxies = self._trust.proxies
+        if self._judged_by is not proxies:
+            self._is_trusted = is_trusted(self.address, proxies)
+            self._judged_by = proxies
+        return self._is_trusted
 
     def allow(self, seconds: float, late: ErrorAnswer | None, outcome: Outcome) -> None:
         """From now on so long, or else this answer and this outcome."""
@@ -167,6 +177,13 @@ class Client:
         self.allow(idle_timeout, None, Outcome.ABORTED)
         await trio.lowlevel.wait_writable(self.wire.sock)
         self.allow_all_time()
+
+
+class Trust:
+    """Which peers are trusted proxies; a reload replaces them, for open connections, too."""
+
+    def __init__(self, proxies: tuple[TrustedProxy, ...]) -> None:
+        self.proxies = proxies
 
 
 def _forwarded(address: str, scheme: bytes) -> bytes:

@@ -14,7 +14,7 @@ from blue_green.gate import Gate
 from blue_green.handover import HandedClient
 from blue_green.proxy import resting
 from blue_green.proxy.certificate import Certificate
-from blue_green.proxy.client import Client, is_trusted, plain_address
+from blue_green.proxy.client import Client, Trust, plain_address
 from blue_green.proxy.errors import Pages
 from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.hangups import HangUps
@@ -58,6 +58,7 @@ class Listener:
         self._pages = Pages(settings.error_pages)
         self._certificate = Certificate(settings.tls) if settings.tls else None
         self._settings = settings
+        self._trust = Trust(settings.trusted_proxies)
         self._gate = gate
         self._sockets = sockets
         self._redirecting = redirecting
@@ -80,8 +81,9 @@ class Listener:
         return places
 
     def use(self, settings: Proxy, pages: Pages) -> None:
-        """From now on these hold: for new connections, and for what else has not yet begun."""
+        """From now on these hold: for new connections and requests, and for what has not begun."""
         self._settings, self._pages = settings, pages
+        self._trust.proxies = settings.trusted_proxies
         self.pool.keepalive = settings.backend_keepalive
         if self._shared is not None:
             self._shared.settings, self._shared.pages = settings, pages
@@ -223,11 +225,10 @@ class Listener:
             host = plain_address(address[0])
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        trusted = is_trusted(host, self._settings.trusted_proxies)
         if self._certificate is None or redirects or is_handed:
-            return Client(Wire(sock), host, trusted=trusted, redirects=redirects)
+            return Client(Wire(sock), host, trust=self._trust, redirects=redirects)
         wire = TlsWire(sock, self._certificate.context)
-        return Client(wire, host, trusted=trusted, scheme=b"https")
+        return Client(wire, host, trust=self._trust, scheme=b"https")
 
     def _redirection(self, client: Client, request: Request, shared: Shared) -> Redirection:
         return Redirection(client, request, shared, self._tls_port)
