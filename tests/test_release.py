@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from blue_green import settings, users
-from blue_green.failure import StepFailed
+from blue_green.failure import CalledOff, StepFailed
 from blue_green.output import Output
 from blue_green.release import Releases
 from tests.repository import Repository, git_of
@@ -276,7 +276,7 @@ async def test_in_place_only_what_is_checked_out_can_run(
     repository: Repository, make: MakeReleases
 ) -> None:
     second = repository.commit(text="second")
-    with pytest.raises(StepFailed, match=f"that is {second[:7]}: git checkout"):
+    with pytest.raises(CalledOff, match=f"that is {second[:7]}: git checkout"):
         await make(in_place=True).add(repository.first)
 
 

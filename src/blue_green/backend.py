@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from blue_green import procfs
-from blue_green.failure import StepFailed
+from blue_green.failure import MachineFault, from_errno
 from blue_green.lease import Target
 from blue_green.lines import text
 from blue_green.output import Output
@@ -67,7 +67,7 @@ class Backend:
                 argv, cwd=release.path, env={**env, **release.env, **told}, user=user
             )
         except CannotStart as error:
-            raise StepFailed(str(error)) from None
+            raise from_errno(str(error), error.errno) from None
         return cls(process, Target(HOST, port, slot, release.revision), settings, output)
 
     async def attend(self) -> None:
@@ -104,7 +104,7 @@ def _fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
 
 
 def check_is_free(port: int) -> None:
-    """Raise `StepFailed` if somebody has this port, and say who.
+    """Raise `MachineFault` if somebody has this port, and say who.
 
     A program that already answers there would be taken for the candidate.
     """
@@ -118,4 +118,4 @@ def check_is_free(port: int) -> None:
         why = f"port {port} cannot be used: {error.strerror}"
         if error.errno == errno.EADDRINUSE:
             why = f"port {port} is taken: {procfs.listener(port)} listens there already"
-        raise StepFailed(why) from None
+        raise MachineFault(why) from None

@@ -45,6 +45,8 @@ def receipt(result: Mapping[str, Any], look: Look) -> list[str]:
     else:
         lines = [look.line(*named, "  ", (result["subject"], "dim"))]
         lines += look.wrapped(2, result["reason"], colour) if result["reason"] else []
+    if result.get("retry_in"):
+        lines.append(f"it is tried again in {result['retry_in']:g} s, and is not in quarantine")
     if result["output"]:
         lines += ["its last lines:", *(look.line("    ", line) for line in result["output"])]
     if result["seconds"]:

@@ -74,6 +74,10 @@ class NoAnswer(GitError):
     """git ended with an exit status other than 0 and without a word, which may mean just "no"."""
 
 
+class BadRevision(GitError):
+    """What the revision itself holds cannot be checked out, now or later."""
+
+
 @frozen
 class Places:
     """Where a checkout keeps what moves with HEAD. They differ in a linked work tree."""

@@ -70,7 +70,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 class CannotStart(Exception):
-    """The command could not be started at all."""
+    """The command could not be started at all; `errno` is the system's reason, if it was that."""
+
+    def __init__(self, reason: str, errno: int | None = None) -> None:
+        super().__init__(reason)
+        self.errno = errno
 
 
 class Process:
@@ -137,7 +141,8 @@ class Process:
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             _close(outputs)
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})") from None
+            why = error.errno if isinstance(error, OSError) else None
+            raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})", why) from None
         finally:
             _close(inputs)
         try:
@@ -146,7 +151,7 @@ class Process:
             popen.kill()
             popen.wait()
             _close(outputs)
-            raise CannotStart(f"cannot watch {argv[0]}: {error.strerror}") from None
+            raise CannotStart(f"cannot watch {argv[0]}: {error.strerror}", error.errno) from None
         popen.returncode = 0  # Reaping is our business: it must not try, when it is forgotten.
         with suppress(PermissionError):  # For another user's it takes CAP_SYS_RESOURCE.
             resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, file_limit)

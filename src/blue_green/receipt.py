@@ -37,6 +37,8 @@ class Receipt:
     """Requests that a backend failed to answer."""
     seconds: dict[str, float] = field(factory=dict)
     """How long each phase took."""
+    retry_in: float = 0.0
+    """Seconds after which it is tried again by itself; 0 if it is not."""
     asked_by: str = ""
     at: str = ""
     """When it ended: ISO 8601, UTC."""

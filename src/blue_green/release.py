@@ -10,14 +10,15 @@ anywhere in it. So nothing is written into a release but by programs that run as
 
 import logging
 import os
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
 from blue_green import command, lfs, settings, submodules, trees, worktree
-from blue_green.failure import StepFailed
-from blue_green.git import REVISION, Git, GitError, trusting
+from blue_green.failure import CalledOff, MachineFault, StepFailed, from_errno
+from blue_green.git import REVISION, BadRevision, Git, GitError, trusting
 from blue_green.output import Output
 from blue_green.process import CannotStart, ending
 from blue_green.users import User
@@ -66,6 +67,11 @@ class Releases:
         self.unremovable: Sequence[str] = ()
         """What pruning could not delete the last time, each with the reason and what to do."""
 
+    @property
+    def places(self) -> Sequence[Path]:
+        """Where what makes and runs a release writes: where there must be room."""
+        return (self._directory, Path(tempfile.gettempdir()), Path(self._user.home))
+
     def use(self, config: settings.Release, env: Mapping[str, str]) -> None:
         """From now on releases are made as these settings say."""
         self.config = config
@@ -86,7 +92,7 @@ class Releases:
         return None
 
     async def add(self, revision: str) -> Release:
-        """A work tree of this revision, with its links; raise `StepFailed`."""
+        """A work tree of this revision, with its links; raise `StepFailed`, or `CalledOff`."""
         release = self._release(revision)
         try:
             if self.in_place:
@@ -99,8 +105,10 @@ class Releases:
             inner = await submodules.check_out(self._git, release.path, revision)
             for work_tree in (release.path, *inner):
                 await lfs.check(self._git, work_tree)
-        except (GitError, OSError) as error:
+        except BadRevision as error:
             raise StepFailed(f"cannot check out {revision[:7]}: {error}") from None
+        except (GitError, OSError) as error:
+            raise MachineFault(f"cannot check out {revision[:7]}: {error}") from None
         await self._hand_over(release.path)
         for name in self.config.link:
             await self._link(release.path, name)
@@ -164,7 +172,7 @@ class Releases:
         try:
             return not await self._git.is_contained(revision, done)
         except GitError as error:
-            raise StepFailed(
+            raise MachineFault(
                 f"whether {revision[:7]} is to migrate is not known: {error}"
             ) from None
 
@@ -213,9 +221,9 @@ class Releases:
         try:
             head = await self._git.head()
         except GitError as error:
-            raise StepFailed(str(error)) from None
+            raise MachineFault(str(error)) from None
         if head != revision:
-            raise StepFailed(
+            raise CalledOff(
                 f"in_place = true runs what is checked out, and that is {head[:7]}: "
                 f"git checkout {revision[:12]}"
             )
@@ -234,7 +242,7 @@ class Releases:
                 on_lines=take,
             )
         except CannotStart as error:
-            raise StepFailed(f"{what}: {error}") from None
+            raise from_errno(f"{what}: {error}", error.errno) from None
         if done.timed_out:
             raise StepFailed(
                 f"{what} took more than {self.config.build_timeout:g} s and was ended", done.tail
@@ -271,7 +279,7 @@ class Releases:
         try:
             await trees.give(path, self._git.owner.uid, self._user.uid, self._user.gid)
         except OSError as error:
-            raise StepFailed(f"cannot give the release to {self._user.name}: {error}") from None
+            raise MachineFault(f"cannot give the release to {self._user.name}: {error}") from None
 
     async def _as_user(self, *argv: str) -> None:
         try:
@@ -279,7 +287,7 @@ class Releases:
                 argv, cwd=self._directory, env=self._env, user=self._user, timeout=SMALL_TIMEOUT
             )
         except CannotStart as error:
-            raise StepFailed(str(error)) from None
+            raise from_errno(str(error), error.errno) from None
         if not done.ok:
             raise StepFailed(f"{done}: {'; '.join(done.tail)}")
 

@@ -72,7 +72,16 @@ class State:
     """The last swaps, the newest at the end."""
 
     def remember(self, receipt: Receipt) -> None:
-        self.history = [*self.history, receipt][-HISTORY:]
+        """Note it; one that only repeats the failure before it takes that one's place."""
+        before = self.history[:-1] if self.is_repeated(receipt) else self.history
+        self.history = [*before, receipt][-HISTORY:]
+
+    def is_repeated(self, receipt: Receipt) -> bool:
+        """Whether it was tried again by itself, and has failed in the same way."""
+        last = self.history[-1] if self.history else None
+        if last is None or not (last.retry_in and receipt.retry_in):
+            return False
+        return (last.revision, last.reason) == (receipt.revision, receipt.reason)
 
     def note_migrated(self, revision: str) -> None:
         self.migrated = [*self.migrated, revision][-MIGRATED:]

@@ -112,6 +112,8 @@ class Status:
         if swaps.in_hand is not None:
             mine = swaps.in_hand.revision == revision
             return "a swap to it is in hand" if mine else "another swap ends first"
+        if (again := swaps.again) is not None and again.revision == revision:
+            return f"it is tried again in {again.seconds_left:.0f} s: {again.reason}"
         if reason := self._site.state.quarantine.get(revision):
             return f"it is in quarantine (swap --retry tries it again): {reason}"
         for receipt in swaps.receipts:

@@ -3,13 +3,15 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import trio
 from attrs import define
 
-from blue_green import memory, procfs, trial
+from blue_green import failure, memory, procfs, trial
 from blue_green.backend import Backend
+from blue_green.failure import MachineFault, StepFailed
 from blue_green.gate import Gate
 from blue_green.receipt import Receipt, Result
 from blue_green.release import Release, Releases
@@ -23,10 +25,6 @@ HEALTH = "health"
 
 Tell = Callable[[dict[str, Any]], None]
 """Told of each phase as it begins and ends, as an object of the control protocol."""
-
-
-class CalledOff(Exception):
-    """The swap is not to go on, through no fault of the revision; str() says why."""
 
 
 @define
@@ -54,6 +52,8 @@ class Steps:
         self.is_superseded = False
         """It is called off, now or as soon as its migration has ended."""
         self.is_migrating = False
+        self.may_be_retried = False
+        """It failed through no fault of the revision."""
         self.can_go_back = False
         """The old release is still warm."""
         self.site = site
@@ -85,7 +85,7 @@ class Steps:
         return self.can_go_back
 
     async def must_be_exclusive(self, live: Slot) -> bool:
-        """By the settings, or for lack of memory; raise `CalledOff` if that is to be refused."""
+        """By the settings, or for lack of memory; raise `MachineFault` if that is to be refused."""
         settings = self.settings.swap
         if settings.strategy == "exclusive":
             return True
@@ -99,7 +99,7 @@ class Steps:
         has, uses = f"{free / 2**20:.0f} MiB", f"{needed / 2**20:.0f} MiB"
         why = f"{has} of memory are available, and the live release uses {uses}"
         if decision == "refuse":
-            raise CalledOff(f'{why}: free some, or set low_memory = "exclusive" in [swap]')
+            raise MachineFault(f'{why}: free some, or set low_memory = "exclusive" in [swap]')
         then = "so it is stopped first" if decision == "exclusive" else "a second may not fit"
         logger.warning("swap %s: %s: %s", self.revision[:7], why, then)
         return decision == "exclusive"
@@ -178,10 +178,17 @@ class Steps:
             self.receipt.output = output
         return self.end("reverted", trouble)
 
-    def failed(self, why: str) -> Result:
+    async def failed(self, why: StepFailed) -> Result:
+        """Quarantine is for a revision that is to blame."""
+        judge = partial(failure.judged, why, self.site.releases.places)
+        why = await trio.to_thread.run_sync(judge, abandon_on_cancel=True)
+        self.receipt.output = why.output
         if self.revision != self.receipt.previous:
-            self.site.state.quarantine[self.revision] = why
-        return self.end("failed", why)
+            if isinstance(why, MachineFault):
+                self.may_be_retried = True
+            else:
+                self.site.state.quarantine[self.revision] = str(why)
+        return self.end("failed", str(why))
 
     def end(self, outcome: Result, reason: str) -> Result:
         self.receipt.reason = reason

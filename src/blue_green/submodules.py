@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from attrs import evolve, frozen
 
 from blue_green import worktree
-from blue_green.git import Git, GitError, NoAnswer
+from blue_green.git import BadRevision, Git, GitError, NoAnswer
 
 FILE = ".gitmodules"
 SETTINGS = r"^submodule\..*\.(path|url|update|active)$"
@@ -54,7 +54,8 @@ async def check_out(
             await repository.forget_worktrees(releases)
             await worktree.add(repository, place, submodule.revision)
         except GitError as error:
-            raise GitError(f"submodule {submodule.path}: {error}") from None
+            kind = BadRevision if isinstance(error, BadRevision) else GitError
+            raise kind(f"submodule {submodule.path}: {error}") from None
         places += [place, *await check_out(repository, place, submodule.revision, releases)]
     return places
 
@@ -115,7 +116,7 @@ async def _repository(git: Git, git_dir: Path, submodule: Submodule) -> Git:
     if place.exists() and await repository.has(submodule.revision):
         return repository
     if not submodule.url:
-        raise GitError(f"{FILE} gives no url for it")
+        raise BadRevision(f"{FILE} gives no url for it")
     url = resolve(submodule.url, await git.upstream_url())
     if not place.exists():
         # With a work tree elsewhere, as `git submodule update` would make it: then both can use it.
@@ -130,11 +131,13 @@ def place_of(modules: Path, name: str) -> Path:
     """Where the repository of this submodule is; raise `GitError` if it must not be there."""
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or name.startswith("/"):
-        raise GitError(f'"{name}" is not a name for a submodule')
+        raise BadRevision(f'"{name}" is not a name for a submodule')
     place = modules.joinpath(*parts)
     for outer in place.relative_to(modules).parents[:-1]:
         if (modules / outer / "HEAD").exists():
-            raise GitError(f'"{name}" would lie inside the repository of the submodule "{outer}"')
+            raise BadRevision(
+                f'"{name}" would lie inside the repository of the submodule "{outer}"'
+            )
     if place.exists() and not (place / "HEAD").exists():
         raise GitError(f"{place} is no repository: move it away")
     return place
@@ -150,6 +153,6 @@ def resolve(url: str, base: str) -> str:
         if step == "..":
             at = base.rfind("/") if "/" in base else base.rfind(":")
             if at < 0:
-                raise GitError(f"its url leads out of {base}")
+                raise BadRevision(f"its url leads out of {base}")
             base, separator = base[:at], base[at]
     return f"{base}{separator}{url}"

@@ -10,18 +10,21 @@ Up to the switch (in an exclusive swap, to the hold) a newer wanted revision cal
 From there it is carried through, since turning back would cost more than going on.
 """
 
+import logging
 from datetime import UTC, datetime
 
 import trio
 
 from blue_green.draining import close_streams, drain
-from blue_green.failure import StepFailed
+from blue_green.failure import CalledOff, MachineFault, StepFailed
 from blue_green.lease import cut
 from blue_green.process import environment
 from blue_green.receipt import Receipt, Result
 from blue_green.release import Release
 from blue_green.slots import Slot
-from blue_green.steps import HEALTH, CalledOff, Steps, in_flight_of, output_of
+from blue_green.steps import HEALTH, Steps, in_flight_of, output_of
+
+logger = logging.getLogger(__name__)
 
 HOLDER = "swap"
 ROLLBACK = "a rollback was asked for"
@@ -42,11 +45,13 @@ class Swap(Steps):
         except CalledOff as error:
             outcome = self.end("failed", str(error))
         except StepFailed as failure:
-            self.receipt.output = failure.output
-            outcome = self.failed(str(failure))
+            outcome = await self.failed(failure)
         except OSError as error:
-            # A full disk, say: whatever it is, what serves is untouched.
-            outcome = self.failed(str(error))
+            outcome = await self.failed(MachineFault(str(error)))
+        except Exception as error:
+            # What serves goes on, whatever we did wrong.
+            logger.exception("swap %s: an error of our own", self.revision[:7])
+            outcome = await self.failed(MachineFault(f"an error of our own: {error!r}"))
         receipt, numbers = self.receipt, self.site.gate.tally_since(tally)
         receipt.outcome = outcome
         receipt.held, receipt.longest_hold = numbers.held, numbers.longest_hold
@@ -166,7 +171,9 @@ class Swap(Steps):
                 backends = candidate.backends
                 await self._bring_back(old, candidate)
                 return self.reverted(trouble, output_of(backends))
-        except (StepFailed, OSError):
+        except CalledOff:
+            raise  # It serves on.
+        except Exception:
             await self._bring_back(old, candidate)
             raise
         finally:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable
 import trio
 
 from blue_green import health
-from blue_green.backend import Backend
-from blue_green.failure import StepFailed
+from blue_green.backend import Backend, check_is_free
+from blue_green.failure import MachineFault, StepFailed
 from blue_green.settings import Health, Settings
 from blue_green.unwell import Forget, until_unwell
 
@@ -98,6 +98,11 @@ async def _pass(
         nursery.cancel_scope.cancel()
     if not backend.is_alive:
         await backend.process.gone.wait()
-        raise StepFailed(f"the app {backend.ending} before it was healthy", backend.output)
+        why = f"the app {backend.ending} before it was healthy"
+        try:
+            check_is_free(backend.target.port)
+        except MachineFault as taken:
+            raise MachineFault(f"{why}; {taken}", backend.output) from None
+        raise StepFailed(why, backend.output)
     if failure:
         raise StepFailed(str(failure), backend.output)

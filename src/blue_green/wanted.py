@@ -20,8 +20,9 @@ from blue_green.git import Git, GitError
 from blue_green.metrics import SwapCounts
 from blue_green.notify import Notify
 from blue_green.receipt import Receipt
+from blue_green.retry import Retry, delay_after
 from blue_green.slots import Slot
-from blue_green.steps import Site
+from blue_green.steps import HEALTH, Site
 from blue_green.swap import Swap
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class Swaps:
         self._notify = notify
         self._save = save
         """Write the state: what is told is remembered."""
+        self.again: Retry | None = None
+        """What failed through no fault of its revision."""
         self._current: Wanted | None = None
         self._next: Wanted | None = None
         self._wake = trio.Event()
@@ -92,6 +95,8 @@ class Swaps:
         wanted = self._next or self._current
         if wanted is not None:
             return wanted.revision
+        if self.again is not None:
+            return self.again.revision
         live = self._site.slots.live
         return live.release.revision if live and live.release else None
 
@@ -113,6 +118,8 @@ class Swaps:
 
     def want(self, revision: str, asked_by: str, *, retry: bool = False) -> Wanted:
         """From now on this revision is wanted, and nothing that was wanted before."""
+        if asked_by != HEALTH:  # That is about what is live, and replaces nothing that was wanted.
+            self.again = None
         is_head = asked_by == "watch"
         if is_head:
             self._head = revision
@@ -166,7 +173,10 @@ class Swaps:
         while True:
             while self._next is None:
                 self._wake = trio.Event()
-                await self._wake.wait()
+                with trio.move_on_at(self.again.due if self.again else math.inf):
+                    await self._wake.wait()
+                if self._next is None and self.again and not self.again.seconds_left:
+                    self._next = _wanted_again(self.again)
             async with self.turn:
                 if self._next is not None:
                     self._current, self._next = self._next, None
@@ -191,6 +201,7 @@ class Swaps:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._note_subject, self.in_hand.receipt)
                 receipt = await self.in_hand.run()
+            self._note_retry(wanted, receipt, may_be_retried=self.in_hand.may_be_retried)
         finally:
             self.in_hand = None
         self.counts.add(receipt.outcome, receipt.seconds)
@@ -200,8 +211,9 @@ class Swaps:
         self._note_head()
         if receipt.outcome != "unchanged":
             self.last = receipt
+            if not site.state.is_repeated(receipt):
+                self._notify.swapped(receipt)  # Before we wait: a stop would keep it from that.
             site.state.remember(receipt)
-            self._notify.swapped(receipt)  # Before we wait: a stop would keep it from being told.
         self._move()
         await self._save()
         wanted.end(receipt)
@@ -222,6 +234,8 @@ class Swaps:
         short = receipt.revision[:7]
         if receipt.outcome in ("failed", "reverted"):
             logger.error("swap %s: %s: %s", short, receipt.outcome, receipt.reason)
+            if receipt.retry_in:
+                logger.info("swap %s: it is tried again in %g s", short, receipt.retry_in)
             for line in receipt.output:
                 logger.info("    %s", line)
         else:
@@ -236,8 +250,27 @@ class Swaps:
 
     def _note_head(self) -> None:
         """Remember the newest HEAD, unless something that it asked for is still to be done."""
-        if self._head is not None and not (self._next is not None and self._next.is_head):
+        unfinished = self._next or self.again
+        if self._head is not None and not (unfinished is not None and unfinished.is_head):
             self._site.state.head = self._head
+
+    def _note_retry(self, wanted: Wanted, receipt: Receipt, *, may_be_retried: bool) -> None:
+        """Something newer, or somebody who called it off, takes precedence over a retry."""
+        if self._next is not None or (self.again and self.again.revision != wanted.revision):
+            return
+        failures = self.again.failures + 1 if self.again else 1
+        self.again = None
+        if may_be_retried:
+            receipt.retry_in = delay_after(failures)
+            self.again = Retry(
+                revision=wanted.revision,
+                reason=receipt.reason,
+                asked_by=wanted.asked_by,
+                is_head=wanted.is_head,
+                is_forced=wanted.retry,
+                failures=failures,
+                due=trio.current_time() + receipt.retry_in,
+            )
 
     def _drop_next(self) -> None:
         if self._next is not None:
@@ -260,3 +293,7 @@ class Swaps:
             await self._site.releases.prune({revision for revision in in_use if revision})
         except (GitError, OSError) as error:
             logger.warning("old releases cannot be removed: %s", error)
+
+
+def _wanted_again(retry: Retry) -> Wanted:
+    return Wanted(retry.revision, retry.asked_by, retry.is_forced, retry.is_head)
