@@ -51,8 +51,12 @@ def check_outcome(scene: Scene, case: Case, status: dict[str, Any]) -> None:
         return
     if case.outcome is not None:
         assert receipt["outcome"] == case.outcome, receipt
+        assert bool(receipt["retry_in"]) == case.is_retried, receipt
+    if receipt["retry_in"]:
+        assert scene.new not in status["quarantined"], status
     if not case.loses_state:
-        is_new = receipt["outcome"] == "promoted"
+        was_retried = receipt["retry_in"] and not scene.is_down
+        is_new = receipt["outcome"] == "promoted" or was_retried
         assert live == (scene.new if is_new else scene.old), receipt
 
 

@@ -32,6 +32,10 @@ class Case:
         return any(fault.loses_state for fault in self.faults)
 
     @property
+    def is_retried(self) -> bool:
+        return any(fault.is_retried for fault in self.faults)
+
+    @property
     def ends_supervisor(self) -> bool:
         return any(fault.ends_supervisor for fault in self.faults)
 

@@ -60,6 +60,8 @@ class Fault:
     loses_state: bool = False
     """HEAD of the checkout is deployed in the end."""
     needs_disk: bool = False
+    is_retried: bool = False
+    """It is not the revision's fault: the swap is tried again, and then succeeds."""
 
     @property
     def ends_supervisor(self) -> bool:
@@ -134,6 +136,7 @@ FAULTS: tuple[Fault, ...] = (
         kind="disk",
         needs_disk=True,
         ends={"checkout": "failed"},
+        is_retried=True,
     ),
     Fault(
         "the disk is full when the state is written",
@@ -247,6 +250,7 @@ FAULTS: tuple[Fault, ...] = (
         happen=how.port_is_stolen,
         heal=how.port_is_given_back,
         ends=FAILED_BEFORE_SWITCH,
+        is_retried=True,
         kind="new",
     ),
     Fault(
