@@ -17,6 +17,7 @@ from pathlib import Path
 import trio
 from attrs import evolve
 
+from blue_green import files
 from blue_green.git import Git, GitError
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,6 @@ def _is_pointer(path: Path) -> bool:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_POINTER:
             return False
-        with path.open("rb") as file:
-            return file.read(len(POINTER)) == POINTER
+        return files.read_start(path, len(POINTER)) == POINTER
     except FileNotFoundError:
         return False  # Not checked out, as in a sparse checkout.

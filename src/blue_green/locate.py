@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from blue_green import settings
+from blue_green import files, settings
+
+LARGEST = 1024 * 1024
+"""Bytes of a settings file."""
 
 
 class ConfigError(Exception):
@@ -23,7 +26,7 @@ class ConfigError(Exception):
 def read(path: Path) -> dict[str, Any]:
     """The file as a TOML document; raise `ConfigError`."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(files.read_text(path, LARGEST))
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:

@@ -16,8 +16,9 @@ from blue_green import config, display, startup, systemd
 from blue_green.changes import Change, changes, in_force
 from blue_green.locate import ConfigError
 from blue_green.notify import Notify
-from blue_green.proxy.errors import BadPages, Pages
+from blue_green.proxy.errors import Pages
 from blue_green.proxy.listener import Listener
+from blue_green.proxy.own_pages import BadPages
 from blue_green.settings import Settings
 from blue_green.steps import Site
 from blue_green.watch import Watch

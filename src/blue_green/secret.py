@@ -6,6 +6,8 @@ it can be changed while we run.
 
 from pathlib import Path
 
+from blue_green import files
+
 SHORTEST = 16
 """Bytes. Whoever has seen one signed request can try secrets as fast as his machine allows."""
 LONGEST = 4096
@@ -18,8 +20,7 @@ class BadSecret(Exception):
 def read(file: Path) -> bytes:
     """What the file has, without white space around it; raise `BadSecret`."""
     try:
-        with file.open("rb") as opened:
-            secret = opened.read(LONGEST + 1).strip()
+        secret = files.read_start(file, LONGEST + 1).strip()
     except OSError as error:
         raise BadSecret(f"{file}: cannot be read: {error.strerror}") from None
     if not SHORTEST <= len(secret) <= LONGEST:
@@ -28,11 +29,3 @@ def read(file: Path) -> bytes:
             f"openssl rand -hex 32 >{file}"
         )
     return secret
-
-
-def is_readable_by_all(file: Path) -> bool:
-    """Whether every user of this machine may read it."""
-    try:
-        return bool(file.stat().st_mode & 0o004)
-    except OSError:
-        return False  # Nobody's, then.

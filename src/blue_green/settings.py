@@ -216,7 +216,8 @@ class Proxy:
     error_pages: Path | None = None
     """A directory with pages for the errors that we answer: `503.html` is for one status,
     `error.html` for all others, and `.txt` for clients that did not ask for HTML. `{status}`,
-    `{phrase}` and `{why}` are filled in. Default: plain pages of our own."""
+    `{phrase}` and `{why}` are filled in. A page that is a symbolic link out of the directory is
+    refused. Default: plain pages of our own."""
     tls: Tls | None = None
     """The section `[proxy.tls]`. Default: plain HTTP."""
 

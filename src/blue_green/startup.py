@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import define, evolve
 
-from blue_green import activation, secret, systemd, users
+from blue_green import activation, files, secret, systemd, users
 from blue_green.activation import PROXY, REDIRECT
 from blue_green.control import server as control
 from blue_green.proxy import sockets as proxy
@@ -26,6 +26,9 @@ ADMIN, CONTROL = "[admin] listen", "[control] socket"
 
 REDIRECTING = "redirect"
 """`FileDescriptorName=` of a socket unit whose sockets redirect to https."""
+
+LONGEST_PID = 20
+"""Characters."""
 
 DESCRIPTORS_OF_OUR_OWN = 150
 """What the supervisor needs besides clients and their backends' connections: for backends, git,
@@ -79,7 +82,7 @@ def check_secret(settings: Settings) -> None:
         secret.read(file)
     except secret.BadSecret as error:
         raise CannotRun(f"[webhook] secret_file: {error}") from None
-    if secret.is_readable_by_all(file):
+    if files.is_readable_by_all(file):
         logger.warning("[webhook] secret_file: everybody here can read it: chmod o-r %s", file)
 
 
@@ -218,16 +221,26 @@ def only_one(path: Path, handed: int | None = None) -> Iterator[int]:
 
     Gives its descriptor; `handed` is one that holds it already.
     """
-    with path.open("a+") if handed is None else os.fdopen(handed, "a+") as file:
+    with os.fdopen(_lock_file(path) if handed is None else handed, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
             raise CannotRun(
-                f"another supervisor, pid {file.read().strip() or '?'}, "
+                f"another supervisor, pid {file.read(LONGEST_PID).strip() or '?'}, "
                 f"runs already with the state directory {path.parent}"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield file.fileno()
+
+
+def _lock_file(path: Path) -> int:
+    """A descriptor of the lock file; raise `CannotRun`."""
+    try:
+        return files.open_own(path, os.O_RDWR | os.O_APPEND)
+    except PermissionError as error:
+        raise CannotRun(f"{path}: cannot be opened: {error.strerror}") from None
+    except OSError as error:
+        raise CannotRun(f"{path}: cannot be the lock file, remove it: {error.strerror}") from None

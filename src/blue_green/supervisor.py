@@ -27,7 +27,7 @@ from blue_green.pause import Pause
 from blue_green.process import SUPERVISOR, environment
 from blue_green.proxy import listener as proxy
 from blue_green.proxy.certificate import BadCertificate
-from blue_green.proxy.errors import BadPages
+from blue_green.proxy.own_pages import BadPages
 from blue_green.rate import Rate
 from blue_green.release import Releases
 from blue_green.reload import Reload

@@ -9,11 +9,13 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import trio
+from attrs import frozen
 
+from blue_green import head
 from blue_green.git import Git, GitError, Places
 from blue_green.settings import Git as GitSettings
 
@@ -79,24 +81,24 @@ class Watch:
         """What keeps us from following the checkout; nothing if all is well."""
         return "; ".join(filter(None, self._problems.values()))
 
-    async def run(self, head: str | None, on_head: Callable[[str], None]) -> None:
-        """Call `on_head` for each HEAD that differs from the one before; `head` is the first."""
+    async def run(self, first: str | None, on_head: Callable[[str], None]) -> None:
+        """Call `on_head` for each HEAD that differs from the one before, which is `first`."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_head, head, on_head)
+            nursery.start_soon(self._watch_head, first, on_head)
             nursery.start_soon(self._pull)
 
-    async def _watch_head(self, head: str | None, on_head: Callable[[str], None]) -> None:
+    async def _watch_head(self, before: str | None, on_head: Callable[[str], None]) -> None:
         seen: object = None
         while True:
-            looks = _signature(self._places)
+            look = await _look(self._places)
             pause = LOOK_EVERY
-            is_due = looks != seen or self._places is None or bool(self._problems["follow"])
+            is_due = look.signature != seen or look.places is None or bool(self._problems["follow"])
             # The first HEAD is taken as it is: what is half done is better than an empty site.
-            if is_due and not self._is_being_written() and not (head and self._is_half_done()):
+            if is_due and not look.is_being_written and not (before and self._is_half_done(look)):
                 try:
                     if self._places is None:
                         self._places = await self._git.places()
-                        looks = _signature(self._places)
+                        look = await _look(self._places)
                     current = await self._git.head()
                 except (GitError, OSError) as error:
                     self._places = None
@@ -104,9 +106,9 @@ class Watch:
                     pause = LOOK_AGAIN
                 else:
                     self._tell("follow", "")
-                    seen = looks
-                    if current != head:
-                        head = current
+                    seen = look.signature
+                    if current != before:
+                        before = current
                         on_head(current)
             await trio.sleep(pause)
 
@@ -153,27 +155,53 @@ class Watch:
         elif before and not problem:
             logger.info("can %s again: %s", what, self._git.checkout)
 
-    def _is_being_written(self) -> bool:
-        """A git command is at work in the checkout, and its end will be seen.
-
-        A lock that stays is one that a killed git left behind, and hinders only git itself.
-        """
-        age = None if self._places is None else _age(self._places.git_dir / "index.lock")
-        return age is not None and age < LONGEST_LOCK
-
-    def _is_half_done(self) -> bool:
+    def _is_half_done(self, look: "_Look") -> bool:
         """HEAD is on its way through several commits. One that got stuck on it is told of."""
-        if self._places is None:
-            return False
-        ages = [_age(self._places.git_dir / name) for name in HALF_DONE]
-        known = [age for age in ages if age is not None]
-        if known and min(known) >= LONGEST_LOCK:
+        if look.half_done and min(look.half_done) >= LONGEST_LOCK:
             self._tell(
                 "follow",
                 f"cannot follow {self._git.checkout}: a rebase, cherry-pick or revert is half done "
                 f"there: --continue or --abort it (git status says which)",
             )
-        return bool(known)
+        return bool(look.half_done)
+
+
+@frozen
+class _Look:
+    """What a look at the files of a checkout shows; nothing of it where there is no checkout."""
+
+    places: Places | None
+    signature: object = None
+    """Something that differs when HEAD may have moved."""
+    lock_age: float | None = None
+    """Seconds since git took its lock."""
+    half_done: Sequence[float] = ()
+    """Ages of what stands for a series of commits that has not come to its end, in seconds."""
+
+    @property
+    def is_being_written(self) -> bool:
+        """A git command is at work in the checkout, and its end will be seen.
+
+        A lock that stays is one that a killed git left behind, and hinders only git itself.
+        """
+        return self.lock_age is not None and self.lock_age < LONGEST_LOCK
+
+
+async def _look(places: Places | None) -> _Look:
+    """Look in a thread: a file system that hangs must keep nobody waiting but the watch."""
+    if places is None:
+        return _Look(None)
+    return await trio.to_thread.run_sync(_look_now, places, abandon_on_cancel=True)
+
+
+def _look_now(places: Places) -> _Look:
+    ages = (_age(places.git_dir / name) for name in HALF_DONE)
+    return _Look(
+        places,
+        _signature(places),
+        lock_age=_age(places.git_dir / "index.lock"),
+        half_done=[age for age in ages if age is not None],
+    )
 
 
 def _age(path: Path) -> float | None:
@@ -184,19 +212,17 @@ def _age(path: Path) -> float | None:
         return None
 
 
-def _signature(places: Places | None) -> object:
-    """Something that differs when HEAD may have moved."""
-    if places is None:
-        return None
-    head = places.git_dir / "HEAD"
-    files = [head, places.git_dir / "logs" / "HEAD", places.common_dir / "packed-refs"]
-    files.append(places.common_dir / "reftable" / "tables.list")
+def _signature(places: Places) -> object:
+    """Something that differs when HEAD may have moved; None if it cannot be read."""
     try:
-        ref = head.read_text().removeprefix("ref: ").strip()
+        branch = head.branch(places.git_dir)
     except (OSError, UnicodeDecodeError):
         return None
-    if ref.startswith("refs/"):
-        files.append(places.common_dir / ref)
+    git_dir, common_dir = places.git_dir, places.common_dir
+    files = [git_dir / "HEAD", git_dir / "logs" / "HEAD", common_dir / "packed-refs"]
+    files.append(common_dir / "reftable" / "tables.list")
+    if branch:
+        files.append(common_dir / branch)
     return tuple(_stamp(file) for file in files)
 
 

@@ -1,10 +1,12 @@
 """What the errors look like that we answer ourselves."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from blue_green.proxy.errors import LARGEST_PAGE, BadPages, Pages
+from blue_green.proxy.errors import Pages
+from blue_green.proxy.own_pages import LARGEST_PAGE, BadPages
 from tests.proxy.harness import GET, drops, running
 
 
@@ -43,6 +45,53 @@ def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "502.txt").write_bytes(b"x" * (LARGEST_PAGE + 1))
     with pytest.raises(BadPages, match=r"502\.txt is larger than"):
         Pages(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["503.html", "error.txt"])
+def test_a_page_that_is_a_link_out_of_the_directory_is_refused(tmp_path: Path, name: str) -> None:
+    """Everybody gets these pages, and whoever can push can make such a link."""
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (tmp_path / "private.key").write_text("secret")
+    (pages / name).symlink_to("../private.key")
+    with pytest.raises(BadPages, match=f"{name} leads out of {pages}"):
+        Pages(pages)
+
+
+def test_a_page_may_be_a_link_to_another_one(tmp_path: Path) -> None:
+    (tmp_path / "502.html").write_text("<p>back soon")
+    (tmp_path / "503.html").symlink_to("502.html")
+    (tmp_path / "current").symlink_to(tmp_path)
+    assert Pages(tmp_path / "current").fill_in(503, "", html=True) == b"<p>back soon"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to have a directory of another user")
+def test_root_follows_no_link_of_another_user_to_the_directory(tmp_path: Path) -> None:
+    theirs, private = tmp_path / "theirs", tmp_path / "private"
+    for directory in (theirs, private):
+        directory.mkdir()
+    (private / "error.txt").write_text("secret")
+    (theirs / "pages").symlink_to(private)
+    Pages(theirs / "pages")
+    os.chown(theirs, 65534, 65534)
+    with pytest.raises(BadPages, match="over a link that others than root can change"):
+        Pages(theirs / "pages")
+    (theirs / "pages").unlink()
+    (theirs / "pages").mkdir()
+    (theirs / "pages" / "error.txt").write_text("mine")
+    assert Pages(theirs / "pages").fill_in(503, "", html=False) == b"mine"
+
+
+def test_a_page_that_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "503.txt")
+    with pytest.raises(BadPages, match=r"503\.txt is not a regular file"):
+        Pages(tmp_path)
+
+
+def test_only_pages_of_statuses_are_read(tmp_path: Path) -> None:
+    for name in ("index.html", "599.html", "notes.txt", "0503.txt"):
+        os.mkfifo(tmp_path / name)
+    assert Pages(tmp_path).fill_in(503, "", html=True) == Pages().fill_in(503, "", html=True)
 
 
 async def test_a_client_gets_the_page(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from blue_green import secret, startup, users
+from blue_green import files, secret, startup, users
 from blue_green.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.checks.subject import Subject
 from blue_green.proxy.certificate import BadCertificate, load
-from blue_green.proxy.errors import BadPages, Pages
+from blue_green.proxy.errors import Pages
+from blue_green.proxy.own_pages import BadPages
 from blue_green.settings import Argv, Settings
 from blue_green.users import User
 
@@ -94,7 +95,7 @@ def webhook(settings: Settings) -> Findings:
     except secret.BadSecret as error:
         yield failed(about, str(error))
         return
-    if secret.is_readable_by_all(file):
+    if files.is_readable_by_all(file):
         yield warned(about, f"everybody here can read {file}", f"chmod o-r {file}")
     else:
         yield passed(about, f"{file} has a secret")

@@ -7,6 +7,8 @@ from typing import Literal
 
 from attrs import frozen
 
+from blue_green import files
+
 LARGEST = 1024 * 1024
 """Bytes up to which a file is read."""
 LINKABLE = (".env", "data", "instance", "media", "storage", "uploads")
@@ -27,10 +29,8 @@ class Checkout:
 
     def text(self, name: str) -> str:
         """What is in a file; nothing if it is not there, is too large, or is no text."""
-        file = self.path / name
         try:
-            is_large = file.stat().st_size > LARGEST
-            return "" if is_large else file.read_text(encoding="utf-8")
+            return files.read_text(self.path / name, LARGEST)
         except (OSError, UnicodeDecodeError):
             return ""
 

@@ -9,14 +9,15 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_IROTH, S_ISREG
 from typing import Any, TypeVar
 
 import trio
 
+from blue_green import files
 from blue_green.settings import Tls
 
 T = TypeVar("T")
@@ -73,10 +74,11 @@ def load(settings: Tls) -> ssl.SSLContext:
 
     Takes some milliseconds.
     """
-    chain, _ = _read("certificate", settings.certificate)
+    chain = _read("certificate", settings.certificate)
     if "CERTIFICATE" not in BEGINS.findall(chain):
         raise BadCertificate(f"certificate: {settings.certificate} has no certificate in PEM")
-    _check_key(settings.key)
+    key = _read("key", settings.key)
+    _check_key(key, settings.key)
     # The library's own choice of what is secure, and what the machine's policy adds to it. Not
     # create_default_context(), which $SSLKEYLOGFILE can make write the keys of all connections.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -84,17 +86,16 @@ def load(settings: Tls) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(settings.certificate, settings.key, password=_no_passphrase)
+        # What was read and checked, and not what the names stand for by now.
+        with _in_memory(chain) as certificate_file, _in_memory(key) as key_file:
+            context.load_cert_chain(certificate_file, key_file, password=_no_passphrase)
     except ssl.SSLError as error:
         raise BadCertificate(_unusable(settings, error)) from None
-    except OSError as error:
-        raise BadCertificate(f"key: {settings.key} cannot be read: {error.strerror}") from None
     _try(context, chain, settings)
     return context
 
 
-def _check_key(path: Path) -> None:
-    text, mode = _read("key", path)
+def _check_key(text: str, path: Path) -> None:
     kinds = BEGINS.findall(text)
     if "ENCRYPTED PRIVATE KEY" in kinds or "Proc-Type: 4,ENCRYPTED" in text:
         raise BadCertificate(
@@ -104,19 +105,27 @@ def _check_key(path: Path) -> None:
     if not any(kind.endswith("PRIVATE KEY") for kind in kinds):
         raise BadCertificate(f"key: {path} has no private key in PEM")
     # Root's app runs as another user, who should not be able to read it. Our own user's app can.
-    if os.geteuid() == 0 and mode & S_IROTH:
+    if os.geteuid() == 0 and files.is_readable_by_all(path):
         logger.warning("everybody can read the private key: chmod o-r %s", path)
 
 
-def _read(key: str, path: Path) -> tuple[str, int]:
-    """What is in the file, and its mode; `key` is the setting that names it."""
+def _read(key: str, path: Path) -> str:
+    """What is in the file; `key` is the setting that names it."""
     try:
-        status = path.stat()
-        if not S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
-            raise BadCertificate(f"{key}: {path} is not a file with a {key} in PEM")
-        return path.read_text(encoding="latin-1"), status.st_mode
+        return files.read_bounded(path, LARGEST_FILE).decode("latin-1")
+    except files.UnfitFile as error:
+        why = f"{path} is not a file with a {key} in PEM: it {error.strerror}"
+        raise BadCertificate(f"{key}: {why}") from None
     except OSError as error:
         raise BadCertificate(f"{key}: {path} cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def _in_memory(text: str) -> Iterator[str]:
+    """A file with this text, for a library that takes nothing but a file's name."""
+    with os.fdopen(os.memfd_create("pem"), "wb", buffering=0) as file:
+        file.write(text.encode("latin-1"))
+        yield f"/proc/self/fd/{file.fileno()}"
 
 
 def _no_passphrase() -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from attrs import frozen
 
+from blue_green.proxy import own_pages
 from blue_green.proxy.clock import date_line
 
-LARGEST_PAGE = 256 * 1024
 LAST_WORDS = 2.0
 """Seconds in which a client may take an error that ends its connection."""
 
@@ -22,31 +22,19 @@ HTML = """<!doctype html>
 TEXT = "{status} {phrase}\n{why}\n"
 
 
-class BadPages(Exception):
-    """The directory of error pages cannot be used; str() says why."""
-
-
 class Pages:
     """What errors look like: the user's own pages where there are some, or else ours.
 
     `503.html` is for one status, `error.html` for all others, and the same with `.txt` for clients
     that did not ask for HTML. `{status}`, `{phrase}` and `{why}` are filled in.
+
+    Raises `BadPages`.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._pages = {"error.html": HTML, "error.txt": TEXT}
-        if directory is None:
-            return
-        try:
-            files = sorted(path for path in directory.iterdir() if path.suffix in (".html", ".txt"))
-            for file in files:
-                if file.stat().st_size > LARGEST_PAGE:
-                    raise BadPages(f"{file} is larger than {LARGEST_PAGE} bytes")
-                self._pages[file.name] = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise BadPages(f"{error.filename} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise BadPages(f"{directory} has a page that is not UTF-8: {error.reason}") from None
+        if directory is not None:
+            self._pages |= own_pages.read(directory)
 
     def fill_in(self, status: int, why: str, *, html: bool) -> bytes:
         """The page for this error."""
