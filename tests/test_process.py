@@ -18,11 +18,11 @@ from blue_green.lines import LONGEST_LINE, text
 from blue_green.process import (
     LOOK_EVERY,
     SUPERVISOR,
-    TAIL,
     CannotStart,
     Process,
     ending,
 )
+from blue_green.tail import MAX_LINES
 from tests.screen import on_screen
 from tests.site import PATIENCE, Site, until
 
@@ -242,11 +242,11 @@ async def test_output_comes_line_by_line_and_tells_errors_apart(tmp_path: Path) 
 
 
 async def test_a_very_long_line_is_cut_and_the_next_one_is_whole(tmp_path: Path) -> None:
-    finished = await python(tmp_path, 'print("x" * 10**6); print("next")')
-    lines = finished.tail
-    assert lines[-1] == "next"
-    assert lines[0] == "x" * LONGEST_LINE + " ..."
-    assert max(map(len, lines)) == len(lines[0])
+    async with running(tmp_path, 'print("x" * 10**6); print("next")') as it:
+        await it.process.gone.wait()
+        assert it.lines[-1] == "next"
+        assert it.lines[0] == "x" * LONGEST_LINE + " ..."
+        assert max(map(len, it.lines)) == len(it.lines[0])
 
 
 async def test_a_line_that_never_ends_is_passed_on_while_it_comes(tmp_path: Path) -> None:
@@ -333,11 +333,11 @@ async def test_what_is_meant_for_us_is_kept_from_it(
 
 
 async def test_a_command_that_ran_leaves_its_output_and_its_exit_status(tmp_path: Path) -> None:
-    program = f"import sys; [print(i) for i in range({TAIL + 10})]; sys.exit(3)"
+    program = f"import sys; [print(i) for i in range({MAX_LINES + 10})]; sys.exit(3)"
     done = await python(tmp_path, program)
     assert (done.ok, done.code) == (False, 3)
     assert done.stdout.startswith("0\n1\n")
-    assert done.tail == tuple(map(str, range(10, TAIL + 10)))
+    assert done.tail == tuple(map(str, range(10, MAX_LINES + 10)))
 
 
 async def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:

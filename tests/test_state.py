@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from blue_green import state as state_module
 from blue_green.receipt import Receipt
-from blue_green.state import HISTORY, Live, Running, State, StateFile
+from blue_green.state import HISTORY, LARGEST, Live, Running, State, StateFile
 from tests.site import until
 
 REVISION = "0123456789" * 4
@@ -226,6 +227,76 @@ async def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
     await until("it is written", path.exists)
     assert as_compared(file.load()) == as_compared(full_state())
     nursery.cancel_scope.cancel()
+
+
+async def test_the_most_that_can_be_remembered_is_read_as_a_whole(path: Path) -> None:
+    """Whatever candidates write: it is kept in bytes, and not only in lines."""
+    state = State(live=Live("blue", REVISION), quarantine={})
+    for number in range(2 * HISTORY):
+        revision = f"{number:040x}"
+        state.put_in_quarantine(revision, "\\" * 10**6)
+        output = ["\\" * 10**5] * 100 + ["\U0001f600" * 10**5] * 2
+        worst = Receipt("failed", revision, "\\" * 10**5, reason="\t" * 10**6, output=output)
+        state.remember(worst)
+    await StateFile(path).write(state)
+    assert path.stat().st_size < LARGEST
+    loaded = StateFile(path).load()
+    assert as_compared(loaded) == as_compared(state)
+    assert len(loaded.quarantine) == len(loaded.history) == HISTORY
+
+
+def test_the_quarantine_forgets_with_the_history() -> None:
+    state = State()
+    state.put_in_quarantine("a" * 40, "it failed")
+    state.remember(Receipt("failed", "a" * 40))
+    for number in range(HISTORY - 1):
+        state.remember(Receipt("promoted", f"{number:040x}"))
+    assert state.quarantine == {"a" * 40: "it failed"}
+    state.remember(Receipt("promoted", "b" * 40))
+    assert state.quarantine == {}
+
+
+async def test_what_is_written_is_what_was_so_when_it_was_to_be_written(path: Path) -> None:
+    """The file is made in a thread, while the site goes on."""
+    state = full_state()
+    before = as_compared(full_state())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(StateFile(path).write, state)
+        await trio.lowlevel.checkpoint()
+        state.live = None
+        state.put_in_quarantine("d" * 40, "later")
+        state.remember(Receipt("promoted", "d" * 40))
+    assert as_compared(StateFile(path).load()) == before
+
+
+def test_a_huge_file_of_an_older_version_gives_what_a_site_cannot_do_without(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Older versions kept 50 lines of up to 16 KiB for each failed swap, and reasons as long."""
+    line = '    "' + r"\\x01" * 16_000 + '",\n'
+    failed = f'\n[[history]]\noutcome = "failed"\nrevision = "{REVISION}"\noutput = [\n'
+    failed += line * 50 + "]\n"
+    document = {
+        "version": 1,
+        "previous": "f" * 40,
+        "head": REVISION,
+        "boot": "a boot",
+        "backends": [{"pid": pid, "began": 345} for pid in range(10)],
+        "live": {"slot": "green", "revision": REVISION},
+        "quarantine": {"e" * 40: "\\x01" * 100_000},
+    }
+    path.write_text(tomli_w.dumps(document) + failed * 12)
+    size = path.stat().st_size
+    assert size > 40_000_000
+    began = time.monotonic()
+    state = StateFile(path).load()
+    assert time.monotonic() - began < 2.0
+    assert state.live == Live("green", REVISION)
+    assert (state.previous, state.head) == ("f" * 40, REVISION)
+    assert len(state.backends) == 10
+    assert (state.history, state.quarantine) == ([], {})
+    assert f"{path} is put aside as state.toml.bad: it has more than" in caplog.text
+    assert path.with_name("state.toml.bad").stat().st_size == size
 
 
 def test_what_is_written_is_toml_that_a_person_can_read(path: Path) -> None:

@@ -3,7 +3,6 @@
 import errno
 import re
 import socket
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 from blue_green import procfs
@@ -11,9 +10,10 @@ from blue_green.failure import MachineFault, from_errno
 from blue_green.lease import Target
 from blue_green.lines import text
 from blue_green.output import Output
-from blue_green.process import TAIL, CannotStart, Process, ending
+from blue_green.process import CannotStart, Process, ending
 from blue_green.release import Release
 from blue_green.settings import App
+from blue_green.tail import Tail
 from blue_green.users import User
 
 HOST = "127.0.0.1"
@@ -29,7 +29,7 @@ class Backend:
         """It was healthy once, and may be sent requests."""
         self._settings = settings
         self._output = output
-        self._tail: deque[str] = deque(maxlen=TAIL)
+        self._tail = Tail()
 
     @classmethod
     def start(
@@ -89,7 +89,7 @@ class Backend:
 
     @property
     def output(self) -> Sequence[str]:
-        return tuple(self._tail)
+        return self._tail.lines
 
     def _take(self, lines: list[bytes], is_error: bool) -> None:
         readable = [text(line) for line in lines]

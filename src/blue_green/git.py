@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
+import trio
 from attrs import define, frozen
 
-from blue_green import command, complaints
+from blue_green import command, complaints, head
 from blue_green.lines import text
 from blue_green.process import CannotStart, ending
 from blue_green.users import User
@@ -22,6 +23,12 @@ LOCAL_TIMEOUT = 300.0
 """Seconds for commands that stay on this machine; a large work tree takes a while."""
 
 REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+MOST_OUTPUT = 64 * 1024 * 1024
+"""Bytes of what git writes: the names of all files of a large repository are some ten million."""
+
+LONGEST_SUBJECT = 4096
+"""Bytes of a subject that are read."""
 
 SUBJECT_TIMEOUT = 5.0
 """Seconds for what is only nice to know."""
@@ -142,8 +149,8 @@ class Git:
         _check(revision)
         # Unless told, `git log` may run the programs that check signatures.
         words = ("log", "--no-show-signature", "-1", "--format=%s", revision)
-        subject = await self.run(*words, timeout=SUBJECT_TIMEOUT)
-        return text(subject.encode(errors="surrogateescape"))
+        done = await self._run(*words, timeout=SUBJECT_TIMEOUT, most_output=LONGEST_SUBJECT)
+        return text(done.stdout.strip().encode(errors="surrogateescape"))
 
     async def add_worktree(self, path: Path, revision: str, *, is_empty: bool = False) -> None:
         """Check this revision out there, on no branch; if `is_empty`, without any file yet."""
@@ -215,10 +222,10 @@ class Git:
         await self.run("fetch", "--quiet", "--force", *where, timeout=self.fetch_timeout)
         tracked = await self.run("for-each-ref", "--format=%(upstream)", f"refs/heads/{current}")
         upstream = await self.resolve(tracked)
-        head = await self.head()
-        if await self._is_ancestor(upstream, head):
-            return head
-        if not await self._is_ancestor(head, upstream):
+        current_head = await self.head()
+        if await self._is_ancestor(upstream, current_head):
+            return current_head
+        if not await self._is_ancestor(current_head, upstream):
             raise GitError(
                 f"{current} and its upstream have diverged: "
                 f"git rebase, or git reset --hard {upstream[:12]} to take theirs"
@@ -297,10 +304,28 @@ class Git:
         self, *words: str, timeout: float = LOCAL_TIMEOUT, env: Mapping[str, str] | None = None
     ) -> str:
         """What git wrote; raise `GitError` with what it complained about."""
+        done = await self._run(*words, timeout=timeout, env=env)
+        if done.wrote_too_much:
+            raise GitError(f"git {words[0]} wrote more than {MOST_OUTPUT} bytes")
+        return done.stdout.strip()
+
+    async def _run(
+        self,
+        *words: str,
+        timeout: float = LOCAL_TIMEOUT,
+        env: Mapping[str, str] | None = None,
+        most_output: int = MOST_OUTPUT,
+    ) -> command.Finished:
+        """The command that has run; raise `GitError` if it failed, but not if it wrote too much."""
         safely = [word for pair in SAFELY.items() for word in ("-c", "=".join(pair))]
         argv = ["git", "-c", f"safe.directory={self.checkout}", *safely]
         if self.git_dir is not None:
             argv += ["--git-dir", str(self.git_dir), "--work-tree", str(self.checkout)]
+        git_dir = self.git_dir or self.checkout / ".git"
+        try:
+            await trio.to_thread.run_sync(head.check, git_dir, abandon_on_cancel=True)
+        except head.UnfitHead as error:
+            raise GitError(str(error)) from None
         env = {**self.env, **(env or {})}
         if words[0] in REACHING_OUT or words[:2] == ("worktree", "add"):
             env |= await self._without_asking()
@@ -311,6 +336,7 @@ class Git:
                 env={**env, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
                 user=self.owner,
                 timeout=timeout,
+                most_output=most_output,
             )
         except CannotStart as error:
             is_gone = not self.checkout.is_dir()
@@ -318,12 +344,12 @@ class Git:
             raise GitError(why) from None
         if done.timed_out:
             raise GitError(f"git {words[0]} {complaints.took_too_long(words[0], timeout)}")
-        if not done.ok:
+        if not done.ok and not done.wrote_too_much:
             if said := complaints.in_one_line(done.tail):
                 raise GitError(f"git {words[0]}: {said}")
             why = f"git {words[0]} {ending(done.code)}, and said nothing"
             raise NoAnswer(why) if (done.code or 0) > 0 else GitError(why)
-        return done.stdout.strip()
+        return done
 
     async def _without_asking(self) -> dict[str, str]:
         """ssh that fails instead of asking for a password, or whether to trust a host."""

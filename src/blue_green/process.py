@@ -48,7 +48,6 @@ file_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
 after an upgrade in place it is that of the program before us.
 """
 
-TAIL = 50
 UNKILLABLE = 5.0
 """Seconds after which a process that does not even die of KILL is left, and reported."""
 LOOK_EVERY = 0.02

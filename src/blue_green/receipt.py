@@ -6,22 +6,40 @@ from typing import Any, Literal
 import attrs
 from attrs import define, field
 
+from blue_green.tail import last, shortened
+
 Result = Literal["promoted", "failed", "superseded", "reverted", "unchanged"]
+
+LONGEST_SUBJECT = 500
+"""Bytes in UTF-8, as is the next."""
+LONGEST_REASON = 2000
+
+
+def _short_subject(text: str) -> str:
+    return shortened(text, LONGEST_SUBJECT)
+
+
+def short_reason(text: str) -> str:
+    """What is kept of why something failed."""
+    return shortened(text, LONGEST_REASON)
 
 
 @define
 class Receipt:
-    """The end of a swap. The names of the fields are the keys of its JSON object, and are kept."""
+    """The end of a swap. The names of the fields are the keys of its JSON object, and are kept.
+
+    Texts that others wrote are shortened: receipts are remembered, sent and shown by the dozen.
+    """
 
     outcome: Result
     revision: str
-    subject: str = ""
+    subject: str = field(default="", converter=_short_subject)
     """The first line of the revision's commit message, if it is known."""
     previous: str | None = None
     """What was live before."""
-    reason: str = ""
+    reason: str = field(default="", converter=short_reason)
     """Why it failed, was superseded or was reverted."""
-    output: Sequence[str] = ()
+    output: Sequence[str] = field(default=(), converter=last)
     """The last lines of the candidate, if it failed."""
     held: int = 0
     """Requests that waited at the gate."""

@@ -7,9 +7,9 @@ start cannot.
 
 import logging
 import os
+import re
 import tomllib
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ from attrs import define, field, validators
 from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
-from blue_green.receipt import Receipt
+from blue_green import files
+from blue_green.receipt import Receipt, short_reason
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ VERSION = 1
 HISTORY = 50
 MIGRATED = 50
 """Revisions to remember; git tells of those that are ancestors of one of them."""
+LARGEST = 2 * 1024 * 1024
+"""Bytes of a file that is read as a whole, which takes half a second. Ours have less than half."""
+LESS_IMPORTANT = re.compile(rb"^(?:\[quarantine|\[\[history|history =)", re.M)
+"""Where that begins in the file which a site can do without."""
 TRY_AGAIN = 1.0
 """Seconds until the next attempt after the file could not be written."""
 REVISION = validators.matches_re("[0-9a-f]{40}|[0-9a-f]{64}")
@@ -49,9 +54,14 @@ class Running:
     began: int
 
 
+def _bounded(quarantine: Mapping[str, str]) -> dict[str, str]:
+    newest = list(quarantine.items())[-HISTORY:]
+    return {revision: short_reason(why) for revision, why in newest}
+
+
 @define
 class State:
-    """All that is remembered."""
+    """All that is remembered, and first what a site cannot do without."""
 
     version: int = VERSION
     live: Live | None = None
@@ -64,17 +74,24 @@ class State:
     boot: str = ""
     """The boot of the machine that the backends' times belong to."""
     backends: list[Running] = field(factory=list)
-    quarantine: dict[str, str] = field(factory=dict)
-    """Revision -> why it failed."""
     migrated: list[str] = field(factory=list)
     """The last revisions whose `migrate` has succeeded here, the newest at the end."""
+    quarantine: dict[str, str] = field(factory=dict, converter=_bounded)
+    """Revision -> why it failed; the newest at the end."""
     history: list[Receipt] = field(factory=list)
     """The last swaps, the newest at the end."""
 
     def remember(self, receipt: Receipt) -> None:
-        """Note it; one that only repeats the failure before it takes that one's place."""
+        """Note it; one that only repeats the failure before it takes that one's place.
+
+        What is no longer in the history is not in quarantine, either.
+        """
         before = self.history[:-1] if self.is_repeated(receipt) else self.history
         self.history = [*before, receipt][-HISTORY:]
+        known = {receipt.revision for receipt in self.history}
+        self.quarantine = {
+            revision: why for revision, why in self.quarantine.items() if revision in known
+        }
 
     def is_repeated(self, receipt: Receipt) -> bool:
         """Whether it was tried again by itself, and has failed in the same way."""
@@ -82,6 +99,15 @@ class State:
         if last is None or not (last.retry_in and receipt.retry_in):
             return False
         return (last.revision, last.reason) == (receipt.revision, receipt.reason)
+
+    def put_in_quarantine(self, revision: str, why: str) -> None:
+        """Do not try this revision again until somebody asks for it."""
+        others = {other: text for other, text in self.quarantine.items() if other != revision}
+        self.quarantine = {**others, revision: why}
+
+    def snapshot(self) -> "State":
+        """The same as it is now, whatever is remembered later."""
+        return attrs.evolve(self)
 
     def note_migrated(self, revision: str) -> None:
         self.migrated = [*self.migrated, revision][-MIGRATED:]
@@ -99,13 +125,25 @@ class StateFile:
     def load(self) -> State:
         """What was remembered; nothing if there is no file, or one that we do not understand."""
         try:
-            text = self._path.read_text(encoding="utf-8")
+            data = files.read_start(self._path, LARGEST + 1)
         except FileNotFoundError:
             return State()
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             return self._put_aside(f"it cannot be read: {error}")
+        if len(data) <= LARGEST:
+            return self._understood(data)
+        rest = LESS_IMPORTANT.search(data)
+        state = self._understood(data[: rest.start()] if rest else data)
+        if self._path.exists():
+            self._put_aside(
+                f"it has more than {LARGEST} bytes, as those of older versions could: "
+                "the history and the quarantine in it are forgotten"
+            )
+        return state
+
+    def _understood(self, data: bytes) -> State:
         try:
-            document = tomllib.loads(text)
+            document = tomllib.loads(data.decode())
             version = document.get("version")
             if version != VERSION:
                 return self._put_aside(f"it is of version {version}, and we know {VERSION}")
@@ -132,11 +170,10 @@ class StateFile:
 
         A site whose disk is full goes on; it only remembers less, as long as that lasts.
         """
-        document = tomli_w.dumps(_without_none(attrs.asdict(state)))
-        data = document.encode(errors="backslashreplace")
+        snapshot = state.snapshot()
         async with self._lock:
             try:
-                await trio.to_thread.run_sync(self._replace, data)
+                await trio.to_thread.run_sync(self._replace, snapshot)
             except OSError as error:
                 if not self._failing:
                     logger.error("cannot write %s: %s", self._path, error.strerror)
@@ -147,11 +184,13 @@ class StateFile:
                     logger.info("can write %s again", self._path)
                 self._failing = False
 
-    def _replace(self, data: bytes) -> None:
+    def _replace(self, state: State) -> None:
+        document = tomli_w.dumps(_without_none(attrs.asdict(state)))
         beside = self._path.with_name(self._path.name + ".new")
+        beside.unlink(missing_ok=True)  # Whatever it is, and wherever it leads.
         # Candidates' output is in it, which is not everybody's business.
-        with open(beside, "wb", opener=partial(os.open, mode=0o600)) as file:
-            file.write(data)
+        with os.fdopen(files.open_own(beside, os.O_WRONLY | os.O_EXCL), "wb") as file:
+            file.write(document.encode(errors="backslashreplace"))
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._path)

@@ -174,7 +174,7 @@ class Steps:
         if self.go_back.is_set():
             state.previous = self.revision
         elif self.receipt.previous != self.revision:
-            state.quarantine[self.revision] = trouble
+            state.put_in_quarantine(self.revision, trouble)
             self.receipt.output = output
         return self.end("reverted", trouble)
 
@@ -187,7 +187,7 @@ class Steps:
             if isinstance(why, MachineFault):
                 self.may_be_retried = True
             else:
-                self.site.state.quarantine[self.revision] = str(why)
+                self.site.state.put_in_quarantine(self.revision, str(why))
         return self.end("failed", str(why))
 
     def end(self, outcome: Result, reason: str) -> Result:
