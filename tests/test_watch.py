@@ -281,7 +281,7 @@ async def test_a_hundred_who_ask_for_a_pull_get_one(
             await trio.lowlevel.checkpoint()
         await it.until_told(second)
         await trio.sleep(2 * watch.GATHER)  # For a second one, if there were one.
-        assert trace.read_text().count("git fetch --quiet origin") == 1
+        assert trace.read_text().count("git fetch --quiet --force origin") == 1
 
 
 async def test_a_pull_that_was_asked_for_during_another_is_made_after_it(
@@ -293,7 +293,7 @@ async def test_a_pull_that_was_asked_for_during_another_is_made_after_it(
             it.watch.pull_now()
             await trio.sleep(2 * watch.GATHER)  # It waits for its turn.
             it.watch.pull_now()
-        await until("two", lambda: trace.read_text().count("git fetch --quiet origin") == 2)
+        await until("two", lambda: trace.read_text().count("git fetch --quiet --force origin") == 2)
 
 
 async def test_a_pull_that_was_asked_for_in_vain_is_tried_again(
