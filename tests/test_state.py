@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -262,7 +263,7 @@ async def test_what_is_written_is_what_was_so_when_it_was_to_be_written(path: Pa
     before = as_compared(full_state())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(StateFile(path).write, state)
-        await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
         state.live = None
         state.put_in_quarantine("d" * 40, "later")
         state.remember(Receipt("promoted", "d" * 40))

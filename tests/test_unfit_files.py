@@ -43,6 +43,7 @@ async def test_a_head_that_cannot_be_read_stops_nobody_and_is_reported(
     site.commit("one")
     head = site.checkout / ".git" / "HEAD"
     async with site.running(), site.steady_load():
+        await until("git has tidied up", lambda: only_the_app_runs(site))
         head.rename(head.with_name("aside"))
         make(head)
 
