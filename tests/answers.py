@@ -52,6 +52,7 @@ def status(**differing: Any) -> dict[str, Any]:
         "held": 0,
         "in_flight": 4,
         "tunnels": 0,
+        "retiring": None,
         "paused_for": None,
         "quarantined": {},
         "previous": None,

@@ -132,7 +132,7 @@ async def test_a_candidate_brings_the_old_release_back(
 
 
 async def test_a_request_that_takes_too_long_calls_the_swap_off(make_exclusive: MakeSite) -> None:
-    site = make_exclusive(swap={"drain_timeout": "300ms"})
+    site = make_exclusive(swap={"drain_timeout": "300ms", "overdue": "call-off"})
     site.put_up("request", site.commit("old"))
     async with site.running():
         before = (await site.status())["live"]
@@ -146,7 +146,7 @@ async def test_a_request_that_takes_too_long_calls_the_swap_off(make_exclusive: 
             await until("it is in flight", site.journal)
             done = await site.cli("swap", site.draft("new"))
             assert done.code == 1
-            assert "1 requests were still in flight after 0.3 s" in done.out
+            assert "1 request was still in flight after 0.3 s" in done.out
             status = await site.status()
             assert (status["live"], status["quarantined"]) == (before, {})
             assert (await site.get("/")).json()["text"] == "old"

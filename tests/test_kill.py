@@ -119,7 +119,7 @@ async def test_killed_while_a_candidate_is_on_its_way(make_built: MakeSite, stag
 
 async def test_killed_while_the_old_release_drains(make_built: MakeSite) -> None:
     """The new one has not proved itself yet, so the old one comes first; then it has its turn."""
-    site = make_built()
+    site = make_built(swap={"soak": "30s"})
     old = site.commit("old")
     async with trio.open_nursery() as nursery:
 
@@ -136,6 +136,7 @@ async def test_killed_while_the_old_release_drains(make_built: MakeSite) -> None
                 return bool((await site.status())["step"] == "drain")
 
             await until("the old one drains", drains)
+    site.configure(swap={"soak": 0})
     async with site.running():
         await site.until_logged(f"starting {old[:7]}, which was live before")
         await left_nothing(site, await site.until_live(new), old, new)

@@ -27,7 +27,7 @@ STATUS = {
 }  # fmt: skip
 
 
-PHASES = ["checkout", "build", "start", "probe", "switch", "drain", "soak", "retire"]
+PHASES = ["checkout", "build", "start", "probe", "switch", "drain", "soak"]
 
 
 async def reaches(site: Site, step: str) -> None:
@@ -259,7 +259,7 @@ async def test_twenty_commits_in_two_seconds_are_at_most_three_swaps(make_site: 
 
 async def test_old_code_sees_old_files(make_site: MakeSite) -> None:
     """The test app reads its text when it answers, as others read templates."""
-    site = make_site()
+    site = make_site(swap={"soak": "10s"})
     site.commit("one")
     may_answer = site.directory / "may-answer"
     async with site.running():

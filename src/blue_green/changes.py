@@ -69,6 +69,7 @@ EFFECTS = {
     "swap": {
         "strategy": NEXT_SWAP,
         "drain_timeout": NEXT_SWAP,
+        "overdue": NEXT_SWAP,
         "stream_timeout": NEXT_SWAP,
         "soak": NEXT_SWAP,
         "low_memory": NEXT_SWAP,

@@ -108,6 +108,7 @@ def _converter() -> Converter:
         tuple[s.UrlPath, ...]: values.tuple_of(values.url_path),
         tuple[int, ...]: values.tuple_of(status),
         Literal["overlap", "exclusive"]: values.choice,
+        Literal["cut", "call-off"]: values.choice,
         Literal["warn", "refuse", "exclusive"]: values.choice,
         Literal["logfmt", "json"]: values.choice,
     }

@@ -107,6 +107,9 @@ def _rows(result: Mapping[str, Any], look: Look) -> Iterator[str]:
         yield from look.wrapped(MARGIN, _place(live), "dim")
     else:
         yield _row(look, "live", "nothing")
+    if retiring := result["retiring"]:
+        yield from _release(result, "retiring", retiring["revision"], look)
+        yield from look.wrapped(MARGIN, _rest(retiring), "dim")
     yield from _wanted(result, look)
     if swap:
         yield from _release(result, "swap to", swap["revision"], look)
@@ -153,8 +156,24 @@ def _requests(result: Mapping[str, Any]) -> Iterator[Piece]:
     yield f"{result['requests_per_second']:.1f} a second, {result['in_flight']} in flight, "
     held = f"{result['held']} held"
     yield (held, "yellow") if result["held"] else held
-    if streams := result["tunnels"]:
-        yield f", {streams} stream{'' if streams == 1 else 's'}"
+    if result["tunnels"]:
+        yield f", {_count(result['tunnels'], 'stream')}"
+
+
+def _rest(retiring: Mapping[str, Any]) -> str:
+    """What a release that was live before still has to do."""
+    left = ", ".join(
+        _count(retiring[key], name)
+        for key, name in (("in_flight", "request"), ("streams", "stream"))
+        if retiring[key]
+    )
+    if not left:
+        return f"stops in {_place(retiring)}"
+    return f"{left} for up to {retiring['seconds_left']:.0f} s more, in {_place(retiring)}"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _quarantine(result: Mapping[str, Any], look: Look) -> Iterator[str]:

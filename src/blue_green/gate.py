@@ -50,9 +50,11 @@ class Tally:
 class _Waiter:
     """One request in the queue. It keeps its place until it goes or gives up."""
 
-    __slots__ = ("_began", "refused", "turn")
+    __slots__ = ("_began", "refused", "scope", "turn")
 
-    def __init__(self) -> None:
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+        """Cancelled when it has waited long enough."""
         self.turn = trio.Event()
         self.refused: Refused | None = None
         self._began = trio.current_time()
@@ -73,6 +75,7 @@ class Gate:
         """How long each request waited that had to, however its wait ended."""
         self._targets: list[Target] = []
         self._holders: set[str] = set()
+        self._patient: set[str] = set()
         self._refusal: str | None = None
         self._shut = False
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
@@ -93,11 +96,11 @@ class Gate:
             raise refused
         if len(self._queue) >= self.settings.limit:
             raise Refused("Too many requests are waiting already.", self._patience())
-        waiter = _Waiter()
+        waiter = _Waiter(trio.CancelScope(deadline=self._deadline()))
         self._queue[waiter] = None
         self.tally.held += 1
         try:
-            with trio.move_on_after(self.settings.timeout):
+            with waiter.scope:
                 while not self._may_go(waiter):
                     await waiter.turn.wait()
                     waiter.turn = trio.Event()
@@ -140,13 +143,24 @@ class Gate:
         """This one gets none any more; without any other, requests wait."""
         self.switch(other for other in self._targets if other is not target)
 
-    def hold(self, holder: str) -> None:
-        """Requests wait until each holder has called `resume`."""
-        if not self._shut:
-            self._holders.add(holder)
+    def hold(self, holder: str, *, is_patient: bool = False) -> None:
+        """Requests wait until each holder has called `resume`.
+
+        A patient holder is sure to do that, whatever happens, and soon afterwards there will be
+        something to go to. So until then nobody has waited too long; then the time begins.
+        """
+        if self._shut:
+            return
+        self._holders.add(holder)
+        if is_patient:
+            self._patient.add(holder)
+            self._set_deadlines()
 
     def resume(self, holder: str) -> None:
         self._holders.discard(holder)
+        if holder in self._patient:
+            self._patient.discard(holder)
+            self._set_deadlines()
         self._opened()
 
     def refuse(self, why: str) -> None:
@@ -240,6 +254,14 @@ class Gate:
         lease = Lease(self, target, held)
         target.leases.add(lease)
         return lease
+
+    def _deadline(self) -> float:
+        """Until when a request may wait that came now, or has waited as long as it had to."""
+        return math.inf if self._patient else trio.current_time() + self.settings.timeout
+
+    def _set_deadlines(self) -> None:
+        for waiter in self._queue:
+            waiter.scope.deadline = self._deadline()
 
     def _may_go(self, waiter: _Waiter) -> bool:
         return self.is_open and self._ramp > 0 and next(iter(self._queue)) is waiter

@@ -94,7 +94,10 @@ class Giver(Protocol):
 class Lease:
     """One request's claim on a target, from the gate until `end`."""
 
-    __slots__ = ("_began", "_giver", "cut", "end_stream", "held", "is_stream", "sock", "target")
+    __slots__ = (
+        "_began", "_giver", "cut", "end_stream", "held", "is_stream", "is_uploading", "sock",
+        "target",
+    )  # fmt: skip
 
     def __init__(self, giver: Giver, target: Target, held: float) -> None:
         self.target = target
@@ -102,8 +105,11 @@ class Lease:
         """Seconds that the request waited at the gate."""
         self.is_stream = False
         """It may last for ever: a tunnel, such as a WebSocket, or an event stream."""
-        self.cut: Callable[[], None] | None = None
-        """What ends the request from outside; set by whoever carries it."""
+        self.is_uploading = False
+        """Its client has not sent all of it yet."""
+        self.cut: Callable[[], bool] | None = None
+        """What ends the request from outside, and says whether its client loses it by that; or else
+        it is sent again. Set by whoever carries it."""
         self.end_stream: Callable[[], None] | None = None
         """What ends a stream from outside, soon and so that its client sees a proper end."""
         self.sock: socket.socket | None = None
@@ -115,6 +121,16 @@ class Lease:
     def has_begun(self) -> bool:
         """Whether the answer has begun."""
         return self._began
+
+    @property
+    def is_open(self) -> bool:
+        """It has not ended."""
+        return self in self.target.leases
+
+    @property
+    def waits_for_client(self) -> bool:
+        """It takes time for the client to send or to take it, and not for the app to answer it."""
+        return self._began or self.is_uploading
 
     def begin_answer(self) -> None:
         """The target answers: it can take one more of those that wait."""
@@ -142,13 +158,8 @@ class Lease:
 
 
 def cut(leases: Iterable[Lease]) -> int:
-    """End these requests from outside; how many they were."""
-    count = 0
-    for lease in list(leases):
-        if lease.cut is not None:
-            lease.cut()
-            count += 1
-    return count
+    """End these requests from outside; how many are lost by that."""
+    return sum(lease.cut() for lease in list(leases) if lease.cut is not None)
 
 
 def end_streams(leases: Iterable[Lease]) -> int:

@@ -143,8 +143,11 @@ class Swap:
     strategy: Literal["overlap", "exclusive"] = "overlap"
     """`overlap`: start beside the live one. `exclusive`: never two at once; requests wait."""
     drain_timeout: Seconds = Seconds(30)
-    """How long the old backend may take to finish its requests. What is left then is cut in an
-    `overlap`, and calls an `exclusive` swap off."""
+    """How long the old backend may take to finish its requests. What is left then is cut: sent
+    again to the new release if it is safe and nothing of it was answered, or else ended."""
+    overdue: Literal["cut", "call-off"] = "cut"
+    """What follows in an `exclusive` swap when requests are left after `drain_timeout`: they are
+    cut, or the swap is called off."""
     stream_timeout: Seconds = Seconds(60)
     """How long streams (WebSockets, other upgrades, and event streams) live on after an `overlap`;
     they are ended spread over it. In an `exclusive` swap they end when the old backend stops."""

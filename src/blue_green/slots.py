@@ -16,6 +16,7 @@ import trio
 from blue_green import trial
 from blue_green.backend import HOST, Backend
 from blue_green.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
+from blue_green.draining import stop_with_streams
 from blue_green.failure import StepFailed
 from blue_green.gate import Gate
 from blue_green.handover import HandedRelease
@@ -29,6 +30,8 @@ from blue_green.users import User
 
 logger = logging.getLogger(__name__)
 
+OWN_END = 2.0
+"""Seconds after its stop signal in which an app may end its streams itself."""
 REMIND = 60.0
 """Seconds until a backend that is still unwell is reported again."""
 
@@ -51,6 +54,7 @@ class Slot:
         self._backends: dict[int, Backend] = {}
         self._site = site
         self._keeping: trio.CancelScope | None = None
+        self._stopping = trio.Lock()
         self._hopeless: set[int] = set()
         """Ports on which what is kept has died too often."""
 
@@ -107,12 +111,17 @@ class Slot:
         """End all backends. Nothing may be able to choose them any more."""
         self.stop_keeping()
         with trio.CancelScope(shield=True):  # Each stop has a time limit of its own.
-            async with trio.open_nursery() as nursery:
-                for backend in self.backends:
-                    self._site.forget([backend.target])
-                    nursery.start_soon(backend.stop)
-        self._backends.clear()
+            async with self._stopping:  # Some apps take a second signal for an order to hurry.
+                self._site.forget(self.targets)
+                own_time = min(OWN_END, self.settings.app.stop_timeout)
+                await stop_with_streams(self.targets, self._stop_all, own_time=own_time)
+                self._backends.clear()
         self._site.changed()
+
+    async def _stop_all(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for backend in self.backends:
+                nursery.start_soon(backend.stop)
 
     def keep(self) -> None:
         """From now on, start again what dies."""

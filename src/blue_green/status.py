@@ -42,6 +42,7 @@ class Status:
             "down": site.gate.why_down,
             "live": _slot(site.slots.live),
             "candidate": _slot(swap.candidate) if swap else None,
+            "retiring": self._retiring,
             "wanted": swaps.wanted,
             "head": swaps.head,
             "why": self._why_not_live,
@@ -81,6 +82,19 @@ class Status:
         if gate.targets:
             return "serving"
         return "failing" if gate.is_refusing else "starting"
+
+    @property
+    def _retiring(self) -> dict[str, Any] | None:
+        """What the last swap left behind, and how long it may still take."""
+        retirement = self._site.retirement
+        if (slot := retirement.slot) is None or (shown := _slot(slot)) is None:
+            return None
+        return {
+            **shown,
+            "in_flight": sum(target.in_flight for target in slot.targets),
+            "streams": sum(target.streams for target in slot.targets),
+            "seconds_left": round(retirement.seconds_left, 1),
+        }
 
     @property
     def _in_hand(self) -> dict[str, Any] | None:
@@ -132,6 +146,8 @@ class Status:
             self._live_revision, swaps.wanted, swaps.head, in_hand, self._site.state.previous,
             *self._site.state.quarantine,
         }  # fmt: skip
+        if (retiring := self._site.retirement.slot) and retiring.release:
+            named.add(retiring.release.revision)
         subjects = {revision: swaps.subject_of(revision) for revision in named if revision}
         return {revision: subject for revision, subject in subjects.items() if subject}
 

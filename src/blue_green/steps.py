@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from blue_green import failure, memory, procfs, trial
 from blue_green.backend import Backend
@@ -15,11 +15,13 @@ from blue_green.failure import MachineFault, StepFailed
 from blue_green.gate import Gate
 from blue_green.receipt import Receipt, Result
 from blue_green.release import Release, Releases
+from blue_green.retirement import Retirement
 from blue_green.slots import Slot, Slots
 from blue_green.state import Live, State
 
 logger = logging.getLogger(__name__)
 
+ROLLBACK = "rollback"
 HEALTH = "health"
 """Who asks for a swap when the live release is unwell."""
 
@@ -35,6 +37,11 @@ class Site:
     slots: Slots
     releases: Releases
     state: State
+    retirement: Retirement = field(init=False)
+
+    @retirement.default
+    def _(self) -> Retirement:
+        return Retirement(self.slots)
 
 
 class Steps:
@@ -106,8 +113,9 @@ class Steps:
 
     async def start(self, candidate: Slot, release: Release) -> None:
         """Start it, and wait until it is healthy and warm; raise `StepFailed`."""
-        with self.timed("start"):
-            candidate.start(release)
+        with self.timed("" if candidate.backends else "start"):
+            if not candidate.backends:
+                candidate.start(release)
         with self.timed("probe"):
             await trial.all_pass(trial.until_healthy, candidate.backends, self.settings.health)
         with self.timed("warm up" if self.settings.health.warmup else ""):
@@ -145,10 +153,13 @@ class Steps:
         await trio.lowlevel.checkpoint()
 
     @asynccontextmanager
-    async def starting(self, slot: Slot, release: Release) -> AsyncIterator[Slot]:
+    async def starting(
+        self, slot: Slot, release: Release, *, is_warm: bool = False
+    ) -> AsyncIterator[Slot]:
         """The slot in which a release starts. Unless it went live, nothing is left of it."""
         self.candidate = slot
-        slot.take(release, self.settings)
+        if not is_warm:
+            slot.take(release, self.settings)
         try:
             yield slot
         finally:

@@ -11,23 +11,29 @@ From there it is carried through, since turning back would cost more than going 
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import trio
+from attrs import evolve
 
-from blue_green.draining import close_streams, drain
+from blue_green.draining import drain, requests_of, until_ended
 from blue_green.failure import CalledOff, MachineFault, StepFailed
-from blue_green.lease import cut
+from blue_green.lease import Lease, cut
 from blue_green.process import environment
 from blue_green.receipt import Receipt, Result
 from blue_green.release import Release
+from blue_green.retirement import SOON
+from blue_green.settings import Seconds
 from blue_green.slots import Slot
-from blue_green.steps import HEALTH, Steps, in_flight_of, output_of
+from blue_green.steps import HEALTH, ROLLBACK, Steps, in_flight_of, output_of
 
 logger = logging.getLogger(__name__)
 
 HOLDER = "swap"
-ROLLBACK = "a rollback was asked for"
+LAST_WORDS = 1.0
+"""Seconds to wait for the rest of what a release wrote that has died."""
+GOES_BACK = "a rollback was asked for"
 
 
 class Swap(Steps):
@@ -72,7 +78,14 @@ class Swap(Steps):
         if why and live is not None and not self.retry:
             raise CalledOff(f"it is in quarantine (swap --retry tries it again): {why}")
         release = await self._prepare()
-        if live is not None and await self.must_be_exclusive(live):
+        if live is None:
+            return await self._overlap(None, release)
+        is_way_back = self.receipt.asked_by == ROLLBACK and not site.releases.in_place
+        if is_way_back and (warm := site.retirement.take_back(self.revision)):
+            return await self._overlap(live, release, warm)
+        with self.timed("retire" if site.retirement.slot else ""):
+            await site.retirement.hurry()
+        if await self.must_be_exclusive(live):
             return await self._exclusive(live, release)
         return await self._overlap(live, release)
 
@@ -88,26 +101,26 @@ class Swap(Steps):
 
     # --- overlap ---
 
-    async def _overlap(self, old: Slot | None, release: Release) -> Result:
+    async def _overlap(
+        self, old: Slot | None, release: Release, warm: Slot | None = None
+    ) -> Result:
+        """`warm` is the slot in which the release runs already, if it does."""
         await self.migrate(release)
-        async with self.starting(self.site.slots.idle, release) as candidate:
+        async with self.starting(self.site.slots.idle, release, is_warm=bool(warm)) as candidate:
             await self.start(candidate, release)
             in_flight = await self.switch(candidate, old)
         if old is None:
             return self.promote(candidate)
-        trouble = await self._drain_and_soak(old, candidate, in_flight)
+        switched_at = trio.current_time()
+        trouble = await self._soak(old, candidate, in_flight)
         if trouble:
             return await self._revert(old, candidate, trouble)
-        self.promote(candidate)
-        with self.timed("retire"):
-            await close_streams(old.targets, self.settings.swap.stream_timeout)
-            await old.stop()
-        return "promoted"
+        self.site.retirement.begin(old, self.settings.swap, self.receipt, switched_at=switched_at)
+        return self.promote(candidate)
 
-    async def _drain_and_soak(self, old: Slot, candidate: Slot, in_flight: int) -> str:
-        """Let the old one finish while the new one proves itself; what is wrong with it, if so."""
-        settings = self.settings.swap
-        switched_at = trio.current_time()
+    async def _soak(self, old: Slot, candidate: Slot, in_flight: int) -> str:
+        """Let the new one prove itself while the old one finishes; what is wrong with it, if so."""
+        soak_until = trio.current_time() + self.settings.swap.soak
         trouble = ""
         self.can_go_back = True
         async with trio.open_nursery() as nursery:
@@ -118,53 +131,51 @@ class Swap(Steps):
                 nursery.cancel_scope.cancel()
 
             async def watch() -> None:
-                with trio.move_on_at(switched_at + settings.soak):
-                    go_back(await candidate.trouble(self.settings))
-                    return
-                candidate.keep()  # The drain may go on for long, and it serves alone by now.
+                go_back(await candidate.trouble(self.settings))
 
             async def listen() -> None:
                 await self.go_back.wait()
-                go_back(ROLLBACK)
+                go_back(GOES_BACK)
 
             nursery.start_soon(watch)
             nursery.start_soon(listen)
             with self.timed("drain"):
-                left = await drain(old.targets, settings.drain_timeout)
-                self.receipt.drained = in_flight - left
-            with self.timed("soak" if settings.soak else ""):
-                await trio.sleep_until(switched_at + settings.soak)
+                await drain(old.targets, self.settings.swap.soak)
+            with self.timed("soak" if self.settings.swap.soak else ""):
+                await trio.sleep_until(soak_until)
             nursery.cancel_scope.cancel()
         self.can_go_back = False
+        self.receipt.drained = in_flight - in_flight_of(old)
         if self.go_back.is_set():
-            trouble = trouble or ROLLBACK
-        if not trouble:
-            cut(lease for target in old.targets for lease in target.leases if not lease.is_stream)
+            trouble = trouble or GOES_BACK
         return trouble
 
     async def _revert(self, old: Slot, candidate: Slot, trouble: str) -> Result:
         """Traffic goes back to the old release at once; then the new one is cleared away."""
-        site = self.site
+        site, now = self.site, trio.current_time()
         site.slots.go_live(old)
         old.keep()
         backends = candidate.backends
-        with self.timed("retire"):
-            await drain(candidate.targets, self.settings.swap.drain_timeout)
-            cut(lease for target in candidate.targets for lease in target.leases)
-            await candidate.stop()
+        settings = evolve(self.settings.swap, stream_timeout=Seconds(SOON))  # They should not stay.
+        site.retirement.begin(candidate, settings, self.receipt, switched_at=now)
+        with trio.move_on_after(LAST_WORDS):
+            for backend in backends:
+                if not backend.is_alive:
+                    await backend.process.gone.wait()
         return self.reverted(trouble, output_of(backends))
 
     # --- exclusive ---
 
     async def _exclusive(self, old: Slot, release: Release) -> Result:
         site, candidate = self.site, self.site.slots.idle
+        slow = requests_of(old.targets)
+        await self._let_finish(slow)
         await trio.lowlevel.checkpoint_if_cancelled()
         self.is_past_switch = True
         try:
             with self.timed("drain"):
-                await self._hold_and_drain(old)
+                await self._hold_and_drain(old, slow)
             with self.timed("stop"):
-                cut(lease for target in old.targets for lease in target.leases)
                 site.gate.switch(())
                 await old.stop()
             if trouble := await self._replace(candidate, release):
@@ -180,14 +191,32 @@ class Swap(Steps):
             site.gate.resume(HOLDER)
         return self.promote(candidate)
 
-    async def _hold_and_drain(self, old: Slot) -> None:
-        site, timeout = self.site, self.settings.swap.drain_timeout
-        site.gate.hold(HOLDER)
-        in_flight = in_flight_of(old)
-        left = await drain(old.targets, timeout)
-        if left and self.receipt.asked_by != HEALTH:  # One that hangs will not finish anything.
-            raise CalledOff(f"{left} requests were still in flight after {timeout:g} s")
+    async def _let_finish(self, requests: Sequence[Lease]) -> None:
+        """Wait for those that are in flight now while others are served: nobody waits for them."""
+        if self.receipt.asked_by == HEALTH:
+            return  # One that hangs will not finish anything.
+        with self.timed("finish" if requests else ""):
+            with trio.move_on_after(self.settings.swap.drain_timeout):
+                await until_ended(requests)
+        self._check_overdue(sum(lease.is_open and not lease.is_stream for lease in requests))
+
+    async def _hold_and_drain(self, old: Slot, slow: Sequence[Lease]) -> None:
+        """Hold all requests, and wait for those in flight; the slow ones had their time before."""
+        self.site.gate.hold(HOLDER, is_patient=True)
+        late = [lease for lease in slow if lease.is_open and not lease.is_stream]
+        in_flight = in_flight_of(old) - len(late)
+        cut(late)
+        left = await drain(old.targets, self.settings.swap.drain_timeout)
+        self._check_overdue(left)
+        cut(requests_of(old.targets))
         self.receipt.drained = in_flight - left
+
+    def _check_overdue(self, left: int) -> None:
+        """Call the swap off if requests are still in flight, and that is what the settings want."""
+        swap = self.settings.swap
+        if left and swap.overdue == "call-off" and self.receipt.asked_by != HEALTH:
+            were = "request was" if left == 1 else "requests were"
+            raise CalledOff(f"{left} {were} still in flight after {swap.drain_timeout:g} s")
 
     async def _replace(self, candidate: Slot, release: Release) -> str:
         """Start the new release where nothing runs; what is wrong with it after the switch."""
@@ -203,8 +232,8 @@ class Swap(Steps):
             with trio.move_on_after(soak):
                 trouble = await candidate.trouble(self.settings)
         if trouble:
-            site.gate.hold(HOLDER)
-            cut(lease for target in candidate.targets for lease in target.leases)
+            site.gate.hold(HOLDER, is_patient=True)
+            cut(requests_of(candidate.targets))
         return trouble
 
     async def _bring_back(self, old: Slot, candidate: Slot) -> None:

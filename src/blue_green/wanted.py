@@ -22,7 +22,7 @@ from blue_green.notify import Notify
 from blue_green.receipt import Receipt
 from blue_green.retry import Retry, delay_after
 from blue_green.slots import Slot
-from blue_green.steps import HEALTH, Site
+from blue_green.steps import HEALTH, ROLLBACK, Site
 from blue_green.swap import Swap
 
 logger = logging.getLogger(__name__)
@@ -143,14 +143,16 @@ class Swaps:
             self._drop_next()
             return self._current
         previous = self._site.state.previous
-        return self.want(previous, "rollback", retry=True) if previous else None
+        return self.want(previous, ROLLBACK, retry=True) if previous else None
 
     def state_of(self, slot: Slot) -> str:
-        """`live`, `candidate` or `draining`; nothing if nothing runs there."""
+        """`live`, `candidate`, `draining` or `retiring`; nothing if nothing runs there."""
         if slot is self._site.slots.live:
             return "live"
         if self.in_hand is not None and slot is self.in_hand.candidate:
             return "candidate"
+        if slot is self._site.retirement.slot:
+            return "retiring"
         return "draining" if slot.backends else ""
 
     @property

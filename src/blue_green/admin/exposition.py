@@ -125,7 +125,7 @@ class Exposition(Collector):
         yield build
         releases = GaugeMetricFamily(
             "blue_green_release_info",
-            "What runs in each slot: live, candidate or draining",
+            "What runs in each slot: live, candidate, draining or retiring",
             labels=["slot", "revision", "state"],
         )
         for slot in self._site.slots.both:

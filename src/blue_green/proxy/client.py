@@ -110,12 +110,13 @@ class Client:
         self.is_ended = True
         self.scope.cancel()
 
-    def cut(self) -> None:
-        """End the request in hand: the backend that should answer it has to stop."""
+    def cut(self) -> bool:
+        """End the request in hand, which is lost: its backend has to stop. True."""
         gone = ErrorAnswer(502, "The backend was replaced before it answered.")
         self.late = None if self.answering else gone
         self.outcome = Outcome.CUT
         self.end()
+        return True
 
     def hung_up(self) -> None:
         """The client will send no more."""

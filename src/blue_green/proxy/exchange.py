@@ -45,6 +45,12 @@ class Exchange:
     held = 0.0
     """Seconds."""
     lease: Lease | None = None
+    _upstream: Upstream | None = None
+    """The connection to the backend that has the request; None while it is dialled."""
+    _dial = trio.CancelScope()
+    """Set anew for each dial."""
+    _is_moved = False
+    """The backend has to stop, and another one can answer: that it breaks off is no failure."""
 
     def __init__(self, client: Client, request: Request, shared: Shared) -> None:
         self.client = client
@@ -73,7 +79,8 @@ class Exchange:
                 raise ErrorAnswer(503, str(refused), refused.retry_after) from None
             self.lease = lease
             self.held += lease.held
-            lease.cut = self.client.cut
+            lease.cut = self._cut
+            self._is_moved = False
             outcome = None
             try:
                 await self._at_backend(lease)
@@ -81,18 +88,19 @@ class Exchange:
                 self.is_whole = True
                 return
             except Unreachable as error:
-                dials += 1
+                dials += not self._is_moved
                 outcome = Outcome.FAILED if dials == DIALS else Outcome.RETRIED
                 if dials == DIALS:
                     why = "The backend could not be reached."
                     raise ErrorAnswer(502, why, 1, fault=str(error)) from None
             except Broken as broken:
-                may_repeat = broken.silent and self.request.may_repeat and not repeated
+                may_repeat = broken.silent and self.request.may_repeat
+                may_repeat &= self._is_moved or not repeated
                 outcome = Outcome.RETRIED if may_repeat else Outcome.FAILED
                 if not may_repeat:
                     why = "The backend gave no valid answer."
                     raise ErrorAnswer(502, why, fault=str(broken)) from None
-                repeated = True
+                repeated |= not self._is_moved
             except Cut:
                 outcome = Outcome.FAILED
                 raise
@@ -106,6 +114,21 @@ class Exchange:
             with trio.move_on_after(LOST_AT_LATEST * (1 + dials)):
                 await failed.lost.wait()
 
+    def _cut(self) -> bool:
+        """End this, for the backend has to stop; whether the client loses its request by that.
+
+        What another backend may answer, and of which nothing was answered, goes back to the gate.
+        """
+        if self._upstream is None:
+            self._is_moved = True
+            self._dial.cancel()
+            return False
+        if not self.request.may_repeat or self.client.answering or not self._upstream.was_silent:
+            return self.client.cut()
+        self._is_moved = True
+        self._upstream.break_off()
+        return False
+
     async def _wait_at_gate(self, failed: Target | None) -> Lease:
         self.client.held_since = time.monotonic()
         try:
@@ -117,7 +140,8 @@ class Exchange:
         pool = self._shared.pool
         upstream = pool.take(lease.target, may_repeat=self.request.may_repeat)
         if upstream is None:
-            upstream = await pool.dial(lease.target)
+            upstream = await self._dial_to(lease.target)
+        self._upstream = upstream
         lease.sock = upstream.wire.sock
         reusable = False
         try:
@@ -139,6 +163,12 @@ class Exchange:
             else:
                 upstream.wire.abort()
 
+    async def _dial_to(self, target: Target) -> Upstream:
+        self._upstream = None
+        with trio.CancelScope() as self._dial:
+            return await self._shared.pool.dial(target)
+        raise Unreachable("it is to stop")
+
     def _with_body(self, head: bytes) -> bytes | None:
         """The request as a whole, if it has come as a whole, as most do that have a body."""
         request, wire = self.request, self.client.wire
@@ -159,7 +189,7 @@ class Exchange:
 
     async def _answer_beside_upload(self, upstream: Upstream, lease: Lease, head: bytes) -> bool:
         """Relay the answer, which may come before all of the request was sent."""
-        self.uploaded = False
+        self.uploaded, lease.is_uploading = False, True
         upload = Upload(self.client, self.request, self._left, self.settings)
         with trio.CancelScope() as good_so_far:
             async with beside(lambda: upload.run(upstream.wire, head, good_so_far, self._is_sent)):
@@ -169,6 +199,8 @@ class Exchange:
 
     def _is_sent(self) -> None:
         self.uploaded = True
+        if self.lease is not None:
+            self.lease.is_uploading = False
 
     async def _answer(self, upstream: Upstream, lease: Lease) -> bool:
         """Relay the answer; whether the connection can be used again."""

@@ -13,9 +13,11 @@ backend might close an older one in that very moment.
 
 import os
 import select
+import socket
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 
 import trio
 
@@ -66,6 +68,11 @@ class Upstream:
     def is_quiet(self) -> bool:
         """Whether it is open and nothing has come: what an idle connection should be."""
         return not self.wire.closed and not self._poll.poll(0)
+
+    def break_off(self) -> None:
+        """Let whoever reads or sends here see the end of the connection."""
+        with suppress(OSError):  # It has ended already.
+            self.wire.sock.shutdown(socket.SHUT_RDWR)
 
     async def read_answer(self, request: Request) -> Answer:
         """The next answer head, judged; raise `Broken` if there is none."""
