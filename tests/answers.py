@@ -55,6 +55,7 @@ def status(**differing: Any) -> dict[str, Any]:
         "retiring": None,
         "paused_for": None,
         "quarantined": {},
+        "output": {},
         "previous": None,
         "problem": "",
         "unremovable": [],

@@ -107,7 +107,8 @@ def test_each_command_has_help_with_an_example(tmp_path: Path, command: str) -> 
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["sing"], ["run"], ["status", "extra"], ["swap", "a", "b"], ["pause", "--for"]]
+    "words",
+    [[], ["sing"], ["run", "a", "b"], ["status", "extra"], ["swap", "a", "b"], ["pause", "--for"]],
 )
 def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
     done = cli(tmp_path, *words)
@@ -214,6 +215,32 @@ def test_without_any_settings_the_file_that_is_missing_is_named(tmp_path: Path) 
     done = cli(tmp_path, "status")
     assert (done.code, done.out) == (2, "")
     assert "supervisor.toml: cannot be read" in done.err
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_without_a_file_the_one_here_is_read(tmp_path: Path, command: str) -> None:
+    done = cli(tmp_path, command)
+    assert done.code == 2
+    assert "supervisor.toml: cannot be read" in done.out + done.err
+    (tmp_path / "supervisor.toml").write_text("[nonsense]\n")
+    done = cli(tmp_path, command)
+    assert done.code == 2
+    assert "supervisor.toml: [nonsense]: " in done.out + done.err
+
+
+@pytest.mark.parametrize("text", ["[app\n", None], ids=["broken", "deleted"])
+def test_a_supervisor_is_found_although_its_file_is_broken_or_gone(
+    tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "supervisor.toml").write_text(text)
+    place = tmp_path / ".blue-green" / "control.sock"
+    with answering(place, RESUMED) as asked:
+        done = cli(tmp_path, "resume", "--json")
+        assert (done.code, done.out) == (0, '{"was_paused": true, "held": 0}\n')
+    assert asked
+    assert done.err.startswith("blue-green: supervisor.toml: ")
+    assert done.err.endswith(f"; looking for the supervisor at {place}\n")
 
 
 PLACES: list[tuple[list[str], dict[str, str], str]] = [

@@ -349,12 +349,40 @@ def test_the_state_directory_is_the_one_set_else_systemds(
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     assert load(file, more).state.directory == file.parent / directory
-    assert locate.control_socket(file) == file.parent / directory / "control.sock"
+    assert locate.control_socket(file, pytest.fail) == file.parent / directory / "control.sock"
 
 
 def test_the_socket_is_found_in_a_file_with_other_mistakes(file: Path) -> None:
     file.write_text('[app]\nports = "none"\n[control]\nsocket = "/run/x.sock"')
-    assert locate.control_socket(file) == Path("/run/x.sock")
+    assert locate.control_socket(file, pytest.fail) == Path("/run/x.sock")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[app\nports = [1, 2]", ".blue-green/control.sock"),
+        ("x = \n[state]\ndirectory = 'there'\n[app]\n", "there/control.sock"),
+        ("[control] # here\nsocket = 'x.sock'\n[app\n[state]\n", ".blue-green/x.sock"),
+        (" [state]\ndirectory = 'there'\n[control]\nsocket = \n", "there/control.sock"),
+        ("[state]\ndirectory = \n", ".blue-green/control.sock"),
+        ("[state]\n[state]\ndirectory = 'there'\n", "there/control.sock"),
+        ("\udcff\n[state]\ndirectory = 'there'\n", "there/control.sock"),
+    ],
+)
+def test_the_socket_is_found_in_a_broken_file_or_at_its_default_place(
+    file: Path, monkeypatch: pytest.MonkeyPatch, text: str, place: str
+) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    file.write_text(text, errors="surrogateescape")
+    with pytest.raises(ConfigError, match="is not "):
+        locate.control_socket(file, pytest.fail)
+    (file.parent / place).parent.mkdir()
+    (file.parent / place).touch()
+    warnings: list[str] = []
+    assert locate.control_socket(file, warnings.append) == file.parent / place
+    [warning] = warnings
+    assert warning.startswith(f"{file}: is not ")
+    assert warning.endswith(f"; looking for the supervisor at {file.parent / place}")
 
 
 def test_the_example_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:

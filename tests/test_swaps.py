@@ -114,6 +114,8 @@ async def test_what_is_in_quarantine_is_refused_until_it_is_retried(make_site: M
         refused = await site.cli("swap", unlucky)
         assert refused.code == 1
         assert "it is in quarantine (swap --retry tries it again): the app ended" in refused.out
+        assert "its last lines:\n" in refused.out
+        assert "    RuntimeError: the database is away\n" in refused.out
         assert len(site.journal("start")) == starts
         assert (await site.cli("swap", unlucky, "--retry")).code == 0
         assert (await site.until_live(unlucky))["quarantined"] == {}

@@ -97,6 +97,15 @@ def test_what_is_checked_out_but_not_live_is_told_with_why_and_only_once() -> No
     assert text.count("bbbbbbb") == 1
 
 
+def test_what_failed_is_told_with_its_last_lines() -> None:
+    lines = ["Traceback", "  no \x1b[31m such table"]
+    differing = {"quarantined": {BAD: "exit status 1"}, "output": {BAD: lines}}
+    for of_head in ({"head": BAD, "why": "it is in quarantine"}, {}):
+        text = shown(status(**differing, **of_head))
+        assert "its last lines:\n                Traceback\n" in text
+        assert "\n                  no \\x1b[31m such table\n" in text
+
+
 def test_a_swap_in_hand_is_told_with_its_phases() -> None:
     swap = {
         "revision": NEW,

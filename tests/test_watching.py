@@ -165,6 +165,10 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
             "    RuntimeError: no database\n",
         ):
             assert text in screen.text
+        told = (await site.cli("status")).out
+        assert f"  quarantine  {bad[:7]}  A " in told
+        assert "its last lines:\n" in told
+        assert "  RuntimeError: no database\n" in told
 
         slow = site.draft("A slow one", start_delay=1.2)
         await site.ask("pause", seconds=20)
@@ -188,7 +192,8 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
         assert f"        live  {slow[:7]}  A slow one\n" in told
         assert f"        HEAD  {first[:7]}  The first one\n" in told
         assert f"{slow[:7]} was asked for since, by swap\n" in told
-        assert f"  quarantine  {bad[:7]}  A " in told
+        assert "quarantine" not in told, "it was tried before what is live now"
+        assert "RuntimeError" not in told
 
         swaps = json.loads((await site.cli("history", "--json")).out)["swaps"]
         assert [(swap["revision"], swap["asked_by"], swap["outcome"]) for swap in swaps] == [

@@ -141,6 +141,7 @@ def _wanted(result: Mapping[str, Any], look: Look) -> Iterator[str]:
     if revision and revision != in_hand:
         yield from _release(result, label, revision, look)
         yield from look.wrapped(MARGIN, result["why"], "yellow")
+        yield from _last_lines(result, revision, look)
 
 
 def _missing(result: Mapping[str, Any]) -> tuple[str, str]:
@@ -185,6 +186,14 @@ def _quarantine(result: Mapping[str, Any], look: Look) -> Iterator[str]:
     for revision, reason in entries[-MOST_QUARANTINED:]:
         yield from _release(result, "quarantine", revision, look)
         yield from look.wrapped(MARGIN, reason, "dim")
+        yield from _last_lines(result, revision, look)
+
+
+def _last_lines(result: Mapping[str, Any], revision: str, look: Look) -> Iterator[str]:
+    """What the candidate wrote last, if it failed."""
+    if lines := result.get("output", {}).get(revision):
+        yield look.line(" " * MARGIN, ("its last lines:", "dim"))
+        yield from (look.line(" " * (MARGIN + 2), line) for line in lines)
 
 
 def _last_swaps(result: Mapping[str, Any], look: Look) -> list[str]:

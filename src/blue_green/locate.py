@@ -4,8 +4,10 @@ Apart from `config.py`, so that the commands that only want to find the supervis
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from blue_green import files, settings
 
 LARGEST = 1024 * 1024
 """Bytes of a settings file."""
+
+TABLE = re.compile(r"^[ \t]*\[(?:state|control)\][ \t]*(?:#.*)?$", re.MULTILINE)
+ANY_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
 class ConfigError(Exception):
@@ -36,11 +41,38 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: is not TOML: {error}"]) from None
 
 
-def control_socket(path: Path) -> Path:
-    """Where the supervisor of this file listens; no other setting is looked at."""
-    document = read(path)
+def control_socket(path: Path, warn: Callable[[str], None]) -> Path:
+    """Where the supervisor of this file listens; no other setting is looked at.
+
+    A file that is broken or gone does not hide a supervisor that runs: what can still be read of it
+    counts, and else the default. Then `warn` is called; raises `ConfigError` if nothing is there.
+    """
+    try:
+        return _place(read(path), path)
+    except ConfigError as error:
+        place = _place(_rest_of(path), path)
+        if not os.path.lexists(place):
+            raise
+        warn(f"{error}; looking for the supervisor at {place}")
+        return place
+
+
+def _place(document: Mapping[str, Any], path: Path) -> Path:
     directory = state_directory(document, path.absolute().parent)
     return directory / (_named(document, "control", "socket") or settings.Control().socket)
+
+
+def _rest_of(path: Path) -> dict[str, Any]:
+    """Those tables of a broken file that say where the supervisor is, as far as they are whole."""
+    document: dict[str, Any] = {}
+    with suppress(OSError):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for table in TABLE.finditer(text):
+            following = ANY_TABLE.search(text, table.end())
+            end = following.start() if following else len(text)
+            with suppress(ValueError, RecursionError):
+                document |= tomllib.loads(text[table.start() : end])
+    return document
 
 
 def state_directory(document: Mapping[str, Any], base: Path) -> Path:

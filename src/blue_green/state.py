@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +80,11 @@ class State:
     """Revision -> why it failed; the newest at the end."""
     history: list[Receipt] = field(factory=list)
     """The last swaps, the newest at the end."""
+
+    def last_output(self, revision: str) -> Sequence[str]:
+        """The last lines of output of the newest swap to it that failed, as far as remembered."""
+        swaps = (swap for swap in reversed(self.history) if swap.revision == revision)
+        return next((swap.output for swap in swaps if swap.output), ())
 
     def remember(self, receipt: Receipt) -> None:
         """Note it; one that only repeats the failure before it takes that one's place.

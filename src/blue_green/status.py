@@ -16,6 +16,8 @@ from blue_green.wanted import Swaps
 from blue_green.watch import Watch
 
 LAST_SWAPS = 5
+LAST_LINES = 10
+"""Of the output of a candidate that failed."""
 
 
 class Status:
@@ -54,7 +56,8 @@ class Status:
             "in_flight": sum(target.in_flight for target in targets),
             "tunnels": sum(target.streams for target in targets),
             "paused_for": self._pause.seconds_left,
-            "quarantined": site.state.quarantine,
+            "quarantined": self._quarantined,
+            "output": self._output,
             "previous": site.state.previous,
             "problem": self._watch.problem,
             "unremovable": list(site.releases.unremovable),
@@ -112,6 +115,26 @@ class Status:
         }
 
     @property
+    def _quarantined(self) -> dict[str, str]:
+        """Those in quarantine that matter now: wanted, or tried since what is live went live."""
+        swaps, live = self._swaps, self._live_revision
+        relevant = {swaps.wanted, swaps.head}
+        for receipt in swaps.receipts:
+            if receipt.outcome == "promoted" and receipt.revision == live:
+                break
+            relevant.add(receipt.revision)
+        quarantine = self._site.state.quarantine
+        return {revision: why for revision, why in quarantine.items() if revision in relevant}
+
+    @property
+    def _output(self) -> dict[str, list[str]]:
+        """The last lines of output of each candidate that failed and is named."""
+        swaps = self._swaps
+        named = {swaps.wanted, swaps.head, *self._quarantined} - {self._live_revision, None}
+        outputs = {name: self._site.state.last_output(name) for name in named if name}
+        return {name: list(lines[-LAST_LINES:]) for name, lines in outputs.items() if lines}
+
+    @property
     def _live_revision(self) -> str | None:
         live = self._site.slots.live
         return live.release.revision if live and live.release else None
@@ -144,7 +167,7 @@ class Status:
         in_hand = swaps.in_hand.revision if swaps.in_hand else None
         named = {
             self._live_revision, swaps.wanted, swaps.head, in_hand, self._site.state.previous,
-            *self._site.state.quarantine,
+            *self._quarantined,
         }  # fmt: skip
         if (retiring := self._site.retirement.slot) and retiring.release:
             named.add(retiring.release.revision)

@@ -76,6 +76,7 @@ class Swap(Steps):
             return self.end("unchanged", "it is live already")
         why = state.quarantine.get(self.revision)
         if why and live is not None and not self.retry:
+            self.receipt.output = state.last_output(self.revision)
             raise CalledOff(f"it is in quarantine (swap --retry tries it again): {why}")
         release = await self._prepare()
         if live is None:

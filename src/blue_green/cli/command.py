@@ -44,7 +44,10 @@ def complain(text: str, status: int) -> int:
 
 def file_argument(parser: argparse.ArgumentParser) -> None:
     """The settings file, for commands that read it themselves."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the settings, supervisor.toml")
+    parser.add_argument(
+        "file", nargs="?", type=Path, default=Path(DEFAULT_FILE), metavar="FILE",
+        help=f"the settings (default: {DEFAULT_FILE})",
+    )  # fmt: skip
 
 
 # --- with the supervisor --------------------------------------------------------------------
@@ -65,7 +68,11 @@ def socket_of(arguments: argparse.Namespace) -> Path:
         return Path(arguments.socket)
     if named := os.environ.get("BLUE_GREEN_SOCKET"):
         return Path(named)
-    return control_socket(Path(arguments.config or DEFAULT_FILE))
+    return control_socket(Path(arguments.config or DEFAULT_FILE), _warn)
+
+
+def _warn(text: str) -> None:
+    print(f"blue-green: {text}", file=sys.stderr)
 
 
 def ask(arguments: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
