@@ -1,11 +1,21 @@
-"""What programs write, line by line."""
+"""What programs write, line by line.
+
+A program that writes without end must not keep us from anything else: it is read in small portions,
+and reading takes no more than a share of our time. If it writes faster, it has to wait for us.
+"""
 
 import os
+import time
 from collections.abc import Callable
 
 import trio
 
 LONGEST_LINE = 16 * 1024
+MOST_BYTES = 16 * 1024
+MOST_LINES = 100
+"""What is passed on at once, so that it takes about as long as a request."""
+REST = 3.0
+"""For how long others have their turn after each portion, as a multiple of the time it took."""
 
 
 async def read(
@@ -15,22 +25,30 @@ async def read(
 
     One that is too long is passed on in pieces.
     """
+
+    async def pass_on(lines: list[bytes]) -> None:
+        start = time.perf_counter()
+        on_lines(lines, is_error)
+        await trio.sleep(REST * (time.perf_counter() - start))
+
     os.set_blocking(descriptor, False)
     begun = b""
     try:
         while True:
             await trio.lowlevel.wait_readable(descriptor)
             try:
-                data = os.read(descriptor, 64 * 1024)
+                data = os.read(descriptor, MOST_BYTES)
             except BlockingIOError:
                 continue
             if not data:
                 break
-            *lines, begun = (begun + data).split(b"\n")
+            begun += data
+            while b"\n" in begun:
+                *lines, begun = begun.split(b"\n", MOST_LINES)
+                await pass_on(lines)
             if len(begun) > LONGEST_LINE:
-                lines.append(begun)
-                begun = b""
-            on_lines(lines, is_error)
+                too_long, begun = begun, b""
+                await pass_on([too_long])
     finally:
         trio.lowlevel.notify_closing(descriptor)
         if begun:
@@ -39,10 +57,22 @@ async def read(
 
 def text(line: bytes) -> str:
     """The line as text that can be printed: what would move a terminal's cursor is shown."""
-    cut = line[:LONGEST_LINE].rstrip(b"\r").decode(errors="backslashreplace")
-    shown = cut if cut.isprintable() else "".join(map(_visible, cut))
+    cut = line[:LONGEST_LINE].rstrip(b"\r").decode(errors="surrogateescape")
+    shown = cut if cut.isprintable() else cut.translate(_VISIBLE)
     return shown + " ..." if len(line) > LONGEST_LINE else shown
 
 
-def _visible(character: str) -> str:
-    return character if character.isprintable() or character == "\t" else repr(character)[1:-1]
+class _Visible(dict[int, str]):
+    """What is shown for each character, by its number (str.translate)."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        return character if character.isprintable() else repr(character)[1:-1]
+
+
+_VISIBLE = _Visible()
+_VISIBLE.update({code: _VISIBLE[code] for code in range(0x100)})
+_VISIBLE.update({0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)})
+_VISIBLE[ord("\t")] = "\t"
+"""With what is frequent, so that a line of anything at all is shown within a millisecond or two.
+What is not UTF-8 comes as `surrogateescape` has it."""

@@ -11,7 +11,7 @@ from tests.hostile import runner
 from tests.hostile.table import ATTACKS, Attack
 
 HEADING = (
-    f"{'milliseconds and MiB':<34}{'quiet: median':>14}{'99 %':>8}{'attacked: median':>18}"
+    f"{'milliseconds and MiB':<38}{'quiet: median':>14}{'99 %':>8}{'attacked: median':>18}"
     f"{'99 %':>9}{'memory before':>15}{'during':>8}{'after':>8}"
 )
 
@@ -40,11 +40,11 @@ async def _run(chosen: list[Attack], seconds: float) -> int:
                 result = await runner.run(kind, Path(name) / str(number), seconds)
             except Exception as error:  # noqa: BLE001 - the next kind has a new site
                 missed += 1
-                print(f"{kind.name:<34}FAILED\n{error!r}", flush=True)
+                print(f"{kind.name:<38}FAILED\n{error!r}", flush=True)
                 continue
             quiet, attacked, memory = result.quiet, result.attacked, result.memory
             print(
-                f"{kind.name:<34}{quiet.median:>14.1f}{quiet.p99:>8.1f}{attacked.median:>18.1f}"
+                f"{kind.name:<38}{quiet.median:>14.1f}{quiet.p99:>8.1f}{attacked.median:>18.1f}"
                 f"{attacked.p99:>9.1f}{memory.before:>15.1f}{memory.during:>8.1f}"
                 f"{memory.after:>8.1f}",
                 flush=True,

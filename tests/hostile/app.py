@@ -8,6 +8,7 @@ import asyncio
 import os
 import subprocess
 from typing import cast
+from urllib.parse import unquote
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
 SECONDS = "60"
@@ -33,7 +34,7 @@ class Connection(asyncio.Protocol):
                 return
             _, path, _ = head.split(b" ", 2)
             if path.startswith(b"/shout/"):
-                shout(path.removeprefix(b"/shout/").decode())
+                shout(unquote(path.removeprefix(b"/shout/").decode()))
             self._transport.write(ANSWER)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.hostile.attacks import chunks
+from tests.hostile.attacks import chunks, heads, ours
 from tests.hostile.target import Target
 
 
@@ -32,4 +32,11 @@ class Attack:
 ATTACKS: tuple[Attack, ...] = (
     Attack("tiny chunks", chunks.tiny),
     Attack("a trailer of spaces", chunks.spacious_trailer),
+    Attack("heads that drip", heads.dripping),
+    Attack("heavy heads", heads.heavy),
+    Attack("a header of spaces", heads.spacious),
+    Attack("pipelined requests", heads.pipelined),
+    Attack("an app that prints empty lines", ours.empty_lines),
+    Attack("an app that prints unprintable lines", ours.unprintable_lines),
+    Attack("control messages", ours.control_messages),
 )

@@ -14,7 +14,7 @@ from attrs import frozen
 from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
-from blue_green import unix_socket
+from blue_green import turns, unix_socket
 from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
 
 logger = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ async def _serve_client(
             line = await _read_line(stream)
             if _peer_uid(stream) not in (0, os.geteuid()):
                 raise Refusal("only root and the user that the supervisor runs as may do this")
+            await turns.wait()
             command, arguments = _understand(line, commands, converter)
             result = await command.handle(arguments, tell)
         except (BadMessage, Refusal) as error:
