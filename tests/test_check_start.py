@@ -33,7 +33,13 @@ def test_a_trial_start_builds_runs_asks_and_leaves_nothing(subject: Subject) -> 
         ({"localhost": 200}, "and takes localhost", 'set host = "localhost" in [health]'),
         ({}, "answered 400: the app most likely refuses the Host", "the site's public name"),
         ({"": 404}, "answered 404", "set a path in [health] that it has"),
-        ({"": 301}, "redirects to https", "status = [200, 301]"),
+        ({"": 301}, "a redirect to https://blog.example.com/", "the site's public name"),
+        ({"": 301, "https": 200}, "the app redirects to https", "set https = true in [health]"),
+        (
+            {"": 400, "localhost": 301, "https localhost": 200},
+            "redirects to https, and takes the Host header localhost",
+            'set https = true and host = "localhost"',
+        ),
     ],
 )
 async def test_an_answer_that_will_not_change_is_explained(
@@ -42,8 +48,12 @@ async def test_an_answer_that_will_not_change_is_explained(
     async def answer(stream: trio.SocketStream) -> None:
         head = (await stream.receive_some()).decode()
         [host] = re.findall(r"(?m)^Host: (.*)\r$", head)
-        status = statuses.get(host) or statuses.get("", 400)
-        await stream.send_all(b"HTTP/1.1 %d Hm\r\nContent-Length: 0\r\n\r\n" % status)
+        kinds = [host, ""]
+        if "\r\nX-Forwarded-Proto: https\r\n" in head:
+            kinds = [f"https {host}", "https", *kinds]
+        status = next((statuses[kind] for kind in kinds if kind in statuses), 400)
+        where = b"Location: https://blog.example.com/\r\n" if status == 301 else b""
+        await stream.send_all(b"HTTP/1.1 %d Hm\r\n%bContent-Length: 0\r\n\r\n" % (status, where))
         await stream.aclose()
 
     async with trio.open_nursery() as nursery:

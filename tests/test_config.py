@@ -313,6 +313,21 @@ def test_paths_are_relative_to_the_file_and_not_to_where_we_are(
     assert settings.control.socket == file.parent / "var" / "c"
 
 
+@pytest.mark.parametrize(
+    ("text", "https"),
+    [
+        ("", False),
+        (TLS, True),
+        ("[health]\nhttps = true\n", True),
+        (f"[health]\nhttps = false\n{TLS}", False),
+    ],
+)
+def test_probes_are_as_over_https_where_tls_is_unless_said_otherwise(
+    file: Path, text: str, https: bool
+) -> None:
+    assert load(file, text).health.https is https
+
+
 def test_paths_of_tls_are_relative_to_the_file_too(file: Path) -> None:
     tls = load(file, f'{TLS}redirect = ["unix:r.sock", "[::]:80"]').proxy.tls
     assert tls is not None

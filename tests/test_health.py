@@ -44,6 +44,26 @@ async def test_one_that_never_listens_is_given_up_in_time(
     assert trio.current_time() == pytest.approx(60)
 
 
+@pytest.mark.parametrize("https", [False, True])
+async def test_a_probe_that_is_redirected_to_https_says_what_helps(https: bool) -> None:
+    async def redirect(stream: trio.SocketStream) -> None:
+        async with stream:
+            heads.append((await stream.receive_some()).decode())
+            await stream.send_all(b"HTTP/1.1 301 Moved\r\nLocation: https://a.example/\r\n\r\n")
+
+    heads: list[str] = []
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, redirect, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        failed = await health.probe("127.0.0.1", port, Health(https=https))
+        nursery.cancel_scope.cancel()
+    assert ("\r\nX-Forwarded-Proto: https\r\n" in heads[0]) is https
+    advice = "the app must trust X-Forwarded-Proto, which said https"
+    advice = advice if https else "set https = true in [health]"
+    assert str(failed) == f"GET / was answered 301, a redirect to https://a.example/: {advice}"
+
+
 # --- warmup ---------------------------------------------------------------------------------
 
 
@@ -52,6 +72,7 @@ ANSWERS = {
     "/login": b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
     "/large": b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 300_000,
     "/bad": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    "/moved": b"HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 0\r\n\r\n",
     "/half": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha",
     "/nothing": b"",
     "/spacious": b"HTTP/1.1 200 OK\r\na:" + b" " * 15_000 + b"\0\r\nContent-Length: 0\r\n\r\n",
@@ -98,6 +119,7 @@ async def test_each_warmup_path_is_fetched_once_and_in_order(
     ("path", "why"),
     [
         ("/bad", "warmup: GET /bad was answered 503"),
+        ("/moved", "GET /moved was answered 302, a redirect to /new, so it is not warm"),
         ("/half", "warmup: the answer to GET /half is broken: "),
         ("/nothing", "warmup: the answer to GET /nothing is broken: "),
         ("/spacious", "warmup: the answer to GET /spacious is broken: it has a control character"),

@@ -162,6 +162,22 @@ def test_what_the_app_says_of_its_names_and_pages_is_used(fill: Fill) -> None:
     assert settings.health.host == "blog.example.com"
 
 
+@pytest.mark.parametrize(
+    ("line", "https"),
+    [
+        ("SECURE_SSL_REDIRECT = True", True),
+        ('    SECURE_SSL_REDIRECT = env.bool("REDIRECT", True)', True),
+        ("SECURE_SSL_REDIRECT = False", False),
+        ("# SECURE_SSL_REDIRECT = True", False),
+    ],
+)
+def test_django_that_insists_on_https_is_probed_as_over_https(
+    fill: Fill, line: str, https: bool
+) -> None:
+    _, settings = settings_for(fill({"manage.py": DJANGO, "blog/settings.py": line}))
+    assert settings.health.https is https
+
+
 def test_a_page_for_probes_is_used(fill: Fill) -> None:
     program = 'app = FastAPI()\n@app.get("/healthz")\ndef health(): ...'
     _, settings = settings_for(fill({"app.py": program}))

@@ -51,6 +51,23 @@ async def test_a_site_with_tls_serves_and_redirects(make_site: MakeSite, tmp_pat
         assert [asked["path"] for asked in site.journal()] == ["/a", "/"]
 
 
+async def test_an_app_that_insists_on_https_is_probed_and_warmed_as_over_https(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    tls = write_pair(tmp_path, "localhost", "127.0.0.1")
+    site = make_site(
+        proxy={"tls": {"certificate": str(tls.certificate), "key": str(tls.key)}},
+        health={"warmup": ["/cold"], "start_timeout": "5s"},
+    )
+    one = site.commit("one", https_only=True)
+    async with site.running():
+        await site.until_live(one)
+        assert [asked["path"] for asked in site.journal()] == ["/cold"]
+        broken = site.draft("broken", https_only=True, health_status=500)
+        assert (await site.ask("swap", revision=broken))["outcome"] == "failed"
+        assert "GET /healthz was answered 500" in site.log()
+
+
 def _status_with_urllib(port: int) -> int:
     handler = urllib.request.HTTPSHandler(context=trusting())
     with urllib.request.build_opener(handler).open(f"https://localhost:{port}/", timeout=10) as got:

@@ -58,6 +58,7 @@ EFFECTS = {
     "health": {
         "path": NOW,
         "host": NOW,
+        "https": NOW,
         "status": NOW,
         "interval": NOW,
         "timeout": NOW,

@@ -170,12 +170,19 @@ def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s
         settings,
         app=attrs.evolve(settings.app, name=settings.app.name or checkout.name),
         git=attrs.evolve(settings.git, checkout=checkout),
+        health=_resolve_health(settings),
         state=s.State(directory),
         control=s.Control(directory / settings.control.socket),
         proxy=_resolve_proxy(settings.proxy, base),
         admin=attrs.evolve(settings.admin, listen=_resolve_endpoints(settings.admin.listen, base)),
         webhook=_resolve_webhook(settings.webhook, base),
     )
+
+
+def _resolve_health(settings: s.Settings) -> s.Health:
+    if settings.health.https is not None:
+        return settings.health
+    return attrs.evolve(settings.health, https=settings.proxy.tls is not None)
 
 
 def _resolve_proxy(proxy: s.Proxy, base: Path) -> s.Proxy:

@@ -32,6 +32,9 @@ END = b"\r\n\r\n"
 NOT_IN_HEADS = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
 """What h11 would refuse, too, but takes minutes over when many spaces stand before it."""
 
+REDIRECTS = (301, 302, 303, 307, 308)
+LONGEST_LOCATION = 200
+"""Characters of where a redirect leads that are worth telling."""
 OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 """Errors that say something of us, and nothing of the backend."""
 
@@ -53,6 +56,12 @@ class ProbeFailed:
 
     why: str
     symptom: Symptom = Symptom.WRONG
+    status: int = 0
+    """Of the answer, if one came."""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.advice}" if self.advice else self.why
 
 
 async def probe(host: str, port: int, settings: Health) -> ProbeFailed | None:
@@ -65,7 +74,7 @@ async def probe(host: str, port: int, settings: Health) -> ProbeFailed | None:
             missing = f"no answer to {asked}"
             try:
                 http = h11.Connection(h11.CLIENT)
-                status = await _ask(http, wire, settings.path, settings.host or f"{host}:{port}")
+                answer = await _ask(http, wire, settings.path, settings)
             finally:
                 wire.close()
     except trio.TooSlowError:
@@ -76,8 +85,11 @@ async def probe(host: str, port: int, settings: Health) -> ProbeFailed | None:
         return None if error.errno in OURS else ProbeFailed(f"{asked} failed: {error.strerror}")
     except h11.RemoteProtocolError as error:
         return ProbeFailed(f"the answer to {asked} is not HTTP: {error}")
+    status = answer.status_code
     good = status in settings.status if settings.status else 200 <= status < 300
-    return None if good else ProbeFailed(f"{asked} was answered {status}")
+    told, advice = _redirect(answer, settings)
+    why = f"{asked} was answered {status}{told}"
+    return None if good else ProbeFailed(why, status=status, advice=advice)
 
 
 async def until_healthy(host: str, port: int, settings: Health) -> None:
@@ -93,7 +105,7 @@ async def until_healthy(host: str, port: int, settings: Health) -> None:
             if good >= settings.rise:
                 return
             await trio.sleep(pause)
-    why = last.why if last else f"fewer than {settings.rise} good probes in a row"
+    why = str(last) if last else f"fewer than {settings.rise} good probes in a row"
     raise StepFailed(f"not healthy within {settings.start_timeout:g} s: {why}")
 
 
@@ -101,15 +113,21 @@ async def warm_up(host: str, port: int, settings: Health) -> None:
     """Fetch each of the `warmup` paths once and whole, in order; raise `StepFailed` if one fails.
 
     A status below 500 is good: behind a login, 401 is what a working app answers. But one of 400
-    or more is logged, since the path may be misspelt.
+    or more is logged, since the path may be misspelt. A redirect fails, since what is to be warm
+    was not even begun.
     """
     path = ""
     try:
         with trio.fail_after(settings.start_timeout):
             for path in settings.warmup:
-                status = await _fetch(host, port, path, settings)
+                answer = await _fetch(host, port, path, settings)
+                status = answer.status_code
                 if status >= 500:
                     raise StepFailed(f"warmup: GET {path} was answered {status}")
+                told, advice = _redirect(answer, settings)
+                if told:
+                    why = f"warmup: GET {path} was answered {status}{told}, so it is not warm"
+                    raise StepFailed(f"{why}: {advice or 'name what it leads to instead'}")
                 if status >= 400:
                     logger.warning("warmup: GET %s was answered %d", path, status)
     except trio.TooSlowError:
@@ -126,29 +144,46 @@ def pause_at(age: float) -> float:
     return min(max(FIRST_PAUSE, age * age / PATIENCE), LONGEST_PAUSE)
 
 
-async def _fetch(host: str, port: int, path: str, settings: Health) -> int:
-    """A whole answer's status; its body is thrown away."""
+async def _fetch(host: str, port: int, path: str, settings: Health) -> h11.Response:
+    """The head of a whole answer, whose body is thrown away."""
     wire = await dial(host, port)
     try:
         http = h11.Connection(h11.CLIENT)
-        status = await _ask(http, wire, path, settings.host or f"{host}:{port}")
+        answer = await _ask(http, wire, path, settings)
         while not isinstance(await _next_event(http, wire), h11.EndOfMessage):
             pass
     finally:
         wire.close()
-    return status
+    return answer
 
 
-async def _ask(http: h11.Connection, wire: Wire, path: str, host: str) -> int:
-    """Send a GET; the status of the answer, whose body is still to come."""
-    fields = [("Host", host), ("User-Agent", "blue-green")]
+async def _ask(http: h11.Connection, wire: Wire, path: str, settings: Health) -> h11.Response:
+    """Send a GET; the head of the answer, whose body is still to come."""
+    host, port = wire.sock.getpeername()[:2]
+    fields = [("Host", settings.host or f"{host}:{port}"), ("User-Agent", "blue-green")]
     fields += [("Accept", "*/*"), ("Connection", "close")]
+    if settings.https:
+        fields += [("X-Forwarded-Proto", "https")]
     asked = h11.Request(method="GET", target=path, headers=fields)
     await wire.send((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
     while True:
         event = await _next_event(http, wire)
         if isinstance(event, h11.Response):
-            return event.status_code
+            return event
+
+
+def _redirect(answer: h11.Response, settings: Health) -> tuple[str, str]:
+    """Where an answer redirects to, if it does, and what helps if that is https; in words."""
+    locations = [value for name, value in answer.headers if name == b"location"]
+    if answer.status_code not in REDIRECTS or not locations:
+        return "", ""
+    location = locations[0].decode("ascii", "backslashreplace")[:LONGEST_LOCATION]
+    advice = ""
+    if location.lower().startswith("https:"):
+        advice = "set https = true in [health]"
+        if settings.https:
+            advice = "the app must trust X-Forwarded-Proto, which said https"
+    return f", a redirect to {location}", advice
 
 
 async def _next_event(http: h11.Connection, wire: Wire) -> object:

@@ -118,6 +118,10 @@ class Health:
     """What a probe asks for."""
     host: str | None = None
     """The probe's Host header. Default: the backend's address."""
+    https: bool | None = None
+    """Whether probes and `warmup` say `X-Forwarded-Proto: https`, as requests over TLS do: for apps
+    that redirect all others. Default: whether `[proxy.tls]` is set; another proxy with TLS in front
+    needs `true`."""
     status: tuple[int, ...] = ()
     """Statuses that count as healthy, `[200, 401]`. Default: any 2xx."""
     interval: Period = Period(1)
@@ -132,8 +136,9 @@ class Health:
     """How many bad probes in a row make a live backend one to replace."""
     warmup: tuple[UrlPath, ...] = ()
     """Paths that a candidate is asked for, once each and in order, when its probes are good and
-    before it counts as healthy. A 5xx, a broken answer, or more than `start_timeout` for all of
-    them fails the swap. What is started again after a crash is not warmed: requests wait for it."""
+    before it counts as healthy. A 5xx, a broken answer, a redirect (what it leads to is not warm),
+    or more than `start_timeout` for all of them fails the swap. What is started again after a crash
+    is not warmed: requests wait for it."""
 
 
 @frozen

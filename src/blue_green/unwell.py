@@ -58,7 +58,7 @@ async def until_unwell(target: Target, current: Callable[[], Settings], forget: 
                 else:
                     counted += 1
             if failed is not None and counted >= settings.health.fall:
-                return f"{counted} probes in a row failed: {failed.why}{more}"
+                return f"{counted} probes in a row failed: {failed}{more}"
             await trio.lowlevel.checkpoint()
             while (left := began + current().health.interval - trio.current_time()) > 0:
                 await trio.sleep(min(left, NOTICE))

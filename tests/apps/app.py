@@ -51,6 +51,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         global answered, hangs  # noqa: PLW0603 - of this one process
+        if BEHAVIOUR.get("https_only") and self.headers["X-Forwarded-Proto"] != "https":
+            self.send_response(301)
+            self.send_header("Location", f"https://{self.headers['Host']}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         if self.path == "/healthz":
             wait_at("probe")

@@ -13,11 +13,10 @@ LASTING = 50
 REFUSES = "the app most likely refuses the Host header {host}"
 ADVICE: Mapping[int, tuple[str, str]] = {
     **dict.fromkeys(
-        (301, 302, 303, 307, 308),
+        health.REDIRECTS,
         (
-            f"{REFUSES}, or it redirects to https or to a login",
-            'set host = "the site\'s public name" in [health], a path that is not redirected, or '
-            "status = [200, {status}]",
+            "a page that redirects says nothing of whether the app works",
+            'set host = "the site\'s public name" in [health], or a path that is not redirected',
         ),
     ),
     **dict.fromkeys(
@@ -43,16 +42,26 @@ async def until_lasting(host: str, port: int, settings: Health) -> None:
 
 async def explanation(host: str, port: int, settings: Health) -> tuple[str, str] | None:
     """What its answer most likely means, and what helps; None for one that tells nothing."""
-    asked, named = f"GET {settings.path}", settings.host or f"{host}:{port}"
-
-    async def is_good(changed: Health) -> bool:
-        return await health.probe(host, port, changed) is None
-
-    for status, likely in ADVICE.items():
-        if await is_good(attrs.evolve(settings, status=(status,))):
-            what, then = (text.format(host=named, status=status) for text in likely)
-            if await is_good(attrs.evolve(settings, host="localhost")):
-                what = f"the app refuses the Host header {named}, and takes localhost"
-                then = 'set host = "localhost" in [health]'
-            return f"{asked} was answered {status}: {what}", then
-    return None
+    named = settings.host or f"{host}:{port}"
+    failed = await health.probe(host, port, settings)
+    if failed is None or failed.status not in ADVICE:
+        return None
+    what, then = (text.format(host=named, status=failed.status) for text in ADVICE[failed.status])
+    https, localhost = {"https": True}, {"host": "localhost"}
+    for changed, means, helps in (
+        (https, "the app redirects to https", "set https = true in [health]"),
+        (
+            localhost,
+            f"the app refuses the Host header {named}, and takes localhost",
+            'set host = "localhost" in [health]',
+        ),
+        (
+            https | localhost,
+            "the app redirects to https, and takes the Host header localhost",
+            'set https = true and host = "localhost" in [health]',
+        ),
+    ):
+        if await health.probe(host, port, attrs.evolve(settings, **changed)) is None:
+            what, then = means, helps
+            break
+    return f"{failed.why}: {what}", then

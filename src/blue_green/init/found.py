@@ -72,6 +72,8 @@ class App:
     """What a probe asks for."""
     host: str = ""
     """The probe's Host header, if it needs one."""
+    https: bool = False
+    """It redirects what does not come over https."""
     advice: tuple[str, ...] = ()
     """What one should know before the first deploy."""
 

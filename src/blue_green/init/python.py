@@ -69,6 +69,7 @@ def django(checkout: Checkout) -> Iterator[App]:
         return
     match = re.search(r"DJANGO_SETTINGS_MODULE\W+([\w.]+)", checkout.text("manage.py"))
     project = match[1].split(".")[0] if match else "project"
+    settings = _settings(checkout, match[1] if match else "")
     python = python_of(checkout)
     servers = {
         "gunicorn": ("gunicorn", "--bind", "127.0.0.1:{port}", f"{project}.wsgi"),
@@ -99,7 +100,8 @@ def django(checkout: Checkout) -> Iterator[App]:
             build=python.build,
             migrate=migrate,
             link=(*python.link, *checkout.links),
-            host=_allowed_host(checkout, match[1] if match else ""),
+            host=_allowed_host(settings),
+            https=bool(re.search(r"(?m)^\s*SECURE_SSL_REDIRECT\s*=(?!\s*False)", settings)),
             advice=(*advice, "static files: collectstatic belongs to build, if you use it"),
         ),
         checkout,
@@ -200,10 +202,14 @@ def _with_sqlite(app: App, checkout: Checkout) -> App:
     return app
 
 
-def _allowed_host(checkout: Checkout, settings: str) -> str:
+def _settings(checkout: Checkout, module: str) -> str:
+    """The text of Django's settings."""
+    file = module.replace(".", "/")
+    return checkout.text(f"{file}.py") or checkout.text(f"{file}/__init__.py")
+
+
+def _allowed_host(text: str) -> str:
     """The first name in ALLOWED_HOSTS, without which Django answers 400."""
-    file = settings.replace(".", "/")
-    text = checkout.text(f"{file}.py") or checkout.text(f"{file}/__init__.py")
     match = re.search(r"(?m)^ALLOWED_HOSTS\s*=\s*[\[(]([^\])]*)", text)
     names = re.findall(r"[\"']\.?([\w.-]+)[\"']", match[1]) if match else []
     is_open = bool(match and "*" in match[1]) or "127.0.0.1" in names

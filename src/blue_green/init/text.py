@@ -68,6 +68,7 @@ def _health(app: App) -> Iterator[str]:
     yield _line("path", app.path, "answers 2xx when the app works")
     host = app.host or "www.example.com"
     yield _line("host", host, "the Host header of the probe", off=not app.host)
+    yield _line("https", True, "probe as over https, for apps that insist on it", off=not app.https)
     yield _line("start_timeout", "60s", "how long a new release may take to start", off=True)
 
 
