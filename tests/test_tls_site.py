@@ -57,15 +57,18 @@ async def test_an_app_that_insists_on_https_is_probed_and_warmed_as_over_https(
     tls = write_pair(tmp_path, "localhost", "127.0.0.1")
     site = make_site(
         proxy={"tls": {"certificate": str(tls.certificate), "key": str(tls.key)}},
-        health={"warmup": ["/cold"], "start_timeout": "5s"},
+        health={"warmup": ["/cold"]},
     )
     one = site.commit("one", https_only=True)
     async with site.running():
         await site.until_live(one)
         assert [asked["path"] for asked in site.journal()] == ["/cold"]
+        site.configure(health={"start_timeout": "4s"})
+        await site.ask("reload")
         broken = site.draft("broken", https_only=True, health_status=500)
-        assert (await site.ask("swap", revision=broken))["outcome"] == "failed"
-        assert "GET /healthz was answered 500" in site.log()
+        failed = await site.ask("swap", revision=broken)
+        assert failed["outcome"] == "failed"
+        assert "GET /healthz was answered 500" in failed["reason"]
 
 
 def _status_with_urllib(port: int) -> int:
