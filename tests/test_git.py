@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from blue_green import git as git_module
+from blue_green import procfs
 from blue_green.git import GitError, NoAnswer
 from tests.repository import Repository, git_of
 
@@ -53,6 +55,26 @@ async def test_a_subject_is_the_first_line_of_the_message_and_can_be_printed(
     assert await git.subject(await git.head()) == "Über\\x1b[2J"
     with pytest.raises(GitError):
         await git.subject("f" * 40)
+
+
+async def test_of_an_enormous_subject_only_the_beginning_is_read(repository: Repository) -> None:
+    message = repository.path / "message"
+    message.write_text("Title " + "x" * 50_000_000)
+    repository.git("commit", "-q", "--allow-empty", "-F", str(message))
+    before = procfs.memory(os.getpid())
+    subject = await git_of(repository.path).subject(repository.git("rev-parse", "HEAD"))
+    assert subject.startswith("Title xxx")
+    assert len(subject) < 10_000
+    assert procfs.memory(os.getpid()) < before + 20 * 2**20
+
+
+async def test_a_command_that_writes_without_end_is_ended_with_an_error(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_module, "MOST_OUTPUT", 1000)
+    repository.commit(**{f"a-rather-long-name-{number}": "" for number in range(100)})
+    with pytest.raises(GitError, match="git ls-tree wrote more than 1000 bytes"):
+        await git_of(repository.path).names(repository.git("rev-parse", "HEAD"))
 
 
 @pytest.mark.parametrize("name", ["", "-h", "--help", "--all", "a\nb", "main\x00", "\ud800"])

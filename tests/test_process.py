@@ -340,6 +340,21 @@ async def test_a_command_that_ran_leaves_its_output_and_its_exit_status(tmp_path
     assert done.tail == tuple(map(str, range(10, MAX_LINES + 10)))
 
 
+async def test_a_command_that_writes_too_much_is_ended(tmp_path: Path) -> None:
+    program = "while True: print('x' * 99)"
+    done = await run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={},
+        user=US,
+        timeout=PATIENCE,
+        most_output=250,
+    )
+    assert (done.ok, done.timed_out, done.wrote_too_much) == (False, False, True)
+    assert "wrote too much" in str(done)
+    assert done.stdout == "\n".join(["x" * 99, "x" * 99, "x" * 50])
+
+
 async def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     done = await python(tmp_path, "print('so far', flush=True); import time; time.sleep(600)", 1)
     assert done.timed_out

@@ -304,7 +304,7 @@ class Git:
         self, *words: str, timeout: float = LOCAL_TIMEOUT, env: Mapping[str, str] | None = None
     ) -> str:
         """What git wrote; raise `GitError` with what it complained about."""
-        done = await self._run(*words, timeout=timeout, env=env)
+        done = await self._run(*words, timeout=timeout, env=env, most_output=MOST_OUTPUT)
         if done.wrote_too_much:
             raise GitError(f"git {words[0]} wrote more than {MOST_OUTPUT} bytes")
         return done.stdout.strip()
@@ -314,7 +314,7 @@ class Git:
         *words: str,
         timeout: float = LOCAL_TIMEOUT,
         env: Mapping[str, str] | None = None,
-        most_output: int = MOST_OUTPUT,
+        most_output: int,
     ) -> command.Finished:
         """The command that has run; raise `GitError` if it failed, but not if it wrote too much."""
         safely = [word for pair in SAFELY.items() for word in ("-c", "=".join(pair))]

@@ -14,12 +14,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from sys import getsizeof
 
 from blue_green import systemd
 
-MAX_WAITING = 50_000
+ROOM = 16 * 1024 * 1024
+"""Bytes of memory for lines that wait to be written."""
+PIECE = 64 * 1024
+"""Bytes after which no more lines are added to what is written at once."""
 GATHER = 0.02
 """Seconds for which the writing thread lets lines gather: its turns are lost to the loop."""
+LAST_WORDS = 1.0
+"""Seconds for what still waits at the end."""
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 """What journald takes from a line that begins with `<n>` (sd-daemon(3))."""
 
@@ -30,8 +36,12 @@ class Sink:
     def __init__(self, descriptor: int, *, journal: bool = False) -> None:
         self._descriptor = descriptor
         self._journal = journal
+        self._lock = threading.Lock()
+        """Whoever has it may change the next four."""
         self._waiting: deque[str] = deque()
+        self._size = 0
         self._lost = 0
+        self._is_writing = False
         self._more = threading.Event()
         self._closing = False
         self._second = 0
@@ -41,13 +51,17 @@ class Sink:
 
     def line(self, text: str, level: int = logging.INFO, *, bare: bool = False) -> None:
         """Say one line, with the time before it unless it is to be bare. Never waits."""
-        if len(self._waiting) >= MAX_WAITING:
-            self._lost += 1
-            return
         if self._journal:
-            self._waiting.append(f"<{PRIORITIES.get(level, 6)}>{text}\n")
+            line = f"<{PRIORITIES.get(level, 6)}>{text}\n"
         else:
-            self._waiting.append(f"{text}\n" if bare else f"{self._time()} {text}\n")
+            line = f"{text}\n" if bare else f"{self._time()} {text}\n"
+        size = getsizeof(line)
+        with self._lock:
+            if self._size + size > ROOM:
+                self._lost += 1
+                return
+            self._size += size
+            self._waiting.append(line)
         if not self._more.is_set():
             self._more.set()
 
@@ -59,15 +73,16 @@ class Sink:
         return f"{self._clock}.{int(now * 1000) % 1000:03d}"
 
     def flush(self) -> None:
-        """Write what waits, now and here."""
-        while self._waiting:
-            self._write(self._waiting.popleft())
+        """Wait until all is written; at most a second, in case nobody reads."""
+        deadline = time.monotonic() + LAST_WORDS
+        while (self._waiting or self._is_writing) and time.monotonic() < deadline:
+            time.sleep(GATHER / 4)
 
     def close(self) -> None:
         """Write what waits; at most a second, in case nobody reads."""
         self._closing = True
         self._more.set()
-        self._thread.join(timeout=1)
+        self._thread.join(LAST_WORDS)
 
     def _write_all(self) -> None:
         while not (self._closing and not self._waiting):
@@ -75,11 +90,24 @@ class Sink:
             if not self._closing:
                 time.sleep(GATHER)
             self._more.clear()
-            while count := len(self._waiting):
-                self._write("".join([self._waiting.popleft() for _ in range(count)]))
-            if self._lost:
+            while piece := self._take():
+                self._write(piece)
+            with self._lock:
                 lost, self._lost = self._lost, 0
+            if lost:
                 self._write(f"{lost} lines of the log were lost: it is not read fast enough\n")
+
+    def _take(self) -> str:
+        """Some of what waits, to be written at once."""
+        lines: list[str] = []
+        size = 0
+        with self._lock:
+            while self._waiting and size < PIECE:
+                lines.append(self._waiting.popleft())
+                size += getsizeof(lines[-1])
+            self._size -= size
+            self._is_writing = bool(lines)
+        return "".join(lines)
 
     def _write(self, text: str) -> None:
         data = text.encode(errors="replace")
@@ -89,7 +117,9 @@ class Sink:
         except OSError:
             # Nobody reads standard error any more, and there is nowhere else to say so. The
             # site goes on.
-            self._waiting.clear()
+            with self._lock:
+                self._waiting.clear()
+                self._size = 0
 
 
 class _Handler(logging.Handler):
