@@ -33,8 +33,8 @@ def script(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 TYPED = {
     "sta": ["status"],
     "": [
-        "run", "init", "check", "swap", "rollback", "pause", "resume", "upgrade", "reload",
-        "status", "history", "logs", "completion", "--help", "--version",
+        "run", "init", "check", "swap", "rollback", "restart", "pause", "resume", "upgrade",
+        "reload", "status", "history", "logs", "completion", "--help", "--version",
     ],
     "swap --re": ["--retry"],
     "swap --retry --no": ["--no-wait"],

@@ -156,7 +156,7 @@ class Status:
         for receipt in swaps.receipts:
             if receipt.revision == revision and receipt.outcome != "promoted":
                 return f"its swap {_ENDINGS[receipt.outcome]}: {receipt.reason}"
-            if receipt.revision == live and receipt.asked_by:
+            if receipt.revision == live != receipt.previous and receipt.asked_by:
                 return f"{live[:7]} was asked for since, by {receipt.asked_by}"
         return "no swap to it is remembered"
 

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 ROLLBACK = "rollback"
 HEALTH = "health"
 """Who asks for a swap when the live release is unwell."""
+RESTART = "restart"
+"""Who asks for fresh processes of the live release."""
 
 Tell = Callable[[dict[str, Any]], None]
 """Told of each phase as it begins and ends, as an object of the control protocol."""

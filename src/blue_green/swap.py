@@ -26,7 +26,7 @@ from blue_green.release import Release
 from blue_green.retirement import SOON
 from blue_green.settings import Seconds
 from blue_green.slots import Slot
-from blue_green.steps import HEALTH, ROLLBACK, Steps, in_flight_of, output_of
+from blue_green.steps import HEALTH, RESTART, ROLLBACK, Steps, in_flight_of, output_of
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,11 @@ class Swap(Steps):
             return release
         with self.timed("checkout"):
             release = await releases.add(self.revision)
-        with self.timed("build" if releases.config.build else ""):
-            await releases.build(release)
+        # In place there is always a build, but not for what has been built and runs already.
+        is_built = releases.in_place and self.receipt.asked_by in (HEALTH, RESTART)
+        with self.timed("build" if releases.config.build and not is_built else ""):
+            if not is_built:
+                await releases.build(release)
         return release
 
     # --- overlap ---

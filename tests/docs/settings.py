@@ -47,7 +47,7 @@ with it, nothing changes. Otherwise each change is told, and when it takes effec
 - **now**: for what has not begun yet. Requests that wait go on waiting. The live release is asked
   for a new health `path` at once, so it must know that one, too. The error pages are read again.
 - **next swap**: what runs is started again after a crash, drained and stopped as it was started,
-  on its old ports. `blue-green swap --retry` is a swap to the same revision. A new port that the
+  on its old ports. `blue-green restart` is a swap to the same revision. A new port that the
   other slot still has is taken once that one has let it go. A release that is complete is not
   built again.
 - **restart**: until the supervisor is restarted, or upgraded with `blue-green upgrade`, the old

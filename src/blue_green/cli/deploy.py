@@ -30,6 +30,11 @@ def _rollback(arguments: argparse.Namespace) -> int:
     return follow(arguments, {"command": "rollback"}, good=("promoted", "unchanged", "reverted"))
 
 
+def _restart(arguments: argparse.Namespace) -> int:
+    request = {"command": "restart", "wait": not arguments.no_wait}
+    return follow(arguments, request, good=("promoted",))
+
+
 def _pause(arguments: argparse.Namespace) -> int:
     from blue_green.values import duration  # noqa: PLC0415 - slow, and only for this
 
@@ -81,6 +86,11 @@ def _swap_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the end")
 
 
+def _restart_arguments(parser: argparse.ArgumentParser) -> None:
+    client_arguments(parser)
+    parser.add_argument("--no-wait", action="store_true", help="do not wait for the end")
+
+
 def _pause_arguments(parser: argparse.ArgumentParser) -> None:
     client_arguments(parser)
     parser.add_argument(
@@ -102,6 +112,13 @@ COMMANDS = [
         _rollback,
         client_arguments,
         "blue-green rollback",
+    ),
+    Command(
+        "restart",
+        "replace the processes of the live release by fresh ones, without a build",
+        _restart,
+        _restart_arguments,
+        "blue-green restart",
     ),
     Command(
         "pause",

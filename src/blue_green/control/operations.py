@@ -13,6 +13,7 @@ from blue_green.git import Git, GitError
 from blue_green.locate import ConfigError
 from blue_green.pause import Pause
 from blue_green.reload import Reload
+from blue_green.rolled_back import was_rolled_back
 from blue_green.status import Status
 from blue_green.upgrade import Upgrade
 from blue_green.wanted import Swaps, Wanted
@@ -30,11 +31,17 @@ class NoArguments:
 @define
 class SwapArguments:
     revision: str | None = None
-    """Any name of a commit. Default: HEAD of the checkout."""
+    """Any name of a commit. Default: HEAD of the checkout, unless it was rolled back."""
     retry: bool = False
     """Also if the revision is in quarantine, or live already."""
     wait: bool = True
     """Answer with the receipt, and with the phases before it; otherwise at once."""
+
+
+@define
+class RestartArguments:
+    wait: bool = True
+    """As for a swap."""
 
 
 @define
@@ -77,6 +84,7 @@ class Operations:
         return {
             "swap": Command(SwapArguments, self.swap),
             "rollback": Command(NoArguments, self.roll_back),
+            "restart": Command(RestartArguments, self.restart),
             "pause": Command(PauseArguments, self.pause),
             "resume": Command(NoArguments, self.resume),
             "upgrade": Command(NoArguments, self.upgrade),
@@ -87,7 +95,14 @@ class Operations:
         }
 
     async def swap(self, arguments: SwapArguments, tell: Tell) -> dict[str, Any]:
-        revision = await self._resolve("HEAD" if arguments.revision is None else arguments.revision)
+        name = arguments.revision
+        revision = await self._resolve("HEAD" if name is None else name)
+        if name is None and was_rolled_back(revision, self._swaps.receipts):
+            short = revision[:7]
+            raise Refusal(
+                f"HEAD is {short}, which was rolled back. To deploy it all the same, name it: "
+                f"blue-green swap {short}. For fresh processes of what is live: blue-green restart"
+            )
         wanted = self._swaps.want(revision, "swap", retry=arguments.retry)
         if not arguments.wait:
             return {"revision": revision}
@@ -97,6 +112,17 @@ class Operations:
         wanted = self._swaps.roll_back()
         if wanted is None:
             raise Refusal("there is no previous release to go back to")
+        return await self._follow(wanted, tell)
+
+    async def restart(self, arguments: RestartArguments, tell: Tell) -> dict[str, Any]:
+        """Refused while there is a swap, which a restart must not call off."""
+        if not self._swaps.is_idle:
+            raise Refusal("a swap is under way: when it has ended, all processes are fresh")
+        wanted = self._swaps.restart()
+        if wanted is None:
+            raise Refusal("nothing is live that could be restarted")
+        if not arguments.wait:
+            return {"revision": wanted.revision}
         return await self._follow(wanted, tell)
 
     async def pause(self, arguments: PauseArguments, _: Tell) -> dict[str, Any]:
