@@ -20,13 +20,14 @@ from tests.faults.traffic import Traffic
 from tests.site import PATIENCE, Site, until
 
 OVERLAP = ("checkout", "build", "start", "probe", "drain", "soak", "retire")
-EXCLUSIVE = ("checkout", "build", "drain", "stop", "migrate", "start", "probe", "soak")
+EXCLUSIVE = ("checkout", "build", "finish", "stop", "migrate", "start", "probe", "soak")
 PHASES: Mapping[str, tuple[str, ...]] = {"overlap": OVERLAP, "exclusive": EXCLUSIVE}
 """In `checkout`, the faults are there before the swap is asked for."""
 
 BARRIERS = {
     "build": ("build", "new"), "migrate": ("migrate", "new"), "start": ("start", "new"),
-    "probe": ("probe", "new"), "drain": ("request", "old"), "stop": ("stop", "old"),
+    "probe": ("probe", "new"), "finish": ("request", "old"), "drain": ("request", "old"),
+    "stop": ("stop", "old"),
     "retire": ("stop", "old"),
 }  # fmt: skip
 """Where who waits, to hold a swap up in a phase."""
@@ -40,6 +41,10 @@ READ_ONLY = (
     "mkdir -p mod/cache && : >mod/cache/file && chmod -R a-w mod; fi; "
 )
 """As Go leaves its module cache."""
+WITH_REQUESTS = ("finish", "drain")
+"""Phases that last as long as there are requests."""
+BEHIND = ("drain", "retire")
+"""These go on behind the swap, which has ended then."""
 DISK = "16m"
 """The size of the disk that holds the state directory, if we may mount one."""
 SOAK = "1s"
@@ -148,7 +153,7 @@ class Scene:
         if self.phase in BARRIERS:
             where, whose = BARRIERS[self.phase]
             barrier = self.site.put_up(where, self.new if whose == "new" else self.old)
-        if self.phase == "drain":
+        if self.phase in WITH_REQUESTS:
             for method in ("GET", "POST"):
                 self.nursery.start_soon(self.traffic.ask, method, "wait")
             await until("they are in flight", lambda: len(self._waiting()) == 2)
@@ -156,9 +161,11 @@ class Scene:
         reached = barrier and barrier.with_name(f"{barrier.name}.reached")
 
         def is_there() -> bool:
-            assert not self.followed.is_set(), f"it did not come to {self.phase}: {self.events}"
+            has_ended = self.followed.is_set() and self.phase not in BEHIND
+            assert not has_ended, f"it did not come to {self.phase}: {self.events}"
             is_told = any(event.get("phase") == self.phase for event in self.events)
-            return reached.exists() if reached and self.phase != "drain" else is_told
+            has_barrier = reached and self.phase not in WITH_REQUESTS
+            return reached.exists() if reached and has_barrier else is_told
 
         await until(f"the swap comes to {self.phase}", is_there)
 

@@ -18,7 +18,7 @@ WITH_CANDIDATE = {
 }
 WITH_OLD = {
     "overlap": ("build", "start", "probe", "drain", "soak", "retire"),
-    "exclusive": ("build", "drain", "stop"),
+    "exclusive": ("build", "finish", "stop"),
 }
 WITH_BOTH = {"overlap": WITH_OLD["overlap"], "exclusive": ("build",)}
 AT_PROBE = {"overlap": ("probe",), "exclusive": ("probe",)}
