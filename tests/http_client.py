@@ -1,6 +1,8 @@
 """A small HTTP client for tests: one keep-alive connection, h11, and no opinions."""
 
 import json
+import select
+import ssl
 from types import TracebackType
 from typing import Any
 
@@ -24,14 +26,18 @@ class Answer:
 class HttpClient:
     """Sends one request after the other over a connection, which it keeps as long as it can."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, port: int, host: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """With `tls`, the server's name is localhost."""
         self.port = port
+        self._tls = tls
         self.host = host
         self.connections = 0
         """How many connections it took."""
         self.has_begun = False
         """Something of the answer to the last request has come."""
-        self._stream: trio.SocketStream | None = None
+        self._stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] | None = None
         self._http = h11.Connection(h11.CLIENT)
 
     async def get(self, path: str, **headers: str) -> Answer:
@@ -42,8 +48,14 @@ class HttpClient:
 
     async def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
         self.has_begun = False
+        if self._was_closed():
+            await self.aclose()
         if self._stream is None:
-            self._stream = await trio.open_tcp_stream(self.host, self.port)
+            self._stream = stream = await trio.open_tcp_stream(self.host, self.port)
+            if self._tls is not None:
+                self._stream = trio.SSLStream(
+                    stream, self._tls, server_hostname="localhost", https_compatible=True
+                )
             self._http = h11.Connection(h11.CLIENT)
             self.connections += 1
         fields = {"Host": "test.example", "Content-Length": str(len(body))}
@@ -62,6 +74,17 @@ class HttpClient:
             self._http.start_next_cycle()
         return answer
 
+    def _was_closed(self) -> bool:
+        """Whether the server closed the connection while it was idle, as browsers look, too.
+
+        Only with TLS: where connections are handed over, the tests want to see each one go on.
+        """
+        if not isinstance(self._stream, trio.SSLStream):
+            return False
+        poll = select.poll()
+        poll.register(self._stream.transport_stream.socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
     async def _read_answer(self) -> Answer:
         assert self._stream is not None
         response: h11.Response | None = None
@@ -71,7 +94,7 @@ class HttpClient:
             if event is h11.NEED_DATA:
                 data = await self._stream.receive_some()
                 self.has_begun |= bool(data)
-                self._http.receive_data(data)
+                self._http.receive_data(bytes(data))
             elif isinstance(event, h11.Response):
                 response = event
             elif isinstance(event, h11.Data):

@@ -1,5 +1,6 @@
 """Streams and slow clients on a real site: nobody waits for them, and they end properly."""
 
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -269,3 +270,78 @@ async def test_who_waits_in_an_exclusive_swap_gets_the_old_release_when_the_new_
         assert (receipt["outcome"], receipt["held"] > 0) == ("failed", True), receipt
         assert receipt["longest_hold"] > 2
         await site.until_live(one)
+
+
+# --- the supervisor's own changes -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends_streams", [True, False], ids=["by the app", "by us"])
+async def test_a_stop_waits_for_requests_and_ends_streams_properly(
+    make_streaming: MakeSite, tmp_path: Path, ends_streams: bool
+) -> None:
+    """And serves others as long as it waits."""
+    site = make_streaming()
+    site.commit("one", ends_streams=ends_streams)
+    go = tmp_path / "go"
+    async with (
+        site.running(),
+        reading(site, "/events") as events,
+        websocket(site.port, "/ws") as socket,
+    ):
+        assert await socket.receive() == "one"
+        async with trio.open_nursery() as nursery:
+            statuses: list[int] = []
+
+            async def ask() -> None:
+                statuses.append((await site.get(f"/until?{go}")).status)
+
+            nursery.start_soon(ask)
+            await until("it is in flight", lambda: asked_for(site, "/until"))
+            assert site.process is not None
+            site.process.send_signal(signal.SIGTERM)
+            await site.until_logged("stopping: requests in flight")
+            for _ in range(20):
+                assert (await site.get("/")).status == 200
+                await trio.sleep(0.02)
+            assert not events.has_ended
+            go.touch()
+        assert statuses == [200]
+        began = trio.current_time()
+        assert await trio.to_thread.run_sync(site.process.wait, 20) == 0
+        assert trio.current_time() - began < 8, "its time to stop was used up"
+        await until("it has ended", lambda: events.ended_at)
+        assert events.received.endswith(LAST)
+        assert not events.was_reset
+        assert (b"goodbye" in events.received) == ends_streams
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
+
+
+async def test_an_upgrade_waits_for_no_stream_and_ends_each_once_and_properly(
+    make_streaming: MakeSite,
+) -> None:
+    site = make_streaming(swap={"stream_timeout": "10m"})
+    site.commit("one")
+    async with (
+        site.running(),
+        reading(site, "/events") as retiring_events,
+        websocket(site.port, "/ws") as socket,
+    ):
+        assert await socket.receive() == "one"
+        await site.until_live(site.commit("two"))
+        async with reading(site, "/events") as events, site.steady_load():
+            assert (await site.cli("upgrade")).code == 0
+            await until("it has ended", lambda: events.has_ended)
+            assert events.received.endswith(LAST)
+            assert retiring_events.received.endswith(LAST)
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.receive()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+            # The connection itself went along, and takes the next request.
+            before = len(events.received)
+            await events.stream.send_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            await until("it is answered", lambda: b"200 OK" in events.received[before:])
+        assert await retiring(site) is None

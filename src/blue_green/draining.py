@@ -58,7 +58,9 @@ async def stop_with_streams(
         nursery.cancel_scope.cancel()
 
 
-async def close_streams(targets: Sequence[Target], timeout: float) -> int:
+async def close_streams(
+    targets: Sequence[Target], timeout: float, *, to_end: float = TO_END
+) -> int:
     """End the streams that do not end by themselves, spread over `timeout` seconds; how many.
 
     All at one moment would make all those clients come back at one moment.
@@ -70,7 +72,7 @@ async def close_streams(targets: Sequence[Target], timeout: float) -> int:
         await _until_ended(left, began + timeout * number / len(streams))
         if lease.is_open:
             count += end_streams([lease])
-    await _until_ended(left, trio.current_time() + TO_END)
+    await _until_ended(left, trio.current_time() + to_end)
     cut(lease for lease in left if lease.is_open)
     return count
 

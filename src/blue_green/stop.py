@@ -1,4 +1,4 @@
-"""How it ends: what is in flight is finished, then the backends are stopped.
+"""How it ends: what is in flight is finished, then the backends are stopped, and with them streams.
 
 The first SIGTERM or SIGINT asks for that. A second one makes it short.
 """
@@ -9,6 +9,8 @@ import signal
 import trio
 
 from blue_green import handover, systemd
+from blue_green.draining import requests_of
+from blue_green.lease import cut
 from blue_green.notify import Notify
 from blue_green.proxy.listener import Listener
 from blue_green.reload import Reload
@@ -55,16 +57,25 @@ class Stop:
             await trio.sleep(delay)
 
     async def wind_up(self) -> None:
-        """Finish what is in hand, then stop the backends."""
+        """Finish what is in hand, then stop the backends.
+
+        New requests are served as long as there are older ones to wait for. Nobody waits for
+        streams: the app hears its stop signal first, and may end them itself.
+        """
         logger.info("stopping: requests in flight are finished first")
         slots = self._site.slots
         systemd.notify("STOPPING=1", "STATUS=Stopping", self._more_time())
-        self._site.gate.shut("The server is stopping.")
+        until = trio.current_time() + slots.settings.swap.drain_timeout
         with self._hurry:
-            if late := await self._listener.drain(slots.settings.swap.drain_timeout):
-                logger.warning("%d requests were cut: their time to drain was up", late)
+            await self._listener.finish(slots.settings.swap.drain_timeout)
+            self._site.gate.shut("The server is stopping.")
+            if late := await self._listener.drain(max(0.0, until - trio.current_time())):
+                logger.warning("%d requests are cut: their time to drain is up", late)
+            cut(lease for backend in slots.backends for lease in requests_of([backend.target]))
             await self._notify.finish()
+        self._site.gate.shut("The server is stopping.")
         await slots.stop()
+        await self._listener.close()
 
     def _at_once(self) -> None:
         self._lingering.cancel()

@@ -1,10 +1,11 @@
 """Upgrade in place: the installed program takes over, and nobody notices.
 
 The new program is tried first, beside this one: if it cannot be loaded, or does not like the
-settings, nothing has happened. Then no swap and no pull may begin; tunnels are ended; the requests
-that are in hand now may end while others are served. Only then new ones are kept waiting, in the
-kernel, for as long as the last ones take and the new program to start. It is given the listening
-sockets, the live backends, and the connections of all clients that wait.
+settings, nothing has happened. Then no swap and no pull may begin, and the requests that are in
+hand now may end while others are served. Only then new ones are kept waiting, in the kernel, for as
+long as the last ones take and the new program to start. Streams are ended at the last moment, once,
+and so are connections with TLS, whose clients have heard of it. The new program is given the
+listening sockets, the live backends, and the connections of all clients that wait.
 """
 
 import logging
@@ -17,7 +18,7 @@ import trio
 
 from blue_green import __version__, command, handover, log, process, systemd, users
 from blue_green.control.server import Refusal, Tell
-from blue_green.draining import close_streams
+from blue_green.draining import close_streams, requests_of, until_ended
 from blue_green.handover import HandedBackend, HandedRelease, Handover
 from blue_green.notify import Notify
 from blue_green.process import CannotStart
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 HOLDER = "upgrade"
 TRIAL = "--trial"
 TRIAL_TIMEOUT = 30.0
+STREAMS_TO_END = 1.0
+"""Seconds in which streams may end properly. Everybody waits for them."""
 LONGEST_REST = 5.0
 """Seconds for which clients are kept waiting by requests that began at the last moment."""
 
@@ -94,6 +97,7 @@ class Upgrade:
                         await self._save()
                         if not self._swaps.is_idle:
                             raise Refusal("a swap is wanted: upgrade when it is done")
+                        await self._end_streams()
                         await tell({"event": "upgrading", "program": __version__})
                         self._hand_over(argv, resting.hand_over(clients))
                 except trio.TooSlowError:
@@ -104,19 +108,20 @@ class Upgrade:
                     self._site.gate.resume(HOLDER)
 
     async def _finish_what_is_in_hand(self) -> None:
-        """Without keeping anybody waiting: others are served meanwhile."""
-        live, settings = self._site.slots.live, self._site.slots.settings.swap
-        targets = live.targets if live else []
-        await close_streams(targets, settings.stream_timeout)
-        leases = [lease for target in targets for lease in target.leases]
-        with trio.move_on_after(settings.drain_timeout):
-            for target in targets:
-                while any(lease in target.leases for lease in leases):
-                    await target.less()
-        if left := sum(lease in target.leases for target in targets for lease in leases):
-            raise Refusal(
-                f"{left} requests were still in flight after {settings.drain_timeout:g} s"
-            )
+        """Without keeping anybody waiting, and without waiting for streams."""
+        await self._site.retirement.finish()
+        live, timeout = self._site.slots.live, self._site.slots.settings.swap.drain_timeout
+        requests = requests_of(live.targets) if live else []
+        with trio.move_on_after(timeout):
+            await until_ended(requests)
+        if left := sum(lease.is_open and not lease.is_stream for lease in requests):
+            were = "request was" if left == 1 else "requests were"
+            raise Refusal(f"{left} {were} still in flight after {timeout:g} s")
+
+    async def _end_streams(self) -> None:
+        """All at once, since nobody can come back before the new program is there."""
+        if (live := self._site.slots.live) is not None:
+            await close_streams(live.targets, 0.0, to_end=STREAMS_TO_END)
 
     def _hand_over(self, argv: list[str], clients: tuple[handover.HandedClient, ...]) -> None:
         slots = self._site.slots

@@ -135,6 +135,11 @@ class Client:
         return not (self._in_request or self.is_tunnel or self.is_parting)
 
     @property
+    def is_in_flight(self) -> bool:
+        """It has a request in hand, and that has passed the gate."""
+        return self._in_request and self.held_since is None and not self.is_stream
+
+    @property
     def wants_html(self) -> bool:
         """Errors are for a person to read in a browser."""
         return self.request is not None and self.request.wants_html

@@ -216,7 +216,9 @@ class Exchange:
         client.allow_all_time()
         unknown = answer.framing in (Framing.CHUNKED, Framing.CLOSE)
         chunked = unknown and request.version == b"1.1"
-        self.keep_alive &= self.uploaded and not self._shared.closing and (chunked or not unknown)
+        self.keep_alive &= self.uploaded and (chunked or not unknown)
+        if self._shared.closing or self._shared.closing_tls:
+            self.keep_alive &= not self._shared.is_last(client)
         more = self._connection_lines(chunked=chunked)
         head = write_answer(answer, more if answer.has_date else date_line() + more)
         client.answering = True

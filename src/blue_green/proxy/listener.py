@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_AT_LEAST_EVERY = 0.5
 """Seconds between looks at which clients are late."""
+LAST_WORDS = 1.0
+"""Seconds in which a client may take what it was sent last."""
 FIRST_WORDS = 0.5
 """Seconds in which a client may ask that we had accepted when we began to accept no more."""
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -116,34 +118,62 @@ class Listener:
     async def at_rest(self, timeout: float) -> AsyncIterator[Collection[Client]]:
         """Let no request begin in this block, which begins when those in hand have ended.
 
-        Gives the clients, all of which wait. Raises `trio.TooSlowError`, and all goes on.
+        Gives the clients, all of which wait, but for streams. Those with TLS have ended, which
+        takes a moment more. Raises `trio.TooSlowError`, and all goes on.
         """
-        assert self._shared is not None
-        with resting.no_beginnings(self._shared):
-            with trio.fail_after(timeout):
-                await resting.until_at_rest(self._clients)
-            yield self._clients
+        shared = self._shared
+        assert shared is not None
+        with resting.last_requests_with_tls(shared):
+            if any(not client.wire.is_plain for client in self._clients):
+                await trio.sleep(resting.TO_HEAR_OF_IT)
+            with resting.nobody_comes_in(shared):
+                with trio.fail_after(timeout) as limit:
+                    while len(self._clients) < self._count:  # It is accepted, and has not begun.
+                        await trio.lowlevel.checkpoint()
+                    await resting.part_with_tls(self._clients)
+                with resting.no_beginnings(shared):
+                    with trio.fail_at(limit.deadline):
+                        await resting.until_at_rest(self._clients)
+                    yield self._clients
+
+    async def finish(self, timeout: float) -> None:
+        """Wait until the requests in hand have ended, and serve others meanwhile.
+
+        From now on, each connection ends with the request in hand.
+        """
+        if self._shared is not None:
+            self._shared.closing = True
+        in_hand = {client for client in self._clients if client.is_in_flight}
+        with trio.move_on_after(timeout):
+            while any(client.is_in_flight for client in in_hand & self._clients):
+                with trio.move_on_after(LOOK_AT_LEAST_EVERY):
+                    await self._fewer.wait()
 
     async def drain(self, timeout: float) -> int:
-        """Accept no more, and let what is in hand end; how many had to be cut after `timeout`."""
+        """Accept no more, and let what is in hand end; how many are left after `timeout`."""
         self._accepting.cancel()
         if self._shared is not None:
             self._shared.closing = True
         for client in self._clients:
-            if client.is_idle and client.served:
+            if client.is_idle and client.served and not resting.has_unread(client):
                 client.end()
             elif client.is_idle:  # What it asks may be on its way: it has only just come.
                 client.due = min(client.due, time.monotonic() + FIRST_WORDS)
         with trio.move_on_after(timeout):
             while any(not client.is_stream for client in self._clients):
                 await self._fewer.wait()
-        late = [client for client in self._clients if not client.is_stream]
-        for client in list(self._clients):
+        return sum(not client.is_stream for client in self._clients)
+
+    async def close(self) -> None:
+        """End whatever is left, streams too, once there is nothing that it could go on for."""
+        with trio.move_on_after(LAST_WORDS):
+            while any(client.is_parting for client in self._clients):
+                await self._fewer.wait()
+        for client in self._clients:
             client.cut()
-        with trio.move_on_after(1):
+        with trio.move_on_after(LAST_WORDS):
             while self._clients:
                 await self._fewer.wait()
-        return len(late)
 
     async def _accept(self, sock: socket.socket, shared: Shared, nursery: trio.Nursery) -> None:
         sock.setblocking(False)
@@ -152,8 +182,8 @@ class Listener:
         while True:
             while self._count >= self._settings.max_connections:
                 await self._fewer.wait()
-            if shared.resting is not None:
-                await shared.resting.wait()
+            if shared.door is not None:
+                await shared.door.wait()
             try:
                 accepted, address = sock.accept()
             except BlockingIOError:

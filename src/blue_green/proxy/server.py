@@ -102,11 +102,10 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
             end = access.end_of(client, exchange, error, broken, shared.pages)
             _note_end(client, exchange, end, began, shared)
     if error is not None:
-        may_follow = await _send_error(client, exchange, error, shared.pages)
-        return may_follow and not shared.closing
+        return await _send_error(client, exchange, error, shared)
     client.answering = False
     may_follow = exchange is not None and exchange.keep_alive and not client.wire.closed
-    return may_follow and not shared.closing
+    return may_follow and not shared.is_last(client)
 
 
 def _note_end(
@@ -203,16 +202,17 @@ def _judge(client: Client, data: bytes, known: int, limit: int) -> Request | Non
 
 
 async def _send_error(
-    client: Client, exchange: Exchange | None, error: ErrorAnswer, pages: Pages
+    client: Client, exchange: Exchange | None, error: ErrorAnswer, shared: Shared
 ) -> bool:
     """Answer with the error; whether another request may follow on this connection."""
     if client.answering:
         client.wire.abort()
         return False
     keep = exchange is not None and exchange.uploaded and exchange.keep_alive
+    keep &= not shared.is_last(client)
     client.allow(LAST_WORDS, None, Outcome.ABORTED)
     client.late = None
-    await client.wire.send(_written(error, client, pages, keep_alive=keep))
+    await client.wire.send(_written(error, client, shared.pages, keep_alive=keep))
     return keep
 
 

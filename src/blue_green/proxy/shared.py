@@ -8,6 +8,7 @@ import trio
 from attrs import define, field
 
 from blue_green.gate import Gate
+from blue_green.proxy.client import Client
 from blue_green.proxy.errors import Pages
 from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.request import REQUEST_ID, Request
@@ -28,10 +29,18 @@ class Shared:
     """How many requests have ended with each status."""
     closing: bool = False
     """The server stops: each connection ends with the request in hand."""
+    closing_tls: bool = False
+    """Each connection with TLS ends with the request in hand."""
+    door: trio.Event | None = None
+    """No connection is accepted before this."""
     resting: trio.Event | None = None
     """No request may begin before this."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)
     _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
+
+    def is_last(self, client: Client) -> bool:
+        """Whether this client's connection ends with the request in hand."""
+        return self.closing or (self.closing_tls and not client.wire.is_plain)
 
     def request_id(self, request: Request) -> bytes:
         """The one that came along, or a new one."""
