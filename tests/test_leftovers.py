@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green import procfs
+from blue_green import listening, procfs
 from blue_green.leftovers import end_leftovers
 from blue_green.state import Running
 from tests.site import PATIENCE, free_ports
@@ -117,10 +117,10 @@ def test_who_listens_on_a_port_is_found() -> None:
     (port,) = free_ports(1)
     program = f"import socket; s = socket.create_server(('127.0.0.1', {port})); {SLEEP}"
     with left_behind(program) as popen:
-        found = procfs.listener(port)
+        found = listening.holder(port)
         assert found.pid == popen.pid
         assert str(found).startswith(f"pid {popen.pid} ({sys.executable} -c import socket")
-    assert str(procfs.listener(port)) == "another process"
+    assert str(listening.holder(port)) == "another process"
 
 
 def test_a_name_with_parentheses_does_not_confuse() -> None:

@@ -3,13 +3,16 @@
 import errno
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from blue_green import procfs
+import trio
+
+from blue_green import listening
 from blue_green.failure import MachineFault, from_errno
 from blue_green.lease import Target
 from blue_green.lines import text
 from blue_green.output import Output
+from blue_green.port_guard import PortGuard, Usurped
 from blue_green.process import CannotStart, Process, ending
 from blue_green.release import Release
 from blue_green.settings import App
@@ -22,12 +25,15 @@ HOST = "127.0.0.1"
 class Backend:
     """A running process tree, the address it serves, and its last lines of output."""
 
-    def __init__(self, process: Process, target: Target, settings: App, output: Output) -> None:
+    def __init__(
+        self, process: Process, target: Target, settings: App, output: Output, user: User
+    ) -> None:
         self.process = process
         self.target = target
         self.is_up = False
         """It was healthy once, and may be sent requests."""
         self._settings = settings
+        self._guard = PortGuard(target.port, process, user.uid)
         self._output = output
         self._tail = Tail()
 
@@ -68,11 +74,30 @@ class Backend:
             )
         except CannotStart as error:
             raise from_errno(str(error), error.errno) from None
-        return cls(process, Target(HOST, port, slot, release.revision), settings, output)
+        return cls(process, Target(HOST, port, slot, release.revision), settings, output, user)
 
     async def attend(self) -> None:
         """See the process to its end, and log what it writes."""
         await self.process.attend(self._take)
+
+    async def look_at_port(self) -> str:
+        """Nothing if it is its own, or why that is not sure; raise `Usurped` if it is another's."""
+        return "" if self._settings.port_opened_by == "anyone" else await self._guard.look()
+
+    async def until_lost(self, every: Callable[[], float]) -> str:
+        """Wait until it ends, or somebody else has its port; then it says who.
+
+        `every` gives the seconds between looks at the port.
+        """
+        while self.is_alive:
+            with trio.move_on_after(every()):
+                await self.process.exited.wait()
+                return ""
+            try:
+                await self.look_at_port()
+            except Usurped as usurped:
+                return str(usurped)
+        return ""
 
     async def stop(self) -> None:
         """End the whole process tree, kindly at first; at the end nothing of it is left."""
@@ -117,5 +142,5 @@ def check_is_free(port: int) -> None:
     except OSError as error:
         why = f"port {port} cannot be used: {error.strerror}"
         if error.errno == errno.EADDRINUSE:
-            why = f"port {port} is taken: {procfs.listener(port)} listens there already"
+            why = f"port {port} is taken: {listening.holder(port)} listens there already"
         raise MachineFault(why) from None

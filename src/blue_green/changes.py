@@ -38,6 +38,7 @@ EFFECTS = {
         "env": NEXT_SWAP,
         "user": RESTART,
         "group": RESTART,
+        "port_opened_by": NEXT_SWAP,
         "stop_signal": NEXT_SWAP,
         "stop_timeout": NEXT_SWAP,
     },

@@ -6,6 +6,7 @@ And ask a candidate for what is slow the first time (`warmup`), before any visit
 import errno
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 import h11
@@ -92,8 +93,18 @@ async def probe(host: str, port: int, settings: Health) -> ProbeFailed | None:
     return None if good else ProbeFailed(why, status=status, advice=advice)
 
 
-async def until_healthy(host: str, port: int, settings: Health) -> None:
-    """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long."""
+async def nobody_looks() -> str:
+    """For a port that anyone may have opened."""
+    return ""
+
+
+async def until_healthy(
+    host: str, port: int, settings: Health, look: Callable[[], Awaitable[str]] = nobody_looks
+) -> None:
+    """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long.
+
+    `look` says why an answer from there does not count, or raises `StepFailed`.
+    """
     last: ProbeFailed | None = ProbeFailed(f"GET {settings.path} was not answered")
     good, began = 0, trio.current_time()
     with trio.move_on_after(settings.start_timeout):
@@ -101,6 +112,8 @@ async def until_healthy(host: str, port: int, settings: Health) -> None:
             last, pause = await probe(host, port, settings), WHILE_UNWELL
             if last is not None and last.symptom is Symptom.REFUSED:
                 pause = pause_at(trio.current_time() - began)
+            elif doubt := await look():
+                last = ProbeFailed(doubt)
             good = good + 1 if last is None else 0
             if good >= settings.rise:
                 return

@@ -15,11 +15,12 @@ from pathlib import Path
 from attrs import frozen
 
 from blue_green import tag
+from blue_green.lines import text
 
 PROC = Path("/proc")
-LISTEN = "0A"
 ENDED = (b"Z", b"X")
 LOOKS = 3
+UIDS = re.compile(rb"(?m)^Uid:\t\d+\t(\d+)")
 LOCKS = re.compile(rb"(?m)^Max file locks +(\d+) ")
 
 
@@ -84,7 +85,7 @@ def _living(is_of_it: Callable[[int, Sequence[bytes]], bool]) -> list[int]:
     ours = os.getpid()
     for _ in range(LOOKS):
         found, has_ended = [], False
-        for pid in _pids():
+        for pid in pids():
             fields = _stat(pid)
             if not fields or fields[0] in ENDED:
                 has_ended = has_ended or not fields or is_of_it(pid, fields)
@@ -99,6 +100,20 @@ def group_of(pid: int) -> int | None:
     """The process group that a process is in."""
     fields = _stat(pid)
     return int(fields[2]) if fields else None
+
+
+def parent_of(pid: int) -> int | None:
+    """The pid of its parent."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def uid_of(pid: int) -> int | None:
+    """The user that it runs as: the effective uid."""
+    with suppress(OSError):
+        if found := UIDS.search((PROC / str(pid) / "status").read_bytes()):
+            return int(found[1])
+    return None
 
 
 def memory(pid: int) -> int:
@@ -148,24 +163,6 @@ def boot_id() -> str:
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
-def listener(port: int) -> Stranger:
-    """Who listens on this TCP port, as far as we may know."""
-    inodes = set()
-    for table in ("net/tcp", "net/tcp6"):
-        with suppress(OSError):
-            for line in (PROC / table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    inodes.add(f"socket:[{fields[9]}]")
-    for pid in _pids():
-        with suppress(OSError):
-            for descriptor in (PROC / str(pid) / "fd").iterdir():
-                with suppress(OSError):
-                    if str(descriptor.readlink()) in inodes:
-                        return Stranger(pid, _command(pid))
-    return Stranger(0, "")
-
-
 def _stat(pid: int) -> list[bytes]:
     """The fields of /proc/PID/stat from the third on: state, parent, group, ..."""
     with suppress(OSError):
@@ -188,12 +185,14 @@ def _has(pid: int, mark: bytes) -> bool:
     return False
 
 
-def _command(pid: int) -> str:
+def command(pid: int) -> str:
+    """Its command line, or the beginning of it."""
     with suppress(OSError):
         words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
-        return b" ".join(words).decode(errors="replace").strip()[:80]
+        return text(b" ".join(words)).strip()[:80]
     return "?"
 
 
-def _pids() -> Iterator[int]:
+def pids() -> Iterator[int]:
+    """Of all processes that we may see."""
     return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())

@@ -71,6 +71,10 @@ class App:
     """Whom the app runs as; needs root. Default: the checkout's owner if we are root, else us."""
     group: str | None = None
     """The app's group. Default: the user's own."""
+    port_opened_by: Literal["app", "anyone"] = "app"
+    """Who must have opened a backend's port before requests are sent there. `app`: a process that
+    `command` started, since any user of the machine can open a port that is free. `anyone`: where
+    another program does it for the app, such as Docker's proxy for `docker run -p`."""
     stop_signal: signal.Signals = signal.SIGTERM
     """Sent to a backend's whole process group when it is to stop."""
     stop_timeout: Seconds = Seconds(10)

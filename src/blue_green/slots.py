@@ -95,7 +95,8 @@ class Slot:
         for left in handed.backends:
             target = Target(HOST, left.port, self.name, handed.revision)
             process = Process(left.pid, left.pidfd, left.outputs, left.mark)
-            self._attend(Backend(process, target, self.settings.app, self._site.output))
+            app, site = self.settings.app, self._site
+            self._attend(Backend(process, target, app, site.output, site.user))
 
     def start(self, release: Release) -> None:
         """Start a backend on each port; raise `StepFailed`. To be stopped, also after that."""
@@ -202,7 +203,10 @@ class Slot:
         return Crash(self.name, port, revision, deaths, why, backend.output)
 
     async def _report_until_dead(self, backend: Backend) -> None:
-        """Wait until the backend ends; report it as long as it is unwell."""
+        """Wait until the backend ends; report it as long as it is unwell.
+
+        Raises `StepFailed` when somebody else takes its connections.
+        """
         async with trio.open_nursery() as nursery:
             site = self._site
 
@@ -213,8 +217,10 @@ class Slot:
                     await trio.sleep(REMIND)
 
             nursery.start_soon(report)
-            await backend.process.exited.wait()
+            usurped = await backend.until_lost(lambda: site.settings.health.interval)
             nursery.cancel_scope.cancel()
+        if usurped:
+            raise StepFailed(usurped)
 
     def _ports_in(self, settings: Settings) -> Sequence[int]:
         blue, green = settings.app.ports

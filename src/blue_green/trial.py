@@ -19,7 +19,11 @@ TO_END = 0.25
 
 async def until_healthy(backend: Backend, settings: Health) -> None:
     """Wait until its probes are good; raise `StepFailed` when it ends, or takes too long."""
-    await _pass(health.until_healthy, backend, settings)
+
+    async def test(host: str, port: int, settings: Health) -> None:
+        await health.until_healthy(host, port, settings, backend.look_at_port)
+
+    await _pass(test, backend, settings)
     backend.is_up = True
 
 
@@ -74,7 +78,8 @@ async def _trouble(backend: Backend, settings: Settings, forget: Forget) -> str:
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(watch)
-        await backend.process.exited.wait()
+        usurped = await backend.until_lost(lambda: settings.health.interval)
+        why = why or usurped
         nursery.cancel_scope.cancel()
     return why or f"the app {backend.ending}"
 
@@ -105,4 +110,4 @@ async def _pass(
             raise MachineFault(f"{why}; {taken}", backend.output) from None
         raise StepFailed(why, backend.output)
     if failure:
-        raise StepFailed(str(failure), backend.output)
+        raise type(failure)(str(failure), backend.output)

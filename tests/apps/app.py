@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +42,8 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 64 * 1024  # An answer is sent as a whole, so that a sudden death cuts none in half.
 
     def do_GET(self) -> None:
+        if "give-up" in self.path:
+            self.give_up_port()
         if "Upgrade" in self.headers:
             self.echo()
         else:
@@ -91,6 +94,11 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"revision": REVISION, "pid": os.getpid(), "body": body, "filler": filler}
         answer |= {"path": self.path, "text": Path("text.txt").read_text(), "end": REVISION}
         self.reply(200, json.dumps(answer).encode())
+
+    def give_up_port(self) -> None:
+        """The socket that listens is closed, and everything else goes on."""
+        assert isinstance(self.server, Server)
+        os.dup2(socket.socketpair()[0].detach(), self.server.socket.fileno())
 
     def echo(self) -> None:
         """What comes in goes out again, as on a WebSocket that is fed frames by its client."""

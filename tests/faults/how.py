@@ -49,6 +49,12 @@ async def both_die(scene: Scene) -> None:
 
 async def port_is_stolen(scene: Scene) -> None:
     """The candidate has answered no probe yet; now it dies, and a stranger has its port."""
+    scene.kill_new()
+    await port_is_taken(scene)
+
+
+async def port_is_taken(scene: Scene) -> None:
+    """A stranger has it, and would answer whatever the candidate is asked."""
     candidate = (await scene.site.status())["candidate"]
     stolen = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"
 
@@ -57,7 +63,6 @@ async def port_is_stolen(scene: Scene) -> None:
             while await stream.receive_some():
                 await stream.send_all(stolen)
 
-    scene.kill_new()
     listener: Any = None
 
     async def has_it() -> bool:

@@ -254,6 +254,16 @@ FAULTS: tuple[Fault, ...] = (
         kind="new",
     ),
     Fault(
+        "a stranger takes the port of a slow candidate",
+        {"overlap": ("start",), "exclusive": ("start",)},
+        ("overlap", "start"),
+        happen=how.port_is_taken,
+        heal=how.port_is_given_back,
+        ends=FAILED_BEFORE_SWITCH,
+        is_retried=True,
+        kind="new",
+    ),
+    Fault(
         "the new backend forks away",
         {"overlap": ("start",), "exclusive": ("start",)},
         ("overlap", "start"),

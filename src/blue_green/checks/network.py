@@ -5,7 +5,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from blue_green import procfs
+from blue_green import listening
 from blue_green.backend import check_is_free
 from blue_green.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.checks.subject import Running
@@ -49,7 +49,7 @@ def _port(port: int, running: Running | None, outgoing: range) -> Finding:
     try:
         check_is_free(port)
     except StepFailed as failure:
-        holder = procfs.listener(port).pid
+        holder = listening.holder(port).pid
         if running and (port in running.ports or holder in running.family):
             return passed(about, f"{port} is in use by this supervisor")
         return failed(about, str(failure), "end that program, or choose another port")
@@ -78,7 +78,7 @@ def _address(about: str, end: Endpoint, running: Running | None) -> Finding:
 def _holder(end: Endpoint) -> int:
     """The pid of who listens there; 0 if that is nobody, or nobody whom we may see."""
     if end.path is None:
-        return procfs.listener(end.port).pid
+        return listening.holder(end.port).pid
     with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(1)
         sock.connect(str(end.path))

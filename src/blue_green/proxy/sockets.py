@@ -5,7 +5,8 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from blue_green import procfs, unix_socket
+from blue_green import unix_socket
+from blue_green.listening import holder
 from blue_green.proxy.redirect import HTTPS
 from blue_green.settings import Endpoint
 
@@ -52,7 +53,7 @@ def open_socket(endpoint: Endpoint, setting: str = "[proxy] listen") -> socket.s
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE and endpoint.path is None:
-            why = f"{procfs.listener(endpoint.port)} listens there already"
+            why = f"{holder(endpoint.port)} listens there already"
         raise CannotListen(f"{setting}: cannot listen on {endpoint}: {why}") from None
 
 
