@@ -46,7 +46,12 @@ def test_an_address_that_is_taken_is_told_with_its_holder(subject: Subject) -> N
     [
         ({"app": {"user": "nobody-at-all"}}, "failed", "there is no user", ""),
         ({"git": {"checkout": "nowhere"}}, "failed", "No such file or directory", ""),
-        ({"release": {"link": ["data.db"]}}, "failed", "data.db does not exist", "make it"),
+        (
+            {"release": {"link": ["data.db"]}},
+            "warned",
+            "data.db is not there yet",
+            'write "data.db/"',
+        ),
         ({"release": {"link": ["text.txt"]}}, "failed", "tracked by git", "git rm -r --cached"),
         ({"app": {"command": ["no-such-program"]}}, "failed", "in $PATH", "install it"),
         ({"app": {"command": ["./app.py"]}}, "failed", "cannot be run by", "make it executable"),

@@ -205,9 +205,13 @@ async def test_what_is_linked_outlives_the_release(
     assert (repository.path / "uploads" / "cat.jpg").exists()
 
 
-async def test_a_link_to_nothing_fails(repository: Repository, make: MakeReleases) -> None:
-    with pytest.raises(StepFailed, match=r"link: .*/\.env does not exist"):
-        await make(link=(".env",)).add(repository.first)
+async def test_what_is_linked_and_not_there_yet_appears_in_the_checkout(
+    repository: Repository, make: MakeReleases
+) -> None:
+    release = await make(link=("var/log/", "data/app.db")).add(repository.first)
+    assert (repository.path / "var" / "log").is_dir()
+    (release.path / "data" / "app.db").write_text("made through the link")
+    assert (repository.path / "data" / "app.db").read_text() == "made through the link"
 
 
 async def test_a_link_over_a_tracked_file_fails(repository: Repository, make: MakeReleases) -> None:

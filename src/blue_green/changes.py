@@ -75,6 +75,7 @@ EFFECTS = {
         "stream_timeout": NEXT_SWAP,
         "soak": NEXT_SWAP,
         "low_memory": NEXT_SWAP,
+        "stray_data": NEXT_SWAP,
     },
     "hold": {
         "timeout": NOW,

@@ -110,6 +110,7 @@ def _converter() -> Converter:
         Literal["overlap", "exclusive"]: values.choice,
         Literal["cut", "call-off"]: values.choice,
         Literal["warn", "refuse", "exclusive"]: values.choice,
+        Literal["refuse", "warn"]: values.choice,
         Literal["logfmt", "json"]: values.choice,
     }
     for kind, hook in hooks.items():

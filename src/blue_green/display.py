@@ -45,6 +45,8 @@ def receipt(result: Mapping[str, Any], look: Look) -> list[str]:
     else:
         lines = [look.line(*named, "  ", (result["subject"], "dim"))]
         lines += look.wrapped(2, result["reason"], colour) if result["reason"] else []
+    if warning := result.get("warning"):
+        lines += look.wrapped(2, warning, "yellow")
     if result.get("retry_in"):
         lines.append(f"it is tried again in {result['retry_in']:g} s, and is not in quarantine")
     if result["output"]:

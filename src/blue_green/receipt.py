@@ -39,6 +39,8 @@ class Receipt:
     """What was live before."""
     reason: str = field(default="", converter=short_reason)
     """Why it failed, was superseded or was reverted."""
+    warning: str = field(default="", converter=short_reason)
+    """What the app has written into the release that was left, and what to do about it."""
     output: Sequence[str] = field(default=(), converter=last)
     """The last lines of the candidate, if it failed."""
     held: int = 0

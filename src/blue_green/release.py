@@ -12,13 +12,17 @@ import logging
 import os
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from attrs import frozen
+import trio
+from attrs import evolve, frozen
 
-from blue_green import command, lfs, settings, submodules, trees, worktree
+from blue_green import command, left, lfs, mark, settings, stray, submodules, trees, worktree
 from blue_green.failure import CalledOff, MachineFault, StepFailed, from_errno
 from blue_green.git import REVISION, BadRevision, Git, GitError, trusting
+from blue_green.left import Left
+from blue_green.mark import PROMOTED
 from blue_green.output import Output
 from blue_green.process import CannotStart, ending
 from blue_green.users import User
@@ -28,7 +32,6 @@ logger = logging.getLogger(__name__)
 DIRECTORY = "releases"
 """Inside the state directory; it belongs to the checkout's owner."""
 NAME_LENGTH = 12
-PROMOTED = "promoted"
 SMALL_TIMEOUT = 120.0
 """Seconds for the little programs that prepare a work tree."""
 
@@ -91,6 +94,36 @@ class Releases:
             return release
         return None
 
+    async def lacks_links(self, release: Release) -> bool:
+        """Whether `link` names more by now than when it was made, so that it is to be made again.
+
+        Where git has such a path in its revision, it cannot be had with a link.
+        """
+        missing = {
+            name.rstrip("/") for name in self.config.link if not (release.path / name).is_symlink()
+        }
+        if not missing:
+            return False
+        try:
+            return missing.isdisjoint(await self._git.names(release.revision))
+        except GitError as error:
+            logger.warning("it is not known what %s has: %s", release.revision[:7], error)
+            return False
+
+    async def left_in(self, revision: str) -> Left | None:
+        """What was written into a release since it was complete, if anything is nowhere else."""
+        release = self._release(revision)
+        file = self._mark(release.path)
+        if self.in_place or not file.exists():
+            return None
+        found = await trio.to_thread.run_sync(
+            lambda: left.look(release.path, mark.read(file), self._git.checkout, self.config.link),
+            abandon_on_cancel=True,
+        )
+        if found.is_partial:
+            logger.warning("%s is too large to be looked through for data to its end", release.path)
+        return found or None
+
     async def add(self, revision: str) -> Release:
         """A work tree of this revision, with its links; raise `StepFailed`, or `CalledOff`."""
         release = self._release(revision)
@@ -100,6 +133,8 @@ class Releases:
                 await submodules.update_in_place(self._git)
                 await lfs.check(self._git, release.path)
                 return release
+            if there := await self.left_in(revision):
+                raise MachineFault(f"cannot make it again: {left.kept(there)}")
             await self._remove(release.path)
             await worktree.add(self._git, release.path, revision)
             inner = await submodules.check_out(self._git, release.path, revision)
@@ -119,14 +154,17 @@ class Releases:
         if self.config.build is not None:
             await self._command("build", self.config.build, release)
         if not self.in_place:
-            self._mark(release.path).write_text(f"{release.revision} built\n")
+            look = partial(stray.find, release.path)
+            found = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
+            mark.complete(release.revision, found.databases).write(self._mark(release.path))
 
     def note_promoted(self, revision: str) -> None:
         """Remember that this release was good, also if the state should be lost."""
         if self.in_place:
             return
         try:
-            self._mark(self._release(revision).path).write_text(f"{revision} {PROMOTED}\n")
+            file = self._mark(self._release(revision).path)
+            evolve(mark.read(file), what=PROMOTED).write(file)
         except OSError as error:
             logger.warning("cannot mark %s as good: %s", revision[:7], error.strerror)
 
@@ -134,11 +172,11 @@ class Releases:
         """The revision of the newest complete release that was found good."""
         if not self._built.is_dir():
             return None
-        marks = [mark for mark in self._built.iterdir() if (self._directory / mark.name).is_dir()]
-        for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime, reverse=True):
-            revision, _, what = mark.read_text(errors="replace").strip().partition(" ")
-            if what == PROMOTED and REVISION.fullmatch(revision):
-                return revision
+        marks = [file for file in self._built.iterdir() if (self._directory / file.name).is_dir()]
+        for file in sorted(marks, key=lambda file: file.stat().st_mtime, reverse=True):
+            found = mark.read(file)
+            if found.what == PROMOTED and REVISION.fullmatch(found.revision):
+                return found.revision
         return None
 
     def has_good(self, live: str | None) -> bool:
@@ -195,6 +233,11 @@ class Releases:
         unremovable = []
         for path in paths:
             if path in kept:
+                continue
+            file = self._mark(path)
+            if file.exists() and (there := await self.left_in(mark.read(file).revision)):
+                unremovable.append(left.kept(there))
+                logger.warning("release %s is kept: %s", path.name, unremovable[-1])
                 continue
             try:
                 await self._remove(path)
@@ -263,14 +306,25 @@ class Releases:
 
     async def _link(self, path: Path, name: str) -> None:
         source, link = self._git.checkout / name, path / name
-        if not source.exists():
-            raise StepFailed(f"link: {source} does not exist")
         if os.path.lexists(link):
             raise StepFailed(f"link: {name} is tracked by git, so each release has its own")
         if not link.parent.resolve().is_relative_to(path.resolve()):
             raise StepFailed(f"link: {link.parent} is a symbolic link out of the release")
+        if not source.exists():
+            await self._make(source, name)
         await self._as_user("mkdir", "-p", "--", str(link.parent))
         await self._as_user("ln", "-s", "-T", "--", str(source), str(link))
+
+    async def _make(self, source: Path, name: str) -> None:
+        """Make a directory in the checkout; a file is made there by whoever first writes to it."""
+        directory = source if name.endswith("/") else source.parent
+        if not directory.exists():
+            await self._run_small("mkdir", "-p", "--", str(directory), user=self._git.owner)
+            await self._hand_over(directory)
+        if name.endswith("/"):
+            logger.info("link: %s was made", source)
+        else:
+            logger.warning("link: there is no %s yet: it is made by whoever writes to it", source)
 
     async def _hand_over(self, path: Path) -> None:
         """Give the work tree to whom the app runs as, so that it can be built as them."""
@@ -282,9 +336,12 @@ class Releases:
             raise MachineFault(f"cannot give the release to {self._user.name}: {error}") from None
 
     async def _as_user(self, *argv: str) -> None:
+        await self._run_small(*argv, user=self._user)
+
+    async def _run_small(self, *argv: str, user: User) -> None:
         try:
             done = await command.run(
-                argv, cwd=self._directory, env=self._env, user=self._user, timeout=SMALL_TIMEOUT
+                argv, cwd=self._directory, env=self._env, user=user, timeout=SMALL_TIMEOUT
             )
         except CannotStart as error:
             raise from_errno(str(error), error.errno) from None

@@ -27,7 +27,7 @@ Argv = NewType("Argv", tuple[str, ...])
 """A list of strings: a program and its arguments. No shell is involved."""
 
 Link = NewType("Link", str)
-"""A path relative to the checkout that stays inside it."""
+"""A path relative to the checkout that stays inside it. A directory's may end in `/`."""
 
 UrlPath = NewType("UrlPath", str)
 """What stands in a request line, such as `"/healthz"`."""
@@ -107,7 +107,9 @@ class Release:
     """Run once for each new revision, forward only: never for a rollback or a restart. In `overlap`
     it runs while the old release serves, in `exclusive` when nothing else of the app runs."""
     link: tuple[Link, ...] = ()
-    """Untracked paths of the checkout that every release sees, as symbolic links."""
+    """Untracked paths of the checkout that every release sees, as symbolic links: what the app
+    writes, and what only this machine has. One that does not exist yet is made there: a directory,
+    which ends in `/`, at once, and a file by whoever first writes to it."""
     keep: Count = Count(5)
     """How many releases to keep, besides those that run and the previous one."""
     in_place: bool = False
@@ -165,6 +167,9 @@ class Swap:
     low_memory: Literal["warn", "refuse", "exclusive"] = "warn"
     """What to do when less memory is available than the live release uses, so that a candidate may
     not fit beside it: start it all the same, fail the swap, or go over to `exclusive` for once."""
+    stray_data: Literal["refuse", "warn"] = "refuse"
+    """What to do when the app has written a database into the release that would be left, where no
+    other release sees it: fail the swap, which changes nothing, or only log a warning."""
 
 
 @frozen

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 from attrs import define, field
 
-from blue_green import failure, memory, procfs, trial
+from blue_green import failure, left, memory, procfs, trial
 from blue_green.backend import Backend
 from blue_green.failure import MachineFault, StepFailed
 from blue_green.gate import Gate
@@ -92,6 +92,20 @@ class Steps:
         if self.can_go_back:
             self.go_back.set()
         return self.can_go_back
+
+    async def check_data(self, live: Slot | None) -> None:
+        """Raise `MachineFault` if what the live release has written must not be left there."""
+        if live is None or live.release is None or live.release.revision == self.revision:
+            return
+        found = await self.site.releases.left_in(live.release.revision)
+        if found and found.databases and self.settings.swap.stray_data == "refuse":
+            raise MachineFault(left.refusal(found))
+        self.receipt.warning = left.warning(found) if found else ""
+
+    async def report_data(self, revision: str) -> None:
+        """Say what was written into a release that was given up: that cannot be refused."""
+        if found := await self.site.releases.left_in(revision):
+            self.receipt.warning = left.warning(found)
 
     async def must_be_exclusive(self, live: Slot) -> bool:
         """By the settings, or for lack of memory; raise `MachineFault` if that is to be refused."""

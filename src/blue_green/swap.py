@@ -58,6 +58,8 @@ class Swap(Steps):
             # What serves goes on, whatever we did wrong.
             logger.exception("swap %s: an error of our own", self.revision[:7])
             outcome = await self.failed(MachineFault(f"an error of our own: {error!r}"))
+        if outcome == "reverted":
+            await self.report_data(self.revision)
         receipt, numbers = self.receipt, self.site.gate.tally_since(tally)
         receipt.outcome = outcome
         receipt.held, receipt.longest_hold = numbers.held, numbers.longest_hold
@@ -78,7 +80,9 @@ class Swap(Steps):
         if why and live is not None and not self.retry:
             self.receipt.output = state.last_output(self.revision)
             raise CalledOff(f"it is in quarantine (swap --retry tries it again): {why}")
+        await self.check_data(live)  # Also before the build, so that nobody waits for it in vain.
         release = await self._prepare()
+        await self.check_data(live)
         if live is None:
             return await self._overlap(None, release)
         is_way_back = self.receipt.asked_by == ROLLBACK and not site.releases.in_place
@@ -92,7 +96,9 @@ class Swap(Steps):
 
     async def _prepare(self) -> Release:
         releases = self.site.releases
-        if not releases.in_place and (release := releases.find(self.revision)):
+        is_live = self.receipt.previous == self.revision
+        release = None if releases.in_place else releases.find(self.revision)
+        if release is not None and (is_live or not await releases.lacks_links(release)):
             return release
         with self.timed("checkout"):
             release = await releases.add(self.revision)

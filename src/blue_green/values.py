@@ -98,10 +98,11 @@ def path(value: Any, _: Any) -> Path:
 
 
 def link(value: Any, _: Any) -> s.Link:
-    path = Path(of_type(str, "a path")(value, None))
+    text = of_type(str, "a path")(value, None)
+    path = Path(text)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError(f'"{value}" must be a path inside the checkout, relative to it')
-    return s.Link(str(path))
+    return s.Link(f"{path}/" if text.endswith("/") else str(path))
 
 
 def url_path(value: Any, _: Any) -> s.UrlPath:

@@ -250,6 +250,8 @@ class Swaps:
         else:
             reason = f" ({receipt.reason})" if receipt.reason else ""
             logger.info("swap %s: %s%s: %s", short, receipt.outcome, reason, receipt)
+        if receipt.warning:
+            logger.warning("swap %s: %s", short, receipt.warning)
         live = self._site.slots.live
         if live is None:
             self._site.gate.refuse(DOWN)

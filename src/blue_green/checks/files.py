@@ -116,18 +116,18 @@ def notify(subject: Subject) -> Findings:
 
 
 def links(subject: Subject, tracked: Collection[str]) -> Findings:
-    """What every release is to see must be in the checkout, and not in git."""
+    """What every release is to see is in the checkout, or will be, and not in git."""
     about = "[release] link"
     for name in subject.settings.release.link:
         source = subject.settings.git.checkout / name
-        if not source.exists():
-            yield failed(about, f"{source} does not exist", "make it, or take it out of link")
-        elif name in tracked:
+        if name.rstrip("/") in tracked:
             yield failed(
                 about,
                 f"{name} is tracked by git, so each release has its own",
                 f"take it out of link, or out of git: git rm -r --cached {name}",
             )
+        elif not source.exists():
+            yield _not_there_yet(subject, name, source)
         elif not users.may(subject.user, source, os.R_OK):
             yield failed(
                 about,
@@ -136,6 +136,25 @@ def links(subject: Subject, tracked: Collection[str]) -> Findings:
             )
         else:
             yield passed(about, f"{name} is there")
+
+
+def _not_there_yet(subject: Subject, name: str, source: Path) -> Finding:
+    """A directory is made with the next release, a file by whoever first writes to it."""
+    about = "[release] link"
+    if name.endswith("/"):
+        return passed(about, f"{source} is not there yet: it is made with the next release")
+    there = next(place for place in source.parents if place.exists())
+    if not users.may(subject.user, there, os.W_OK | os.X_OK):
+        return warned(
+            about,
+            f"{source} is not there, and {subject.user.name} cannot make it in {there}",
+            f"make it, and give it to {subject.user.name}",
+        )
+    return warned(
+        about,
+        f"{source} is not there yet: it is made there by whoever first writes to it in a release",
+        f'if it is a directory, write "{name}/"; if the app only reads it, make it now',
+    )
 
 
 # --- commands -------------------------------------------------------------------------------

@@ -1,0 +1,161 @@
+"""What would be left behind in a release, and what to do about it, in words.
+
+Not left behind is what `link` covers by now, if the checkout's own copy is not older: then somebody
+has copied it there, and it was not written to since.
+"""
+
+import os
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from blue_green import stray
+from blue_green.lines import text
+from blue_green.mark import Mark
+from blue_green.stray import MOST_NAMED, Stamp
+
+DOCS = "docs/swaps.md has more, under Data"
+
+
+@frozen
+class Left:
+    """Names relative to the release."""
+
+    release: Path
+    checkout: Path
+    links: Sequence[str]
+    """What `link` has now."""
+    databases: Sequence[str] = ()
+    known: frozenset[str] = frozenset()
+    """Those databases that git or the build had put there, and that were changed since."""
+    files: Sequence[str] = ()
+    is_partial: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.databases or self.files)
+
+    @property
+    def names(self) -> str:
+        """All of them, or the first few."""
+        names = [shown(name) for name in (*self.databases, *self.files)]
+        more = len(names) - MOST_NAMED
+        return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def look(release: Path, mark: Mark, checkout: Path, links: Sequence[str]) -> Left:
+    """Look through a complete release; takes up to a few seconds. To be called in a thread."""
+    found = stray.find(release, mark.completed)
+    databases = [
+        name
+        for name, stamp in found.databases.items()
+        if mark.databases.get(name) != stamp and not _is_carried(name, stamp, checkout, links)
+    ]
+    if mark.completed is None:
+        databases = []  # What it had at first was not noted: that it was there says nothing.
+    files = [name for name in found.files if not _is_carried(name, None, checkout, links)]
+    known = frozenset(databases) & frozenset(mark.databases)
+    return Left(release, checkout, links, databases, known, files, found.is_partial)
+
+
+def _is_carried(name: str, stamp: Stamp | None, checkout: Path, links: Sequence[str]) -> bool:
+    stems = [link.rstrip("/") for link in links]
+    if not any(name == stem or name.startswith(f"{stem}/") for stem in stems):
+        return False
+    if stamp is None:
+        return (checkout / name).exists()
+    return (copied := _written(checkout / name)) is not None and copied >= stamp[0]
+
+
+def _written(database: Path) -> int | None:
+    """When it was written last, itself or its log, in nanoseconds; None if it is not there."""
+    try:
+        written = database.stat().st_mtime_ns
+    except OSError:
+        return None
+    with suppress(OSError):
+        log = database.with_name(database.name + stray.LOG).stat()
+        written = max(written, log.st_mtime_ns if log.st_size else 0)
+    return written
+
+
+# --- in words -------------------------------------------------------------------------------
+
+
+def what(left: Left) -> str:
+    """What there is."""
+    if left.databases:
+        noun = "a database" if len(left.databases) == 1 else "databases"
+        others = Left(left.release, left.checkout, (), (), frozenset(), left.files)
+        besides = f" (and other files: {others.names})" if left.files else ""
+        only = Left(left.release, left.checkout, (), left.databases)
+        return f"{noun} written inside of the release {left.release.name}: {only.names}{besides}"
+    noun = "a file" if len(left.files) == 1 else f"{len(left.files)} files"
+    return f"{noun} written inside of the release {left.release.name}: {left.names}"
+
+
+def advice(left: Left) -> str:
+    """How to keep it in the checkout, where each release sees it."""
+    names = left.databases or _directories(left.files)
+    steps = [f"link = {_array([*left.links, *names])} in [release]", "blue-green reload"]
+    if tracked := sorted(left.known):
+        listed = " ".join(shlex.quote(shown(name)) for name in tracked)
+        steps.insert(0, f"git rm --cached {listed}, if git has it, and a line in .gitignore")
+    steps += ["blue-green pause --for 5m", *_copies(left, names)]
+    steps += ["blue-green swap", "blue-green resume"]
+    return "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def refusal(left: Left) -> str:
+    """Why a swap goes no further."""
+    return (
+        f"what the app writes would be out of view with another release: {what(left)}. Nothing has "
+        f"changed. Keep it in the checkout: {advice(left)}. Or leave it behind, with "
+        f'stray_data = "warn" in [swap]. {DOCS}'
+    )
+
+
+def warning(left: Left) -> str:
+    """What is left behind all the same."""
+    return (
+        f"out of view with this swap: {what(left)}. It stays in {left.release}, which is not "
+        f"removed. To have it in each release: {advice(left)}. {DOCS}"
+    )
+
+
+def kept(left: Left) -> str:
+    """Why an old release is not removed."""
+    return (
+        f"{left.release} holds what is nowhere else: {what(left)}. Copy it to where it belongs, if "
+        "it matters, and delete it there: then the release is removed"
+    )
+
+
+def shown(name: str) -> str:
+    """The name as text that can be printed: an app chose it."""
+    return text(os.fsencode(name))
+
+
+def _copies(left: Left, names: Sequence[str]) -> Sequence[str]:
+    """The commands that copy them, with a database's log."""
+    commands = []
+    for name in names[:3]:
+        source, target = left.release / name.rstrip("/"), (left.checkout / name).parent
+        make = f"mkdir -p {shlex.quote(shown(str(target)))} && " if "/" in name.rstrip("/") else ""
+        star = "" if name.endswith("/") else "*"
+        paths = f"{shlex.quote(shown(str(source)))}{star} {shlex.quote(shown(str(target)))}/"
+        commands.append(f"{make}cp -a {paths}")
+    return commands + (["the same for the others"] if len(names) > 3 else [])
+
+
+def _directories(files: Sequence[str]) -> Sequence[str]:
+    """The directories at the top that hold them, and those that are there themselves."""
+    tops = [f"{name.partition('/')[0]}/" if "/" in name else name for name in files]
+    return list(dict.fromkeys(tops))
+
+
+def _array(names: Sequence[str]) -> str:
+    quoted = [f'"{shown(name)}"' for name in dict.fromkeys(names)]
+    return f"[{', '.join(quoted)}]"

@@ -1,0 +1,52 @@
+"""What is remembered of a complete release, in a file beside the others in `built`.
+
+The first line says which revision it is, and whether it was found good. The second is a JSON
+object: when it was complete, and which databases were in it then.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from blue_green.stray import Stamp
+
+BUILT, PROMOTED = "built", "promoted"
+
+
+@frozen
+class Mark:
+    """A complete release."""
+
+    revision: str
+    what: str = BUILT
+    completed: int | None = None
+    """Nanoseconds since the epoch; None if that was not noted."""
+    databases: Mapping[str, Stamp] = field(factory=dict)
+    """Those that git or the build had put there, and when they had been changed."""
+
+    def write(self, file: Path) -> None:
+        """Write it; raise `OSError`."""
+        more = {"completed": self.completed, "databases": self.databases}
+        file.write_text(f"{self.revision} {self.what}\n{json.dumps(more)}\n")
+
+
+def complete(revision: str, databases: Mapping[str, Stamp]) -> Mark:
+    """A release that has just been built."""
+    return Mark(revision, BUILT, time.time_ns(), databases)
+
+
+def read(file: Path) -> Mark:
+    """What the file says; raise `OSError`. What we do not understand counts as not noted."""
+    first, _, rest = file.read_text(errors="replace").partition("\n")
+    revision, _, what = first.strip().partition(" ")
+    try:
+        more = json.loads(rest)
+        databases = {
+            str(name): (int(at), int(size)) for name, (at, size) in more["databases"].items()
+        }
+        return Mark(revision, what, int(more["completed"]), databases)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Mark(revision, what)

@@ -1,0 +1,188 @@
+"""What a running app has written into its own release, and would be out of view with the next one.
+
+A release is a work tree that nothing writes to once it is built, but for an app that keeps its data
+beside its code. What it keeps there is noticed here: databases of SQLite, and other files that came
+after the build and are neither caches nor logs.
+
+The release belongs to whoever the app runs as, and we may be root. So directories are opened in
+the one above and never through a link, no file is opened that is not a regular one, and nothing
+waits for a file. It may be large, too: what is looked at is bounded in number, depth and time.
+"""
+
+import fnmatch
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import field, frozen
+
+HEADER = b"SQLite format 3\0"
+"""How a database begins (sqlite.org/fileformat.html), and it is as long as some of its pages."""
+LEAST_PAGE = 512
+LOG = "-wal"
+"""What a database has beside it that holds changes which are not in it yet."""
+BESIDE = ("-wal", "-shm", "-journal")
+
+MOST_ENTRIES = 200_000
+DEEPEST = 32
+MOST_SECONDS = 5.0
+MOST_NAMED = 10
+
+MADE_FROM_CODE = (".git", "node_modules", "__pycache__", "*cache*")
+"""Directories that hold nothing but what can be had again: not even a database there is data."""
+ENVIRONMENT = "pyvenv.cfg"
+"""A directory with this in it is a virtual environment (PEP 405)."""
+PASSING = (
+    "tmp", ".tmp", "temp", "log", "logs", "run", "pids", ".next", ".nuxt", ".output", ".svelte-kit",
+    "coverage",
+)  # fmt: skip
+"""Directories in which only a database counts."""
+JUNK = (
+    "*.pyc", "*.pyo", "*.log", "*.log.*", "*.pid", "*.lock", "*.sock", "*.tmp", "*.swp", "*~",
+    ".DS_Store", "nohup.out", "celerybeat-schedule*", "*cache*", "core", "core.*", ".gitignore",
+    "counter_*.db", "gauge_*.db", "histogram_*.db", "summary_*.db",
+)  # fmt: skip
+"""Files that nobody misses. Those that end in `.db` are prometheus_client's, one a process."""
+
+Stamp = tuple[int, int]
+"""When a database was changed, in nanoseconds since the epoch, and its size."""
+
+
+@frozen
+class Found:
+    """What is there: names relative to the release, in order."""
+
+    databases: Mapping[str, Stamp] = field(factory=dict)
+    files: Sequence[str] = ()
+    is_partial: bool = False
+    """There is more than we look at."""
+
+    def __bool__(self) -> bool:
+        return bool(self.databases or self.files)
+
+
+def find(release: Path, since: int | None = None) -> Found:
+    """All databases there, and the other files that came after `since` (ns since the epoch).
+
+    What cannot be read is left out.
+    """
+    walk = _Walk(since)
+    try:
+        with _directory(str(release)) as root:
+            walk.look(root, "", 0)
+    except OSError:
+        pass  # It is not there, or not ours to see: as an app's user cannot hide it, that is rare.
+    except _EnoughError:
+        return walk.found(is_partial=True)
+    return walk.found(is_partial=False)
+
+
+class _EnoughError(Exception):
+    """There is too much to look at."""
+
+
+class _Walk:
+    def __init__(self, since: int | None) -> None:
+        self._since = since
+        self._until = time.monotonic() + MOST_SECONDS
+        self._entries = 0
+        self._is_too_deep = False
+        self._device: int | None = None
+        self._databases: dict[str, Stamp] = {}
+        self._files: list[str] = []
+
+    def found(self, *, is_partial: bool) -> Found:
+        beside = {f"{name}{end}" for name in self._databases for end in BESIDE}
+        files = sorted(name for name in self._files if name not in beside)
+        return Found(dict(sorted(self._databases.items())), files, is_partial or self._is_too_deep)
+
+    def look(self, directory: int, at: str, depth: int, *, passing: bool = False) -> None:
+        """See all that is in this directory, and below."""
+        status = os.fstat(directory)
+        self._device = self._device or status.st_dev
+        if status.st_dev != self._device:
+            return  # What is mounted there is not part of the release.
+        if depth > DEEPEST:
+            self._is_too_deep = True
+            return
+        with os.scandir(directory) as entries:
+            found = list(entries)
+        if any(entry.name == ENVIRONMENT for entry in found):
+            return
+        for entry in found:
+            self._entries += 1
+            if self._entries > MOST_ENTRIES or time.monotonic() > self._until:
+                raise _EnoughError
+            name = f"{at}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                if not _matches(entry.name, MADE_FROM_CODE):
+                    below = passing or entry.name in PASSING
+                    try:
+                        with _directory(entry.name, directory) as inner:
+                            self.look(inner, f"{name}/", depth + 1, passing=below)
+                    except OSError:
+                        continue
+            elif entry.is_file(follow_symlinks=False):
+                self._see(entry, directory, name, passing=passing)
+
+    def _see(self, entry: "os.DirEntry[str]", directory: int, name: str, *, passing: bool) -> None:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError:
+            return
+        if _matches(entry.name, ("*cache*",)) or not status.st_size:
+            return
+        if _is_database(entry.name, directory, status):
+            written = max(status.st_mtime_ns, _log_time(entry.name, directory))
+            self._databases[name] = (written, status.st_size)
+        elif not passing and self._came_after(status) and not _matches(entry.name, JUNK):
+            self._files.append(name)
+
+    def _came_after(self, status: os.stat_result) -> bool:
+        """Since the build. That somebody linked it elsewhere (uv, pnpm) changes its ctime, too."""
+        if self._since is None or status.st_ctime_ns <= self._since:
+            return False
+        return status.st_nlink == 1 or status.st_mtime_ns > self._since
+
+
+def _is_database(name: str, directory: int, status: os.stat_result) -> bool:
+    if status.st_size % LEAST_PAGE:
+        return False
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    try:
+        handle = os.open(name, flags, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        is_regular = stat.S_ISREG(os.fstat(handle).st_mode)
+        return is_regular and os.read(handle, len(HEADER)) == HEADER
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def _log_time(name: str, directory: int) -> int:
+    """When what is not yet in the database was written; 0 if there is nothing."""
+    try:
+        status = os.stat(f"{name}{LOG}", dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return 0
+    return status.st_mtime_ns if status.st_size else 0
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in patterns)
+
+
+@contextmanager
+def _directory(name: str, above: int | None = None) -> Iterator[int]:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(name, flags, dir_fd=above)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

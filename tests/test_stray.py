@@ -1,0 +1,148 @@
+"""What a running app has written into its release is noticed, and what others put there is not."""
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from blue_green import left, mark, stray
+
+NOW = 0
+"""Everything that is there came after that."""
+
+
+def make_database(file: Path, *, wal: bool = False) -> sqlite3.Connection:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(file)
+    if wal:
+        connection.execute("pragma journal_mode = wal")
+    connection.execute("create table if not exists words (word text)")
+    connection.execute("insert into words values ('hello')")
+    connection.commit()
+    return connection
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    path = tmp_path / "release"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    path = tmp_path / "checkout"
+    path.mkdir()
+    return path
+
+
+def write(release: Path, *names: str) -> None:
+    for name in names:
+        (release / name).parent.mkdir(parents=True, exist_ok=True)
+        (release / name).write_text("something")
+
+
+@pytest.mark.parametrize("wal", [False, True])
+def test_a_database_is_known_by_its_header_whatever_it_is_called(release: Path, wal: bool) -> None:
+    write(release, "really.db", "notes.txt")
+    for name in ("db.sqlite3", "tmp/data", ".tmp/data.db", "a/b/c/words"):
+        make_database(release / name, wal=wal).close()
+    found = stray.find(release)
+    assert list(found.databases) == [".tmp/data.db", "a/b/c/words", "db.sqlite3", "tmp/data"]
+    assert found.files == []
+
+
+def test_what_can_be_had_again_does_not_count(release: Path) -> None:
+    names = (
+        ".git/index", "node_modules/x/data.db", "node_modules/.cache/x", "__pycache__/a.pyc",
+        ".cache/http", "http_cache.sqlite", "log/production.log", "server.pid", "a.pyc",
+        "tmp/restart.txt", ".next/server/page.html", "env/lib/thing.py",
+    )  # fmt: skip
+    write(release, *names, "env/pyvenv.cfg", "uploads/photo.jpg", "state.json")
+    for name in ("node_modules/x/y.db", "var/cache/http.sqlite", "web_cache.db"):
+        make_database(release / name).close()
+    (release / "empty").touch()
+    os.mkfifo(release / "fifo")
+    found = stray.find(release, NOW)
+    assert (found.databases, found.files) == ({}, ["state.json", "uploads/photo.jpg"])
+
+
+def test_only_what_came_after_the_build_counts_as_a_file(release: Path) -> None:
+    write(release, "built.css")
+    time.sleep(0.02)  # The kernel's clock for files is a coarse one.
+    since = time.time_ns()
+    time.sleep(0.02)
+    os.link(release / "built.css", release.parent / "elsewhere.css")  # As uv and pnpm do.
+    write(release, "later.css")
+    assert stray.find(release, since).files == ["later.css"]
+
+
+def test_links_are_not_followed_and_what_is_beside_a_database_belongs_to_it(
+    release: Path, tmp_path: Path
+) -> None:
+    make_database(tmp_path / "shared" / "db.sqlite3").close()
+    (release / "db.sqlite3").symlink_to(tmp_path / "shared" / "db.sqlite3")
+    (release / "shared").symlink_to(tmp_path / "shared")
+    assert not stray.find(release, NOW)
+    with closing(make_database(release / "own.db", wal=True)):
+        found = stray.find(release, NOW)
+        assert (list(found.databases), found.files) == (["own.db"], [])
+
+
+def test_a_database_of_the_build_counts_once_it_is_written_to(
+    release: Path, checkout: Path
+) -> None:
+    with closing(make_database(release / "site.db", wal=True)) as connection:
+        built = mark.complete("a" * 40, stray.find(release).databases)
+        assert not left.look(release, built, checkout, ())
+        connection.execute("insert into words values ('more')")
+        connection.commit()  # Into its log, and not yet into the file.
+        found = left.look(release, built, checkout, ())
+    assert found.databases == ["site.db"]
+    assert "git rm --cached site.db" in left.refusal(found)
+
+
+def test_what_was_copied_into_the_checkout_and_is_linked_now_is_not_left_behind(
+    release: Path, checkout: Path
+) -> None:
+    empty = mark.complete("a" * 40, {})
+    make_database(release / "db.sqlite3").close()
+    write(release, "media/photo")
+    links = ("db.sqlite3", "media/")
+    assert left.look(release, empty, checkout, links).databases == ["db.sqlite3"]
+    write(checkout, "media/photo")
+    make_database(checkout / "db.sqlite3").close()
+    assert left.look(release, empty, checkout, ()).databases == ["db.sqlite3"]
+    assert not left.look(release, empty, checkout, links)
+    future = time.time() + 10
+    os.utime(release / "db.sqlite3", (future, future))
+    assert left.look(release, empty, checkout, links).databases == ["db.sqlite3"], "written since"
+
+
+def test_the_look_is_bounded(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(release, *(f"{number}.txt" for number in range(20)))
+    monkeypatch.setattr(stray, "MOST_ENTRIES", 10)
+    found = stray.find(release, NOW)
+    assert (len(found.files), found.is_partial) == (10, True)
+    monkeypatch.setattr(stray, "MOST_ENTRIES", 1000)
+    write(release, "/".join("d" * 40) + "/deep.txt")
+    assert stray.find(release, NOW).is_partial
+
+
+def test_a_release_that_is_not_there_or_a_link_has_nothing(release: Path, tmp_path: Path) -> None:
+    write(release, "a.txt")
+    (tmp_path / "link").symlink_to(release)
+    assert not stray.find(tmp_path / "link", NOW)
+    assert not stray.find(tmp_path / "nowhere", NOW)
+
+
+def test_a_mark_comes_back_and_an_older_one_tells_what_it_can(tmp_path: Path) -> None:
+    file = tmp_path / "mark"
+    written = mark.complete("a" * 40, {'odd "name"\udcff': (1, 512)})
+    written.write(file)
+    assert mark.read(file) == written
+    file.write_text(f"{'b' * 40} promoted\n")
+    assert mark.read(file) == mark.Mark("b" * 40, "promoted")
