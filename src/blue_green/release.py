@@ -237,7 +237,8 @@ class Releases:
             file = self._mark(path)
             if file.exists() and (there := await self.left_in(mark.read(file).revision)):
                 unremovable.append(left.kept(there))
-                logger.warning("release %s is kept: %s", path.name, unremovable[-1])
+                if unremovable[-1] not in self.unremovable:
+                    logger.warning("release %s is kept: %s", path.name, unremovable[-1])
                 continue
             try:
                 await self._remove(path)

@@ -100,6 +100,8 @@ class Swap(Steps):
         release = None if releases.in_place else releases.find(self.revision)
         if release is not None and (is_live or not await releases.lacks_links(release)):
             return release
+        if release is not None:
+            await self.site.retirement.hurry()  # It is made again where the old one may still run.
         with self.timed("checkout"):
             release = await releases.add(self.revision)
         # In place there is always a build, but not for what has been built and runs already.
