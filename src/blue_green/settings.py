@@ -209,7 +209,8 @@ class Proxy:
     listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 8000),)
     """Where clients connect. Sockets from systemd win."""
     trusted_proxies: tuple[TrustedProxy, ...] = ()
-    """Peers whose X-Forwarded-* are believed, kept and added to."""
+    """Peers that are believed what they say about the client: X-Forwarded-* of every name,
+    Forwarded, X-Real-IP, X-Request-Id and the like. From all others these fields are dropped."""
     header_timeout: Period = Period(10)
     """How long a request's head may take once it has begun."""
     idle_timeout: Period = Period(75)

@@ -84,9 +84,47 @@ async def test_whom_to_trust_is_judged_anew_at_the_next_request_of_an_open_conne
         assert told == [[b"127.0.0.1"], [b"6.6.6.6, 127.0.0.1"], [b"127.0.0.1"]]
 
 
+CLAIMS_OF_ANY_KIND = [
+    *(b"X-Forwarded-User", b"x-forwarded-scheme", b"X-Forwarded-Protocol", b"X-Forwarded-Groups"),
+    *(b"X-Forwarded-Client-Cert", b"X-FORWARDED-WHATEVER", b"X-Real-IP", b"True-Client-IP"),
+    *(b"X-Client-IP", b"CF-Connecting-IP", b"Fastly-Client-IP", b"Client-Cert", b"X-Request-Id"),
+]
+
+
+@pytest.mark.parametrize("name", CLAIMS_OF_ANY_KIND)
+async def test_no_claim_about_the_client_passes_but_from_a_trusted_proxy(name: bytes) -> None:
+    twins = [name, name.replace(b"-", b"_"), name.replace(b"-", b"."), name.replace(b"-", b"_", 1)]
+    claims = b"".join(b"%b: admin\r\n" % twin for twin in twins)
+    for trusted in ((), (IPv4Network("127.0.0.0/8"),)):
+        async with running(trusted_proxies=trusted) as proxy:
+            client = await proxy.ask(GET[:-2] + claims + b"\r\n")
+            assert (await client.answer()).status == 200
+            [request] = proxy.backend.requests
+            passed = [name.lower() for name, value in request.fields if value == b"admin"]
+            assert passed == ([name.lower()] if trusted else [])
+
+
+async def test_no_claim_about_the_client_passes_in_a_trailer() -> None:
+    lines = b"X-Forwarded-User: admin\r\nX_Forwarded.For: admin\r\nX-Sum: 1\r\n"
+    body = b"1\r\nx\r\n0\r\n" + lines + b"\r\n"
+    async with running() as proxy:
+        client = await proxy.ask(
+            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+        )
+        assert (await client.answer()).status == 200
+        assert proxy.backend.requests[0].trailers == [(b"X-Sum", b"1")]
+
+
+async def test_an_id_that_a_stranger_gives_is_not_taken() -> None:
+    async with running() as proxy:
+        await (await proxy.ask(GET[:-2] + b"X-Request-Id: abc-1\r\n\r\n")).answer()
+        [id_] = proxy.backend.requests[0].field(b"x-request-id")
+        assert id_ != b"abc-1"
+
+
 @pytest.mark.parametrize("given", [b"abc-1", b"", b"a b", b"x" * 129])
 async def test_every_request_has_one_id(given: bytes) -> None:
-    async with running() as proxy:
+    async with running(trusted_proxies=(IPv4Network("127.0.0.0/8"),)) as proxy:
         client = await proxy.ask(GET[:-2] + b"X-Request-Id: " + given + b"\r\n\r\n")
         assert (await client.answer()).status == 200
         [id_] = proxy.backend.requests[0].field(b"x-request-id")

@@ -55,7 +55,7 @@ class Exchange:
     def __init__(self, client: Client, request: Request, shared: Shared) -> None:
         self.client = client
         self.request = request
-        self.request_id = shared.request_id(request)
+        self.request_id = shared.request_id(client, request)
         self.settings = shared.settings
         self._shared = shared
         self.uploaded = request.framing is Framing.NONE

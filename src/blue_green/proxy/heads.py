@@ -23,13 +23,20 @@ HOP_BY_HOP = {
 """Fields that are about one connection and go no further (RFC 9110 section 7.6.1)."""
 
 REWRITTEN = {
-    b"host", b"content-length", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
-    b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-ssl", b"x-real-ip",
-    b"forwarded", b"x-request-id", b"via", b"expect", b"proxy",
+    b"host", b"content-length", b"expect", b"proxy", b"via", b"x-request-id", b"forwarded",
+    b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"fastly-client-ip",
+    b"cf-connecting-ip", b"cf-connecting-ipv6", b"client-cert", b"client-cert-chain",
 }  # fmt: skip
-"""Request fields that go on, if at all, as we write them."""
+"""Request fields that go on, if at all, as we write them; see `is_rewritten`.
 
-TOLD = REWRITTEN - {b"host", b"content-length", b"expect", b"proxy"}
+By most of them a proxy tells an app who the client is: its address by the names that the large
+content delivery networks have for it, and its certificate (RFC 9440).
+"""
+FORWARDED = b"x-forwarded-"
+"""All that begin so are of that kind, too: -For, -User, -Client-Cert, and what else there is."""
+
+OURS_ALONE = {b"host", b"content-length", b"expect", b"proxy"}
+"""Those of them in which not even a trusted proxy has a say."""
 
 NOT_IN_TRAILERS = HOP_BY_HOP | REWRITTEN | {
     b"authorization", b"cookie", b"set-cookie", b"cache-control", b"content-encoding",
@@ -38,6 +45,7 @@ NOT_IN_TRAILERS = HOP_BY_HOP | REWRITTEN | {
 }  # fmt: skip
 """Fields that could change what a message means when merged from its trailers (9110, 6.5.1)."""
 
+ODD = re.compile(rb"[^0-9a-z]")
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 NAME = re.compile(rb"([!-9;-~]{1,60}):")
 HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?")
@@ -92,7 +100,9 @@ def trailers(fields: Fields) -> Fields:
     return [
         (name, value)
         for name, value in fields
-        if name.lower() not in NOT_IN_TRAILERS and not CONTROL.search(value)
+        if (meant := ODD.sub(b"-", name.lower())) not in NOT_IN_TRAILERS
+        and not is_rewritten(meant)
+        and not CONTROL.search(value)
     ]
 
 
@@ -118,11 +128,24 @@ def keeps_alive(version: bytes, options: set[bytes]) -> bool:
     return version != b"1.0" or b"keep-alive" in options
 
 
+def is_rewritten(name: bytes) -> bool:
+    """Whether a request field of this name, in lower case, goes on only as we write it."""
+    return name in REWRITTEN or name.startswith(FORWARDED)
+
+
 def without(fields: Fields, names: set[bytes]) -> Fields:
-    """The fields without these. X_Forwarded_For too is left out: to CGI it is the same name."""
+    """The fields without these, and without twins of those that only we and trusted proxies write.
+
+    To CGI X_Forwarded_For is the same name as X-Forwarded-For, and to some servers so is any other
+    that differs from it only in what is neither a letter nor a digit.
+    """
     return [
         (name, value)
         for name, value in fields
-        if (lower := name.lower()) not in names
-        and not (b"_" in lower and lower.replace(b"_", b"-") in HOP_BY_HOP | REWRITTEN)
+        if (lower := name.lower()) not in names and not _is_twin(lower)
     ]
+
+
+def _is_twin(name: bytes) -> bool:
+    meant = ODD.sub(b"-", name)
+    return meant != name and (meant in HOP_BY_HOP or is_rewritten(meant))

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from blue_green.proxy.answer import Answer
-from blue_green.proxy.heads import HOP_BY_HOP, HOST, MAX_LINES, REWRITTEN, Framing
+from blue_green.proxy.heads import FORWARDED, HOP_BY_HOP, HOST, MAX_LINES, REWRITTEN, Framing
 from blue_green.proxy.request import Request
 
 T = TypeVar("T")
@@ -206,7 +206,7 @@ def _judge_line(
     if match is None:
         return LONG_WAY
     name, value = match[1].lower(), match[2]
-    if name not in NOT_PLAIN:
+    if name not in NOT_PLAIN and not name.startswith(FORWARDED):
         verdict = FORWARD
     elif name == b"content-length" and LENGTH_VALUE.fullmatch(value):
         verdict = int(value)

@@ -15,13 +15,13 @@ from blue_green.proxy.heads import (
     HOST,
     LARGEST_LENGTH,
     MAX_LINES,
-    REWRITTEN,
-    TOLD,
+    OURS_ALONE,
     Fields,
     Framing,
     check_lines,
     connection_options,
     in_words,
+    is_rewritten,
     joined,
     keeps_alive,
     lines_of,
@@ -60,9 +60,9 @@ class Request:
     """`1.0` or `1.1`, whatever the client called it."""
     host: bytes | None
     lines: bytes
-    """What goes on as it came, as lines: Host, and what is not in `HOP_BY_HOP` or `REWRITTEN`."""
+    """What goes on as it came, as lines: Host, and what is neither hop-by-hop nor rewritten."""
     told: dict[bytes, bytes]
-    """What the client said in those `REWRITTEN` fields that only a trusted proxy has a say in."""
+    """What the client said in those fields that only a trusted proxy has a say in."""
     framing: Framing
     length: int = 0
     expects_continue: bool = False
@@ -123,7 +123,7 @@ def read_request(head: bytes) -> Request:
         target=target,
         version=version,
         host=host,
-        lines=_host_line(host) + lines_of(without(fields, HOP_BY_HOP | REWRITTEN | options)),
+        lines=_host_line(host) + lines_of(_passed_on(fields, options)),
         told=_told(fields),
         framing=framing,
         length=length,
@@ -251,8 +251,14 @@ def _upgrade(fields: Fields) -> bytes | None:
 
 
 def _told(fields: Fields) -> dict[bytes, bytes]:
-    told = {name: joined(fields, name) for name in TOLD}
+    names = dict.fromkeys(lower for name, _ in fields if is_rewritten(lower := name.lower()))
+    told = {name: joined(fields, name) for name in names if name not in OURS_ALONE}
     return {name: value for name, value in told.items() if value}
+
+
+def _passed_on(fields: Fields, options: set[bytes]) -> Fields:
+    kept = without(fields, HOP_BY_HOP | options)
+    return [(name, value) for name, value in kept if not is_rewritten(name.lower())]
 
 
 def _host_line(host: bytes | None) -> bytes:

@@ -42,9 +42,9 @@ class Shared:
         """Whether this client's connection ends with the request in hand."""
         return self.closing or (self.closing_tls and not client.wire.is_plain)
 
-    def request_id(self, request: Request) -> bytes:
-        """The one that came along, or a new one."""
-        if request.told:
+    def request_id(self, client: Client, request: Request) -> bytes:
+        """The one that a trusted proxy gave it, or a new one."""
+        if request.told and client.trusted:
             given = request.told.get(b"x-request-id")
             if given and REQUEST_ID.fullmatch(given):
                 return given
