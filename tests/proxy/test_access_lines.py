@@ -99,6 +99,9 @@ FAULTS = {
         says(answer(b"Set-Cookie: s3cret\x00", b"Content-Length: 0")),
         "Set-Cookie has a control character in its value",
     ),
+    "a space in a name": (
+        says(answer(b"Set Cookie: s3cret", b"Content-Length: 0")), "illegal header line, Set Cookie"
+    ),
     "a line that ends in LF": (says(b"HTTP/1.1 200 OK\nX: y\n\n"), "does not end in CR LF"),
     "only hints": (
         says(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 60), "it never came to a final answer"
@@ -146,6 +149,13 @@ REFUSED = {
     "a large target": (b"GET /" + b"x" * 2000, 431, "/" + "x" * 196 + "...", "1024 bytes"),
     "many lines": (get(*[b"X: y"] * 101, target=b"/many"), 431, "/many", "100 header lines"),
     "a line that ends in LF": (b"GET /lf HTTP/1.1\nHost: h\n\n", 400, "/lf", "CR LF"),
+    "a bad header": (get(b"Host: h", b"X Secret: s3cret"), 400, "/", "Illegal header line: X Sec"),
+    "a control character": (
+        get(b"Host: h", b"X-A: s3cret\x01"),
+        400,
+        "/",
+        "X-A has a control character in its value",
+    ),
     "an empty line first": (b"\r\n" + get(target=b"/empty"), 400, "/empty", "Host"),
     "another version": (get(b"Host: h", target=b"/2", version=b"2.0"), 505, "/2", "HTTP/1.1"),
     "a coding": (get(b"Host: h", b"Transfer-Encoding: a, chunked"), 501, "/", "chunked"),
@@ -166,6 +176,8 @@ async def test_a_refused_request_is_logged_with_what_it_seems_to_have_asked_for(
         line = await the_line()
     assert (line["status"], line["method"], line["path"]) == (status, "GET", path)
     assert why in line["why"]
+    assert "s3cret" not in str(line)
+    assert b"Sec" not in given.body
     assert line["bytes"] == len(given.body)
     assert line["client"] == "127.0.0.1"
 

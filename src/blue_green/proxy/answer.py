@@ -12,6 +12,7 @@ from blue_green.proxy.heads import (
     Framing,
     check_lines,
     connection_options,
+    header_of,
     in_words,
     joined,
     keeps_alive,
@@ -101,18 +102,12 @@ def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | 
     try:
         event = judge.next_event()
     except h11.RemoteProtocolError as error:
-        raise BadAnswer(in_words(error) + _whose(error)) from None
+        raise BadAnswer(", ".join(filter(None, (in_words(error), header_of(error))))) from None
     if not isinstance(event, h11.InformationalResponse | h11.Response):
         raise BadAnswer("it has no proper head")
     if not event.http_version.startswith(b"1."):
         raise BadAnswer("it is not HTTP/1.1")
     return event
-
-
-def _whose(error: h11.RemoteProtocolError) -> str:
-    """Which header it is about, if h11 repeats a line; never its value, which may be a secret."""
-    name = re.search(r"bytearray\(b['\"]([!-9;-~]{1,60}):", str(error))
-    return f", {name[1]}" if name else ""
 
 
 def _answer_framing(fields: Fields, status: int, method: bytes) -> tuple[Framing, int]:

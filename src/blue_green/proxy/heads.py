@@ -95,6 +95,12 @@ def in_words(error: h11.RemoteProtocolError) -> str:
     return re.sub(r": (?:bytearray|b['\"]).*", "", str(error)).replace(":", "")
 
 
+def header_of(error: h11.RemoteProtocolError) -> str:
+    """The name of the header that it is about, if it repeats a line; the value may be a secret."""
+    name = re.search(r"bytearray\(b['\"]([ -9;-~]{1,60}):", str(error))
+    return name[1] if name else ""
+
+
 def trailers(fields: Fields) -> Fields:
     """Those that may go on as trailers."""
     return [

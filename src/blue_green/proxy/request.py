@@ -20,6 +20,7 @@ from blue_green.proxy.heads import (
     Framing,
     check_lines,
     connection_options,
+    header_of,
     in_words,
     is_rewritten,
     joined,
@@ -43,10 +44,14 @@ MOST_FORWARDS = 10**18
 class BadRequest(Exception):
     """The client's request cannot be served; `status` is what it gets."""
 
-    def __init__(self, why: str, status: int = 400, allow: str | None = None) -> None:
+    def __init__(
+        self, why: str, status: int = 400, *, allow: str | None = None, fault: str = ""
+    ) -> None:
         super().__init__(why)
         self.status = status
         self.allow = allow
+        self.fault = fault
+        """What the log has besides: it repeats what the client sent."""
 
 
 @define
@@ -102,7 +107,7 @@ def read_request(head: bytes) -> Request:
         raise BadRequest("This server speaks HTTP/1.1.", 505)
     version = b"1.0" if version == b"1.0" else b"1.1"
     if method == b"CONNECT":
-        raise BadRequest("This server is not a forward proxy.", 405, ALLOWED)
+        raise BadRequest("This server is not a forward proxy.", 405, allow=ALLOWED)
     if method == b"TRACE":
         raise BadRequest("TRACE is not served.", 501)
     host, target = _host_and_target(method, target, fields)
@@ -184,7 +189,8 @@ def _parse_request(head: bytes) -> h11.Request:
             why = "the request line is not a method, a target and a version with one space between"
         else:
             why = in_words(error)
-        raise BadRequest(f"{why[:1].upper()}{why[1:]}.", error.error_status_hint) from None
+        why, fault = f"{why[:1].upper()}{why[1:]}.", header_of(error)
+        raise BadRequest(why, error.error_status_hint, fault=fault) from None
     if not isinstance(event, h11.Request):
         raise BadRequest("The request has no proper head.")
     return event

@@ -77,7 +77,7 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
         client.begin_request(request)
         await exchange.run()
     except BadRequest as bad:
-        error = ErrorAnswer(bad.status, str(bad), allow=bad.allow)
+        error = ErrorAnswer(bad.status, str(bad), allow=bad.allow, fault=bad.fault)
     except ErrorAnswer as answer:
         error = answer
     except Cut as cut:
