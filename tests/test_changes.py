@@ -65,6 +65,12 @@ def test_nothing_has_changed() -> None:
             '[app] stop_signal: "SIGTERM" -> "SIGINT", at the next swap',
         ),
         (
+            "release",
+            {"link": [".env"]},
+            '[release] link: [] -> [".env"], at the next build '
+            "(of what is live: blue-green swap --rebuild)",
+        ),
+        (
             "proxy",
             {"listen": ["[::]:80"]},
             '[proxy] listen: ["127.0.0.1:8000"] -> ["[::]:80"], needs a restart of the supervisor',

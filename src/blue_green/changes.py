@@ -5,6 +5,8 @@
 - At the next swap: these belong to a release. What runs is started again, drained and stopped in
   the way in which it was started; the next release is made, started and stopped in the new way.
   A swap in hand goes on with the settings with which it began.
+- At the next build: these say how a release is made. One that is complete stays as it is, also what
+  is live, until `swap --rebuild` makes it anew.
 - After a restart: these say where the supervisor itself lives, and as whom. Until then the old
   values stay in force.
 """
@@ -25,10 +27,11 @@ class Effect(Enum):
 
     NOW = "now"
     NEXT_SWAP = "next swap"
+    REBUILD = "next build"
     RESTART = "restart"
 
 
-NOW, NEXT_SWAP, RESTART = Effect
+NOW, NEXT_SWAP, REBUILD, RESTART = Effect
 
 EFFECTS = {
     "app": {
@@ -49,10 +52,10 @@ EFFECTS = {
         "fetch_timeout": NOW,
     },
     "release": {
-        "build": NEXT_SWAP,
-        "build_timeout": NEXT_SWAP,
+        "build": REBUILD,
+        "build_timeout": REBUILD,
         "migrate": NEXT_SWAP,
-        "link": NEXT_SWAP,
+        "link": REBUILD,
         "keep": NEXT_SWAP,
         "in_place": RESTART,
     },

@@ -10,6 +10,7 @@ from blue_green.terminal import Look, Piece
 EFFECTS = {
     "now": "now",
     "next swap": "at the next swap",
+    "next build": "at the next build (of what is live: blue-green swap --rebuild)",
     "restart": "needs a restart of the supervisor",
 }
 """When a changed setting takes effect, in words."""

@@ -48,8 +48,9 @@ with it, nothing changes. Otherwise each change is told, and when it takes effec
   for a new health `path` at once, so it must know that one, too. The error pages are read again.
 - **next swap**: what runs is started again after a crash, drained and stopped as it was started,
   on its old ports. `blue-green restart` is a swap to the same revision. A new port that the
-  other slot still has is taken once that one has let it go. A release that is complete is not
-  built again.
+  other slot still has is taken once that one has let it go.
+- **next build**: for releases that are made from now on. One that is complete stays as it is;
+  `blue-green swap --rebuild` makes what is live anew, beside it, and swaps to that.
 - **restart**: until the supervisor is restarted, or upgraded with `blue-green upgrade`, the old
   value holds.
 """
