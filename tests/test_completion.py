@@ -36,7 +36,7 @@ TYPED = {
         "run", "init", "check", "swap", "rollback", "restart", "pause", "resume", "upgrade",
         "reload", "status", "history", "logs", "completion", "--help", "--version",
     ],
-    "swap --re": ["--retry"],
+    "swap --re": ["--rebuild", "--retry"],
     "swap --retry --no": ["--no-wait"],
     "logs g": ["green"],
     "logs --follow b": ["blue", "build"],

@@ -19,6 +19,7 @@ import trio
 from attrs import evolve, frozen
 
 from blue_green import command, left, lfs, mark, settings, stray, submodules, trees, worktree
+from blue_green.builds import Builds
 from blue_green.failure import CalledOff, MachineFault, StepFailed, from_errno
 from blue_green.git import REVISION, BadRevision, Git, GitError, trusting
 from blue_green.left import Left
@@ -31,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 DIRECTORY = "releases"
 """Inside the state directory; it belongs to the checkout's owner."""
-NAME_LENGTH = 12
 SMALL_TIMEOUT = 120.0
 """Seconds for the little programs that prepare a work tree."""
 
@@ -64,6 +64,7 @@ class Releases:
         self._git = git
         self._directory = state_directory / DIRECTORY
         self._built = state_directory / "built"
+        self._builds = Builds(self._directory, self._built)
         self._user = user
         self._env = env
         self._output = output
@@ -89,10 +90,10 @@ class Releases:
 
     def find(self, revision: str) -> Release | None:
         """The complete release of this revision, if there is one."""
-        release = self._release(revision)
-        if self.in_place or (release.path.is_dir() and self._mark(release.path).exists()):
-            return release
-        return None
+        if self.in_place:
+            return self._release(revision, self._git.checkout)
+        path = self._builds.complete(revision)
+        return self._release(revision, path) if path else None
 
     async def lacks_links(self, release: Release) -> bool:
         """Whether `link` names more by now than when it was made, so that it is to be made again.
@@ -110,30 +111,34 @@ class Releases:
             logger.warning("it is not known what %s has: %s", release.revision[:7], error)
             return False
 
-    async def left_in(self, revision: str) -> Left | None:
+    async def left_in(self, path: Path) -> Left | None:
         """What was written into a release since it was complete, if anything is nowhere else."""
-        release = self._release(revision)
-        file = self._mark(release.path)
+        file = self._mark(path)
         if self.in_place or not file.exists():
             return None
         found = await trio.to_thread.run_sync(
-            lambda: left.look(release.path, mark.read(file), self._git.checkout, self.config.link),
+            lambda: left.look(path, mark.read(file), self._git.checkout, self.config.link),
             abandon_on_cancel=True,
         )
         if found.is_partial:
-            logger.warning("%s is too large to be looked through for data to its end", release.path)
+            logger.warning("%s is too large to be looked through for data to its end", path)
         return found or None
 
-    async def add(self, revision: str) -> Release:
-        """A work tree of this revision, with its links; raise `StepFailed`, or `CalledOff`."""
-        release = self._release(revision)
+    async def add(self, revision: str, *, beside: bool = False) -> Release:
+        """A work tree of this revision, with its links; raise `StepFailed`, or `CalledOff`.
+
+        `beside` the complete one that there may be, which is left alone.
+        """
+        builds = self._builds
+        path = builds.another(revision) if beside else builds.usual(revision)
+        release = self._release(revision, self._git.checkout if self.in_place else path)
         try:
             if self.in_place:
                 await self._check_is_checked_out(revision)
                 await submodules.update_in_place(self._git)
                 await lfs.check(self._git, release.path)
                 return release
-            if there := await self.left_in(revision):
+            if there := await self.left_in(release.path):
                 raise MachineFault(f"cannot make it again: {left.kept(there)}")
             await self._remove(release.path)
             await worktree.add(self._git, release.path, revision)
@@ -158,15 +163,20 @@ class Releases:
             found = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
             mark.complete(release.revision, found.databases).write(self._mark(release.path))
 
-    def note_promoted(self, revision: str) -> None:
+    def note_promoted(self, release: Release) -> None:
         """Remember that this release was good, also if the state should be lost."""
         if self.in_place:
             return
         try:
-            file = self._mark(self._release(revision).path)
+            file = self._mark(release.path)
             evolve(mark.read(file), what=PROMOTED).write(file)
         except OSError as error:
-            logger.warning("cannot mark %s as good: %s", revision[:7], error.strerror)
+            logger.warning("cannot mark %s as good: %s", release.revision[:7], error.strerror)
+
+    def discard(self, release: Release) -> None:
+        """Take back that a build is complete, so that one from before counts."""
+        if not self.in_place:
+            self._mark(release.path).unlink(missing_ok=True)
 
     def last_promoted(self) -> str | None:
         """The revision of the newest complete release that was found good."""
@@ -219,23 +229,27 @@ class Releases:
         if self.config.migrate is not None:
             await self._command("migrate", self.config.migrate, release)
 
-    async def prune(self, in_use: Collection[str]) -> None:
+    async def prune(self, in_use: Collection[str], running: Collection[Path] = ()) -> None:
         """Delete what was left half made, and all but the newest `keep` of those not in use.
+
+        In use are these revisions, and the directories in which something may be running.
 
         What cannot be deleted is logged, and named in `unremovable`; the others go all the same.
         """
         paths = [path for path in self._directory.iterdir() if path.is_dir()]
-        used = {self._release(revision).path for revision in in_use}
+        builds = self._builds
+        used = {builds.complete(revision) or builds.usual(revision) for revision in in_use}
+        used |= set(running)
         complete = [path for path in paths if self._mark(path).exists()]
         complete.sort(key=lambda path: self._mark(path).stat().st_mtime, reverse=True)
-        spare = [path for path in complete if path not in used]
+        spare = [path for path in complete if path not in used and self._counts(path)]
         kept = used | set(spare[: self.config.keep])
         unremovable = []
         for path in paths:
             if path in kept:
                 continue
             file = self._mark(path)
-            if file.exists() and (there := await self.left_in(mark.read(file).revision)):
+            if file.exists() and (there := await self.left_in(path)):
                 unremovable.append(left.kept(there))
                 if unremovable[-1] not in self.unremovable:
                     logger.warning("release %s is kept: %s", path.name, unremovable[-1])
@@ -249,6 +263,10 @@ class Releases:
                 logger.info("release %s was removed", path.name)
         self.unremovable = unremovable
         await self._forget_removed()
+
+    def _counts(self, path: Path) -> bool:
+        """It is the complete build of its revision, and was not built again since."""
+        return self._builds.complete(mark.read(self._mark(path)).revision) == path
 
     @property
     def _leftovers(self) -> Path:
@@ -294,10 +312,9 @@ class Releases:
         if not done.ok:
             raise StepFailed(f"{what} {ending(done.code)}", done.tail)
 
-    def _release(self, revision: str) -> Release:
+    def _release(self, revision: str, path: Path) -> Release:
         if not REVISION.fullmatch(revision):
             raise StepFailed(f'"{revision}" is not a revision')
-        path = self._git.checkout if self.in_place else self._directory / revision[:NAME_LENGTH]
         return Release(revision, path, self.env_in(path))
 
     def env_in(self, path: Path) -> dict[str, str]:
@@ -350,7 +367,7 @@ class Releases:
             raise StepFailed(f"{done}: {'; '.join(done.tail)}")
 
     def _mark(self, path: Path) -> Path:
-        return self._built / path.name
+        return self._builds.mark_of(path)
 
     async def _remove(self, path: Path) -> None:
         self._mark(path).unlink(missing_ok=True)

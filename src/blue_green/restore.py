@@ -40,7 +40,8 @@ async def _tidy(site: Site) -> None:
     in_use = {site.state.previous, live.revision if live else releases.last_promoted()}
     try:
         releases.create_directories()
-        await releases.prune({revision for revision in in_use if revision})
+        used = {revision for revision in in_use if revision}
+        await releases.prune(used, site.slots.places)
     except (GitError, OSError) as error:
         logger.warning("old releases cannot be removed: %s", error)
 

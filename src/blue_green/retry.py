@@ -20,6 +20,8 @@ class Retry:
     """HEAD of the checkout moved to it."""
     is_forced: bool
     """It was asked for with `--retry`."""
+    is_rebuild: bool
+    """It was asked for with `--rebuild`."""
     failures: int
     """In a row."""
     due: float

@@ -296,6 +296,11 @@ class Slots:
         """Of both."""
         return [*self.blue.backends, *self.green.backends]
 
+    @property
+    def places(self) -> list[Path]:
+        """Directories of releases in which something may be running."""
+        return [slot.release.path for slot in self.both if slot.release]
+
     def other(self, slot: Slot) -> Slot:
         return self.green if slot is self.blue else self.blue
 

@@ -50,7 +50,14 @@ class Steps:
     """One swap's way, whatever its strategy."""
 
     def __init__(
-        self, site: Site, revision: str, *, retry: bool, asked_by: str, tell: Tell
+        self,
+        site: Site,
+        revision: str,
+        *,
+        retry: bool,
+        rebuild: bool,
+        asked_by: str,
+        tell: Tell,
     ) -> None:
         self.revision = revision
         self.phase = ""
@@ -69,6 +76,10 @@ class Steps:
         self.settings = site.slots.settings
         """Kept to the end of the swap, whatever a reload changes meanwhile."""
         self.retry = retry
+        self.rebuild = rebuild
+        """Build it again, also if there is a complete release of it."""
+        self.release: Release | None = None
+        """The one that is to be live."""
         self.tell = tell
         self.until_switch = trio.CancelScope()
         self.go_back = trio.Event()
@@ -95,16 +106,18 @@ class Steps:
 
     async def check_data(self, live: Slot | None) -> None:
         """Raise `MachineFault` if what the live release has written must not be left there."""
-        if live is None or live.release is None or live.release.revision == self.revision:
+        if live is None or live.release is None:
             return
-        found = await self.site.releases.left_in(live.release.revision)
+        if live.release.revision == self.revision and not self.rebuild:
+            return
+        found = await self.site.releases.left_in(live.release.path)
         if found and found.databases and self.settings.swap.stray_data == "refuse":
             raise MachineFault(left.refusal(found))
         self.receipt.warning = left.warning(found) if found else ""
 
-    async def report_data(self, revision: str) -> None:
+    async def report_data(self, release: Release) -> None:
         """Say what was written into a release that was given up: that cannot be refused."""
-        if found := await self.site.releases.left_in(revision):
+        if found := await self.site.releases.left_in(release.path):
             self.receipt.warning = left.warning(found)
 
     async def must_be_exclusive(self, live: Slot) -> bool:
@@ -191,7 +204,8 @@ class Steps:
         if previous != self.revision:
             state.previous = previous
         state.quarantine.pop(self.revision, None)
-        self.site.releases.note_promoted(self.revision)
+        assert candidate.release is not None
+        self.site.releases.note_promoted(candidate.release)
         self.site.slots.changed()  # The old one may take its time to end: do not wait for it.
         return "promoted"
 

@@ -58,8 +58,10 @@ class Swap(Steps):
             # What serves goes on, whatever we did wrong.
             logger.exception("swap %s: an error of our own", self.revision[:7])
             outcome = await self.failed(MachineFault(f"an error of our own: {error!r}"))
-        if outcome == "reverted":
-            await self.report_data(self.revision)
+        if outcome == "reverted" and self.release:
+            await self.report_data(self.release)
+        if outcome != "promoted" and self.rebuild and self.release:
+            self.site.releases.discard(self.release)
         receipt, numbers = self.receipt, self.site.gate.tally_since(tally)
         receipt.outcome = outcome
         receipt.held, receipt.longest_hold = numbers.held, numbers.longest_hold
@@ -81,7 +83,7 @@ class Swap(Steps):
             self.receipt.output = state.last_output(self.revision)
             raise CalledOff(f"it is in quarantine (swap --retry tries it again): {why}")
         await self.check_data(live)  # Also before the build, so that nobody waits for it in vain.
-        release = await self._prepare()
+        self.release = release = await self._prepare()
         await self.check_data(live)
         if live is None:
             return await self._overlap(None, release)
@@ -97,13 +99,14 @@ class Swap(Steps):
     async def _prepare(self) -> Release:
         releases = self.site.releases
         is_live = self.receipt.previous == self.revision
-        release = None if releases.in_place else releases.find(self.revision)
+        is_to_be_made = releases.in_place or self.rebuild
+        release = None if is_to_be_made else releases.find(self.revision)
         if release is not None and (is_live or not await releases.lacks_links(release)):
             return release
         if release is not None:
             await self.site.retirement.hurry()  # It is made again where the old one may still run.
         with self.timed("checkout"):
-            release = await releases.add(self.revision)
+            release = await releases.add(self.revision, beside=self.rebuild)
         # In place there is always a build, but not for what has been built and runs already.
         is_built = releases.in_place and self.receipt.asked_by in (HEALTH, RESTART)
         with self.timed("build" if releases.config.build and not is_built else ""):

@@ -37,6 +37,7 @@ class Wanted:
     revision: str
     asked_by: str
     retry: bool = False
+    rebuild: bool = False
     is_head: bool = False
     """HEAD of the checkout moved to it: with its end, that HEAD has been dealt with."""
     receipt: Receipt | None = None
@@ -116,7 +117,9 @@ class Swaps:
         receipts = [receipt for receipt in [*in_hand, *self.receipts] if receipt.subject]
         return next((r.subject for r in receipts if r.revision == revision), "")
 
-    def want(self, revision: str, asked_by: str, *, retry: bool = False) -> Wanted:
+    def want(
+        self, revision: str, asked_by: str, *, retry: bool = False, rebuild: bool = False
+    ) -> Wanted:
         """From now on this revision is wanted, and nothing that was wanted before."""
         if asked_by not in (HEALTH, RESTART):  # These replace nothing that was wanted.
             self.again = None
@@ -125,13 +128,13 @@ class Swaps:
             self._head = revision
         unwinding = self.in_hand is not None and self.in_hand.is_superseded
         for wanted in (self._next, None if unwinding else self._current):
-            if wanted is not None and wanted.revision == revision and not retry:
+            if wanted is not None and wanted.revision == revision and not (retry or rebuild):
                 if wanted is self._current:
                     self._drop_next()
                 wanted.is_head |= is_head
                 return wanted
         self._drop_next()
-        self._next = Wanted(revision, asked_by, retry, is_head)
+        self._next = Wanted(revision, asked_by, retry or rebuild, rebuild, is_head)
         if self.in_hand is not None and (self._yields_to_commits or not is_head):
             self.in_hand.supersede()
         self._wake.set()
@@ -204,7 +207,14 @@ class Swaps:
                 logger.info("swap %s: %s %.2f s", revision[:7], event["phase"], event["seconds"])
 
         site.gate.stop_refusing()
-        self.in_hand = Swap(site, revision, retry=wanted.retry, asked_by=wanted.asked_by, tell=tell)
+        self.in_hand = Swap(
+            site,
+            revision,
+            retry=wanted.retry,
+            rebuild=wanted.rebuild,
+            asked_by=wanted.asked_by,
+            tell=tell,
+        )
         logger.info("swap %s: wanted by %s", revision[:7], wanted.asked_by)
         try:
             async with trio.open_nursery() as nursery:
@@ -279,6 +289,7 @@ class Swaps:
                 asked_by=wanted.asked_by,
                 is_head=wanted.is_head,
                 is_forced=wanted.retry,
+                is_rebuild=wanted.rebuild,
                 failures=failures,
                 due=trio.current_time() + receipt.retry_in,
             )
@@ -300,11 +311,12 @@ class Swaps:
         in_use = {state.previous, state.live.revision if state.live else None}
         in_use |= {self._next.revision if self._next else None}
         in_use |= {slot.release.revision for slot in slots.both if slot.release}
+        running = slots.places
         try:
-            await self._site.releases.prune({revision for revision in in_use if revision})
+            await self._site.releases.prune({revision for revision in in_use if revision}, running)
         except (GitError, OSError) as error:
             logger.warning("old releases cannot be removed: %s", error)
 
 
 def _wanted_again(retry: Retry) -> Wanted:
-    return Wanted(retry.revision, retry.asked_by, retry.is_forced, retry.is_head)
+    return Wanted(retry.revision, retry.asked_by, retry.is_forced, retry.is_rebuild, retry.is_head)

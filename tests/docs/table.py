@@ -60,6 +60,7 @@ RUN: Mapping[tuple[str, str], Run] = {
     (SWAPS, "blue-green rollback"): Run(("promoted",)),
     (SWAPS, 'blue-green swap "$(git rev-parse HEAD)"'): Run(("promoted",)),
     (SWAPS, "blue-green restart"): Run(("promoted",)),
+    (SWAPS, "blue-green swap --rebuild"): Run(("promoted",)),
     (SWAPS, "blue-green pause --for 20s"): Run(("paused for 20 s", "resumed")),
     (CADDY, "sudo -u app env GIT_SSH_COMMAND='ssh -o BatchMode=yes' git -C /srv/app fetch"): Run(),
     (CADDY, "sudo systemctl disable --now app-update.timer"): Run(("nothing has changed",)),

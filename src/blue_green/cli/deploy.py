@@ -21,6 +21,7 @@ def _swap(arguments: argparse.Namespace) -> int:
         "command": "swap",
         "revision": arguments.revision,
         "retry": arguments.retry,
+        "rebuild": arguments.rebuild,
         "wait": not arguments.no_wait,
     }
     return follow(arguments, request, good=("promoted", "unchanged"))
@@ -82,6 +83,9 @@ def _swap_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--retry", action="store_true", help="also if it failed before, or is live already"
+    )
+    parser.add_argument(
+        "--rebuild", action="store_true", help="build it again; what is live serves on meanwhile"
     )
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the end")
 

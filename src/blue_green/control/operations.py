@@ -34,6 +34,8 @@ class SwapArguments:
     """Any name of a commit. Default: HEAD of the checkout, unless it was rolled back."""
     retry: bool = False
     """Also if the revision is in quarantine, or live already."""
+    rebuild: bool = False
+    """Build it again, beside the release that is there; includes `retry`."""
     wait: bool = True
     """Answer with the receipt, and with the phases before it; otherwise at once."""
 
@@ -103,7 +105,9 @@ class Operations:
                 f"HEAD is {short}, which was rolled back. To deploy it all the same, name it: "
                 f"blue-green swap {short}. For fresh processes of what is live: blue-green restart"
             )
-        wanted = self._swaps.want(revision, "swap", retry=arguments.retry)
+        wanted = self._swaps.want(
+            revision, "swap", retry=arguments.retry, rebuild=arguments.rebuild
+        )
         if not arguments.wait:
             return {"revision": revision}
         return await self._follow(wanted, tell)
