@@ -36,6 +36,9 @@ async def _run(chosen: list[Attack], seconds: float) -> int:
     print(HEADING, flush=True)
     with tempfile.TemporaryDirectory(prefix="hostile-") as name:
         for number, kind in enumerate(chosen):
+            if kind.missing:
+                print(f"{kind.name:<38}left out: {kind.missing}", flush=True)
+                continue
             try:
                 result = await runner.run(kind, Path(name) / str(number), seconds)
             except Exception as error:  # noqa: BLE001 - the next kind has a new site

@@ -1,7 +1,7 @@
 """An app that costs next to nothing, so that only the proxy decides how long an answer takes.
 
-GET is answered at once. Whatever else begins on a connection is read and never answered. A GET of
-/shout/WORD starts a program that prints that word for ever, line after line.
+GET is answered at once, /large with much. Whatever else begins on a connection is read and never
+answered. A GET of /shout/WORD starts a program that prints that word for ever, line after line.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from typing import cast
 from urllib.parse import unquote
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 450000\r\n\r\n" + b"x" * 450_000
+"""More than the buffers of sockets hold, and less than what is spliced."""
 SECONDS = "60"
 """For which shouting goes on, should nobody end it."""
 
@@ -35,7 +37,7 @@ class Connection(asyncio.Protocol):
             _, path, _ = head.split(b" ", 2)
             if path.startswith(b"/shout/"):
                 shout(unquote(path.removeprefix(b"/shout/").decode()))
-            self._transport.write(ANSWER)
+            self._transport.write(LARGE if path == b"/large" else ANSWER)
 
 
 def shout(word: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.hostile.attacks import chunks, heads, ours
+from tests.hostile.attacks import chunks, heads, ours, tls
 from tests.hostile.target import Target
 
 
@@ -27,6 +27,8 @@ class Attack:
     """MiB by which the supervisor's memory may grow under it."""
     refuses: bool = False
     """Polite clients may be refused meanwhile; who is answered, is answered in time."""
+    missing: str = ""
+    """What it needs and is not here: then it is left out."""
 
 
 ATTACKS: tuple[Attack, ...] = (
@@ -39,4 +41,9 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("an app that prints empty lines", ours.empty_lines),
     Attack("an app that prints unprintable lines", ours.unprintable_lines),
     Attack("control messages", ours.control_messages),
+    Attack("updates of keys", tls.key_updates, over_tls=True, missing=tls.what_is_missing()),
+    Attack("replayed hellos", tls.replayed_hellos, over_tls=True),
+    Attack("records of one byte", tls.one_byte_records, over_tls=True),
+    Attack("slow readers", tls.slow_readers),
+    Attack("slow readers over TLS", tls.slow_readers, over_tls=True),
 )

@@ -23,7 +23,7 @@ from blue_green.proxy.request import Request
 from blue_green.proxy.server import serve
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.sockets import first_port, in_words
-from blue_green.proxy.tls import TlsWire
+from blue_green.proxy.tls import TlsWire, has_gone
 from blue_green.proxy.upstream import Pool
 from blue_green.settings import Proxy
 from blue_green.wire import Wire
@@ -36,6 +36,8 @@ LAST_WORDS = 1.0
 """Seconds in which a client may take what it was sent last."""
 FIRST_WORDS = 0.5
 """Seconds in which a client may ask that we had accepted when we began to accept no more."""
+MOST_GONE = 32
+"""Connections that have ended already, and are thrown away at once."""
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -179,6 +181,7 @@ class Listener:
         sock.setblocking(False)
         redirects = sock in self._redirecting
         is_short = False
+        gone = 0
         while True:
             while self._count >= self._settings.max_connections:
                 await self._fewer.wait()
@@ -199,6 +202,13 @@ class Listener:
                 await trio.sleep(0.1)
                 continue
             is_short = False
+            if self._certificate is not None and not redirects and has_gone(accepted):
+                # Nobody is there to shake hands with. There may be hundreds of these in the queue.
+                accepted.close()
+                gone += 1
+                if gone % MOST_GONE == 0:
+                    await trio.lowlevel.checkpoint()
+                continue
             self._count += 1
             nursery.start_soon(self._serve, accepted, address, shared, redirects)
             # One at a time: trio may run those that are started together in any order, and who

@@ -9,6 +9,7 @@ How it ends says what may be believed. `send_eof` and `close` say so with close_
 section 6.1); `abort` never does, and a client that ends without it has broken off.
 """
 
+import errno
 import os
 import socket
 import ssl
@@ -16,14 +17,30 @@ from contextlib import suppress
 
 import trio
 
+from blue_green import turns
 from blue_green.proxy.errors import LAST_WORDS, ErrorAnswer, Pages
+from blue_green.proxy.records import Records
 from blue_green.wire import BLOCK, Wire
 
 HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
 """Handshakes that are computed at once, in threads: a signature with RSA takes milliseconds."""
+MOST_WAITING = 500
+"""Handshakes that wait for that. Those who come when there are so many are not served."""
+THREADS = trio.CapacityLimiter(float("inf"))
+"""Of threads there are as many as handshakes."""
 
 MOST_TAKEN_IN = 32 * 1024
-"""Bytes taken in at once. They can be a thousand messages of TLS itself, which all take time."""
+"""Bytes taken in at once."""
+MOST_ENCRYPTED = 32 * 1024
+"""Bytes encrypted at once, which then wait for a client that is slow to read."""
+MOST_OWED = 1024
+"""Bytes that TLS itself has to answer, such as updates of keys. From a client that does not take
+them, nothing more is taken."""
+UNTIL_TAKEN = 0.05
+"""Seconds between looks at whether it does."""
+
+TCP_CLOSE, TCP_CLOSE_WAIT = 7, 8
+"""Of `tcpi_state` (linux/tcp.h)."""
 
 NOT_TLS = ErrorAnswer(400, "This address speaks TLS: ask again with https instead of http.")
 
@@ -35,8 +52,12 @@ class TlsWire(Wire):
     """
 
     __slots__ = (
-        "_encrypted", "_incoming", "_is_hungry", "_is_ready", "_outgoing", "_tls", "_unsent",
+        "_context", "_encrypted", "_incoming", "_is_hungry", "_is_idle_talk", "_is_ready",
+        "_outgoing", "_records", "_tls", "_unsent",
     )  # fmt: skip
+
+    _tls: ssl.SSLObject
+    """Made when there is a handshake to compute: those who wait for that need no memory for it."""
 
     is_plain = False
 
@@ -44,15 +65,18 @@ class TlsWire(Wire):
         super().__init__(sock)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._context = context
+        self._records = Records()
         self._is_ready = False
         """Hands were shaken, and neither side has given up since."""
         self._is_hungry = True
-        """All that was taken in has been used, as far as it goes."""
+        """All that was given to OpenSSL has been used, as far as it goes."""
+        self._is_idle_talk = False
+        """It was about TLS itself, and no data: such work waits in line."""
         self._unsent = memoryview(b"")
         """What is encrypted, and on its way to the socket."""
-        self._encrypted = False
-        """What was offered to `send_now` is encrypted, but not all sent."""
+        self._encrypted = 0
+        """Bytes, of what was offered to `send_now` and not taken, that are encrypted already."""
 
     def try_receive(self, limit: int = BLOCK) -> bytes | None:
         if self.pushed:
@@ -60,38 +84,57 @@ class TlsWire(Wire):
         if not self._is_ready:
             return b"" if self.closed else None
         for _ in range(2):
-            if self._is_hungry and self._take_in_now() is None:
+            fed = self._is_hungry
+            if fed and not self._feed():
                 return None
             try:
                 return self._tls.read(limit)
             except ssl.SSLWantReadError:
                 self._is_hungry = True
+                self._is_idle_talk = fed and self._records.completed
                 self._flush()  # What TLS itself has to answer, such as an update of its keys.
             except ssl.SSLZeroReturnError:
                 return b""
         return None
 
+    def _feed(self) -> bool:
+        """Give OpenSSL more, if there is more and this is the time for it."""
+        return not (self._is_idle_talk or self._owes_much()) and self._take_in_now() is not None
+
     async def readable(self) -> None:
         """Wait until `receive` could give something; the first time, shake hands."""
         if not self._is_ready:
             await self._shake_hands()
+        elif self._owes_much():
+            # Another task may wait until the socket is writable, and there can be only one.
+            await trio.sleep(UNTIL_TAKEN)
+        elif self._is_idle_talk:
+            self._is_idle_talk = False
+            await turns.wait()
+        elif self._is_hungry and self._records.have_more:
+            await trio.lowlevel.checkpoint()
         elif self._is_hungry:
             await trio.lowlevel.wait_readable(self.sock)
 
     def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
         """Send what can be sent without waiting; what is left.
 
-        That is all or nothing, since half a record is of no use to the other side. What is left
-        must be offered again, or else `send` be called.
+        What is left must be offered again, or else `send` be called: the beginning of it may be
+        encrypted already.
         """
-        if not self._encrypted:
-            self._encrypt(data)
-        is_sent = self._flush()
-        self._encrypted = not is_sent and len(data) > 0
-        return b"" if is_sent else data
+        if not self._is_ready:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        rest = memoryview(data)
+        while self._flush():
+            rest = rest[self._encrypted :]
+            self._encrypted = 0
+            if not rest:
+                return b""
+            self._encrypted = self._tls.write(rest[:MOST_ENCRYPTED])
+        return rest
 
     async def send(self, data: bytes | memoryview) -> None:
-        self._encrypted = False  # What somebody left who was cancelled goes first, all the same.
+        self._encrypted = 0  # What somebody left who was cancelled goes first, all the same.
         await super().send(data)
 
     async def send_eof(self) -> None:
@@ -118,9 +161,11 @@ class TlsWire(Wire):
         first = await self._take_in()
         if not first or first[:1].isalpha():  # A record begins with a small number, a method not.
             await self._give_up(_not_tls() if first else b"")
+        elif HANDSHAKES.statistics().tasks_waiting >= MOST_WAITING:
+            self.abort()
         while not (self.closed or self._is_ready):
             try:
-                await trio.to_thread.run_sync(self._tls.do_handshake, limiter=HANDSHAKES)
+                await self._compute()
             except ssl.SSLWantReadError:
                 await self._send_encrypted()
                 await self._take_in()
@@ -128,8 +173,19 @@ class TlsWire(Wire):
                 await self._send_encrypted()  # The alert that says why.
                 await self._give_up()
             else:
-                self._is_ready = True
                 await self._send_encrypted()
+
+    async def _compute(self) -> None:
+        """Do the next part of the handshake, if the other side is still there to wait for it."""
+        async with HANDSHAKES:
+            if has_gone(self.sock):
+                self.abort()
+                return
+            if not hasattr(self, "_tls"):
+                bios = self._incoming, self._outgoing
+                self._tls = self._context.wrap_bio(*bios, server_side=True)
+            await trio.to_thread.run_sync(self._tls.do_handshake, limiter=THREADS)
+            self._is_ready = True
 
     async def _take_in(self) -> bytes:
         """Wait for more of what is encrypted, or for the end of it."""
@@ -140,16 +196,25 @@ class TlsWire(Wire):
 
     def _take_in_now(self) -> bytes | None:
         """More of what is encrypted, nothing at its end, and None if there is none yet."""
-        try:
-            data = self.sock.recv(MOST_TAKEN_IN)
-        except BlockingIOError:
-            return None
-        if data:
-            self._incoming.write(data)
+        if not self._records.have_more:
+            try:
+                data = self.sock.recv(MOST_TAKEN_IN)
+            except BlockingIOError:
+                return None
+            self._records.add(data)
+            if data and not self._records.have_more:
+                return None
+        portion = self._records.portion()
+        if portion:
+            self._incoming.write(portion)
         else:
             self._incoming.write_eof()
         self._is_hungry = False
-        return data
+        return portion
+
+    def _owes_much(self) -> bool:
+        """Whether the client does not take what TLS has to answer to it."""
+        return self._outgoing.pending > MOST_OWED and not self._flush()
 
     async def _give_up(self, last_words: bytes = b"") -> None:
         """Close the connection in the way of a plain one."""
@@ -161,11 +226,6 @@ class TlsWire(Wire):
                 await plain.close_gently()
         finally:
             plain.close()
-
-    def _encrypt(self, data: bytes | memoryview) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._tls.write(rest) :]
 
     def _flush(self) -> bool:
         """Send what is encrypted, without waiting; whether all of it is gone."""
@@ -191,6 +251,15 @@ class TlsWire(Wire):
                 self.pushed += data
         with suppress(ssl.SSLError):  # The other side has not said goodbye, too.
             self._tls.unwrap()
+
+
+def has_gone(sock: socket.socket) -> bool:
+    """Whether the other side has ended the connection, whatever it said before (tcp(7))."""
+    try:
+        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    except OSError:  # It is no TCP.
+        return False
+    return state in (TCP_CLOSE, TCP_CLOSE_WAIT)
 
 
 def _not_tls() -> bytes:

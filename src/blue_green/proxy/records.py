@@ -1,0 +1,52 @@
+"""Where TLS records end, so that only so many are given to OpenSSL at once.
+
+A call of OpenSSL goes on through all the records that it has until one of them carries data. Most
+of those that do not, such as an update of keys, cost a hundred times what their bytes do.
+"""
+
+MOST_AT_ONCE = 4
+HEADER = 5
+"""Bytes. The last two are the length of what follows (RFC 8446 section 5.1)."""
+
+
+class Records:
+    """Bytes that have come on the socket and are not used yet, to be had in portions."""
+
+    __slots__ = ("_bytes", "_left", "completed")
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._left = 0
+        """What is missing of the record that the last portion ended in."""
+        self.completed = False
+        """Whether a record has ended in the last portion."""
+
+    def add(self, data: bytes) -> None:
+        self._bytes = self._bytes + data if self._bytes else data
+
+    @property
+    def have_more(self) -> bool:
+        """Whether there is another portion."""
+        return len(self._bytes) >= (1 if self._left else HEADER)
+
+    def portion(self) -> bytes:
+        """The next few records, of which the last one may not be whole."""
+        data = self._bytes
+        end = self._end()
+        self._bytes = data[end:]
+        return data[:end]
+
+    def _end(self) -> int:
+        data, at = self._bytes, self._left
+        self.completed = 0 < at <= len(data)
+        for _ in range(MOST_AT_ONCE):
+            if at >= len(data):
+                break
+            start = at + HEADER
+            if start > len(data):  # Its header is not whole: nobody knows where it ends.
+                self._left = 0
+                return at
+            at = start + int.from_bytes(data[start - 2 : start])
+            self.completed |= at <= len(data)
+        self._left = max(0, at - len(data))
+        return min(at, len(data))
