@@ -137,7 +137,14 @@ def test_two_releases_do_not_share_an_old_sqlite(subject: Subject) -> None:
     is_old = not machine.is_safe(sqlite3.sqlite_version_info)
     assert [one.verdict for one in found] == ["warned"] * is_old
     assert all('strategy = "exclusive"' in one.advice for one in found)
-    assert troubles(subject.check(swap={"strategy": "exclusive"})) == []
+    found = subject.check(swap={"strategy": "exclusive"}, hold={"timeout": "60s"})
+    assert troubles(found) == []
+
+
+def test_requests_that_would_not_wait_for_a_start_are_reported(subject: Subject) -> None:
+    [found] = troubles(subject.check(swap={"strategy": "exclusive"}))
+    assert (found.verdict, found.about) == ("warned", "[hold] timeout")
+    assert "requests get 503 after 30 s, and a start may take 60 s" in found.text
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def test_what_fails_shows_its_last_lines(subject: Subject, step: str) -> None:
 def test_what_must_not_run_twice_is_not_started_where_one_may_run(subject: Subject) -> None:
     busy = {"event": "error", "error": "it is busy", "usage": False}
     with answering(subject.state / "control.sock", busy):
-        found = troubles(subject.check(start=True, swap={"strategy": "exclusive"}))
+        swap, hold = {"strategy": "exclusive"}, {"timeout": "60s"}
+        found = troubles(subject.check(start=True, swap=swap, hold=hold))
     assert [one.about for one in found] == ["supervisor", "start"]
     assert "cannot be seen: it is busy" in found[0].text
 

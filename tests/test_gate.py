@@ -257,7 +257,7 @@ async def test_a_gate_that_is_shut_refuses_even_who_was_paused() -> None:
         await wait_all_tasks_blocked()
         gate.hold("pause")
         await crowd.comes(2)
-        assert crowd.refused == [1, 2]
+        assert sorted(crowd.refused) == [1, 2]
 
     await play(a_gate(), scenario)
 
@@ -435,3 +435,45 @@ def test_only_leases_that_can_be_cut_are() -> None:
     sent_again.cut = lambda: not note(called, 2)
     assert cut([one, other, sent_again]) == 1, "how many are lost"
     assert called == [1, 2]
+
+
+# --- a hold whose end is certain ------------------------------------------------------------
+
+
+async def test_nobody_is_refused_while_a_patient_holder_holds(autojump_clock: MockClock) -> None:
+    """Nor for as long afterwards as one may wait: those that came first are let go first."""
+
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(1)  # Nothing is live, and it has waited for most of its time.
+        await trio.sleep(29)
+        gate.hold("swap", is_patient=True)
+        await crowd.comes(2)
+        await trio.sleep(500)
+        assert crowd.refused == []
+        gate.resume("swap")
+        await trio.sleep(29)
+        assert crowd.refused == []
+        await trio.sleep(2)
+        assert sorted(crowd.refused) == [1, 2]
+
+    await play(a_gate(timeout=30), scenario)
+
+
+async def test_the_time_runs_again_when_the_last_patient_holder_has_resumed(
+    autojump_clock: MockClock,
+) -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        target = a_target()
+        gate.switch([target])
+        gate.hold("pause")
+        gate.hold("swap", is_patient=True)
+        await crowd.comes(1)
+        await trio.sleep(100)
+        gate.resume("swap")
+        await trio.sleep(31)
+        assert crowd.refused == [1], "a pause is no patient holder"
+        gate.resume("pause")
+        await crowd.comes(2)
+        assert crowd.went == [2]
+
+    await play(a_gate(timeout=30), scenario)

@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 
 from blue_green import startup
-from blue_green.checks import files, machine
+from blue_green.checks import files, machine, waiting
 from blue_green.checks.checkout import checkout
 from blue_green.checks.finding import Findings, Tell, failed, passed, warned
 from blue_green.checks.network import network
@@ -51,6 +51,7 @@ async def _survey(file: Path, settings: Settings, tell: Tell, *, start: bool) ->
     running, may_run = await _running(settings, tell)
     _all(network(settings, running), tell)
     _all(machine.open_files(settings), tell)
+    _all(waiting.hold(settings), tell)
     _all(files.error_pages(settings), tell)
     _all(files.certificate(settings), tell)
     _all(files.webhook(settings), tell)

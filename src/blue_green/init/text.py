@@ -20,6 +20,7 @@ def text(app: App, *, file: str, checkout: str, ports: tuple[int, int], listen: 
         _release(app),
         _health(app),
         _swap(app),
+        *([_hold()] if app.strategy == "exclusive" else []),
         _rest(listen),
     )
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
@@ -79,6 +80,11 @@ def _swap(app: App) -> Iterator[str]:
     why = 'or "exclusive", if it must not run twice'
     yield _line("strategy", app.strategy, why if app.strategy == "overlap" else 'or "overlap"')
     yield _line("drain_timeout", "30s", "for the old release to finish its requests", off=True)
+
+
+def _hold() -> Iterator[str]:
+    yield "[hold]"
+    yield _line("timeout", "90s", "how long requests wait when the app has crashed")
 
 
 def _rest(listen: str) -> Iterator[str]:
