@@ -300,6 +300,7 @@ class Exchange:
         try:
             await self._send(head)
             await relay_events(body, self._send, end, chunked=chunked)
+            self.keep_alive &= not end.is_due  # Some clients only see the end of the connection.
         finally:
             self.sent = body.count
             self.client.is_stream = False
