@@ -68,7 +68,7 @@ async def takes(site: Site, revision: str) -> None:
         ),
         pytest.param(
             {"start_delay": 600, "ignores_sigterm": True},
-            "not healthy within 1.5 s: nothing listens on port {idle}",
+            "not healthy within 1.5 s: nothing listens on port {idle}; the app listens nowhere",
             None,
             id="it never listens and is deaf",
         ),

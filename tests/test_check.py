@@ -252,6 +252,16 @@ async def test_a_supervisor_that_runs_is_seen_and_not_disturbed(
         assert "never twice at once" in done.out
 
 
+async def test_a_running_app_that_others_can_reach_is_warned_of(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.commit(host="0.0.0.0")
+    async with site.running():
+        done = await site.run("check", str(site.config_file))
+    assert f"warned  [app] command: the app listens on 0.0.0.0:{site.blue}: who can" in done.out
+
+
 def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
     (tmp_path / "supervisor.toml").write_text("[app]\ncommand = 7\nports = [1, 1]\n")
     done = cli(tmp_path, "check", "supervisor.toml", "--json")

@@ -86,6 +86,43 @@ def test_what_fails_shows_its_last_lines(subject: Subject, step: str) -> None:
     assert left_behind(subject) == []
 
 
+ELSEWHERE = """\
+import os, socket, time
+port = int(os.environ["PORT"])
+{listen}
+time.sleep(600)
+"""
+SOCKET = "s = socket.socket(socket.{family}); s.bind({address}); s.listen()"
+
+
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ("", "the app listens nowhere"),
+        (SOCKET.format(family="AF_INET", address='("127.0.0.1", 4321)'), "127.0.0.1:4321"),
+        (SOCKET.format(family="AF_INET6", address='("::1", port)'), r"\[::1\]:\d+"),
+        (SOCKET.format(family="AF_UNIX", address='"app.sock"'), r"unix:app\.sock"),
+    ],
+    ids=["nowhere", "another port", "IPv6 only", "a Unix socket"],
+)
+def test_where_an_app_listens_instead_of_its_port_is_said(
+    subject: Subject, listen: str, told: str
+) -> None:
+    (subject.checkout.path / "app.py").write_text(ELSEWHERE.format(listen=listen))
+    subject.checkout.commit()
+    found = only(subject.check(start=True, health={"start_timeout": "1500ms"}))
+    assert re.search(rf": nothing listens on port \d+; .*{told}$", found.text), found.text
+
+
+def test_an_app_that_listens_for_more_than_this_machine_is_warned_of(subject: Subject) -> None:
+    app = (subject.checkout.path / "app.py").read_text()
+    (subject.checkout.path / "app.py").write_text(app.replace("127.0.0.1", "0.0.0.0"))
+    subject.checkout.commit()
+    found = only(subject.check(start=True))
+    assert (found.verdict, found.about) == ("warned", "[app] command")
+    assert "the app listens on 0.0.0.0:" in found.text
+
+
 def test_what_must_not_run_twice_is_not_started_where_one_may_run(subject: Subject) -> None:
     busy = {"event": "error", "error": "it is busy", "usage": False}
     with answering(subject.state / "control.sock", busy):

@@ -11,8 +11,10 @@ from blue_green import listening
 from blue_green.failure import MachineFault, from_errno
 from blue_green.lease import Target
 from blue_green.lines import text
+from blue_green.listening import Listener
 from blue_green.output import Output
 from blue_green.port_guard import PortGuard, Usurped
+from blue_green.probe_lines import ProbeLines
 from blue_green.process import CannotStart, Process, ending
 from blue_green.release import Release
 from blue_green.settings import App
@@ -32,7 +34,9 @@ class Backend:
         self.target = target
         self.is_up = False
         """It was healthy once, and may be sent requests."""
+        self.probe_lines = ProbeLines()
         self._settings = settings
+        self._user = user
         self._guard = PortGuard(target.port, process, user.uid)
         self._output = output
         self._tail = Tail()
@@ -84,6 +88,16 @@ class Backend:
         """Nothing if it is its own, or why that is not sure; raise `Usurped` if it is another's."""
         return "" if self._settings.port_opened_by == "anyone" else await self._guard.look()
 
+    async def listens_on(self) -> Sequence[Listener]:
+        """The sockets on which it listens, as far as they can be seen."""
+        mark, leader = self.process.mark, self.process.pid
+        return await trio.to_thread.run_sync(listening.of, mark, leader, self._user.uid)
+
+    async def where_it_listens(self) -> str:
+        """The same in words, for one that does not listen on its port."""
+        mark, leader = self.process.mark, self.process.pid
+        return await trio.to_thread.run_sync(listening.in_words, mark, leader, self._user.uid)
+
     async def until_lost(self, every: Callable[[], float]) -> str:
         """Wait until it ends, or somebody else has its port; then it says who.
 
@@ -117,7 +131,7 @@ class Backend:
         return self._tail.lines
 
     def _take(self, lines: list[bytes], is_error: bool) -> None:
-        readable = [text(line) for line in lines]
+        readable = self.probe_lines.without([text(line) for line in lines])
         self._tail.extend(readable)
         self._output.take(self.target.slot, self.target.revision, readable, is_error=is_error)
 

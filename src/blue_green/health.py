@@ -14,6 +14,7 @@ import trio
 from attrs import frozen
 
 from blue_green.failure import StepFailed
+from blue_green.probe_lines import USER_AGENT, Probe, ProbeLines
 from blue_green.settings import Health
 from blue_green.wire import Wire, dial
 
@@ -51,6 +52,10 @@ class Symptom(Enum):
     """It was answered, but not as a healthy backend does."""
 
 
+class NotListening(StepFailed):
+    """Nothing listened on a candidate's port, to the last."""
+
+
 @frozen
 class ProbeFailed:
     """What a probe found to be wrong."""
@@ -65,32 +70,48 @@ class ProbeFailed:
         return f"{self.why}: {self.advice}" if self.advice else self.why
 
 
-async def probe(host: str, port: int, settings: Health) -> ProbeFailed | None:
-    """Ask once, for no longer than `timeout`; what is wrong, or None if it is healthy."""
+async def probe(
+    host: str, port: int, settings: Health, lines: ProbeLines | None = None
+) -> ProbeFailed | None:
+    """Ask once, for no longer than `timeout`; what is wrong, or None if it is healthy.
+
+    `lines` is told, so that what the app writes about a good probe can be left out.
+    """
     asked = f"GET {settings.path}"
     missing = f"no connection to port {port}"
+    expected: Probe | None = None
     try:
         with trio.fail_after(settings.timeout):
             wire = await dial(host, port)
             missing = f"no answer to {asked}"
             try:
+                if lines is not None:
+                    expected = Probe(settings.path, wire.sock.getsockname()[1], settings.status)
+                    lines.expect(expected)
                 http = h11.Connection(h11.CLIENT)
                 answer = await _ask(http, wire, settings.path, settings)
             finally:
                 wire.close()
     except trio.TooSlowError:
-        return ProbeFailed(f"{missing} within {settings.timeout:g} s", Symptom.SILENT)
+        failed = ProbeFailed(f"{missing} within {settings.timeout:g} s", Symptom.SILENT)
     except ConnectionRefusedError:
-        return ProbeFailed(f"nothing listens on port {port}", Symptom.REFUSED)
+        failed = ProbeFailed(f"nothing listens on port {port}", Symptom.REFUSED)
     except OSError as error:
-        return None if error.errno in OURS else ProbeFailed(f"{asked} failed: {error.strerror}")
+        if error.errno in OURS:
+            return None
+        failed = ProbeFailed(f"{asked} failed: {error.strerror}")
     except h11.RemoteProtocolError as error:
-        return ProbeFailed(f"the answer to {asked} is not HTTP: {error}")
-    status = answer.status_code
-    good = status in settings.status if settings.status else 200 <= status < 300
-    told, advice = _redirect(answer, settings)
-    why = f"{asked} was answered {status}{told}"
-    return None if good else ProbeFailed(why, status=status, advice=advice)
+        failed = ProbeFailed(f"the answer to {asked} is not HTTP: {error}")
+    else:
+        status = answer.status_code
+        if status in settings.status if settings.status else 200 <= status < 300:
+            return None
+        told, advice = _redirect(answer, settings)
+        why = f"{asked} was answered {status}{told}"
+        failed = ProbeFailed(why, status=status, advice=advice)
+    if lines is not None and expected is not None:
+        lines.failed(expected)
+    return failed
 
 
 async def nobody_looks() -> str:
@@ -99,7 +120,11 @@ async def nobody_looks() -> str:
 
 
 async def until_healthy(
-    host: str, port: int, settings: Health, look: Callable[[], Awaitable[str]] = nobody_looks
+    host: str,
+    port: int,
+    settings: Health,
+    look: Callable[[], Awaitable[str]] = nobody_looks,
+    lines: ProbeLines | None = None,
 ) -> None:
     """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long.
 
@@ -109,7 +134,7 @@ async def until_healthy(
     good, began = 0, trio.current_time()
     with trio.move_on_after(settings.start_timeout):
         while True:
-            last, pause = await probe(host, port, settings), WHILE_UNWELL
+            last, pause = await probe(host, port, settings, lines), WHILE_UNWELL
             if last is not None and last.symptom is Symptom.REFUSED:
                 pause = pause_at(trio.current_time() - began)
             elif doubt := await look():
@@ -119,7 +144,9 @@ async def until_healthy(
                 return
             await trio.sleep(pause)
     why = str(last) if last else f"fewer than {settings.rise} good probes in a row"
-    raise StepFailed(f"not healthy within {settings.start_timeout:g} s: {why}")
+    is_closed = last is not None and last.symptom is Symptom.REFUSED
+    failure = NotListening if is_closed else StepFailed
+    raise failure(f"not healthy within {settings.start_timeout:g} s: {why}")
 
 
 async def warm_up(host: str, port: int, settings: Health) -> None:
@@ -173,7 +200,7 @@ async def _fetch(host: str, port: int, path: str, settings: Health) -> h11.Respo
 async def _ask(http: h11.Connection, wire: Wire, path: str, settings: Health) -> h11.Response:
     """Send a GET; the head of the answer, whose body is still to come."""
     host, port = wire.sock.getpeername()[:2]
-    fields = [("Host", settings.host or f"{host}:{port}"), ("User-Agent", "blue-green")]
+    fields = [("Host", settings.host or f"{host}:{port}"), ("User-Agent", USER_AGENT)]
     fields += [("Accept", "*/*"), ("Connection", "close")]
     if settings.https:
         fields += [("X-Forwarded-Proto", "https")]

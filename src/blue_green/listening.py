@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 
 from attrs import frozen
 
@@ -29,6 +30,8 @@ MOST_DESCRIPTORS = 10_000
 """Of one process: after so many we do not go on looking for its listening sockets."""
 LONGEST_LOOK = 0.5
 """Seconds after which we do not go on looking for who it is that has a port."""
+MOST_SHOWN = 4
+"""Sockets that are named where it is said on which a program listens."""
 MOST_PARENTS = 50
 """Between a process and the command that it is said to descend from."""
 
@@ -47,6 +50,11 @@ class Listener:
 
     def __str__(self) -> str:
         return self.where
+
+    @property
+    def is_local(self) -> bool:
+        """Only programs of this machine can connect to it."""
+        return not self.host or ip_address(self.host.removeprefix("::ffff:")).is_loopback
 
 
 @frozen
@@ -95,6 +103,23 @@ def of(mark: str, leader: int, uid: int) -> list[Listener]:
     """The sockets on which a command and its descendants listen, as far as they can be seen."""
     owned = sockets_of(mark, leader, uid)
     return [one for one in (*on_tcp(), *on_unix()) if one.inode in owned.inodes]
+
+
+def of_processes(pids: Iterable[int]) -> list[Listener]:
+    """The sockets on which these processes listen, as far as they can be seen."""
+    inodes = {inode for pid in pids for inode in _sockets(pid)[0]}
+    return [one for one in (*on_tcp(), *on_unix()) if one.inode in inodes]
+
+
+def in_words(mark: str, leader: int, uid: int) -> str:
+    """Where a command and its descendants listen, that were to listen elsewhere."""
+    owned = sockets_of(mark, leader, uid)
+    found = [str(one) for one in (*on_tcp(), *on_unix()) if one.inode in owned.inodes]
+    if not found:
+        seen = "the app listens nowhere"
+        return seen if owned.is_complete else "where the app listens cannot be seen"
+    others = " and others" if len(found) > MOST_SHOWN else ""
+    return f"the app listens on {', '.join(found[:MOST_SHOWN])}{others}"
 
 
 def sockets_of(mark: str, leader: int, uid: int) -> Owned:

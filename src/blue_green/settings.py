@@ -121,7 +121,8 @@ class Health:
     """How to tell that a backend works."""
 
     path: UrlPath = UrlPath("/")
-    """What a probe asks for."""
+    """What a probe asks for. A line that the app writes about a good probe is left out of its
+    output, where it can be recognised."""
     host: str | None = None
     """The probe's Host header. Default: the backend's address."""
     https: bool | None = None

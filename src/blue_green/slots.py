@@ -212,7 +212,9 @@ class Slot:
 
             async def report() -> None:
                 while True:
-                    why = await until_unwell(backend.target, lambda: site.settings, site.forget)
+                    why = await until_unwell(
+                        backend.target, lambda: site.settings, site.forget, backend.probe_lines
+                    )
                     site.report_unwell(why)
                     await trio.sleep(REMIND)
 

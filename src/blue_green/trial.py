@@ -21,7 +21,12 @@ async def until_healthy(backend: Backend, settings: Health) -> None:
     """Wait until its probes are good; raise `StepFailed` when it ends, or takes too long."""
 
     async def test(host: str, port: int, settings: Health) -> None:
-        await health.until_healthy(host, port, settings, backend.look_at_port)
+        try:
+            await health.until_healthy(
+                host, port, settings, backend.look_at_port, backend.probe_lines
+            )
+        except health.NotListening as failure:
+            raise StepFailed(f"{failure}; {await backend.where_it_listens()}") from None
 
     await _pass(test, backend, settings)
     backend.is_up = True
@@ -74,7 +79,7 @@ async def _trouble(backend: Backend, settings: Settings, forget: Forget) -> str:
 
         async def watch() -> None:
             nonlocal why
-            why = await until_unwell(backend.target, lambda: settings, forget)
+            why = await until_unwell(backend.target, lambda: settings, forget, backend.probe_lines)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(watch)

@@ -15,6 +15,7 @@ from blue_green import health
 from blue_green.busy import Excuse, Work
 from blue_green.health import Symptom
 from blue_green.lease import Target
+from blue_green.probe_lines import ProbeLines
 from blue_green.settings import Settings
 
 NOTICE = 1.0
@@ -24,10 +25,12 @@ Forget = Callable[[Iterable[Target]], int]
 """Closes the idle connections to these targets; how many there were."""
 
 
-async def until_unwell(target: Target, current: Callable[[], Settings], forget: Forget) -> str:
+async def until_unwell(
+    target: Target, current: Callable[[], Settings], forget: Forget, lines: ProbeLines
+) -> str:
     """Probe every `interval`, until `fall` probes in a row count against it; what is wrong.
 
-    `current` gives the settings, which a reload may change.
+    `current` gives the settings, which a reload may change, and `lines` are those about probes.
     """
     work = Work(target)
     counted = excused = 0
@@ -35,7 +38,7 @@ async def until_unwell(target: Target, current: Callable[[], Settings], forget: 
         while True:
             settings, began = current(), trio.current_time()
             work.begin_probe()
-            failed = await health.probe(target.host, target.port, settings.health)
+            failed = await health.probe(target.host, target.port, settings.health, lines)
             more = ""
             if failed is None or failed.symptom is Symptom.WRONG:
                 work.probe_answered()

@@ -215,7 +215,7 @@ def main() -> None:
         hide()
     if BEHAVIOUR.get("closes_stdout"):
         os.close(1)
-    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    server = Server((BEHAVIOUR.get("host", "127.0.0.1"), int(os.environ["PORT"])), Handler)
     note("listens")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     if "says" in BEHAVIOUR:

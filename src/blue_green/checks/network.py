@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from blue_green.backend import check_is_free
 from blue_green.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.checks.subject import Running
 from blue_green.failure import StepFailed
+from blue_green.listening import Listener
 from blue_green.proxy import sockets as proxy
 from blue_green.settings import Endpoint, Settings
 from blue_green.unix_socket import LONGEST_PATH
@@ -23,6 +25,8 @@ def network(settings: Settings, running: Running | None) -> Findings:
     outgoing = _range_for_outgoing()
     for port in (port for slot in settings.app.ports for port in slot):
         yield _port(port, running, outgoing)
+    if running:
+        yield from exposed(listening.of_processes(running.family))
     for end in settings.proxy.listen:
         yield _address("[proxy] listen", end, running)
     for end in settings.proxy.tls.redirect if settings.proxy.tls else ():
@@ -42,6 +46,17 @@ def network(settings: Settings, running: Running | None) -> Findings:
             f"most {LONGEST_PATH}",
             "name a shorter one, or a shorter state directory",
         )
+
+
+def exposed(listeners: Sequence[Listener]) -> Findings:
+    """Where an app listens for more than this machine."""
+    for one in listeners:
+        if not one.is_local:
+            yield warned(
+                "[app] command",
+                f"the app listens on {one}: who can reach this machine can pass by the proxy",
+                "have it listen on 127.0.0.1",
+            )
 
 
 def _port(port: int, running: Running | None, outgoing: range) -> Finding:

@@ -18,7 +18,7 @@ import trio
 
 from blue_green import trial
 from blue_green.backend import HOST, Backend
-from blue_green.checks import answers
+from blue_green.checks import answers, network
 from blue_green.checks.finding import Finding, Tell, failed, passed, warned
 from blue_green.checks.machine import memory_for_two, memory_of
 from blue_green.checks.subject import Subject, mark
@@ -124,6 +124,8 @@ async def _run(
         nursery.start_soon(backend.attend)
         finding = await _judge(backend, settings.health)
         used = await trio.to_thread.run_sync(memory_of, mark(directory))
+        for one in network.exposed(await backend.listens_on()):
+            tell(one)
         await backend.stop()
     if finding is None:
         took = trio.current_time() - began
