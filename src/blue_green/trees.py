@@ -38,6 +38,11 @@ LONGEST_PATH = 4096
 LEFTOVER = ".removing-"
 """How the name of a directory begins in which there is what was not, or not yet, removed."""
 
+KEPT = ".not-removed-"
+"""How the name of a directory begins that root refused to remove. In the bin, where root alone
+could have put it, nothing else tells any more that it may belong elsewhere: it is refused again."""
+
+REFUSED = "root did not remove it before, since it may belong elsewhere: rm -r it yourself"
 CROSSED = "it belongs to user {}, and the directory that it is in to user {}: rm -r it yourself"
 SHARED = "it has another name elsewhere (a hard link), and is not given to another user"
 FOREIGN = "it belongs to user {}, not to {}, and is not given to another user"
@@ -90,9 +95,6 @@ class _Found:
     """In the bin."""
     path: str
     """Where it was."""
-    above: os.stat_result
-    """Of the directory that it was in."""
-    owners: Collection[int]
 
 
 class _Removal:
@@ -115,9 +117,7 @@ class _Removal:
             found = self._waiting.popleft()
             try:
                 with _opened(found.name, self._bin) as directory:
-                    status = os.fstat(directory)
-                    _check_is_theirs(status, found)
-                    self._empty(directory, status, found.path)
+                    self._empty(directory, os.fstat(directory), found.path)
                 os.rmdir(found.name, dir_fd=self._bin)
             except OSError as error:
                 self._failed(error, found.path)
@@ -136,6 +136,9 @@ class _Removal:
 
         `above` is the directory that it is in, with this status.
         """
+        if name.startswith(KEPT) and os.geteuid() == 0 and _is_roots_alone(status):
+            self._failed(OSError(errno.EPERM, REFUSED), path)
+            return False
         try:
             try:
                 os.unlink(name, dir_fd=above)
@@ -145,13 +148,25 @@ class _Removal:
                 moved = str(self._moved)
                 os.rename(name, moved, src_dir_fd=above, dst_dir_fd=self._bin)
                 self._moved += 1
-                self._waiting.append(_Found(moved, path, status, owners))
+                self._check_is_theirs(moved, status, owners)
+                self._waiting.append(_Found(moved, path))
         except FileNotFoundError:
             return False
         except OSError as error:
             self._failed(error, path)
             return False
         return True
+
+    def _check_is_theirs(self, moved: str, above: os.stat_result, owners: Collection[int]) -> None:
+        """Put aside for good what is now in the bin, if root must not empty it.
+
+        At once, so that what is left in a bin when we are ended was found to be theirs.
+        """
+        status = os.stat(moved, dir_fd=self._bin, follow_symlinks=False)
+        if crossing := _crossing(status, above, owners):
+            kept = KEPT + secrets.token_hex(8)
+            os.rename(moved, kept, src_dir_fd=self._bin, dst_dir_fd=self._bin)
+            raise OSError(errno.EPERM, crossing)
 
     def _empty(self, directory: int, status: os.stat_result, path: str) -> None:
         if os.geteuid() == 0 and status.st_mode & stat.S_ISVTX:
@@ -177,12 +192,13 @@ def _inside(path: str, name: str) -> str:
     return f"{path}/{name}" if len(path) < LONGEST_PATH else path
 
 
-def _check_is_theirs(status: os.stat_result, found: _Found) -> None:
-    """Nobody may have moved a directory here that is not theirs, for root to empty it."""
-    if os.geteuid() != 0 or status.st_uid in (found.above.st_uid, *found.owners):
-        return
-    if not _is_roots_alone(found.above) and not _is_roots_alone(status):
-        raise OSError(errno.EPERM, CROSSED.format(status.st_uid, found.above.st_uid))
+def _crossing(status: os.stat_result, above: os.stat_result, owners: Collection[int]) -> str:
+    """Whether somebody may have moved a directory here that is not theirs, for root to empty it."""
+    if os.geteuid() != 0 or status.st_uid in (above.st_uid, *owners):
+        return ""
+    if _is_roots_alone(above) or _is_roots_alone(status):
+        return ""
+    return CROSSED.format(status.st_uid, above.st_uid)
 
 
 def _is_roots_alone(status: os.stat_result) -> bool:
