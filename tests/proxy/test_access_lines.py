@@ -4,12 +4,13 @@ import json
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blue_green import log
-from blue_green.settings import Count, Hold, Period
+from blue_green.settings import Count, Hold, Period, Tls
 from tests.proxy.harness import (
     GET,
     OK,
@@ -26,10 +27,16 @@ from tests.proxy.harness import (
     silence,
 )
 from tests.proxy.test_requests import get, post
+from tests.proxy.tls_client import write_pair
 from tests.site import until
 
 FORMS = ["logfmt", "json"]
 Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    return write_pair(tmp_path)
 
 
 @contextmanager
@@ -180,6 +187,21 @@ async def test_a_refused_request_is_logged_with_what_it_seems_to_have_asked_for(
     assert b"Sec" not in given.body
     assert line["bytes"] == len(given.body)
     assert line["client"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_plain_http_where_tls_is_spoken_is_logged_too(
+    capfd: pytest.CaptureFixture[str], tls: Tls, method: str
+) -> None:
+    async with logging_proxy(capfd, tls=tls) as (proxy, the_line):
+        client = await proxy.connect_plainly()
+        await client.send(f"{method} /plain HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        given = await client.answer(method)
+        line = await the_line()
+    assert (given.status, line["status"]) == (400, 400)
+    assert (line["method"], line["path"]) == (method, "/plain")
+    assert line["bytes"] == len(given.body)
+    assert line["why"] == "This address speaks TLS: ask again with https instead of http."
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from blue_green.proxy.exchange import Cut, Exchange
 from blue_green.proxy.heads import split_head
 from blue_green.proxy.request import BadRequest, Request, read_request
 from blue_green.proxy.shared import Shared
+from blue_green.proxy.tls import NotTls
 from blue_green.wire import Wire
 
+NOT_TLS = "This address speaks TLS: ask again with https instead of http."
 SLOW_HEAD = ErrorAnswer(408, "The request's head did not come in time.")
 LIGHT_HEAD = 4 * 1024
 LIGHT_LINES = 40
@@ -136,7 +138,11 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             await shared.resting.wait()
         more = wire.try_receive(settings.max_head + 3 - len(data))
         if more is None:
-            await wire.readable()
+            try:
+                await wire.readable()
+            except NotTls as plain_text:
+                client.wire, client.head = Wire(wire.sock), plain_text.first
+                raise BadRequest(NOT_TLS) from None
             continue
         if not more:
             return None

@@ -18,7 +18,7 @@ from contextlib import suppress
 import trio
 
 from blue_green import turns
-from blue_green.proxy.errors import LAST_WORDS, ErrorAnswer, Pages
+from blue_green.proxy.errors import LAST_WORDS
 from blue_green.proxy.records import Records
 from blue_green.wire import BLOCK, Wire
 
@@ -42,13 +42,19 @@ UNTIL_TAKEN = 0.05
 TCP_CLOSE, TCP_CLOSE_WAIT = 7, 8
 """Of `tcpi_state` (linux/tcp.h)."""
 
-NOT_TLS = ErrorAnswer(400, "This address speaks TLS: ask again with https instead of http.")
+
+class NotTls(Exception):
+    """What came first begins no handshake, but perhaps a request."""
+
+    def __init__(self, first: bytes) -> None:
+        super().__init__("it does not speak TLS")
+        self.first = first
 
 
 class TlsWire(Wire):
     """The server's end of a connection with TLS. The first `receive` also shakes hands.
 
-    Errors are `OSError`, of which `ssl.SSLError` is one.
+    Errors are `OSError`, of which `ssl.SSLError` is one; and `NotTls` instead of the handshake.
     """
 
     __slots__ = (
@@ -159,8 +165,10 @@ class TlsWire(Wire):
     async def _shake_hands(self) -> None:
         """Agree on keys; or else close the connection, if the other side cannot or will not."""
         first = await self._take_in()
-        if not first or first[:1].isalpha():  # A record begins with a small number, a method not.
-            await self._give_up(_not_tls() if first else b"")
+        if first[:1].isalpha():  # A record begins with a small number.
+            raise NotTls(first)
+        if not first:
+            await self._give_up()
         elif HANDSHAKES.statistics().tasks_waiting >= MOST_WAITING:
             self.abort()
         while not (self.closed or self._is_ready):
@@ -216,13 +224,12 @@ class TlsWire(Wire):
         """Whether the client does not take what TLS has to answer to it."""
         return self._outgoing.pending > MOST_OWED and not self._flush()
 
-    async def _give_up(self, last_words: bytes = b"") -> None:
+    async def _give_up(self) -> None:
         """Close the connection in the way of a plain one."""
         plain = Wire(self.sock)
         self.closed = True
         try:
             with trio.move_on_after(LAST_WORDS):
-                await plain.send(last_words)
                 await plain.close_gently()
         finally:
             plain.close()
@@ -260,7 +267,3 @@ def has_gone(sock: socket.socket) -> bool:
     except OSError:  # It is no TCP.
         return False
     return state in (TCP_CLOSE, TCP_CLOSE_WAIT)
-
-
-def _not_tls() -> bytes:
-    return NOT_TLS.write(Pages(), html=False, head_only=False, connection="close")
