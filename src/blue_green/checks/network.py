@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from blue_green import listening
+from blue_green import listening, neighbours
 from blue_green.backend import check_is_free
 from blue_green.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.checks.subject import Running
 from blue_green.failure import StepFailed
 from blue_green.listening import Listener
+from blue_green.neighbours import Neighbour
 from blue_green.proxy import sockets as proxy
 from blue_green.settings import Endpoint, Settings
 from blue_green.unix_socket import LONGEST_PATH
@@ -20,11 +21,13 @@ OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 EVERYWHERE = ("0.0.0.0", "::")
 
 
-def network(settings: Settings, running: Running | None) -> Findings:
+def network(file: Path, settings: Settings, running: Running | None) -> Findings:
     """The app's ports, our own addresses, and the control socket."""
     outgoing = _range_for_outgoing()
+    others = neighbours.of(file)
     for port in (port for slot in settings.app.ports for port in slot):
-        yield _port(port, running, outgoing)
+        sharing = next((other for other in others if port in other.ports), None)
+        yield _shared(port, sharing) if sharing else _port(port, running, outgoing)
     if running:
         yield from exposed(listening.of_processes(running.family))
     for end in settings.proxy.listen:
@@ -57,6 +60,14 @@ def exposed(listeners: Sequence[Listener]) -> Findings:
                 f"the app listens on {one}: who can reach this machine can pass by the proxy",
                 "have it listen on 127.0.0.1",
             )
+
+
+def _shared(port: int, other: Neighbour) -> Finding:
+    about, advice = "[app] ports", "choose other ports, or other ones there"
+    if other.pid or other.is_service:
+        text = f"{port} belongs to another site, too, which needs it at one of its swaps: {other}"
+        return failed(about, text, advice)
+    return warned(about, f"{port} is named in other settings, too: {other}", advice)
 
 
 def _port(port: int, running: Running | None, outgoing: range) -> Finding:

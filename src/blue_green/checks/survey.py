@@ -49,7 +49,7 @@ def run(file: Path, settings: Settings, tell: Tell, *, start: bool) -> bool:
 async def _survey(file: Path, settings: Settings, tell: Tell, *, start: bool) -> None:
     tell(passed("settings", f"{file} can be read, and nothing in it is wrong"))
     running, may_run = await _running(settings, tell)
-    _all(network(settings, running), tell)
+    _all(network(file, settings, running), tell)
     _all(machine.open_files(settings), tell)
     _all(waiting.hold(settings), tell)
     _all(files.error_pages(settings), tell)

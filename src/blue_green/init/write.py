@@ -3,12 +3,13 @@
 import os
 import shlex
 import tomllib
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import trio
 
-from blue_green import config, users
+from blue_green import config, neighbours, users
 from blue_green.backend import HOST, check_is_free
 from blue_green.failure import StepFailed
 from blue_green.git import Git, GitError
@@ -17,7 +18,8 @@ from blue_green.init.found import App, Checkout
 from blue_green.init.text import text
 from blue_green.settings import Git as GitSettings
 
-FIRST_PORT, LISTEN = 3000, 8000
+FIRST_PORT, PAIRS, LISTEN = 20_000, 5000, 8000
+"""Below those that the kernel takes for connections that go out (ip(7)), and rarely used."""
 
 Ask = Callable[[str], str]
 """Ask a person; the answer, or nothing if nobody is there to be asked."""
@@ -36,7 +38,8 @@ def write(file: Path, directory: Path, ask: Ask, *, force: bool) -> App:
         raise CannotWrite(f"{file} is there already: --force writes it anew")
     checkout = look(directory)
     app = choose(detect(checkout), ask)
-    blue, green, listen = free_ports()
+    taken = {port for neighbour in neighbours.of(file) for port in neighbour.ports}
+    blue, green, listen = free_ports(directory.resolve(), taken)
     where = _relative(directory, file.absolute().parent)
     listen_on = f"{HOST}:{listen}"
     content = text(app, file=file.name, checkout=where, ports=(blue, green), listen=listen_on)
@@ -96,15 +99,21 @@ def _unknown(ask: Ask) -> App:
     return App("an app of its own", "nothing in it is known", command)
 
 
-def free_ports() -> tuple[int, int, int]:
-    """Two for the app and one for us, as near to the usual ones as they can be had."""
-    blue = _free_from(FIRST_PORT)
-    green = _free_from(blue + 1)
-    return blue, green, _free_from(max(LISTEN, green + 1))
+def free_ports(checkout: Path, taken: Collection[int]) -> tuple[int, int, int]:
+    """Two for the app and one for us, that nobody has and no other site has taken.
+
+    Those for the app depend on the checkout, so that two sites rarely choose the same.
+    """
+    first = FIRST_PORT + 2 * (zlib.crc32(bytes(checkout)) % PAIRS)
+    blue = _free_from(first, taken)
+    green = _free_from(blue + 1, taken)
+    return blue, green, _free_from(LISTEN, {*taken, blue, green})
 
 
-def _free_from(first: int) -> int:
+def _free_from(first: int, taken: Collection[int]) -> int:
     for port in range(first, first + 1000):
+        if port in taken:
+            continue
         try:
             check_is_free(port)
         except StepFailed:
