@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from blue_green import git as git_module
-from blue_green import procfs
+from blue_green import procfs, root
 from blue_green.git import GitError, NoAnswer
 from tests.repository import Repository, git_of
 
@@ -306,12 +306,14 @@ async def test_a_command_that_fails_without_a_word_is_told_with_its_exit_status(
 
 
 async def test_one_that_was_killed_is_not_taken_for_a_no(
-    repository: Repository, tmp_path: Path
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by the kernel, when memory is short."""
     (tmp_path / "git").write_text("#!/bin/sh\nkill -9 $$\n")
     (tmp_path / "git").chmod(0o755)
-    git = git_of(repository.path, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    monkeypatch.setattr(root, "path", lambda: path)  # What counts if we are root.
+    git = git_of(repository.path, PATH=path)
     with pytest.raises(GitError, match="was ended by SIGKILL, and said nothing") as caught:
         await git.resolve("main")
     assert not isinstance(caught.value, NoAnswer)

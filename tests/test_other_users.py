@@ -1,5 +1,6 @@
 """As root, for an app of somebody else: nothing runs as root that need not."""
 
+import json
 import os
 import pwd
 import shutil
@@ -11,7 +12,11 @@ from typing import Any
 
 import pytest
 
+from blue_green import command, root, users
+from blue_green.git import GitError
+from blue_green.process import CannotStart
 from blue_green.users import CAPABILITIES, missing_capabilities
+from tests.repository import Repository, git_of
 from tests.site import Site, git, until
 
 NOBODY = pwd.getpwnam("nobody")
@@ -35,6 +40,7 @@ def directory() -> Iterator[Path]:
 def a_site(
     directory: Path, *, owner: int, kind: type[Site] = Site, **sections: dict[str, Any]
 ) -> Site:
+    directory.mkdir(exist_ok=True)
     site = kind(directory, **sections)
     site.configure(app={"command": [PYTHON, "app.py"]})
     site.commit()
@@ -98,6 +104,120 @@ async def test_no_program_that_the_app_brings_along_is_run_as_root(directory: Pa
         for text in ("second", "third"):
             await site.until_live(site.commit(text))
     assert "root" not in told.read_text().split()
+
+
+@pytest.mark.parametrize(
+    ("place", "mode"),
+    [
+        (".git", 0o2775),
+        (".git/config", 0o664),
+        (".git/info", 0o777),
+        (".git/info/attributes", 0o666),
+        (".git/HEAD", 0o664),
+        (".", 0o2775),
+    ],
+)
+async def test_git_is_not_run_as_root_where_others_can_write(
+    directory: Path, place: str, mode: int
+) -> None:
+    """They need only name a program there, such as a filter."""
+    site = a_site(directory / "site", owner=0, app={"user": "nobody"})
+    traces = directory / "traces"
+    filter_ = f"id -un >>{traces}; cat"
+    git(site.checkout, "config", "filter.theirs.smudge", filter_)
+    (site.checkout / ".git" / "info" / "attributes").write_text("* filter=theirs\n")
+    (site.checkout / place).chmod(mode)
+    site.start()
+    assert site.process is not None
+    assert site.process.wait(20) == 2
+    assert f"others than root can write {(site.checkout / place).resolve()}" in site.log()
+    assert "chmod go-w" in site.log()
+    assert not traces.exists()
+
+
+async def test_a_shared_checkout_that_belongs_to_a_user_is_run_as_that_user(
+    directory: Path,
+) -> None:
+    """What its group can do is what its owner has chosen, and nothing runs as root."""
+    traces = directory / "traces"
+    traces.touch()
+    traces.chmod(0o666)
+    site = a_site(directory, owner=NOBODY.pw_uid)
+    config = site.checkout / ".git" / "config"
+    git(directory, "config", "-f", str(config), "filter.theirs.smudge", f"id -un >>{traces}; cat")
+    (site.checkout / ".git" / "info" / "attributes").write_text("* filter=theirs\n")
+    os.chown(config, NOBODY.pw_uid, NOBODY.pw_gid)
+    for path in (site.checkout / ".git", config):
+        path.chmod(path.stat().st_mode | 0o020)
+    async with site.running():
+        assert set(traces.read_text().split()) == {"nobody"}
+
+
+async def test_nothing_is_pulled_as_root_into_directories_that_others_can_write(
+    directory: Path,
+) -> None:
+    upstream = Repository(directory / "upstream")
+    (upstream.path / "static").mkdir()
+    (upstream.path / "static" / "page").write_text("one")
+    first = upstream.commit(text="one")
+    checkout = upstream.clone(directory / "checkout")
+    (checkout.path / "static").chmod(0o777)
+    second = upstream.commit(text="two")
+    with pytest.raises(GitError, match=f"others than root can write {checkout.path / 'static'}"):
+        await git_of(checkout.path).pull(None)
+    (checkout.path / "static").chmod(0o755)
+    assert await git_of(checkout.path).pull(None) == second != first
+
+
+TOLD_ENVIRONMENT = """
+import json, os, sys
+print(json.dumps({"argv": sys.argv, "env": dict(os.environ), "user": os.geteuid()}))
+"""
+
+
+async def test_what_runs_as_root_has_a_fixed_environment(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LD_PRELOAD", "PYTHONPATH", "GIT_EXEC_PATH", "GIT_EXTERNAL_DIFF", "BASH_ENV"):
+        monkeypatch.setenv(name, "/theirs")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    us = users.owner_of(Path("/proc/self"))
+    them = users.named("nobody", None, us)
+    given = {"LD_LIBRARY_PATH": "/theirs", "PATH": "/theirs", "GIT_DIR": "/ours"}
+    for user in (us, them):
+        done = await command.run(
+            [PYTHON, "-c", TOLD_ENVIRONMENT], cwd=directory, env=given, user=user, timeout=20
+        )
+        told = json.loads(done.stdout)
+        assert told["user"] == user.uid
+        assert "/theirs" not in told["env"].values()
+        assert told["env"]["HOME"] == user.home
+        assert told["env"]["LANG"] == "C.UTF-8"
+        assert told["env"]["GIT_DIR"] == "/ours"
+
+
+async def test_root_runs_no_program_from_where_others_can_write(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = directory / "theirs"
+    theirs.mkdir()
+    program = theirs / "git"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
+    us = users.owner_of(Path("/proc/self"))
+    monkeypatch.setenv("PATH", f"{theirs}:bin:.:{os.environ['PATH']}")
+    root.path.cache_clear()
+    try:
+        assert root.program("git", us) == shutil.which("git", path="/usr/local/bin:/usr/bin:/bin")
+        monkeypatch.setenv("PATH", str(theirs))
+        root.path.cache_clear()
+        assert root.path() == root.USUAL_PATH
+    finally:
+        root.path.cache_clear()
+    with pytest.raises(CannotStart, match="there is no program no-such that root may run"):
+        await command.run(["no-such"], cwd=directory, env={}, user=us, timeout=20)
 
 
 ASK_GIT = """

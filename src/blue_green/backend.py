@@ -74,7 +74,11 @@ class Backend:
         argv = _fill_in(settings.command, filled_in)
         try:
             process = Process.start(
-                argv, cwd=release.path, env={**env, **release.env, **told}, user=user
+                argv,
+                cwd=release.path,
+                env={**env, **release.env, **told},
+                user=user,
+                inherits=True,
             )
         except CannotStart as error:
             raise from_errno(str(error), error.errno) from None

@@ -80,11 +80,13 @@ async def run(
     on_lines: Callable[[list[str], bool], None] | None = None,
     stdin: bytes = b"",
     most_output: int = MOST_OUTPUT,
+    inherits: bool = False,
 ) -> Finished:
     """Run a command to its end, or for `timeout` seconds; raise `CannotStart` if it cannot.
 
     `on_lines(lines, is_error)` gets what it writes, as it comes, in place of `stdout`. Otherwise
-    it is ended as soon as it has written more than `most_output` bytes there.
+    it is ended as soon as it has written more than `most_output` bytes there. What `inherits` means
+    stands at `Process.start`.
     """
     limit = trio.CancelScope()
     stdout = _Output(most_output, limit.cancel)
@@ -99,7 +101,9 @@ async def run(
             stdout.take(lines)
 
     with _readable(stdin) as descriptor:
-        process = Process.start(argv, cwd=cwd, env=env, user=user, stdin=descriptor)
+        process = Process.start(
+            argv, cwd=cwd, env=env, user=user, stdin=descriptor, inherits=inherits
+        )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(process.attend, take, grace=GRACE))
         limit.deadline = trio.current_time() + timeout

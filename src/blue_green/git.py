@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 from attrs import define, frozen
 
-from blue_green import command, complaints, head
+from blue_green import command, complaints, head, root
 from blue_green.lines import text
 from blue_green.process import CannotStart, ending
 from blue_green.users import User
@@ -230,6 +230,7 @@ class Git:
                 f"{current} and its upstream have diverged: "
                 f"git rebase, or git reset --hard {upstream[:12]} to take theirs"
             )
+        await self.check_directories(current_head, upstream)
         await self.run("merge", "--quiet", "--ff-only", upstream)
         return upstream
 
@@ -321,10 +322,9 @@ class Git:
         argv = ["git", "-c", f"safe.directory={self.checkout}", *safely]
         if self.git_dir is not None:
             argv += ["--git-dir", str(self.git_dir), "--work-tree", str(self.checkout)]
-        git_dir = self.git_dir or self.checkout / ".git"
         try:
-            await trio.to_thread.run_sync(head.check, git_dir, abandon_on_cancel=True)
-        except head.UnfitHead as error:
+            await trio.to_thread.run_sync(self._check_place, abandon_on_cancel=True)
+        except (head.UnfitHead, root.Unsafe) as error:
             raise GitError(str(error)) from None
         env = {**self.env, **(env or {})}
         if words[0] in REACHING_OUT or words[:2] == ("worktree", "add"):
@@ -350,6 +350,24 @@ class Git:
             why = f"git {words[0]} {ending(done.code)}, and said nothing"
             raise NoAnswer(why) if (done.code or 0) > 0 else GitError(why)
         return done
+
+    def _check_place(self) -> None:
+        """Whether git may be run here, and as whom; raise `UnfitHead` or `Unsafe`."""
+        head.check(self.git_dir or self.checkout / ".git")
+        if root.is_us() and self.owner.uid == 0:
+            root.check_repository(self.checkout, self.git_dir)
+
+    async def check_directories(self, *revisions: str) -> None:
+        """As root, raise `GitError` if others can write to directories that git will write to."""
+        if not root.is_us() or self.owner.uid != 0:
+            return
+        for revision in revisions:
+            listed = await self.run("ls-tree", "-r", "-d", "-z", "--name-only", revision)
+            names = (name for name in listed.split("\0") if name)
+            try:
+                await trio.to_thread.run_sync(root.check_directories, self.checkout, names)
+            except root.Unsafe as error:
+                raise GitError(str(error)) from None
 
     async def _without_asking(self) -> dict[str, str]:
         """ssh that fails instead of asking for a password, or whether to trust a host."""

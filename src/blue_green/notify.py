@@ -133,6 +133,7 @@ class Notify:
                 env=environment(self._settings),
                 user=self._user,
                 timeout=timeout,
+                inherits=True,
                 stdin=json.dumps(event).encode() + b"\n",
             )
         except (CannotStart, OSError) as error:

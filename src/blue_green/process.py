@@ -23,7 +23,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green import lines, procfs, systemd, tag
+from blue_green import lines, procfs, root, systemd, tag
 from blue_green.settings import Settings
 from blue_green.users import User
 
@@ -107,16 +107,26 @@ class Process:
         env: Mapping[str, str],
         user: User,
         stdin: int = subprocess.DEVNULL,
+        inherits: bool = False,
     ) -> "Process":
         """Start the command; raise `CannotStart` with the reason if that is not possible.
 
-        `env` is added to our own environment; `stdin` is a descriptor, and stays the caller's. To
-        be followed by `attend`.
+        `env` is added to our own environment. If we are root, this is not inherited, but by the
+        site's own programs: see `root`. `stdin` is a descriptor, and stays the caller's. To be
+        followed by `attend`.
         """
         number = tag.new(env.get(SUPERVISOR, ""))
         family = f"{number:x}"
-        kept_back = {*systemd.OURS, *MISLEADING}
-        ours = {name: value for name, value in os.environ.items() if name not in kept_back}
+        if root.is_us() and not inherits:
+            variables = root.environment(user, env)
+            try:
+                argv = [root.program(argv[0], user), *argv[1:]]
+            except root.Unsafe as error:
+                raise CannotStart(f"cannot start {argv[0]}: {error}") from None
+        else:
+            kept_back = {*systemd.OURS, *MISLEADING}
+            ours = {name: value for name, value in os.environ.items() if name not in kept_back}
+            variables = {**ours, **user.environment, **env}
         outputs: list[int] = []
         inputs: list[int] = []
         try:
@@ -128,7 +138,7 @@ class Process:
                 popen = subprocess.Popen(
                     argv,
                     cwd=cwd,
-                    env={**ours, **user.environment, **env, FAMILY: family},
+                    env={**variables, FAMILY: family},
                     stdin=stdin,
                     stdout=inputs[0],
                     stderr=inputs[1],

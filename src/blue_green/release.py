@@ -302,6 +302,7 @@ class Releases:
                 user=self._user,
                 timeout=self.config.build_timeout,
                 on_lines=take,
+                inherits=True,
             )
         except CannotStart as error:
             raise from_errno(f"{what}: {error}", error.errno) from None
@@ -359,7 +360,7 @@ class Releases:
     async def _run_small(self, *argv: str, user: User) -> None:
         try:
             done = await command.run(
-                argv, cwd=self._directory, env=self._env, user=user, timeout=SMALL_TIMEOUT
+                argv, cwd=self._directory, env=self._git.env, user=user, timeout=SMALL_TIMEOUT
             )
         except CannotStart as error:
             raise from_errno(str(error), error.errno) from None

@@ -64,6 +64,7 @@ async def update_in_place(git: Git) -> None:
     """Bring the checkout's own submodules to what its HEAD has; raise `GitError`."""
     if (git.checkout / FILE).exists():
         # `--checkout` stands above the settings, which may name a command.
+        await git.check_directories("HEAD")
         words = ("submodule", "--quiet", "update", "--init", "--recursive", "--checkout")
         await git.run(*words, timeout=git.fetch_timeout)
 

@@ -153,7 +153,7 @@ async def _try(argv: list[str]) -> None:
     us = users.owner_of(Path("/proc/self"))
     try:
         done = await command.run(
-            [*argv, TRIAL], cwd=Path.cwd(), env={}, user=us, timeout=TRIAL_TIMEOUT
+            [*argv, TRIAL], cwd=Path.cwd(), env={}, user=us, timeout=TRIAL_TIMEOUT, inherits=True
         )
     except CannotStart as error:
         raise Refusal(f"the installed program cannot be started: {error}") from None

@@ -30,9 +30,12 @@ class User:
 
     @property
     def environment(self) -> dict[str, str]:
+        """What has to be different from our own environment in what runs as this user."""
+        return {} if self.is_us else self.login
+
+    @property
+    def login(self) -> dict[str, str]:
         """What a login would set: programs look here for their own configuration."""
-        if self.is_us:
-            return {}
         return {
             "HOME": self.home,
             "USER": self.name,

@@ -6,17 +6,16 @@ changes data; nor is anything started that could harm what runs. Whatever happen
 nothing runs any more, and the directory and git's record of its work tree are gone.
 """
 
-import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
 import trio
 
-from blue_green import trial
+from blue_green import trees, trial
 from blue_green.backend import HOST, Backend
 from blue_green.checks import answers, network
 from blue_green.checks.finding import Finding, Tell, failed, passed, warned
@@ -46,7 +45,7 @@ async def start(subject: Subject, tell: Tell) -> None:
             )
         )
         return
-    with _directory(tell) as directory:
+    async with _directory(tell) as directory:
         env = environment(attrs.evolve(settings, state=State(directory)))
         git = attrs.evolve(subject.git, env={SUPERVISOR: str(directory)})
         config = attrs.evolve(settings.release, keep=Count(0), build=_build(subject, tell))
@@ -64,8 +63,8 @@ async def start(subject: Subject, tell: Tell) -> None:
                 await _clear_away(releases, tell)
 
 
-@contextmanager
-def _directory(tell: Tell) -> Iterator[Path]:
+@asynccontextmanager
+async def _directory(tell: Tell) -> AsyncIterator[Path]:
     """A place for the release, where its owner can get to it."""
     directory = Path(tempfile.mkdtemp(prefix="blue-green-check-"))
     try:
@@ -73,10 +72,11 @@ def _directory(tell: Tell) -> Iterator[Path]:
         yield directory
     finally:
         try:
-            shutil.rmtree(directory)
+            with trio.move_on_after(CLEARING_AWAY, shield=True):
+                await trees.remove(directory)
         except OSError as error:
-            why = f"{error.filename} cannot be removed: {error.strerror}"
-            tell(warned(ABOUT, why, f"rm -rf {directory}"))
+            rest = directory.parent / f"{trees.LEFTOVER}*"
+            tell(warned(ABOUT, f"not all of it can be removed: {error}", f"rm -rf {rest}"))
 
 
 async def _clear_away(releases: Releases, tell: Tell) -> None:
