@@ -1,6 +1,6 @@
 """An app that costs next to nothing, so that only the proxy decides how long an answer takes.
 
-GET is answered at once, /large with much. Whatever else begins on a connection is read and never
+GET is answered at once, but for /endless. Whatever else begins on a connection is read and never
 answered. A GET of /shout/WORD starts a program that prints that word for ever, line after line.
 """
 
@@ -11,8 +11,8 @@ from typing import cast
 from urllib.parse import unquote
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
-LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 450000\r\n\r\n" + b"x" * 450_000
-"""More than the buffers of sockets hold, and less than what is spliced."""
+ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNK = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
 SECONDS = "60"
 """For which shouting goes on, should nobody end it."""
 
@@ -20,7 +20,7 @@ SECONDS = "60"
 class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._data = b""
-        self._is_sink = False
+        self._is_sink = self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -37,7 +37,21 @@ class Connection(asyncio.Protocol):
             _, path, _ = head.split(b" ", 2)
             if path.startswith(b"/shout/"):
                 shout(unquote(path.removeprefix(b"/shout/").decode()))
-            self._transport.write(LARGE if path == b"/large" else ANSWER)
+            if path == b"/endless":
+                self._transport.write(ENDLESS)
+                self._is_sink = True
+                self.resume_writing()
+                return
+            self._transport.write(ANSWER)
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        """Go on with the answer that has no end."""
+        self._is_paused = False
+        while self._is_sink and not self._is_paused and not self._transport.is_closing():
+            self._transport.write(CHUNK)
 
 
 def shout(word: str) -> None:

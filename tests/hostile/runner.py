@@ -20,7 +20,7 @@ from tests.site import Site
 
 APP = Path(__file__).with_name("app.py")
 SETTLE = 1.0
-"""Seconds for an attack to get under way, and for what it left to be cleared away."""
+"""Seconds for what an attack left to be cleared away."""
 LOOK_EVERY = 0.05
 MOST_AT_ONCE = 100.0
 """Milliseconds that 99 of 100 polite requests may take under attack, ..."""
@@ -57,7 +57,7 @@ async def run(kind: Attack, directory: Path, seconds: float) -> Result:
         before = memory_of(pid) / 1024
         async with _most_memory(pid) as most:
             with _attacking(kind, target) as attacker:
-                await trio.sleep(SETTLE)
+                await trio.sleep(kind.settle)
                 attacked = await _polite(target, seconds)
                 code = attacker.poll()
         await trio.sleep(SETTLE)

@@ -12,6 +12,11 @@ from attrs import frozen
 from tests.hostile.attacks import chunks, heads, ours, tls
 from tests.hostile.target import Target
 
+FILLED = 5.0
+"""Seconds until the buffers of the kernel are full, so that nobody can send any more."""
+SLOW = 16
+"""MiB for forty slow readers: docs/hardening.md has what each may cost."""
+
 
 @frozen
 class Attack:
@@ -27,6 +32,8 @@ class Attack:
     """MiB by which the supervisor's memory may grow under it."""
     refuses: bool = False
     """Polite clients may be refused meanwhile; who is answered, is answered in time."""
+    settle: float = 1.0
+    """Seconds for it to get under way."""
     missing: str = ""
     """What it needs and is not here: then it is left out."""
 
@@ -44,6 +51,6 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("updates of keys", tls.key_updates, over_tls=True, missing=tls.what_is_missing()),
     Attack("replayed hellos", tls.replayed_hellos, over_tls=True),
     Attack("records of one byte", tls.one_byte_records, over_tls=True),
-    Attack("slow readers", tls.slow_readers),
-    Attack("slow readers over TLS", tls.slow_readers, over_tls=True),
+    Attack("slow readers", tls.slow_readers, growth=SLOW, settle=FILLED),
+    Attack("slow readers over TLS", tls.slow_readers, growth=SLOW, settle=FILLED, over_tls=True),
 )

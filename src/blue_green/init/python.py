@@ -101,7 +101,7 @@ def django(checkout: Checkout) -> Iterator[App]:
             migrate=migrate,
             link=(*python.link, *checkout.links),
             host=_allowed_host(settings),
-            https=bool(re.search(r"(?m)^\s*SECURE_SSL_REDIRECT\s*=(?!\s*False)", settings)),
+            https=bool(re.search(r"(?m)^[ \t]*SECURE_SSL_REDIRECT[ \t]*=(?!\s*False)", settings)),
             advice=(*advice, "static files: collectstatic belongs to build, if you use it"),
         ),
         checkout,

@@ -13,6 +13,9 @@ from blue_green.proxy.chunks import ChunkReader
 from blue_green.proxy.heads import Fields, Framing
 from blue_green.wire import BLOCK, Wire
 
+MOST_CHUNKS = 64 * 1024
+"""Bytes of chunks taken in at once."""
+
 NO_FIELDS: Fields = []
 
 
@@ -82,7 +85,7 @@ class ChunkedBody:
                 await turns.wait()
                 piece = self._reader.feed(b"")
             else:
-                data = await _receive(self._wire)
+                data = await _receive(self._wire, MOST_CHUNKS)
                 if not data:
                     raise BadBody("it broke off before its last chunk")
                 piece = self._reader.feed(data)
@@ -147,7 +150,9 @@ async def copy(
     The head goes out with the first bytes. Give none where these may be long in coming.
     """
     while data := await body.read():
-        await send(head + (chunk(data) if chunked else data))
+        if chunked:
+            data = chunk(data)
+        await send(head + data)
         head = b""
     if end := head + (last_chunk(body.trailers) if chunked else b""):
         await send(end)

@@ -133,6 +133,8 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
     client.is_reading = True
     if client.served and not wire.pushed:
         await wire.readable()  # A new client has sent something already; an old one rarely.
+    elif client.served:
+        await turns.wait()  # Who sends requests faster than we answer them is not in a hurry.
     while True:
         if shared.resting is not None:
             await shared.resting.wait()
