@@ -20,8 +20,8 @@ from blue_green import systemd
 
 ROOM = 16 * 1024 * 1024
 """Bytes of memory for lines that wait to be written."""
-PIECE = 64 * 1024
-"""Bytes after which no more lines are added to what is written at once."""
+AT_ONCE = 250
+"""Lines that are written at once."""
 GATHER = 0.02
 """Seconds for which the writing thread lets lines gather: its turns are lost to the loop."""
 LAST_WORDS = 1.0
@@ -99,13 +99,10 @@ class Sink:
 
     def _take(self) -> str:
         """Some of what waits, to be written at once."""
-        lines: list[str] = []
-        size = 0
         with self._lock:
-            while self._waiting and size < PIECE:
-                lines.append(self._waiting.popleft())
-                size += getsizeof(lines[-1])
-            self._size -= size
+            count = min(len(self._waiting), AT_ONCE)
+            lines = [self._waiting.popleft() for _ in range(count)]
+            self._size -= sum(map(getsizeof, lines))
             self._is_writing = bool(lines)
         return "".join(lines)
 
