@@ -1,6 +1,7 @@
 """The gate, without network or processes: pure concurrency, on a clock that jumps."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import pytest
@@ -19,6 +20,38 @@ def a_gate(*, timeout: float = 30, limit: int = 1000, ramp: int = 16) -> Gate:
 
 def a_target(port: int = 1, slot: str = "blue") -> Target:
     return Target("127.0.0.1", port, slot, "a" * 40)
+
+
+async def test_one_client_has_its_share_and_no_more_whatever_became_of_its_requests() -> None:
+    gate = Gate(Hold(Period(10), Count(6), Count(16), per_client=Count(2)))
+
+    async def wait(owner: str) -> None:
+        with suppress(Refused):
+            await gate.pass_(None, owner)
+
+    async with trio.open_nursery() as nursery:
+        for owner in ("a", "a", "b"):
+            nursery.start_soon(wait, owner)
+        await wait_all_tasks_blocked()
+        with pytest.raises(Refused, match="from your address"):
+            await gate.pass_(None, "a")
+        for owner in ("", "", ""):
+            nursery.start_soon(wait, owner)
+        await wait_all_tasks_blocked()
+        assert gate.held == 6
+        with pytest.raises(Refused, match=r"^Too many requests are waiting"):
+            await gate.pass_(None, "c")
+        nursery.cancel_scope.cancel()
+    gate.switch([a_target()])
+    for _ in range(3):
+        (await gate.pass_(None, "a")).end(Outcome.ANSWERED)
+    gate.switch([])
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(wait, "a")
+        await wait_all_tasks_blocked()
+        assert gate.held == 2
+        nursery.cancel_scope.cancel()
 
 
 class Crowd:

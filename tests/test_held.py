@@ -56,7 +56,8 @@ async def until_held(site: Site, count: int) -> None:
 
 
 def an_ordered_site(make_site: Callable[..., Site], **swap: object) -> Site:
-    site = make_site(app={"command": [sys.executable, "ordered.py"]}, swap=swap)
+    app, hold = {"command": [sys.executable, "ordered.py"]}, {"per_client": CROWD}
+    site = make_site(app=app, swap=swap, hold=hold)
     (site.checkout / "ordered.py").write_bytes(APP.read_bytes())
     return site
 

@@ -84,6 +84,7 @@ EFFECTS = {
         "timeout": NOW,
         "limit": NOW,
         "ramp": NOW,
+        "per_client": NOW,
     },
     "proxy": {
         "listen": RESTART,

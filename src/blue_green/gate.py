@@ -14,7 +14,7 @@ The rules:
 """
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 
 import trio
@@ -79,15 +79,18 @@ class Gate:
         self._refusal: str | None = None
         self._shut = False
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
+        self._waiting_of: Counter[str] = Counter()
+        """How many in the queue count for whom."""
         self._ramp = 0
         self._ramping = trio.Event()
 
     # --- for the proxy ---
 
-    async def pass_(self, avoid: Target | None = None) -> Lease:
+    async def pass_(self, avoid: Target | None = None, owner: str = "") -> Lease:
         """A lease on a live target, at once if there is one; raise `Refused` if there is no hope.
 
         `avoid` is a target that just failed this request: another one is better, if there is one.
+        `owner` is whom the request counts for, who may not have all places; nobody if it is empty.
         Unlike most of trio, this is a checkpoint only when it waits.
         """
         if lease := self.pass_now(avoid):
@@ -96,8 +99,12 @@ class Gate:
             raise refused
         if len(self._queue) >= self.settings.limit:
             raise Refused("Too many requests are waiting already.", self._patience())
+        if owner and self._waiting_of[owner] >= self.settings.per_client:
+            why = "Too many requests from your address are waiting already."
+            raise Refused(why, self._patience())
         waiter = _Waiter(trio.CancelScope(deadline=self._deadline()))
         self._queue[waiter] = None
+        self._waiting_of[owner] += 1
         self.tally.held += 1
         try:
             with waiter.scope:
@@ -113,6 +120,9 @@ class Gate:
             self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
             self.holds.observe(waiter.waited)
             del self._queue[waiter]
+            self._waiting_of[owner] -= 1
+            if not self._waiting_of[owner]:
+                del self._waiting_of[owner]
             self._next()
 
     def pass_now(self, avoid: Target | None = None) -> Lease | None:

@@ -183,6 +183,9 @@ class Hold:
     """How many may wait; one more is answered 503 at once."""
     ramp: Count = Count(16)
     """How many are let go at first; then one more for each that is answered."""
+    per_client: Count = Count(100)
+    """How many of those that wait may come from one address (IPv6: from one /64); one more is
+    answered 503 at once. The address is the one that a trusted proxy names, if there is one."""
 
 
 @frozen
@@ -227,7 +230,9 @@ class Proxy:
     max_body: Size = Size(0)
     """The largest request body, in bytes. 0: no limit."""
     max_connections: Count = Count(10_000)
-    """Client connections at once; more wait in the kernel."""
+    """Client connections at once. For one more, the one that has been idle for longest is closed,
+    or else the one whose client has taken or sent nothing for longest; if there is none, it waits
+    in the kernel."""
     access_log: bool = True
     """One line for each request."""
     log_format: Literal["logfmt", "json"] = "logfmt"

@@ -186,7 +186,7 @@ def blue_green(
         "app": {"command": [*pinned, *(command or serve)], "ports": [blue, green]},
         "git": {"checkout": str(checkout)},
         "health": {"path": "/small" if command is None else "/healthz", "interval": "10s"},
-        "hold": {"limit": 10_000, "timeout": "60s"},
+        "hold": {"limit": 10_000, "per_client": 10_000, "timeout": "60s"},
         "proxy": {"listen": [f"127.0.0.1:{port}"], "access_log": log},
         "state": {"directory": str(directory / f"state-{port}")},
     }

@@ -1,21 +1,19 @@
 """How much: of a head, of a body, of connections, and of requests that are held."""
 
-import socket
+from ipaddress import IPv4Network
 
 import pytest
 import trio
 import trio.testing
 
-from blue_green.proxy.errors import Pages
-from blue_green.settings import Count, Hold, Period, Proxy
+from blue_green.settings import Count, Hold, Period
 from tests.proxy.harness import (
     CHUNKED,
     GET,
-    GOOD,
     POST,
     SHORT,
+    Message,
     Peer,
-    Running,
     check_good_request_follows,
     check_is_closed,
     check_is_kept,
@@ -48,39 +46,6 @@ async def test_a_declared_body_that_is_too_large_reaches_nobody() -> None:
         assert proxy.backend.connections == []
 
 
-@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "all at once"])
-async def test_connections_over_the_limit_wait_for_a_place(at_once: bool) -> None:
-    async with running(max_connections=2) as proxy:
-        if at_once:  # All are there before the proxy gets to see the first.
-            clients = [_connected_at_once(proxy) for _ in range(5)]
-        else:
-            clients = [await proxy.connect() for _ in range(5)]
-        for client in clients:
-            await client.send(GOOD)
-        await trio.testing.wait_all_tasks_blocked(0.1)
-        assert sum(client.has_nothing() for client in clients) == 3
-        for client in clients:
-            assert (await client.answer()).status == 200
-            await client.close()
-        await check_good_request_follows(proxy)
-
-
-async def test_a_raised_limit_lets_those_in_who_wait_for_a_place() -> None:
-    async with running(max_connections=1) as proxy:
-        first, second = [await proxy.ask(GOOD) for _ in range(2)]
-        assert (await first.answer()).status == 200
-        await trio.testing.wait_all_tasks_blocked(0.1)
-        assert second.has_nothing()
-        proxy.listener.use(Proxy(access_log=False, max_connections=Count(2)), Pages())
-        assert (await second.answer()).status == 200
-
-
-def _connected_at_once(proxy: Running) -> Peer:
-    sock = socket.create_connection(("127.0.0.1", proxy.port))
-    proxy.clients.append(Peer(trio.SocketStream(trio.socket.from_stdlib_socket(sock))))
-    return proxy.clients[-1]
-
-
 async def test_held_requests_go_on_in_order_when_the_gate_opens() -> None:
     # One at a time, since the order in which a backend looks at connections is its own affair.
     async with running(hold=Hold(ramp=Count(1))) as proxy:
@@ -110,6 +75,36 @@ async def test_one_more_than_the_limit_is_refused_at_once() -> None:
         await check_is_kept(second)
 
 
+async def test_one_client_gets_no_more_than_its_share_of_the_places_at_the_gate() -> None:
+    """By the address that a trusted proxy names: all these come from one."""
+    trusted = (IPv4Network("127.0.0.1"), IPv4Network("10.0.0.0/8"))
+    async with running(
+        hold=Hold(limit=Count(4), per_client=Count(2)), trusted_proxies=trusted
+    ) as proxy:
+
+        def of(names: bytes) -> bytes:
+            return GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: %b\r\n\r\n" % names)
+
+        proxy.gate.hold("test")
+        held = [await proxy.ask(of(b"192.0.2.1")), await proxy.ask(of(b"9.9.9.9, 192.0.2.1"))]
+        await until("two are held", lambda: proxy.gate.held == 2)
+        refused = await proxy.ask(of(b"8.8.8.8, 192.0.2.1:1234, 10.1.2.3"))
+        answer = await _check_is_unavailable(refused)
+        assert b"Too many requests from your address are waiting already." in answer.body
+        held.append(await proxy.ask(of(b"192.0.2.2")))
+        await until("another one's is held", lambda: proxy.gate.held == 3)
+        proxy.gate.resume("test")
+        for client in held:
+            assert (await client.answer()).status == 200
+        await check_is_kept(refused)
+        proxy.gate.hold("test")
+        again = [await proxy.ask(of(b"192.0.2.1")) for _ in range(2)]
+        await until("its share is free again", lambda: proxy.gate.held == 2)
+        proxy.gate.resume("test")
+        for client in again:
+            assert (await client.answer()).status == 200
+
+
 async def test_a_request_that_was_held_too_long_is_refused() -> None:
     async with running(hold=Hold(timeout=Period(SHORT))) as proxy:
         proxy.gate.hold("test")
@@ -121,11 +116,12 @@ async def test_a_request_that_was_held_too_long_is_refused() -> None:
         assert proxy.backend.heads == []
 
 
-async def _check_is_unavailable(client: Peer) -> None:
+async def _check_is_unavailable(client: Peer) -> Message:
     answer = await client.answer()
     assert answer.status == 503
     [seconds] = answer.field(b"retry-after")
     assert int(seconds) >= 1
+    return answer
 
 
 async def test_the_body_of_a_held_request_stays_with_the_client() -> None:

@@ -59,6 +59,8 @@ def _silent_end(client: Client) -> str:
     """Why a connection was ended without an answer that says so."""
     if client.gone:
         return "The client hung up."
+    if client.gave_way:
+        return "The client was slow, and all connections were taken."
     if client.outcome is Outcome.CUT:
         return "The backend had to stop."
     if client.is_ended:

@@ -41,7 +41,7 @@ class Client:
         self.wire = wire
         self.address = address
         """Its IP address; nothing for a Unix socket."""
-        self._trust = trust
+        self.trust = trust
         self._judged_by: tuple[TrustedProxy, ...] | None = None
         self._is_trusted = False
         self.scheme = scheme
@@ -67,6 +67,8 @@ class Client:
         """What was received of the request in hand, up to the end of its head."""
         self.is_reading = False
         """It has no request in hand, or one whose head is not complete."""
+        self.awaited_since = NEVER
+        """Since when we wait for it and for nothing else; on the clock of `time.monotonic`."""
         self.held_since: float | None = None
         """When its request, which waits, came to the gate; on the clock of `time.monotonic`."""
         self.is_parting = False
@@ -75,6 +77,8 @@ class Client:
         """What it is answered may last for ever: a tunnel, or an event stream."""
         self.is_tunnel = False
         self.gone = False
+        self.gave_way = False
+        """It was ended although its time was not up: others needed its place."""
         self.unsent = 0
         """Bytes of what it is being sent that it has not taken yet."""
         self._in_request = False
@@ -84,7 +88,7 @@ class Client:
     @property
     def trusted(self) -> bool:
         """Whether it is a proxy whose X-Forwarded fields we believe, by the settings of now."""
-        proxies = self._trust.proxies
+        proxies = self.trust.proxies
         if self._judged_by is not proxies:
             self._is_trusted = is_trusted(self.address, proxies)
             self._judged_by = proxies
@@ -118,6 +122,13 @@ class Client:
         self.end()
         return True
 
+    def give_way(self) -> None:
+        """End the connection in favour of a new one, at once and without a word."""
+        self.late = None
+        self.outcome = Outcome.ABORTED
+        self.gave_way = True
+        self.end()
+
     def hung_up(self) -> None:
         """The client will send no more."""
         self.gone = True
@@ -138,6 +149,11 @@ class Client:
     def is_in_flight(self) -> bool:
         """It has a request in hand, and that has passed the gate."""
         return self._in_request and self.held_since is None and not self.is_stream
+
+    @property
+    def is_silent(self) -> bool:
+        """We wait for its next request, or for it to close the connection."""
+        return self.is_reading or self.is_parting
 
     @property
     def wants_html(self) -> bool:
@@ -181,7 +197,9 @@ class Client:
     async def until_writable(self, idle_timeout: float) -> None:
         """Wait until the client has taken something, but for no more than `idle_timeout`."""
         self.allow(idle_timeout, None, Outcome.ABORTED)
+        self.awaited_since = time.monotonic()
         await trio.lowlevel.wait_writable(self.wire.sock)
+        self.awaited_since = NEVER
         self.allow_all_time()
 
 

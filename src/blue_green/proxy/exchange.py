@@ -6,7 +6,7 @@ import trio
 
 from blue_green.gate import Refused
 from blue_green.lease import Lease, Outcome, Target
-from blue_green.proxy import forwarded
+from blue_green.proxy import forwarded, share
 from blue_green.proxy.answer import Answer, write_answer
 from blue_green.proxy.beside import beside
 from blue_green.proxy.client import Client
@@ -132,7 +132,8 @@ class Exchange:
     async def _wait_at_gate(self, failed: Target | None) -> Lease:
         self.client.held_since = time.monotonic()
         try:
-            return await self._shared.gate.pass_(failed)
+            owner = share.of_request(self.client, self.request)
+            return await self._shared.gate.pass_(failed, owner)
         finally:
             self.client.held_since = None
 

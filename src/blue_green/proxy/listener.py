@@ -18,6 +18,7 @@ from blue_green.proxy.client import Client, Trust, plain_address
 from blue_green.proxy.errors import Pages
 from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.hangups import HangUps
+from blue_green.proxy.places import LOOK_AGAIN, Places
 from blue_green.proxy.redirect import Redirection
 from blue_green.proxy.request import Request
 from blue_green.proxy.server import serve
@@ -69,7 +70,7 @@ class Listener:
         self._handed = handed
         self._tls_port = first_port(sockets)
         self._shared: Shared | None = None
-        self._clients: set[Client] = set()
+        self._clients = Places()
         self._count = 0
         self._fewer = trio.Event()
         self._accepting = trio.CancelScope()
@@ -147,7 +148,7 @@ class Listener:
             self._shared.closing = True
         in_hand = {client for client in self._clients if client.is_in_flight}
         with trio.move_on_after(timeout):
-            while any(client.is_in_flight for client in in_hand & self._clients):
+            while any(client.is_in_flight for client in in_hand.intersection(self._clients)):
                 with trio.move_on_after(LOOK_AT_LEAST_EVERY):
                     await self._fewer.wait()
 
@@ -184,7 +185,8 @@ class Listener:
         gone = 0
         while True:
             while self._count >= self._settings.max_connections:
-                await self._fewer.wait()
+                await trio.lowlevel.wait_readable(sock)
+                await self._make_room(shared)
             if shared.door is not None:
                 await shared.door.wait()
             try:
@@ -249,8 +251,15 @@ class Listener:
         finally:
             self._count -= 1
             if client is not None:
-                self._clients.discard(client)
+                self._clients.remove(client)
             self._has_room()
+
+    async def _make_room(self, shared: Shared) -> None:
+        """Have a connection end in favour of one that has come, or wait until one has ended."""
+        if shared.door is None:
+            self._clients.make_room(self._settings.max_connections)
+        with trio.move_on_after(LOOK_AGAIN):
+            await self._fewer.wait()
 
     def _has_room(self) -> None:
         self._fewer.set()

@@ -12,7 +12,7 @@ import trio
 from blue_green import log, turns
 from blue_green.lease import Outcome
 from blue_green.proxy import access, plain
-from blue_green.proxy.client import Client
+from blue_green.proxy.client import NEVER, Client
 from blue_green.proxy.errors import LAST_WORDS, ErrorAnswer, Pages
 from blue_green.proxy.exchange import Cut, Exchange
 from blue_green.proxy.heads import split_head
@@ -42,6 +42,7 @@ async def serve(client: Client, shared: Shared, answers: Answers = Exchange) -> 
                 pass
             client.is_parting = True
             client.allow(LAST_WORDS, None, Outcome.ABORTED)
+            client.awaited_since = client.due - LAST_WORDS
             await client.wire.close_gently()
         if not client.is_parting:
             await _break_off(client, shared.pages)
@@ -131,6 +132,7 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
     client.request = None
     client.head = b""
     client.is_reading = True
+    client.awaited_since = client.due - silence
     if client.served and not wire.pushed:
         await wire.readable()  # A new client has sent something already; an old one rarely.
     elif client.served:
@@ -162,6 +164,7 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             client.allow_all_time()
             client.served = True
             client.is_reading = False
+            client.awaited_since = NEVER
             return request
         if not has_begun:
             has_begun = True

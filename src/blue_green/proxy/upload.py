@@ -1,11 +1,12 @@
 """A request's body on its way to the backend, whose answer may come before all of it was sent."""
 
+import time
 from collections.abc import Callable
 
 import trio
 
 from blue_green.lease import Outcome
-from blue_green.proxy.client import Client
+from blue_green.proxy.client import NEVER, Client
 from blue_green.proxy.errors import ErrorAnswer
 from blue_green.proxy.heads import Framing
 from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy
@@ -43,7 +44,9 @@ class Upload:
 
         async def send(data: bytes) -> None:
             self._allow(settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
+            self._client.awaited_since = NEVER
             await wire.send(data)
+            self._client.awaited_since = time.monotonic()
             self._allow(settings.idle_timeout, STALLED, Outcome.ABORTED)
 
         try:
@@ -58,6 +61,8 @@ class Upload:
             self.refused = ErrorAnswer(status, f"The request's body is not accepted: {bad}.")
             good.cancel()
             return
+        finally:
+            self._client.awaited_since = NEVER
         done()
         self._allow(settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
 

@@ -1,0 +1,78 @@
+"""Whom a request counts for."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from blue_green.proxy import share
+from blue_green.proxy.client import Client, Trust
+from blue_green.proxy.request import read_request
+from blue_green.wire import Wire
+
+TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+def share_of(peer: str, *fields: str, unix: bool = False) -> str:
+    """Of a request that came from this peer with these header fields."""
+    head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: h", *fields, ""))
+    trust = Trust((*TRUSTED, "unix:") if unix else TRUSTED)
+    wire = Wire.__new__(Wire)
+    return share.of_request(Client(wire, peer, trust=trust), read_request(head.encode()))
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("", share.NOBODY),
+    ],
+)
+def test_an_address_counts_for_itself_and_ipv6_for_its_network(address: str, expected: str) -> None:
+    assert share.of_address(address) == expected
+    assert share_of(address) == expected
+
+
+def test_what_a_peer_says_that_is_not_trusted_does_not_count() -> None:
+    assert share_of("192.0.2.1", "X-Forwarded-For: 1.2.3.4") == "192.0.2.1"
+    assert share_of("192.0.2.1", "Forwarded: for=1.2.3.4") == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("X-Forwarded-For: 1.2.3.4", "1.2.3.4"),
+        ("X-Forwarded-For: 6.6.6.6, 1.2.3.4", "1.2.3.4"),
+        ("X-Forwarded-For: 6.6.6.6,1.2.3.4 , 10.9.9.9,10.1.1.1", "1.2.3.4"),
+        ("X-Forwarded-For: 1.2.3.4:5678", "1.2.3.4"),
+        ("X-Forwarded-For: [2001:db8::1]:5678", "2001:db8::/64"),
+        ("X-Forwarded-For: 2001:db8::1", "2001:db8::/64"),
+        ("X-Forwarded-For: ::ffff:1.2.3.4", "1.2.3.4"),
+        ("X-Forwarded-For: 10.1.1.1, 10.2.2.2", "10.1.1.1"),
+        ("X-Forwarded-For: 6.6.6.6, unknown", "10.0.0.1"),
+        ("X-Forwarded-For: 6.6.6.6, unknown, 10.7.7.7", "10.7.7.7"),
+        ("X-Forwarded-For: " + "10.1.1.1," * 500, "10.0.0.1"),
+        ("X-Forwarded-For: 6.6.6.6" + ", 10.1.1.1" * 500, "10.1.1.1"),
+        ("Forwarded: for=1.2.3.4;proto=https;by=6.6.6.6", "1.2.3.4"),
+        ('Forwarded: for=6.6.6.6, proto=https; For="[2001:db8::1]:80"', "2001:db8::/64"),
+        ("Forwarded: for=6.6.6.6, for=_hidden", "10.0.0.1"),
+        ("Forwarded: proto=https", "10.0.0.1"),
+        ("X-Forwarded-Proto: https", "10.0.0.1"),
+    ],
+)
+def test_what_a_trusted_proxy_names_counts_from_the_right(field: str, expected: str) -> None:
+    assert share_of("10.0.0.1", field) == expected
+    by_socket = share.NOBODY if expected == "10.0.0.1" else expected
+    assert share_of("", field, unix=True) == by_socket
+
+
+def test_two_fields_are_one_list() -> None:
+    fields = ("X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 1.2.3.4")
+    assert share_of("10.0.0.1", *fields) == "1.2.3.4"
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1"])
+def test_a_proxy_on_this_machine_that_nobody_named_is_not_one_client(peer: str) -> None:
+    assert share_of(peer, "X-Forwarded-For: 1.2.3.4") == share.NOBODY
+    assert share_of(peer) == share.of_address(peer)
