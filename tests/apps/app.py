@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
             self.give_up_port()
         if "Upgrade" in self.headers:
             self.echo()
+        elif self.path in ("/events", "/endless"):
+            self.go_on_for_ever()
         else:
             self.answer()
 
@@ -110,6 +113,21 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         while data := self.connection.recv(4096):
             self.connection.sendall(data)
+
+    def go_on_for_ever(self) -> None:
+        """An event stream, or a download that nobody will live to see the end of."""
+        is_download = self.path == "/endless"
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp4" if is_download else "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        data = b"x" * 50_000 if is_download else b"data: hello\n\n"
+        self.close_connection = True
+        with suppress(ConnectionError):
+            while True:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+                self.wfile.flush()
+                time.sleep(0.01 if is_download else 0.05)
 
     def reply_slowly(self, pieces: int) -> None:
         piece = (REVISION * 2000).encode()

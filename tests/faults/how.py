@@ -22,6 +22,8 @@ PYTHON = shutil.which("python3", path="/usr/bin:/bin")
 """One that every user may run."""
 NOBODY = 65534
 A_DAY = 86400
+LAST = b"\r\n0\r\n\r\n"
+"""The last chunk of a body, after another one."""
 
 ASK = """
 import socket
@@ -89,6 +91,56 @@ async def port_is_given_back(scene: Scene) -> None:
 async def it_has_talked(scene: Scene) -> None:
     """It takes a while, in which requests are answered all the same."""
     await until("it has written all", lambda: scene.site.journal("talked") or scene.died)
+
+
+# --- clients that take their time ---
+
+
+async def _begin(scene: Scene, request: bytes, *, reads: int, pause: float) -> bytearray:
+    """Send this, and read the answer so slowly, until the fault is healed; what has come of it."""
+    stream = await trio.open_tcp_stream("127.0.0.1", scene.site.port)
+    received = bytearray()
+    scope = trio.CancelScope()
+    scene.kept.setdefault("clients", []).append(scope)
+
+    async def read() -> None:
+        async with stream:
+            with scope, suppress(trio.BrokenResourceError):
+                while data := await stream.receive_some(reads):
+                    received.extend(data)
+                    await trio.sleep(pause)
+
+    await stream.send_all(request)
+    scene.nursery.start_soon(read)
+    return received
+
+
+async def streams_are_open(scene: Scene) -> None:
+    request = b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n"
+    streams = [await _begin(scene, request, reads=16_384, pause=0) for _ in range(3)]
+    await until("the streams have begun", lambda: all(b"hello" in one for one in streams))
+    scene.kept["streams"] = streams
+
+
+async def streams_have_ended(scene: Scene) -> None:
+    """Those to a release that was replaced, and each with its last chunk."""
+    if scene.receipt and scene.receipt["outcome"] == "promoted":
+        streams = scene.kept["streams"]
+        await until("each has its end", lambda: all(one.endswith(LAST) for one in streams))
+    await clients_leave(scene)
+
+
+async def clients_are_slow(scene: Scene) -> None:
+    download = b"GET /endless HTTP/1.1\r\nHost: h\r\n\r\n"
+    upload = b"POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nbegun"
+    begun = await _begin(scene, download, reads=1000, pause=0.1)
+    await _begin(scene, upload, reads=1000, pause=0.1)
+    await until("the download has begun", lambda: len(begun) > 200)
+
+
+async def clients_leave(scene: Scene) -> None:
+    for scope in scene.kept["clients"]:
+        scope.cancel()
 
 
 # --- the supervisor and its memory ---

@@ -59,7 +59,7 @@ class Stage:
         self.site = site = Site(
             directory,
             release={"build": ["sh", "-c", READ_ONLY + WAIT.format(where="build")], "keep": 1},
-            swap={"strategy": strategy, "soak": SOAK if soaks else 0},
+            swap={"strategy": strategy, "soak": SOAK if soaks else 0, "stream_timeout": "1s"},
             app={"stop_timeout": "1s"},
             health={"timeout": "1s"},
         )
