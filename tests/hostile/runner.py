@@ -19,6 +19,13 @@ from tests.proxy.tls_client import authority, write_pair
 from tests.site import Site
 
 APP = Path(__file__).with_name("app.py")
+UNREAD = """
+import os, runpy
+never_read, log = os.pipe()
+os.dup2(log, 2)
+runpy.run_module("blue_green", run_name="__main__")
+"""
+"""The supervisor with a log that nobody reads."""
 SETTLE = 1.0
 """Seconds for what an attack left to be cleared away."""
 LOOK_EVERY = 0.05
@@ -92,6 +99,8 @@ async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[Site, Targ
         site.configure(proxy={"tls": pair})
         signer = directory / "authority.pem"
         authority().cert_pem.write_to_path(str(signer))
+    if kind.log_stalls:
+        site.program = ["-c", UNREAD]
     site.commit(files={"app.py": APP.read_text()})
     async with site.running():
         yield site, Target(site.port, site.checkout, site.state, signer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.hostile.attacks import chunks, heads, ours, tls
+from tests.hostile.attacks import checkout, chunks, heads, ours, places, tls
 from tests.hostile.target import Target
 
 FILLED = 5.0
@@ -34,8 +34,18 @@ class Attack:
     """Polite clients may be refused meanwhile; who is answered, is answered in time."""
     settle: float = 1.0
     """Seconds for it to get under way."""
+    log_stalls: bool = False
+    """Nobody reads what the supervisor logs."""
     missing: str = ""
     """What it needs and is not here: then it is left out."""
+
+
+CROWDED = {"proxy": {"max_connections": places.PLACES}}
+"""More connections come than there are places."""
+HOLDING = {"hold": {"limit": 15, "per_client": 10}}
+"""There are places at the gate for one attacker's share and for all who are polite."""
+LOG = 16 + 24
+"""MiB for a log that nobody reads, and for what reads the requests."""
 
 
 ATTACKS: tuple[Attack, ...] = (
@@ -53,4 +63,20 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("records of one byte", tls.one_byte_records, over_tls=True),
     Attack("slow readers", tls.slow_readers, growth=SLOW, settle=FILLED),
     Attack("slow readers over TLS", tls.slow_readers, growth=SLOW, settle=FILLED, over_tls=True),
+    Attack("idle connections in all places", places.idle, sections=CROWDED),
+    Attack("silent connections in all places", places.silent, sections=CROWDED),
+    Attack("silence in place of handshakes", places.silent, sections=CROWDED, over_tls=True),
+    Attack("stalled uploads in all places", places.stalled_uploads, sections=CROWDED),
+    Attack("all places at the gate", places.held, sections=HOLDING),
+    Attack(
+        "long paths, and a log nobody reads",
+        places.long_paths,
+        sections={"proxy": {"access_log": True}},
+        growth=LOG,
+        log_stalls=True,
+    ),
+    Attack("revisions that fail with much to say", checkout.failing_revisions),
+    Attack("subjects of 100 MB", checkout.giant_subjects),
+    Attack("a FIFO as HEAD", checkout.a_fifo_as_head, growth=16),
+    Attack("a device as HEAD", checkout.a_device_as_head, growth=16),
 )
