@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -15,6 +16,7 @@ from blue_green.output import Output
 from blue_green.release import Releases
 from blue_green.submodules import place_of, resolve
 from tests.repository import Repository, git_of
+from tests.site import Site, git
 
 FROM_FILES = ("-c", "protocol.file.allow=always")
 """As a developer here: git takes submodules from other directories only when told to."""
@@ -341,3 +343,23 @@ def test_a_relative_url_follows_that_of_the_superproject(
 def test_a_relative_url_that_leads_nowhere_is_refused() -> None:
     with pytest.raises(GitError, match="leads out of"):
         resolve("../../lib", "host:site")
+
+
+async def test_a_submodules_path_reaches_no_terminal_as_it_is(
+    make_site: Callable[..., Site],
+) -> None:
+    """It may hold anything, and whoever can push has chosen it."""
+    site = make_site()
+    path = "lib\x1b]0;owned\x07"
+    site.commit()
+    async with site.running():
+        settings_of = site.checkout / ".gitmodules"
+        git(site.checkout, "config", "-f", str(settings_of), "submodule.lib.path", path)
+        git(site.checkout, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},{path}")
+        git(site.checkout, "add", ".gitmodules")
+        git(site.checkout, "commit", "-q", "-m", "escape")
+        done = await site.cli("swap")
+        assert done.code == 1
+        for text in (done.out, done.err, site.log()):
+            assert "\x1b" not in text
+        assert r"submodule lib\x1b]0;owned\x07: .gitmodules gives no url for it" in site.log()

@@ -1,11 +1,16 @@
 """What a terminal is shown: made for its width, and with nothing that could confuse it."""
 
+import argparse
 import io
+import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from blue_green import display
+from blue_green import display, log
+from blue_green.cli.command import complain, say, tell
 from blue_green.cli.progress import AGAIN, Progress
 from blue_green.terminal import Look, columns
 from tests.answers import BAD, LIVE, NEW, ago, receipt, status
@@ -187,3 +192,41 @@ def test_on_a_terminal_the_phase_in_hand_is_drawn_again(monkeypatch: pytest.Monk
         "  … probe         0.5 s  12 requests held",
         "  ✓ probe        0.61 s\n",
     ]
+
+
+# --- all that is said -----------------------------------------------------------------------
+
+HOSTILE = "sub\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\udcff"
+SHOWN = r"sub\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\xff"
+
+
+def test_the_log_has_nothing_that_a_terminal_would_act_upon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "log"
+    with file.open("w") as stderr, monkeypatch.context() as here:
+        here.setattr(sys, "stderr", stderr)
+        with log.to_stderr():
+            logger = logging.getLogger("blue_green.test")
+            logger.error("submodule %s: gone\nsecond %s", HOSTILE[:-1], HOSTILE[:-1])
+            log.output("build 1234567", [HOSTILE])
+            log.request(f"request path={HOSTILE}", bare=True)
+    written = file.read_text()
+    assert (written.count(SHOWN), written.count(SHOWN[:-4])) == (2, 4), written
+    assert written.replace("\n", "").isprintable()
+
+
+def test_no_command_prints_what_a_terminal_would_act_upon(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plain = argparse.Namespace(json=False)
+    change = {"section": "proxy", "key": "error_pages", "effect": "now"}
+    assert complain(f"{HOSTILE}\n{HOSTILE}", 1) == 1
+    tell(plain, {"event": "result"}, HOSTILE)
+    tell(plain, {"event": "error", "error": HOSTILE, "usage": False}, "")
+    tell(argparse.Namespace(json=True), {"event": "result", "name": HOSTILE[:-1]}, "")
+    say(f"{HOSTILE}\n{HOSTILE}")
+    print(display.change({**change, "old": None, "new": HOSTILE}))
+    out, err = capsys.readouterr()
+    assert (out.count(SHOWN), err.count(SHOWN)) == (3, 3), (out, err)
+    assert (out + err).replace("\n", "").isprintable()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from blue_green.lines import visible
 from blue_green.terminal import Look, Piece
 
 EFFECTS = {
@@ -65,7 +66,8 @@ def changes(found: Sequence[dict[str, Any]]) -> str:
 def change(entry: dict[str, Any]) -> str:
     """One setting: what it was, what it is, and from when on."""
     old, new = (_value(entry[name]) for name in ("old", "new"))
-    return f"[{entry['section']}] {entry['key']}: {old} -> {new}, {EFFECTS[entry['effect']]}"
+    text = f"[{entry['section']}] {entry['key']}: {old} -> {new}, {EFFECTS[entry['effect']]}"
+    return visible(text)
 
 
 def _value(value: Any) -> str:

@@ -57,9 +57,17 @@ async def read(
 
 def text(line: bytes) -> str:
     """The line as text that can be printed: what would move a terminal's cursor is shown."""
-    cut = line[:LONGEST_LINE].rstrip(b"\r").decode(errors="surrogateescape")
-    shown = cut if cut.isprintable() else cut.translate(_VISIBLE)
+    shown = visible(line[:LONGEST_LINE].rstrip(b"\r").decode(errors="surrogateescape"))
     return shown + " ..." if len(line) > LONGEST_LINE else shown
+
+
+def visible(text: str) -> str:
+    """The same, with what a terminal would act upon shown instead: it is for one line.
+
+    All that we log or print goes through here, since hardly anything of it is ours alone: the
+    names of branches and files, what git and the app say, what clients ask for.
+    """
+    return text if text.isprintable() else text.translate(_VISIBLE)
 
 
 class _Visible(dict[int, str]):

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from sys import getsizeof
 
 from blue_green import systemd
+from blue_green.lines import visible
 
 ROOM = 16 * 1024 * 1024
 """Bytes of memory for lines that wait to be written."""
@@ -51,6 +52,7 @@ class Sink:
 
     def line(self, text: str, level: int = logging.INFO, *, bare: bool = False) -> None:
         """Say one line, with the time before it unless it is to be bare. Never waits."""
+        text = visible(text)
         if self._journal:
             line = f"<{PRIORITIES.get(level, 6)}>{text}\n"
         else:

@@ -14,6 +14,8 @@ from typing import TextIO
 
 from attrs import frozen
 
+from blue_green.lines import visible
+
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 NARROWEST = 20
 
@@ -78,10 +80,8 @@ class Look:
 
 
 def printable(text: str) -> str:
-    """The same, with what could move a cursor shown instead of done."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else " " if c == "\t" else repr(c)[1:-1] for c in text)
+    """The same for a cell of a terminal, where a tab has no place either."""
+    return visible(text).replace("\t", " ")
 
 
 def columns(text: str) -> int:

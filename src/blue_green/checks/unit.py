@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from pathlib import Path
 
-from blue_green import users
+from blue_green import root, users
 from blue_green.checks.finding import Findings, passed, warned
 from blue_green.settings import Settings, State
 
@@ -106,11 +106,14 @@ def seconds(span: str) -> float:
 def _shown(name: str) -> dict[str, str]:
     """What systemd has in force, drop-ins included; nothing if it cannot be asked."""
     command = ["systemctl", "show", "--property=User,TimeoutStopUSec,StateDirectory", name]
+    us, env = users.owner_of(Path("/proc/self")), None
     try:
+        if root.is_us():
+            command[0], env = root.program(command[0], us), root.environment(us, {})
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT, check=True
+            command, capture_output=True, text=True, timeout=SYSTEMCTL_TIMEOUT, check=True, env=env
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError, root.Unsafe):
         return {}
     shown = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
     return {**shown, "TimeoutStopSec": shown.get("TimeoutStopUSec", "")}

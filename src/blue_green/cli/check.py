@@ -15,6 +15,7 @@ from blue_green.cli.command import (
     Command,
     complain,
     file_argument,
+    say,
 )
 from blue_green.locate import ConfigError
 
@@ -36,7 +37,7 @@ class _Report:
         if self._is_json or self._gone:
             return
         try:
-            print(_in_words(finding), flush=True)
+            say(_in_words(finding))
         except BrokenPipeError as error:
             self._gone = error  # To be told when what was started has been cleared away.
 
@@ -97,10 +98,10 @@ def _init(arguments: argparse.Namespace) -> int:
         app = write(arguments.file, arguments.checkout, ask, force=arguments.force)
     except CannotWrite as error:
         return complain(str(error), FAILED)
-    print(f"{arguments.file} is written for {app.kind}: {app.because}")
+    say(f"{arguments.file} is written for {app.kind}: {app.because}")
     for advice in app.advice:
-        print(f"note: {advice}")
-    print(f"next: blue-green check --start {arguments.file}")
+        say(f"note: {advice}")
+    say(f"next: blue-green check --start {arguments.file}")
     return OK
 
 

@@ -13,6 +13,7 @@ from attrs import frozen
 from blue_green import display
 from blue_green.cli.progress import Progress
 from blue_green.control import client
+from blue_green.lines import visible
 from blue_green.locate import control_socket
 from blue_green.terminal import Look
 
@@ -35,10 +36,21 @@ class Command:
     """What completion offers in place of an argument, besides options."""
 
 
+def say(text: str) -> None:
+    """Print text without colours, line by line, with nothing for the terminal to act upon."""
+    print("\n".join(map(visible, text.split("\n"))), flush=True)
+
+
+def warn(text: str) -> None:
+    """Say on standard error what somebody should know, or what is wrong."""
+    sys.stdout.flush()
+    lines = [f"blue-green: {visible(line)}" for line in text.splitlines()]
+    print("\n".join(lines), file=sys.stderr)
+
+
 def complain(text: str, status: int) -> int:
     """Say on standard error what is wrong; the exit status."""
-    sys.stdout.flush()
-    print("\n".join(f"blue-green: {line}" for line in text.splitlines()), file=sys.stderr)
+    warn(text)
     return status
 
 
@@ -68,11 +80,7 @@ def socket_of(arguments: argparse.Namespace) -> Path:
         return Path(arguments.socket)
     if named := os.environ.get("BLUE_GREEN_SOCKET"):
         return Path(named)
-    return control_socket(Path(arguments.config or DEFAULT_FILE), _warn)
-
-
-def _warn(text: str) -> None:
-    print(f"blue-green: {text}", file=sys.stderr)
+    return control_socket(Path(arguments.config or DEFAULT_FILE), warn)
 
 
 def ask(arguments: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
@@ -114,5 +122,8 @@ def tell(
     if event == "error":
         return complain(result["error"], USAGE if result["usage"] else FAILED)
     if not arguments.json:
-        print(text if isinstance(text, str) else text())
+        if isinstance(text, str):
+            say(text)
+        else:
+            print(text())  # Made for this terminal, with its colours.
     return OK
