@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from blue_green.lines import visible
 from blue_green.terminal import Look, Piece
+from blue_green.visible import visible
 
 EFFECTS = {
     "now": "now",

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from sys import getsizeof
 
 from blue_green import systemd
-from blue_green.lines import visible
+from blue_green.visible import visible
 
 ROOM = 16 * 1024 * 1024
 """Bytes of memory for lines that wait to be written."""

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from attrs import frozen
 
-from blue_green.lines import visible
+from blue_green.visible import visible
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 NARROWEST = 20

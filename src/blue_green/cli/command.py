@@ -13,9 +13,9 @@ from attrs import frozen
 from blue_green import display
 from blue_green.cli.progress import Progress
 from blue_green.control import client
-from blue_green.lines import visible
 from blue_green.locate import control_socket
 from blue_green.terminal import Look
+from blue_green.visible import visible
 
 OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130
 
