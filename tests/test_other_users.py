@@ -220,6 +220,32 @@ async def test_root_runs_no_program_from_where_others_can_write(
         await command.run(["no-such"], cwd=directory, env={}, user=us, timeout=20)
 
 
+@pytest.mark.parametrize("owner", ["root", "the app's user"])
+async def test_a_linked_directory_is_made_by_whom_the_directory_around_it_belongs_to(
+    directory: Path, owner: str
+) -> None:
+    """In the app's own directory root makes nothing and gives nothing away: a name there may lead
+    anywhere."""
+    site = a_site(directory, owner=0, app={"user": "nobody"}, release={"link": ["data/in/cache/"]})
+    data = site.checkout / "data"
+    data.mkdir()
+    if owner != "root":
+        os.chown(data, NOBODY.pw_uid, NOBODY.pw_gid)
+    async with site.running():
+        made = [(data / name).stat().st_uid for name in ("in", "in/cache")]
+        assert made == ([0, NOBODY.pw_uid] if owner == "root" else [NOBODY.pw_uid] * 2)
+
+
+def test_who_makes_a_directory_is_who_owns_those_above_it(directory: Path) -> None:
+    us = users.owner_of(Path("/proc/self"))
+    them = users.named("nobody", None, us)
+    (directory / "a" / "b").mkdir(parents=True)
+    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is us
+    os.chown(directory / "a", NOBODY.pw_uid, NOBODY.pw_gid)
+    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is them
+    assert users.who_can_make(directory / "d", directory, us, them) is us
+
+
 ASK_GIT = """
 import os, subprocess, sys
 who = ["git", "config", "site.given"], ["git", "rev-parse", "HEAD"], ["git", "status", "-s"]

@@ -42,9 +42,13 @@ def read_text(path: Path, limit: int, *, inside: Path | None = None) -> str:
 
 def read_start(path: Path, count: int, *, inside: Path | None = None) -> bytes:
     """The first `count` bytes of a regular file, or all of it if it has fewer."""
-    with _checked(path) as (descriptor, _):
+    with _checked(path) as (descriptor, status):
         if inside is not None and not location(descriptor).is_relative_to(inside):
             raise UnfitFile(f"leads out of {inside}", path)
+        if inside is not None and status.st_nlink > 1 and not status.st_mode & stat.S_IROTH:
+            raise UnfitFile(
+                "has another name elsewhere (a hard link), and not all may read it", path
+            )
         with open(f"/proc/self/fd/{descriptor}", "rb") as file:  # noqa: PTH123 - it is no path
             return file.read(count)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import trio
 from attrs import evolve, frozen
 
-from blue_green import command, left, lfs, mark, settings, stray, submodules, trees, worktree
+from blue_green import command, left, lfs, mark, settings, stray, submodules, trees, users, worktree
 from blue_green.builds import Builds
 from blue_green.failure import CalledOff, MachineFault, StepFailed, from_errno
 from blue_green.git import REVISION, BadRevision, Git, GitError, trusting
@@ -338,8 +338,10 @@ class Releases:
         """Make a directory in the checkout; a file is made there by whoever first writes to it."""
         directory = source if name.endswith("/") else source.parent
         if not directory.exists():
-            await self._run_small("mkdir", "-p", "--", str(directory), user=self._git.owner)
-            await self._hand_over(directory)
+            maker = users.who_can_make(directory, self._git.checkout, self._git.owner, self._user)
+            await self._run_small("mkdir", "-p", "--", str(directory), user=maker)
+            if maker is self._git.owner:
+                await self._hand_over(directory)
         if name.endswith("/"):
             logger.info("link: %s was made", source)
         else:

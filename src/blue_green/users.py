@@ -105,6 +105,18 @@ def writable_by_others(path: Path) -> Path | None:
     return None
 
 
+def who_can_make(directory: Path, top: Path, owner: User, user: User) -> User:
+    """Who is to make a directory somewhere below `top`, which is the owner's, for the user.
+
+    The owner; but where it lies in a directory of somebody else, who could put a link in the way
+    of what is made and given away, it is the user's own affair.
+    """
+    between = [place for place in directory.parents if place.is_relative_to(top)]
+    trusted = {0, owner.uid}
+    are_owners = all(place.stat().st_uid in trusted for place in between if place.exists())
+    return owner if os.geteuid() != 0 or are_owners else user
+
+
 def may(user: User, path: Path, what: int) -> bool:
     """Whether a user can get to this path, and may do there what `os.R_OK` and so on stand for.
 

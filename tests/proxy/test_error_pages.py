@@ -82,6 +82,19 @@ def test_root_follows_no_link_of_another_user_to_the_directory(tmp_path: Path) -
     assert Pages(theirs / "pages").fill_in(503, "", html=False) == b"mine"
 
 
+def test_a_second_name_of_a_file_that_is_not_for_all_is_no_page(tmp_path: Path) -> None:
+    """Whoever can write to the directory could have made a hard link to a key there."""
+    private, pages = tmp_path / "key.pem", tmp_path / "pages"
+    pages.mkdir()
+    private.write_text("secret")
+    private.chmod(0o640)
+    os.link(private, pages / "503.html")
+    with pytest.raises(BadPages, match=r"503\.html has another name elsewhere"):
+        Pages(pages)
+    private.chmod(0o644)
+    assert Pages(pages).fill_in(503, "", html=True) == b"secret"
+
+
 def test_a_page_that_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "503.txt")
     with pytest.raises(BadPages, match=r"503\.txt is not a regular file"):
