@@ -230,3 +230,19 @@ async def test_a_commit_that_is_in_the_way_of_a_linked_path_fails_alone(
         assert "/config" in receipt["reason"]
         assert list(elsewhere.iterdir()) == []
         await takes(site, site.commit("better"))
+
+
+async def test_what_failed_candidates_wrote_is_kept_and_sent_in_bytes(make_site: MakeSite) -> None:
+    """Each writes sixty lines of 16,000 bytes that take four times as many to be shown."""
+    loud = "import os\nfor _ in range(60):\n    os.write(2, b'\\1' * 16_000 + b'\\n')\n"
+    site = make_site()
+    site.commit("good")
+    async with site.running(), site.steady_load():
+        for number in range(3):
+            revision = site.draft("loud", {"app.py": f"{loud}raise SystemExit({number + 3})"})
+            done = await site.cli("swap", revision, "--json")
+            assert (done.code, len(done.out) < 30_000) == (1, True)
+            assert json.loads(done.out)["output"][-1].startswith(r"\x01\x01")
+        assert (site.state / "state.toml").stat().st_size < 60_000
+        for command in ("status", "history"):
+            assert len((await site.cli(command, "--json")).out) < 100_000

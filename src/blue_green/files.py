@@ -11,8 +11,6 @@ A file system can hang, too: none of this belongs on the event loop.
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -42,7 +40,11 @@ def read_text(path: Path, limit: int, *, inside: Path | None = None) -> str:
 
 def read_start(path: Path, count: int, *, inside: Path | None = None) -> bytes:
     """The first `count` bytes of a regular file, or all of it if it has fewer."""
-    with _checked(path) as (descriptor, status):
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnfitFile("is not a regular file", path)
         if inside is not None and not location(descriptor).is_relative_to(inside):
             raise UnfitFile(f"leads out of {inside}", path)
         if inside is not None and status.st_nlink > 1 and not status.st_mode & stat.S_IROTH:
@@ -51,6 +53,8 @@ def read_start(path: Path, count: int, *, inside: Path | None = None) -> bytes:
             )
         with open(f"/proc/self/fd/{descriptor}", "rb") as file:  # noqa: PTH123 - it is no path
             return file.read(count)
+    finally:
+        os.close(descriptor)
 
 
 def open_own(path: Path, flags: int) -> int:
@@ -74,24 +78,6 @@ def is_readable_by_all(path: Path) -> bool:
         return False  # It is not there, then.
 
 
-def check_is_regular(path: Path) -> os.stat_result:
-    """The status of a file that would be read; raise `OSError`."""
-    with _checked(path) as (_, status):
-        return status
-
-
 def location(descriptor: int) -> Path:
     """Where an open file is, without symbolic links (proc(5))."""
     return Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - of a descriptor
-
-
-@contextmanager
-def _checked(path: Path) -> Iterator[tuple[int, os.stat_result]]:
-    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnfitFile("is not a regular file", path)
-        yield descriptor, status
-    finally:
-        os.close(descriptor)

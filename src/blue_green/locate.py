@@ -66,7 +66,7 @@ def _rest_of(path: Path) -> dict[str, Any]:
     """Those tables of a broken file that say where the supervisor is, as far as they are whole."""
     document: dict[str, Any] = {}
     with suppress(OSError):
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = files.read_bounded(path, LARGEST).decode(errors="replace")
         for table in TABLE.finditer(text):
             following = ANY_TABLE.search(text, table.end())
             end = following.start() if following else len(text)

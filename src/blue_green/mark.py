@@ -11,9 +11,12 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from blue_green import files
 from blue_green.stray import Stamp
 
 BUILT, PROMOTED = "built", "promoted"
+LARGEST = 1024 * 1024
+"""Bytes."""
 
 
 @frozen
@@ -40,7 +43,8 @@ def complete(revision: str, databases: Mapping[str, Stamp]) -> Mark:
 
 def read(file: Path) -> Mark:
     """What the file says; raise `OSError`. What we do not understand counts as not noted."""
-    first, _, rest = file.read_text(errors="replace").partition("\n")
+    text = files.read_bounded(file, LARGEST).decode(errors="replace")
+    first, _, rest = text.partition("\n")
     revision, _, what = first.strip().partition(" ")
     try:
         more = json.loads(rest)

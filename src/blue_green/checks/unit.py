@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from pathlib import Path
 
-from blue_green import root, users
+from blue_green import files, root, users
 from blue_green.checks.finding import Findings, passed, warned
 from blue_green.settings import Settings, State
 
@@ -15,6 +15,8 @@ RUNNING = Path("/run/systemd/system")
 """Is there when systemd runs the machine (sd_booted(3))."""
 DEFAULT_STOP = 90.0
 """Seconds: systemd's DefaultTimeoutStopSec, unless that was changed."""
+LARGEST = 1024 * 1024
+"""Bytes of a unit file."""
 BEYOND = 20.0
 """Seconds for what does not even die at once when it is killed."""
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
@@ -33,7 +35,7 @@ def unit(file: Path, settings: Settings) -> Findings:
     """The service that names this file, if there is one."""
     for path in naming(file, UNITS):
         shown = _shown(path.name) if RUNNING.is_dir() else {}
-        service = shown or written(path.read_text())
+        service = shown or written(files.read_text(path, LARGEST))
         yield from judge(path.name, service, settings)
         beside = file.absolute().parent / State().directory
         if (named := service.get("StateDirectory")) and settings.state.directory == beside:
@@ -73,7 +75,7 @@ def naming(file: Path, directory: Path) -> Iterator[Path]:
     """The services there whose ExecStart names this settings file."""
     for path in sorted(directory.glob("*.service")):
         try:
-            started = written(path.read_text()).get("ExecStart", "")
+            started = written(files.read_text(path, LARGEST)).get("ExecStart", "")
         except (OSError, UnicodeDecodeError):
             continue  # A link to a unit that is masked or gone, or that is not for us to read.
         if str(file.absolute()) in re.split(r"[\s\"']+", started):
