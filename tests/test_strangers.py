@@ -15,7 +15,7 @@ from attrs import define, field
 
 from blue_green import listening, procfs, tag, users
 from blue_green.listening import Listener
-from blue_green.port_guard import PortGuard, Usurped
+from blue_green.port_guard import LOOK_ANEW, PortGuard, Usurped
 from blue_green.process import SUPERVISOR, Process
 from tests.site import Done, Site, free_ports, until
 from tests.stranger import Stranger, stranger
@@ -189,7 +189,8 @@ async def test_a_port_that_a_program_of_the_same_user_shares_is_not_its_own(
             assert await guard.look() == ""
             ours.listen()
             with pytest.raises(Usurped, match=f"was opened by pid {os.getpid()} "):
-                await guard.look()
+                for _ in range(LOOK_ANEW):
+                    await guard.look()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user as well")

@@ -11,9 +11,10 @@ import pwd
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 
 from attrs import frozen
 
@@ -61,7 +62,8 @@ class Listener:
 class Owned:
     """The sockets of a command and its descendants."""
 
-    inodes: frozenset[int]
+    inodes: Mapping[int, Path]
+    """The number of each, and by which descriptor somebody has it (/proc/PID/fd/N)."""
     is_complete: bool = True
     """All of their descriptors could be seen."""
 
@@ -129,14 +131,14 @@ def sockets_of(mark: str, leader: int, uid: int) -> Owned:
     that runs as another user counts only if it is in the process group, or if its parents lead to
     the command.
     """
-    inodes: set[int] = set()
+    inodes: dict[int, Path] = {}
     is_complete = True
     for pid in (leader, *procfs.family(mark, leader)):
         if procfs.uid_of(pid) == uid or _is_descendant(pid, leader):
             found, all_seen = _sockets(pid)
             inodes |= found
             is_complete = is_complete and all_seen
-    return Owned(frozenset(inodes), is_complete)
+    return Owned(inodes, is_complete)
 
 
 def described(listener: Listener) -> str:
@@ -156,7 +158,7 @@ def _holder(listeners: Sequence[Listener]) -> Stranger:
     for pid in procfs.pids() if inodes else ():
         if time.monotonic() > until:
             break
-        if not inodes.isdisjoint(_sockets(pid)[0]):
+        if inodes & _sockets(pid)[0].keys():
             return Stranger(pid, procfs.command(pid))
     return Stranger(0, "")
 
@@ -169,9 +171,17 @@ def _is_descendant(pid: int | None, leader: int) -> bool:
     return False
 
 
-def _sockets(pid: int) -> tuple[set[int], bool]:
-    """The inodes of a process's sockets, and whether all could be seen."""
-    found: set[int] = set()
+def is_held(inode: int, descriptor: Path) -> bool:
+    """Whether this socket still is what the descriptor there stands for."""
+    try:
+        return str(descriptor.readlink()) == f"socket:[{inode}]"
+    except OSError:
+        return False
+
+
+def _sockets(pid: int) -> tuple[dict[int, Path], bool]:
+    """The inodes of a process's sockets, each with a descriptor, and whether all could be seen."""
+    found: dict[int, Path] = {}
     try:
         for count, descriptor in enumerate((PROC / str(pid) / "fd").iterdir()):
             if count == MOST_DESCRIPTORS:
@@ -179,7 +189,7 @@ def _sockets(pid: int) -> tuple[set[int], bool]:
             with suppress(FileNotFoundError):  # It was closed.
                 kind, _, inode = str(descriptor.readlink()).partition(":[")
                 if kind == "socket":
-                    found.add(int(inode.rstrip("]")))
+                    found[int(inode.rstrip("]"))] = descriptor
     except PermissionError:
         return found, False
     except (FileNotFoundError, ProcessLookupError):
