@@ -40,6 +40,7 @@ async def test_a_database_in_the_release_stops_the_swap_until_it_is_linked(
     one = site.commit("one")
     async with site.running(), site.steady_load():
         own = release_of(site, one) / "db.sqlite3"
+        await site.until_logged("migrate has made a database written inside of the release")
         add(own, "precious")
         two = site.commit("two")
         await site.until_logged("it is tried again in")

@@ -14,6 +14,8 @@ import pytest
 import tomli_w
 
 from blue_green import config
+from blue_green.init.django import Named, named
+from blue_green.init.found import Checkout
 from blue_green.init.write import CannotWrite, write
 from blue_green.settings import Settings
 from tests.repository import Repository
@@ -137,6 +139,104 @@ def test_a_database_that_releases_share_wants_one_writer(fill: Fill) -> None:
     assert settings.swap.strategy == "exclusive"
     assert set(settings.release.link) == {"db.sqlite3", ".env", "media"}
     assert settings.release.migrate == ("python3", "manage.py", "migrate", "--noinput")
+
+
+DJANGO_SETTINGS = """
+from pathlib import Path
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
+MEDIA_ROOT = BASE_DIR / "media"
+"""
+
+
+def test_what_django_will_write_is_linked_before_it_exists(fill: Fill) -> None:
+    checkout = fill({"manage.py": DJANGO, "blog/settings.py": DJANGO_SETTINGS, ".env.example": ""})
+    _, settings = settings_for(checkout)
+    assert settings.release.link == (".env", "db.sqlite3", "media/")
+    assert settings.swap.strategy == "exclusive"
+
+
+@pytest.mark.parametrize(
+    ("text", "databases", "uploads"),
+    [
+        (
+            "import os\nBASE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))\n"
+            "DATABASES = {'default': {'ENGINE': 'x.sqlite3', 'NAME': os.path.join(BASE, 'a.db')}}",
+            ["a.db"],
+            [],
+        ),
+        ("MEDIA_ROOT = os.environ.get('MEDIA', 'var/media')", [], ["var/media"]),
+        ("MEDIA_ROOT = config('MEDIA', default='uploads/')", [], ["uploads"]),
+        ("MEDIA_ROOT = '/srv/media'", [], []),
+        ("MEDIA_ROOT = BASE_DIR", [], []),
+        ("DATABASES = {'default': dj_database_url.config(default='sqlite:///b.db')}", ["b.db"], []),
+        (
+            "from pathlib import Path\nHERE = Path(__file__).parents[1]\nif DEBUG:\n"
+            "  DATABASES = {'a': {'ENGINE': 'sqlite3', 'NAME': str(HERE / 'data' / 'c.db')}}\n"
+            "else:\n  DATABASES = {'a': {'ENGINE': 'postgresql', 'NAME': 'shop'}}",
+            ["data/c.db"],
+            [],
+        ),
+        ("DATABASES = {'a': {'ENGINE': 'sqlite3', 'NAME': ':memory:'}}", [], []),
+        ("ROOT = f'{BASE}'\nMEDIA_ROOT = ROOT + '/m'\nDATABASES = env.db()", [], []),
+        ("def (", [], []),
+    ],
+)
+def test_djangos_settings_are_read_as_far_as_they_are_plain(
+    fill: Fill, text: str, databases: list[str], uploads: list[str]
+) -> None:
+    checkout = Checkout(fill({"blog/settings.py": text}), frozenset())
+    assert named(checkout, "blog.settings") == Named(databases, uploads)
+
+
+def test_djangos_settings_may_import_others(fill: Fill) -> None:
+    base = DJANGO_SETTINGS.replace(".parent.parent", ".parent.parent.parent")
+    files = {
+        "blog/settings/__init__.py": "",
+        "blog/settings/base.py": base,
+        "blog/settings/production.py": "from .base import *\nMEDIA_ROOT = BASE_DIR / 'files'",
+        "blog/settings/loop.py": "from blog.settings.loop import *\nMEDIA_ROOT = 'x'",
+    }
+    checkout = Checkout(fill(files), frozenset())
+    production = named(checkout, "blog.settings.production")
+    assert production == Named(["db.sqlite3"], ["media", "files"])
+    assert named(checkout, "blog.settings.loop").uploads == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("tracked", "link", "strategy"),
+    [
+        (
+            {"main.py": "app = FastAPI()\nurl = 'sqlite:///./shop.db'"},
+            ("shop.db",),
+            "exclusive",
+        ),
+        (
+            {"app.py": "app = Flask('a')", "db.py": "sqlite3.connect('data/a.db')"},
+            ("data/a.db",),
+            "exclusive",
+        ),
+        (
+            {"app.py": "app = Flask('a', instance_relative_config=True)"},
+            ("instance/",),
+            "overlap",
+        ),
+        ({"spin.toml": "key_value_stores = ['default']"}, (".spin/",), "overlap"),
+        (
+            {
+                "package.json": '{"scripts": {"start": "node server.js"}}',
+                "server.js": "const db = new Database('app.db')",
+            },
+            ("app.db",),
+            "overlap",
+        ),
+    ],
+)
+def test_databases_that_a_program_names_are_linked_before_they_exist(
+    fill: Fill, tracked: dict[str, str], link: tuple[str, ...], strategy: str
+) -> None:
+    _, settings = settings_for(fill(tracked))
+    assert (settings.release.link, settings.swap.strategy) == (link, strategy)
 
 
 def test_a_database_that_is_committed_is_each_releases_own(fill: Fill) -> None:

@@ -117,6 +117,14 @@ def refusal(left: Left) -> str:
     )
 
 
+def early(left: Left) -> str:
+    """What `migrate` has written where only its own release sees it."""
+    return (
+        f"migrate has made {what(left)}. The next swap would leave that behind, and will be "
+        f"refused. Link it before there is much in it: {advice(left)}. {DOCS}"
+    )
+
+
 def warning(left: Left) -> str:
     """What is left behind all the same."""
     return (

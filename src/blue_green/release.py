@@ -173,9 +173,12 @@ class Releases:
         except OSError as error:
             logger.warning("cannot mark %s as good: %s", release.revision[:7], error.strerror)
 
-    def discard(self, release: Release) -> None:
-        """Take back that a build is complete, so that one from before counts."""
-        if not self.in_place:
+    async def discard(self, release: Release) -> None:
+        """Take back that a build is complete, so that one from before counts.
+
+        One that holds data stays: what was found good counts before it all the same.
+        """
+        if not self.in_place and not await self.left_in(release.path):
             self._mark(release.path).unlink(missing_ok=True)
 
     def last_promoted(self) -> str | None:

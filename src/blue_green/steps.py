@@ -179,7 +179,8 @@ class Steps:
         self.site.slots.changed()
         if self.is_superseded:
             self.until_switch.cancel()
-        await trio.lowlevel.checkpoint()
+        if found := await self.site.releases.left_in(release.path):
+            self.receipt.warning = left.early(found)
 
     @asynccontextmanager
     async def starting(

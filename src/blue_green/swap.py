@@ -61,7 +61,7 @@ class Swap(Steps):
         if outcome == "reverted" and self.release:
             await self.report_data(self.release)
         if outcome != "promoted" and self.rebuild and self.release:
-            self.site.releases.discard(self.release)
+            await self.site.releases.discard(self.release)
         receipt, numbers = self.receipt, self.site.gate.tally_since(tally)
         receipt.outcome = outcome
         receipt.held, receipt.longest_hold = numbers.held, numbers.longest_hold

@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,22 @@ async def clients_are_slow(scene: Scene) -> None:
 async def clients_leave(scene: Scene) -> None:
     for scope in scene.kept["clients"]:
         scope.cancel()
+
+
+# --- data in the wrong place ---
+
+
+def _database(scene: Scene) -> Path:
+    return scene.site.state / "releases" / scene.old[:12] / "data.db"
+
+
+async def data_is_in_the_release(scene: Scene) -> None:
+    with closing(sqlite3.connect(_database(scene))) as data, data:
+        data.execute("create table words (word text)")
+
+
+async def data_is_moved_away(scene: Scene) -> None:
+    _database(scene).unlink()
 
 
 # --- the supervisor and its memory ---

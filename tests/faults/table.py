@@ -264,6 +264,16 @@ FAULTS: tuple[Fault, ...] = (
         kind="new",
     ),
     Fault(
+        "the app has written a database into its release",
+        {"overlap": ("checkout", "build"), "exclusive": ("checkout", "build")},
+        ("overlap", "build"),
+        happen=how.data_is_in_the_release,
+        heal=how.data_is_moved_away,
+        ends=dict.fromkeys(("checkout", "build"), "failed"),
+        is_retried=True,
+        kind="disk",
+    ),
+    Fault(
         "the new backend forks away",
         {"overlap": ("start",), "exclusive": ("start",)},
         ("overlap", "start"),

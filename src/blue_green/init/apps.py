@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from blue_green.init.found import App, Checkout, health_path
+from blue_green.init.found import App, Checkout, data_of, health_path
 from blue_green.init.python import asgi_and_wsgi, datasette, django
 
 PAGES = ("public", "dist", "_site", "site", "build", "docs", ".")
@@ -27,7 +27,7 @@ def spin(checkout: Checkout) -> Iterator[App]:
         because="spin.toml is there",
         command=("spin", "up", "--listen", "127.0.0.1:{port}", "--file", "spin.toml"),
         build=("spin", "build") if _is_built_by_spin(checkout.text("spin.toml")) else (),
-        link=tuple(checkout.links),
+        link=checkout.with_data(checkout.links, _spin_data(checkout.text("spin.toml"))),
     )
 
 
@@ -45,6 +45,7 @@ def node(checkout: Checkout) -> Iterator[App]:
     command = tuple(shlex.split(start)) if is_plain else (tool, "start")
     steps = [install] if package.get("dependencies") or package.get("devDependencies") else []
     steps += [f"{tool} run build"] if "build" in scripts else []
+    data = data_of(checkout, r"(?!tests?/|node_modules/)([\w-]+/)*[\w.-]+\.[cm]?[jt]s")
     yield App(
         kind="Node",
         because=f'package.json starts it with "{start}"',
@@ -52,9 +53,12 @@ def node(checkout: Checkout) -> Iterator[App]:
         build=("sh", "-c", " && ".join(steps))
         if len(steps) > 1
         else tuple(" ".join(steps).split()),
-        link=tuple(checkout.links),
+        link=checkout.with_data(checkout.links, data),
         path=health_path(checkout.text(command[-1]) if is_plain else ""),
-        advice=("it must listen on $PORT, and may listen on 127.0.0.1 only",),
+        advice=(
+            "it must listen on $PORT, and may listen on 127.0.0.1 only",
+            *checkout.advice(data),
+        ),
     )
 
 
@@ -90,6 +94,11 @@ def _installer(checkout: Checkout) -> tuple[str, str]:
     if checkout.has("yarn.lock"):
         return "yarn", "yarn install --frozen-lockfile"
     return "npm", "npm ci" if checkout.has("package-lock.json") else "npm install"
+
+
+def _spin_data(text: str) -> tuple[str, ...]:
+    """Where Spin keeps an app's own databases, unless it is told otherwise."""
+    return (".spin/",) if re.search(r"key_value_stores|sqlite_databases", text) else ()
 
 
 def _is_built_by_spin(text: str) -> bool:

@@ -3,11 +3,12 @@
 import ast
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from attrs import evolve, frozen
 
-from blue_green.init.found import App, Checkout, health_path
+from blue_green.init.django import named
+from blue_green.init.found import App, Checkout, data_of, health_path
 
 ENVIRONMENTS = (".venv", "venv", "env")
 REQUIREMENTS = ("requirements.txt", "pyproject.toml", "Pipfile", "setup.cfg")
@@ -69,7 +70,8 @@ def django(checkout: Checkout) -> Iterator[App]:
         return
     match = re.search(r"DJANGO_SETTINGS_MODULE\W+([\w.]+)", checkout.text("manage.py"))
     project = match[1].split(".")[0] if match else "project"
-    settings = _settings(checkout, match[1] if match else "")
+    module = match[1] if match else ""
+    settings, data = _settings(checkout, module), named(checkout, module)
     python = python_of(checkout)
     servers = {
         "gunicorn": ("gunicorn", "--bind", "127.0.0.1:{port}", f"{project}.wsgi"),
@@ -99,12 +101,19 @@ def django(checkout: Checkout) -> Iterator[App]:
             command=command,
             build=python.build,
             migrate=migrate,
-            link=(*python.link, *checkout.links),
+            link=checkout.with_data(
+                (*python.link, *checkout.links), (*data.databases, *(f"{d}/" for d in data.uploads))
+            ),
             host=_allowed_host(settings),
             https=bool(re.search(r"(?m)^[ \t]*SECURE_SSL_REDIRECT[ \t]*=(?!\s*False)", settings)),
-            advice=(*advice, "static files: collectstatic belongs to build, if you use it"),
+            advice=(
+                *advice,
+                *checkout.advice((*data.databases, *data.uploads)),
+                "static files: collectstatic belongs to build, if you use it",
+            ),
         ),
         checkout,
+        data.databases,
     )
 
 
@@ -140,6 +149,7 @@ def asgi_and_wsgi(checkout: Checkout) -> Iterator[App]:
     if "manage.py" in checkout.tracked:
         return
     python = python_of(checkout)
+    data = data_of(checkout, r"(?!tests?/|test_|conftest)(\w+/)*\w+\.py")
     for file in checkout.of_its_own(r"(?!tests?/|test_|conftest)(\w+/)?\w+\.py"):
         text = checkout.text(file)
         for name, kind in _applications(file, text):
@@ -149,11 +159,11 @@ def asgi_and_wsgi(checkout: Checkout) -> Iterator[App]:
                 because=f"{file} has {name}",
                 command=_serving(python, kind, module, name),
                 build=python.build,
-                link=(*python.link, *checkout.links),
+                link=checkout.with_data((*python.link, *checkout.links), data),
                 path=health_path(text),
-                advice=python.advice,
+                advice=(*python.advice, *checkout.advice(data)),
             )
-            yield _with_sqlite(app, checkout)
+            yield _with_sqlite(app, checkout, data)
 
 
 def _serving(python: Python, kind: str, module: str, name: str) -> tuple[str, ...]:
@@ -195,9 +205,10 @@ def _applications(file: str, text: str) -> Iterator[tuple[str, str]]:
                 yield name, kind or named or ""
 
 
-def _with_sqlite(app: App, checkout: Checkout) -> App:
+def _with_sqlite(app: App, checkout: Checkout, named: Sequence[str] = ()) -> App:
     """What writes a database that all releases share must not run twice."""
-    if any(name in app.link for name in checkout.databases):
+    databases = (*checkout.databases, *(name for name in named if not name.endswith("/")))
+    if any(name in app.link for name in databases):
         return evolve(app, strategy="exclusive", why_strategy=SQLITE)
     return app
 
