@@ -74,7 +74,7 @@ async def test_check_names_the_site_that_has_the_idle_port(
 def test_settings_that_lie_beside_are_seen_and_only_warned_of(subject: Subject) -> None:
     beside = subject.directory / "another.toml"
     subject.configure()
-    beside.write_text(tomli_w.dumps(subject.sections))
+    beside.write_text(tomli_w.dumps({**subject.sections, "git": {"checkout": "another"}}))
     found = [one for one in subject.check() if "named in other settings" in one.text]
     assert [one.verdict for one in found] == ["warned", "warned"]
     assert str(beside) in found[0].text
@@ -100,6 +100,13 @@ def test_a_service_that_is_not_running_keeps_its_ports(
     assert str(stopped) in found.text
     (other,) = [one for one in neighbours.of(subject.file) if one.file == stopped]
     assert other.ports == frozenset({subject.green, 1, 2})
+
+
+def test_a_copy_of_the_settings_is_no_other_site(subject: Subject) -> None:
+    subject.configure()
+    copy = subject.file.with_name("supervisor.next.toml")
+    copy.write_bytes(subject.file.read_bytes())
+    assert copy not in [one.file for one in neighbours.of(subject.file)]
 
 
 def test_two_checkouts_rarely_get_the_same_ports_and_one_always_the_same() -> None:

@@ -48,9 +48,13 @@ class Neighbour:
 def of(file: Path) -> Sequence[Neighbour]:
     """Those of the site whose settings are in this file, which need not be there yet.
 
-    Those that run come first. What cannot be read is left out.
+    Those that run come first. What cannot be read is left out, and so is a copy of these settings,
+    such as one that is about to replace them: it has their checkout and their ports.
     """
     own = file.resolve()
+    itself: _Site | None = None
+    with suppress(ConfigError):
+        itself = _site_in(own)
     found: dict[Path, Neighbour] = {}
     sources = [
         *((path, pid, False) for pid, path in _running()),
@@ -60,9 +64,29 @@ def of(file: Path) -> Sequence[Neighbour]:
     for path, pid, is_service in sources:
         with suppress(OSError, ConfigError, RuntimeError):
             real = path.resolve()
-            if real != own and real not in found and (ports := _ports(locate.read(real))):
-                found[real] = Neighbour(real, ports, pid, is_service)
+            if real == own or real in found:
+                continue
+            site = _site_in(real)
+            if site and site.ports and site != itself:
+                found[real] = Neighbour(real, site.ports, pid, is_service)
     return list(found.values())
+
+
+@frozen
+class _Site:
+    """What tells two sites apart."""
+
+    checkout: Path
+    ports: frozenset[int]
+
+
+def _site_in(file: Path) -> _Site | None:
+    """The site of a settings file; None if there is no such file. Raises `ConfigError`."""
+    if not file.exists():
+        return None
+    document = locate.read(file)
+    checkout = _table(document, "git").get("checkout", ".")
+    return _Site((file.parent / str(checkout)).resolve(), _ports(document))
 
 
 def _running() -> Iterator[tuple[int, Path]]:
