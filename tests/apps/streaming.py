@@ -82,17 +82,20 @@ async def tell_events(writer: asyncio.StreamWriter) -> None:
 
 
 async def talk(key: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A WebSocket that says who it is at once, and later only goodbye, after its client."""
+    """A WebSocket that says who it is at once, answers pings, and says goodbye after its client."""
     accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest())
     writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket")
     writer.write(b"\r\nSec-WebSocket-Accept: %s\r\n\r\n" % accept)
     writer.write(bytes((0x81, len(TEXT))) + TEXT.encode())
-    head = await reader.readexactly(2)
-    rest = await reader.readexactly(4 + (head[1] & 0x7F))
-    data = bytes(byte ^ rest[number % 4] for number, byte in enumerate(rest[4:]))
-    note("goodbye", opcode=head[0] & 0xF, code=int.from_bytes(data[:2]))
-    writer.write(bytes((0x88, len(data))) + data)
-    await writer.drain()
+    opcode = 0
+    while opcode != 8:
+        head = await reader.readexactly(2)
+        rest = await reader.readexactly(4 + (head[1] & 0x7F))
+        opcode = head[0] & 0xF
+        data = bytes(byte ^ rest[number % 4] for number, byte in enumerate(rest[4:]))
+        writer.write(bytes((0x8A if opcode == 9 else 0x88, len(data))) + data)
+        await writer.drain()
+    note("goodbye", opcode=opcode, code=int.from_bytes(data[:2]))
     raise ConnectionError
 
 
