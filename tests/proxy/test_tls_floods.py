@@ -53,13 +53,16 @@ def test_records_come_in_portions_of_a_few(lengths: list[int], data: st.DataObje
 
 @pytest.fixture
 def pair(tls: Tls) -> Iterator[tuple[TlsWire, socket.socket]]:
-    """Our end of a connection, and the socket at the other."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        theirs = socket.create_connection(listener.getsockname())
+    """Our end of a connection whose buffers are soon full, and the socket at the other."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
+        for sock in (listener, theirs):
+            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                sock.setsockopt(socket.SOL_SOCKET, buffer, 4096)
+        theirs.connect(listener.getsockname())
         ours, _ = listener.accept()
-    ours.setblocking(False)
-    with closing(TlsWire(ours, load(tls))) as wire, theirs:
-        yield wire, theirs
+        ours.setblocking(False)
+        with closing(TlsWire(ours, load(tls))) as wire:
+            yield wire, theirs
 
 
 async def shaken(wire: TlsWire, theirs: socket.socket) -> TlsStream:
@@ -76,8 +79,7 @@ async def test_a_client_that_does_not_read_has_little_of_its_answer_encrypted(
 ) -> None:
     wire, theirs = pair
     stream = await shaken(wire, theirs)
-    wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    answer = bytes(range(256)) * 4 * 1024
+    answer = bytes(range(256)) * 4 * 256
     rest: bytes | memoryview = answer
     while len(rest := wire.send_now(rest)) > 0:
         before = len(rest)
@@ -147,8 +149,6 @@ async def test_a_client_that_updates_its_keys_without_end_is_read_no_further(
 ) -> None:
     """Each update is to be answered, and nobody takes the answers: then there are no more."""
     wire, theirs = pair
-    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     updater = Updater(theirs)
     thread = threading.Thread(target=updater.run, daemon=True)
     thread.start()
