@@ -22,7 +22,8 @@ from blue_green.visible import visible
 ROOM = 16 * 1024 * 1024
 """Bytes of memory for lines that wait to be written."""
 AT_ONCE = 250
-"""Lines that are written at once."""
+PIECE = 64 * 1024
+"""Lines, and bytes by their average, that are written at once: they take memory twice again."""
 GATHER = 0.02
 """Seconds for which the writing thread lets lines gather: its turns are lost to the loop."""
 LAST_WORDS = 1.0
@@ -103,6 +104,8 @@ class Sink:
         """Some of what waits, to be written at once."""
         with self._lock:
             count = min(len(self._waiting), AT_ONCE)
+            if self._size > PIECE:
+                count = min(count, 1 + PIECE * len(self._waiting) // self._size)
             lines = [self._waiting.popleft() for _ in range(count)]
             self._size -= sum(map(getsizeof, lines))
             self._is_writing = bool(lines)
