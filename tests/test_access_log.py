@@ -38,7 +38,8 @@ def check(fields: dict[str, Any], size: int, revision: str) -> None:
 async def test_a_request_is_told_in_the_form_of_the_settings(
     make_site: Callable[..., Site], form: str
 ) -> None:
-    site = make_site(proxy={"access_log": True, "log_format": form})
+    believed = ["127.0.0.1"]
+    site = make_site(proxy={"log_format": form, "trusted_proxies": believed, "access_log": True})
     revision = site.commit()
     async with site.running():
         seen = await lines_of(site, revision)

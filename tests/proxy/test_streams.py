@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.frames import CloseCode, Frame, Opcode
 
 from blue_green.draining import TO_END, close_streams, drain
-from blue_green.lease import end_streams
+from blue_green.lease import cut, end_streams
 from blue_green.proxy.relay import chunk
 from blue_green.proxy.streams import TO_END_FRAME
 from blue_green.proxy.websocket import GOING_AWAY, Frames
@@ -78,6 +78,15 @@ async def test_other_answers_are_requests_in_flight(head: bytes) -> None:
         await client.until(EVENT)
         assert (proxy.target.in_flight, proxy.target.streams) == (1, 0)
         await client.close()
+
+
+async def test_events_that_answer_a_post_are_a_request_and_never_look_whole_when_cut() -> None:
+    async with running(tells()) as proxy:
+        client = await proxy.ask(GET.replace(b"GET / ", b"POST / "))
+        await client.until(EVENT)
+        assert (proxy.target.in_flight, proxy.target.streams) == (1, 0)
+        assert cut(proxy.target.leases) == 1
+        assert LAST not in await client.end()
 
 
 @pytest.mark.parametrize("name", [b"Content-Type:", b"content-type: ", b"CONTENT-TYPE: "])

@@ -230,7 +230,8 @@ class Exchange:
             if rest:
                 await self._send(rest)
             return self._is_reusable(answer)
-        is_event_stream = unknown and answer.is_event_stream
+        # Only the answer to a GET can be taken up again: EventSource sends nothing else.
+        is_event_stream = unknown and request.method == b"GET" and answer.is_event_stream
         try:
             if is_event_stream:
                 await self._relay_events(wire, answer, lease, head, chunked=chunked)
