@@ -91,18 +91,19 @@ async def test_what_dies_is_not_started_again_on_a_port_that_a_stranger_took(sit
     site.configure(hold={"timeout": "500ms"})
     site.commit()
     async with site.running() as running:
-        [pid] = (await running.status())["live"]["pids"]
+        live = (await running.status())["live"]
+        site.put_up("start", live["revision"])  # Before it listens, when it is started again.
         async with stranger(site.blue, site.directory) as thief:
-            os.kill(pid, 9)
+            os.kill(live["pids"][0], 9)
             await thief.until_it_has_port()
-            await site.until_logged("is down: port")
+            await site.until_logged(f"pid {thief.process.pid} (")
             answer = await site.get("/secret")
             assert answer.status == 503
             assert "/secret" not in thief.stolen
 
 
 async def test_a_stranger_on_the_port_that_a_live_app_has_given_up_is_noticed(site: Site) -> None:
-    site.configure(hold={"timeout": "500ms"})
+    site.configure(hold={"timeout": "500ms"}, health={"fall": 1000})
     site.commit()
     async with site.running():
         async with stranger(site.blue, site.directory) as thief:
