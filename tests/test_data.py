@@ -90,6 +90,7 @@ async def test_a_release_that_holds_data_is_never_removed(make_site: MakeSite) -
         done = await site.cli("swap", two := site.draft("two"))
         assert done.code == 0
         assert "db.sqlite3" in done.out
+        assert "out of view with this swap" in (await site.cli("status")).out
         await site.until_logged("out of view with this swap: a database written inside")
         uploads = release_of(site, two) / "uploads"
         uploads.mkdir()

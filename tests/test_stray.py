@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from blue_green import left, mark, stray
+from blue_green.stray import Found
 
 NOW = 0
 """Everything that is there came after that."""
@@ -96,7 +97,7 @@ def test_a_database_of_the_build_counts_once_it_is_written_to(
     release: Path, checkout: Path
 ) -> None:
     with closing(make_database(release / "site.db", wal=True)) as connection:
-        built = mark.complete("a" * 40, stray.find(release).databases)
+        built = mark.complete("a" * 40, stray.find(release))
         assert not left.look(release, built, checkout, ())
         connection.execute("insert into words values ('more')")
         connection.commit()  # Into its log, and not yet into the file.
@@ -108,7 +109,7 @@ def test_a_database_of_the_build_counts_once_it_is_written_to(
 def test_what_was_copied_into_the_checkout_and_is_linked_now_is_not_left_behind(
     release: Path, checkout: Path
 ) -> None:
-    empty = mark.complete("a" * 40, {})
+    empty = mark.complete("a" * 40, Found())
     make_database(release / "db.sqlite3").close()
     write(release, "media/photo")
     links = ("db.sqlite3", "media/")
@@ -132,6 +133,22 @@ def test_the_look_is_bounded(release: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert stray.find(release, NOW).is_partial
 
 
+def test_a_release_too_large_to_be_looked_through_is_judged_by_the_time(
+    release: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise what the build has put there, and was not seen then, would stop every swap."""
+    for number in range(5):
+        make_database(release / f"{number}.db").close()
+    monkeypatch.setattr(stray, "MOST_ENTRIES", 2)
+    built = mark.complete("a" * 40, stray.find(release))
+    assert built.is_partial
+    monkeypatch.undo()
+    assert not left.look(release, built, checkout, ())
+    time.sleep(0.02)  # The kernel's clock for files is a coarse one.
+    make_database(release / "3.db").close()
+    assert left.look(release, built, checkout, ()).databases == ["3.db"]
+
+
 def test_a_release_that_is_not_there_or_a_link_has_nothing(release: Path, tmp_path: Path) -> None:
     write(release, "a.txt")
     (tmp_path / "link").symlink_to(release)
@@ -141,7 +158,7 @@ def test_a_release_that_is_not_there_or_a_link_has_nothing(release: Path, tmp_pa
 
 def test_a_mark_comes_back_and_an_older_one_tells_what_it_can(tmp_path: Path) -> None:
     file = tmp_path / "mark"
-    written = mark.complete("a" * 40, {'odd "name"\udcff': (1, 512)})
+    written = mark.complete("a" * 40, Found({'odd "name"\udcff': (1, 512)}))
     written.write(file)
     assert mark.read(file) == written
     file.write_text(f"{'b' * 40} promoted\n")

@@ -126,6 +126,8 @@ def _rows(result: Mapping[str, Any], look: Look) -> Iterator[str]:
     if unremovable := result.get("unremovable"):  # An older supervisor does not say.
         count = f"{len(unremovable)} old release{'s' * (len(unremovable) > 1)} cannot be removed"
         yield from _warning(look, "releases", f"{count}: {unremovable[0]}")
+    if last := result["last_swap"]:
+        yield from _warning(look, "data", last.get("warning", ""))
     yield from _quarantine(result, look)
     ours = result["supervisor"]
     about = f"pid {ours['pid']}, version {ours['version']}, since {_since(ours['since'])}"

@@ -51,13 +51,20 @@ def look(release: Path, mark: Mark, checkout: Path, links: Sequence[str]) -> Lef
     databases = [
         name
         for name, stamp in found.databases.items()
-        if mark.databases.get(name) != stamp and not _is_carried(name, stamp, checkout, links)
+        if _is_written(name, stamp, mark) and not _is_carried(name, stamp, checkout, links)
     ]
-    if mark.completed is None:
-        databases = []  # What it had at first was not noted: that it was there says nothing.
     files = [name for name in found.files if not _is_carried(name, None, checkout, links)]
     known = frozenset(databases) & frozenset(mark.databases)
     return Left(release, checkout, links, databases, known, files, found.is_partial)
+
+
+def _is_written(name: str, stamp: Stamp, mark: Mark) -> bool:
+    """Whether a database came, or was changed, since the release was complete."""
+    if mark.completed is None:
+        return False  # What it had at first was not noted: that it is there says nothing.
+    if mark.is_partial and name not in mark.databases:
+        return stamp[0] > mark.completed
+    return mark.databases.get(name) != stamp
 
 
 def _is_carried(name: str, stamp: Stamp | None, checkout: Path, links: Sequence[str]) -> bool:

@@ -7,13 +7,15 @@ object: when it was complete, and which databases were in it then.
 import json
 import time
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from attrs import field, frozen
 
 from blue_green import files
-from blue_green.stray import Stamp
+from blue_green.stray import Found, Stamp
 
+MOST_NOTED = 1000
 BUILT, PROMOTED = "built", "promoted"
 LARGEST = 1024 * 1024
 """Bytes."""
@@ -29,16 +31,24 @@ class Mark:
     """Nanoseconds since the epoch; None if that was not noted."""
     databases: Mapping[str, Stamp] = field(factory=dict)
     """Those that git or the build had put there, and when they had been changed."""
+    is_partial: bool = False
+    """There may have been more: the release was too large to be looked through to its end."""
 
     def write(self, file: Path) -> None:
         """Write it; raise `OSError`."""
-        more = {"completed": self.completed, "databases": self.databases}
+        more = {
+            "completed": self.completed,
+            "databases": self.databases,
+            "is_partial": self.is_partial,
+        }
         file.write_text(f"{self.revision} {self.what}\n{json.dumps(more)}\n")
 
 
-def complete(revision: str, databases: Mapping[str, Stamp]) -> Mark:
-    """A release that has just been built."""
-    return Mark(revision, BUILT, time.time_ns(), databases)
+def complete(revision: str, found: Found) -> Mark:
+    """A release that has just been built, and what was found in it."""
+    noted = dict(islice(found.databases.items(), MOST_NOTED))
+    is_partial = found.is_partial or len(noted) < len(found.databases)
+    return Mark(revision, BUILT, time.time_ns(), noted, is_partial)
 
 
 def read(file: Path) -> Mark:
@@ -51,6 +61,6 @@ def read(file: Path) -> Mark:
         databases = {
             str(name): (int(at), int(size)) for name, (at, size) in more["databases"].items()
         }
-        return Mark(revision, what, int(more["completed"]), databases)
+        return Mark(revision, what, int(more["completed"]), databases, bool(more["is_partial"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         return Mark(revision, what)

@@ -161,7 +161,7 @@ class Releases:
         if not self.in_place:
             look = partial(stray.find, release.path)
             found = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
-            mark.complete(release.revision, found.databases).write(self._mark(release.path))
+            mark.complete(release.revision, found).write(self._mark(release.path))
 
     def note_promoted(self, release: Release) -> None:
         """Remember that this release was good, also if the state should be lost."""

@@ -11,6 +11,7 @@ waits for a file. It may be large, too: what is looked at is bounded in number, 
 
 import fnmatch
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +29,11 @@ BESIDE = ("-wal", "-shm", "-journal")
 
 MOST_ENTRIES = 200_000
 DEEPEST = 32
-MOST_SECONDS = 5.0
+MOST_SECONDS = 10.0
 MOST_NAMED = 10
+PORTION = 128
+PAUSE = 0.0005
+"""Seconds after each portion of entries, so that the event loop gets to run."""
 
 MADE_FROM_CODE = (".git", "node_modules", "__pycache__", "*cache*")
 """Directories that hold nothing but what can be had again: not even a database there is data."""
@@ -42,10 +46,14 @@ PASSING = (
 """Directories in which only a database counts."""
 JUNK = (
     "*.pyc", "*.pyo", "*.log", "*.log.*", "*.pid", "*.lock", "*.sock", "*.tmp", "*.swp", "*~",
-    ".DS_Store", "nohup.out", "celerybeat-schedule*", "*cache*", "core", "core.*", ".gitignore",
+    ".ds_store", "nohup.out", "celerybeat-schedule*", "core", "core.[0-9]*", ".gitignore",
     "counter_*.db", "gauge_*.db", "histogram_*.db", "summary_*.db",
 )  # fmt: skip
 """Files that nobody misses. Those that end in `.db` are prometheus_client's, one a process."""
+
+_MADE_FROM_CODE, _JUNK = (
+    re.compile("|".join(map(fnmatch.translate, patterns))) for patterns in (MADE_FROM_CODE, JUNK)
+)
 
 Stamp = tuple[int, int]
 """When a database was changed, in nanoseconds since the epoch, and its size."""
@@ -116,9 +124,11 @@ class _Walk:
             self._entries += 1
             if self._entries > MOST_ENTRIES or time.monotonic() > self._until:
                 raise _EnoughError
+            if not self._entries % PORTION:
+                time.sleep(PAUSE)
             name = f"{at}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                if not _matches(entry.name, MADE_FROM_CODE):
+                if not _MADE_FROM_CODE.fullmatch(entry.name.lower()):
                     below = passing or entry.name in PASSING
                     try:
                         with _directory(entry.name, directory) as inner:
@@ -133,12 +143,14 @@ class _Walk:
             status = entry.stat(follow_symlinks=False)
         except OSError:
             return
-        if _matches(entry.name, ("*cache*",)) or not status.st_size:
-            return
-        if _is_database(entry.name, directory, status):
+        may_be_database = status.st_size and not status.st_size % LEAST_PAGE
+        is_new = status.st_size and not passing and self._came_after(status)
+        if not (may_be_database or is_new) or "cache" in entry.name.lower():
+            return  # As nearly all are.
+        if may_be_database and _is_database(entry.name, directory):
             written = max(status.st_mtime_ns, _log_time(entry.name, directory))
             self._databases[name] = (written, status.st_size)
-        elif not passing and self._came_after(status) and not _matches(entry.name, JUNK):
+        elif is_new and not _JUNK.fullmatch(entry.name.lower()):
             self._files.append(name)
 
     def _came_after(self, status: os.stat_result) -> bool:
@@ -148,9 +160,7 @@ class _Walk:
         return status.st_nlink == 1 or status.st_mtime_ns > self._since
 
 
-def _is_database(name: str, directory: int, status: os.stat_result) -> bool:
-    if status.st_size % LEAST_PAGE:
-        return False
+def _is_database(name: str, directory: int) -> bool:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     try:
         handle = os.open(name, flags, dir_fd=directory)
@@ -172,10 +182,6 @@ def _log_time(name: str, directory: int) -> int:
     except OSError:
         return 0
     return status.st_mtime_ns if status.st_size else 0
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in patterns)
 
 
 @contextmanager
