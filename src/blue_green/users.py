@@ -1,12 +1,17 @@
 """Whom programs run as: the owner of a checkout, or the user that the settings name."""
 
+import errno
 import grp
 import os
 import pwd
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import evolve, frozen
+
+MOST_LINKS = 40
+"""Symbolic links on the way to a file, as in Linux (path_resolution(7))."""
 
 
 class UserError(Exception):
@@ -89,20 +94,49 @@ def writable_by_others(path: Path) -> Path | None:
     """The file or a directory on the way to it that someone but root may write, if there is one.
 
     What sshd(8) asks of a key file with StrictModes: who can change the settings or the state of a
-    supervisor that runs as root can run anything as root. Both the way as it is written and the
-    one that symbolic links lead to count; what does not exist yet will belong to us. Sticky
-    directories such as /tmp are passed, since there nobody can replace what is root's.
+    supervisor that runs as root can run anything as root. Every directory counts in which a
+    component of the path is looked up, also of a symbolic link on the way; what does not exist yet
+    will belong to us. Sticky directories such as /tmp are passed, since there nobody can replace
+    what is root's. Raises `OSError` (ELOOP) for too many links.
     """
-    written, real = path.absolute(), path.resolve()
-    for place in (written, *written.parents, real, *real.parents):
+    for place in _looked_up(path.absolute()):
         try:
-            status = place.stat()
+            status = place.lstat()
         except FileNotFoundError:
+            continue
+        if stat.S_ISLNK(status.st_mode):
+            # Its directory is nobody else's, or sticky: there its owner can still replace it.
+            if status.st_uid != 0 and place.parent.stat().st_mode & 0o022:
+                return place
             continue
         sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
         if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
             return place
     return None
+
+
+def _looked_up(path: Path) -> Iterator[Path]:
+    """All places on the way to what a path means, in order (path_resolution(7)).
+
+    Each one but its last component is free of symbolic links.
+    """
+    todo = list(reversed(path.parts[1:]))
+    place, links = Path("/"), 0
+    yield place
+    while todo:
+        name = todo.pop()
+        if name == "..":
+            place = place.parent
+            continue
+        place /= name
+        yield place
+        if place.is_symlink():
+            links += 1
+            if links > MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+            target = place.readlink()
+            place = Path("/") if target.is_absolute() else place.parent
+            todo += reversed(target.parts[1:] if target.is_absolute() else target.parts)
 
 
 def who_can_make(directory: Path, top: Path, owner: User, user: User) -> User:

@@ -67,6 +67,13 @@ def test_what_a_trusted_proxy_names_counts_from_the_right(field: str, expected: 
     assert share_of("", field, unix=True) == by_socket
 
 
+def test_a_long_name_is_no_address_and_is_not_kept() -> None:
+    share._address.cache_clear()
+    for number in range(10):
+        assert share_of("10.0.0.1", f"X-Forwarded-For: {number}{'x' * 1000}") == "10.0.0.1"
+    assert share._address.cache_info().currsize == 0
+
+
 def test_two_fields_are_one_list() -> None:
     fields = ("X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 1.2.3.4")
     assert share_of("10.0.0.1", *fields) == "1.2.3.4"

@@ -16,6 +16,8 @@ from blue_green.proxy.request import Request
 
 MOST_PROXIES = 10
 """How many names are looked at."""
+LONGEST_NAME = 100
+"""Characters of a name that may be an address, with a port and blanks: it is kept."""
 FORWARDED_FOR = re.compile(r'(?i)(?:^|;)[ \t]*for="?([^";]*)')
 WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
@@ -44,7 +46,7 @@ def of_request(client: Client, request: Request) -> str:
         return NOBODY if passes_on else of_address(client.address)
     nearest = client.address
     for name in _from_the_right(x_forwarded_for, forwarded):
-        address = _address(name)
+        address = _address(name) if len(name) <= LONGEST_NAME else None
         if address is None:
             break
         nearest = address
