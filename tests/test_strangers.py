@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from attrs import define, field
 
 from blue_green import listening, procfs, tag, users
+from blue_green.crash import TOO_MANY_DEATHS
 from blue_green.listening import Listener
 from blue_green.port_guard import LOOK_ANEW, PortGuard, Usurped
 from blue_green.process import SUPERVISOR, Process
+from blue_green.taken_ports import TRY_AGAIN, TakenPorts
 from tests.site import Done, Site, free_ports, until
 from tests.stranger import Stranger, stranger
 
@@ -86,20 +89,70 @@ async def test_who_has_the_port_is_said_of_a_candidate_that_fails_for_it(site: S
         assert swap.thief.stolen == []
 
 
-async def test_what_dies_is_not_started_again_on_a_port_that_a_stranger_took(site: Site) -> None:
-    """Requests are refused rather than answered by it."""
-    site.configure(hold={"timeout": "500ms"})
-    site.commit()
+async def test_what_dies_is_started_in_the_other_slot_when_a_stranger_takes_its_port(
+    site: Site,
+) -> None:
+    """Requests wait for that, and the stranger gets none of them."""
+    revision = site.commit()
     async with site.running() as running:
         live = (await running.status())["live"]
-        site.put_up("start", live["revision"])  # Before it listens, when it is started again.
+        barrier = site.put_up("start", revision)  # Before it listens, when it is started again.
         async with stranger(site.blue, site.directory) as thief:
             os.kill(live["pids"][0], 9)
             await thief.until_it_has_port()
-            await site.until_logged(f"pid {thief.process.pid} (")
+            barrier.unlink()
+            await site.until_logged(f"port {site.blue} is tried again every")
             answer = await site.get("/secret")
-            assert answer.status == 503
-            assert "/secret" not in thief.stolen
+            assert (answer.status, answer.json()["revision"]) == (200, revision)
+            live = (await site.until_live(revision))["live"]
+            assert (live["slot"], live["ports"]) == ("green", [site.green])
+            assert thief.stolen == []
+    assert site.log().count(f"port {site.blue} is tried again every") == 1
+
+
+async def test_while_strangers_have_the_ports_of_both_slots_requests_wait_and_are_told_why(
+    site: Site,
+) -> None:
+    """However long that lasts: as soon as a port is free again, the app serves there."""
+    site.configure(hold={"timeout": "500ms"})
+    revision = site.commit()
+    async with site.running() as running:
+        [pid] = (await running.status())["live"]["pids"]
+        barrier = site.put_up("start", revision)  # Before it listens, when it is started again.
+        async with stranger(site.blue, site.directory) as thief:
+            with socket.create_server(("127.0.0.1", site.green)):
+                os.kill(pid, 9)
+                await thief.until_it_has_port()
+                barrier.unlink()
+                await site.until_logged(f"failed: port {site.green} is taken")
+                for _ in range(TOO_MANY_DEATHS):
+                    answer = await site.get("/")
+                    assert answer.status == 503
+                    assert b"another program has its port" in answer.body
+                    assert (await site.status())["phase"] != "failing"
+        await site.until_live(revision)
+
+        async def serves() -> bool:
+            return (await site.get("/")).status == 200
+
+        await until("it serves", serves)
+    assert site.log().count(f"port {site.blue} is tried again every") == 1
+
+
+async def test_the_other_slot_is_tried_after_a_second_and_then_ever_less_often(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    asked: list[float] = []
+    taken = TakenPorts(lambda _: asked.append(trio.current_time()))
+    began = trio.current_time()
+    news = 0
+    while trio.current_time() < began + 100:
+        news += taken.note(80, "port 80 is taken")
+        await trio.sleep(TRY_AGAIN)
+    assert news == 1
+    assert [at - began for at in asked] == [1, 6, 16, 36, 76]
+    taken.forget(80)
+    assert taken.note(80, "port 80 is taken")
 
 
 async def test_a_stranger_on_the_port_that_a_live_app_has_given_up_is_noticed(site: Site) -> None:

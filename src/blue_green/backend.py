@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import trio
 
 from blue_green import listening
-from blue_green.failure import MachineFault, from_errno
+from blue_green.failure import MachineFault, PortTaken, from_errno
 from blue_green.lease import Target
 from blue_green.lines import text
 from blue_green.listening import Listener
@@ -158,7 +158,7 @@ def check_is_free(port: int) -> None:
     except PermissionError:
         return  # A low port that only the app, as another user, may bind.
     except OSError as error:
-        why = f"port {port} cannot be used: {error.strerror}"
         if error.errno == errno.EADDRINUSE:
-            why = f"port {port} is taken: {listening.holder(port)} listens there already"
-        raise MachineFault(why) from None
+            holder = listening.holder(port)
+            raise PortTaken(f"port {port} is taken: {holder} listens there already") from None
+        raise MachineFault(f"port {port} cannot be used: {error.strerror}") from None

@@ -38,6 +38,10 @@ class MachineFault(StepFailed):
     """A step failed for a reason that has nothing to do with the revision."""
 
 
+class PortTaken(MachineFault):
+    """Another program has the port; str() says which one, where that can be known."""
+
+
 class CalledOff(Exception):
     """The swap is not to go on, through no fault of the revision; str() says why."""
 

@@ -77,6 +77,7 @@ class Gate:
         self._holders: set[str] = set()
         self._patient: set[str] = set()
         self._refusal: str | None = None
+        self._trouble = ""
         self._shut = False
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
         self._waiting_of: Counter[str] = Counter()
@@ -115,7 +116,8 @@ class Gate:
                         raise waiter.refused
                 self._ramp -= 1
                 return self._lease(waiter.waited, avoid)
-            raise Refused("Nothing could answer this request in time.", self._patience())
+            why = self._trouble or "Nothing could answer this request in time."
+            raise Refused(why, self._patience())
         finally:
             self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
             self.holds.observe(waiter.waited)
@@ -180,7 +182,12 @@ class Gate:
             waiter.refused = self._hopeless()
             waiter.turn.set()
 
+    def explain(self, why: str) -> None:
+        """What those are told that wait in vain from now on."""
+        self._trouble = why
+
     def stop_refusing(self) -> None:
+        self._trouble = ""
         if not self._shut:
             self._refusal = None
 

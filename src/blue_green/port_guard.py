@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from blue_green import listening
-from blue_green.failure import MachineFault
+from blue_green.failure import PortTaken
 from blue_green.process import Process
 
 LOOK_ANEW = 10
@@ -19,7 +19,7 @@ LOOK_ANEW = 10
 ADVICE = 'if it belongs to the app: port_opened_by = "anyone" in [app]'
 
 
-class Usurped(MachineFault):
+class Usurped(PortTaken):
     """Somebody else takes the connections to the port; str() says who."""
 
 

@@ -17,7 +17,7 @@ from blue_green import trial
 from blue_green.backend import HOST, Backend
 from blue_green.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
 from blue_green.draining import stop_with_streams
-from blue_green.failure import StepFailed
+from blue_green.failure import PortTaken, StepFailed
 from blue_green.gate import Gate
 from blue_green.handover import HandedRelease
 from blue_green.lease import Target
@@ -25,6 +25,7 @@ from blue_green.output import Output
 from blue_green.process import Process, environment
 from blue_green.release import Release
 from blue_green.settings import Health, Settings
+from blue_green.taken_ports import TRY_AGAIN, TakenPorts
 from blue_green.unwell import Forget, until_unwell
 from blue_green.users import User
 
@@ -165,11 +166,17 @@ class Slot:
                     gate.admit(backend.target)
                 gate.stop_refusing()
                 self._hopeless.discard(port)
+                self._site.taken_ports.forget(port)
                 settle(port)
                 healthy_at = trio.current_time()
                 await self._report_until_dead(backend)
                 is_stable = trio.current_time() - healthy_at > STABLE
                 has_worked = is_stable or backend.target.answers > 0
+            except PortTaken as failure:
+                await self._note_taken(port, str(failure), deaths)
+                settle(port)
+                await trio.sleep(TRY_AGAIN)
+                continue
             except StepFailed as failure:
                 why = str(failure)
             deaths = 1 if has_worked else deaths + 1
@@ -185,6 +192,12 @@ class Slot:
             await trio.sleep(crash.delay)
             await trio.sleep_until(began + SHORTEST_LIFE)
             self.restarts += 1
+
+    async def _note_taken(self, port: int, why: str, deaths: int) -> None:
+        crash = await self._clear_away(port, why, deaths)
+        self._site.gate.explain("The app cannot start: another program has its port.")
+        if self._site.taken_ports.note(port, why):
+            self._site.report_crash(crash)
 
     async def _clear_away(self, port: int, why: str | None, deaths: int) -> Crash:
         """Take a backend out that is of no use any more, and say what became of it."""
@@ -281,6 +294,7 @@ class Slots:
         """Something is different that is remembered: what is live, or which backends run."""
         self.report_unwell = report_unwell
         """The live backends fail their probes."""
+        self.taken_ports = TakenPorts(report_unwell)
         self.report_crash = report_crash
         """A live backend has ended, or did not start again."""
         self.blue = Slot("blue", self)
