@@ -112,3 +112,15 @@ async def test_a_fifo_in_place_of_the_settings_is_refused_with_words(
         os.mkfifo(site.config_file)
         answer = await site.ask("reload")
         assert "cannot be read: is not a regular file" in answer["error"]
+
+
+@pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT)
+async def test_a_command_that_looks_for_the_supervisor_refuses_settings_that_never_end(
+    make_site: Callable[..., Site], make: Callable[[Path], object]
+) -> None:
+    site = make_site()
+    site.config_file.unlink()
+    make(site.config_file)
+    done = await site.cli("status")
+    assert done.code == 2
+    assert f"{site.config_file}: " in done.err
