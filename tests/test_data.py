@@ -208,3 +208,25 @@ async def test_a_revision_that_has_in_git_what_is_linked_now_can_be_gone_back_to
         assert (release_of(site, one) / "words.txt").read_text() == "committed"
         assert (await site.cli("rollback")).code == 0, "and forward, to one that is made again"
         assert (release_of(site, two) / "words.txt").read_text() == "of this machine"
+
+
+async def test_a_release_too_deep_to_be_looked_through_is_kept_and_named(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(release={"keep": 1}, swap={"soak": "0s"})
+    one = site.commit("one")
+    async with site.running():
+        deep = release_of(site, one) / "/".join("d" * 70)
+        deep.mkdir(parents=True)
+        add(deep / "db.sqlite3", "precious")
+        done = await site.cli("swap", site.draft("two"))
+        assert (done.code, "could not be looked through to its end" in done.out) == (0, True)
+        for number in range(3):
+            assert (await site.cli("swap", last := site.draft(f"more, {number}"))).code == 0
+
+        async def is_named() -> bool:
+            return any(one[:12] in why for why in (await site.status())["unremovable"])
+
+        await until("what is kept is named", is_named)
+        assert words(deep / "db.sqlite3") == ["precious"]
+        assert (await site.status())["live"]["revision"] == last

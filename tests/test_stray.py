@@ -60,10 +60,10 @@ def test_what_can_be_had_again_does_not_count(release: Path) -> None:
     names = (
         ".git/index", "node_modules/x/data.db", "node_modules/.cache/x", "__pycache__/a.pyc",
         ".cache/http", "http_cache.sqlite", "log/production.log", "server.pid", "a.pyc",
-        "tmp/restart.txt", ".next/server/page.html", "env/lib/thing.py",
+        "tmp/restart.txt", ".next/server/page.html", ".git/objects/x",
     )  # fmt: skip
-    write(release, *names, "env/pyvenv.cfg", "uploads/photo.jpg", "state.json")
-    for name in ("node_modules/x/y.db", "var/cache/http.sqlite", "web_cache.db"):
+    write(release, *names, "uploads/photo.jpg", "state.json")
+    for name in (".git/y.db", "__pycache__/y.db", "var/cache/http.sqlite", "web_cache.db"):
         make_database(release / name).close()
     (release / "empty").touch()
     os.mkfifo(release / "fifo")
@@ -129,7 +129,11 @@ def test_the_look_is_bounded(release: Path, monkeypatch: pytest.MonkeyPatch) -> 
     found = stray.find(release, NOW)
     assert (len(found.files), found.is_partial) == (10, True)
     monkeypatch.setattr(stray, "MOST_ENTRIES", 1000)
-    write(release, "/".join("d" * 40) + "/deep.txt")
+    assert stray.find(release, NOW, seconds=0).is_partial
+    assert not stray.find(release, NOW).is_partial
+    make_database(release / "/".join("d" * 40) / "deep.db").close()
+    assert stray.find(release, NOW).databases
+    write(release, "/".join("d" * 80) + "/deep.txt")
     assert stray.find(release, NOW).is_partial
 
 
@@ -147,6 +151,54 @@ def test_a_release_too_large_to_be_looked_through_is_judged_by_the_time(
     time.sleep(0.02)  # The kernel's clock for files is a coarse one.
     make_database(release / "3.db").close()
     assert left.look(release, built, checkout, ()).databases == ["3.db"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read all")
+def test_what_cannot_be_read_makes_the_look_a_partial_one(release: Path) -> None:
+    (release / "locked").mkdir(mode=0)
+    assert stray.find(release, NOW).is_partial
+
+
+def test_a_release_that_was_not_looked_through_is_not_known_to_be_empty(
+    release: Path, checkout: Path
+) -> None:
+    write(release, "/".join("d" * 80) + "/deep.txt")
+    found = left.look(release, mark.complete("a" * 40, Found()), checkout, ())
+    assert found
+    assert "could not be looked through to its end" in left.warning(found)
+    assert "delete it by hand" in left.kept(found)
+
+
+@pytest.mark.parametrize("where", ["", "env/", "a/b/"])
+def test_a_virtual_environment_hides_nothing_but_what_was_installed_in_it(
+    release: Path, where: str
+) -> None:
+    write(release, f"{where}pyvenv.cfg", f"{where}lib/thing.py", f"{where}bin/python")
+    make_database(release / f"{where}lib/installed.db").close()
+    time.sleep(0.02)  # The kernel's clock for files is a coarse one.
+    built = mark.complete("a" * 40, stray.find(release))
+    time.sleep(0.02)
+    assert not stray.find(release, built.completed)
+    for name in ("data.sqlite", "var/data.sqlite", "lib/written.db"):
+        make_database(release / where / name).close()
+    write(release, f"{where}lib/late.pyc", f"{where}uploads/photo.jpg")
+    found = stray.find(release, built.completed)
+    names = ("data.sqlite", "lib/written.db", "var/data.sqlite")
+    assert list(found.databases) == [f"{where}{name}" for name in names]
+    assert found.files == [f"{where}uploads/photo.jpg"]
+
+
+def test_a_database_written_among_dependencies_counts_and_one_installed_there_does_not(
+    release: Path,
+) -> None:
+    make_database(release / "node_modules/x/installed.db").close()
+    time.sleep(0.02)
+    since = time.time_ns()
+    time.sleep(0.02)
+    make_database(release / "node_modules/x/written.db").close()
+    write(release, "node_modules/x/late.js")
+    found = stray.find(release, since)
+    assert (list(found.databases), found.files) == (["node_modules/x/written.db"], [])
 
 
 def test_a_release_that_is_not_there_or_a_link_has_nothing(release: Path, tmp_path: Path) -> None:

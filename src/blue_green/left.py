@@ -33,9 +33,11 @@ class Left:
     """Those databases that git or the build had put there, and that were changed since."""
     files: Sequence[str] = ()
     is_partial: bool = False
+    """There may be more: it could not be looked through to its end."""
 
     def __bool__(self) -> bool:
-        return bool(self.databases or self.files)
+        """It is not known to be empty, so it must not be deleted."""
+        return bool(self.databases or self.files or self.is_partial)
 
     @property
     def names(self) -> str:
@@ -45,9 +47,16 @@ class Left:
         return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def look(release: Path, mark: Mark, checkout: Path, links: Sequence[str]) -> Left:
-    """Look through a complete release; takes up to a few seconds. To be called in a thread."""
-    found = stray.find(release, mark.completed)
+def look(
+    release: Path,
+    mark: Mark,
+    checkout: Path,
+    links: Sequence[str],
+    *,
+    seconds: float = stray.MOST_SECONDS,
+) -> Left:
+    """Look through a complete release; takes up to these seconds. To be called in a thread."""
+    found = stray.find(release, mark.completed, seconds=seconds)
     databases = [
         name
         for name, stamp in found.databases.items()
@@ -134,6 +143,8 @@ def early(left: Left) -> str:
 
 def warning(left: Left) -> str:
     """What is left behind all the same."""
+    if not left.names:
+        return f"{_unseen(left)}: it is not removed when its time has come. {_BY_HAND}. {DOCS}"
     return (
         f"out of view with this swap: {what(left)}. It stays in {left.release}, which is not "
         f"removed. To have it in each release: {advice(left)}. {DOCS}"
@@ -142,10 +153,22 @@ def warning(left: Left) -> str:
 
 def kept(left: Left) -> str:
     """Why an old release is not removed."""
+    if not left.names:
+        return f"{_unseen(left)}: it is kept. {_BY_HAND}"
     return (
         f"{left.release} holds what is nowhere else: {what(left)}. Copy it to where it belongs, if "
         "it matters, and delete it there: then the release is removed"
     )
+
+
+def _unseen(left: Left) -> str:
+    return (
+        f"{left.release} could not be looked through to its end for what the app has written there "
+        "(it is too large or too deep, or a part of it cannot be read)"
+    )
+
+
+_BY_HAND = "Save what matters in it, if anything does, and delete it by hand"
 
 
 def shown(name: str) -> str:

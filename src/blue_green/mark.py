@@ -61,6 +61,6 @@ def read(file: Path) -> Mark:
         databases = {
             str(name): (int(at), int(size)) for name, (at, size) in more["databases"].items()
         }
-        return Mark(revision, what, int(more["completed"]), databases, bool(more["is_partial"]))
+        return Mark(revision, what, int(more["completed"]), databases, bool(more.get("is_partial")))
     except (ValueError, TypeError, KeyError, AttributeError):
         return Mark(revision, what)

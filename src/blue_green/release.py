@@ -70,6 +70,8 @@ class Releases:
         self._output = output
         self.unremovable: Sequence[str] = ()
         """What pruning could not delete the last time, each with the reason and what to do."""
+        self._too_large: dict[Path, Left] = {}
+        """What pruning could not look through to its end."""
 
     @property
     def places(self) -> Sequence[Path]:
@@ -111,17 +113,21 @@ class Releases:
             logger.warning("it is not known what %s has: %s", release.revision[:7], error)
             return False
 
-    async def left_in(self, path: Path) -> Left | None:
-        """What was written into a release since it was complete, if anything is nowhere else."""
+    async def left_in(self, path: Path, *, seconds: float = stray.MOST_SECONDS) -> Left | None:
+        """What was written into a release since it was complete, if anything is nowhere else.
+
+        If that is not known for all of it, that is said, too: it must not be deleted.
+        """
         file = self._mark(path)
         if self.in_place or not file.exists():
             return None
         found = await trio.to_thread.run_sync(
-            lambda: left.look(path, mark.read(file), self._git.checkout, self.config.link),
+            partial(
+                left.look, path, mark.read(file), self._git.checkout, self.config.link,
+                seconds=seconds,
+            ),
             abandon_on_cancel=True,
-        )
-        if found.is_partial:
-            logger.warning("%s is too large to be looked through for data to its end", path)
+        )  # fmt: skip
         return found or None
 
     async def add(self, revision: str, *, beside: bool = False) -> Release:
@@ -138,7 +144,7 @@ class Releases:
                 await submodules.update_in_place(self._git)
                 await lfs.check(self._git, release.path)
                 return release
-            if there := await self.left_in(release.path):
+            if there := await self.left_in(release.path, seconds=stray.PATIENT_SECONDS):
                 raise MachineFault(f"cannot make it again: {left.kept(there)}")
             await self._remove(release.path)
             await worktree.add(self._git, release.path, revision)
@@ -232,13 +238,21 @@ class Releases:
         if self.config.migrate is not None:
             await self._command("migrate", self.config.migrate, release)
 
-    async def prune(self, in_use: Collection[str], running: Collection[Path] = ()) -> None:
+    async def prune(
+        self,
+        in_use: Collection[str],
+        running: Collection[Path] = (),
+        *,
+        seconds: float = stray.PATIENT_SECONDS,
+    ) -> None:
         """Delete what was left half made, and all but the newest `keep` of those not in use.
 
         In use are these revisions, and the directories in which something may be running.
 
+        They are looked through for data first, which takes these seconds at most for all of them.
         What cannot be deleted is logged, and named in `unremovable`; the others go all the same.
         """
+        until = trio.current_time() + seconds
         paths = [path for path in self._directory.iterdir() if path.is_dir()]
         builds = self._builds
         used = {builds.complete(revision) or builds.usual(revision) for revision in in_use}
@@ -251,8 +265,7 @@ class Releases:
         for path in paths:
             if path in kept:
                 continue
-            file = self._mark(path)
-            if file.exists() and (there := await self.left_in(path)):
+            if there := await self._left_in_old(path, until, seconds / 2):
                 unremovable.append(left.kept(there))
                 if unremovable[-1] not in self.unremovable:
                     logger.warning("release %s is kept: %s", path.name, unremovable[-1])
@@ -266,6 +279,16 @@ class Releases:
                 logger.info("release %s was removed", path.name)
         self.unremovable = unremovable
         await self._forget_removed()
+
+    async def _left_in_old(self, path: Path, until: float, much: float) -> Left | None:
+        """As `left_in`. What had much time and was too large for it does not get it again."""
+        if path in self._too_large:
+            return self._too_large[path]
+        seconds = max(0.0, until - trio.current_time())
+        there = await self.left_in(path, seconds=seconds)
+        if there and there.is_partial and seconds >= much:
+            self._too_large[path] = there
+        return there
 
     def _counts(self, path: Path) -> bool:
         """It is the complete build of its revision, and was not built again since."""
@@ -377,5 +400,6 @@ class Releases:
 
     async def _remove(self, path: Path) -> None:
         self._mark(path).unlink(missing_ok=True)
+        self._too_large.pop(path, None)
         # Not by git: it goes by names, and whoever the app runs as can change what these stand for.
         await trees.remove(path, owners=(self._user.uid,))

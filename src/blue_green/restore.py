@@ -5,7 +5,7 @@ That needs neither the network nor a build, unless the release is lost. Only the
 
 import logging
 
-from blue_green import procfs, systemd
+from blue_green import procfs, stray, systemd
 from blue_green.git import GitError
 from blue_green.leftovers import end_leftovers
 from blue_green.process import SUPERVISOR
@@ -41,7 +41,7 @@ async def _tidy(site: Site) -> None:
     try:
         releases.create_directories()
         used = {revision for revision in in_use if revision}
-        await releases.prune(used, site.slots.places)
+        await releases.prune(used, site.slots.places, seconds=stray.MOST_SECONDS)
     except (GitError, OSError) as error:
         logger.warning("old releases cannot be removed: %s", error)
 

@@ -179,7 +179,8 @@ class Steps:
         self.site.slots.changed()
         if self.is_superseded:
             self.until_switch.cancel()
-        if found := await self.site.releases.left_in(release.path):
+        found = await self.site.releases.left_in(release.path)
+        if found and found.names:
             self.receipt.warning = left.early(found)
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ the one above and never through a link, no file is opened that is not a regular 
 waits for a file. It may be large, too: what is looked at is bounded in number, depth and time.
 """
 
+import errno
 import fnmatch
 import os
 import re
@@ -16,7 +17,9 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from attrs import field, frozen
 
@@ -27,18 +30,27 @@ LOG = "-wal"
 """What a database has beside it that holds changes which are not in it yet."""
 BESIDE = ("-wal", "-shm", "-journal")
 
-MOST_ENTRIES = 200_000
-DEEPEST = 32
+MOST_ENTRIES = 1_000_000
+DEEPEST = 64
+"""Each level has a descriptor open, and a frame of Python's."""
 MOST_SECONDS = 10.0
+PATIENT_SECONDS = 30.0
+"""For all looks before old releases are deleted: the next swap waits for them."""
+HELD_SECONDS = 1.0
+"""For a look while requests wait."""
 MOST_NAMED = 10
 PORTION = 128
 PAUSE = 0.0005
 """Seconds after each portion of entries, so that the event loop gets to run."""
 
-MADE_FROM_CODE = (".git", "node_modules", "__pycache__", "*cache*")
+MADE_FROM_CODE = (".git", "__pycache__", "*cache*")
 """Directories that hold nothing but what can be had again: not even a database there is data."""
 ENVIRONMENT = "pyvenv.cfg"
 """A directory with this in it is a virtual environment (PEP 405)."""
+OF_ENVIRONMENT = ("bin", "include", "lib", "lib64", "share")
+"""What is its own there; an app may keep more beside it."""
+INSTALLED = ("node_modules",)
+"""Directories in which only a database counts that came after the build."""
 PASSING = (
     "tmp", ".tmp", "temp", "log", "logs", "run", "pids", ".next", ".nuxt", ".output", ".svelte-kit",
     "coverage",
@@ -66,60 +78,68 @@ class Found:
     databases: Mapping[str, Stamp] = field(factory=dict)
     files: Sequence[str] = ()
     is_partial: bool = False
-    """There is more than we look at."""
+    """There is more than we looked at, and what it is nobody knows."""
 
     def __bool__(self) -> bool:
         return bool(self.databases or self.files)
 
 
-def find(release: Path, since: int | None = None) -> Found:
+def find(release: Path, since: int | None = None, *, seconds: float = MOST_SECONDS) -> Found:
     """All databases there, and the other files that came after `since` (ns since the epoch).
 
-    What cannot be read is left out.
+    With what cannot be read, or takes more than these seconds, the look is a partial one.
     """
-    walk = _Walk(since)
+    walk = _Walk(since, seconds)
     try:
         with _directory(str(release)) as root:
             walk.look(root, "", 0)
-    except OSError:
-        pass  # It is not there, or not ours to see: as an app's user cannot hide it, that is rare.
+    except OSError as error:
+        walk.note_unseen(error)
     except _EnoughError:
-        return walk.found(is_partial=True)
-    return walk.found(is_partial=False)
+        walk.is_partial = True
+    return walk.found()
 
 
 class _EnoughError(Exception):
     """There is too much to look at."""
 
 
+Counts = Literal["all", "databases", "new databases"]
+"""What counts in a directory, and below."""
+
+
 class _Walk:
-    def __init__(self, since: int | None) -> None:
+    def __init__(self, since: int | None, seconds: float) -> None:
         self._since = since
-        self._until = time.monotonic() + MOST_SECONDS
+        self._until = time.monotonic() + seconds
         self._entries = 0
-        self._is_too_deep = False
+        self.is_partial = False
         self._device: int | None = None
         self._databases: dict[str, Stamp] = {}
         self._files: list[str] = []
 
-    def found(self, *, is_partial: bool) -> Found:
+    def found(self) -> Found:
         beside = {f"{name}{end}" for name in self._databases for end in BESIDE}
         files = sorted(name for name in self._files if name not in beside)
-        return Found(dict(sorted(self._databases.items())), files, is_partial or self._is_too_deep)
+        return Found(dict(sorted(self._databases.items())), files, self.is_partial)
 
-    def look(self, directory: int, at: str, depth: int, *, passing: bool = False) -> None:
+    def note_unseen(self, error: OSError) -> None:
+        """What is not there, or is no directory any more, has nothing in it; the rest may."""
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            self.is_partial = True
+
+    def look(self, directory: int, at: str, depth: int, counts: Counts = "all") -> None:
         """See all that is in this directory, and below."""
         status = os.fstat(directory)
         self._device = self._device or status.st_dev
         if status.st_dev != self._device:
             return  # What is mounted there is not part of the release.
         if depth > DEEPEST:
-            self._is_too_deep = True
+            self.is_partial = True
             return
         with os.scandir(directory) as entries:
-            found = list(entries)
-        if any(entry.name == ENVIRONMENT for entry in found):
-            return
+            found = list(islice(entries, MOST_ENTRIES + 1))
+        is_environment = any(entry.name == ENVIRONMENT for entry in found)
         for entry in found:
             self._entries += 1
             if self._entries > MOST_ENTRIES or time.monotonic() > self._until:
@@ -129,27 +149,28 @@ class _Walk:
             name = f"{at}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 if not _MADE_FROM_CODE.fullmatch(entry.name.lower()):
-                    below = passing or entry.name in PASSING
+                    below = _below(entry.name, counts, is_environment=is_environment)
                     try:
                         with _directory(entry.name, directory) as inner:
-                            self.look(inner, f"{name}/", depth + 1, passing=below)
-                    except OSError:
-                        continue
+                            self.look(inner, f"{name}/", depth + 1, below)
+                    except OSError as error:
+                        self.note_unseen(error)
             elif entry.is_file(follow_symlinks=False):
-                self._see(entry, directory, name, passing=passing)
+                self._see(entry, directory, name, counts)
 
-    def _see(self, entry: "os.DirEntry[str]", directory: int, name: str, *, passing: bool) -> None:
+    def _see(self, entry: "os.DirEntry[str]", directory: int, name: str, counts: Counts) -> None:
         try:
             status = entry.stat(follow_symlinks=False)
         except OSError:
             return
         may_be_database = status.st_size and not status.st_size % LEAST_PAGE
-        is_new = status.st_size and not passing and self._came_after(status)
+        is_new = status.st_size and counts == "all" and self._came_after(status)
         if not (may_be_database or is_new) or "cache" in entry.name.lower():
             return  # As nearly all are.
         if may_be_database and _is_database(entry.name, directory):
             written = max(status.st_mtime_ns, _log_time(entry.name, directory))
-            self._databases[name] = (written, status.st_size)
+            if counts != "new databases" or self._came_after(status) or self._is_new(written):
+                self._databases[name] = (written, status.st_size)
         elif is_new and not _JUNK.fullmatch(entry.name.lower()):
             self._files.append(name)
 
@@ -158,6 +179,16 @@ class _Walk:
         if self._since is None or status.st_ctime_ns <= self._since:
             return False
         return status.st_nlink == 1 or status.st_mtime_ns > self._since
+
+    def _is_new(self, written: int) -> bool:
+        return self._since is not None and written > self._since
+
+
+def _below(name: str, counts: Counts, *, is_environment: bool) -> Counts:
+    """What counts in the directory of this name, in one in which `counts` does."""
+    if name in INSTALLED or (is_environment and name in OF_ENVIRONMENT):
+        return "new databases"
+    return "databases" if counts == "all" and name in PASSING else counts
 
 
 def _is_database(name: str, directory: int) -> bool:
