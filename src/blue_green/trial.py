@@ -9,7 +9,7 @@ import trio
 
 from blue_green import health
 from blue_green.backend import Backend, check_is_free
-from blue_green.failure import PortTaken, StepFailed
+from blue_green.failure import MachineFault, StepFailed
 from blue_green.settings import Health, Settings
 from blue_green.unwell import Forget, until_unwell
 
@@ -111,8 +111,8 @@ async def _pass(
         why = f"the app {backend.ending} before it was healthy"
         try:
             check_is_free(backend.target.port)
-        except PortTaken as taken:
-            raise PortTaken(f"{why}; {taken}", backend.output) from None
+        except MachineFault as taken:
+            raise type(taken)(f"{why}; {taken}", backend.output) from None
         raise StepFailed(why, backend.output)
     if failure:
         raise type(failure)(str(failure), backend.output)
