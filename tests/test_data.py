@@ -230,3 +230,70 @@ async def test_a_release_too_deep_to_be_looked_through_is_kept_and_named(
         await until("what is kept is named", is_named)
         assert words(deep / "db.sqlite3") == ["precious"]
         assert (await site.status())["live"]["revision"] == last
+
+
+async def test_a_database_written_while_the_new_release_starts_stops_the_swap(
+    make_site: MakeSite,
+) -> None:
+    site = make_site()
+    one = site.commit("one")
+    async with site.running(), site.steady_load():
+        passes = site.directory / "passes"
+        wait = f"until [ -e {passes} ]; do sleep 0.05; done"
+        site.configure(release={"migrate": ["sh", "-c", f"echo it migrates; {wait}"]})
+        assert (await site.cli("reload")).code == 0
+        site.commit("two")
+        await site.until_logged("it migrates")
+        add(release_of(site, one) / "db.sqlite3", "late")
+        passes.touch()
+        await site.until_logged("it is tried again in")
+        status = await site.status()
+        assert status["live"]["revision"] == one
+        assert "db.sqlite3" in status["last_swap"]["reason"]
+
+
+WRITE_AT_END = """
+import signal, sqlite3, subprocess, sys
+child = subprocess.Popen(sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+child.wait()
+if open("text.txt").read() == "one":
+    with sqlite3.connect("db.sqlite3") as data:
+        data.execute("create table if not exists words (word text)")
+        data.execute("insert into words values ('late')")
+"""
+"""Runs an app, and writes what it remembered into a database at its end."""
+
+
+async def test_a_database_written_at_an_old_releases_end_is_named_and_kept(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(release={"keep": 1}, swap={"soak": "0s"})
+    site.configure(app={"command": [sys.executable, "-c", WRITE_AT_END, sys.executable, "app.py"]})
+    one = site.commit("one")
+    async with site.running():
+        assert (await site.cli("swap", site.commit("two"))).code == 0
+        await site.until_logged("db.sqlite3")
+
+        async def is_named() -> bool:
+            status = await site.status()
+            return any(one[:12] in why and "db.sqlite3" in why for why in status["unremovable"])
+
+        await until("status names it", is_named)
+        assert "db.sqlite3" in (await site.status())["last_swap"]["warning"]
+        for number in range(3):
+            assert (await site.cli("swap", site.draft(f"more, {number}"))).code == 0
+        await until("status names it still", is_named)
+        assert words(release_of(site, one) / "db.sqlite3") == ["late"]
+
+
+async def test_an_exclusive_swap_goes_back_when_the_old_release_wrote_a_database_at_its_end(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(swap={"strategy": "exclusive"})
+    site.configure(app={"command": [sys.executable, "-c", WRITE_AT_END, sys.executable, "app.py"]})
+    one = site.commit("one")
+    async with site.running(), site.steady_load():
+        done = await site.cli("swap", site.draft("two"))
+        assert (done.code, "db.sqlite3" in done.out) == (1, True)
+        assert (await site.status())["live"]["revision"] == one

@@ -70,6 +70,8 @@ class Releases:
         self._output = output
         self.unremovable: Sequence[str] = ()
         """What pruning could not delete the last time, each with the reason and what to do."""
+        self._holding: dict[Path, str] = {}
+        """What went out of view with data in it, or maybe so, as `left.kept` says."""
         self._too_large: dict[Path, Left] = {}
         """What pruning could not look through to its end."""
 
@@ -173,6 +175,7 @@ class Releases:
         """Remember that this release was good, also if the state should be lost."""
         if self.in_place:
             return
+        self._holding.pop(release.path, None)  # What it holds is in view.
         try:
             file = self._mark(release.path)
             evolve(mark.read(file), what=PROMOTED).write(file)
@@ -263,12 +266,18 @@ class Releases:
         kept = used | set(spare[: self.config.keep])
         unremovable = []
         for path in paths:
-            if path in kept:
+            if path in kept and path not in self._holding:
                 continue
-            if there := await self._left_in_old(path, until, seconds / 2):
+            there = await self._left_in_old(path, until, seconds / 2)
+            self._holding.pop(path, None)
+            if there:
+                if path in kept:
+                    self._holding[path] = left.kept(there)
                 unremovable.append(left.kept(there))
                 if unremovable[-1] not in self.unremovable:
                     logger.warning("release %s is kept: %s", path.name, unremovable[-1])
+                continue
+            if path in kept:
                 continue
             try:
                 await self._remove(path)
@@ -277,8 +286,16 @@ class Releases:
                 logger.warning("release %s cannot be removed: %s", path.name, unremovable[-1])
             else:
                 logger.info("release %s was removed", path.name)
-        self.unremovable = unremovable
+        # Some may have been noted meanwhile.
+        more = [why for why in self._holding.values() if why not in unremovable]
+        self.unremovable = unremovable + more
         await self._forget_removed()
+
+    def note_left(self, there: Left) -> None:
+        """`status` is to name it from now on, until a look finds it empty."""
+        self._holding[there.release] = why = left.kept(there)
+        if why not in self.unremovable:
+            self.unremovable = [*self.unremovable, why]
 
     async def _left_in_old(self, path: Path, until: float, much: float) -> Left | None:
         """As `left_in`. What had much time and was too large for it does not get it again."""

@@ -9,9 +9,11 @@ import logging
 
 import trio
 
+from blue_green import left
 from blue_green.draining import close_streams, drain, requests_of, until_clients_are_waited_for
 from blue_green.lease import cut
-from blue_green.receipt import Receipt
+from blue_green.receipt import Receipt, short_reason
+from blue_green.release import Release, Releases
 from blue_green.settings import Swap
 from blue_green.slots import Slot, Slots
 
@@ -24,13 +26,14 @@ SOON = 3.0
 class Retirement:
     """Of the slot that is not live, if something of it still runs."""
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, releases: Releases) -> None:
         self.slot: Slot | None = None
         """The one that retires."""
         self.requests_until = 0.0
         self.streams_until = 0.0
         """When what is left is ended, on trio's clock."""
         self._slots = slots
+        self._releases = releases
         self._is_stopping = False
         self._is_over = trio.Event()
         self._scope = trio.CancelScope()
@@ -90,9 +93,32 @@ class Retirement:
             self._is_stopping = True
         if self._scope.cancelled_caught:
             return
+        release = slot.release
         await slot.stop()
         self.slot = None
         self._is_over.set()
+        self._slots.changed()
+        if release is not None:
+            await self._report_data(release, receipt)
+
+    async def _report_data(self, release: Release, receipt: Receipt) -> None:
+        """Say what it has written up to its end, after every look that a swap waits for.
+
+        Unless it is what is live again.
+        """
+        try:
+            found = await self._releases.left_in(release.path)
+        except OSError as error:
+            logger.warning("what %s holds is not known: %s", release.path, error)
+            return
+        live = self._slots.live
+        if not found or (live and live.release and live.release.path == release.path):
+            return
+        self._releases.note_left(found)
+        warning = left.warning(found)
+        if receipt.warning != short_reason(warning):
+            receipt.warning = warning
+            logger.warning("%s", warning)
         self._slots.changed()
 
     async def _end_requests(self, slot: Slot, receipt: Receipt) -> None:

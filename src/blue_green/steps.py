@@ -9,7 +9,7 @@ from typing import Any
 import trio
 from attrs import define, field
 
-from blue_green import failure, left, memory, procfs, trial
+from blue_green import failure, left, memory, procfs, stray, trial
 from blue_green.backend import Backend
 from blue_green.failure import MachineFault, StepFailed
 from blue_green.gate import Gate
@@ -43,7 +43,7 @@ class Site:
 
     @retirement.default
     def _(self) -> Retirement:
-        return Retirement(self.slots)
+        return Retirement(self.slots, self.releases)
 
 
 class Steps:
@@ -104,16 +104,21 @@ class Steps:
             self.go_back.set()
         return self.can_go_back
 
-    async def check_data(self, live: Slot | None) -> None:
+    async def check_data(self, live: Slot | None, *, seconds: float = stray.MOST_SECONDS) -> None:
         """Raise `MachineFault` if what the live release has written must not be left there."""
         if live is None or live.release is None:
             return
         if live.release.revision == self.revision and not self.rebuild:
             return
-        found = await self.site.releases.left_in(live.release.path)
+        found = await self.site.releases.left_in(live.release.path, seconds=seconds)
         if found and found.databases and self.settings.swap.stray_data == "refuse":
             raise MachineFault(left.refusal(found))
-        self.receipt.warning = left.warning(found) if found else ""
+        if found:
+            self.receipt.warning = left.warning(found)
+
+    async def check_data_again(self, live: Slot | None) -> None:
+        """As `check_data`, while a candidate or requests wait: it serves since the last look."""
+        await self.check_data(live, seconds=stray.HELD_SECONDS)
 
     async def report_data(self, release: Release) -> None:
         """Say what was written into a release that was given up: that cannot be refused."""

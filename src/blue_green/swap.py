@@ -123,6 +123,7 @@ class Swap(Steps):
         await self.migrate(release)
         async with self.starting(self.site.slots.idle, release, is_warm=bool(warm)) as candidate:
             await self.start(candidate, release)
+            await self.check_data_again(old)
             in_flight = await self.switch(candidate, old)
         if old is None:
             return self.promote(candidate)
@@ -193,6 +194,7 @@ class Swap(Steps):
             with self.timed("stop"):
                 site.gate.switch(())
                 await old.stop()
+            await self.check_data_again(old)  # Nothing of it can write any more.
             if trouble := await self._replace(candidate, release):
                 backends = candidate.backends
                 await self._bring_back(old, candidate)
