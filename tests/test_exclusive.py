@@ -184,7 +184,10 @@ async def test_a_live_release_that_hangs_with_requests_in_it_is_replaced(
 ) -> None:
     """Waiting until it has finished them would be waiting for what it cannot do."""
     site = make_exclusive(
-        health={"timeout": "500ms"}, swap={"drain_timeout": "500ms"}, app={"stop_timeout": "500ms"}
+        health={"timeout": "500ms"},
+        swap={"drain_timeout": "500ms"},
+        app={"stop_timeout": "500ms"},
+        proxy={"response_timeout": "1s"},
     )
     site.commit("old")
     async with site.running():
