@@ -78,8 +78,10 @@ async def test_a_database_in_the_release_stops_the_swap_until_it_is_linked(
         assert (await site.cli("rollback")).code == 0
         assert words(release_of(site, two) / "db.sqlite3")[-1] == "by the third"
         done = await site.cli("swap", one, "--retry")
-        assert done.code == 0, "it is made again, with the link"
-        assert words(release_of(site, one) / "db.sqlite3")[-1] == "by the third"
+        assert done.code == 0, "it is made again, with the link, beside the one that holds data"
+        again = own.parent.with_name(f"{one[:12]}-2")
+        assert words(again / "db.sqlite3")[-1] == "by the third"
+        assert words(own)[-1] == "written after the copy"
 
 
 async def test_a_release_that_holds_data_is_never_removed(make_site: MakeSite) -> None:
@@ -112,6 +114,26 @@ async def test_a_release_that_holds_data_is_never_removed(make_site: MakeSite) -
             return gone and not (await site.status())["unremovable"]
 
         await until("both are removed", are_removed)
+
+
+async def test_a_newer_database_in_the_checkout_is_no_copy_of_what_the_release_holds(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(release={"keep": 1, "link": ["db.sqlite3"]}, swap={"stray_data": "warn"})
+    (site.checkout / ".git/info/exclude").write_text("db.sqlite3\n")
+    one = site.commit("one")
+    async with site.running():
+        own = release_of(site, one) / "db.sqlite3"
+        own.unlink()  # As some do that write a new file and rename it.
+        add(own, "precious")
+        add(site.checkout / "db.sqlite3", "of another time")
+        done = await site.cli("swap", site.draft("two"))
+        assert (done.code, f"{one[:12]} holds what is nowhere else" in done.out) == (0, True)
+        for number in range(3):
+            assert (await site.cli("swap", site.draft(f"more, {number}"))).code == 0
+        assert one[:12] in "".join((await site.status())["unremovable"])
+        assert (await site.cli("swap", one, "--rebuild")).code == 0
+        assert words(own) == ["precious"]
 
 
 async def test_files_alone_do_not_stop_a_swap_and_are_named(make_site: MakeSite) -> None:

@@ -1,7 +1,9 @@
 """What would be left behind in a release, and what to do about it, in words.
 
 Not left behind is what `link` covers by now, if the checkout's own copy is not older: then somebody
-has copied it there, and it was not written to since.
+has probably copied it there, and it was not written to since. That is not certain, since the next
+release may have made a new one there. So before a release is deleted, only a copy counts that is
+untouched since: of the same size, and written at the same time, as `cp -a` leaves it.
 """
 
 import os
@@ -54,13 +56,15 @@ def look(
     links: Sequence[str],
     *,
     seconds: float = stray.MOST_SECONDS,
+    before_deleting: bool = False,
 ) -> Left:
     """Look through a complete release; takes up to these seconds. To be called in a thread."""
+    is_carried = _is_copied if before_deleting else _is_carried
     found = stray.find(release, mark.completed, seconds=seconds)
     databases = [
         name
         for name, stamp in found.databases.items()
-        if _is_written(name, stamp, mark) and not _is_carried(name, stamp, checkout, links)
+        if _is_written(name, stamp, mark) and not is_carried(name, stamp, checkout, links)
     ]
     files = [name for name in found.files if not _is_carried(name, None, checkout, links)]
     known = frozenset(databases) & frozenset(mark.databases)
@@ -83,6 +87,17 @@ def _is_carried(name: str, stamp: Stamp | None, checkout: Path, links: Sequence[
     if stamp is None:
         return (checkout / name).exists()
     return (copied := _written(checkout / name)) is not None and copied >= stamp[0]
+
+
+def _is_copied(name: str, stamp: Stamp, checkout: Path, links: Sequence[str]) -> bool:
+    """Whether there is a copy that nobody has written to."""
+    with suppress(OSError):
+        copy = (checkout / name).stat()
+        return _is_carried(name, stamp, checkout, links) and stamp == (
+            copy.st_mtime_ns,
+            copy.st_size,
+        )
+    return False
 
 
 def _written(database: Path) -> int | None:

@@ -115,7 +115,9 @@ class Releases:
             logger.warning("it is not known what %s has: %s", release.revision[:7], error)
             return False
 
-    async def left_in(self, path: Path, *, seconds: float = stray.MOST_SECONDS) -> Left | None:
+    async def left_in(
+        self, path: Path, *, seconds: float = stray.MOST_SECONDS, before_deleting: bool = False
+    ) -> Left | None:
         """What was written into a release since it was complete, if anything is nowhere else.
 
         If that is not known for all of it, that is said, too: it must not be deleted.
@@ -126,7 +128,7 @@ class Releases:
         found = await trio.to_thread.run_sync(
             partial(
                 left.look, path, mark.read(file), self._git.checkout, self.config.link,
-                seconds=seconds,
+                seconds=seconds, before_deleting=before_deleting,
             ),
             abandon_on_cancel=True,
         )  # fmt: skip
@@ -146,8 +148,13 @@ class Releases:
                 await submodules.update_in_place(self._git)
                 await lfs.check(self._git, release.path)
                 return release
-            if there := await self.left_in(release.path, seconds=stray.PATIENT_SECONDS):
-                raise MachineFault(f"cannot make it again: {left.kept(there)}")
+            if there := await self.left_in(
+                release.path, seconds=stray.PATIENT_SECONDS, before_deleting=True
+            ):
+                logger.warning(
+                    "%s is made again beside the old one: %s", revision[:7], left.kept(there)
+                )
+                release = self._release(revision, builds.another(revision))
             await self._remove(release.path)
             await worktree.add(self._git, release.path, revision)
             inner = await submodules.check_out(self._git, release.path, revision)
@@ -187,7 +194,7 @@ class Releases:
 
         One that holds data stays: what was found good counts before it all the same.
         """
-        if not self.in_place and not await self.left_in(release.path):
+        if not self.in_place and not await self.left_in(release.path, before_deleting=True):
             self._mark(release.path).unlink(missing_ok=True)
 
     def last_promoted(self) -> str | None:
@@ -302,7 +309,7 @@ class Releases:
         if path in self._too_large:
             return self._too_large[path]
         seconds = max(0.0, until - trio.current_time())
-        there = await self.left_in(path, seconds=seconds)
+        there = await self.left_in(path, seconds=seconds, before_deleting=True)
         if there and there.is_partial and seconds >= much:
             self._too_large[path] = there
         return there

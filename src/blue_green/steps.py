@@ -115,6 +115,10 @@ class Steps:
             raise MachineFault(left.refusal(found))
         if found:
             self.receipt.warning = left.warning(found)
+        elif differing := await self.site.releases.left_in(
+            live.release.path, seconds=seconds, before_deleting=True
+        ):
+            self.receipt.warning = left.kept(differing)
 
     async def check_data_again(self, live: Slot | None) -> None:
         """As `check_data`, while a candidate or requests wait: it serves since the last look."""
