@@ -41,6 +41,8 @@ GROWTH = 0.05
 GROWTH_KIB = 2048
 WARM_UP = 80
 """Swaps of each half that come before those that count."""
+BINARY_FRAME, CLOSE_FRAME = 0x82, 0x88
+"""How a frame begins that is whole (RFC 6455 section 5.2)."""
 UPGRADE = b"GET /socket HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 LINE = "{:10} {:>5} {:>8} {:>11} {:>9} {:>10} {:>5} {:>7} {:>6} {:>9} {:>6} {:>7}"
 HEADINGS = ("strategy", "swaps", "MiB", "descriptors", "processes", "work trees", "files",
@@ -129,13 +131,14 @@ async def _beside(port: int, load: Load) -> AsyncIterator[None]:
 
 async def _is_echoed(stream: trio.SocketStream, load: Load) -> bool:
     """Say something and hear it again, all of it unless the tunnel is closed meanwhile."""
-    said, heard = b"echo %d" % load.echoes, b""
+    text, heard = b"echo %d" % load.echoes, b""
+    said = bytes([BINARY_FRAME, len(text)]) + text
     await stream.send_all(said)
     while len(heard) < len(said):
-        more = await stream.receive_some()
-        if not more:
-            return False
+        more = await stream.receive_some(len(said) - len(heard))
         heard += more
+        if not more or heard[0] == CLOSE_FRAME:
+            return False
     if heard != said:
         load.wrong.append(f"a WebSocket: {heard!r} for {said!r}")
     load.echoes += 1
