@@ -41,9 +41,15 @@ def test_nothing_has_changed() -> None:
     ("section", "values", "line"),
     [
         ("hold", {"limit": 2000}, "[hold] limit: 1000 -> 2000, now"),
-        ("health", {"interval": "500ms"}, "[health] interval: 1 -> 0.5, now"),
+        ("health", {"interval": "500ms"}, "[health] interval: 1s -> 500ms, now"),
+        ("hold", {"timeout": 90}, "[hold] timeout: 30s -> 90s, now"),
+        ("swap", {"soak": 1.5}, "[swap] soak: 5s -> 1.5s, at the next swap"),
+        ("swap", {"soak": 0}, "[swap] soak: 5s -> 0s, at the next swap"),
+        ("app", {"stop_timeout": "2h"}, "[app] stop_timeout: 10s -> 2h, at the next swap"),
+        ("proxy", {"max_head": "1MB"}, "[proxy] max_head: 16KiB -> 1MB, now"),
+        ("proxy", {"max_body": 1001}, "[proxy] max_body: 0B -> 1001B, now"),
         ("health", {"status": [200, 401]}, "[health] status: [] -> [200, 401], now"),
-        ("git", {"pull_every": "5m"}, "[git] pull_every: none -> 300, now"),
+        ("git", {"pull_every": "5m"}, "[git] pull_every: none -> 5m, now"),
         (
             "proxy",
             {"trusted_proxies": ["10.0.0.0/8", "unix:"]},

@@ -34,6 +34,15 @@ def test_a_port_that_is_taken_is_told_with_its_holder(subject: Subject) -> None:
     assert f"{subject.green} is taken: pid {os.getpid()}" in found.text
 
 
+def test_a_database_that_is_to_come_is_no_reason_to_warn(subject: Subject) -> None:
+    """As `init` links them."""
+    found = subject.check(release={"link": ["db.sqlite3", "var/data.db"]})
+    assert troubles(found) == []
+    [one, other] = [one for one in found if one.about == "[release] link"]
+    assert "db.sqlite3 is not there yet" in one.text
+    assert "var/data.db is not there yet" in other.text
+
+
 def test_an_address_that_is_taken_is_told_with_its_holder(subject: Subject) -> None:
     with socket.create_server(("127.0.0.1", subject.port)):
         found = only(subject.check())
@@ -47,10 +56,10 @@ def test_an_address_that_is_taken_is_told_with_its_holder(subject: Subject) -> N
         ({"app": {"user": "nobody-at-all"}}, "failed", "there is no user", ""),
         ({"git": {"checkout": "nowhere"}}, "failed", "No such file or directory", ""),
         (
-            {"release": {"link": ["data.db"]}},
+            {"release": {"link": ["data"]}},
             "warned",
-            "data.db is not there yet",
-            'write "data.db/"',
+            "data is not there yet",
+            'write "data/"',
         ),
         ({"release": {"link": ["text.txt"]}}, "failed", "tracked by git", "git rm -r --cached"),
         ({"app": {"command": ["no-such-program"]}}, "failed", "in $PATH", "install it"),

@@ -116,6 +116,24 @@ def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
     assert "usage: blue-green" in done.err
 
 
+@pytest.mark.parametrize("command", [*CLIENTS, "restart"])
+def test_a_settings_file_where_none_belongs_is_told_where_it_does(
+    tmp_path: Path, write: Callable[..., Path], command: str
+) -> None:
+    write()
+    done = cli(tmp_path, command, "supervisor.toml")
+    assert (done.code, done.out) == (2, "")
+    assert "--config supervisor.toml" in done.err.splitlines()[-1]
+    assert f"usage: blue-green {command}" in done.err
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_who_reads_the_settings_takes_them_without_an_option(tmp_path: Path, command: str) -> None:
+    done = cli(tmp_path, command, "--config", "supervisor.toml")
+    assert done.code == 2
+    assert "takes the settings file without --config" in done.err
+
+
 def test_what_talks_to_a_supervisor_loads_nothing_slow(tmp_path: Path) -> None:
     program = f"""
 import sys

@@ -141,6 +141,28 @@ def test_a_database_that_releases_share_wants_one_writer(fill: Fill) -> None:
     assert settings.release.migrate == ("python3", "manage.py", "migrate", "--noinput")
 
 
+def test_what_it_writes_names_a_file_with_all_settings(fill: Fill) -> None:
+    checkout = fill({"spin.toml": ""})
+    settings_for(checkout)
+    text = (checkout / "supervisor.toml").read_text()
+    [place] = [line for line in text.splitlines() if line.endswith("settings.md")]
+    assert "## [app]" in Path(place.removeprefix("# ")).read_text()
+
+
+def test_who_is_asked_for_a_command_is_shown_one(fill: Fill) -> None:
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return "./serve {port}"
+
+    checkout = fill({"serve": ""})
+    write(checkout / "supervisor.toml", checkout, ask, force=False)
+    [question] = asked
+    assert "./serve --listen 127.0.0.1:{port}\n" in question
+    assert "$PORT" in question
+
+
 DJANGO_SETTINGS = """
 from pathlib import Path
 BASE_DIR = Path(__file__).resolve().parent.parent

@@ -109,3 +109,36 @@ async def test_a_link_that_was_added_is_there_after_a_rebuild_and_not_before(
         assert not (releases / one[:12] / "uploads").exists()
         assert (await site.cli("swap", "--rebuild")).code == 0
         assert (releases / f"{one[:12]}-2" / "uploads").is_symlink()
+
+
+async def test_without_a_revision_what_is_live_is_built_again_also_where_head_is_another(
+    make_built: Callable[..., tuple[Site, Path]],
+) -> None:
+    site, given = make_built()
+    one = site.commit("one")
+    async with site.running():
+        two = site.commit("two", raises="it is broken")
+        await site.until_logged(f"swap {two[:7]}: failed")
+        given.write_text("second")
+        done = await site.cli("swap", "--rebuild")
+        assert (done.code, done.out.splitlines()[-2]) == (0, f"promoted {one[:7]}")
+        assert await text(site) == "second"
+        status = await site.status()
+        assert (status["live"]["revision"], status["head"]) == (one, two)
+        assert list(status["quarantined"]) == [two]
+        done = await site.cli("swap", two, "--rebuild")
+        assert (done.code, two[:7] in done.out) == (1, True), "named, any other is"
+
+
+async def test_a_rebuild_of_what_is_live_calls_no_other_swap_off(
+    make_built: Callable[..., tuple[Site, Path]],
+) -> None:
+    site, _ = make_built()
+    site.commit("one")
+    async with site.running():
+        two = site.draft("two", start_delay=600)
+        await site.ask("swap", revision=two, wait=False)
+        await until("it starts", lambda: len(site.journal("set up")) == 2)
+        done = await site.cli("swap", "--rebuild")
+        assert (done.code, "a swap is under way" in done.err) == (1, True)
+        assert (await site.status())["swap"]["revision"] == two

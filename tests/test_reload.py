@@ -113,7 +113,7 @@ async def test_what_can_change_live_does_and_nobody_who_asks_notices(make_site: 
         async with held_request(site):
             assert (await site.get("/one-too-many")).status == 503
             told = await reload(site, hold={"limit": 2, "timeout": "20s"})
-            assert told[:2] == ["[hold] timeout: 30 -> 20, now", "[hold] limit: 1 -> 2, now"]
+            assert told[:2] == ["[hold] timeout: 30s -> 20s, now", "[hold] limit: 1 -> 2, now"]
             async with held_request(site):
                 await site.ask("resume")
         done = await site.cli("reload", "--json")
@@ -138,7 +138,7 @@ async def test_running_probes_and_pulls_follow_the_new_settings(make_site: MakeS
 
         assert "main has no upstream" in await until("it pulls", problem)
         del site.sections["git"]["pull_every"]
-        assert await reload(site) == ["[git] pull_every: 0.05 -> none, now"]
+        assert await reload(site) == ["[git] pull_every: 50ms -> none, now"]
 
         async def no_problem() -> bool:
             return not await problem()
@@ -276,6 +276,15 @@ async def test_a_wrong_file_changes_nothing_and_all_that_is_wrong_is_told(
         site.configure(hold=wrong)
         done = await site.cli("reload")
         assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 2)
+        site.config_file.write_text("[hold]\nlimit = \n")
+        done = await site.cli("reload", "--socket", str(site.state / "control.sock"))
+        plain = (done.code, done.err)
+        assert plain[0] == 2
+        assert done.err.count("is not TOML") == 1
+        site.config_file.write_text(f'[state]\ndirectory = "{site.state}"\n[hold]\nlimit = \n')
+        done = await site.cli("reload")
+        assert (done.code, len(done.err.splitlines())) == (2, 1), "it is said once"
+        assert "is not TOML" in done.err
 
 
 async def test_sighup_reloads_and_systemd_is_told(make_site: MakeSite) -> None:

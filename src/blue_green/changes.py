@@ -14,12 +14,12 @@
 import signal
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from attrs import frozen
 
-from blue_green.settings import Settings, Tls
+from blue_green.settings import Period, Seconds, Settings, Size, Tls
 
 
 class Effect(Enum):
@@ -118,6 +118,14 @@ EFFECTS = {
 }
 """Section -> key -> effect, for every setting that there is."""
 
+UNITS: Mapping[tuple[str, str], Literal["", "s", "B"]] = {
+    (section.name, key.name): "B" if key.type is Size else "s"
+    for section in attrs.fields(Settings)
+    if section.type is not None
+    for key in attrs.fields(section.type)
+    if key.type in (Size, Seconds, Period, Period | None)
+}
+"""By section and key: what the numbers count, seconds or bytes, of each setting that has a unit."""
 HIDDEN = "(hidden)"
 """Stands for a value of `[app] env`: these are often secrets."""
 
@@ -132,6 +140,8 @@ class Change:
     """As JSON has it; None if it was not set."""
     new: Any
     effect: Effect
+    unit: Literal["", "s", "B"] = ""
+    """Of both values: seconds or bytes."""
 
     def as_dict(self) -> dict[str, Any]:
         return {**attrs.asdict(self), "effect": self.effect.value}
@@ -170,7 +180,8 @@ def _compare(
         return
     tables = _table(was), _table(is_now)
     if tables == ({}, {}):
-        yield Change(section, key, _plain(was), _plain(is_now), effect)
+        unit = UNITS.get((section, key), "")
+        yield Change(section, key, _plain(was), _plain(is_now), effect, unit)
     for name in sorted({*tables[0], *tables[1]}):
         before, after = (table.get(name) for table in tables)
         if before != after:

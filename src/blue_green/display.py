@@ -15,6 +15,14 @@ EFFECTS = {
     "restart": "needs a restart of the supervisor",
 }
 """When a changed setting takes effect, in words."""
+UNITS = {
+    "s": ((3600, "h"), (60, "m"), (1, "s")),
+    "B": (
+        (2**30, "GiB"), (10**9, "GB"), (2**20, "MiB"), (10**6, "MB"), (2**10, "KiB"), (10**3, "KB"),
+        (1, "B"),
+    ),
+}  # fmt: skip
+"""For values of settings, as the file has them; the smallest at the end."""
 COLOURS = {
     "serving": "green",
     "swapping": "cyan",
@@ -65,13 +73,22 @@ def changes(found: Sequence[dict[str, Any]]) -> str:
 
 def change(entry: dict[str, Any]) -> str:
     """One setting: what it was, what it is, and from when on."""
-    old, new = (_value(entry[name]) for name in ("old", "new"))
+    old, new = (_value(entry[name], entry.get("unit", "")) for name in ("old", "new"))
     text = f"[{entry['section']}] {entry['key']}: {old} -> {new}, {EFFECTS[entry['effect']]}"
     return visible(text)
 
 
-def _value(value: Any) -> str:
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+def _value(value: Any, unit: str) -> str:
+    if value is None:
+        return "none"
+    if unit and value:
+        if unit == "s" and value < 1:
+            return f"{value * 1000:g}ms"
+        # The largest of which it is a whole number: 90 s are no minutes.
+        fits = ((size, name) for size, name in UNITS[unit] if not value % size)
+        size, name = next(fits, UNITS[unit][-1])
+        return f"{value / size:.15g}{name}"
+    return json.dumps(value, ensure_ascii=False) + unit
 
 
 def history(receipts: Sequence[Mapping[str, Any]], look: Look) -> list[str]:

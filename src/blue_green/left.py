@@ -14,12 +14,12 @@ from pathlib import Path
 
 from attrs import frozen
 
-from blue_green import stray
+from blue_green import documents, stray
 from blue_green.lines import text
 from blue_green.mark import Mark
 from blue_green.stray import MOST_NAMED, Stamp
 
-DOCS = "docs/swaps.md has more, under Data"
+DOCS = f"{documents.place('swaps.md')} has more, under Data"
 
 
 @frozen

@@ -26,6 +26,8 @@ HEALTH = "health"
 """Who asks for a swap when the live release is unwell."""
 RESTART = "restart"
 """Who asks for fresh processes of the live release."""
+REBUILD = "rebuild"
+"""Who asks for the live release to be built again."""
 
 Tell = Callable[[dict[str, Any]], None]
 """Told of each phase as it begins and ends, as an object of the control protocol."""

@@ -22,7 +22,7 @@ from blue_green.notify import Notify
 from blue_green.receipt import Receipt
 from blue_green.retry import Retry, delay_after
 from blue_green.slots import Slot
-from blue_green.steps import HEALTH, RESTART, ROLLBACK, Site
+from blue_green.steps import HEALTH, REBUILD, RESTART, ROLLBACK, Site
 from blue_green.swap import Swap
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Swaps:
         self, revision: str, asked_by: str, *, retry: bool = False, rebuild: bool = False
     ) -> Wanted:
         """From now on this revision is wanted, and nothing that was wanted before."""
-        if asked_by not in (HEALTH, RESTART):  # These replace nothing that was wanted.
+        if asked_by not in (HEALTH, RESTART, REBUILD):  # These replace nothing that was wanted.
             self.again = None
         is_head = asked_by == "watch"
         if is_head:
@@ -154,6 +154,13 @@ class Swaps:
         if live is None or live.release is None:
             return None
         return self.want(live.release.revision, RESTART, retry=True)
+
+    def rebuild(self) -> Wanted | None:
+        """Build the live release again, and swap to that; None if nothing is live."""
+        live = self._site.slots.live
+        if live is None or live.release is None:
+            return None
+        return self.want(live.release.revision, REBUILD, rebuild=True)
 
     def state_of(self, slot: Slot) -> str:
         """`live`, `candidate`, `draining` or `retiring`; nothing if nothing runs there."""

@@ -4,9 +4,10 @@ import os
 import re
 import shutil
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from blue_green import files, secret, startup, users
+from blue_green import documents, files, secret, startup, users
+from blue_green.checks import machine
 from blue_green.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.checks.subject import Subject
 from blue_green.proxy.certificate import BadCertificate, load
@@ -17,6 +18,7 @@ from blue_green.users import User
 
 PATH_OF_SERVICES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where systemd looks for the programs of a service (systemd.exec(5))."""
+_FOR_ROOT = f"{documents.place('hardening.md')} has the unit's lines for root"
 AS_A_SERVICE = "name it with its whole path, or set PATH in [app] env"
 
 
@@ -30,7 +32,7 @@ def trust(subject: Subject) -> Findings:
         return
     yield passed("[app] user", f"the app runs as {user}, and git as {owner}")
     if os.geteuid() == 0 and (problem := startup.lacks_capabilities()):
-        yield warned("[app] user", problem, "docs/hardening.md has the unit's lines for root")
+        yield warned("[app] user", problem, _FOR_ROOT)
     try:
         startup.check_trust(subject.file, subject.settings)
     except startup.CannotRun as error:
@@ -150,9 +152,12 @@ def _not_there_yet(subject: Subject, name: str, source: Path) -> Finding:
             f"{source} is not there, and {subject.user.name} cannot make it in {there}",
             f"make it, and give it to {subject.user.name}",
         )
+    not_yet = f"{source} is not there yet: it is made there by whoever first writes to it"
+    if any(map(PurePath(name).match, machine.DATABASES)):
+        return passed(about, f"{not_yet}, as programs do with their database")
     return warned(
         about,
-        f"{source} is not there yet: it is made there by whoever first writes to it in a release",
+        f"{not_yet} in a release",
         f'if it is a directory, write "{name}/"; if the app only reads it, make it now',
     )
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from blue_green.cli.command import (
     USAGE,
     Command,
     complain,
+    is_settings_file,
 )
 from blue_green.control import client
 from blue_green.locate import ConfigError
@@ -52,7 +54,9 @@ COMMANDS = [
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown)}")
     try:
         status: int = arguments.handle(arguments)
     except client.NoSupervisor as error:
@@ -68,6 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def _hint(unknown: Sequence[str]) -> str:
+    """Where a settings file belongs, if that is what somebody seems to have meant."""
+    if any(word == "--config" or word.startswith("--config=") for word in unknown):
+        return " (this command takes the settings file without --config)"
+    file = next((word for word in unknown if is_settings_file(word)), None)
+    return f" (for a settings file: --config {shlex.quote(file)})" if file else ""
 
 
 def _aligned(prog: str) -> argparse.HelpFormatter:
@@ -94,5 +106,5 @@ def _parser() -> argparse.ArgumentParser:
             epilog=f"example: {command.example}",
         )
         command.arguments(added)
-        added.set_defaults(handle=command.handle)
+        added.set_defaults(handle=command.handle, parser=added)
     return parser

@@ -62,6 +62,11 @@ def file_argument(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def is_settings_file(word: str) -> bool:
+    """Whether an argument that is none of ours is most likely meant as one."""
+    return word.endswith(".toml") and not word.startswith("-")
+
+
 # --- with the supervisor --------------------------------------------------------------------
 
 
@@ -74,13 +79,22 @@ def client_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON: one object, or one a line")
 
 
-def socket_of(arguments: argparse.Namespace) -> Path:
-    """The control socket: `--socket`, else `$BLUE_GREEN_SOCKET`, else as the settings name it."""
+def socket_of(arguments: argparse.Namespace, warn_of_file: Callable[[str], None] = warn) -> Path:
+    """The control socket: `--socket`, else `$BLUE_GREEN_SOCKET`, else as the settings name it.
+
+    `warn_of_file` is called with what is wrong with these.
+    """
     if arguments.socket is not None:
         return Path(arguments.socket)
     if named := os.environ.get("BLUE_GREEN_SOCKET"):
         return Path(named)
-    return control_socket(Path(arguments.config or DEFAULT_FILE), warn)
+    return control_socket(Path(arguments.config or DEFAULT_FILE), warn_of_file)
+
+
+def reject_file(arguments: argparse.Namespace, word: str | None) -> None:
+    """End with wrong usage if a settings file was given in place of a revision."""
+    if word is not None and is_settings_file(word) and Path(word).is_file():
+        arguments.parser.error(f"{word} is a file: for a settings file, --config {word}")
 
 
 def ask(arguments: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:

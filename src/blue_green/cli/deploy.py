@@ -10,6 +10,7 @@ from blue_green.cli.command import (
     client_arguments,
     complain,
     follow,
+    reject_file,
     socket_of,
     tell,
 )
@@ -17,6 +18,7 @@ from blue_green.control import client
 
 
 def _swap(arguments: argparse.Namespace) -> int:
+    reject_file(arguments, arguments.revision)
     request = {
         "command": "swap",
         "revision": arguments.revision,
@@ -55,7 +57,8 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 
 def _reload(arguments: argparse.Namespace) -> int:
-    result = ask(arguments, {"command": "reload"})
+    # What is wrong with the file is the answer, and is not said twice.
+    *_, result = client.ask(socket_of(arguments, lambda _: None), {"command": "reload"})
     return tell(arguments, result, lambda: display.changes(result["changes"]))
 
 
@@ -79,8 +82,9 @@ def _upgrade(arguments: argparse.Namespace) -> int:
 def _swap_arguments(parser: argparse.ArgumentParser) -> None:
     client_arguments(parser)
     parser.add_argument(
-        "revision", nargs="?", metavar="REVISION", help="a commit (default: HEAD of the checkout)"
-    )
+        "revision", nargs="?", metavar="REVISION",
+        help="a commit (default: HEAD of the checkout; with --rebuild what is live)",
+    )  # fmt: skip
     parser.add_argument(
         "--retry", action="store_true", help="also if it failed before, or is live already"
     )

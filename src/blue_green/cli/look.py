@@ -13,6 +13,7 @@ from blue_green.cli.command import (
     ask,
     client_arguments,
     complain,
+    reject_file,
     socket_of,
     tell,
 )
@@ -42,6 +43,7 @@ def _history(arguments: argparse.Namespace) -> int:
 
 
 def _logs(arguments: argparse.Namespace) -> int:
+    reject_file(arguments, arguments.which)
     request = {
         "command": "logs",
         "which": arguments.which,

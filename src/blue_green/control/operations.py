@@ -31,7 +31,8 @@ class NoArguments:
 @define
 class SwapArguments:
     revision: str | None = None
-    """Any name of a commit. Default: HEAD of the checkout, unless it was rolled back."""
+    """Any name of a commit. Default: HEAD of the checkout, unless it was rolled back; with
+    `rebuild` what is live."""
     retry: bool = False
     """Also if the revision is in quarantine, or live already."""
     rebuild: bool = False
@@ -97,7 +98,29 @@ class Operations:
         }
 
     async def swap(self, arguments: SwapArguments, tell: Tell) -> dict[str, Any]:
-        name = arguments.revision
+        wanted = None
+        if arguments.rebuild and arguments.revision is None:
+            wanted = self._rebuild()
+        if wanted is None:
+            revision = await self._wanted_by_name(arguments.revision)
+            wanted = self._swaps.want(
+                revision, "swap", retry=arguments.retry, rebuild=arguments.rebuild
+            )
+        if not arguments.wait:
+            return {"revision": wanted.revision}
+        return await self._follow(wanted, tell)
+
+    def _rebuild(self) -> Wanted | None:
+        """What is live, built again; None if nothing is. A swap must not be called off for it."""
+        if not self._swaps.is_idle:
+            raise Refusal(
+                "a swap is under way: wait for its end, or name the REVISION that is to be built "
+                "again and made live"
+            )
+        return self._swaps.rebuild()
+
+    async def _wanted_by_name(self, name: str | None) -> str:
+        """The revision of this name, or else of HEAD if nobody has gone back from it."""
         revision = await self._resolve("HEAD" if name is None else name)
         if name is None and was_rolled_back(revision, self._swaps.receipts):
             short = revision[:7]
@@ -105,12 +128,7 @@ class Operations:
                 f"HEAD is {short}, which was rolled back. To deploy it all the same, name it: "
                 f"blue-green swap {short}. For fresh processes of what is live: blue-green restart"
             )
-        wanted = self._swaps.want(
-            revision, "swap", retry=arguments.retry, rebuild=arguments.rebuild
-        )
-        if not arguments.wait:
-            return {"revision": revision}
-        return await self._follow(wanted, tell)
+        return revision
 
     async def roll_back(self, _: NoArguments, tell: Tell) -> dict[str, Any]:
         wanted = self._swaps.roll_back()

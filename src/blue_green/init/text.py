@@ -5,6 +5,7 @@ from typing import Any
 
 import tomli_w
 
+from blue_green import documents
 from blue_green.init.found import App
 
 COMMENTS_AT = 40
@@ -35,8 +36,8 @@ def _head(app: App, file: str) -> Iterator[str]:
     for advice in app.advice:
         yield f"# - {_plain(advice)}"
     yield "#"
-    yield "# A line that begins with # is a setting at its default, or an example. The README of"
-    yield "# blue-green has them all."
+    yield "# A line that begins with # is a setting at its default, or an example. All are in"
+    yield f"# {_plain(documents.place('settings.md'))}"
 
 
 def _app(app: App, ports: tuple[int, int]) -> Iterator[str]:

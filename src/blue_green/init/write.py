@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green import config, neighbours, users
+from blue_green import config, documents, neighbours, users
 from blue_green.backend import HOST, check_is_free
 from blue_green.failure import StepFailed
 from blue_green.git import Git, GitError
@@ -86,7 +86,11 @@ def choose(found: Sequence[App], ask: Ask) -> App:
 
 
 def _unknown(ask: Ask) -> App:
-    answer = ask("Nothing here tells how the app is started. Its command, with {port}: ")
+    answer = ask(
+        "Nothing here tells how the app is started. Write the command that does, with {port} for "
+        "the\nport that it is to listen on (which is also in $PORT), such as\n"
+        "    ./serve --listen 127.0.0.1:{port}\ncommand: "
+    )
     try:
         command = tuple(shlex.split(answer))
     except ValueError as error:
@@ -94,7 +98,8 @@ def _unknown(ask: Ask) -> App:
     if not command:
         raise CannotWrite(
             "nothing here tells how the app is started (we know Django, Datasette, ASGI, WSGI, "
-            "Node, Spin and pages): write supervisor.toml by hand, from the README's settings"
+            "Node, Spin and pages): give its command when you are asked, or write "
+            f"supervisor.toml by hand; all settings are in {documents.place('settings.md')}"
         )
     return App("an app of its own", "nothing in it is known", command)
 
