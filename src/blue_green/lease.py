@@ -148,6 +148,7 @@ class Lease:
     def end(self, outcome: Outcome) -> None:
         self.target.leases.discard(self)
         self.target.has_less()
+        self.cut = None  # It leads back to this: a cycle, which only a garbage collector would end.
         if outcome is not Outcome.ANSWERED:
             self._giver.count(outcome)
         if not self._began:

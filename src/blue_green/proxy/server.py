@@ -176,7 +176,7 @@ def _judge_plain(client: Client, data: bytes, known: int, limit: int) -> Request
 
     In the first `known` bytes of `data` its end was not found before.
     """
-    end = data.find(b"\r\n\r\n", max(0, known - 3)) + 4
+    end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0) + 4
     if 4 <= end <= limit:
         head = data[:end]
         if request := plain.read_request(head):

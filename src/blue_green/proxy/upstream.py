@@ -95,7 +95,7 @@ class Upstream:
             self.was_silent = False
             known = len(data)
             data += more
-            end = data.find(b"\r\n\r\n", max(0, known - 3)) + 4
+            end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0) + 4
             answer = plain.read_answer(data[:end], request) if 4 <= end <= MAX_HEAD else None
             if answer is not None:
                 wire.pushed = data[end:] + wire.pushed

@@ -1,0 +1,49 @@
+"""What is left of a request when it is over: nothing that a garbage collector has to find.
+
+Else the collector runs every few hundred requests, and looks at every object that there is.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from blue_green.lease import Lease
+from blue_green.proxy.exchange import Exchange
+from tests.proxy.harness import GET, OK, POST, Script, running, says
+
+COUNT = 20
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("raw", "script"),
+    [
+        pytest.param(GET, says(OK), id="small"),
+        pytest.param(GET, says(CHUNKED), id="in chunks"),
+        pytest.param(POST + b"hello", says(OK), id="an upload"),
+    ],
+)
+async def test_a_request_that_was_answered_leaves_no_garbage(raw: bytes, script: Script) -> None:
+    async with running(script) as proxy:
+        client = await proxy.ask(raw)
+        await client.answer()
+        with uncollected():
+            for _ in range(COUNT):
+                await client.send(raw)
+                await client.answer()
+            await proxy.until_drained()
+            for kind in (Exchange, Lease):
+                left = sum(isinstance(thing, kind) for thing in gc.get_objects())
+                assert left <= 1, f"{left} of {kind.__name__}"
