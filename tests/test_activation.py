@@ -117,8 +117,8 @@ async def test_the_first_connection_starts_the_service_and_is_answered(
         site.port, named = other, site.port
         assert (await site.get("/")).status == 200
         assert (await site.status())["supervisor"]["pid"] == holder
-        assert f"test is served on {LOCAL}:{other}\n" in site.log()
-        assert f"warning: [proxy] listen is {LOCAL}:{named}, and systemd" in site.log()
+        await site.until_logged(f"test is served on {LOCAL}:{other}\n")
+        await site.until_logged(f"warning: [proxy] listen is {LOCAL}:{named}, and systemd")
         done = await site.cli("upgrade")  # The sockets are taken along, whoever opened them.
         assert done.code == 0, done.err
         assert (await site.get("/")).status == 200

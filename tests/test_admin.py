@@ -362,14 +362,16 @@ class Admin:
 async def test_a_balancer_learns_whether_to_send_requests_here(make_site: MakeSite) -> None:
     site = make_site()
     admin = Admin(site, drain_delay="300ms")
-    one = site.commit("one", start_delay=0.8)
+    one = site.commit("one")
+    barrier, may_answer = site.put_up("start", one), site.directory / "may-answer"
     answers: list[Answer] = []
 
     async def ask_slowly() -> None:
-        answers.append(await site.get("/?slow=2"))
+        answers.append(await site.get(f"/?until={may_answer}"))
 
     async with site.running(wait_for="starting"):
         assert await admin.ready() == (503, "No release is live yet.")
+        barrier.unlink()
         await site.until_live(one)
         assert await admin.ready() == (200, "ready")
         await site.ask("pause", seconds=60)
@@ -386,6 +388,7 @@ async def test_a_balancer_learns_whether_to_send_requests_here(make_site: MakeSi
             assert await admin.ready() == (503, "The server is stopping.")
             assert (await admin.get("/live")).status == 200
             assert answers == [], "it was still draining"
+            may_answer.touch()
         assert answers[0].status == 200
 
 
@@ -425,6 +428,11 @@ async def test_prometheus_is_told_what_happened(make_site: MakeSite) -> None:
         assert (await site.post("/die", b"")).status == 502
         await site.until_logged("it is started again")
         assert (await site.get("/")).status == 200
+
+        async def counted() -> bool:
+            return (await admin.metrics())["blue_green_requests_total", "200"] == 2
+
+        await until("the last answer is counted", counted)
         seen = await admin.metrics()
 
     assert seen["blue_green_requests_total", "200"] == 2

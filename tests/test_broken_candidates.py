@@ -146,7 +146,7 @@ async def test_a_release_that_is_retired_takes_its_grandchildren_along(
     site = make_site(app={"stop_timeout": "500ms"})
     site.commit("fertile", grandchildren=True)
     async with site.running(), site.steady_load():
-        assert len(site.processes()) == 3
+        await until("it has two children", lambda: len(site.processes()) == 3)
         await takes(site, site.commit("better"))
         await site.until_only_run((await site.status())["live"]["pids"])
 

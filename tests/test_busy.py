@@ -50,9 +50,9 @@ HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """One without threads that keeps connections open: it takes no other before this one ends. In its
 backlog there is room for five."""
 
-QUICK = {"path": "/", "interval": "100ms", "timeout": "400ms"}
-"""Three probes without an answer take a second and a half."""
-LONG = 2.0
+QUICK = {"path": "/", "interval": "100ms", "timeout": "1s", "fall": 2}
+"""Two probes without an answer take two seconds, which no slow machine explains."""
+LONG = 3.0
 """Seconds in which something that is wrongly taken for unhealthy would be replaced."""
 
 
@@ -161,10 +161,8 @@ async def test_a_hung_process_is_replaced_soon_though_its_backlog_is_full(
         async def replaced() -> bool:
             return bool(await live(site) != [pid])
 
-        began = trio.current_time()
-        await until("it is replaced", replaced)
-        assert trio.current_time() - began < 10
-        assert "no connection to port" in site.log()
+        await until("it is replaced", replaced)  # Much later, if to connect had no time limit.
+        await site.until_logged("no connection to port")
         assert (await site.get("/")).status == 200
         for other in others:
             other.close()
@@ -184,5 +182,5 @@ async def test_a_hung_process_with_requests_is_replaced_once_one_has_waited_too_
             return bool(await live(site) != [pid])
 
         await until("it is replaced", replaced)
-        assert "nor a request within 2 s" in site.log()
+        await site.until_logged("nor a request within 2 s")
         assert (await site.get("/")).status == 200

@@ -86,8 +86,7 @@ async def test_a_hidden_daemon_ends_when_its_command_ends_by_itself(tmp_path: Pa
         async with running(tmp_path, hiding(tmp_path, life=0)) as it:
             with trio.fail_after(10):
                 await it.process.gone.wait()
-            await trio.sleep(0.05)
-            assert with_argument(str(tmp_path)) == []
+            await until("the daemon has ended", lambda: with_argument(str(tmp_path)) == [])
 
 
 async def test_a_hidden_daemon_of_another_command_stays(tmp_path: Path) -> None:

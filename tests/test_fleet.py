@@ -236,7 +236,11 @@ async def answers(port: int) -> bool:
 
 
 def swap_of(site: Site, revision: str) -> tuple[float, float]:
-    """When the candidate of this revision began, and when the backend before it had to stop."""
-    (began,) = [line["at"] for line in site.journal("start") if line["revision"] == revision]
-    (ended,) = [line["at"] for line in site.journal("stop") if line["revision"] != revision]
-    return began, ended
+    """When the candidate of this revision began, and when it listened, before its swap's end.
+
+    What was live before retires after that end, while the next machine may begin.
+    """
+    kinds = ("start", "listens")
+    of_kind = [[line for line in site.journal(k) if line["revision"] == revision] for k in kinds]
+    ((began,), (listened,)) = of_kind
+    return began["at"], listened["at"]

@@ -66,8 +66,8 @@ def assert_prompt(crowd: Crowd, able_at: float, is_timed: bool) -> None:
     assert set(crowd.statuses.values()) == {200}
     first, last = min(crowd.answered_at) - able_at, max(crowd.answered_at) - able_at
     print(f"first after {first * 1000:.1f} ms, last after {last * 1000:.1f} ms")
-    assert first < (0.020 if is_timed else 1)
-    assert last < (0.100 if is_timed else 2)
+    assert first < (0.020 if is_timed else 5)
+    assert last < (0.100 if is_timed else 10)
 
 
 def assert_in_order(site: Site) -> None:
@@ -78,11 +78,14 @@ async def test_requests_before_the_first_start_are_answered_in_order_once_it_lis
     make_site: Callable[..., Site], is_timed: bool
 ) -> None:
     site = an_ordered_site(make_site)
-    revision = site.commit(start_delay=2)
+    revision = site.commit()
+    barrier = site.put_up("start", revision)
     async with site.running(wait_for="starting"):
         crowd = Crowd(site)
-        with trio.fail_after(10):
-            await crowd.ask()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(crowd.ask)
+            await until_held(site, CROWD)
+            barrier.unlink()
         await site.until_live(revision)
     assert_in_order(site)
     assert_prompt(crowd, site.journal("listens")[0]["at"], is_timed)
@@ -112,10 +115,15 @@ async def test_requests_during_an_exclusive_swap_follow_to_the_new_release_on_it
     site = an_ordered_site(make_site, strategy="exclusive")
     site.commit("old")
     async with site.running():
-        new = site.commit("new", start_delay=3)
+        new = site.draft("new")
+        barrier = site.put_up("start", new)
+        await site.ask("swap", revision=new, wait=False)
         await until("the old release is stopped", lambda: is_probing(site))
         crowd = Crowd(site)
-        await crowd.ask()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(crowd.ask)
+            await until_held(site, CROWD)
+            barrier.unlink()
         status = await site.until_live(new)
     assert status["live"]["ports"] == [site.green]
     assert set(crowd.bodies.values()) == {new}

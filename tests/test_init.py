@@ -44,7 +44,7 @@ def fill(tmp_path: Path) -> Fill:
     """Makes a checkout with these files; the first ones are committed, the others are not."""
 
     def fill(tracked: dict[str, str], untracked: dict[str, str] | None = None) -> Path:
-        repository = Repository(tmp_path / "checkout")
+        repository = Repository(tmp_path / "app")
         put(repository.path, tracked)
         repository.commit()
         put(repository.path, untracked or {})

@@ -224,7 +224,7 @@ async def test_a_broken_head_does_not_empty_a_site_that_lost_its_state(
     (site.state / "state.toml").write_text("lost")
     site.start()
     try:
-        await site.until_phase("serving", timeout=3)
+        await site.until_phase("serving")
         assert (await site.get("/")).json()["revision"] == good
     finally:
         await site.stop()

@@ -168,7 +168,7 @@ async def test_a_websocket_outlives_the_switch_until_its_time_is_up(
     site = make_site(
         app={"command": [*command, "--lifespan", "off"]},
         health={"path": "/", "start_timeout": SLOW_START, "timeout": "10s"},
-        swap={"stream_timeout": TUNNEL_SECONDS},
+        swap={"stream_timeout": TUNNEL_SECONDS, "soak": "1s"},  # The time begins after that.
     )
     old = site.commit("one", files={"echo.py": ECHO})
     load = Load(site.port, "/")

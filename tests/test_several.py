@@ -161,7 +161,8 @@ async def test_one_of_two_that_dies_in_its_soak_takes_the_release_back(
 async def test_tunnels_of_all_outlive_the_switch_and_are_closed_in_their_time(
     make_pair: MakeSite,
 ) -> None:
-    site = make_pair(swap={"stream_timeout": "600ms"})
+    # They are used while it soaks, and closed after that, spread over more than a second.
+    site = make_pair(swap={"soak": "1500ms", "stream_timeout": "1500ms"})
     site.commit("one")
     async with site.running():
         async with trio.open_nursery() as nursery:

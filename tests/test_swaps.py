@@ -80,11 +80,13 @@ async def test_swap_without_waiting_ends_at_once(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():
-        slow = site.draft("slow", start_delay=0.5)
+        slow = site.draft("slow")
+        barrier = site.put_up("start", slow)
         done = await site.cli("swap", slow, "--no-wait")
         assert (done.code, done.out) == (0, f"{slow[:7]} is wanted\n")
         status = await site.status()
         assert (status["phase"], status["wanted"]) == ("swapping", slow)
+        barrier.unlink()
         await site.until_live(slow)
 
 
@@ -226,7 +228,8 @@ async def test_who_asks_while_an_exclusive_swap_holds_requests_comes_after_it(
         return bool((await site.status())["wanted"] == revision)
 
     async with site.running(), site.steady_load():
-        two, three, four = site.draft("two", start_delay=1), site.draft("three"), site.draft("four")
+        two, three, four = (site.draft(text) for text in ("two", "three", "four"))
+        barrier = site.put_up("start", two)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask_for, "two", two)
             await reaches(site, "probe")
@@ -235,6 +238,7 @@ async def test_who_asks_while_an_exclusive_swap_holds_requests_comes_after_it(
             await site.ask("swap", revision=four, wait=False)
             await until("three is told", lambda: "three" in outcome)
             assert outcome == {"three": "superseded"}
+            barrier.unlink()
         status = await site.until_live(four)
         assert outcome == {"two": "promoted", "three": "superseded"}
         assert (status["previous"], status["quarantined"]) == (two, {})
@@ -289,7 +293,8 @@ async def test_the_swap_goes_on_when_whoever_asked_goes_away(make_site: MakeSite
     async with site.running():
         command = [sys.executable, "-m", "blue_green", "swap"]
         for how in (signal.SIGINT, signal.SIGKILL):
-            revision = site.draft(how.name, start_delay=1.5)
+            revision = site.draft(how.name)
+            barrier = site.put_up("start", revision)
             asker = subprocess.Popen(
                 [*command, revision, "--config", str(site.config_file)],
                 stdout=subprocess.PIPE,
@@ -299,6 +304,7 @@ async def test_the_swap_goes_on_when_whoever_asked_goes_away(make_site: MakeSite
             await reaches(site, "probe")
             asker.send_signal(how)
             _, complaint = await trio.to_thread.run_sync(asker.communicate)
+            barrier.unlink()
             if how is signal.SIGINT:
                 assert asker.returncode == 130
                 assert "the swap goes on" in complaint
@@ -332,7 +338,7 @@ async def test_a_commit_is_not_missed_because_git_failed_for_a_moment(
 
         await until("there is a problem", complains)
         broken.unlink()
-        await site.until_live(two, timeout=5)
+        await site.until_live(two)
         assert await complains() == ""
 
 

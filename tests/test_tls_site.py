@@ -33,7 +33,8 @@ async def test_a_site_with_tls_serves_and_redirects(make_site: MakeSite, tmp_pat
     site.commit("hello")
     authority().cert_pem.write_to_path(tmp_path / "authority.pem")
     async with site.running():
-        assert f"127.0.0.1:{site.port} with TLS, to which 127.0.0.1:{plain} redirects" in site.log()
+        redirects = f"to which 127.0.0.1:{plain} redirects"
+        await site.until_logged(f"127.0.0.1:{site.port} with TLS, {redirects}")
         curl = await trio.run_process(
             [
                 "curl",

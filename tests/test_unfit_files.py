@@ -87,7 +87,7 @@ async def test_a_state_that_cannot_be_read_is_put_aside(
     make(site.state / "state.toml")
     async with site.running():
         assert memory_of(site) < MOST_MEMORY
-        assert "state.toml is put aside as state.toml.bad" in site.log()
+        await site.until_logged("state.toml is put aside as state.toml.bad")
 
 
 async def test_a_lock_file_that_is_none_is_refused_with_words(

@@ -170,7 +170,8 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
         assert "its last lines:\n" in told
         assert "  RuntimeError: no database\n" in told
 
-        slow = site.draft("A slow one", start_delay=1.2)
+        slow = site.draft("A slow one")
+        barrier = site.put_up("start", slow)
         await site.ask("pause", seconds=20)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(site.get, "/held")
@@ -185,6 +186,7 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
             assert (seen["why"], seen["head"]) == ("a swap to it is in hand", first)
             assert {"checkout", "build"} <= seen["swap"]["seconds"].keys()
             assert seen["subjects"][slow] == "A slow one"
+            barrier.unlink()
             await site.ask("resume")
         assert (await site.until_live(slow))["requests_per_second"] > 0
 

@@ -6,7 +6,6 @@ import socket
 import time
 from pathlib import Path
 
-BEHAVIOUR = json.loads(Path("behaviour.json").read_text())
 JOURNAL = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
@@ -15,7 +14,9 @@ def note(kind: str, **more: object) -> None:
     os.write(JOURNAL, json.dumps(line).encode() + b"\n")
 
 
-time.sleep(BEHAVIOUR.get("start_delay", 0))
+barrier = Path(os.environ["BARRIERS"]) / f"start-{os.environ['BLUE_GREEN_REVISION']}"
+while barrier.exists():
+    time.sleep(0.005)
 with socket.create_server(("127.0.0.1", int(os.environ["PORT"])), backlog=1024) as listener:
     note("listens")
     while True:
