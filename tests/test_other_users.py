@@ -68,6 +68,7 @@ async def test_the_app_and_git_run_as_the_owner_of_the_checkout(directory: Path)
         release = site.state / "releases" / site.releases()[0]
         assert (release / "app.py").stat().st_uid == NOBODY.pw_uid
         assert (site.checkout / ".git" / "worktrees").stat().st_uid == NOBODY.pw_uid
+        await until("it is remembered", site.remembered)
         assert stat.S_IMODE((site.state / "state.toml").stat().st_mode) == 0o600
         await until("the notification", lambda: told.read_text().endswith("}\n"))
     assert told.read_text().startswith('nobody\n{"event": "swap"')
