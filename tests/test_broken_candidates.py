@@ -14,7 +14,7 @@ from tests.site import Site, git, until
 
 MakeSite = Callable[..., Site]
 
-HASTY = {"start_timeout": "1500ms", "timeout": "500ms"}
+HASTY = {"start_timeout": "3s", "timeout": "500ms"}
 """As short as they may be for an app that works, on a machine that has other things to do."""
 
 
@@ -56,19 +56,19 @@ async def takes(site: Site, revision: str) -> None:
         ),
         pytest.param(
             {"never_answers": True},
-            "not healthy within 1.5 s: no answer to GET /healthz within 0.5 s",
+            "not healthy within 3 s: no answer to GET /healthz within 0.5 s",
             None,
             id="it listens and never answers",
         ),
         pytest.param(
             {"health_status": 500, "grandchildren": True},
-            "not healthy within 1.5 s: GET /healthz was answered 500",
+            "not healthy within 3 s: GET /healthz was answered 500",
             None,
             id="it answers 500 and leaves grandchildren",
         ),
         pytest.param(
             {"start_delay": 600, "ignores_sigterm": True},
-            "not healthy within 1.5 s: nothing listens on port {idle}; the app listens nowhere",
+            "not healthy within 3 s: nothing listens on port {idle}; the app listens nowhere",
             None,
             id="it never listens and is deaf",
         ),
@@ -160,7 +160,7 @@ async def test_a_release_that_is_retired_takes_its_grandchildren_along(
         ),
         pytest.param(
             "sleep 600 & echo still at it; sleep 600",
-            "build took more than 1.5 s and was ended",
+            "build took more than 3 s and was ended",
             "still at it",
             id="it takes too long",
         ),
@@ -169,7 +169,7 @@ async def test_a_release_that_is_retired_takes_its_grandchildren_along(
 async def test_a_build_that_does_not_succeed_starts_nothing(
     make_site: MakeSite, script: str, reason: str, last_line: str
 ) -> None:
-    site = make_site(release={"build": ["sh", "build.sh"], "build_timeout": "1500ms"})
+    site = make_site(release={"build": ["sh", "build.sh"], "build_timeout": "3s"})
     site.commit("good", {"build.sh": "true"})
     async with site.running(), site.steady_load():
         receipt = await refuses(site, site.draft("bad", {"build.sh": script}))

@@ -85,7 +85,7 @@ async def test_requests_wait_for_the_new_release_and_are_answered_by_it(
         ),
         pytest.param(
             {"health_status": 500}, {}, "failed",
-            "not healthy within 1.5 s: GET /healthz was answered 500",
+            "not healthy within 3 s: GET /healthz was answered 500",
             id="that is unhealthy",
         ),
         pytest.param(
@@ -108,7 +108,7 @@ async def test_a_candidate_brings_the_old_release_back(
     reason: str,
 ) -> None:
     site = make_exclusive(
-        health={"start_timeout": "1500ms"},
+        health={"start_timeout": "3s"},
         swap={"soak": "400ms"},
         release={"migrate": [sys.executable, "migrate.py"]},
     )
