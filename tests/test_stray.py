@@ -1,6 +1,7 @@
 """What a running app has written into its release is noticed, and what others put there is not."""
 
 import os
+import resource
 import sqlite3
 import time
 from contextlib import closing
@@ -215,3 +216,46 @@ def test_a_mark_comes_back_and_an_older_one_tells_what_it_can(tmp_path: Path) ->
     assert mark.read(file) == written
     file.write_text(f"{'b' * 40} promoted\n")
     assert mark.read(file) == mark.Mark("b" * 40, "promoted")
+
+
+def test_a_mark_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    """It knows which databases are nowhere else. Here a file may not grow, as on a full disk."""
+    file = tmp_path / "mark"
+    noted = Found({"own.db": (1, 512)})
+    mark.complete("a" * 40, noted).write(file)
+    before = file.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            mark.complete("b" * 40, noted).write(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("aaaa", id="half a line"),
+        pytest.param("\0" * 100, id="zeros"),
+    ],
+)
+def test_of_a_release_whose_mark_is_damaged_nobody_knows_what_it_holds(
+    tmp_path: Path, torn: str
+) -> None:
+    """So it must not be deleted."""
+    file, release = tmp_path / "mark", tmp_path / "release"
+    file.write_text(torn)
+    release.mkdir()
+    assert left.look(release, mark.read(file), tmp_path, (), before_deleting=True).is_partial
+
+
+def test_a_mark_never_has_more_than_is_read_of_it(tmp_path: Path) -> None:
+    names = ["\N{SNOWMAN}" * 600 + str(number) for number in range(1000)]
+    file = tmp_path / "mark"
+    mark.complete("a" * 40, Found(dict.fromkeys(names, (1, 512)))).write(file)
+    again = mark.read(file)
+    assert again.is_partial
+    assert len(again.databases) > 100

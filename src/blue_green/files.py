@@ -70,6 +70,26 @@ def open_own(path: Path, flags: int) -> int:
     return descriptor
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Have a file of our own hold this, and nothing else at any moment; raise `OSError`.
+
+    Without room, or with a loss of power, what was there before stays. May take as long as the disk
+    does.
+    """
+    beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)  # Whatever it is, and wherever it leads.
+    with os.fdopen(open_own(beside, os.O_WRONLY | os.O_EXCL), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def is_readable_by_all(path: Path) -> bool:
     """Whether every user of this machine may read it."""
     try:

@@ -68,7 +68,10 @@ def look(
     ]
     files = [name for name in found.files if not _is_carried(name, None, checkout, links)]
     known = frozenset(databases) & frozenset(mark.databases)
-    return Left(release, checkout, links, databases, known, files, found.is_partial)
+    is_unknown = mark.completed is None and mark.is_partial
+    return Left(
+        release, checkout, links, databases, known, files, found.is_partial or is_unknown
+    )  # fmt: skip
 
 
 def _is_written(name: str, stamp: Stamp, mark: Mark) -> bool:

@@ -176,16 +176,19 @@ class Releases:
         if not self.in_place:
             look = partial(stray.find, release.path)
             found = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
-            mark.complete(release.revision, found).write(self._mark(release.path))
+            noted = mark.complete(release.revision, found)
+            await trio.to_thread.run_sync(noted.write, self._mark(release.path))
 
-    def note_promoted(self, release: Release) -> None:
+    async def note_promoted(self, release: Release) -> None:
         """Remember that this release was good, also if the state should be lost."""
         if self.in_place:
             return
         self._holding.pop(release.path, None)  # What it holds is in view.
         try:
             file = self._mark(release.path)
-            evolve(mark.read(file), what=PROMOTED).write(file)
+            noted = evolve(mark.read(file), what=PROMOTED)
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(noted.write, file)
         except OSError as error:
             logger.warning("cannot mark %s as good: %s", release.revision[:7], error.strerror)
 

@@ -6,7 +6,6 @@ start cannot.
 """
 
 import logging
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -191,19 +190,8 @@ class StateFile:
 
     def _replace(self, state: State) -> None:
         document = tomli_w.dumps(_without_none(attrs.asdict(state)))
-        beside = self._path.with_name(self._path.name + ".new")
-        beside.unlink(missing_ok=True)  # Whatever it is, and wherever it leads.
-        # Candidates' output is in it, which is not everybody's business.
-        with os.fdopen(files.open_own(beside, os.O_WRONLY | os.O_EXCL), "wb") as file:
-            file.write(document.encode(errors="backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        # Candidates' output is in it, which is not everybody's business: only we may read it.
+        files.replace(self._path, document.encode(errors="backslashreplace"))
 
     def _put_aside(self, why: str) -> State:
         aside = self._path.with_name(self._path.name + ".bad")

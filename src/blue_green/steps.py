@@ -209,7 +209,7 @@ class Steps:
             if self.site.slots.live is not slot:
                 await slot.stop()
 
-    def promote(self, candidate: Slot) -> Result:
+    async def promote(self, candidate: Slot) -> Result:
         """It has proved itself: from now on it is kept, and is what a restart begins with."""
         candidate.keep()
         state, previous = self.site.state, self.receipt.previous
@@ -218,8 +218,8 @@ class Steps:
             state.previous = previous
         state.quarantine.pop(self.revision, None)
         assert candidate.release is not None
-        self.site.releases.note_promoted(candidate.release)
         self.site.slots.changed()  # The old one may take its time to end: do not wait for it.
+        await self.site.releases.note_promoted(candidate.release)
         return "promoted"
 
     def reverted(self, trouble: str, output: Sequence[str]) -> Result:

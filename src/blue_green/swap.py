@@ -126,13 +126,13 @@ class Swap(Steps):
             await self.check_data_again(old)
             in_flight = await self.switch(candidate, old)
         if old is None:
-            return self.promote(candidate)
+            return await self.promote(candidate)
         switched_at = trio.current_time()
         trouble = await self._soak(old, candidate, in_flight)
         if trouble:
             return await self._revert(old, candidate, trouble)
         self.site.retirement.begin(old, self.settings.swap, self.receipt, switched_at=switched_at)
-        return self.promote(candidate)
+        return await self.promote(candidate)
 
     async def _soak(self, old: Slot, candidate: Slot, in_flight: int) -> str:
         """Let the new one prove itself while the old one finishes; what is wrong with it, if so."""
@@ -206,7 +206,7 @@ class Swap(Steps):
             raise
         finally:
             site.gate.resume(HOLDER)
-        return self.promote(candidate)
+        return await self.promote(candidate)
 
     async def _let_finish(self, requests: Sequence[Lease]) -> None:
         """Wait for those that are in flight now while others are served: nobody waits for them."""
