@@ -55,6 +55,7 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("heavy heads", heads.heavy),
     Attack("a header of spaces", heads.spacious),
     Attack("pipelined requests", heads.pipelined),
+    Attack("abandoned requests", heads.abandoned),
     Attack("an app that prints empty lines", ours.empty_lines),
     Attack("an app that prints unprintable lines", ours.unprintable_lines),
     Attack("control messages", ours.control_messages),

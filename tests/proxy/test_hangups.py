@@ -1,5 +1,8 @@
 """Requests that end before they are answered: the client goes, or we have to."""
 
+import socket
+import struct
+
 import pytest
 import trio
 import trio.testing
@@ -146,3 +149,16 @@ async def test_aborted_requests_leave_no_descriptors_behind() -> None:
             await (client.reset() if number % 3 else client.close())
         await proxy.until_drained()
         await until_descriptors_are(before)
+
+
+@pytest.mark.parametrize("resets", [False, True])
+async def test_who_has_gone_before_being_accepted_costs_no_request(resets: bool) -> None:
+    """They may be thousands, and those who wait behind them are there still."""
+    linger = struct.pack("ii", resets, 0)
+    async with running() as proxy:
+        for _ in range(100):  # Without a checkpoint: the proxy does not get to accept them.
+            with socket.create_connection(("127.0.0.1", proxy.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                client.sendall(GET)
+        await check_good_request_follows(proxy)
+        assert proxy.backend.heads == []

@@ -204,8 +204,8 @@ class Listener:
                 await trio.sleep(0.1)
                 continue
             is_short = False
-            if self._certificate is not None and not redirects and has_gone(accepted):
-                # Nobody is there to shake hands with. There may be hundreds of these in the queue.
+            if has_gone(accepted):
+                # Nobody is there to be answered. There may be thousands of these in the queue.
                 accepted.close()
                 gone += 1
                 if gone % MOST_GONE == 0:

@@ -1,6 +1,9 @@
 """What attackers do, one file for each part of the program that it is aimed at."""
 
+import threading
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import trio
 
@@ -28,3 +31,17 @@ async def on_each_connection(
     async with trio.open_nursery() as nursery:
         for _ in range(CONNECTIONS):
             nursery.start_soon(one)
+
+
+async def in_threads(attack: Callable[[], None], pause: float = AGAIN) -> None:
+    """Attack in forty threads, again and again, for as long as this process lives."""
+
+    def one() -> None:
+        while True:
+            with suppress(OSError):  # It was refused or ended, as may well be right.
+                attack()
+            time.sleep(pause)
+
+    for _ in range(CONNECTIONS):
+        threading.Thread(target=one, daemon=True).start()
+    await trio.sleep_forever()

@@ -1,8 +1,10 @@
 """Request heads that are work to read."""
 
+import socket
+
 import trio
 
-from tests.hostile.attacks import on_each_connection
+from tests.hostile.attacks import in_threads, on_each_connection
 from tests.hostile.target import Target
 
 FIRST = b"GET /attack HTTP/1.1\r\nHost: test.example\r\n"
@@ -55,3 +57,13 @@ async def spacious(target: Target) -> None:
             pass
 
     await on_each_connection(target, send)
+
+
+async def abandoned(target: Target) -> None:
+    """Requests of which nobody waits for the answer, on as many new connections as there can be."""
+
+    def ask_and_leave() -> None:
+        with socket.create_connection(("127.0.0.1", target.port), 10) as sock:
+            sock.sendall(FIRST + b"\r\n")
+
+    await in_threads(ask_and_leave, pause=0)

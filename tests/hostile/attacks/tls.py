@@ -9,14 +9,11 @@ import functools
 import math
 import socket
 import ssl
-import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 
 import trio
 
-from tests.hostile.attacks import AGAIN, CONNECTIONS, on_each_connection
+from tests.hostile.attacks import CONNECTIONS, in_threads, on_each_connection
 from tests.hostile.target import Target
 
 REQUESTED = 1
@@ -81,7 +78,7 @@ async def key_updates(target: Target) -> None:
         with socket.create_connection(("127.0.0.1", target.port)) as sock:
             Updater(sock).run()
 
-    await _in_threads(attack)
+    await in_threads(attack)
 
 
 def hello() -> bytes:
@@ -101,21 +98,7 @@ async def replayed_hellos(target: Target) -> None:
         with socket.create_connection(("127.0.0.1", target.port), 10) as sock:
             sock.sendall(first)
 
-    await _in_threads(attack, pause=0)
-
-
-async def _in_threads(attack: Callable[[], None], pause: float = AGAIN) -> None:
-    """Attack in forty threads, again and again, for as long as this process lives."""
-
-    def one() -> None:
-        while True:
-            with suppress(OSError):  # It was refused or ended, as may well be right.
-                attack()
-            time.sleep(pause)
-
-    for _ in range(CONNECTIONS):
-        threading.Thread(target=one, daemon=True).start()
-    await trio.sleep_forever()
+    await in_threads(attack, pause=0)
 
 
 async def one_byte_records(target: Target) -> None:
