@@ -70,6 +70,7 @@ ROUTES: Routes = {
     "/flood": {"GET": flood},
     "/page": {"GET": hello, "OPTIONS": hello},
     "/echo": {"POST": Reading(echo, 10)},
+    "/large": {"POST": Reading(echo, 100_000)},
 }
 
 
@@ -114,6 +115,9 @@ async def serving() -> AsyncIterator[Served]:
         pytest.param(b"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, id="two Hosts"),
         pytest.param(b"\x16\x03\x01\x02\r\n\r\n", 400, id="not HTTP"),
         pytest.param(b"GET /hello HTTP/1.1\r\nX: " + 17000 * b"x", 431, id="a head too large"),
+        pytest.param(
+            b"GET /hello HTTP/1.1\r\n" + 101 * b"a: b\r\n" + b"\r\n", 431, id="many lines"
+        ),
         pytest.param(
             b"GET /hello HTTP/1.1\r\nX: " + 15000 * b" " + b"\0\r\n\r\n", 400, id="spaces and NUL"
         ),
@@ -196,6 +200,36 @@ async def test_what_comes_with_the_end_of_a_body_is_the_next_request() -> None:
         ask = b"POST /echo HTTP/1.1\r\nHost: h\r\n" + TEN
         client = await served.ask(ask + b"GET /hello HTTP/1.1\r\n\r\n" + ask)
         assert [(await client.answer()).status for _ in range(3)] == [202, 200, 202]
+
+
+async def test_a_body_of_tiny_chunks_is_read_a_few_at_a_time() -> None:
+    rounds, chunks = 0, 10_000
+    async with serving() as served, trio.open_nursery() as nursery:
+        head = b"POST /large HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client = await served.ask(head)
+        await client.send(chunks * b"1\r\na\r\n" + b"0\r\n\r\n")
+
+        async def count() -> None:
+            nonlocal rounds
+            while True:
+                await trio.lowlevel.checkpoint()
+                rounds += 1
+
+        nursery.start_soon(count)
+        answer = await client.answer("POST")
+        nursery.cancel_scope.cancel()
+    assert answer.body == chunks * b"a"
+    assert chunks / rounds < 500, "others have their turn between"
+
+
+async def test_what_comes_after_a_body_that_is_read_in_pieces_is_not_lost() -> None:
+    async with serving() as served:
+        body = b"Content-Length: 3000\r\n\r\n" + 3000 * b"a"
+        follows = 50 * b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"
+        client = await served.ask(b"POST /large HTTP/1.1\r\nHost: h\r\n" + body + follows)
+        assert (await client.answer("POST")).body == 3000 * b"a"
+        for _ in range(50):
+            assert (await client.answer()).status == 200
 
 
 async def test_who_asks_whether_to_send_a_body_is_told() -> None:

@@ -7,7 +7,10 @@ import h11
 import trio
 from attrs import frozen
 
-PIECE = 16 * 1024
+from blue_green import turns
+
+PIECE = 2 * 1024
+"""Bytes, of chunks that may be tiny: what is read at once should take no longer than a request."""
 NOT_TEXT = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
 """What neither JSON nor a form has in it, and what h11 takes minutes over in a trailer."""
 
@@ -38,18 +41,20 @@ async def read_body(
     if http.they_are_waiting_for_100_continue:
         go_on = h11.InformationalResponse(status_code=100, headers=[])
         await stream.send_all(http.send(go_on) or b"")
-    if unread:
-        http.receive_data(_text(unread))
-    body, last = b"", unread[-1:]
+    body, last = bytearray(), b""
     while http.their_state is h11.SEND_BODY and len(body) <= most:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            data = await stream.receive_some(PIECE)
+            await turns.wait()
+            data = unread[:PIECE] or await stream.receive_some(PIECE)
+            unread = unread[PIECE:]
             http.receive_data(_text(data, last))
             last = data[-1:]
         elif isinstance(event, h11.Data):
             body += event.data
-    return body if len(body) <= most else None
+    if unread:
+        http.receive_data(unread)  # It is the next request's.
+    return bytes(body) if len(body) <= most else None
 
 
 def _text(data: bytes, before: bytes = b"") -> bytes:

@@ -25,9 +25,10 @@ import h11
 import trio
 from attrs import define, field, frozen
 
+from blue_green import turns
 from blue_green.admin.bodies import Message, read_body
 from blue_green.admin.names import may_ask_by
-from blue_green.proxy.heads import check_lines
+from blue_green.proxy.heads import MAX_LINES, check_lines
 
 logger = logging.getLogger(__name__)
 
@@ -193,6 +194,9 @@ class Server:
         """What to answer to a request with this head, and whether it is a HEAD."""
         if len(head) > MAX_HEAD:
             return Reply(431, f"The request's head is over {MAX_HEAD} bytes.\n".encode()), False
+        if head.count(b"\n") > MAX_LINES + 2:
+            return Reply(431, f"The request has over {MAX_LINES} header lines.\n".encode()), False
+        await turns.wait()
         http = connection.http
         try:
             check_lines(line.removesuffix(b"\r") for line in head.split(b"\n"))
