@@ -1,16 +1,23 @@
 """What programs write, read so that nothing else has to wait for it."""
 
+import fcntl
 import os
 import time
 
 import pytest
+import trio
+import trio.testing
 
 from blue_green import lines
 
+ROOM = 1024 * 1024
+"""Bytes of a pipe, at most, for a user without privileges (pipe(7))."""
 
-def full_of(what: bytes) -> int:
+
+def full_of(what: bytes, room: int = 64 * 1024) -> int:
     """What is read from a program that wrote as much as the pipe takes, and ended."""
     source, sink = os.pipe()
+    fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, room)
     os.set_blocking(sink, False)
     os.write(sink, what * (1024 * 1024 // len(what)))
     os.close(sink)
@@ -26,7 +33,7 @@ async def test_a_flood_is_passed_on_in_portions_with_rest_between(what: bytes) -
         nonlocal spent
         start = time.perf_counter()
         portions.append(more)
-        while time.perf_counter() < start + 0.0002:
+        while time.perf_counter() < start + lines.SLICE * 0.6:
             pass
         spent += time.perf_counter() - start
 
@@ -43,6 +50,43 @@ async def test_a_flood_is_passed_on_in_portions_with_rest_between(what: bytes) -
     assert max(map(len, portions)) <= lines.MOST_LINES
     before_the_last = spent * (len(portions) - 1) / len(portions)
     assert took > lines.REST * before_the_last * 0.5, "it had no rest"
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often any task has had its turn."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+async def test_usual_lines_need_no_rest_for_each_portion() -> None:
+    portions: list[int] = []
+    source = full_of(b"x" * 149 + b"\n", ROOM)
+    steps = Steps()
+    trio.lowlevel.add_instrument(steps)
+    try:
+        await lines.read(source, lambda more, _: portions.append(len(more)), False)
+    finally:
+        trio.lowlevel.remove_instrument(steps)
+        os.close(source)
+    assert sum(portions) == ROOM // 150
+    assert steps.count < len(portions) / 2
+
+
+async def test_a_program_may_be_ahead_of_its_reader() -> None:
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lines.read, source, lambda *_: None, False)
+            await trio.testing.wait_all_tasks_blocked()
+            assert os.write(sink, b"x" * 2 * lines.PIPE) == lines.PIPE
+            os.close(sink)
+    finally:
+        os.close(source)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,17 @@ def test_a_log_that_nobody_reads_takes_no_more_than_its_room(character: str) -> 
         assert read_until(reading, "again") == ["read again"]
 
 
+def test_lines_that_come_together_are_said_and_lost_one_by_one() -> None:
+    with sink_and_reader() as (sink, reading):
+        times, count = 3_000, 4
+        for _ in range(times):
+            sink.lines("blue", ["x" * 3_000] * count)
+        told = read_until(reading, "fast enough")
+        lost, _, _ = told.pop().partition(" ")
+        assert len(told) + int(lost) == times * count
+        assert {line.partition(" ")[2] for line in told} == {"blue | " + "x" * 3_000}
+
+
 def test_what_waits_is_written_at_the_end() -> None:
     with sink_and_reader() as (sink, reading):
         reader = Thread(target=read_until, args=(reading, "the end"))

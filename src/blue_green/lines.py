@@ -4,9 +4,11 @@ A program that writes without end must not keep us from anything else: it is rea
 and reading takes no more than a share of our time. If it writes faster, it has to wait for us.
 """
 
+import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -14,10 +16,15 @@ from blue_green.visible import visible
 
 LONGEST_LINE = 16 * 1024
 MOST_BYTES = 16 * 1024
-MOST_LINES = 100
-"""What is passed on at once, so that it takes about as long as a request."""
+MOST_LINES = 150
+"""What is passed on at once, so that it takes about as long as a few requests."""
+SLICE = 0.001
+"""Seconds after which others have their turn. On a busy site that is once in each round of the
+event loop: if it were much less, an app that talks as usual would have to wait for us."""
 REST = 3.0
-"""For how long others have their turn after each portion, as a multiple of the time it took."""
+"""For how long others then have their turn, as a multiple of what was spent."""
+PIPE = 256 * 1024
+"""Bytes that a program may be ahead of us."""
 
 
 async def read(
@@ -28,19 +35,29 @@ async def read(
     One that is too long is passed on in pieces.
     """
 
+    spent = 0.0
+
     async def pass_on(lines: list[bytes]) -> None:
+        nonlocal spent
         start = time.perf_counter()
         on_lines(lines, is_error)
-        await trio.sleep(REST * (time.perf_counter() - start))
+        spent += time.perf_counter() - start
+        if spent >= SLICE:
+            rest, spent = REST * spent, 0.0
+            await trio.sleep(rest)
 
     os.set_blocking(descriptor, False)
-    begun = b""
+    with suppress(OSError):  # It is no pipe, or its user has much in pipes already (pipe(7)).
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE)
+    begun = data = b""
     try:
         while True:
-            await trio.lowlevel.wait_readable(descriptor)
+            if len(data) < MOST_BYTES:  # Otherwise there is more, or will be soon.
+                await trio.lowlevel.wait_readable(descriptor)
             try:
                 data = os.read(descriptor, MOST_BYTES)
             except BlockingIOError:
+                data = b""
                 continue
             if not data:
                 break

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from sys import getsizeof
 
@@ -23,7 +23,8 @@ ROOM = 16 * 1024 * 1024
 """Bytes of memory for lines that wait to be written."""
 AT_ONCE = 250
 PIECE = 64 * 1024
-"""Lines, and bytes by their average, that are written at once: they take memory twice again."""
+"""Of what waits, by number, and by the average in bytes, what is written at once: it takes memory
+twice again."""
 GATHER = 0.02
 """Seconds for which the writing thread lets lines gather: its turns are lost to the loop."""
 LAST_WORDS = 1.0
@@ -41,6 +42,7 @@ class Sink:
         self._lock = threading.Lock()
         """Whoever has it may change the next four."""
         self._waiting: deque[str] = deque()
+        """Each is one line, or several that came together."""
         self._size = 0
         self._lost = 0
         self._is_writing = False
@@ -53,18 +55,27 @@ class Sink:
 
     def line(self, text: str, level: int = logging.INFO, *, bare: bool = False) -> None:
         """Say one line, with the time before it unless it is to be bare. Never waits."""
-        text = visible(text)
-        if self._journal:
-            line = f"<{PRIORITIES.get(level, 6)}>{text}\n"
-        else:
-            line = f"{text}\n" if bare else f"{self._time()} {text}\n"
-        size = getsizeof(line)
+        start = "" if bare and not self._journal else self._start(level)
+        self._add(f"{start}{visible(text)}\n", 1)
+
+    def lines(self, tag: str, texts: Sequence[str]) -> None:
+        """Say these lines, which are `visible` already, each after the tag. Never waits."""
+        start = f"{self._start(logging.INFO)}{tag} | "
+        between = f"\n{start}"
+        self._add(f"{start}{between.join(texts)}\n", len(texts))
+
+    def _start(self, level: int) -> str:
+        """What each line begins with."""
+        return f"<{PRIORITIES.get(level, 6)}>" if self._journal else f"{self._time()} "
+
+    def _add(self, lines: str, count: int) -> None:
+        size = getsizeof(lines)
         with self._lock:
             if self._size + size > ROOM:
-                self._lost += 1
+                self._lost += count
                 return
             self._size += size
-            self._waiting.append(line)
+            self._waiting.append(lines)
         if not self._more.is_set():
             self._more.set()
 
@@ -173,11 +184,10 @@ def flush() -> None:
         _sink.flush()
 
 
-def output(tag: str, lines: Iterable[str]) -> None:
-    """Lines that a program of ours wrote, with who it is in front."""
-    if _sink is not None:
-        for text in lines:
-            _sink.line(f"{tag} | {text}")
+def output(tag: str, lines: Sequence[str]) -> None:
+    """Lines that a program of ours wrote, with who it is in front. They are `visible` already."""
+    if _sink is not None and lines:
+        _sink.lines(tag, lines)
 
 
 def request(line: str, *, bare: bool) -> None:

@@ -84,28 +84,30 @@ class Output:
         log.output(f"{source} {revision[:7]}", lines)
         now = time.time()
         for text in lines:
-            start, end = self._store(text)
-            self._kept.append(_Kept(now, source, revision, is_error, start, end))
-            if len(self._kept) > MAX_LINES:
-                self._kept.popleft()
+            self._keep(now, source, revision, is_error, text)
         self._end += len(lines)
         if lines:
             self._more.set()
             self._more = trio.Event()
 
-    def _store(self, text: str) -> tuple[int, int]:
-        """Write the text into the ring, and forget the lines whose text was there."""
+    def _keep(self, now: float, source: str, revision: str, is_error: bool, text: str) -> None:
+        """Write the text into the ring, in place of the oldest lines."""
+        kept = self._kept
         data = text.encode(errors="backslashreplace") + b"\n"
-        if self._free + len(data) > ROOM:
-            self._forget(self._free, ROOM)
-            self._free = 0
-        start, end = self._free, self._free + len(data)
+        start = self._free
+        end = start + len(data)
+        if end > ROOM:
+            self._forget(start, ROOM)
+            start, end = 0, len(data)
         self._forget(start, end)
         self._text[start:end] = data
         self._free = end
-        return start, end
+        kept.append(_Kept(now, source, revision, is_error, start, end))
+        if len(kept) > MAX_LINES:
+            kept.popleft()
 
     def _forget(self, start: int, end: int) -> None:
+        """Forget the lines whose text is in that part of the ring."""
         while self._kept and start <= self._kept[0].start < end:
             self._kept.popleft()
 

@@ -322,10 +322,10 @@ FAULTS: tuple[Fault, ...] = (
         kind="clients",
     ),
     Fault(
-        "the new backend writes 5 MB of output",
+        "the new backend writes 30 MB of output",
         AT_SOAK,
         ("overlap", "soak"),
-        new={"says": {"bytes": 5_000_000, "line": 1000}},
+        new={"says": {"bytes": 30_000_000, "line": 1000}},
         happen=how.it_has_talked,
         ends={"soak": "promoted"},
         kind="output",
