@@ -48,14 +48,25 @@ async def test_a_database_in_the_release_stops_the_swap_until_it_is_linked(
         assert (status["live"]["revision"], status["quarantined"]) == (one, {})
         reason = status["last_swap"]["reason"]
         assert f"a database written inside of the release {one[:12]}: db.sqlite3" in reason
-        assert 'link = ["db.sqlite3"] in [release]; 2. blue-green reload' in reason
-        assert f"cp -a {own}* {site.checkout}/" in reason
+        assert reason.splitlines()[1:] == [
+            '1. link = ["db.sqlite3"] in [release]',
+            "2. blue-green reload",
+            "3. blue-green pause --for 5m",
+            f"4. cp -a {own}* {site.checkout}/",
+            "5. blue-green swap",
+            "6. blue-green resume",
+        ]
+        shown = (await site.cli("status")).out.splitlines()
+        for number in range(1, 7):
+            assert len([line for line in shown if line.strip().startswith(f"{number}. ")]) == 1
         assert site.releases() == [one[:12]], "nothing was built in vain"
 
         site.configure(release={"link": ["db.sqlite3"]})
         assert (await site.cli("reload")).code == 0
         done = await site.cli("swap", two)
         assert (done.code, "db.sqlite3" in done.out) == (1, True), "it was not copied yet"
+        steps = [line.strip() for line in done.out.splitlines() if line.startswith("  ")]
+        assert "1. blue-green pause --for 5m" in steps, "what was done is not asked for again"
         (site.checkout / ".git/info/exclude").write_text("db.sqlite3\n")
         shared = site.checkout / "db.sqlite3"
         await site.run("pause", "--config", str(site.config_file))

@@ -133,7 +133,16 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
         pause = Pause(gate, state, file)
         rate = Rate(by_status, gate)
         watch = Watch(settings.git, git, Places(checkout / ".git", checkout / ".git"))
-        status = Status("blog", site=parts, swaps=swaps, pause=pause, watch=watch, rate=rate)
+        status = Status(
+            "blog",
+            addresses="127.0.0.1:8000",
+            site=parts,
+            swaps=swaps,
+            pause=pause,
+            watch=watch,
+            rate=rate,
+            needs_restart=lambda: (),
+        )
         pages = Pages(
             parts, swaps, by_status, status=status, rate=rate, output=output,
             hook=settings.webhook, pull=watch.pull_now,

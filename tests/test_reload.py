@@ -107,6 +107,9 @@ async def test_what_can_change_live_does_and_nobody_who_asks_notices(make_site: 
                 "needs a restart of the supervisor",
                 "[proxy] access_log: false -> true, now",
             ]
+            status = await site.status()
+            assert status["addresses"] == f"127.0.0.1:{site.port}"
+            assert [change["key"] for change in status["needs_restart"]] == ["listen"]
             await site.until_logged("request status=200")
             await reload(site, proxy={"access_log": False})
         await site.ask("pause", seconds=60)

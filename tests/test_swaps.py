@@ -119,6 +119,9 @@ async def test_what_is_in_quarantine_is_refused_until_it_is_retried(make_site: M
         assert "its last lines:\n" in refused.out
         assert "    RuntimeError: the database is away\n" in refused.out
         assert len(site.journal("start")) == starts
+        outcomes = [swap["outcome"] for swap in site.remembered()["history"]]
+        assert outcomes == ["promoted", "failed"], "who asks again pushes nothing out"
+        assert (await site.status())["last_swap"]["reason"].startswith("the app ended")
         assert (await site.cli("swap", unlucky, "--retry")).code == 0
         assert (await site.until_live(unlucky))["quarantined"] == {}
 

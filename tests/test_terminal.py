@@ -111,6 +111,42 @@ def test_what_failed_is_told_with_its_last_lines() -> None:
         assert "\n                  no \\x1b[31m such table\n" in text
 
 
+STEPS = "a database would be left:\n1. link it\n2. blue-green reload"
+
+
+def test_steps_are_a_line_each_and_told_once() -> None:
+    last = receipt(outcome="failed", revision=BAD, reason=STEPS)
+    text = shown(status(head=BAD, why=f"again in 2 s: {STEPS}", last_swap=last, last_swaps=[last]))
+    stripped = [line.strip() for line in text.splitlines()]
+    assert [stripped.count(step) for step in ("1. link it", "2. blue-green reload")] == [1, 1]
+    for look in (WIDE, Look()):
+        lines = [line.strip() for line in display.receipt(last, look)]
+        assert lines[1:3] == ["1. link it", "2. blue-green reload"] or lines[2:4] == [
+            "1. link it",
+            "2. blue-green reload",
+        ]
+
+
+def test_of_a_long_traceback_the_end_is_shown_and_where_the_rest_is() -> None:
+    lines = [f"line {number}" for number in range(30)]
+    shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines), WIDE)
+    at = shown.index("its last lines (blue-green logs bbbbbbb has more):")
+    assert [line.strip() for line in shown[at + 1 : at + 11]] == lines[20:]
+    shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines[:10]), WIDE)
+    assert "its last lines:" in shown
+
+
+def test_where_it_is_served_and_which_settings_wait_are_told() -> None:
+    waiting = {
+        "section": "proxy", "key": "listen", "old": ["127.0.0.1:8000"], "new": ["[::]:80"],
+        "effect": "restart", "unit": "",
+    }  # fmt: skip
+    text = shown(status(addresses="127.0.0.1:8000", needs_restart=[waiting]))
+    assert "   served on  127.0.0.1:8000\n" in text
+    told = '[proxy] listen: ["127.0.0.1:8000"] -> ["[::]:80"], needs a restart of the supervisor'
+    assert f"    settings  {told}\n" in text
+
+
 def test_a_swap_in_hand_is_told_with_its_phases() -> None:
     swap = {
         "revision": NEW,

@@ -39,6 +39,8 @@ LABEL = 10
 """Columns for what stands before each line of the status."""
 MARGIN = LABEL + 4
 MOST_QUARANTINED = 3
+MOST_LINES = 10
+"""Of what an app wrote before its swap failed: a traceback's end is what matters."""
 
 
 def status(result: Mapping[str, Any], look: Look) -> list[str]:
@@ -50,17 +52,22 @@ def receipt(result: Mapping[str, Any], look: Look) -> list[str]:
     """How a swap ended, and what it cost."""
     colour = COLOURS[result["outcome"]]
     named = [(f"{result['outcome']} ", f"bold {colour}"), result["revision"][:7]]
-    if look.width is None:  # A line that is read by a program has it all.
-        lines = [look.line(*named, f": {result['reason']}" if result["reason"] else "")]
+    if look.width is None:  # Who reads that line by a program has the whole reason in it.
+        reason, *steps = result["reason"].split("\n")
+        lines = [look.line(*named, f": {reason}" if reason else "")]
+        lines += [look.line("  ", step) for step in steps]
     else:
         lines = [look.line(*named, "  ", (result["subject"], "dim"))]
-        lines += look.wrapped(2, result["reason"], colour) if result["reason"] else []
+        lines += _with_steps(look, 2, result["reason"], colour) if result["reason"] else []
     if warning := result.get("warning"):
-        lines += look.wrapped(2, warning, "yellow")
+        lines += _with_steps(look, 2, warning, "yellow")
     if result.get("retry_in"):
         lines.append(f"it is tried again in {result['retry_in']:g} s, and is not in quarantine")
-    if result["output"]:
-        lines += ["its last lines:", *(look.line("    ", line) for line in result["output"])]
+    if output := result["output"]:
+        shown = output[-MOST_LINES:]
+        short = result["revision"][:7]
+        more = f" (blue-green logs {short} has more)" if len(output) > len(shown) else ""
+        lines += [f"its last lines{more}:", *(look.line("    ", line) for line in shown)]
     if result["seconds"]:
         lines.append(look.line(_numbers(result)))
     return lines
@@ -138,8 +145,12 @@ def _rows(result: Mapping[str, Any], look: Look) -> Iterator[str]:
         yield from look.wrapped(MARGIN, _progress(swap), "cyan")
         if candidate := result["candidate"]:
             yield from look.wrapped(MARGIN, f"starts in {_place(candidate)}", "dim")
+    if addresses := result.get("addresses"):  # An older supervisor does not say.
+        yield _row(look, "served on", addresses)
     yield _row(look, "requests", *_requests(result))
     yield from _warning(look, "problem", result["problem"])
+    for entry in result.get("needs_restart", ()):
+        yield from _warning(look, "settings", change(entry))
     if unremovable := result.get("unremovable"):  # An older supervisor does not say.
         count = f"{len(unremovable)} old release{'s' * (len(unremovable) > 1)} cannot be removed"
         yield from _warning(look, "releases", f"{count}: {unremovable[0]}")
@@ -153,7 +164,7 @@ def _rows(result: Mapping[str, Any], look: Look) -> Iterator[str]:
 
 def _warning(look: Look, label: str, text: str) -> Iterator[str]:
     if text:
-        first, *more = look.wrapped(MARGIN, text, "yellow")
+        first, *more = _with_steps(look, MARGIN, text, "yellow")
         yield _row(look, label) + first[LABEL + 2 :]
         yield from more
 
@@ -164,7 +175,7 @@ def _wanted(result: Mapping[str, Any], look: Look) -> Iterator[str]:
     in_hand = result["swap"]["revision"] if result["swap"] else None
     if revision and revision != in_hand:
         yield from _release(result, label, revision, look)
-        yield from look.wrapped(MARGIN, result["why"], "yellow")
+        yield from _with_steps(look, MARGIN, result["why"], "yellow")
         yield from _last_lines(result, revision, look)
 
 
@@ -223,7 +234,9 @@ def _last_lines(result: Mapping[str, Any], revision: str, look: Look) -> Iterato
 def _last_swaps(result: Mapping[str, Any], look: Look) -> list[str]:
     if not result["last_swaps"]:
         return []
-    lines = [line for last in result["last_swaps"] for line in _entry(last, look, indent=2)]
+    # What is to be done about the last one stands above.
+    brief = [{**last, "reason": last["reason"].split("\n")[0]} for last in result["last_swaps"]]
+    lines = [line for last in brief for line in _entry(last, look, indent=2)]
     return ["", look.line(("last swaps", "bold")), *lines]
 
 
@@ -236,9 +249,14 @@ def _entry(result: Mapping[str, Any], look: Look, *, indent: int) -> list[str]:
     lines = [look.line(start, when, "  ", outcome, revision, f"  {result['subject']}")]
     inner = indent + 2
     if result["reason"]:
-        lines += look.wrapped(inner, result["reason"])
+        lines += _with_steps(look, inner, result["reason"])
     asked = f"by {result['asked_by']}; " if result["asked_by"] else ""
     return lines + look.wrapped(inner, f"{asked}{_numbers(result)}", "dim")
+
+
+def _with_steps(look: Look, indent: int, text: str, colour: str = "") -> list[str]:
+    """A text that may end in steps, each a line of its own."""
+    return [line for part in text.split("\n") for line in look.wrapped(indent, part, colour)]
 
 
 def _release(result: Mapping[str, Any], label: str, revision: str, look: Look) -> Iterator[str]:

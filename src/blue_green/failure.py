@@ -2,7 +2,7 @@
 
 - `StepFailed`: the revision's. It is put in quarantine, until somebody asks for it again.
 - `MachineFault`: the machine's, or ours. The revision is tried again by itself.
-- `CalledOff`: nobody's. Nothing is remembered, and nothing follows by itself.
+- `CalledOff`: nobody's. Nothing follows by itself. If it was refused at once, it is not remembered.
 """
 
 import errno
@@ -44,6 +44,10 @@ class PortTaken(MachineFault):
 
 class CalledOff(Exception):
     """The swap is not to go on, through no fault of the revision; str() says why."""
+
+
+class Refused(CalledOff):
+    """Nothing was done, so only whoever asked for it is told: asking again says nothing new."""
 
 
 def from_errno(reason: str, number: int | None) -> StepFailed:

@@ -84,12 +84,17 @@ def _is_written(name: str, stamp: Stamp, mark: Mark) -> bool:
 
 
 def _is_carried(name: str, stamp: Stamp | None, checkout: Path, links: Sequence[str]) -> bool:
-    stems = [link.rstrip("/") for link in links]
-    if not any(name == stem or name.startswith(f"{stem}/") for stem in stems):
+    if not _is_linked(name, links):
         return False
     if stamp is None:
         return (checkout / name).exists()
     return (copied := _written(checkout / name)) is not None and copied >= stamp[0]
+
+
+def _is_linked(name: str, links: Sequence[str]) -> bool:
+    stems = [link.rstrip("/") for link in links]
+    path = name.rstrip("/")
+    return any(path == stem or path.startswith(f"{stem}/") for stem in stems)
 
 
 def _is_copied(name: str, stamp: Stamp, checkout: Path, links: Sequence[str]) -> bool:
@@ -130,24 +135,26 @@ def what(left: Left) -> str:
     return f"{noun} written inside of the release {left.release.name}: {left.names}"
 
 
-def advice(left: Left) -> str:
-    """How to keep it in the checkout, where each release sees it."""
+def steps(left: Left) -> str:
+    """How to keep it in the checkout, where each release sees it: a line for each step."""
     names = left.databases or _directories(left.files)
-    steps = [f"link = {_array([*left.links, *names])} in [release]", "blue-green reload"]
+    todo = []
     if tracked := sorted(left.known):
         listed = " ".join(shlex.quote(shown(name)) for name in tracked)
-        steps.insert(0, f"git rm --cached {listed}, if git has it, and a line in .gitignore")
-    steps += ["blue-green pause --for 5m", *_copies(left, names)]
-    steps += ["blue-green swap", "blue-green resume"]
-    return "; ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+        todo.append(f"git rm --cached {listed}, if git has it, and a line in .gitignore")
+    if not all(_is_linked(name, left.links) for name in names):
+        todo += [f"link = {_array([*left.links, *names])} in [release]", "blue-green reload"]
+    todo += ["blue-green pause --for 5m", *_copies(left, names)]
+    todo += ["blue-green swap", "blue-green resume"]
+    return "".join(f"\n{number}. {step}" for number, step in enumerate(todo, 1))
 
 
 def refusal(left: Left) -> str:
     """Why a swap goes no further."""
     return (
         f"what the app writes would be out of view with another release: {what(left)}. Nothing has "
-        f"changed. Keep it in the checkout: {advice(left)}. Or leave it behind, with "
-        f'stray_data = "warn" in [swap]. {DOCS}'
+        f'changed. Set stray_data = "warn" in [swap] to leave it behind, or keep it in the '
+        f"checkout as follows. {DOCS}:{steps(left)}"
     )
 
 
@@ -155,7 +162,7 @@ def early(left: Left) -> str:
     """What `migrate` has written where only its own release sees it."""
     return (
         f"migrate has made {what(left)}. The next swap would leave that behind, and will be "
-        f"refused. Link it before there is much in it: {advice(left)}. {DOCS}"
+        f"refused. Link it before there is much in it, as follows. {DOCS}:{steps(left)}"
     )
 
 
@@ -165,7 +172,7 @@ def warning(left: Left) -> str:
         return f"{_unseen(left)}: it is not removed when its time has come. {_BY_HAND}. {DOCS}"
     return (
         f"out of view with this swap: {what(left)}. It stays in {left.release}, which is not "
-        f"removed. To have it in each release: {advice(left)}. {DOCS}"
+        f"removed. To have it in each release, do as follows. {DOCS}:{steps(left)}"
     )
 
 

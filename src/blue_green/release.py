@@ -20,7 +20,7 @@ from attrs import evolve, frozen
 
 from blue_green import command, left, lfs, mark, settings, stray, submodules, trees, users, worktree
 from blue_green.builds import Builds
-from blue_green.failure import CalledOff, MachineFault, StepFailed, from_errno
+from blue_green.failure import MachineFault, Refused, StepFailed, from_errno
 from blue_green.git import REVISION, BadRevision, Git, GitError, trusting
 from blue_green.left import Left
 from blue_green.mark import PROMOTED
@@ -135,7 +135,7 @@ class Releases:
         return found or None
 
     async def add(self, revision: str, *, beside: bool = False) -> Release:
-        """A work tree of this revision, with its links; raise `StepFailed`, or `CalledOff`.
+        """A work tree of this revision, with its links; raise `StepFailed`, or `Refused`.
 
         `beside` the complete one that there may be, which is left alone.
         """
@@ -338,7 +338,7 @@ class Releases:
         except GitError as error:
             raise MachineFault(str(error)) from None
         if head != revision:
-            raise CalledOff(
+            raise Refused(
                 f"in_place = true runs what is checked out, and that is {head[:7]}: "
                 f"git checkout {revision[:12]}"
             )

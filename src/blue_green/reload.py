@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 
 from blue_green import config, display, startup, systemd
-from blue_green.changes import Change, changes, in_force
+from blue_green.changes import Change, Effect, changes, in_force
 from blue_green.locate import ConfigError
 from blue_green.notify import Notify
 from blue_green.proxy.errors import Pages
@@ -37,6 +37,8 @@ class Reload:
         self._listener = listener
         self._watch = watch
         self._notify = notify
+        self.needs_restart: Sequence[Change] = ()
+        """What the file has had since it was read last, and only a restart puts in force."""
         self._asked = trio.Event()
         self._turn = trio.Lock()
 
@@ -75,6 +77,7 @@ class Reload:
         new, pages = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
         found = changes(old, new)
         self._put_in_force(in_force(old, new), pages)
+        self.needs_restart = [change for change in found if change.effect is Effect.RESTART]
         logger.info("%s was read again%s", self._file, "" if found else ": nothing has changed")
         for change in found:
             logger.info("    %s", display.change(change.as_dict()))

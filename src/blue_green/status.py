@@ -1,6 +1,7 @@
 """How the site stands, as one object: for `blue-green status`, and whoever else shows it."""
 
 import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +9,10 @@ import attrs
 import trio
 
 from blue_green import __version__
+from blue_green.changes import Change
 from blue_green.pause import Pause
 from blue_green.rate import Rate
+from blue_green.rolled_back import was_rolled_back
 from blue_green.slots import Slot
 from blue_green.steps import Site
 from blue_green.wanted import Swaps
@@ -24,8 +27,20 @@ class Status:
     """Reads the parts of a site. The keys of its object are kept."""
 
     def __init__(
-        self, name: str, *, site: Site, swaps: Swaps, pause: Pause, watch: Watch, rate: Rate
+        self,
+        name: str,
+        *,
+        addresses: str,
+        site: Site,
+        swaps: Swaps,
+        pause: Pause,
+        watch: Watch,
+        rate: Rate,
+        needs_restart: Callable[[], Sequence[Change]],
     ) -> None:
+        """`addresses`: where the site is served. `needs_restart`: changed settings that wait."""
+        self._addresses = addresses
+        self._needs_restart = needs_restart
         self._name = name
         self._site = site
         self._swaps = swaps
@@ -40,6 +55,7 @@ class Status:
         targets = [backend.target for backend in site.slots.backends]
         return {
             "name": self._name,
+            "addresses": self._addresses,
             "phase": self.phase,
             "down": site.gate.why_down,
             "live": _slot(site.slots.live),
@@ -60,6 +76,7 @@ class Status:
             "output": self._output,
             "previous": site.state.previous,
             "problem": self._watch.problem,
+            "needs_restart": [change.as_dict() for change in self._needs_restart()],
             "unremovable": list(site.releases.unremovable),
             "last_swap": swaps.last.as_dict() if swaps.last else None,
             "last_swaps": [
@@ -151,6 +168,11 @@ class Status:
             return "a swap to it is in hand" if mine else "another swap ends first"
         if (again := swaps.again) is not None and again.revision == revision:
             return f"it is tried again in {again.seconds_left:.0f} s: {again.reason}"
+        if was_rolled_back(revision, swaps.receipts):
+            return (
+                f"not deployed: it was rolled back. `blue-green swap {revision[:7]}` deploys it "
+                "again; a newer commit is deployed as usual"
+            )
         if reason := self._site.state.quarantine.get(revision):
             return f"it is in quarantine (swap --retry tries it again): {reason}"
         for receipt in swaps.receipts:

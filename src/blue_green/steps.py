@@ -72,6 +72,8 @@ class Steps:
         self.is_migrating = False
         self.may_be_retried = False
         """It failed through no fault of the revision."""
+        self.is_refused = False
+        """It has failed before anything was done."""
         self.can_go_back = False
         """The old release is still warm."""
         self.site = site

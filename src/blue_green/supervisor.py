@@ -163,7 +163,14 @@ class Supervisor:
         )
         rate = Rate(listener.by_status, self._gate)
         status = Status(
-            self._settings.app.name, site=site, swaps=swaps, pause=pause, watch=watch, rate=rate
+            self._settings.app.name,
+            addresses=listener.addresses,
+            site=site,
+            swaps=swaps,
+            pause=pause,
+            watch=watch,
+            rate=rate,
+            needs_restart=lambda: reload.needs_restart,
         )
         pages = Pages(
             site,

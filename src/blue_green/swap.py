@@ -18,7 +18,7 @@ import trio
 from attrs import evolve
 
 from blue_green.draining import drain, requests_of, until_ended
-from blue_green.failure import CalledOff, MachineFault, StepFailed
+from blue_green.failure import CalledOff, MachineFault, Refused, StepFailed
 from blue_green.lease import Lease, cut
 from blue_green.process import environment
 from blue_green.receipt import Receipt, Result
@@ -49,6 +49,7 @@ class Swap(Steps):
             if self.until_switch.cancelled_caught:
                 outcome = self.end("superseded", "something else was wanted")
         except CalledOff as error:
+            self.is_refused = isinstance(error, Refused)
             outcome = self.end("failed", str(error))
         except StepFailed as failure:
             outcome = await self.failed(failure)
@@ -81,7 +82,7 @@ class Swap(Steps):
         why = state.quarantine.get(self.revision)
         if why and live is not None and not self.retry:
             self.receipt.output = state.last_output(self.revision)
-            raise CalledOff(f"it is in quarantine (swap --retry tries it again): {why}")
+            raise Refused(f"it is in quarantine (swap --retry tries it again): {why}")
         await self.check_data(live)  # Also before the build, so that nobody waits for it in vain.
         self.release = release = await self._prepare()
         await self.check_data(live)

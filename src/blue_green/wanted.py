@@ -27,6 +27,8 @@ from blue_green.swap import Swap
 
 logger = logging.getLogger(__name__)
 
+MOST_LINES = 10
+"""Of a candidate's output, in the log at the end of its swap."""
 DOWN = "The site is down: no release of it could be started."
 
 
@@ -227,6 +229,7 @@ class Swaps:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._note_subject, self.in_hand.receipt)
                 receipt = await self.in_hand.run()
+            is_refused = self.in_hand.is_refused
             self._note_retry(wanted, receipt, may_be_retried=self.in_hand.may_be_retried)
         finally:
             self.in_hand = None
@@ -235,7 +238,7 @@ class Swaps:
         self._current = None
         self._yields_to_commits = receipt.outcome != "superseded"
         self._note_head()
-        if receipt.outcome != "unchanged":
+        if receipt.outcome != "unchanged" and not is_refused:
             self.last = receipt
             if not site.state.is_repeated(receipt):
                 self._notify.swapped(receipt)  # Before we wait: a stop would keep it from that.
@@ -262,7 +265,7 @@ class Swaps:
             logger.error("swap %s: %s: %s", short, receipt.outcome, receipt.reason)
             if receipt.retry_in:
                 logger.info("swap %s: it is tried again in %g s", short, receipt.retry_in)
-            for line in receipt.output:
+            for line in receipt.output[-MOST_LINES:]:  # They are all above, as they came.
                 logger.info("    %s", line)
         else:
             reason = f" ({receipt.reason})" if receipt.reason else ""
