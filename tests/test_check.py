@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import socket
 import sqlite3
@@ -15,6 +16,7 @@ import pytest
 
 from blue_green import config, users
 from blue_green.checks import machine, unit
+from blue_green.settings import Proxy
 from tests.site import Site, free_ports
 from tests.subject import Subject, only, troubles
 from tests.test_cli import cli
@@ -32,6 +34,24 @@ def test_a_port_that_is_taken_is_told_with_its_holder(subject: Subject) -> None:
         found = only(subject.check())
     assert (found.verdict, found.about) == ("failed", "[app] ports")
     assert f"{subject.green} is taken: pid {os.getpid()}" in found.text
+
+
+def test_the_default_of_connections_is_what_there_is_room_for(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = Proxy().max_connections
+
+    def limited(most: int) -> None:
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (most, most))
+
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    limited(20_000)
+    assert troubles(subject.check(proxy={"max_connections": default})) == []
+    found = only(subject.check(proxy={"max_connections": default - 1}))
+    assert "leaves room for 9925 of 9999" in found.text, "it was asked for"
+    limited(1024)
+    found = only(subject.check(proxy={"max_connections": default}))
+    assert "leaves room for 437 of 10000" in found.text
 
 
 def test_a_database_that_is_to_come_is_no_reason_to_warn(subject: Subject) -> None:

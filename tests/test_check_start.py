@@ -27,6 +27,23 @@ def test_a_trial_start_builds_runs_asks_and_leaves_nothing(subject: Subject) -> 
     assert not subject.state.exists()
 
 
+def test_a_database_that_the_app_writes_into_its_release_is_told_with_its_link(
+    subject: Subject, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = (subject.checkout.path / "app.py").read_text()
+    makes = "import sqlite3; d = sqlite3.connect('notes.db'); d.execute('create table t (x)')"
+    (subject.checkout.path / "app.py").write_text(f"{makes}\n{app}")
+    (subject.checkout.path / ".env").write_text("")
+    (subject.checkout.path / ".gitignore").write_text(".env\n")
+    subject.checkout.commit()
+    found = only(subject.check(start=True, release={"link": [".env"]}))
+    assert (found.verdict, found.about) == ("warned", "[release] link")
+    assert "the app wrote notes.db inside its release" in found.text
+    assert found.advice == 'link = [".env", "notes.db"] in [release]'
+    assert left_behind(subject) == []
+    assert "is kept" not in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize(
     ("statuses", "text", "advice"),
     [

@@ -18,7 +18,7 @@ from blue_green import __version__
 from blue_green.control.messages import encode
 from blue_green.control.server import listening
 from tests.repository import Repository
-from tests.site import PATIENCE, Done, free_ports
+from tests.site import PATIENCE, Done, Site, free_ports
 
 CLIENTS = ["swap", "rollback", "pause", "resume", "reload", "upgrade", "status", "history", "logs"]
 COMMANDS = ["run", "init", "check", *CLIENTS, "completion"]
@@ -259,6 +259,47 @@ def test_a_supervisor_is_found_although_its_file_is_broken_or_gone(
     assert asked
     assert done.err.startswith("blue-green: supervisor.toml: ")
     assert done.err.endswith(f"; looking for the supervisor at {place}\n")
+
+
+async def test_a_running_supervisor_is_found_by_its_process_when_its_file_is_broken(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        written = site.config_file.read_text()
+        for broken in ("[app\n", None, written.replace(str(site.state), "/nowhere")):
+            if broken is None:
+                site.config_file.unlink()
+            else:
+                site.config_file.write_text(broken)
+            done = await site.cli("status")
+            assert (done.code, "test is serving" in done.out) == (0, True), done
+            if broken != written.replace(str(site.state), "/nowhere"):
+                assert f"looking for the supervisor at {site.state}/control.sock" in done.err
+        site.config_file.write_text(written)
+    site.config_file.write_text("[app\n")
+    done = await site.cli("status")
+    assert (done.code, "--socket DIRECTORY/control.sock" in done.err) == (2, True)
+
+
+async def test_a_wrong_value_in_the_file_is_told_by_every_command(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        done = await site.cli("status")
+        assert (done.code, done.err) == (0, "")
+        site.configure(hold={"limit": 0, "ramp": 0})
+        for command in ("status", "history", "resume"):
+            done = await site.cli(command)
+            assert done.code == 0
+            *wrong, last = done.err.splitlines()
+            assert ["[hold] limit" in wrong[0], "[hold] ramp" in wrong[1]] == [True, True], wrong
+            assert last == "blue-green: the supervisor goes on with the settings that it has"
+        done = await site.cli("reload")
+        assert (done.code, len(done.err.splitlines())) == (2, 2), "it is said once"
 
 
 PLACES: list[tuple[list[str], dict[str, str], str]] = [

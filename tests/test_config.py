@@ -357,6 +357,10 @@ STATE_SETTINGS: list[tuple[str, dict[str, str], str]] = [
 ]
 
 
+def nowhere(_: Path) -> None:
+    """No supervisor runs that was started with this file."""
+
+
 @pytest.mark.parametrize(("more", "env", "directory"), STATE_SETTINGS)
 def test_the_state_directory_is_the_one_set_else_systemds(
     file: Path, monkeypatch: pytest.MonkeyPatch, more: str, env: dict[str, str], directory: str
@@ -364,12 +368,15 @@ def test_the_state_directory_is_the_one_set_else_systemds(
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     assert load(file, more).state.directory == file.parent / directory
-    assert locate.control_socket(file, pytest.fail) == file.parent / directory / "control.sock"
+    assert (
+        locate.control_socket(file, pytest.fail, nowhere)
+        == file.parent / directory / "control.sock"
+    )
 
 
 def test_the_socket_is_found_in_a_file_with_other_mistakes(file: Path) -> None:
     file.write_text('[app]\nports = "none"\n[control]\nsocket = "/run/x.sock"')
-    assert locate.control_socket(file, pytest.fail) == Path("/run/x.sock")
+    assert locate.control_socket(file, pytest.fail, nowhere) == Path("/run/x.sock")
 
 
 @pytest.mark.parametrize(
@@ -390,11 +397,11 @@ def test_the_socket_is_found_in_a_broken_file_or_at_its_default_place(
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     file.write_text(text, errors="surrogateescape")
     with pytest.raises(ConfigError, match="is not "):
-        locate.control_socket(file, pytest.fail)
+        locate.control_socket(file, pytest.fail, nowhere)
     (file.parent / place).parent.mkdir()
     (file.parent / place).touch()
     warnings: list[str] = []
-    assert locate.control_socket(file, warnings.append) == file.parent / place
+    assert locate.control_socket(file, warnings.append, nowhere) == file.parent / place
     [warning] = warnings
     assert warning.startswith(f"{file}: is not ")
     assert warning.endswith(f"; looking for the supervisor at {file.parent / place}")

@@ -135,15 +135,31 @@ def what(left: Left) -> str:
     return f"{noun} written inside of the release {left.release.name}: {left.names}"
 
 
-def steps(left: Left) -> str:
-    """How to keep it in the checkout, where each release sees it: a line for each step."""
-    names = left.databases or _directories(left.files)
+def linking(left: Left) -> list[str]:
+    """What has to be changed so that each release sees it."""
     todo = []
     if tracked := sorted(left.known):
         listed = " ".join(shlex.quote(shown(name)) for name in tracked)
         todo.append(f"git rm --cached {listed}, if git has it, and a line in .gitignore")
-    if not all(_is_linked(name, left.links) for name in names):
-        todo += [f"link = {_array([*left.links, *names])} in [release]", "blue-green reload"]
+    if not _are_linked(left):
+        todo.append(f"link = {_array([*left.links, *_to_link(left)])} in [release]")
+    return todo
+
+
+def _to_link(left: Left) -> Sequence[str]:
+    return left.databases or _directories(left.files)
+
+
+def _are_linked(left: Left) -> bool:
+    return all(_is_linked(name, left.links) for name in _to_link(left))
+
+
+def steps(left: Left) -> str:
+    """How to keep it in the checkout, where each release sees it: a line for each step."""
+    names = _to_link(left)
+    todo = linking(left)
+    if not _are_linked(left):
+        todo.append("blue-green reload")
     todo += ["blue-green pause --for 5m", *_copies(left, names)]
     todo += ["blue-green swap", "blue-green resume"]
     return "".join(f"\n{number}. {step}" for number, step in enumerate(todo, 1))

@@ -16,6 +16,11 @@ from blue_green import files, settings
 LARGEST = 1024 * 1024
 """Bytes of a settings file."""
 
+NOT_FOUND = (
+    "no supervisor that runs with this file was found, nor one at {place}; if one runs, name its "
+    "socket: --socket DIRECTORY/control.sock, with the DIRECTORY of its [state]"
+)
+
 TABLE = re.compile(r"^[ \t]*\[(?:state|control)\][ \t]*(?:#.*)?$", re.MULTILINE)
 ANY_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
@@ -41,20 +46,29 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: is not TOML: {error}"]) from None
 
 
-def control_socket(path: Path, warn: Callable[[str], None]) -> Path:
+def control_socket(
+    path: Path, warn: Callable[[str], None], find: Callable[[Path], Path | None]
+) -> Path:
     """Where the supervisor of this file listens; no other setting is looked at.
 
-    A file that is broken or gone does not hide a supervisor that runs: what can still be read of it
-    counts, and else the default. Then `warn` is called; raises `ConfigError` if nothing is there.
+    A file that is broken or gone, or names another place by now, does not hide a supervisor that
+    runs: what can still be read of it counts, else the default, else what `find` finds for it. What
+    is wrong with the file is the matter of `warn`; raises `ConfigError` if nothing is there.
     """
+    problems = []
     try:
-        return _place(read(path), path)
+        place = _place(read(path), path)
     except ConfigError as error:
+        problems = error.problems
         place = _place(_rest_of(path), path)
-        if not os.path.lexists(place):
-            raise
-        warn(f"{error}; looking for the supervisor at {place}")
-        return place
+    if not os.path.lexists(place):
+        running = find(path)
+        if running is None and problems:
+            raise ConfigError([*problems, NOT_FOUND.format(place=place)])
+        place = running or place
+    if problems:
+        warn("\n".join([*problems[:-1], f"{problems[-1]}; looking for the supervisor at {place}"]))
+    return place
 
 
 def _place(document: Mapping[str, Any], path: Path) -> Path:

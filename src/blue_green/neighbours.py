@@ -26,6 +26,10 @@ PROGRAMS = ("blue-green", "blue_green")
 """What comes before `run` in a command line: the program, or the module after `-m`."""
 MOST_BESIDE = 200
 """Files that are looked at in one directory."""
+MOST_OPEN = 100_000
+"""Descriptors of a supervisor that are looked at."""
+LISTENS = "00010000"
+"""The flags of a Unix socket that listens."""
 LARGEST_UNIT = 64 * 1024
 EXEC_START = re.compile(r"(?m)^ExecStart=[-@:+!]*(.+)$")
 
@@ -100,6 +104,32 @@ def _running() -> Iterator[tuple[int, Path]]:
             named = settings_of([os.fsdecode(word) for word in words])
             if named is not None and _network(entry.name) in (ours, ""):
                 yield int(entry.name), (entry / "cwd").readlink() / named
+
+
+def socket_of(file: Path) -> Path | None:
+    """The control socket of a supervisor that was started with this file, if we may know."""
+    own = file.resolve()
+    with suppress(OSError):
+        for pid, named in _running():
+            with suppress(OSError, RuntimeError):
+                if named.resolve() == own and (found := _control_socket(pid)):
+                    return found
+    return None
+
+
+def _control_socket(pid: int) -> Path | None:
+    """The one that it listens on and keeps for its own user (proc(5), net/unix)."""
+    opened = {
+        str(entry.readlink()) for entry in islice((PROC / str(pid) / "fd").iterdir(), MOST_OPEN)
+    }
+    for line in (PROC / str(pid) / "net" / "unix").read_text(errors="replace").splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8 and fields[3] == LISTENS and f"socket:[{fields[6]}]" in opened:
+            path = Path(fields[7])
+            with suppress(OSError):
+                if not path.lstat().st_mode & 0o077:
+                    return path
+    return None
 
 
 def _network(pid: str) -> str:

@@ -301,6 +301,12 @@ class Releases:
         self.unremovable = unremovable + more
         await self._forget_removed()
 
+    async def clear(self) -> None:
+        """Delete all releases, whatever they hold; raise `OSError`."""
+        for path in [path for path in self._directory.iterdir() if path.is_dir()]:
+            await self._remove(path)
+        await self._forget_removed()
+
     def note_left(self, there: Left) -> None:
         """`status` is to name it from now on, until a look finds it empty."""
         self._holding[there.release] = why = left.kept(there)

@@ -230,7 +230,8 @@ class Proxy:
     max_body: Size = Size(0)
     """The largest request body, in bytes. 0: no limit."""
     max_connections: Count = Count(10_000)
-    """Client connections at once. For one more, the one that has been idle for longest is closed,
+    """Client connections at once; fewer, where the limit of open files has no room for the default.
+    For one more, the one that has been idle for longest is closed,
     or else the one whose client has taken or sent nothing for longest; if there is none, it waits
     in the kernel."""
     access_log: bool = True

@@ -16,7 +16,7 @@ from blue_green.activation import PROXY, REDIRECT
 from blue_green.control import server as control
 from blue_green.proxy import sockets as proxy
 from blue_green.release import DIRECTORY
-from blue_green.settings import Count, Endpoint, Settings
+from blue_green.settings import Count, Endpoint, Proxy, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ DESCRIPTORS_OF_OUR_OWN = 150
 """What the supervisor needs besides clients and their backends' connections: for backends, git,
 commands, and those who ask at the admin address.
 """
+
+PLENTY = 1000
+"""Connections at once that suffice for most sites."""
 
 
 class CannotRun(Exception):
@@ -209,10 +212,20 @@ def within_file_limit(settings: Settings) -> Settings:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # A client's connection may need another one to a backend.
     room = (most - DESCRIPTORS_OF_OUR_OWN) // 2
-    if settings.proxy.max_connections <= room:
+    wanted = settings.proxy.max_connections
+    if wanted <= room:
         return settings
-    logger.info("the limit of %d open files leaves room for %d connections", most, room)
+    if lacks_room(wanted, room):
+        logger.info("the limit of %d open files leaves room for %d connections", most, room)
     return evolve(settings, proxy=evolve(settings.proxy, max_connections=Count(max(room, 1))))
+
+
+def lacks_room(wanted: int, room: int) -> bool:
+    """Whether somebody should know that there is room for fewer connections than are wanted.
+
+    The default is as many as there is room for, unless that is so few that clients will notice.
+    """
+    return room < (PLENTY if wanted == Proxy().max_connections else wanted)
 
 
 @contextmanager

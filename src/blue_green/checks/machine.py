@@ -23,8 +23,8 @@ def open_files(settings: Settings) -> Findings:
     """Whether the limit that holds here carries all connections."""
     wanted = settings.proxy.max_connections
     granted = startup.within_file_limit(settings).proxy.max_connections
-    if granted == wanted:
-        yield passed("[proxy] max_connections", f"open files suffice for {wanted} connections")
+    if not startup.lacks_room(wanted, granted):
+        yield passed("[proxy] max_connections", f"open files suffice for {granted} connections")
         return
     needed = 2 * wanted + startup.DESCRIPTORS_OF_OUR_OWN
     yield warned(

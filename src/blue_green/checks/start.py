@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from blue_green import trees, trial
+from blue_green import left, trees, trial
 from blue_green.backend import HOST, Backend
 from blue_green.checks import answers, network
 from blue_green.checks.finding import Finding, Tell, failed, passed, warned
@@ -54,6 +54,7 @@ async def start(subject: Subject, tell: Tell) -> None:
             releases.create_directories()
             release = await _release(releases, await git.head(), tell)
             tell(await _run(subject, release, env, directory, tell))
+            await _tell_of_data(releases, release, tell)
         except StepFailed as failure:
             tell(failed(ABOUT, str(failure), output=failure.output))
         except (GitError, OSError) as error:
@@ -61,6 +62,19 @@ async def start(subject: Subject, tell: Tell) -> None:
         finally:
             with trio.move_on_after(CLEARING_AWAY, shield=True):
                 await _clear_away(releases, tell)
+
+
+async def _tell_of_data(releases: Releases, release: Release, tell: Tell) -> None:
+    """What the app has written where only its own release sees it."""
+    found = await releases.left_in(release.path)
+    if found and found.names:
+        tell(
+            warned(
+                "[release] link",
+                f"the app wrote {found.names} inside its release, where no other release sees it",
+                "; ".join(left.linking(found)),
+            )
+        )
 
 
 @asynccontextmanager
@@ -81,7 +95,7 @@ async def _directory(tell: Tell) -> AsyncIterator[Path]:
 
 async def _clear_away(releases: Releases, tell: Tell) -> None:
     try:
-        await releases.prune(())
+        await releases.clear()
     except (GitError, OSError) as error:
         tell(warned(ABOUT, f"the release was not cleared away: {error}", "git worktree prune"))
 

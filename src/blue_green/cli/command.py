@@ -4,16 +4,17 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from blue_green import display
+from blue_green import display, neighbours
 from blue_green.cli.progress import Progress
 from blue_green.control import client
-from blue_green.locate import control_socket
+from blue_green.locate import ConfigError, control_socket
 from blue_green.terminal import Look
 from blue_green.visible import visible
 
@@ -88,7 +89,28 @@ def socket_of(arguments: argparse.Namespace, warn_of_file: Callable[[str], None]
         return Path(arguments.socket)
     if named := os.environ.get("BLUE_GREEN_SOCKET"):
         return Path(named)
-    return control_socket(Path(arguments.config or DEFAULT_FILE), warn_of_file)
+    file = Path(arguments.config or DEFAULT_FILE)
+    wrong: list[str] = []
+    place = control_socket(file, wrong.append, neighbours.socket_of)
+    for text in wrong or _wrong_values(file, place):
+        warn_of_file(text)
+    return place
+
+
+def _wrong_values(file: Path, place: Path) -> Iterator[str]:
+    """What is wrong with a file that has changed since the supervisor opened its socket.
+
+    Only then it is looked through: to load what checks settings takes longer than the command.
+    """
+    with suppress(OSError):
+        if file.stat().st_ctime < place.lstat().st_mtime:
+            return
+        from blue_green import config  # noqa: PLC0415 - slow, and only for this
+
+        try:
+            config.load(file)
+        except ConfigError as error:
+            yield f"{error}\nthe supervisor goes on with the settings that it has"
 
 
 def reject_file(arguments: argparse.Namespace, word: str | None) -> None:
