@@ -2,10 +2,13 @@
 
 import os
 import resource
+import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -259,3 +262,39 @@ def test_a_mark_never_has_more_than_is_read_of_it(tmp_path: Path) -> None:
     again = mark.read(file)
     assert again.is_partial
     assert len(again.databases) > 100
+
+
+def test_what_is_said_of_many_files_is_short_and_looks_at_few(checkout: Path) -> None:
+    """An app may have any number of uploads, and it is said while others wait."""
+
+    class Counted(list[str]):
+        looks = 0
+
+        def __getitem__(self, at: Any) -> Any:
+            found = super().__getitem__(at)
+            Counted.looks += len(found) if isinstance(at, slice) else 1
+            return found
+
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("it looks at each of them")
+
+    files = Counted(f"{number}.jpg" for number in range(100_000))
+    found = left.Left(Path("/releases/a"), checkout, (), (), frozenset(), files, tuple(files[:50]))
+    for told in (left.warning(found), left.kept(found), left.early(found)):
+        assert "0.jpg, 1.jpg" in told
+        assert "and 99990 more" in told
+        assert len(told) < 2000
+    assert "with 40 more, in [release]" in left.warning(found)
+    assert Counted.looks < 200
+
+
+def test_a_copy_of_a_database_with_its_log_is_one(release: Path, checkout: Path) -> None:
+    """As `cp -a` makes it: then the release may be deleted; and not when its log is another."""
+    built = mark.complete("a" * 40, Found())
+    with closing(make_database(release / "data.db", wal=True)):
+        for file in release.iterdir():
+            shutil.copy2(file, checkout)
+        links = ("data.db",)
+        assert not left.look(release, built, checkout, links, before_deleting=True)
+        (checkout / "data.db-wal").write_bytes(b"of another time")
+        assert left.look(release, built, checkout, links, before_deleting=True).databases

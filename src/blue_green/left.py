@@ -34,6 +34,9 @@ class Left:
     known: frozenset[str] = frozenset()
     """Those databases that git or the build had put there, and that were changed since."""
     files: Sequence[str] = ()
+    """There may be as many as an app has uploads: nothing below looks at each of them."""
+    tops: Sequence[str] = ()
+    """The directories at the top that hold them, and those that are there themselves."""
     is_partial: bool = False
     """There may be more: it could not be looked through to its end."""
 
@@ -44,9 +47,9 @@ class Left:
     @property
     def names(self) -> str:
         """All of them, or the first few."""
-        names = [shown(name) for name in (*self.databases, *self.files)]
-        more = len(names) - MOST_NAMED
-        return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        first = [*self.databases[:MOST_NAMED], *self.files[:MOST_NAMED]][:MOST_NAMED]
+        more = len(self.databases) + len(self.files) - MOST_NAMED
+        return ", ".join(map(shown, first)) + (f" and {more} more" if more > 0 else "")
 
 
 def look(
@@ -70,7 +73,8 @@ def look(
     known = frozenset(databases) & frozenset(mark.databases)
     is_unknown = mark.completed is None and mark.is_partial
     return Left(
-        release, checkout, links, databases, known, files, found.is_partial or is_unknown
+        release, checkout, links, databases, known, files, _tops(files),
+        is_partial=found.is_partial or is_unknown,
     )  # fmt: skip
 
 
@@ -88,7 +92,7 @@ def _is_carried(name: str, stamp: Stamp | None, checkout: Path, links: Sequence[
         return False
     if stamp is None:
         return (checkout / name).exists()
-    return (copied := _written(checkout / name)) is not None and copied >= stamp[0]
+    return (copy := _stamp_of(checkout / name)) is not None and copy[0] >= stamp[0]
 
 
 def _is_linked(name: str, links: Sequence[str]) -> bool:
@@ -99,25 +103,20 @@ def _is_linked(name: str, links: Sequence[str]) -> bool:
 
 def _is_copied(name: str, stamp: Stamp, checkout: Path, links: Sequence[str]) -> bool:
     """Whether there is a copy that nobody has written to."""
-    with suppress(OSError):
-        copy = (checkout / name).stat()
-        return _is_carried(name, stamp, checkout, links) and stamp == (
-            copy.st_mtime_ns,
-            copy.st_size,
-        )
-    return False
+    return _is_linked(name, links) and _stamp_of(checkout / name) == stamp
 
 
-def _written(database: Path) -> int | None:
-    """When it was written last, itself or its log, in nanoseconds; None if it is not there."""
+def _stamp_of(database: Path) -> Stamp | None:
+    """When it was written last, itself or its log, and its size; None if it is not there."""
     try:
-        written = database.stat().st_mtime_ns
+        status = database.stat()
     except OSError:
         return None
+    written = status.st_mtime_ns
     with suppress(OSError):
         log = database.with_name(database.name + stray.LOG).stat()
         written = max(written, log.st_mtime_ns if log.st_size else 0)
-    return written
+    return written, status.st_size
 
 
 # --- in words -------------------------------------------------------------------------------
@@ -138,16 +137,19 @@ def what(left: Left) -> str:
 def linking(left: Left) -> list[str]:
     """What has to be changed so that each release sees it."""
     todo = []
-    if tracked := sorted(left.known):
+    if tracked := sorted(left.known)[:MOST_NAMED]:
         listed = " ".join(shlex.quote(shown(name)) for name in tracked)
         todo.append(f"git rm --cached {listed}, if git has it, and a line in .gitignore")
     if not _are_linked(left):
-        todo.append(f"link = {_array([*left.links, *_to_link(left)])} in [release]")
+        names = _to_link(left)
+        more = f", with {len(names) - MOST_NAMED} more," if len(names) > MOST_NAMED else ""
+        listed = _array([*left.links, *names[:MOST_NAMED]])
+        todo.append(f"link = {listed}{more} in [release]")
     return todo
 
 
 def _to_link(left: Left) -> Sequence[str]:
-    return left.databases or _directories(left.files)
+    return left.databases or left.tops
 
 
 def _are_linked(left: Left) -> bool:
@@ -229,8 +231,7 @@ def _copies(left: Left, names: Sequence[str]) -> Sequence[str]:
     return commands + (["the same for the others"] if len(names) > 3 else [])
 
 
-def _directories(files: Sequence[str]) -> Sequence[str]:
-    """The directories at the top that hold them, and those that are there themselves."""
+def _tops(files: Sequence[str]) -> Sequence[str]:
     tops = [f"{name.partition('/')[0]}/" if "/" in name else name for name in files]
     return list(dict.fromkeys(tops))
 

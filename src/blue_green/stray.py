@@ -17,7 +17,6 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -138,9 +137,18 @@ class _Walk:
             self.is_partial = True
             return
         with os.scandir(directory) as entries:
-            found = list(islice(entries, MOST_ENTRIES + 1))
-        is_environment = any(entry.name == ENVIRONMENT for entry in found)
-        for entry in found:
+            self._look_at(entries, directory, at, depth, counts)
+
+    def _look_at(
+        self,
+        entries: "Iterator[os.DirEntry[str]]",
+        directory: int,
+        at: str,
+        depth: int,
+        counts: Counts,
+    ) -> None:
+        is_environment = _is_there(ENVIRONMENT, directory)
+        for entry in entries:
             self._entries += 1
             if self._entries > MOST_ENTRIES or time.monotonic() > self._until:
                 raise _EnoughError
@@ -182,6 +190,14 @@ class _Walk:
 
     def _is_new(self, written: int) -> bool:
         return self._since is not None and written > self._since
+
+
+def _is_there(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _below(name: str, counts: Counts, *, is_environment: bool) -> Counts:
