@@ -220,6 +220,31 @@ async def test_root_removes_nothing_elsewhere_whatever_the_owner_of_a_tree_does(
     assert names_in(place) == []
 
 
+@as_root
+async def test_nothing_is_put_where_the_owner_replaced_roots_own_directory(directory: Path) -> None:
+    """Where root would have gone on to delete what it took for its own."""
+    releases = directory / "releases"
+    tree = plant(releases / "tree", owner=NOBODY.pw_uid)
+    os.chown(releases, NOBODY.pw_uid, NOBODY.pw_gid)
+    replaced: list[str] = []
+
+    def replace(event: str, arguments: tuple[object, ...]) -> None:
+        name = str(arguments[0]) if event == "open" else ""
+        if name.startswith(trees.LEFTOVER) and (releases / name).is_dir() and not replaced:
+            replaced.append(name)
+            (releases / name).rename(directory / "away")
+            (releases / name).mkdir()
+            os.chown(releases / name, NOBODY.pw_uid, NOBODY.pw_gid)
+
+    sys.addaudithook(replace)  # Just before it is opened. It stays, and does nothing any more.
+    with pytest.raises(trees.TreeError, match="in the place of root's own"):
+        await trees.remove(tree)
+    assert replaced
+    assert names_in(tree) == ["a", "b"]
+    await trees.remove(tree)
+    assert names_in(releases) == []
+
+
 # --- given away -----------------------------------------------------------------------------
 
 

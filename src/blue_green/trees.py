@@ -43,6 +43,7 @@ KEPT = ".not-removed-"
 could have put it, nothing else tells any more that it may belong elsewhere: it is refused again."""
 
 REFUSED = "root did not remove it before, since it may belong elsewhere: rm -r it yourself"
+REPLACED = "somebody has put another directory in the place of root's own: it is left as it is"
 CROSSED = "it belongs to user {}, and the directory that it is in to user {}: rm -r it yourself"
 SHARED = "it has another name elsewhere (a hard link), and is not given to another user"
 FOREIGN = "it belongs to user {}, not to {}, and is not given to another user"
@@ -79,6 +80,8 @@ def _remove(path: Path, owners: Collection[int]) -> None:
         os.mkdir(aside, 0o700, dir_fd=parent)
         try:
             with _opened(aside, parent) as bin_:
+                if os.geteuid() == 0 and not _is_roots_alone(os.fstat(bin_)):
+                    raise TreeError(errno.EPERM, REPLACED, str(path))
                 removal = _Removal(bin_)
                 removal.take(path.name, parent, os.fstat(parent), str(path), owners)
                 removal.run()
