@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import pytest
 
-from blue_green import config, display
+from blue_green import change_text, config
 from blue_green.changes import EFFECTS, Effect, changes, in_force
 from blue_green.settings import Settings
 
@@ -20,7 +20,7 @@ def settings(**sections: dict[str, Any]) -> Settings:
 
 
 def told(old: Settings, new: Settings) -> list[str]:
-    return display.changes([change.as_dict() for change in changes(old, new)]).splitlines()
+    return change_text.changes([change.as_dict() for change in changes(old, new)]).splitlines()
 
 
 def test_no_setting_is_forgotten_and_none_is_named_that_does_not_exist() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from blue_green import display
+from blue_green import change_text
 from tests.http_client import Answer
 from tests.site import PATIENCE, Site, free_ports, until
 from tests.test_service import service_manager
@@ -25,7 +25,7 @@ async def reload(site: Site, **sections: dict[str, Any]) -> list[str]:
     site.configure(**sections)
     result = await site.ask("reload")
     assert result["event"] == "result", result
-    return display.changes(result["changes"]).splitlines()
+    return change_text.changes(result["changes"]).splitlines()
 
 
 async def problems(site: Site, **sections: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from blue_green import display, log
+from blue_green import change_text, display, log
 from blue_green.cli.command import complain, say, tell
 from blue_green.cli.progress import AGAIN, Progress
 from blue_green.terminal import Look, columns
@@ -262,7 +262,7 @@ def test_no_command_prints_what_a_terminal_would_act_upon(
     tell(plain, {"event": "error", "error": HOSTILE, "usage": False}, "")
     tell(argparse.Namespace(json=True), {"event": "result", "name": HOSTILE[:-1]}, "")
     say(f"{HOSTILE}\n{HOSTILE}")
-    print(display.change({**change, "old": None, "new": HOSTILE}))
+    print(change_text.change({**change, "old": None, "new": HOSTILE}))
     out, err = capsys.readouterr()
     assert (out.count(SHOWN), err.count(SHOWN)) == (3, 3), (out, err)
     assert (out + err).replace("\n", "").isprintable()

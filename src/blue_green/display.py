@@ -1,28 +1,12 @@
 """How a terminal shows what the supervisor answers: as lines, made for what it can show."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from blue_green import change_text
 from blue_green.terminal import Look, Piece
-from blue_green.visible import visible
 
-EFFECTS = {
-    "now": "now",
-    "next swap": "at the next swap",
-    "next build": "at the next build (of what is live: blue-green swap --rebuild)",
-    "restart": "needs a restart of the supervisor",
-}
-"""When a changed setting takes effect, in words."""
-UNITS = {
-    "s": ((3600, "h"), (60, "m"), (1, "s")),
-    "B": (
-        (2**30, "GiB"), (10**9, "GB"), (2**20, "MiB"), (10**6, "MB"), (2**10, "KiB"), (10**3, "KB"),
-        (1, "B"),
-    ),
-}  # fmt: skip
-"""For values of settings, as the file has them; the smallest at the end."""
 COLOURS = {
     "serving": "green",
     "swapping": "cyan",
@@ -71,31 +55,6 @@ def receipt(result: Mapping[str, Any], look: Look) -> list[str]:
     if result["seconds"]:
         lines.append(look.line(_numbers(result)))
     return lines
-
-
-def changes(found: Sequence[dict[str, Any]]) -> str:
-    """What a reload changes, a line each."""
-    return "\n".join(map(change, found)) or "nothing has changed"
-
-
-def change(entry: dict[str, Any]) -> str:
-    """One setting: what it was, what it is, and from when on."""
-    old, new = (_value(entry[name], entry.get("unit", "")) for name in ("old", "new"))
-    text = f"[{entry['section']}] {entry['key']}: {old} -> {new}, {EFFECTS[entry['effect']]}"
-    return visible(text)
-
-
-def _value(value: Any, unit: str) -> str:
-    if value is None:
-        return "none"
-    if unit and value:
-        if unit == "s" and value < 1:
-            return f"{value * 1000:g}ms"
-        # The largest of which it is a whole number: 90 s are no minutes.
-        fits = ((size, name) for size, name in UNITS[unit] if not value % size)
-        size, name = next(fits, UNITS[unit][-1])
-        return f"{value / size:.15g}{name}"
-    return json.dumps(value, ensure_ascii=False) + unit
 
 
 def history(receipts: Sequence[Mapping[str, Any]], look: Look) -> list[str]:
@@ -150,7 +109,7 @@ def _rows(result: Mapping[str, Any], look: Look) -> Iterator[str]:
     yield _row(look, "requests", *_requests(result))
     yield from _warning(look, "problem", result["problem"])
     for entry in result.get("needs_restart", ()):
-        yield from _warning(look, "settings", change(entry))
+        yield from _warning(look, "settings", change_text.change(entry))
     if unremovable := result.get("unremovable"):  # An older supervisor does not say.
         count = f"{len(unremovable)} old release{'s' * (len(unremovable) > 1)} cannot be removed"
         yield from _warning(look, "releases", f"{count}: {unremovable[0]}")

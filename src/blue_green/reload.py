@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green import config, display, startup, systemd
+from blue_green import change_text, config, startup, systemd
 from blue_green.changes import Change, Effect, changes, in_force
 from blue_green.locate import ConfigError
 from blue_green.notify import Notify
@@ -80,7 +80,7 @@ class Reload:
         self.needs_restart = [change for change in found if change.effect is Effect.RESTART]
         logger.info("%s was read again%s", self._file, "" if found else ": nothing has changed")
         for change in found:
-            logger.info("    %s", display.change(change.as_dict()))
+            logger.info("    %s", change_text.change(change.as_dict()))
         return found
 
     def _put_in_force(self, settings: Settings, pages: Pages) -> None:

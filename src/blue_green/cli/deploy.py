@@ -2,7 +2,7 @@
 
 import argparse
 
-from blue_green import display
+from blue_green import change_text
 from blue_green.cli.command import (
     USAGE,
     Command,
@@ -59,7 +59,7 @@ def _resume(arguments: argparse.Namespace) -> int:
 def _reload(arguments: argparse.Namespace) -> int:
     # What is wrong with the file is the answer, and is not said twice.
     *_, result = client.ask(socket_of(arguments, lambda _: None), {"command": "reload"})
-    return tell(arguments, result, lambda: display.changes(result["changes"]))
+    return tell(arguments, result, lambda: change_text.changes(result["changes"]))
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
