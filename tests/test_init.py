@@ -349,7 +349,7 @@ def test_the_command_writes_what_check_is_happy_with_and_overwrites_nothing(fill
     file.write_text("mine")
     again = cli(checkout, "init", "--yes")
     assert (again.code, file.read_text()) == (1, "mine")
-    assert "--force writes it anew" in again.err
+    assert "--force overwrites it" in again.err
     assert cli(checkout, "init", "--yes", "--force").code == 0
     assert config.load(file).app.command[:2] == ("python3", "-m")
 

@@ -3,13 +3,14 @@
 import argparse
 import io
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from blue_green import change_text, display, log
+from blue_green import change_text, display, lines, log
 from blue_green.cli.command import complain, say, tell
 from blue_green.cli.progress import AGAIN, Progress
 from blue_green.terminal import Look, columns
@@ -245,7 +246,7 @@ def test_the_log_has_nothing_that_a_terminal_would_act_upon(
         with log.to_stderr():
             logger = logging.getLogger("blue_green.test")
             logger.error("submodule %s: gone\nsecond %s", HOSTILE[:-1], HOSTILE[:-1])
-            log.output("build 1234567", [HOSTILE])
+            log.output("build 1234567", [lines.text(os.fsencode(HOSTILE))])
             log.request(f"request path={HOSTILE}", bare=True)
     written = file.read_text()
     assert (written.count(SHOWN), written.count(SHOWN[:-4])) == (2, 4), written

@@ -35,7 +35,7 @@ def write(file: Path, directory: Path, ask: Ask, *, force: bool) -> App:
     Raises `CannotWrite`, and `ConfigError` if an answer makes settings that are wrong.
     """
     if file.exists() and not force:
-        raise CannotWrite(f"{file} is there already: --force writes it anew")
+        raise CannotWrite(f"{file} exists already: --force overwrites it")
     checkout = look(directory)
     app = choose(detect(checkout), ask)
     taken = {port for neighbour in neighbours.of(file) for port in neighbour.ports}
@@ -101,7 +101,7 @@ def _unknown(ask: Ask) -> App:
             "Node, Spin and pages): give its command when you are asked, or write "
             f"supervisor.toml by hand; all settings are in {documents.place('settings.md')}"
         )
-    return App("an app of its own", "nothing in it is known", command)
+    return App("a program of no known framework", "it is started by the command given", command)
 
 
 def free_ports(checkout: Path, taken: Collection[int]) -> tuple[int, int, int]:
