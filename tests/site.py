@@ -369,8 +369,12 @@ class Site:
             raise AssertionError(f"only {pids} should run, and these do: {seen[0]}") from None
 
     def processes(self) -> list[int]:
-        """All processes that belong to this site, but the supervisor."""
-        return procfs.marked(f"BLUE_GREEN_SUPERVISOR={self.state}")
+        """All processes that belong to this site, but the supervisor.
+
+        For the moment in which it starts a command, it has that command's tag itself.
+        """
+        found = procfs.marked(f"BLUE_GREEN_SUPERVISOR={self.state}")
+        return [pid for pid in found if self.process is None or pid != self.process.pid]
 
     def releases(self) -> list[str]:
         """The names of the directories that hold releases."""

@@ -360,6 +360,6 @@ async def test_a_submodules_path_reaches_no_terminal_as_it_is(
         git(site.checkout, "commit", "-q", "-m", "escape")
         done = await site.cli("swap")
         assert done.code == 1
+        await site.until_logged(r"submodule lib\x1b]0;owned\x07: .gitmodules gives no url for it")
         for text in (done.out, done.err, site.log()):
             assert "\x1b" not in text
-        assert r"submodule lib\x1b]0;owned\x07: .gitmodules gives no url for it" in site.log()

@@ -56,7 +56,8 @@ def named(value: str) -> int:
 def inherited(tag: int) -> Iterator[None]:
     """Processes that are started in the block have this tag, if the hard limit allows it.
 
-    It is set before they exist, so that not even one that forks at once escapes.
+    It is set before they exist, so that not even one that forks at once escapes. So we have it as
+    well for that moment: whoever looks from another process must know us.
     """
     before = resource.getrlimit(RLIMIT_LOCKS)
     with suppress(ValueError, OSError):
