@@ -8,7 +8,7 @@ version, the number of lines, and which methods a reverse proxy serves.
 import re
 
 import h11
-from attrs import define
+from attrs import define, field
 
 from blue_green.proxy.heads import (
     HOP_BY_HOP,
@@ -75,18 +75,19 @@ class Request:
     keep_alive: bool = True
     ends_here: bool = False
     """An OPTIONS that may be forwarded no further (RFC 9110 section 7.6.2)."""
+    has_odd_content: bool = field(init=False, eq=False, repr=False)
+    """It has content that its method does not call for.
+
+    A backend that does not read such content takes it for the next request on the connection.
+    """
 
     @property
     def may_repeat(self) -> bool:
         """Sending it twice does no harm (RFC 9110 section 9.2.1), and we still could."""
         return self.framing is Framing.NONE and self.method in SAFE_METHODS
 
-    @property
-    def has_odd_content(self) -> bool:
-        """It has content that its method does not call for.
-
-        A backend that does not read such content takes it for the next request on the connection.
-        """
+    @has_odd_content.default
+    def _(self) -> bool:
         return (
             self.framing is not Framing.NONE
             and self.method not in CONTENT_METHODS

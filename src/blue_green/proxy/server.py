@@ -108,7 +108,9 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
         return await _send_error(client, exchange, error, shared)
     client.answering = False
     may_follow = exchange is not None and exchange.keep_alive and not client.wire.closed
-    return may_follow and not shared.is_last(client)
+    if shared.closing or shared.closing_tls:
+        may_follow = may_follow and not shared.is_last(client)
+    return may_follow
 
 
 def _note_end(
