@@ -17,6 +17,7 @@ from blue_green.proxy.certificate import load
 from blue_green.proxy.records import MOST_AT_ONCE, Records
 from blue_green.proxy.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_OWED, TlsWire
 from blue_green.settings import Tls
+from blue_green.wire import BLOCK
 from tests.hostile.attacks.tls import Updater, hello, what_is_missing
 from tests.proxy.harness import OK, patience, running, says
 from tests.proxy.test_tls import until_still
@@ -52,12 +53,13 @@ def test_records_come_in_portions_of_a_few(lengths: list[int], data: st.DataObje
 
 
 @pytest.fixture
-def pair(tls: Tls) -> Iterator[tuple[TlsWire, socket.socket]]:
+def pair(tls: Tls, request: pytest.FixtureRequest) -> Iterator[tuple[TlsWire, socket.socket]]:
     """Our end of a connection whose buffers are soon full, and the socket at the other."""
+    size = getattr(request, "param", 4096)
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
         for sock in (listener, theirs):
             for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                sock.setsockopt(socket.SOL_SOCKET, buffer, 4096)
+                sock.setsockopt(socket.SOL_SOCKET, buffer, size)
         theirs.connect(listener.getsockname())
         ours, _ = listener.accept()
         ours.setblocking(False)
@@ -74,12 +76,25 @@ async def shaken(wire: TlsWire, theirs: socket.socket) -> TlsStream:
     return stream
 
 
+@pytest.mark.parametrize("pair", [200_000], indirect=True)
+async def test_only_what_the_kernel_has_room_for_is_encrypted_in_larger_pieces(
+    pair: tuple[TlsWire, socket.socket],
+) -> None:
+    wire, theirs = pair
+    await shaken(wire, theirs)
+    assert wire._room() == BLOCK
+    while not wire.send_now(bytes(100_000)):
+        pass
+    assert wire._room() == MOST_ENCRYPTED
+
+
+@pytest.mark.parametrize("pair", [4096, 200_000], indirect=True)
 async def test_a_client_that_does_not_read_has_little_of_its_answer_encrypted(
     pair: tuple[TlsWire, socket.socket],
 ) -> None:
     wire, theirs = pair
     stream = await shaken(wire, theirs)
-    answer = bytes(range(256)) * 4 * 256
+    answer = bytes(range(256)) * 4 * 1024
     rest: bytes | memoryview = answer
     while len(rest := wire.send_now(rest)) > 0:
         before = len(rest)
