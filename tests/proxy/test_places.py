@@ -2,15 +2,19 @@
 
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from ipaddress import ip_network
 
 import pytest
 import trio
 import trio.testing
 
+from blue_green.proxy.client import Client, Trust
 from blue_green.proxy.errors import Pages
-from blue_green.proxy.places import LOOK_AGAIN, SAMPLE
+from blue_green.proxy.places import LOOK_AGAIN, SAMPLE, Places
 from blue_green.settings import Count, Proxy
+from blue_green.wire import Wire
 from tests.proxy.harness import (
     GET,
     GOOD,
@@ -241,3 +245,47 @@ def _send_now(client: Peer, data: bytes) -> None:
     assert isinstance(client.stream, trio.SocketStream)
     with socket.socket(fileno=socket.dup(client.stream.socket.fileno())) as twin:
         twin.sendall(data)
+
+
+@pytest.fixture
+def make_waiting() -> Iterator[Callable[..., Client]]:
+    """Makes a client that has been waited for since then, and whose connection is open."""
+    with ExitStack() as stack:
+
+        def make(address: str, since: float, *trusted: str) -> Client:
+            ours, _ = (stack.enter_context(sock) for sock in socket.socketpair())
+            proxies = tuple(ip_network(one) for one in trusted)
+            client = Client(Wire(ours), address, trust=Trust(proxies))
+            client.is_reading, client.awaited_since = True, since
+            return client
+
+        yield make
+
+
+async def test_who_is_ending_already_does_not_give_way_again(
+    make_waiting: Callable[..., Client],
+) -> None:
+    places = Places()
+    oldest, other = make_waiting("192.0.2.1", 1.0), make_waiting("192.0.2.2", 2.0)
+    for client in (oldest, other):
+        places.add(client)
+    places.make_room(2)
+    assert (oldest.is_ended, other.is_ended) == (True, False)
+    places.make_room(2)
+    assert other.is_ended, "that the first one is not gone yet keeps nobody out"
+
+
+@pytest.mark.parametrize(
+    ("address", "trusted", "gives_way"),
+    [("192.0.2.1", (), True), ("192.0.2.1", ("192.0.2.0/24",), False), ("", (), False)],
+    ids=["anybody", "a trusted proxy", "a Unix socket"],
+)
+async def test_who_passes_on_requests_of_many_may_have_many_connections(
+    make_waiting: Callable[..., Client], address: str, trusted: tuple[str, ...], gives_way: bool
+) -> None:
+    places = Places()
+    other = make_waiting("203.0.113.1", 1.0)
+    for client in (other, *(make_waiting(address, 2.0, *trusted) for _ in range(4))):
+        places.add(client)
+    places.make_room(30)
+    assert other.is_ended is not gives_way
