@@ -190,3 +190,34 @@ async def test_a_client_that_updates_its_keys_without_end_is_read_no_further(
     assert rounds > 50
     theirs.shutdown(socket.SHUT_RDWR)
     thread.join(5)
+
+
+@pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
+async def test_of_updates_of_keys_only_a_few_are_taken_in_between_two_waits(
+    pair: tuple[TlsWire, socket.socket],
+) -> None:
+    """However often somebody looks whether there is something to read."""
+    wire, theirs = pair
+    updater = Updater(theirs)
+    thread = threading.Thread(target=updater.run, args=[20], daemon=True)
+    thread.start()
+    most = 0
+
+    def look_often() -> bool:
+        nonlocal most
+        before = wire._records._bytes
+        for _ in range(20):
+            if wire.try_receive() is not None:
+                return True
+            most = max(most, len(before) - len(wire._records._bytes))
+        return False
+
+    while not look_often():
+        with trio.move_on_after(0.2) as patiently:
+            await wire.readable()
+        if patiently.cancelled_caught and updater.sent == 20:
+            break
+    theirs.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+    assert updater.sent == 20
+    assert 0 < most <= (MOST_AT_ONCE + 1) * 60
