@@ -4,6 +4,7 @@ import errno
 import json
 import socket
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,16 @@ async def test_a_port_that_is_taken_is_tried_again_until_it_is_free(make_site: M
             assert (status["quarantined"], status["wanted"]) == ({}, two)
             assert f"port {site.green} is taken" in status["why"]
             failed = [last for last in status["last_swaps"] if last["revision"] == two]
-            assert [last["outcome"] for last in failed] == ["failed"]
+            assert {last["outcome"] for last in failed} == {"failed"}
+            # On a slow machine there is no time to find out each time who has the port.
+            reasons = [last["reason"] for last in failed]
+            assert len(reasons) == len(set(reasons)), "the same failure is remembered once"
         await site.until_live(two)
         assert (await site.status())["why"] == ""
         ends = ["promoted", "failed", "promoted"]
-        await until("it is notified", lambda: outcomes(notified) == ends)
+        await until(
+            "it is notified", lambda: [end for end, _ in groupby(outcomes(notified))] == ends
+        )
 
 
 async def test_what_waits_to_be_tried_again_gives_way_to_a_newer_commit_at_once(
