@@ -9,8 +9,8 @@ import hypothesis
 import pytest
 
 from tests.faults.summary import Summary
-from tests.site import Site
-from tests.subject import Subject
+from tests.support.site import Site
+from tests.support.subject import Subject
 
 FAULTS = pytest.StashKey[Summary]()
 """What the fault suite did; see `tests/faults`."""

@@ -30,9 +30,9 @@ from attrs import define, field
 
 from tests.faults.aftermath import at_rest, settled
 from tests.faults.traffic import Traffic, judge
-from tests.figures import Figures, memory_of
-from tests.http_client import HttpClient
-from tests.site import Site, until
+from tests.support.figures import Figures, memory_of
+from tests.support.http_client import HttpClient
+from tests.support.site import Site, until
 
 ROUND = 10
 PIECES = 10

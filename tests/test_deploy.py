@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from blue_green import settings
-from blue_green.values import duration
+from blue_green.config import settings
+from blue_green.config.values import duration
 
 UNIT = Path(__file__).parent.parent / "deploy" / "blue-green.service"
 

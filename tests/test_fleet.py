@@ -19,9 +19,9 @@ import pytest
 import trio
 from attrs import define, field
 
-from blue_green import config
-from tests.http_client import HttpClient
-from tests.site import Site, free_ports, git, until
+from blue_green.config import parsing
+from tests.support.http_client import HttpClient
+from tests.support.site import Site, free_ports, git, until
 
 PAGE = (Path(__file__).parent.parent / "docs" / "fleet.md").read_text()
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
@@ -45,7 +45,7 @@ def replaced(text: str, *pairs: tuple[str, str]) -> str:
 
 
 def test_the_settings_of_the_page_are_valid() -> None:
-    settings = config.parse(tomllib.loads(block("[admin]")), Path("/etc/supervisor.toml"))
+    settings = parsing.parse(tomllib.loads(block("[admin]")), Path("/etc/supervisor.toml"))
     seen_after = 2 * 1 + 1  # `inter` times `fall`, and `timeout check`.
     assert "inter 1s fall 2" in block("frontend site")
     assert "timeout check 1s" in block("frontend site")

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from blue_green.proxy import answer, request
-from blue_green.proxy.chunks import ChunkReader
-from blue_green.proxy.heads import Framing, split_head
-from tests.patterns import Used, all_used, hard_inputs
+from blue_green.http import request, response
+from blue_green.http.chunks import ChunkReader
+from blue_green.http.heads import Framing, split_head
+from tests.support.patterns import Used, all_used, hard_inputs
 
 SHORT, LONG = 400, 5000
 NOTHING = 0.004
@@ -71,10 +71,10 @@ def read(kind: str, text: str) -> None:
         if "request" in kind:
             request.read_request(data)
         elif "answer" in kind:
-            answer.read_answer(data, ASKED)
+            response.read_answer(data, ASKED)
         else:
             ChunkReader().feed(data)
-    except (request.BadRequest, answer.BadAnswer):
+    except (request.BadRequest, response.BadAnswer):
         pass
 
 

@@ -3,7 +3,8 @@
 import tomllib
 from pathlib import Path
 
-from blue_green import cli, config
+from blue_green import cli
+from blue_green.config import parsing
 from tests.docs.blocks import TOP, blocks
 
 README = (TOP / "README.md").read_text()
@@ -14,7 +15,7 @@ def test_the_defaults_shown_are_the_defaults() -> None:
     *_, shown = [block.text for block in blocks("toml") if block.page == "README.md"]
     document = tomllib.loads(shown)
     required = {key: document["app"][key] for key in ("command", "ports")}
-    assert config.parse(document, path) == config.parse({"app": required}, path)
+    assert parsing.parse(document, path) == parsing.parse({"app": required}, path)
 
 
 def test_every_command_is_shown() -> None:

@@ -14,8 +14,8 @@ from attrs import define, field
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.http_client import HttpClient
-from tests.site import PATIENCE, Site, until
+from tests.support.http_client import HttpClient
+from tests.support.site import PATIENCE, Site, until
 
 CLIENTS = 4
 SLOW_START = "30s"

@@ -14,7 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 from tests.bench.peers import LOAD_CORE, PEERS, blue_green, caddy, process
-from tests.site import free_ports
+from tests.support.site import free_ports
 
 CROWD, MULTITUDE = 200, 5000
 APP = Path(__file__).parent / "late_app.py"

@@ -13,7 +13,7 @@ from pathlib import Path
 import tomli_w
 from attrs import frozen
 
-from tests.site import free_ports, git
+from tests.support.site import free_ports, git
 
 PROXY_CORE, LOAD_CORE = "0", "1"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from blue_green import cli, config
+from blue_green import cli
+from blue_green.config import parsing
 from tests.docs.blocks import TOP, Block, commands
 from tests.docs.settings import EXAMPLES
 from tests.test_deploy import complaints_about
@@ -24,7 +25,7 @@ def check_toml(block: Block, _: Path) -> None:
     whole = block.page == "docs/settings.md"
     document = tomllib.loads(EXAMPLES.read_text() if whole else block.text)
     document["app"] = {**REQUIRED, **document.get("app", {})}
-    config.parse(document, Path("/etc/blue-green/supervisor.toml"))
+    parsing.parse(document, Path("/etc/blue-green/supervisor.toml"))
 
 
 def check_sh(block: Block, _: Path) -> None:

@@ -17,8 +17,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
-from blue_green import changes, config
-from blue_green import settings as s
+from blue_green.config import changes, parsing
+from blue_green.config import settings as s
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 EXAMPLES = Path(__file__).with_name("settings.toml")
@@ -26,7 +26,7 @@ EXAMPLES = Path(__file__).with_name("settings.toml")
 INTRODUCTION = """\
 # Settings
 
-<!-- Made by `python -m tests.docs` from src/blue_green/settings.py: change that, not this. -->
+<!-- Made by `python -m tests.docs` from src/blue_green/config/settings.py: edit that file. -->
 
 All settings are in one file, `supervisor.toml`. Only `command` and `ports` must be there. The
 examples here are parts of one whole file.
@@ -94,8 +94,8 @@ def page() -> str:
     lines = [INTRODUCTION]
     lines += [f"- **{word}**: {_joined(documented[name])}\n" for word, name in HOW]
     lines += ["- **path**: relative ones are relative to the file.\n", RELOAD]
-    for section in sorted(config.SECTIONS, key=_place):
-        lines += _section(section, config.SECTIONS[section], documented)
+    for section in sorted(parsing.SECTIONS, key=_place):
+        lines += _section(section, parsing.SECTIONS[section], documented)
     return "".join(lines)
 
 
@@ -127,7 +127,7 @@ def examples() -> Mapping[str, str]:
 
 def _place(section: str) -> tuple[int, int]:
     """A section of a section comes after it."""
-    names = list(config.SECTIONS)
+    names = list(parsing.SECTIONS)
     return names.index(section.partition(".")[0]), names.index(section)
 
 
@@ -136,7 +136,7 @@ def _section(section: str, kind: type[Any], documented: Mapping[str, str]) -> It
     yield f"```toml\n{examples()[section]}\n```\n\n"
     yield "| key | type | default | meaning | takes effect |\n| --- | --- | --- | --- | --- |\n"
     for setting in attrs.fields(kind):
-        if f"{section}.{setting.name}" in config.SECTIONS:
+        if f"{section}.{setting.name}" in parsing.SECTIONS:
             continue  # It has a section of its own.
         meaning, default = _split(documented[f"{kind.__name__}.{setting.name}"])
         cells = [

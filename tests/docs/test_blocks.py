@@ -9,7 +9,7 @@ import pytest
 
 import blue_green
 from blue_green.admin import exposition
-from blue_green.receipt import Receipt
+from blue_green.site.receipt import Receipt
 from tests.docs import table
 from tests.docs.blocks import PAGES, TOP, Block, blocks, mentioned
 from tests.docs.checks import CHECKS, check_command

@@ -18,7 +18,7 @@ import trio
 
 from tests.docs import table
 from tests.docs.blocks import TOP, Block, blocks
-from tests.site import Site, git
+from tests.support.site import Site, git
 
 MakeSite = Callable[..., Site]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import blocks
-from tests.site import Site, until
-from tests.test_other_users import NOBODY, PYTHON, a_site, uid_of
+from tests.site.test_other_users import NOBODY, PYTHON, a_site, uid_of
+from tests.support.site import Site, until
 
 
 def unit() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from blue_green import changes, config
+from blue_green.config import changes, parsing
 from tests.docs import settings
 
 
@@ -14,8 +14,8 @@ def test_the_settings_are_written_down_as_the_code_has_them() -> None:
 
 
 def test_the_examples_are_one_valid_file_with_all_sections() -> None:
-    config.parse(tomllib.loads(settings.EXAMPLES.read_text()), Path("/srv/supervisor.toml"))
-    assert settings.examples().keys() == config.SECTIONS.keys()
+    parsing.parse(tomllib.loads(settings.EXAMPLES.read_text()), Path("/srv/supervisor.toml"))
+    assert settings.examples().keys() == parsing.SECTIONS.keys()
 
 
 def test_each_setting_is_a_row_with_its_default_and_effect() -> None:

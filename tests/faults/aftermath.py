@@ -6,8 +6,8 @@ from typing import Any
 from tests.faults.cases import Case
 from tests.faults.scene import Scene
 from tests.faults.traffic import CLIENTS
-from tests.figures import PIDFD, Figures, look_at
-from tests.site import Site, until
+from tests.support.figures import PIDFD, Figures, look_at
+from tests.support.site import Site, until
 
 PATIENCE = 5.0
 """Seconds until what has ended must also be gone."""

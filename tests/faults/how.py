@@ -15,9 +15,9 @@ from typing import Any
 
 import trio
 
-from blue_green import procfs
+from blue_green.system import procfs
 from tests.faults.scene import Scene
-from tests.site import until
+from tests.support.site import until
 
 PYTHON = shutil.which("python3", path="/usr/bin:/bin")
 """One that every user may run."""

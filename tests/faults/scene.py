@@ -17,7 +17,7 @@ from attrs import define, field
 
 from blue_green.control.messages import decode, encode
 from tests.faults.traffic import Traffic
-from tests.site import PATIENCE, Site, until
+from tests.support.site import PATIENCE, Site, until
 
 OVERLAP = ("checkout", "build", "start", "probe", "drain", "soak", "retire")
 EXCLUSIVE = ("checkout", "build", "finish", "stop", "migrate", "start", "probe", "soak")

@@ -9,8 +9,8 @@ import h11
 import trio
 from attrs import define, field
 
-from tests.http_client import HttpClient
-from tests.site import until
+from tests.support.http_client import HttpClient
+from tests.support.site import until
 
 CLIENTS = 4
 PATIENCE = 20.0

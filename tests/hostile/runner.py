@@ -11,12 +11,12 @@ from typing import Any
 import trio
 from attrs import define, frozen
 
-from tests.figures import memory_of
 from tests.hostile.polite import Waits
 from tests.hostile.table import Attack
 from tests.hostile.target import Target
-from tests.proxy.tls_client import authority, write_pair
-from tests.site import Site
+from tests.raw.tls_client import authority, write_pair
+from tests.support.figures import memory_of
+from tests.support.site import Site
 
 APP = Path(__file__).with_name("app.py")
 UNREAD = """

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from blue_green import log
-from blue_green.settings import Count, Hold, Period, Tls
-from tests.proxy.harness import (
+from blue_green.config.settings import Count, Hold, Period, Tls
+from blue_green.system import log
+from tests.proxy.test_requests import get, post
+from tests.raw.harness import (
     GET,
     OK,
     POST,
@@ -26,9 +27,8 @@ from tests.proxy.harness import (
     says,
     silence,
 )
-from tests.proxy.test_requests import get, post
-from tests.proxy.tls_client import write_pair
-from tests.site import until
+from tests.raw.tls_client import write_pair
+from tests.support.site import until
 
 FORMS = ["logfmt", "json"]
 Lines = Callable[[], list[dict[str, Any]]]

@@ -4,9 +4,9 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.proxy.access import GONE
-from blue_green.settings import Count, Hold, Period
-from tests.proxy.harness import (
+from blue_green.config.settings import Count, Hold, Period
+from blue_green.proxy.access_log import GONE
+from tests.raw.harness import (
     GET,
     OK,
     POST,
@@ -19,7 +19,7 @@ from tests.proxy.harness import (
     says,
     silence,
 )
-from tests.site import until
+from tests.support.site import until
 
 
 async def check_counted(proxy: Running, *statuses: int) -> None:

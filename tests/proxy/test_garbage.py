@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from blue_green.lease import Lease
 from blue_green.proxy.exchange import Exchange
-from tests.proxy.harness import GET, OK, POST, Script, running, says
+from blue_green.routing.lease import Lease
+from tests.raw.harness import GET, OK, POST, Script, running, says
 
 COUNT = 20
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"

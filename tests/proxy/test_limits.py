@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.settings import Count, Hold, Period
-from tests.proxy.harness import (
+from blue_green.config.settings import Count, Hold, Period
+from tests.raw.harness import (
     CHUNKED,
     GET,
     POST,
@@ -19,7 +19,7 @@ from tests.proxy.harness import (
     check_is_kept,
     running,
 )
-from tests.site import until
+from tests.support.site import until
 
 
 @pytest.mark.parametrize(

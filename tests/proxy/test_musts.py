@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from blue_green.proxy import plain
-from tests.proxy.harness import (
+from blue_green.http import fast_path
+from tests.proxy.test_requests import CHUNKED, SMUGGLED, UPGRADE, get, post
+from tests.raw.harness import (
     OK,
     SHORT,
     Message,
@@ -19,7 +20,6 @@ from tests.proxy.harness import (
     running,
     says,
 )
-from tests.proxy.test_requests import CHUNKED, SMUGGLED, UPGRADE, get, post
 
 CODINGS = {
     **dict.fromkeys(
@@ -354,10 +354,10 @@ async def test_53_an_answer_with_a_date_keeps_it(answer: bytes) -> None:
 
 async def test_53_the_short_way_knows_a_date_from_a_line_that_it_has_seen() -> None:
     head = b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Length: 2\r\n\r\n" % DATE
-    request = plain.read_request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    request = fast_path.read_request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     assert request is not None
     for _ in range(3):
-        answer = plain.read_answer(head, request)
+        answer = fast_path.read_answer(head, request)
         assert answer is not None
         assert answer.has_date
 
@@ -366,7 +366,7 @@ async def test_53_each_second_has_its_own_date(monkeypatch: pytest.MonkeyPatch) 
     seconds = [b"Thu, 01 Jan 1970 00:16:40 GMT", b"Thu, 01 Jan 1970 00:16:41 GMT"]
     async with running() as proxy:
         for second, date in enumerate(seconds):
-            monkeypatch.setattr("blue_green.proxy.clock.time.time", lambda s=second: 1000.0 + s)
+            monkeypatch.setattr("blue_green.http.clock.time.time", lambda s=second: 1000.0 + s)
             client = await proxy.ask(get(b"Host: h"))
             assert (await client.answer()).field(b"date") == [date]
         monkeypatch.undo()

@@ -10,12 +10,12 @@ import pytest
 import trio
 import trio.testing
 
+from blue_green.config.settings import Count, Proxy
+from blue_green.http.errors import Pages
+from blue_green.http.transport import Wire
 from blue_green.proxy.client import Client, Trust
-from blue_green.proxy.errors import Pages
 from blue_green.proxy.places import LOOK_AGAIN, SAMPLE, Places
-from blue_green.settings import Count, Proxy
-from blue_green.wire import Wire
-from tests.proxy.harness import (
+from tests.raw.harness import (
     GET,
     GOOD,
     Peer,
@@ -26,8 +26,8 @@ from tests.proxy.harness import (
     says,
     silence,
 )
-from tests.proxy.tls_client import write_pair
-from tests.site import until
+from tests.raw.tls_client import write_pair
+from tests.support.site import until
 
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 50_000_000
 UPGRADE = GET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")

@@ -4,20 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from blue_green.config.settings import Tls
+from blue_green.http.request import BadRequest, read_request
 from blue_green.proxy.redirect import location
-from blue_green.proxy.request import BadRequest, read_request
-from blue_green.settings import Tls
-from tests.proxy.harness import (
-    GET,
-    POST,
-    SHORT,
-    Message,
-    Peer,
-    Running,
-    check_is_closed,
-    running,
-)
-from tests.proxy.tls_client import write_pair
+from tests.raw.harness import GET, POST, SHORT, Message, Peer, Running, check_is_closed, running
+from tests.raw.tls_client import write_pair
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from tests.proxy.harness import (
+from tests.raw.harness import (
     OK,
     Peer,
     check_good_request_follows,

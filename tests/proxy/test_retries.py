@@ -4,8 +4,8 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.lease import Target, cut
-from tests.proxy.harness import (
+from blue_green.routing.lease import Target, cut
+from tests.raw.harness import (
     CHUNKED,
     GET,
     OK,
@@ -19,7 +19,7 @@ from tests.proxy.harness import (
     running,
     says,
 )
-from tests.site import free_ports, until
+from tests.support.site import free_ports, until
 
 
 def dead_target() -> Target:

@@ -4,10 +4,10 @@ from ipaddress import ip_network
 
 import pytest
 
+from blue_green.http.request import read_request
+from blue_green.http.transport import Wire
 from blue_green.proxy import share
 from blue_green.proxy.client import Client, Trust
-from blue_green.proxy.request import read_request
-from blue_green.wire import Wire
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.proxy.harness import (
+from tests.raw.harness import (
     Peer,
     Script,
     check_good_request_follows,

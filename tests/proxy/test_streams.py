@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import CloseCode, Frame, Opcode
 
-from blue_green.draining import TO_END, close_streams, drain
-from blue_green.lease import cut, end_streams
 from blue_green.proxy.relay import chunk
 from blue_green.proxy.streams import TO_END_FRAME
 from blue_green.proxy.websocket import GOING_AWAY, Frames
-from tests.proxy.harness import (
+from blue_green.routing.lease import cut, end_streams
+from blue_green.site.draining import TO_END, close_streams, drain
+from tests.proxy.test_tunnels import opened, switches
+from tests.raw.harness import (
     GET,
     Gone,
     Peer,
@@ -22,8 +23,7 @@ from tests.proxy.harness import (
     check_is_closed,
     running,
 )
-from tests.proxy.test_tunnels import opened, switches
-from tests.site import until
+from tests.support.site import until
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 CHUNKED = EVENTS + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -6,9 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.proxy.errors import Pages
-from blue_green.settings import Period, Proxy
-from tests.proxy.harness import (
+from blue_green.config.settings import Period, Proxy
+from blue_green.http.errors import Pages
+from tests.raw.harness import (
     CHUNKED,
     GET,
     OK,
@@ -24,7 +24,7 @@ from tests.proxy.harness import (
     says,
     silence,
 )
-from tests.site import until
+from tests.support.site import until
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.draining import drain
-from blue_green.lease import cut
-from tests.proxy.harness import (
+from blue_green.routing.lease import cut
+from blue_green.site.draining import drain
+from tests.proxy.test_streaming import MOST_MEMORY, Pouring, checksum, take_body
+from tests.raw.harness import (
     Gone,
     Peer,
     Running,
@@ -17,8 +18,7 @@ from tests.proxy.harness import (
     running,
     until_descriptors_are,
 )
-from tests.proxy.test_streaming import MOST_MEMORY, Pouring, checksum, take_body
-from tests.site import until
+from tests.support.site import until
 
 ASK = (
     b"GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"

@@ -7,7 +7,7 @@ import h11
 import trio
 from attrs import frozen
 
-from blue_green import turns
+from blue_green.system import turns
 
 PIECE = 2 * 1024
 """Bytes, of chunks that may be tiny: what is read at once should take no longer than a request."""

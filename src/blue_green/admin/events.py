@@ -15,12 +15,12 @@ from typing import Any
 import trio
 
 from blue_green.admin.server import Send
-from blue_green.output import Output
-from blue_green.rate import Rate
-from blue_green.slots import Slot
-from blue_green.status import Status
-from blue_green.steps import Site
-from blue_green.wanted import Swaps
+from blue_green.routing.rate import Rate
+from blue_green.site.deploy_queue import Swaps
+from blue_green.site.phases import Site
+from blue_green.site.slots import Slot
+from blue_green.site.status import Status
+from blue_green.system.output import Output
 
 EVERY = 1.0
 AT_LEAST = 0.05

@@ -23,10 +23,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
-from blue_green.metrics import Histogram
-from blue_green.receipt import Result
-from blue_green.steps import Site
-from blue_green.wanted import Swaps
+from blue_green.routing.metrics import Histogram
+from blue_green.site.deploy_queue import Swaps
+from blue_green.site.phases import Site
+from blue_green.site.receipt import Result
 
 
 class Exposition(Collector):

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import trio
 
-from blue_green import secret
 from blue_green.admin.bodies import Message
 from blue_green.admin.server import Reply
+from blue_green.system import secret
 
 logger = logging.getLogger(__name__)
 

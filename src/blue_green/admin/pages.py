@@ -16,12 +16,12 @@ from blue_green.admin.bodies import Message
 from blue_green.admin.events import Events
 from blue_green.admin.hook import MAX_BODY, Hook
 from blue_green.admin.server import Handler, Reading, Reply, Routes, Stream
-from blue_green.output import Output
-from blue_green.rate import Rate
-from blue_green.settings import Webhook
-from blue_green.status import Status
-from blue_green.steps import Site
-from blue_green.wanted import Swaps
+from blue_green.config.settings import Webhook
+from blue_green.routing.rate import Rate
+from blue_green.site.deploy_queue import Swaps
+from blue_green.site.phases import Site
+from blue_green.site.status import Status
+from blue_green.system.output import Output
 
 
 def why_not_ready(site: Site, *, stopping: bool) -> str:

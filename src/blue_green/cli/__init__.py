@@ -19,7 +19,7 @@ from blue_green.cli.command import (
     is_settings_file,
 )
 from blue_green.control import client
-from blue_green.locate import ConfigError
+from blue_green.system.locate import ConfigError
 
 SHELLS = ("bash", "zsh", "fish")
 

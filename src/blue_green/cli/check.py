@@ -17,10 +17,10 @@ from blue_green.cli.command import (
     file_argument,
     say,
 )
-from blue_green.locate import ConfigError
+from blue_green.system.locate import ConfigError
 
 if TYPE_CHECKING:
-    from blue_green.checks.finding import Finding
+    from blue_green.preflight.checks.finding import Finding
 
 
 class _Report:
@@ -57,12 +57,12 @@ class _Report:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from blue_green import config  # noqa: PLC0415 - slow, and only for this
-    from blue_green.checks import finding, survey  # noqa: PLC0415
+    from blue_green.config import parsing  # noqa: PLC0415 - slow, and only for this
+    from blue_green.preflight.checks import finding, survey  # noqa: PLC0415
 
     report = _Report(arguments.file, is_json=arguments.json)
     try:
-        settings = config.load(arguments.file)
+        settings = parsing.load(arguments.file)
     except ConfigError as error:
         for problem in error.problems:
             report.tell(finding.failed("settings", problem))
@@ -84,7 +84,7 @@ def _in_words(finding: "Finding") -> str:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from blue_green.init.write import CannotWrite, write  # noqa: PLC0415 - slow, and only for this
+    from blue_green.preflight.init.write import CannotWrite, write  # noqa: PLC0415 - slow, and only for this
 
     def ask(question: str) -> str:
         if arguments.yes:

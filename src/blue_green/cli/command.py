@@ -11,12 +11,13 @@ from typing import Any
 
 from attrs import frozen
 
-from blue_green import display, neighbours
+from blue_green.cli import display
 from blue_green.cli.progress import Progress
+from blue_green.cli.terminal import Look
 from blue_green.control import client
-from blue_green.locate import ConfigError, control_socket
-from blue_green.terminal import Look
-from blue_green.visible import visible
+from blue_green.preflight import neighbours
+from blue_green.system.locate import ConfigError, control_socket
+from blue_green.system.visible import visible
 
 OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -105,10 +106,10 @@ def _wrong_values(file: Path, place: Path) -> Iterator[str]:
     with suppress(OSError):
         if file.stat().st_ctime < place.lstat().st_mtime:
             return
-        from blue_green import config  # noqa: PLC0415 - slow, and only for this
+        from blue_green.config import parsing  # noqa: PLC0415 - slow, and only for this
 
         try:
-            config.load(file)
+            parsing.load(file)
         except ConfigError as error:
             yield f"{error}\nthe supervisor goes on with the settings that it has"
 

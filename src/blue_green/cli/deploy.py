@@ -2,7 +2,6 @@
 
 import argparse
 
-from blue_green import change_text
 from blue_green.cli.command import (
     USAGE,
     Command,
@@ -14,6 +13,7 @@ from blue_green.cli.command import (
     socket_of,
     tell,
 )
+from blue_green.config import change_text
 from blue_green.control import client
 
 
@@ -39,7 +39,7 @@ def _restart(arguments: argparse.Namespace) -> int:
 
 
 def _pause(arguments: argparse.Namespace) -> int:
-    from blue_green.values import duration  # noqa: PLC0415 - slow, and only for this
+    from blue_green.config.values import duration  # noqa: PLC0415 - slow, and only for this
 
     try:
         bare = arguments.time.replace(".", "", 1).isdecimal()

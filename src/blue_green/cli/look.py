@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-from blue_green import display
+from blue_green.cli import display
 from blue_green.cli.command import (
     FAILED,
     OK,
@@ -17,8 +17,8 @@ from blue_green.cli.command import (
     socket_of,
     tell,
 )
+from blue_green.cli.terminal import Look
 from blue_green.control import client
-from blue_green.terminal import Look
 
 SLOTS = ("blue", "green")
 

@@ -7,7 +7,7 @@ held. In a pipe there is a line for each phase, when it has ended.
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from blue_green.terminal import Look
+from blue_green.cli.terminal import Look
 
 AGAIN = "\r\x1b[K"
 """Back to the start of the line, and clear it (ECMA-48, EL)."""

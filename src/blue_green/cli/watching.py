@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from blue_green import display
+from blue_green.cli import display
 from blue_green.cli.command import OK
+from blue_green.cli.terminal import Look
 from blue_green.control import client
-from blue_green.terminal import Look
 
 EVERY = 1.0
 PATIENCE = 5.0

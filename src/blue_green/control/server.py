@@ -14,8 +14,8 @@ from attrs import frozen
 from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
-from blue_green import turns, unix_socket
 from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
+from blue_green.system import turns, unix_socket
 
 logger = logging.getLogger(__name__)
 

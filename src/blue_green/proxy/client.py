@@ -15,11 +15,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import trio
 
-from blue_green.lease import Outcome
-from blue_green.proxy.errors import ErrorAnswer
-from blue_green.proxy.request import Request
-from blue_green.settings import TrustedProxy
-from blue_green.wire import Wire
+from blue_green.config.settings import TrustedProxy
+from blue_green.http.errors import ErrorAnswer
+from blue_green.http.request import Request
+from blue_green.http.transport import Wire
+from blue_green.routing.lease import Outcome
 
 NEVER = float("inf")
 MOST_REMEMBERED = 4096

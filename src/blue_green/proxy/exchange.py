@@ -4,23 +4,23 @@ import time
 
 import trio
 
-from blue_green.gate import Refused
-from blue_green.lease import Lease, Outcome, Target
-from blue_green.proxy import forwarded, share
-from blue_green.proxy.answer import Answer, write_answer
+from blue_green.http.clock import date_line
+from blue_green.http.errors import ErrorAnswer
+from blue_green.http.heads import Framing
+from blue_green.http.request import ALLOWED, Request, write_request
+from blue_green.http.response import Answer, write_answer
+from blue_green.http.transport import BLOCK, Wire
+from blue_green.proxy import forwarding, share
 from blue_green.proxy.beside import beside
 from blue_green.proxy.client import Client
-from blue_green.proxy.clock import date_line
-from blue_green.proxy.errors import ErrorAnswer
-from blue_green.proxy.heads import Framing
+from blue_green.proxy.pool import MAX_INTERIM, Broken, Unreachable, Upstream
 from blue_green.proxy.relay import BadBody, body_of, copy
-from blue_green.proxy.request import ALLOWED, Request, write_request
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
 from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
 from blue_green.proxy.upload import TOO_SLOW, Upload
-from blue_green.proxy.upstream import MAX_INTERIM, Broken, Unreachable, Upstream
-from blue_green.wire import BLOCK, Wire
+from blue_green.routing.gate import Refused
+from blue_green.routing.lease import Lease, Outcome, Target
 
 DIALS = 3
 """How often a backend may refuse a connection before the request is given up."""
@@ -146,7 +146,7 @@ class Exchange:
         lease.sock = upstream.wire.sock
         reusable = False
         try:
-            told = forwarded.lines(self.client, self.request, self.request_id)
+            told = forwarding.lines(self.client, self.request, self.request_id)
             head = write_request(self.request, lease.target.address, told)
             whole = head if self.request.framing is Framing.NONE else self._with_body(head)
             if whole is None:

@@ -10,24 +10,24 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from blue_green.gate import Gate
-from blue_green.handover import HandedClient
-from blue_green.proxy import resting
-from blue_green.proxy.certificate import Certificate
+from blue_green.config.settings import Proxy
+from blue_green.http.certificates import Certificate
+from blue_green.http.errors import Pages
+from blue_green.http.request import Request
+from blue_green.http.sockets import first_port, in_words
+from blue_green.http.tls import TlsWire, has_gone
+from blue_green.http.transport import Wire
+from blue_green.proxy import quiesce
 from blue_green.proxy.client import Client, Trust, plain_address
-from blue_green.proxy.errors import Pages
+from blue_green.proxy.connection import serve
+from blue_green.proxy.disconnects import HangUps
 from blue_green.proxy.exchange import Exchange
-from blue_green.proxy.hangups import HangUps
 from blue_green.proxy.places import LOOK_AGAIN, Places
+from blue_green.proxy.pool import Pool
 from blue_green.proxy.redirect import Redirection
-from blue_green.proxy.request import Request
-from blue_green.proxy.server import serve
 from blue_green.proxy.shared import Shared
-from blue_green.proxy.sockets import first_port, in_words
-from blue_green.proxy.tls import TlsWire, has_gone
-from blue_green.proxy.upstream import Pool
-from blue_green.settings import Proxy
-from blue_green.wire import Wire
+from blue_green.routing.gate import Gate
+from blue_green.system.handover import HandedClient
 
 logger = logging.getLogger(__name__)
 
@@ -126,17 +126,17 @@ class Listener:
         """
         shared = self._shared
         assert shared is not None
-        with resting.last_requests_with_tls(shared):
+        with quiesce.last_requests_with_tls(shared):
             if any(not client.wire.is_plain for client in self._clients):
-                await trio.sleep(resting.TO_HEAR_OF_IT)
-            with resting.nobody_comes_in(shared):
+                await trio.sleep(quiesce.TO_HEAR_OF_IT)
+            with quiesce.nobody_comes_in(shared):
                 with trio.fail_after(timeout) as limit:
                     while len(self._clients) < self._count:  # It is accepted, and has not begun.
                         await trio.lowlevel.checkpoint()
-                    await resting.part_with_tls(self._clients)
-                with resting.no_beginnings(shared):
+                    await quiesce.part_with_tls(self._clients)
+                with quiesce.no_beginnings(shared):
                     with trio.fail_at(limit.deadline):
-                        await resting.until_at_rest(self._clients)
+                        await quiesce.until_at_rest(self._clients)
                     yield self._clients
 
     async def finish(self, timeout: float) -> None:
@@ -158,7 +158,7 @@ class Listener:
         if self._shared is not None:
             self._shared.closing = True
         for client in self._clients:
-            if client.is_idle and client.served and not resting.has_unread(client):
+            if client.is_idle and client.served and not quiesce.has_unread(client):
                 client.end()
             elif client.is_idle:  # What it asks may be on its way: it has only just come.
                 client.due = min(client.due, time.monotonic() + FIRST_WORDS)
@@ -241,7 +241,7 @@ class Listener:
                 client = self._client(sock, address, redirects=redirects, is_handed=bool(handed))
                 self._clients.add(client)
                 if handed is not None:
-                    resting.take_up(client, handed)
+                    quiesce.take_up(client, handed)
                 await serve(client, shared, self._redirection if redirects else Exchange)
         except OSError:
             pass  # It was gone before it was looked at.

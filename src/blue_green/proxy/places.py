@@ -20,7 +20,7 @@ import trio
 
 from blue_green.proxy import share
 from blue_green.proxy.client import NEVER, Client
-from blue_green.proxy.resting import has_unread
+from blue_green.proxy.quiesce import has_unread
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ plain HTTP stays possible.
 
 import re
 
+from blue_green.http.errors import ErrorAnswer
+from blue_green.http.request import Request
 from blue_green.proxy.client import Client
-from blue_green.proxy.errors import ErrorAnswer
 from blue_green.proxy.exchange import Exchange
-from blue_green.proxy.request import Request
 from blue_green.proxy.shared import Shared
 
 HTTPS = 443

@@ -8,10 +8,10 @@ read has been sent: a slow receiver slows the sender down, and memory stays flat
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from blue_green import turns
-from blue_green.proxy.chunks import ChunkReader
-from blue_green.proxy.heads import Fields, Framing
-from blue_green.wire import BLOCK, Wire
+from blue_green.http.chunks import ChunkReader
+from blue_green.http.heads import Fields, Framing
+from blue_green.http.transport import BLOCK, Wire
+from blue_green.system import turns
 
 MOST_CHUNKS = 64 * 1024
 """Bytes of chunks taken in at once."""

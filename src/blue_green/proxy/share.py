@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from blue_green.http.request import Request
 from blue_green.proxy.client import MOST_REMEMBERED, Client, is_trusted, plain_address
-from blue_green.proxy.request import Request
 
 MOST_PROXIES = 10
 """How many names are looked at."""

@@ -7,13 +7,13 @@ from collections import Counter
 import trio
 from attrs import define, field
 
-from blue_green.gate import Gate
+from blue_green.config.settings import Proxy
+from blue_green.http.errors import Pages
+from blue_green.http.request import REQUEST_ID, Request
 from blue_green.proxy.client import Client
-from blue_green.proxy.errors import Pages
-from blue_green.proxy.hangups import HangUps
-from blue_green.proxy.request import REQUEST_ID, Request
-from blue_green.proxy.upstream import Pool
-from blue_green.settings import Proxy
+from blue_green.proxy.disconnects import HangUps
+from blue_green.proxy.pool import Pool
+from blue_green.routing.gate import Gate
 
 
 @define

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 import trio
 
+from blue_green.http.transport import Wire
 from blue_green.proxy.relay import BadBody
-from blue_green.wire import Wire
 
 WORTHWHILE = 512 * 1024
 """Bytes from which on a body is spliced."""

@@ -11,10 +11,10 @@ from contextlib import suppress
 import trio
 from attrs import define, field
 
-from blue_green.lease import Target
+from blue_green.http.transport import BLOCK, Wire
 from blue_green.proxy.relay import BadBody, Body, chunk, last_chunk
 from blue_green.proxy.websocket import GOING_AWAY, Frames
-from blue_green.wire import BLOCK, Wire
+from blue_green.routing.lease import Target
 
 LAST_WORDS = 1.0
 """Seconds that one half of a tunnel may go on when the other has failed."""

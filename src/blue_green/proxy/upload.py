@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import trio
 
-from blue_green.lease import Outcome
+from blue_green.config.settings import Proxy
+from blue_green.http.errors import ErrorAnswer
+from blue_green.http.heads import Framing
+from blue_green.http.request import Request
+from blue_green.http.transport import Wire
 from blue_green.proxy.client import NEVER, Client
-from blue_green.proxy.errors import ErrorAnswer
-from blue_green.proxy.heads import Framing
 from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy
-from blue_green.proxy.request import Request
-from blue_green.settings import Proxy
-from blue_green.wire import Wire
+from blue_green.routing.lease import Outcome
 
 TOO_SLOW = ErrorAnswer(504, "The backend took too long to answer.")
 STALLED = ErrorAnswer(408, "The rest of the request did not come.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import trio
 
 from tests.hostile.target import Target
-from tests.site import git
+from tests.support.site import git
 
 LARGE_OUTPUT = """
 import os

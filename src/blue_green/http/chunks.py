@@ -1,0 +1,125 @@
+"""Chunks, and what is in them (RFC 9112 section 7.1), read strictly.
+
+Here we do not ask h11: it lets through sizes of more than 16 digits, and trailers whose lines end
+in LF alone, which others may take for something else. It does no I/O: bytes in, bytes out.
+"""
+
+import re
+from enum import Enum
+
+from blue_green.http.heads import MAX_LINES, Fields, trailers
+
+SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
+PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
+TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
+"""With the space around the value, which a pattern could only leave out by backtracking."""
+LONGEST_LINE = 8 * 1024
+MOST_AT_ONCE = 128
+"""Chunks, and lines between them, that are read at once."""
+
+
+class _Line(Enum):
+    """What the next line must be."""
+
+    SIZE = "the size of a chunk"
+    END = "the end of a chunk"
+    TRAILER = "a trailer, or the end of them"
+
+
+class ChunkReader:
+    """Takes a body as it comes, and gives what is in its chunks.
+
+    Many small chunks are given as one, but so many only that it takes no longer than a request.
+    """
+
+    def __init__(self) -> None:
+        self.has_ended = False
+        self.broken = ""
+        """Why what came is not chunks, if it is not."""
+        self.trailers: Fields = []
+        """Those that may go on, once it has ended."""
+        self.rest = b""
+        """What was not used yet; once it has ended, what came after it."""
+        self.has_more = False
+        """There may be more in `rest` than was read at once: to go on, feed it nothing."""
+        self._next = _Line.SIZE
+        self._left = 0
+        self._used = 0
+        """How much of `rest` was used, after all, while there is more."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take more of the body, and give what is in its chunks, up to where it is broken."""
+        data = self.rest + data if data else self.rest
+        at, self._used = self._used, 0
+        pieces: list[bytes] = []
+        count = 0
+        while not (self.has_ended or self.broken or count == MOST_AT_ONCE):
+            count += 1
+            if self._left:
+                piece = data[at : at + self._left]
+                if not piece:
+                    break
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+            elif self._next is _Line.SIZE and (end := _whole_chunk(data, at, pieces)):
+                at = end
+            elif (end := data.find(b"\r\n", at)) < 0:
+                self._check_begun_line(data[at:])
+                break
+            else:
+                self._take_line(data[at:end])
+                at = end + 2
+        self.has_more = count == MOST_AT_ONCE and not (self.has_ended or self.broken)
+        if self.has_more:  # It is cut once for all, and not again and again.
+            self.rest, self._used = data, at
+        else:
+            self.rest = data[at:]
+        return b"".join(pieces)
+
+    def _take_line(self, line: bytes) -> None:
+        if len(line) > LONGEST_LINE:
+            self.broken = "a line between chunks is too long"
+        elif self._next is _Line.SIZE:
+            size = SIZE.fullmatch(line)
+            if size is None:
+                self.broken = "the size of a chunk is not a hexadecimal number"
+                return
+            self._left = int(size[1], 16)
+            self._next = _Line.END if self._left else _Line.TRAILER
+        elif self._next is _Line.END:
+            if line:
+                self.broken = "a chunk is longer than it says"
+            self._next = _Line.SIZE
+        elif line:
+            self._take_trailer(line)
+        else:
+            self.trailers = trailers(self.trailers)
+            self.has_ended = True
+
+    def _take_trailer(self, line: bytes) -> None:
+        field = TRAILER.fullmatch(line)
+        if field is None or len(self.trailers) == MAX_LINES:
+            self.broken = "a trailer is malformed, or there are too many"
+            return
+        self.trailers.append((field[1], field[2].strip(b" \t")))
+
+    def _check_begun_line(self, begun: bytes) -> None:
+        """Nobody need wait for the end of a line that cannot become a good one."""
+        if b"\n" in begun or len(begun) > LONGEST_LINE:
+            self.broken = "a line between chunks is too long, or does not end in CR LF"
+        if self._next is _Line.END and begun not in (b"", b"\r"):
+            self.broken = "a chunk is longer than it says"
+
+
+def _whole_chunk(data: bytes, at: int, pieces: list[bytes]) -> int:
+    """The end of the chunk that is here as a whole, and plain, as most are; otherwise 0."""
+    size = PLAIN_SIZE.match(data, at)
+    if size is None:
+        return 0
+    start = size.end()
+    stop = start + int(size[1], 16)
+    if stop == start or data[stop : stop + 2] != b"\r\n":
+        return 0
+    pieces.append(data[start:stop])
+    return stop + 2

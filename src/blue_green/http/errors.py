@@ -1,0 +1,91 @@
+"""The errors that we answer ourselves: small, saying what happened, for a person to read."""
+
+from html import escape
+from http import HTTPStatus
+from pathlib import Path
+
+from attrs import frozen
+
+from blue_green.http import own_pages
+from blue_green.http.clock import date_line
+
+LAST_WORDS = 2.0
+"""Seconds in which a client may take an error that ends its connection."""
+
+HTML = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{status} {phrase}</title>
+<style>body{font:1.1em/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1em}
+:root{color-scheme:light dark}</style>
+<h1>{status} {phrase}</h1><p>{why}</p>
+"""
+TEXT = "{status} {phrase}\n{why}\n"
+
+
+class Pages:
+    """What errors look like: the user's own pages where there are some, or else ours.
+
+    `503.html` is for one status, `error.html` for all others, and the same with `.txt` for clients
+    that did not ask for HTML. `{status}`, `{phrase}` and `{why}` are filled in.
+
+    Raises `BadPages`.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._pages = {"error.html": HTML, "error.txt": TEXT}
+        if directory is not None:
+            self._pages |= own_pages.read(directory)
+
+    def fill_in(self, status: int, why: str, *, html: bool) -> bytes:
+        """The page for this error."""
+        kind = "html" if html else "txt"
+        page = self._pages.get(f"{status}.{kind}") or self._pages[f"error.{kind}"]
+        page = page.replace("{status}", str(status)).replace("{phrase}", HTTPStatus(status).phrase)
+        return page.replace("{why}", escape(why) if html else why).encode()
+
+
+@frozen
+class ErrorAnswer(Exception):
+    """What a client gets instead of a backend's answer."""
+
+    status: int
+    why: str
+    retry_after: int | None = None
+    """Seconds, where waiting helps."""
+    location: str | None = None
+    """Where the client should go instead."""
+    allow: str | None = None
+    """The methods that are served (RFC 9110 section 10.2.1)."""
+    fault: str = ""
+    """What else is known and not for strangers: for the access line only."""
+
+    @property
+    def in_full(self) -> str:
+        """Why, with the fault."""
+        return f"{self.why.removesuffix('.')}: {self.fault}." if self.fault else self.why
+
+    def page(self, pages: Pages, *, html: bool, head_only: bool) -> bytes:
+        """The answer's body, as far as it is sent."""
+        if head_only or self.status < 300:
+            return b""
+        return pages.fill_in(self.status, self.why, html=html)
+
+    def write(self, pages: Pages, *, html: bool, head_only: bool, connection: str) -> bytes:
+        """The whole answer as bytes; `connection` is the field's value, if it is to be there."""
+        body = self.page(pages, html=html, head_only=False)
+        lines = [
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
+            f"Content-Type: text/{'html' if html else 'plain'}; charset=utf-8",
+            f"Content-Length: {len(body)}",
+            "Cache-Control: no-store",
+        ]
+        if self.retry_after is not None:
+            lines.append(f"Retry-After: {self.retry_after}")
+        if self.location is not None:
+            lines.append(f"Location: {self.location}")
+        if self.allow is not None:
+            lines.append(f"Allow: {self.allow}")
+        if connection:
+            lines.append(f"Connection: {connection}")
+        head = "\r\n".join(lines).encode() + b"\r\n" + date_line() + b"\r\n"
+        return head if head_only else head + body

@@ -1,0 +1,70 @@
+"""The error pages of the site's owner, from the directory that `error_pages` names.
+
+They are sent to everybody, and the directory is often in the checkout, where somebody else than we
+can make symbolic links. So a page must be below the directory, and for root the directory must not
+be reached over a link that another user made.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from blue_green.system import files, users
+
+LARGEST_PAGE = 256 * 1024
+NAME = re.compile(r"(error|[3-5][0-9][0-9])\.(?:html|txt)")
+
+
+class BadPages(Exception):
+    """The directory of error pages cannot be used; str() says why."""
+
+
+def read(directory: Path) -> dict[str, str]:
+    """The pages by their names, such as `503.html`; raise `BadPages`."""
+    pages: dict[str, str] = {}
+    try:
+        with _opened(directory) as descriptor:
+            real = files.location(descriptor)
+            if place := _where_others_lead_out(directory, real):
+                raise BadPages(
+                    f"{directory} leads to {real}, which is not below {place}, over a link that "
+                    f"others than root can change: name {real} itself"
+                )
+            for name in sorted(path.name for path in real.iterdir() if _is_page(path.name)):
+                pages[name] = files.read_text(real / name, LARGEST_PAGE, inside=real)
+    except files.UnfitFile as error:
+        raise BadPages(f"{error.filename} {error.strerror}") from None
+    except OSError as error:
+        where = error.filename or directory
+        raise BadPages(f"{where} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BadPages(f"{directory} has a page that is not UTF-8: {error.reason}") from None
+    return pages
+
+
+def _is_page(name: str) -> bool:
+    found = NAME.fullmatch(name)
+    return found is not None and (found[1] == "error" or int(found[1]) in _STATUSES)
+
+
+_STATUSES = frozenset(HTTPStatus)
+
+
+def _where_others_lead_out(directory: Path, real: Path) -> Path | None:
+    """The place that others can write and that the way to the directory leads out of, for root."""
+    if os.geteuid() != 0:
+        return None
+    place = users.writable_by_others(directory)
+    return None if place is None or real.is_relative_to(place.resolve()) else place
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

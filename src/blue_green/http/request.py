@@ -1,0 +1,272 @@
+"""Request heads: read and judged, and written for the backend.
+
+What is ours beyond h11: one framing only (section 6.1), lines that end in CR LF (2.2), no folded
+lines (5.2), no control characters in values, the forms of the target (3.2) and of Host, the
+version, the number of lines, and which methods a reverse proxy serves.
+"""
+
+import re
+
+import h11
+from attrs import define, field
+
+from blue_green.http.heads import (
+    HOP_BY_HOP,
+    HOST,
+    LARGEST_LENGTH,
+    MAX_LINES,
+    OURS_ALONE,
+    Fields,
+    Framing,
+    check_lines,
+    connection_options,
+    header_of,
+    in_words,
+    is_rewritten,
+    joined,
+    keeps_alive,
+    lines_of,
+    without,
+)
+
+ORIGIN_FORM = re.compile(rb"/[^#]*")
+ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#@]+)((?:[/?][^#]*)?)")
+ACCEPTS_HTML = re.compile(rb"(?im)^accept:.*text/html")
+REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+CODING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
+CONTENT_METHODS = (b"POST", b"PUT", b"PATCH")
+"""Those for which RFC 9110 section 9.3 defines what a request's content means."""
+ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+MOST_FORWARDS = 10**18
+
+
+class BadRequest(Exception):
+    """The client's request cannot be served; `status` is what it gets."""
+
+    def __init__(
+        self, why: str, status: int = 400, *, allow: str | None = None, fault: str = ""
+    ) -> None:
+        super().__init__(why)
+        self.status = status
+        self.allow = allow
+        self.fault = fault
+        """What the log has besides: it repeats what the client sent."""
+
+
+@define
+class Request:
+    """A judged request head."""
+
+    method: bytes
+    target: bytes
+    """In origin-form, or `*`."""
+    version: bytes
+    """`1.0` or `1.1`, whatever the client called it."""
+    host: bytes | None
+    lines: bytes
+    """What goes on as it came, as lines: Host, and what is neither hop-by-hop nor rewritten."""
+    told: dict[bytes, bytes]
+    """What the client said in those fields that only a trusted proxy has a say in."""
+    framing: Framing
+    length: int = 0
+    expects_continue: bool = False
+    upgrade: bytes | None = None
+    keep_alive: bool = True
+    ends_here: bool = False
+    """An OPTIONS that may be forwarded no further (RFC 9110 section 7.6.2)."""
+    has_odd_content: bool = field(init=False, eq=False, repr=False)
+    """It has content that its method does not call for.
+
+    A backend that does not read such content takes it for the next request on the connection.
+    """
+
+    @property
+    def may_repeat(self) -> bool:
+        """Sending it twice does no harm (RFC 9110 section 9.2.1), and we still could."""
+        return self.framing is Framing.NONE and self.method in SAFE_METHODS
+
+    @has_odd_content.default
+    def _(self) -> bool:
+        return (
+            self.framing is not Framing.NONE
+            and self.method not in CONTENT_METHODS
+            and (self.length > 0 or self.framing is Framing.CHUNKED)
+        )
+
+    @property
+    def wants_html(self) -> bool:
+        return ACCEPTS_HTML.search(self.lines) is not None
+
+
+def read_request(head: bytes) -> Request:
+    """Judge a complete request head; raise `BadRequest` for what must not be forwarded."""
+    event = _parse_request(head)
+    fields = event.headers.raw_items()
+    method, target, version = bytes(event.method), bytes(event.target), event.http_version
+    if not version.startswith(b"1."):
+        raise BadRequest("This server speaks HTTP/1.1.", 505)
+    version = b"1.0" if version == b"1.0" else b"1.1"
+    if method == b"CONNECT":
+        raise BadRequest("This server is not a forward proxy.", 405, allow=ALLOWED)
+    if method == b"TRACE":
+        raise BadRequest("TRACE is not served.", 501)
+    host, target = _host_and_target(method, target, fields)
+    if host is None and version == b"1.1":
+        raise BadRequest("The request has no Host header.")  # h11 asks for it only in 1.1 itself.
+    framing, length = _request_framing(fields, version)
+    has_content = framing is Framing.CHUNKED or length > 0
+    options = connection_options(fields)
+    upgrade = None
+    if version == b"1.1" and b"upgrade" in options and not has_content:
+        upgrade = _upgrade(fields)
+    expect = (joined(fields, b"expect") or b"").lower()
+    ends_here = False
+    if method == b"OPTIONS" and joined(fields, b"max-forwards") is not None:
+        fields, ends_here = _count_down(fields)
+    return Request(
+        method=method,
+        target=target,
+        version=version,
+        host=host,
+        lines=_host_line(host) + lines_of(_passed_on(fields, options)),
+        told=_told(fields),
+        framing=framing,
+        length=length,
+        # RFC 9110 section 10.1.1: without content there is nothing to go on with.
+        expects_continue=expect == b"100-continue" and version == b"1.1" and has_content,
+        upgrade=upgrade,
+        keep_alive=keeps_alive(version, options),
+        ends_here=ends_here,
+    )
+
+
+def write_request(request: Request, address: bytes, forwarded: bytes) -> bytes:
+    """The head that the backend gets.
+
+    `forwarded` are the lines that say what we know of the client. A request of HTTP/1.0 that
+    names no host gets the backend's own address for one.
+    """
+    if request.framing is Framing.NONE and request.host is not None and not request.upgrade:
+        return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (
+            request.method, request.target, request.lines, forwarded
+        )  # fmt: skip
+    more = _host_line(address) if request.host is None else b""
+    if request.framing is Framing.LENGTH:
+        more += b"Content-Length: %d\r\n" % request.length
+    elif request.framing is Framing.CHUNKED:
+        more += b"Transfer-Encoding: chunked\r\n"
+    if request.expects_continue:
+        more += b"Expect: 100-continue\r\n"
+    if request.upgrade:
+        more += b"Connection: upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+    elif request.has_odd_content:
+        more += b"Connection: close\r\n"
+    return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (
+        request.method, request.target, request.lines, more, forwarded
+    )  # fmt: skip
+
+
+def _parse_request(head: bytes) -> h11.Request:
+    lines = head[:-4].split(b"\r\n")
+    if len(lines) > MAX_LINES + 1:
+        raise BadRequest(f"The request has more than {MAX_LINES} header lines.", 431)
+    if any(line[:1] in (b" ", b"\t") for line in lines):
+        raise BadRequest("A header is folded over several lines, which is obsolete.")
+    try:
+        check_lines(lines[1:])
+    except ValueError as error:
+        raise BadRequest(f"The request is malformed: {error}.") from None
+    judge = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
+    judge.receive_data(head)
+    try:
+        event = judge.next_event()
+    except h11.RemoteProtocolError as error:
+        if error.error_status_hint == 501:
+            raise _bad_coding(lines) from None
+        if not lines[0].isascii():
+            why = "the request line has bytes that are not ASCII, which must be percent-encoded"
+        elif lines[0].count(b" ") != 2:
+            why = "the request line is not a method, a target and a version with one space between"
+        else:
+            why = in_words(error)
+        why, fault = f"{why[:1].upper()}{why[1:]}.", header_of(error)
+        raise BadRequest(why, error.error_status_hint, fault=fault) from None
+    if not isinstance(event, h11.Request):
+        raise BadRequest("The request has no proper head.")
+    return event
+
+
+def _host_and_target(method: bytes, target: bytes, fields: Fields) -> tuple[bytes | None, bytes]:
+    host = joined(fields, b"host")
+    if host is not None and not HOST.fullmatch(host):
+        raise BadRequest("The Host header does not name a host.")
+    if ORIGIN_FORM.fullmatch(target) or (target == b"*" and method == b"OPTIONS"):
+        return host, target
+    # Section 3.2.2: the host of a target in absolute-form replaces what Host says.
+    absolute = ABSOLUTE_FORM.fullmatch(target)
+    if absolute is None or not HOST.fullmatch(absolute[1]):
+        raise BadRequest("The request's target is not a path.")
+    path = absolute[2]
+    if not path and method == b"OPTIONS":
+        return absolute[1], b"*"  # Section 3.2.4.
+    return absolute[1], path if path.startswith(b"/") else b"/" + path
+
+
+def _request_framing(fields: Fields, version: bytes) -> tuple[Framing, int]:
+    length = joined(fields, b"content-length")
+    if joined(fields, b"transfer-encoding") is not None:
+        if length is not None:
+            raise BadRequest("The request has both Content-Length and Transfer-Encoding.")
+        if version == b"1.0":
+            raise BadRequest("HTTP/1.0 has no Transfer-Encoding.")
+        return Framing.CHUNKED, 0
+    if length is None or int(length) == 0:
+        return (Framing.NONE, 0) if length is None else (Framing.LENGTH, 0)
+    if int(length) > LARGEST_LENGTH:
+        raise BadRequest("Content-Length is too large.")
+    return Framing.LENGTH, int(length)
+
+
+def _bad_coding(lines: list[bytes]) -> BadRequest:
+    """What is wrong with a Transfer-Encoding other than chunked (RFC 9112 sections 6.1 and 6.3)."""
+    named = [line.partition(b":") for line in lines[1:]]
+    values = [value for name, _, value in named if name.lower() == b"transfer-encoding"]
+    codings = [coding.strip(b" \t").lower() for coding in b",".join(values).split(b",")]
+    *others, last = codings
+    if last != b"chunked" or b"chunked" in others or not all(map(CODING.fullmatch, others)):
+        return BadRequest("The request's Transfer-Encoding does not end in chunked, and that once.")
+    return BadRequest("No transfer coding is supported but chunked.", 501)
+
+
+def _count_down(fields: Fields) -> tuple[Fields, bool]:
+    """The fields with a smaller Max-Forwards, and whether there is nothing left of it."""
+    allowed = joined(fields, b"max-forwards") or b""
+    if not allowed.isdigit():
+        raise BadRequest("Max-Forwards is not a number.")
+    count = int(allowed) if len(allowed) < len(str(MOST_FORWARDS)) else MOST_FORWARDS
+    less = b"%d" % max(count - 1, 0)
+    fields = [(n, less if n.lower() == b"max-forwards" else value) for n, value in fields]
+    return fields, count == 0
+
+
+def _upgrade(fields: Fields) -> bytes | None:
+    """What to change to; h2c is not passed on, since it is between us and the client."""
+    protocols = (joined(fields, b"upgrade") or b"").split(b",")
+    wanted = [protocol.strip() for protocol in protocols]
+    return b", ".join(p for p in wanted if p and p.lower() != b"h2c") or None
+
+
+def _told(fields: Fields) -> dict[bytes, bytes]:
+    names = dict.fromkeys(lower for name, _ in fields if is_rewritten(lower := name.lower()))
+    told = {name: joined(fields, name) for name in names if name not in OURS_ALONE}
+    return {name: value for name, value in told.items() if value}
+
+
+def _passed_on(fields: Fields, options: set[bytes]) -> Fields:
+    kept = without(fields, HOP_BY_HOP | options)
+    return [(name, value) for name, value in kept if not is_rewritten(name.lower())]
+
+
+def _host_line(host: bytes | None) -> bytes:
+    return b"" if host is None else b"Host: %b\r\n" % host

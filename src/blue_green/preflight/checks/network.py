@@ -1,0 +1,123 @@
+"""Ports and addresses: free, or whose."""
+
+import socket
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from blue_green.config.settings import Endpoint, Settings
+from blue_green.http import sockets as proxy
+from blue_green.preflight import neighbours
+from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
+from blue_green.preflight.checks.subject import Running
+from blue_green.preflight.neighbours import Neighbour
+from blue_green.site.backend import check_is_free
+from blue_green.source.failure import StepFailed
+from blue_green.system import port_holders
+from blue_green.system.port_holders import Listener
+from blue_green.system.unix_socket import LONGEST_PATH
+
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def network(file: Path, settings: Settings, running: Running | None) -> Findings:
+    """The app's ports, our own addresses, and the control socket."""
+    outgoing = _range_for_outgoing()
+    others = neighbours.of(file)
+    for port in (port for slot in settings.app.ports for port in slot):
+        sharing = next((other for other in others if port in other.ports), None)
+        yield _shared(port, sharing) if sharing else _port(port, running, outgoing)
+    if running:
+        yield from exposed(port_holders.of_processes(running.family))
+    for end in settings.proxy.listen:
+        yield _address("[proxy] listen", end, running)
+    for end in settings.proxy.tls.redirect if settings.proxy.tls else ():
+        yield _address("[proxy.tls] redirect", end, running)
+    for end in settings.admin.listen:
+        yield _address("[admin] listen", end, running)
+        if end.host in EVERYWHERE:
+            yield warned(
+                "[admin] listen",
+                f"{end} tells everybody who can reach this machine what runs here",
+                "name a private address, such as 127.0.0.1",
+            )
+    if (length := len(bytes(settings.control.socket))) > LONGEST_PATH:
+        yield failed(
+            "[control] socket",
+            f"{settings.control.socket} is {length} bytes long, and a Unix socket's path has at "
+            f"most {LONGEST_PATH}",
+            "name a shorter one, or a shorter state directory",
+        )
+
+
+def exposed(listeners: Sequence[Listener]) -> Findings:
+    """Where an app listens for more than this machine."""
+    for one in listeners:
+        if not one.is_local:
+            yield warned(
+                "[app] command",
+                f"the app listens on {one}: who can reach this machine can pass by the proxy",
+                "have it listen on 127.0.0.1",
+            )
+
+
+def _shared(port: int, other: Neighbour) -> Finding:
+    about, advice = "[app] ports", "choose other ports, or other ones there"
+    if other.pid or other.is_service:
+        text = f"{port} belongs to another site, too, which needs it at one of its swaps: {other}"
+        return failed(about, text, advice)
+    return warned(about, f"{port} is named in other settings, too: {other}", advice)
+
+
+def _port(port: int, running: Running | None, outgoing: range) -> Finding:
+    about = "[app] ports"
+    try:
+        check_is_free(port)
+    except StepFailed as failure:
+        holder = port_holders.holder(port).pid
+        if running and (port in running.ports or holder in running.family):
+            return passed(about, f"{port} is in use by this supervisor")
+        return failed(about, str(failure), "end that program, or choose another port")
+    if port in outgoing:
+        return warned(
+            about,
+            f"{port} is free now, but any outgoing connection may take it ({OUTGOING})",
+            f"choose one below {outgoing.start}",
+        )
+    return passed(about, f"{port} is free")
+
+
+def _address(about: str, end: Endpoint, running: Running | None) -> Finding:
+    if running and _holder(end) == running.pid:
+        return passed(about, f"{end} is in use by this supervisor")
+    try:
+        with proxy.listening(end, about):
+            return passed(about, f"{end} is free")
+    except proxy.CannotListen as error:
+        advice = "end that program, or choose another address"
+        if isinstance(error.__context__, PermissionError):
+            advice = "see CAP_NET_BIND_SERVICE in deploy/blue-green.service, or choose another one"
+        return failed(about, str(error).removeprefix(f"{about}: "), advice)
+
+
+def _holder(end: Endpoint) -> int:
+    """The pid of who listens there; 0 if that is nobody, or nobody whom we may see."""
+    if end.path is None:
+        return port_holders.holder(end.port).pid
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(1)
+        sock.connect(str(end.path))
+        who = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid: int = struct.unpack("3i", who)[0]
+        return pid
+    return 0
+
+
+def _range_for_outgoing() -> range:
+    """The ports that the kernel takes for connections that go out (ip(7))."""
+    with suppress(OSError, ValueError):
+        first, last = map(int, OUTGOING.read_text().split())
+        return range(first, last + 1)
+    return range(0)

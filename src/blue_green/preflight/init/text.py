@@ -1,0 +1,117 @@
+"""The text of a supervisor.toml: what was found, and a line for what one may want to change."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import tomli_w
+
+from blue_green.preflight.init.found import App
+from blue_green.system import documents
+
+COMMENTS_AT = 40
+LONGEST_LINE = 100
+
+
+def text(app: App, *, file: str, checkout: str, ports: tuple[int, int], listen: str) -> str:
+    """The whole file."""
+    sections = (
+        _head(app, file),
+        _app(app, ports),
+        _git(checkout),
+        _release(app),
+        _health(app),
+        _swap(app),
+        *([_hold()] if app.strategy == "exclusive" else []),
+        _rest(listen),
+    )
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _head(app: App, file: str) -> Iterator[str]:
+    yield "# Settings for blue-green, as `blue-green init` wrote them. Try them with"
+    yield "#"
+    yield f"#     blue-green check --start {_plain(file)}"
+    yield "#"
+    yield f"# It was taken for {_plain(app.kind)}: {_plain(app.because)}."
+    for advice in app.advice:
+        yield f"# - {_plain(advice)}"
+    yield "#"
+    yield "# A line that begins with # is a setting at its default, or an example. All are in"
+    yield f"# {_plain(documents.place('settings.md'))}"
+
+
+def _app(app: App, ports: tuple[int, int]) -> Iterator[str]:
+    yield "[app]"
+    yield _line("command", app.command, "no shell; {port} is filled in, and is in $PORT, too")
+    yield _line("ports", ports, "blue's and green's")
+    yield _line("env", {"LOG_LEVEL": "info"}, "added to the app's environment", off=True)
+    yield _line("user", "www-data", "if root runs this; default: the checkout's owner", off=True)
+
+
+def _git(checkout: str) -> Iterator[str]:
+    yield "[git]"
+    yield _line("checkout", checkout, "each commit that is checked out here is deployed")
+    yield _line("pull_every", "5m", "fetch and fast-forward; default: only look", off=True)
+
+
+def _release(app: App) -> Iterator[str]:
+    yield "[release]"
+    build = app.build or ("make",)
+    yield _line("build", build, "run once in each new release", off=not app.build)
+    migrate = app.migrate or ("./migrate",)
+    why = "run once for each new revision, before it starts"
+    yield _line("migrate", migrate, why, off=not app.migrate)
+    link = app.link or (".env", "uploads")
+    yield _line("link", link, "not in git, and seen by every release", off=not app.link)
+
+
+def _health(app: App) -> Iterator[str]:
+    yield "[health]"
+    yield _line("path", app.path, "answers 2xx when the app works")
+    host = app.host or "www.example.com"
+    yield _line("host", host, "the Host header of the probe", off=not app.host)
+    yield _line("https", True, "probe as over https, for apps that insist on it", off=not app.https)
+    yield _line("start_timeout", "60s", "how long a new release may take to start", off=True)
+
+
+def _swap(app: App) -> Iterator[str]:
+    yield "[swap]"
+    if app.why_strategy:
+        yield f"# {_plain(app.why_strategy)}."
+    why = 'or "exclusive", if it must not run twice'
+    yield _line("strategy", app.strategy, why if app.strategy == "overlap" else 'or "overlap"')
+    yield _line("drain_timeout", "30s", "for the old release to finish its requests", off=True)
+
+
+def _hold() -> Iterator[str]:
+    yield "[hold]"
+    yield _line("timeout", "90s", "how long requests wait when the app has crashed")
+
+
+def _rest(listen: str) -> Iterator[str]:
+    yield "[proxy]"
+    yield _line("listen", (listen,), "the site's address, or where nginx or Caddy asks")
+    yield _line("trusted_proxies", ("127.0.0.1",), "whose X-Forwarded-* are believed", off=True)
+    yield ""
+    yield "[state]"
+    yield _line("directory", ".blue-green", "as a service: /var/lib/blue-green", off=True)
+
+
+def _line(key: str, value: Any, comment: str, *, off: bool = False) -> str:
+    setting = f"{'# ' if off else ''}{key} = {_value(value)}"
+    line = f"{setting:<{COMMENTS_AT}}  # {comment}"
+    return line if len(line) <= LONGEST_LINE else f"# {comment}:\n{setting}"
+
+
+def _value(value: Any) -> str:
+    """As TOML, on one line."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_value(inner)}' for key, inner in value.items())} }}"
+    return tomli_w.dumps({"k": value}).strip().removeprefix("k = ")
+
+
+def _plain(text: str) -> str:
+    """What a comment of TOML may hold: names of files can have anything in them."""
+    return "".join(character if character.isprintable() else "?" for character in text)

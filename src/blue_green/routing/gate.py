@@ -1,0 +1,303 @@
+"""Where every request passes: it goes to what is live, waits, or is refused.
+
+The rules:
+
+- A request waits when no target is live, or while anybody holds the gate (a pause, an exclusive
+  swap). It has no target while it waits, so it goes to whatever is live when it goes.
+- First in, first out. Only the one at the head of the queue may go; whoever goes lets the next
+  one try. Nobody polls, and nobody overtakes.
+- When the gate opens, at most `ramp` of those that waited go at once; each answer that begins, or
+  request that ends, lets one more go. So that a few slow ones cannot stop all the others, a
+  further `ramp` may go each second.
+- Between the gate's word and the lease there is no checkpoint: a lease is always on a target that
+  was live when it was given, and a target that is not live gets no more leases.
+"""
+
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+
+import trio
+from attrs import define, evolve
+
+from blue_green.config.settings import Hold
+from blue_green.routing.lease import Lease, Outcome, Target
+from blue_green.routing.metrics import HOLD_SECONDS, Histogram
+
+RAMP_PATIENCE = 1.0
+
+
+class Refused(Exception):
+    """A request may not pass, nor wait any longer; str() says why."""
+
+    def __init__(self, why: str, retry_after: int) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+        """Seconds after which it makes sense to ask again."""
+
+
+@define
+class Tally:
+    """What the gate saw happen, in numbers."""
+
+    held: int = 0
+    longest_hold: float = 0.0
+    retried: int = 0
+    cut: int = 0
+    failed: int = 0
+
+
+class _Waiter:
+    """One request in the queue. It keeps its place until it goes or gives up."""
+
+    __slots__ = ("_began", "refused", "scope", "turn")
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+        """Cancelled when it has waited long enough."""
+        self.turn = trio.Event()
+        self.refused: Refused | None = None
+        self._began = trio.current_time()
+
+    @property
+    def waited(self) -> float:
+        """Seconds."""
+        return trio.current_time() - self._began
+
+
+class Gate:
+    """Hold, let go, refuse; and who has a lease on what."""
+
+    def __init__(self, settings: Hold) -> None:
+        self.settings = settings
+        self.tally = Tally()
+        self.holds = Histogram(HOLD_SECONDS)
+        """How long each request waited that had to, however its wait ended."""
+        self._targets: list[Target] = []
+        self._holders: set[str] = set()
+        self._patient: set[str] = set()
+        self._refusal: str | None = None
+        self._trouble = ""
+        self._shut = False
+        self._queue: OrderedDict[_Waiter, None] = OrderedDict()
+        self._waiting_of: Counter[str] = Counter()
+        """How many in the queue count for whom."""
+        self._ramp = 0
+        self._ramping = trio.Event()
+
+    # --- for the proxy ---
+
+    async def pass_(self, avoid: Target | None = None, owner: str = "") -> Lease:
+        """A lease on a live target, at once if there is one; raise `Refused` if there is no hope.
+
+        `avoid` is a target that just failed this request: another one is better, if there is one.
+        `owner` is whom the request counts for, who may not have all places; nobody if it is empty.
+        Unlike most of trio, this is a checkpoint only when it waits.
+        """
+        if lease := self.pass_now(avoid):
+            return lease
+        if refused := self._hopeless():
+            raise refused
+        if len(self._queue) >= self.settings.limit:
+            raise Refused("Too many requests are waiting already.", self._patience())
+        if owner and self._waiting_of[owner] >= self.settings.per_client:
+            why = "Too many requests from your address are waiting already."
+            raise Refused(why, self._patience())
+        waiter = _Waiter(trio.CancelScope(deadline=self._deadline()))
+        self._queue[waiter] = None
+        self._waiting_of[owner] += 1
+        self.tally.held += 1
+        try:
+            with waiter.scope:
+                while not self._may_go(waiter):
+                    await waiter.turn.wait()
+                    waiter.turn = trio.Event()
+                    if waiter.refused:
+                        raise waiter.refused
+                self._ramp -= 1
+                return self._lease(waiter.waited, avoid)
+            why = self._trouble or "Nothing could answer this request in time."
+            raise Refused(why, self._patience())
+        finally:
+            self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
+            self.holds.observe(waiter.waited)
+            del self._queue[waiter]
+            self._waiting_of[owner] -= 1
+            if not self._waiting_of[owner]:
+                del self._waiting_of[owner]
+            self._next()
+
+    def pass_now(self, avoid: Target | None = None) -> Lease | None:
+        """A lease on a live target, if that can be had without waiting."""
+        if self._targets and not self._holders and not self._queue:
+            return self._lease(0.0, avoid)
+        return None
+
+    # --- for whoever decides what is live ---
+
+    def switch(self, targets: Iterable[Target]) -> None:
+        """From now on these, and only these, get leases."""
+        targets = list(targets)
+        for target in self._targets:
+            if target not in targets:
+                target.lost.set()
+        for target in targets:
+            if target.lost.is_set():
+                target.lost = trio.Event()
+        self._targets = targets
+        self._opened()
+
+    def admit(self, target: Target) -> None:
+        """This one too gets leases."""
+        self.switch([*self._targets, target])
+
+    def withdraw(self, target: Target) -> None:
+        """This one gets none any more; without any other, requests wait."""
+        self.switch(other for other in self._targets if other is not target)
+
+    def hold(self, holder: str, *, is_patient: bool = False) -> None:
+        """Requests wait until each holder has called `resume`.
+
+        A patient holder is sure to do that, whatever happens, and soon afterwards there will be
+        something to go to. So until then nobody has waited too long; then the time begins.
+        """
+        if self._shut:
+            return
+        self._holders.add(holder)
+        if is_patient:
+            self._patient.add(holder)
+            self._set_deadlines()
+
+    def resume(self, holder: str) -> None:
+        self._holders.discard(holder)
+        if holder in self._patient:
+            self._patient.discard(holder)
+            self._set_deadlines()
+        self._opened()
+
+    def refuse(self, why: str) -> None:
+        """While nothing is live, refuse at once instead of letting requests wait in vain."""
+        self._refusal = why
+        for waiter in self._queue:
+            waiter.refused = self._hopeless()
+            waiter.turn.set()
+
+    def explain(self, why: str) -> None:
+        """What those are told that wait in vain from now on."""
+        self._trouble = why
+
+    def stop_refusing(self) -> None:
+        self._trouble = ""
+        if not self._shut:
+            self._refusal = None
+
+    def shut(self, why: str) -> None:
+        """For good: whoever waits is refused, and so is whoever would have to wait."""
+        self._holders.clear()
+        self._shut = True
+        self.refuse(why)
+        self._opened()
+
+    async def keep_ramping(self) -> None:
+        """Let more go each second while the queue is long and those that went are slow."""
+        while True:
+            await self._ramping.wait()
+            await trio.sleep(RAMP_PATIENCE)
+            if self._queue and self.is_open:
+                self._ramp = max(self._ramp, 0) + self.settings.ramp
+                self._next()
+            else:
+                self._ramping = trio.Event()
+
+    # --- what can be seen ---
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._targets) and not self._holders
+
+    @property
+    def is_refusing(self) -> bool:
+        return self._hopeless() is not None
+
+    @property
+    def why_down(self) -> str:
+        """Why there is nothing that a request could wait for, not even behind a hold, if so."""
+        return "" if self._targets else self._refusal or ""
+
+    @property
+    def targets(self) -> Sequence[Target]:
+        return self._targets
+
+    @property
+    def held(self) -> int:
+        """How many requests wait."""
+        return len(self._queue)
+
+    def start_tally(self) -> Tally:
+        """What is counted from now on, to be given to `tally_since`."""
+        self.tally.longest_hold = 0.0
+        return evolve(self.tally, held=self.tally.held - self.held)
+
+    def tally_since(self, start: Tally) -> Tally:
+        """What happened since, to those too that waited already, or wait still."""
+        now = self.tally
+        still = [waiter.waited for waiter in self._queue]
+        return Tally(
+            held=now.held - start.held,
+            longest_hold=max(now.longest_hold, *still, 0.0),
+            retried=now.retried - start.retried,
+            cut=now.cut - start.cut,
+            failed=now.failed - start.failed,
+        )
+
+    # --- inside ---
+
+    def let_one_more(self) -> None:
+        if self._queue:
+            self._ramp += 1
+            self._next()
+
+    def count(self, outcome: Outcome) -> None:
+        self.tally.retried += outcome is Outcome.RETRIED
+        self.tally.failed += outcome in (Outcome.FAILED, Outcome.OVERDUE)
+        self.tally.cut += outcome is Outcome.CUT
+
+    def _lease(self, held: float, avoid: Target | None) -> Lease:
+        targets = self._targets
+        if len(targets) == 1:
+            target = targets[0]
+        else:
+            target = min(targets, key=lambda target: (target is avoid, len(target.leases)))
+        lease = Lease(self, target, held)
+        target.leases.add(lease)
+        return lease
+
+    def _deadline(self) -> float:
+        """Until when a request may wait that came now, or has waited as long as it had to."""
+        return math.inf if self._patient else trio.current_time() + self.settings.timeout
+
+    def _set_deadlines(self) -> None:
+        for waiter in self._queue:
+            waiter.scope.deadline = self._deadline()
+
+    def _may_go(self, waiter: _Waiter) -> bool:
+        return self.is_open and self._ramp > 0 and next(iter(self._queue)) is waiter
+
+    def _opened(self) -> None:
+        if self.is_open:
+            self._ramp = self.settings.ramp
+            if self._queue:
+                self._ramping.set()
+            self._next()
+
+    def _next(self) -> None:
+        if self._queue and self.is_open and self._ramp > 0:
+            next(iter(self._queue)).turn.set()
+
+    def _hopeless(self) -> Refused | None:
+        if self._refusal and not self._targets and not self._holders:
+            return Refused(self._refusal, self._patience())
+        return None
+
+    def _patience(self) -> int:
+        return max(1, math.ceil(self.settings.timeout / 10))

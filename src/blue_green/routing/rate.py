@@ -1,0 +1,92 @@
+"""Requests a second: over the last few seconds, and in each second of the last minutes.
+
+Once a second one task notes how many requests have ended since the start, and how many had to
+wait. Nothing is done for each request: the proxy and the gate count them anyway.
+"""
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+import trio
+from attrs import frozen
+
+from blue_green.routing.gate import Gate
+
+WINDOW = 10
+"""Seconds over which the rate is taken."""
+KEPT = 300
+"""How many seconds are kept one by one."""
+
+
+@frozen
+class Second:
+    """What became of requests in one second."""
+
+    at: float
+    """When it ended, in seconds since the epoch."""
+    ended: Sequence[int]
+    """How many ended, by the first digit of their status: 1 to 5."""
+    held: int
+    """How many were waiting at any moment of it."""
+
+
+class Rate:
+    """How many requests end in a second."""
+
+    def __init__(self, by_status: Mapping[int, int], gate: Gate) -> None:
+        """`by_status` has how many requests have ended with each status; it is read, and grows."""
+        self._by_status = by_status
+        self._gate = gate
+        self._noted = deque([(trio.current_time(), self._count())], maxlen=WINDOW + 1)
+        self._seconds: deque[Second] = deque(maxlen=KEPT)
+        self._end = 0
+        self._before = self._by_class()
+        self._had_waited = gate.tally.held - gate.held
+
+    async def run(self) -> None:
+        """Note the counts each second, until cancelled."""
+        while True:
+            await trio.sleep(1)
+            self._noted.append((trio.current_time(), self._count()))
+            self._note_second()
+
+    @property
+    def per_second(self) -> float:
+        """Over the last ten seconds, or as long as we have been there."""
+        then, before = self._noted[0]
+        elapsed = trio.current_time() - then
+        # Of what came within the first moment, nobody knows whether it goes on.
+        return (self._count() - before) / max(elapsed, 1.0)
+
+    @property
+    def end(self) -> int:
+        """The number of the second that comes next."""
+        return self._end
+
+    def since(self, number: int) -> Sequence[Second]:
+        """The seconds from this number on, as far as they are kept."""
+        first = self._end - len(self._seconds)
+        return list(islice(self._seconds, max(0, number - first), None))
+
+    def _note_second(self) -> None:
+        now = self._by_class()
+        ended = [after - before for after, before in zip(now, self._before, strict=True)]
+        # All that ever waited, but those that were through with it before this second began: one
+        # look at those that wait now would miss whoever came and went in between.
+        held = self._gate.tally.held - self._had_waited
+        self._seconds.append(Second(time.time(), ended, held))
+        self._end += 1
+        self._before = now
+        self._had_waited = self._gate.tally.held - self._gate.held
+
+    def _by_class(self) -> list[int]:
+        counts = [0] * 5
+        for status, count in self._by_status.items():
+            # RFC 9110 section 15: one that is out of range is to be taken for a server's error.
+            counts[status // 100 - 1 if 100 <= status < 600 else 4] += count
+        return counts
+
+    def _count(self) -> int:
+        return sum(self._by_status.values())

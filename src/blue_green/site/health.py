@@ -1,0 +1,237 @@
+"""Ask a backend whether it works: one probe, and what to conclude from several.
+
+And ask a candidate for what is slow the first time (`warmup`), before any visitor does.
+"""
+
+import errno
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from enum import Enum
+
+import h11
+import trio
+from attrs import frozen
+
+from blue_green.config.settings import Health
+from blue_green.http.transport import Wire, dial
+from blue_green.site.probe_lines import USER_AGENT, Probe, ProbeLines
+from blue_green.source.failure import StepFailed
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE = 0.01
+"""Seconds between the first probes of a candidate that does not listen yet."""
+LONGEST_PAUSE = 0.25
+PATIENCE = 600.0
+"""The pauses grow with the square of a candidate's age, divided by so many seconds: each refusal
+costs little, but slow starters meet many. One that listens within 2 s is found within 10 ms, and
+any other within a fiftieth of its own time."""
+WHILE_UNWELL = 0.1
+"""Seconds between probes of a candidate that answers, but not well."""
+
+END = b"\r\n\r\n"
+NOT_IN_HEADS = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
+"""What h11 would refuse, too, but takes minutes over when many spaces stand before it."""
+
+REDIRECTS = (301, 302, 303, 307, 308)
+LONGEST_LOCATION = 200
+"""Characters of where a redirect leads that are worth telling."""
+OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
+"""Errors that say something of us, and nothing of the backend."""
+
+
+class Symptom(Enum):
+    """In which way a probe failed."""
+
+    REFUSED = "refused"
+    """Nothing listens there."""
+    SILENT = "silent"
+    """No answer came in time, or not even a connection."""
+    WRONG = "wrong"
+    """It was answered, but not as a healthy backend does."""
+
+
+class NotListening(StepFailed):
+    """Nothing listened on a candidate's port, to the last."""
+
+
+@frozen
+class ProbeFailed:
+    """What a probe found to be wrong."""
+
+    why: str
+    symptom: Symptom = Symptom.WRONG
+    status: int = 0
+    """Of the answer, if one came."""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.advice}" if self.advice else self.why
+
+
+async def probe(
+    host: str, port: int, settings: Health, lines: ProbeLines | None = None
+) -> ProbeFailed | None:
+    """Ask once, for no longer than `timeout`; what is wrong, or None if it is healthy.
+
+    `lines` is told, so that what the app writes about a good probe can be left out.
+    """
+    asked = f"GET {settings.path}"
+    missing = f"no connection to port {port}"
+    expected: Probe | None = None
+    try:
+        with trio.fail_after(settings.timeout):
+            wire = await dial(host, port)
+            missing = f"no answer to {asked}"
+            try:
+                if lines is not None:
+                    expected = Probe(settings.path, wire.sock.getsockname()[1], settings.status)
+                    lines.expect(expected)
+                http = h11.Connection(h11.CLIENT)
+                answer = await _ask(http, wire, settings.path, settings)
+            finally:
+                wire.close()
+    except trio.TooSlowError:
+        failed = ProbeFailed(f"{missing} within {settings.timeout:g} s", Symptom.SILENT)
+    except ConnectionRefusedError:
+        failed = ProbeFailed(f"nothing listens on port {port}", Symptom.REFUSED)
+    except OSError as error:
+        if error.errno in OURS:
+            return None
+        failed = ProbeFailed(f"{asked} failed: {error.strerror}")
+    except h11.RemoteProtocolError as error:
+        failed = ProbeFailed(f"the answer to {asked} is not HTTP: {error}")
+    else:
+        status = answer.status_code
+        if status in settings.status if settings.status else 200 <= status < 300:
+            return None
+        told, advice = _redirect(answer, settings)
+        why = f"{asked} was answered {status}{told}"
+        failed = ProbeFailed(why, status=status, advice=advice)
+    if lines is not None and expected is not None:
+        lines.failed(expected)
+    return failed
+
+
+async def nobody_looks() -> str:
+    """For a port that anyone may have opened."""
+    return ""
+
+
+async def until_healthy(
+    host: str,
+    port: int,
+    settings: Health,
+    look: Callable[[], Awaitable[str]] = nobody_looks,
+    lines: ProbeLines | None = None,
+) -> None:
+    """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long.
+
+    `look` says why an answer from there does not count, or raises `StepFailed`.
+    """
+    last: ProbeFailed | None = ProbeFailed(f"GET {settings.path} was not answered")
+    good, began = 0, trio.current_time()
+    with trio.move_on_after(settings.start_timeout):
+        while True:
+            last, pause = await probe(host, port, settings, lines), WHILE_UNWELL
+            if last is not None and last.symptom is Symptom.REFUSED:
+                pause = pause_at(trio.current_time() - began)
+            elif doubt := await look():
+                last = ProbeFailed(doubt)
+            good = good + 1 if last is None else 0
+            if good >= settings.rise:
+                return
+            await trio.sleep(pause)
+    why = str(last) if last else f"fewer than {settings.rise} good probes in a row"
+    is_closed = last is not None and last.symptom is Symptom.REFUSED
+    failure = NotListening if is_closed else StepFailed
+    raise failure(f"not healthy within {settings.start_timeout:g} s: {why}")
+
+
+async def warm_up(host: str, port: int, settings: Health) -> None:
+    """Fetch each of the `warmup` paths once and whole, in order; raise `StepFailed` if one fails.
+
+    A status below 500 is good: behind a login, 401 is what a working app answers. But one of 400
+    or more is logged, since the path may be misspelt. A redirect fails, since what is to be warm
+    was not even begun.
+    """
+    path = ""
+    try:
+        with trio.fail_after(settings.start_timeout):
+            for path in settings.warmup:
+                answer = await _fetch(host, port, path, settings)
+                status = answer.status_code
+                if status >= 500:
+                    raise StepFailed(f"warmup: GET {path} was answered {status}")
+                told, advice = _redirect(answer, settings)
+                if told:
+                    why = f"warmup: GET {path} was answered {status}{told}, so it is not warm"
+                    raise StepFailed(f"{why}: {advice or 'name what it leads to instead'}")
+                if status >= 400:
+                    logger.warning("warmup: GET %s was answered %d", path, status)
+    except trio.TooSlowError:
+        took = f"took more than {settings.start_timeout:g} s"
+        raise StepFailed(f"warmup {took}: GET {path} was not answered") from None
+    except OSError as error:
+        raise StepFailed(f"warmup: GET {path} failed: {error.strerror}") from None
+    except h11.RemoteProtocolError as error:
+        raise StepFailed(f"warmup: the answer to GET {path} is broken: {error}") from None
+
+
+def pause_at(age: float) -> float:
+    """Seconds until a candidate that has been starting for so long is asked again."""
+    return min(max(FIRST_PAUSE, age * age / PATIENCE), LONGEST_PAUSE)
+
+
+async def _fetch(host: str, port: int, path: str, settings: Health) -> h11.Response:
+    """The head of a whole answer, whose body is thrown away."""
+    wire = await dial(host, port)
+    try:
+        http = h11.Connection(h11.CLIENT)
+        answer = await _ask(http, wire, path, settings)
+        while not isinstance(await _next_event(http, wire), h11.EndOfMessage):
+            pass
+    finally:
+        wire.close()
+    return answer
+
+
+async def _ask(http: h11.Connection, wire: Wire, path: str, settings: Health) -> h11.Response:
+    """Send a GET; the head of the answer, whose body is still to come."""
+    host, port = wire.sock.getpeername()[:2]
+    fields = [("Host", settings.host or f"{host}:{port}"), ("User-Agent", USER_AGENT)]
+    fields += [("Accept", "*/*"), ("Connection", "close")]
+    if settings.https:
+        fields += [("X-Forwarded-Proto", "https")]
+    asked = h11.Request(method="GET", target=path, headers=fields)
+    await wire.send((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
+    while True:
+        event = await _next_event(http, wire)
+        if isinstance(event, h11.Response):
+            return event
+
+
+def _redirect(answer: h11.Response, settings: Health) -> tuple[str, str]:
+    """Where an answer redirects to, if it does, and what helps if that is https; in words."""
+    locations = [value for name, value in answer.headers if name == b"location"]
+    if answer.status_code not in REDIRECTS or not locations:
+        return "", ""
+    location = locations[0].decode("ascii", "backslashreplace")[:LONGEST_LOCATION]
+    advice = ""
+    if location.lower().startswith("https:"):
+        advice = "set https = true in [health]"
+        if settings.https:
+            advice = "the app must trust X-Forwarded-Proto, which said https"
+    return f", a redirect to {location}", advice
+
+
+async def _next_event(http: h11.Connection, wire: Wire) -> object:
+    while True:
+        event = http.next_event()
+        if event is not h11.NEED_DATA:
+            return event
+        data = await wire.receive()
+        if http.their_state is h11.SEND_RESPONSE and NOT_IN_HEADS.search(data.split(END, 1)[0]):
+            raise h11.RemoteProtocolError("it has a control character in its head")
+        http.receive_data(data)

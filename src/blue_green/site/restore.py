@@ -1,0 +1,66 @@
+"""At a start: what an earlier supervisor left behind is ended, and what served last serves again.
+
+That needs neither the network nor a build, unless the release is lost. Only then is HEAD looked at.
+"""
+
+import logging
+
+from blue_green.site.orphans import end_leftovers
+from blue_green.site.phases import Site
+from blue_green.site.state import Live
+from blue_green.source import stray
+from blue_green.source.git import GitError
+from blue_green.system import procfs, systemd
+from blue_green.system.process import SUPERVISOR
+
+logger = logging.getLogger(__name__)
+
+
+async def last_release(site: Site) -> None:
+    """Make it live, unless the program before us in this process left it running."""
+    await _end_leftovers(site)
+    await _tidy(site)
+    if site.slots.live is None:
+        await _serve(site)
+
+
+async def _end_leftovers(site: Site) -> None:
+    state, slots, settings = site.state, site.slots, site.slots.settings
+    remembered = state.backends if state.boot == procfs.boot_id() else []
+    await end_leftovers(
+        f"{SUPERVISOR}={settings.state.directory}",
+        remembered,
+        how=settings.app.stop_signal,
+        timeout=settings.app.stop_timeout,
+        ours=[backend.process for backend in slots.backends],
+    )
+
+
+async def _tidy(site: Site) -> None:
+    live, releases = site.state.live, site.releases
+    in_use = {site.state.previous, live.revision if live else releases.last_promoted()}
+    try:
+        releases.create_directories()
+        used = {revision for revision in in_use if revision}
+        await releases.prune(used, site.slots.places, seconds=stray.MOST_SECONDS)
+    except (GitError, OSError) as error:
+        logger.warning("old releases cannot be removed: %s", error)
+
+
+async def _serve(site: Site) -> None:
+    state, slots, live = site.state, site.slots, site.state.live
+    release = await site.releases.last_good(live.revision if live else None)
+    if release is None:
+        return
+    if live is None or live.revision != release.revision:  # The state was lost, or the release.
+        live = state.live = Live("blue", release.revision)
+        state.head = None
+    logger.info("starting %s, which was live before", live.revision[:7])
+    slot = slots.by_name(live.slot)
+    slot.take(release, slots.settings)
+    slots.go_live(slot)
+    slot.keep()
+    await slot.settled.wait()
+    if slot.targets:
+        systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
+        logger.info("%s is live again in %s", live.revision[:7], slot.name)

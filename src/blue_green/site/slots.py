@@ -1,0 +1,350 @@
+"""The blue and the green slot: ports of its own each, and the backends of one release.
+
+A slot that is live is *kept*: what dies is started again, at once or with growing delays (`crash`),
+and requests wait meanwhile (so it is not warmed up first). A candidate and a draining slot are not
+kept: there a death is the swap's business.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import trio
+
+from blue_green.config.settings import Health, Settings
+from blue_green.routing.gate import Gate
+from blue_green.routing.lease import Target
+from blue_green.site import probation
+from blue_green.site.backend import HOST, Backend
+from blue_green.site.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
+from blue_green.site.draining import stop_with_streams
+from blue_green.site.taken_ports import TRY_AGAIN, TakenPorts
+from blue_green.site.unhealthy import Forget, until_unwell
+from blue_green.source.failure import PortTaken, StepFailed
+from blue_green.source.release import Release
+from blue_green.system.handover import HandedRelease
+from blue_green.system.output import Output
+from blue_green.system.process import Process, environment
+from blue_green.system.users import User
+
+logger = logging.getLogger(__name__)
+
+OWN_END = 2.0
+"""Seconds after its stop signal in which an app may end its streams itself."""
+REMIND = 60.0
+"""Seconds until a backend that is still unwell is reported again."""
+
+
+class Slot:
+    """`blue` or `green`."""
+
+    def __init__(self, name: Literal["blue", "green"], site: "Slots") -> None:
+        self.name = name
+        self.settings = site.settings
+        """With which its release was started, and is started again until the next one comes."""
+        self.ports: Sequence[int] = self._ports_in(self.settings)
+        self.release: Release | None = None
+        self.since: datetime | None = None
+        """When it became live."""
+        self.restarts = 0
+        """How often a backend of it was started again while it was kept."""
+        self.settled = trio.Event()
+        """Since it is kept, each backend has been brought up or has failed to come up once."""
+        self._backends: dict[int, Backend] = {}
+        self._site = site
+        self._keeping: trio.CancelScope | None = None
+        self._stopping = trio.Lock()
+        self._hopeless: set[int] = set()
+        """Ports on which what is kept has died too often."""
+
+    @property
+    def targets(self) -> list[Target]:
+        return [backend.target for backend in self.backends]
+
+    @property
+    def backends(self) -> list[Backend]:
+        return list(self._backends.values())
+
+    @property
+    def is_in_use(self) -> bool:
+        """It has backends, or will start them again."""
+        return bool(self._backends) or self._keeping is not None
+
+    def take(self, release: Release, settings: Settings) -> None:
+        """From now on this release belongs here, with these settings. Nothing may run here.
+
+        New ports that the other slot still has are not to be had yet: it keeps its own for once.
+        """
+        self.release = release
+        self.settings = settings
+        wanted, other = self._ports_in(settings), self._site.other(self)
+        if other.is_in_use and not set(wanted).isdisjoint(other.ports):
+            logger.warning(
+                "%s still uses ports %s: %s keeps its own until a later swap",
+                other.name, list(other.ports), self.name,
+            )  # fmt: skip
+        else:
+            self.ports = wanted
+
+    def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
+        """What the program before us in this process left here, and runs."""
+        self.release = Release(handed.revision, Path(handed.path), env)
+        self.since = datetime.fromisoformat(handed.since) if handed.since else None
+        self.ports = handed.ports
+        for left in handed.backends:
+            target = Target(HOST, left.port, self.name, handed.revision)
+            process = Process(left.pid, left.pidfd, left.outputs, left.mark)
+            app, site = self.settings.app, self._site
+            self._attend(Backend(process, target, app, site.output, site.user))
+
+    def start(self, release: Release) -> None:
+        """Start a backend on each port; raise `StepFailed`. To be stopped, also after that."""
+        self.release = release
+        for port in self.ports:
+            self._start_one(port)
+
+    async def trouble(self, settings: Settings) -> str:
+        """Wait until one of its backends ends, or is unhealthy; say which way."""
+        return await probation.trouble(self.backends, settings, self._site.forget)
+
+    async def stop(self) -> None:
+        """End all backends. Nothing may be able to choose them any more."""
+        self.stop_keeping()
+        with trio.CancelScope(shield=True):  # Each stop has a time limit of its own.
+            async with self._stopping:  # Some apps take a second signal for an order to hurry.
+                self._site.forget(self.targets)
+                own_time = min(OWN_END, self.settings.app.stop_timeout)
+                await stop_with_streams(self.targets, self._stop_all, own_time=own_time)
+                self._backends.clear()
+        self._site.changed()
+
+    async def _stop_all(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for backend in self.backends:
+                nursery.start_soon(backend.stop)
+
+    def keep(self) -> None:
+        """From now on, start again what dies."""
+        if self._keeping is not None:
+            return
+        self._keeping = trio.CancelScope()
+        self.settled = trio.Event()
+        self._hopeless.clear()
+        self._site.nursery.start_soon(self._keep_all, self._keeping, self.settled)
+
+    def stop_keeping(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            self._keeping = None
+
+    async def _keep_all(self, scope: trio.CancelScope, settled: trio.Event) -> None:
+        unsettled = set(self.ports)
+
+        def settle(port: int) -> None:
+            unsettled.discard(port)
+            if not unsettled:
+                settled.set()
+
+        with scope:
+            async with trio.open_nursery() as nursery:
+                for port in self.ports:
+                    nursery.start_soon(self._keep_one, port, settle)
+
+    async def _keep_one(self, port: int, settle: Callable[[int], None]) -> None:
+        gate, deaths = self._site.gate, 0
+        while True:
+            why = None
+            has_worked = False
+            began = trio.current_time()
+            try:
+                backend = self._backends.get(port) or self._start_one(port)
+                if not backend.is_up:
+                    await probation.until_healthy(backend, self._health_now())
+                if backend.target not in gate.targets:
+                    gate.admit(backend.target)
+                gate.stop_refusing()
+                self._hopeless.discard(port)
+                self._site.taken_ports.forget(port)
+                settle(port)
+                healthy_at = trio.current_time()
+                await self._report_until_dead(backend)
+                is_stable = trio.current_time() - healthy_at > STABLE
+                has_worked = is_stable or backend.target.answers > 0
+            except PortTaken as failure:
+                await self._note_taken(port, str(failure), deaths)
+                settle(port)
+                await trio.sleep(TRY_AGAIN)
+                continue
+            except StepFailed as failure:
+                why = str(failure)
+            deaths = 1 if has_worked else deaths + 1
+            if deaths >= TOO_MANY_DEATHS:
+                self._hopeless.add(port)
+            if self._hopeless.issuperset(self.ports):
+                gate.refuse("The site is down: it keeps failing to start.")
+            crash = await self._clear_away(port, why, deaths)
+            logger.error("the live backend on port %d is down: %s", port, crash.reason)
+            logger.info("it is started again%s", f" in {crash.delay:g} s" if crash.delay else "")
+            self._site.report_crash(crash)
+            settle(port)
+            await trio.sleep(crash.delay)
+            await trio.sleep_until(began + SHORTEST_LIFE)
+            self.restarts += 1
+
+    async def _note_taken(self, port: int, why: str, deaths: int) -> None:
+        crash = await self._clear_away(port, why, deaths)
+        self._site.gate.explain("The app cannot start: another program has its port.")
+        if self._site.taken_ports.note(port, why):
+            self._site.report_crash(crash)
+
+    async def _clear_away(self, port: int, why: str | None, deaths: int) -> Crash:
+        """Take a backend out that is of no use any more, and say what became of it."""
+        assert self.release is not None
+        revision = self.release.revision
+        if port not in self._backends:
+            return Crash(self.name, port, revision, deaths, why or "it did not start")
+        backend = self._backends[port]
+        self._site.gate.withdraw(backend.target)
+        self._site.forget([backend.target])
+        await backend.stop()
+        if self._backends.get(port) is backend:
+            del self._backends[port]
+        self._site.changed()
+        why = why or f"the app {backend.ending}"
+        return Crash(self.name, port, revision, deaths, why, backend.output)
+
+    async def _report_until_dead(self, backend: Backend) -> None:
+        """Wait until the backend ends; report it as long as it is unwell.
+
+        Raises `StepFailed` when somebody else takes its connections.
+        """
+        async with trio.open_nursery() as nursery:
+            site = self._site
+
+            async def report() -> None:
+                while True:
+                    why = await until_unwell(
+                        backend.target, lambda: site.settings, site.forget, backend.probe_lines
+                    )
+                    site.report_unwell(why)
+                    await trio.sleep(REMIND)
+
+            nursery.start_soon(report)
+            usurped = await backend.until_lost(lambda: site.settings.health.interval)
+            nursery.cancel_scope.cancel()
+        if usurped:
+            raise StepFailed(usurped)
+
+    def _ports_in(self, settings: Settings) -> Sequence[int]:
+        blue, green = settings.app.ports
+        return blue if self.name == "blue" else green
+
+    def _start_one(self, port: int) -> Backend:
+        assert self.release is not None
+        backend = Backend.start(
+            self.settings.app,
+            slot=self.name,
+            port=port,
+            release=self.release,
+            user=self._site.user,
+            env=environment(self.settings),
+            output=self._site.output,
+        )
+        self._attend(backend)
+        return backend
+
+    def _attend(self, backend: Backend) -> None:
+        self._backends[backend.target.port] = backend
+        self._site.nursery.start_soon(backend.attend)
+        self._site.changed()
+
+    def _health_now(self) -> Health:
+        """A kept backend is judged by the newest settings, a candidate by those of its swap."""
+        return self._site.settings.health
+
+
+class Slots:
+    """Both slots, which of them is live, and what they need of the rest."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        gate: Gate,
+        *,
+        user: User,
+        output: Output,
+        nursery: trio.Nursery,
+        forget: Forget,
+        changed: Callable[[], None],
+        report_unwell: Callable[[str], None],
+        report_crash: Callable[[Crash], None],
+    ) -> None:
+        self.settings = settings
+        """Those in force: a reload replaces them."""
+        self.gate = gate
+        self.user = user
+        self.output = output
+        self.nursery = nursery
+        """Where the backends' tasks live, longer than the swap that started them."""
+        self.forget = forget
+        """Close the idle connections to these targets."""
+        self.changed = changed
+        """Something is different that is remembered: what is live, or which backends run."""
+        self.report_unwell = report_unwell
+        """The live backends fail their probes."""
+        self.taken_ports = TakenPorts(report_unwell)
+        self.report_crash = report_crash
+        """A live backend has ended, or did not start again."""
+        self.blue = Slot("blue", self)
+        self.green = Slot("green", self)
+        self.both = (self.blue, self.green)
+        self.live: Slot | None = None
+
+    @property
+    def idle(self) -> Slot:
+        """The one that is not live."""
+        return self.green if self.live is self.blue else self.blue
+
+    @property
+    def backends(self) -> list[Backend]:
+        """Of both."""
+        return [*self.blue.backends, *self.green.backends]
+
+    @property
+    def places(self) -> list[Path]:
+        """Directories of releases in which something may be running."""
+        return [slot.release.path for slot in self.both if slot.release]
+
+    def other(self, slot: Slot) -> Slot:
+        return self.green if slot is self.blue else self.blue
+
+    def by_name(self, name: str) -> Slot:
+        return self.green if name == "green" else self.blue
+
+    def go_live(self, slot: Slot) -> None:
+        """From now on this slot, and only this, gets new requests."""
+        if self.live is not None:
+            self.live.stop_keeping()
+        self.live = slot
+        slot.since = datetime.now(UTC)
+        self.gate.switch(backend.target for backend in slot.backends if backend.is_up)
+        self.gate.stop_refusing()
+        self.changed()
+
+    def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
+        """Go on with what the program before us in this process left; `env` is the release's."""
+        slot = self.by_name(handed.slot)
+        slot.take_over(handed, env)
+        since = slot.since
+        self.go_live(slot)
+        slot.since = since
+        slot.keep()
+
+    async def stop(self) -> None:
+        """End everything."""
+        self.gate.switch(())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.blue.stop)
+            nursery.start_soon(self.green.stop)

@@ -1,0 +1,260 @@
+"""What must be right before anything is started, and what is taken only once."""
+
+import fcntl
+import logging
+import os
+import resource
+import socket
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from attrs import define, evolve
+
+from blue_green.config.settings import Count, Endpoint, Proxy, Settings
+from blue_green.control import server as control
+from blue_green.http import sockets as proxy
+from blue_green.source.release import DIRECTORY
+from blue_green.supervisor import activation
+from blue_green.supervisor.activation import PROXY, REDIRECT
+from blue_green.system import files, secret, systemd, users
+
+logger = logging.getLogger(__name__)
+
+Sockets = Sequence[socket.socket]
+
+ADMIN, CONTROL = "[admin] listen", "[control] socket"
+
+REDIRECTING = "redirect"
+"""`FileDescriptorName=` of a socket unit whose sockets redirect to https."""
+
+LONGEST_PID = 20
+"""Characters."""
+
+DESCRIPTORS_OF_OUR_OWN = 150
+"""What the supervisor needs besides clients and their backends' connections: for backends, git,
+commands, and those who ask at the admin address.
+"""
+
+PLENTY = 1000
+"""Connections at once that suffice for most sites."""
+
+
+class CannotRun(Exception):
+    """The supervisor cannot start; str() says why and what to do."""
+
+
+def check_trust(path: Path, settings: Settings) -> None:
+    """Root must not rely on files that others can write; raise `CannotRun`."""
+    if os.geteuid() != 0 or whom_to_run_as(settings)[1].uid == 0:
+        return
+    for relied_on in (path, settings.state.directory, settings.control.socket.parent):
+        if place := users.writable_by_others(relied_on):
+            raise CannotRun(
+                f"{relied_on}: {place} can be written by others than root, who could so run "
+                f"anything as root: chown root {place} && chmod go-w {place}"
+            )
+
+
+def warn_root(settings: Settings) -> None:
+    """Log what is not as it should be when we are root."""
+    if os.geteuid() != 0:
+        return
+    if whom_to_run_as(settings)[1].uid == 0:
+        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
+    elif problem := lacks_capabilities():
+        logger.warning("%s", problem)
+
+
+def lacks_capabilities() -> str:
+    """What is wrong when root, whose app runs as another user, is not allowed all it needs."""
+    missing = users.missing_capabilities(Path("/proc/self/status").read_text())
+    if not missing:
+        return ""
+    return (
+        f"root is not allowed {', '.join(missing)} here: releases may not be made, and processes "
+        "that the app leaves behind not be found or ended; add them to CapabilityBoundingSet="
+    )
+
+
+def check_secret(settings: Settings) -> None:
+    """A push hook needs its secret; raise `CannotRun`."""
+    file = settings.webhook.secret_file
+    if file is None:
+        return
+    try:
+        secret.read(file)
+    except secret.BadSecret as error:
+        raise CannotRun(f"[webhook] secret_file: {error}") from None
+    if files.is_readable_by_all(file):
+        logger.warning("[webhook] secret_file: everybody here can read it: chmod o-r %s", file)
+
+
+def whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
+    """Who runs git, and who runs the app."""
+    owner = _owner(settings)
+    try:
+        return owner, users.named(settings.app.user, settings.app.group, owner)
+    except users.UserError as error:
+        raise CannotRun(str(error)) from None
+
+
+def _owner(settings: Settings) -> users.User:
+    """The checkout's, and if that is gone, the releases', which are the same."""
+    try:
+        return users.owner_of(settings.git.checkout)
+    except OSError as error:
+        releases = settings.state.directory / DIRECTORY
+        if releases.is_dir():
+            return users.owner_of(releases)
+        raise CannotRun(f"[git] checkout: {settings.git.checkout}: {error.strerror}") from None
+
+
+@define
+class Listening:
+    """All listening sockets."""
+
+    proxy: Sockets
+    redirecting: Sockets
+    """They only send to those of the proxy."""
+    admin: Sockets
+    control: socket.socket
+    from_systemd: bool
+
+    def named(self, settings: Settings) -> dict[str, int]:
+        """The descriptors of those that are our own, by what the settings call them."""
+        groups = [(ADMIN, settings.admin.listen, self.admin)]
+        if not self.from_systemd:
+            tls = settings.proxy.tls
+            groups += [
+                (PROXY, settings.proxy.listen, self.proxy),
+                (REDIRECT, tls.redirect if tls else (), self.redirecting),
+            ]
+        found = {
+            f"{setting} {end}": sock.fileno()
+            for setting, endpoints, sockets in groups
+            for end, sock in zip(endpoints, sockets, strict=True)
+        }
+        return {**found, CONTROL: self.control.fileno()}
+
+
+@contextmanager
+def listening(
+    settings: Settings, handed: MutableMapping[str, int] | None = None
+) -> Iterator[Listening]:
+    """The sockets of `handed`, those that systemd opened for us, or else our own.
+
+    Raises `CannotRun`.
+    """
+    tls = settings.proxy.tls
+    handed = {} if handed is None else handed
+    with ExitStack() as stack:
+        try:
+            serving, redirecting = _inherited(settings)
+            from_systemd = bool(serving)
+            if not from_systemd:
+                serving = _opened(stack, settings.proxy.listen, PROXY, handed)
+                redirecting = _opened(stack, tls.redirect if tls else (), REDIRECT, handed)
+            admin = _opened(stack, settings.admin.listen, ADMIN, handed)
+            path = settings.control.socket
+            own = stack.enter_context(control.listening(path, handed.pop(CONTROL, None)))
+        except (proxy.CannotListen, control.CannotListen) as error:
+            raise CannotRun(str(error)) from None
+        for descriptor in handed.values():
+            os.close(descriptor)  # The settings do not name it any more.
+        yield Listening(serving, redirecting, admin, own, from_systemd)
+
+
+def _opened(
+    stack: ExitStack,
+    endpoints: Sequence[Endpoint],
+    setting: str,
+    handed: MutableMapping[str, int],
+) -> Sockets:
+    return [
+        stack.enter_context(proxy.listening(end, setting, handed.pop(f"{setting} {end}", None)))
+        for end in endpoints
+    ]
+
+
+def _inherited(settings: Settings) -> tuple[Sockets, Sockets]:
+    try:
+        inherited = systemd.inherited_sockets()
+    except systemd.CannotInherit as error:
+        raise CannotRun(f"sockets from systemd: {error}") from None
+    if not inherited:
+        return (), ()
+    serving, redirecting = _sorted(inherited, speaks_tls=settings.proxy.tls is not None)
+    for problem in activation.contradictions(serving, redirecting, settings.proxy):
+        raise CannotRun(f"sockets from systemd: {problem}")
+    for difference in activation.differences(serving, redirecting, settings.proxy):
+        logger.warning("%s", difference)
+    return serving, redirecting
+
+
+def _sorted(
+    inherited: Sequence[tuple[str, socket.socket]], *, speaks_tls: bool
+) -> tuple[Sockets, Sockets]:
+    """Those that serve and those that redirect, which their name tells."""
+    serving = [sock for name, sock in inherited if name != REDIRECTING]
+    redirecting = [sock for name, sock in inherited if name == REDIRECTING]
+    if redirecting and not speaks_tls:
+        raise CannotRun(f"sockets from systemd: one named {REDIRECTING} needs [proxy.tls]")
+    if not serving:
+        raise CannotRun(
+            f"sockets from systemd: all are named {REDIRECTING}, and none is left to redirect to"
+        )
+    return serving, redirecting
+
+
+def within_file_limit(settings: Settings) -> Settings:
+    """Use all descriptors that we may have, and promise no more connections than they carry."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A client's connection may need another one to a backend.
+    room = (most - DESCRIPTORS_OF_OUR_OWN) // 2
+    wanted = settings.proxy.max_connections
+    if wanted <= room:
+        return settings
+    if lacks_room(wanted, room):
+        logger.info("the limit of %d open files leaves room for %d connections", most, room)
+    return evolve(settings, proxy=evolve(settings.proxy, max_connections=Count(max(room, 1))))
+
+
+def lacks_room(wanted: int, room: int) -> bool:
+    """Whether somebody should know that there is room for fewer connections than are wanted.
+
+    The default is as many as there is room for, unless that is so few that clients will notice.
+    """
+    return room < (PLENTY if wanted == Proxy().max_connections else wanted)
+
+
+@contextmanager
+def only_one(path: Path, handed: int | None = None) -> Iterator[int]:
+    """Hold the lock that a state directory has one of; raise `CannotRun` and say who has it.
+
+    Gives its descriptor; `handed` is one that holds it already.
+    """
+    with os.fdopen(_lock_file(path) if handed is None else handed, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise CannotRun(
+                f"another supervisor, pid {file.read(LONGEST_PID).strip() or '?'}, "
+                f"runs already with the state directory {path.parent}"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield file.fileno()
+
+
+def _lock_file(path: Path) -> int:
+    """A descriptor of the lock file; raise `CannotRun`."""
+    try:
+        return files.open_own(path, os.O_RDWR | os.O_APPEND)
+    except PermissionError as error:
+        raise CannotRun(f"{path}: cannot be opened: {error.strerror}") from None
+    except OSError as error:
+        raise CannotRun(f"{path}: cannot be the lock file, remove it: {error.strerror}") from None

@@ -1,0 +1,148 @@
+"""The push hook: who knows the secret can have us fetch, and nobody can do more."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from blue_green.admin.bodies import Message
+from blue_green.admin.hook import Hook, is_signed
+from blue_green.config.parsing import parse
+from blue_green.supervisor import startup
+from tests.support.http_client import HttpClient
+from tests.support.repository import Repository
+from tests.support.site import Site, free_ports, git
+
+MakeSite = Callable[..., Site]
+
+SECRET = b"It's a Secret to Everybody"
+BODY = b"Hello, World!"
+SIGNATURE = b"757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+"""The example in GitHub's documentation, with the two values above."""
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Path:
+    file = tmp_path / "secret"
+    file.write_bytes(SECRET + b"\n")
+    file.chmod(0o640)
+    return file
+
+
+def signed(body: bytes, secret: bytes = SECRET) -> str:
+    return hmac.new(secret, body, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "is_right"),
+    [
+        pytest.param(b"x-hub-signature-256", b"sha256=" + SIGNATURE, True, id="GitHub"),
+        pytest.param(b"x-gitea-signature", SIGNATURE, True, id="Gitea"),
+        pytest.param(b"x-gogs-signature", SIGNATURE, True, id="Gogs"),
+        pytest.param(b"x-gitlab-token", SECRET, True, id="GitLab"),
+        pytest.param(b"x-hub-signature-256", SIGNATURE, False, id="without its name"),
+        pytest.param(b"x-hub-signature-256", b"sha256=" + SIGNATURE[:-1], False, id="too short"),
+        pytest.param(b"x-hub-signature-256", b"sha256=", False, id="empty"),
+        pytest.param(b"x-hub-signature", b"sha1=" + SIGNATURE, False, id="the old one"),
+        pytest.param(b"x-gitea-signature", b"\xff" * 64, False, id="not ASCII"),
+        pytest.param(b"x-gitlab-token", SIGNATURE, False, id="the signature as token"),
+        pytest.param(b"x-gitlab-token", b"", False, id="an empty token"),
+        pytest.param(b"x-event", SECRET, False, id="nothing of it"),
+    ],
+)
+def test_a_message_is_signed_or_not(
+    secret_file: Path, field: bytes, value: bytes, is_right: bool
+) -> None:
+    assert is_signed(Message([(field, value)], BODY), secret_file) is is_right
+    assert not is_signed(Message([(field, value)], BODY + b"!"), secret_file) or b"gitlab" in field
+
+
+async def test_the_secret_can_be_changed_at_any_time(
+    secret_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pulls: list[None] = []
+    hook = Hook(secret_file, lambda: pulls.append(None))
+    old = Message([(b"x-gitlab-token", SECRET)], b"")
+    assert (await hook.push(old)).status == 202
+    secret_file.write_text("another secret of sufficient length")
+    assert (await hook.push(old)).status == 403
+    secret_file.unlink()
+    assert (await hook.push(old)).status == 503
+    assert len(pulls) == 1
+
+
+async def test_whoever_guesses_does_not_fill_the_log(
+    secret_file: Path, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
+) -> None:
+    hook = Hook(secret_file, lambda: None)
+    for _ in range(20):
+        assert (await hook.push(Message([], b""))).status == 403
+    await trio.sleep(61)
+    await hook.push(Message([], b""))
+    one, others = caplog.messages
+    assert one.startswith("a call of the webhook turned away: no signature")
+    assert others.startswith("20 calls of the webhook turned away")
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (None, 0o600, "cannot be read: No such file"),
+        ("short", 0o600, "has 5 bytes, and a secret has 16 to 4096: openssl rand -hex 32 >"),
+        ("a secret of sufficient length", 0o644, "everybody here can read it: chmod o-r "),
+        ("a secret of sufficient length", 0o640, ""),
+    ],
+)
+def test_the_secret_is_looked_at_before_anything_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None, mode: int, said: str
+) -> None:
+    document = {
+        "app": {"command": ["x"], "ports": [1, 2]},
+        "admin": {"listen": ["127.0.0.1:8001"]},
+        "webhook": {"secret_file": "secret"},  # Relative to the file.
+    }
+    settings = parse(document, tmp_path / "supervisor.toml")
+    if content is not None:
+        (tmp_path / "secret").write_text(content)
+        (tmp_path / "secret").chmod(mode)
+    try:
+        startup.check_secret(settings)
+    except startup.CannotRun as error:
+        assert said in str(error)
+    else:
+        assert "".join(caplog.messages).count(said or "nothing is said") == (1 if said else 0)
+
+
+async def test_a_push_is_live_soon_and_so_is_one_that_nobody_could_tell_us_of(
+    make_site: MakeSite, secret_file: Path
+) -> None:
+    [port] = free_ports(1)
+    site = make_site(
+        admin={"listen": [f"127.0.0.1:{port}"]}, webhook={"secret_file": str(secret_file)}
+    )
+    site.commit("one")
+    bare = site.directory / "bare.git"
+    git(site.directory, "clone", "-q", "--bare", str(site.checkout), str(bare))
+    git(site.checkout, "remote", "add", "origin", str(bare))
+    git(site.checkout, "fetch", "-q")
+    git(site.checkout, "branch", "-q", "-u", "origin/main")
+    developer = Repository.clone_of(bare, site.directory / "developer")
+
+    missed = developer.commit(text="missed")
+    developer.git("push", "-q")
+    async with site.running(), HttpClient(port) as forge:
+        await site.until_live(missed)
+        pushed = developer.commit(text="pushed")
+        developer.git("push", "-q")
+        body = b'{"ref": "refs/heads/main"}' * 10_000
+        answer = await forge.post("/hook", body, X_Hub_Signature_256="sha256=" + "0" * 64)
+        assert (answer.status, answer.body) == (403, b"Forbidden.\n")
+        signature = f"sha256={signed(body)}"
+        answer = await forge.post("/hook", body, X_Hub_Signature_256=signature)
+        assert (answer.status, forge.connections) == (202, 1)
+        await site.until_live(pushed)
+        assert (await forge.get("/hook")).status == 405
+        assert (await forge.post("/hook", b"x" * (1024 * 1024 + 1))).status == 413

@@ -1,0 +1,371 @@
+"""The page on the admin address: what it is told, and what a browser makes of it."""
+
+import json
+import re
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import Factory, define
+
+from blue_green.admin.pages import Pages
+from blue_green.admin.server import Server
+from blue_green.config import parsing
+from blue_green.routing.gate import Gate
+from blue_green.routing.rate import Rate
+from blue_green.site.deploy_queue import Swaps
+from blue_green.site.notify import Notify
+from blue_green.site.pause import Pause
+from blue_green.site.phases import Site as Parts
+from blue_green.site.slots import Slots
+from blue_green.site.state import State, StateFile
+from blue_green.site.status import Status
+from blue_green.source.git import Places
+from blue_green.source.release import Releases
+from blue_green.source.watch import Watch
+from blue_green.system.output import MAX_LINES, Output
+from blue_green.system.users import owner_of
+from tests.raw.harness import Peer
+from tests.support import browser
+from tests.support.browser import Browser, Tab
+from tests.support.http_client import HttpClient
+from tests.support.repository import Repository, git_of
+from tests.support.site import Site, free_ports
+
+MakeSite = Callable[..., Site]
+
+NO_TAGS = "<img src=x onerror=\"document.title='run'\">"
+NOTHING = "0" * 40
+
+needs_browser = pytest.mark.skipif(browser.COMMAND is None, reason="there is no chromium")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests."""
+    with Browser.running(tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+@define
+class Told:
+    """The real parts of a site with nothing in it yet, and the admin address that tells of them."""
+
+    repository: Repository
+    swaps: Swaps
+    output: Output
+    pause: Pause
+    by_status: dict[int, int]
+    pages: Pages
+    port: int
+    nursery: trio.Nursery
+    serving: trio.CancelScope = Factory(trio.CancelScope)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def serve(self) -> None:
+        """Answer, from now on until `serving` is cancelled."""
+        sock = socket.create_server(("127.0.0.1", self.port))
+        self.serving = scope = trio.CancelScope()
+
+        async def run() -> None:
+            with sock, scope:
+                await Server([sock], self.pages.routes, self.pages.for_browsers).run()
+
+        self.nursery.start_soon(run)
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator["Reader"]:
+        """Somebody who reads the events."""
+        peer = Peer(await trio.open_tcp_stream("127.0.0.1", self.port))
+        await peer.send(b"GET /events HTTP/1.0\r\n\r\n")
+        assert b"text/event-stream" in await peer.until(b"\r\n\r\n")
+        try:
+            yield Reader(peer)
+        finally:
+            await trio.aclose_forcefully(peer.stream)
+
+
+@define
+class Reader:
+    """Reads the events, one after the other."""
+
+    peer: Peer
+
+    async def next(self) -> dict[str, Any]:
+        event = (await self.peer.until(b"\n\n")).decode()
+        data: dict[str, Any] = json.loads(event.removeprefix("data: "))
+        return data
+
+
+@asynccontextmanager
+async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[Told]:
+    repository = Repository(directory / "checkout")
+    checkout = repository.path
+    git, user = git_of(checkout), owner_of(checkout)
+    command = [sys.executable, "-c", "import time; time.sleep(0.3)"]
+    app = {"command": command, "ports": free_ports(2)}
+    settings = parsing.parse({"app": app, **sections}, checkout / "supervisor.toml")
+    gate, output, state = Gate(settings.hold), Output(), State()
+    file = StateFile(directory / "state.toml")
+    by_status: dict[int, int] = {}
+    async with trio.open_nursery() as nursery:
+        slots = Slots(
+            settings, gate, user=user, output=output, nursery=nursery,
+            forget=lambda _: 0, changed=lambda: None, report_unwell=print,
+            report_crash=print,
+        )  # fmt: skip
+        releases = Releases(settings.release, git, directory, user, {}, output=output)
+        releases.create_directories()
+        parts = Parts(gate, slots, releases, state)
+
+        async def save() -> None:
+            await file.write(state)
+
+        swaps = Swaps(parts, git, Notify(settings, user, directory), save)
+        pause = Pause(gate, state, file)
+        rate = Rate(by_status, gate)
+        watch = Watch(settings.git, git, Places(checkout / ".git", checkout / ".git"))
+        status = Status(
+            "blog",
+            addresses="127.0.0.1:8000",
+            site=parts,
+            swaps=swaps,
+            pause=pause,
+            watch=watch,
+            rate=rate,
+            needs_restart=lambda: (),
+        )
+        pages = Pages(
+            parts, swaps, by_status, status=status, rate=rate, output=output,
+            hook=settings.webhook, pull=watch.pull_now,
+        )  # fmt: skip
+        (port,) = free_ports(1)
+        told = Told(repository, swaps, output, pause, by_status, pages, port, nursery)
+        for task in (rate.run, pause.run, swaps.run):
+            nursery.start_soon(task)
+        told.serve()
+        yield told
+        nursery.cancel_scope.cancel()
+
+
+# --- the events -------------------------------------------------------------------------------
+
+
+async def test_a_reader_is_told_the_past_at_once_and_then_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blue_green.admin.events.EVERY", 0.1)
+    async with telling(tmp_path) as told:
+        told.output.take("blue", NOTHING, ["one", "two"], is_error=False)
+        async with told.reader() as reader:
+            event = await reader.next()
+            assert (event["name"], event["phase"], event["stopping"]) == ("blog", "starting", False)
+            assert [line[1:] for line in event["lines"]] == [
+                ["blue", "0000000", "one"], ["blue", "0000000", "two"]
+            ]  # fmt: skip
+            told.by_status[200] = 3
+            told.output.take("green", NOTHING, [NO_TAGS], is_error=True)
+            event = await reader.next()
+            assert [line[3] for line in event["lines"]] == [NO_TAGS]
+            while not event["seconds"]:
+                event = await reader.next()
+            assert [second[1:] for second in event["seconds"]] == [[0, 3, 0, 0, 0, 0]]
+            told.pages.stopping = True
+            event = await reader.next()
+            assert (event["lines"], event["stopping"]) == ([], True)
+        async with told.reader() as late:
+            event = await late.next()
+            assert len(event["lines"]) == 3
+            assert [0, 3, 0, 0, 0, 0] in [second[1:] for second in event["seconds"]]
+
+
+async def test_a_reader_hears_of_each_phase_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blue_green.admin.events.EVERY", 3600)
+    build = {"build": ["sleep", "0.2"]}
+    async with telling(tmp_path, release=build) as told, told.reader() as reader:
+        assert (await reader.next())["swap"] is None
+        told.swaps.want(told.repository.first, "test")  # The app ends soon, and never answers.
+        seen: list[tuple[str, str]] = []
+        event = await reader.next()
+        while swap := event["swap"]:
+            seen.append((swap["phase"], event["slots"][0]["state"]))
+            event = await reader.next()
+        assert ("build", "") in seen
+        assert ("probe", "candidate") in seen
+        assert event["last_swap"]["outcome"] == "failed"
+
+
+async def test_a_flood_of_output_is_told_by_its_end(tmp_path: Path) -> None:
+    async with telling(tmp_path) as told:
+        told.output.take("blue", NOTHING, ["before"] * 1000, is_error=False)
+        async with told.reader() as reader:
+            event = await reader.next()
+            assert (len(event["lines"]), event["lost"]) == (100, 0)
+            flood = [str(number) for number in range(MAX_LINES + 500)]
+            told.output.take("blue", NOTHING, flood, is_error=False)
+            event = await reader.next()
+            assert event["lost"] == len(flood) - 100
+            assert [line[3] for line in event["lines"]] == flood[-100:]
+
+
+async def test_the_page_may_run_its_own_script_and_reach_nobody(tmp_path: Path) -> None:
+    async with telling(tmp_path) as told, HttpClient(told.port, "127.0.0.1") as http:
+        answer = await http.get("/", Host="localhost")
+        other = await http.get("/events", Host="evil.example")
+    html, policy = answer.body.decode(), answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy
+    assert "http" not in re.sub(r"http://www\.w3\.org/\d+/svg", "", html), "nothing from outside"
+    assert (answer.headers["cache-control"], other.status) == ("no-store", 421)
+
+
+# --- in a browser -----------------------------------------------------------------------------
+
+CONTRASTS = """(() => {
+    const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = (colour) => {
+        const [r, g, b] = parse(colour).map((c) => c / 255)
+            .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = getComputedStyle(at).backgroundColor;
+            if (parse(colour)[3] !== 0) return colour;
+        }
+    };
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walk.nextNode()) {
+        const element = walk.currentNode.parentElement;
+        if (!walk.currentNode.data.trim() || !element.checkVisibility()) continue;
+        if (["STYLE", "SCRIPT"].includes(element.tagName)) continue;
+        const [a, b] = [light(getComputedStyle(element).color), light(behind(element))];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        found.push([contrast, walk.currentNode.data]);
+    }
+    return found;
+})()"""
+
+
+async def check_is_readable(tab: Tab) -> None:
+    """WCAG 2.2, 1.4.3: text has a contrast of at least 4.5 to what is behind it."""
+    contrasts = await tab.evaluate(CONTRASTS)
+    assert len(contrasts) > 15
+    assert [found for found in contrasts if found[0] < 4.5] == []
+
+
+@needs_browser
+async def test_it_fits_a_phone_and_can_be_read_in_light_and_dark(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    async with telling(tmp_path) as told:
+        told.output.take("blue", NOTHING, ["a-word-without-end" * 40], is_error=False)
+        told.pause.begin(60)
+        told.swaps.want(NOTHING, "test")
+        backgrounds = set()
+        for dark in (False, True):
+            tab = await chromium.open(told.url, width=360, dark=dark)
+            await tab.until_reads("#swaps", "failed")
+            await tab.until_reads("#phase", "paused")
+            assert await tab.evaluate("document.documentElement.scrollWidth") <= 360
+            await check_is_readable(tab)
+            backgrounds.add(await tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+            assert tab.errors == []
+        assert len(backgrounds) == 2
+
+
+@needs_browser
+async def test_when_the_supervisor_is_away_it_says_so_until_it_is_back(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    async with telling(tmp_path) as told:
+        told.output.take("blue", NOTHING, ["before"], is_error=False)
+        tab = await chromium.open(told.url)
+        await tab.until_reads("#phase", "starting")
+        told.serving.cancel()
+        await tab.until_reads("#lost", "The supervisor does not answer")
+        assert "no answer" in await tab.text("#phase")
+        assert "before" in await tab.text("#lines"), "what was there can still be read"
+        told.output.take("blue", NOTHING, ["meanwhile"], is_error=False)
+        told.serve()
+        await tab.until_reads("#phase", "starting")
+        assert (await tab.text("#lost")) == ""
+        lines = (await tab.text("#lines")).splitlines()
+        assert [line.split()[-1] for line in lines] == ["before", "meanwhile"]
+
+
+@needs_browser
+async def test_a_page_that_nobody_looks_at_takes_no_place(
+    tmp_path: Path, chromium: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blue_green.admin.server.MAX_STREAMS", 1)
+    monkeypatch.setattr("blue_green.admin.events.EVERY", 0.1)
+    async with telling(tmp_path) as told:
+        first = await chromium.open(told.url)
+        await first.until_reads("#phase", "starting")
+        second = await chromium.open(told.url)
+        await second.until_reads("#phase", "starting")
+        await first.look_at()
+        told.output.take("blue", NOTHING, ["news"], is_error=False)
+        await first.until_reads("#lines", "news")
+        async with HttpClient(told.port) as http:
+            refused = await http.get("/events", Host="localhost")
+        assert refused.status == 503, "the first has its place"
+
+
+@needs_browser
+async def test_a_swap_can_be_watched_phase_by_phase(
+    make_site: MakeSite, tmp_path: Path, chromium: Browser
+) -> None:
+    site = make_site()
+    (port,) = free_ports(1)
+    site.configure(admin={"listen": [f"127.0.0.1:{port}"]})
+    go = tmp_path / "go"
+    site.configure(release={"build": ["sh", "-c", f"until [ -e {go} ]; do sleep 0.02; done"]})
+    go.touch()
+    one = site.commit("The first")
+    async with site.running():
+        tab = await chromium.open(f"http://127.0.0.1:{port}/")
+        await tab.until_reads("#phase", "serving")
+        assert one[:7] in await tab.text("#slots .in-blue")
+        for _ in range(3):
+            await site.get("/")
+        await tab.until_reads("#told", "3 requests, 0 with 4xx, 0 with 5xx; at most ")
+        drawn = "[...document.querySelectorAll('#ended path')].map((p) => p.getAttribute('class'))"
+        assert await tab.evaluate(drawn) == ["area"]
+
+        go.unlink()
+        two = site.commit(NO_TAGS)
+        await tab.until_reads("#phase", f"swapping to {two[:7]}: build")
+        assert await tab.text("#swap-title") == "Swap in hand"
+        assert "wanted by watch" in await tab.text("#swap")
+        assert "build" in await tab.text("#phases .now")
+        go.touch()
+        await tab.until_reads("#phase", "serving")
+        assert await tab.text("#swap-title") == "Last swap"
+        assert NO_TAGS in await tab.text("#slots .in-green")
+        assert [NO_TAGS in await tab.text(f"#{part}") for part in ("swap", "swaps")] == [True] * 2
+        assert "drain" in await tab.text("#phases")
+
+        bad = site.commit("broken", raises=f"{NO_TAGS} \x1b[31mred\x1b[0m")
+        await tab.until_reads("#notices", "the app ended with exit status 1")
+        assert f"Not live is {bad[:7]} broken" in await tab.text("#notices")
+        await tab.until_reads("#lines", f"{NO_TAGS} red")
+        assert f"{NO_TAGS} red" in await tab.evaluate(
+            "document.querySelector('#candidate pre').textContent"
+        )
+        assert await tab.evaluate("document.querySelectorAll('main img').length") == 0
+        assert await tab.evaluate("document.title") == "test: serving"
+        await check_is_readable(tab)
+        assert tab.errors == []

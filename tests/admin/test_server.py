@@ -1,0 +1,481 @@
+"""The admin address: /ready for balancers, /live, and /metrics for Prometheus."""
+
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import Factory, define
+from prometheus_client.parser import text_string_to_metric_families
+
+from blue_green.admin import server
+from blue_green.admin.bodies import Message
+from blue_green.admin.names import may_ask_by
+from blue_green.admin.server import Reading, Reply, Routes, Send, Server, Stream
+from blue_green.routing.metrics import Histogram
+from tests.raw.harness import Gone, Peer, check_is_closed, port_of
+from tests.support.http_client import Answer, HttpClient
+from tests.support.site import Site, free_ports, until
+
+MakeSite = Callable[..., Site]
+
+
+# --- the server, in this process ----------------------------------------------------------------
+
+
+async def hello() -> Reply:
+    return Reply(200, b"hello\n")
+
+
+async def fail() -> Reply:
+    raise RuntimeError("a bug")
+
+
+async def echo(message: Message) -> Reply:
+    return Reply(202, message.body)
+
+
+async def never() -> Reply:
+    await trio.sleep_forever()
+    raise AssertionError("it never comes to this")
+
+
+async def ticks() -> Stream:
+    async def send_all(send: Send) -> None:
+        while True:
+            await send(b"tick\n")
+            await trio.sleep(0.01)
+
+    return Stream("text/plain", send_all)
+
+
+async def flood() -> Stream:
+    async def send_all(send: Send) -> None:
+        while True:
+            await send(b"x" * 65536)
+
+    return Stream("text/plain", send_all)
+
+
+ROUTES: Routes = {
+    "/": {"OPTIONS": hello},
+    "/hello": {"GET": hello},
+    "/bug": {"GET": fail},
+    "/never": {"GET": never},
+    "/ticks": {"GET": ticks},
+    "/flood": {"GET": flood},
+    "/page": {"GET": hello, "OPTIONS": hello},
+    "/echo": {"POST": Reading(echo, 10)},
+    "/large": {"POST": Reading(echo, 100_000)},
+}
+
+
+@define
+class Served:
+    """A running server, and a way to it."""
+
+    port: int
+    clients: list[Peer] = Factory(list)
+
+    async def ask(self, raw: bytes) -> Peer:
+        """A new connection on which these bytes were sent."""
+        client = Peer(await trio.open_tcp_stream("127.0.0.1", self.port))
+        self.clients.append(client)
+        await client.send(raw)
+        return client
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Served]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Server([sock], ROUTES, for_browsers=["/page"]).run)
+            served = Served(port_of(sock))
+            yield served
+            for client in served.clients:
+                await trio.aclose_forcefully(client.stream)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        pytest.param(b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", 200, id="as browsers ask"),
+        pytest.param(b"GET /hello HTTP/1.1\r\n\r\n", 200, id="without Host"),
+        pytest.param(b"GET /hello HTTP/1.0\r\n\r\n", 200, id="as HAProxy asks"),
+        pytest.param(b"OPTIONS / HTTP/1.0\r\n\r\n", 200, id="as HAProxy asks unless told what"),
+        pytest.param(b"\r\nGET /hello?a=b HTTP/1.0\n\n", 200, id="as people type it"),
+        pytest.param(b"HEAD /hello HTTP/1.0\r\n\r\n", 200, id="HEAD"),
+        pytest.param(b"GET /nothing HTTP/1.0\r\n\r\n", 404, id="an unknown path"),
+        pytest.param(b"POST /hello HTTP/1.0\r\nContent-Length: 1\r\n\r\nx", 405, id="POST"),
+        pytest.param(b"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, id="two Hosts"),
+        pytest.param(b"\x16\x03\x01\x02\r\n\r\n", 400, id="not HTTP"),
+        pytest.param(b"GET /hello HTTP/1.1\r\nX: " + 17000 * b"x", 431, id="a head too large"),
+        pytest.param(
+            b"GET /hello HTTP/1.1\r\n" + 101 * b"a: b\r\n" + b"\r\n", 431, id="many lines"
+        ),
+        pytest.param(
+            b"GET /hello HTTP/1.1\r\nX: " + 15000 * b" " + b"\0\r\n\r\n", 400, id="spaces and NUL"
+        ),
+        pytest.param(
+            b"GET /hello HTTP/1.1\r\nX: " + 15000 * b" " + b"\ra\r\n\r\n", 400, id="spaces and CR"
+        ),
+        pytest.param(b"GET /bug HTTP/1.0\r\n\r\n", 500, id="an error of ours"),
+        pytest.param(b"HEAD /ticks HTTP/1.0\r\n\r\n", 200, id="HEAD of a stream"),
+        pytest.param(b"GET /page HTTP/1.1\r\nHost: 10.0.0.1:8\r\n\r\n", 200, id="by address"),
+        pytest.param(b"GET /page HTTP/1.1\r\n\r\n", 200, id="no browser"),
+        pytest.param(b"GET /page HTTP/1.0\r\nHost: x.example\r\n\r\n", 421, id="by another's name"),
+        pytest.param(b"OPTIONS /page HTTP/1.1\r\nHost: x.example\r\n\r\n", 200, id="OPTIONS"),
+    ],
+)
+async def test_requests_get_their_answer(raw: bytes, status: int) -> None:
+    async with serving() as served:
+        client = await served.ask(raw)
+        answer = await client.answer("HEAD" if raw.startswith(b"HEAD") else "GET")
+        assert answer.status == status
+        if raw.startswith(b"HEAD"):
+            length = b"0" if b"/ticks" in raw else b"6"
+            assert (answer.body, answer.field(b"content-length")) == (b"", [length])
+        if status == 405:
+            assert answer.field(b"allow") == [b"GET, HEAD"]
+        if status != 200 or b"HTTP/1.0" in raw:
+            await check_is_closed(client)
+
+
+async def test_a_connection_is_kept_and_requests_are_answered_in_order() -> None:
+    async with serving() as served:
+        ask = b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n"
+        client = await served.ask(ask % b"hello" + ask % b"other" + ask % b"hello")
+        assert [(await client.answer()).status for _ in range(3)] == [200, 404, 200]
+
+
+TEN = b"Content-Length: 10\r\n\r\n0123456789"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "body"),
+    [
+        pytest.param(TEN, 202, b"0123456789", id="as much as may be"),
+        pytest.param(b"Content-Length: 0\r\n\r\n", 202, b"", id="an empty one"),
+        pytest.param(b"\r\n", 202, b"", id="none"),
+        pytest.param(b"Content-Length: 11\r\n\r\n", 413, b"", id="too much, as it is announced"),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 202, b"abc", id="chunks"
+        ),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n", 413, b"", id="long chunks"
+        ),
+        pytest.param(b"Content-Length: x\r\n\r\n", 400, b"", id="a length that is none"),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\na:" + 15000 * b" " + b"\0\r\n\r\n",
+            400,
+            b"",
+            id="a trailer of spaces and NUL",
+        ),
+        pytest.param(
+            b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400, b"", id="chunks that are none"
+        ),
+    ],
+)
+async def test_bodies_are_read_where_they_are_wanted(raw: bytes, status: int, body: bytes) -> None:
+    async with serving() as served:
+        client = await served.ask(b"POST /echo HTTP/1.1\r\nHost: h\r\n" + raw)
+        answer = await client.answer("POST")
+        assert answer.status == status
+        if status == 202:
+            assert answer.body == body
+            await client.send(b"GET /hello HTTP/1.1\r\n\r\n")
+            assert (await client.answer()).status == 200
+        else:
+            assert answer.field(b"connection") == [b"close"]
+            await check_is_closed(client)
+
+
+async def test_what_comes_with_the_end_of_a_body_is_the_next_request() -> None:
+    async with serving() as served:
+        ask = b"POST /echo HTTP/1.1\r\nHost: h\r\n" + TEN
+        client = await served.ask(ask + b"GET /hello HTTP/1.1\r\n\r\n" + ask)
+        assert [(await client.answer()).status for _ in range(3)] == [202, 200, 202]
+
+
+async def test_a_body_of_tiny_chunks_is_read_a_few_at_a_time() -> None:
+    rounds, chunks = 0, 10_000
+    async with serving() as served, trio.open_nursery() as nursery:
+        head = b"POST /large HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client = await served.ask(head)
+        await client.send(chunks * b"1\r\na\r\n" + b"0\r\n\r\n")
+
+        async def count() -> None:
+            nonlocal rounds
+            while True:
+                await trio.lowlevel.checkpoint()
+                rounds += 1
+
+        nursery.start_soon(count)
+        answer = await client.answer("POST")
+        nursery.cancel_scope.cancel()
+    assert answer.body == chunks * b"a"
+    assert chunks / rounds < 500, "others have their turn between"
+
+
+async def test_what_comes_after_a_body_that_is_read_in_pieces_is_not_lost() -> None:
+    async with serving() as served:
+        body = b"Content-Length: 3000\r\n\r\n" + 3000 * b"a"
+        follows = 50 * b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"
+        client = await served.ask(b"POST /large HTTP/1.1\r\nHost: h\r\n" + body + follows)
+        assert (await client.answer("POST")).body == 3000 * b"a"
+        for _ in range(50):
+            assert (await client.answer()).status == 200
+
+
+async def test_who_asks_whether_to_send_a_body_is_told() -> None:
+    async with serving() as served:
+        head = b"POST /%b HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+        client = await served.ask(head % b"echo")
+        assert await client.next_head() == b"HTTP/1.1 100 \r\n\r\n"
+        await client.send(b"0123456789")
+        assert (await client.answer("POST")).body == b"0123456789"
+        refused = await served.ask(head % b"hello")
+        assert (await refused.answer("POST")).status == 405
+
+
+async def test_who_is_slow_with_a_body_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+    async with serving() as served:
+        slow = await served.ask(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        other = await served.ask(b"GET /hello HTTP/1.1\r\n\r\n")
+        assert (await other.answer()).status == 200
+        assert await slow.end() == b""
+
+
+@pytest.mark.parametrize("name", ["HEAD_TIMEOUT", "IDLE_TIMEOUT", "ANSWER_TIMEOUT"])
+async def test_nothing_takes_for_ever(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = {
+        "HEAD_TIMEOUT": b"GET / HT",
+        "IDLE_TIMEOUT": b"",
+        "ANSWER_TIMEOUT": b"GET /never HTTP/1.0\r\n\r\n",
+    }
+    monkeypatch.setattr(server, name, 0.1)
+    async with serving() as served:
+        client = await served.ask(sent[name])
+        assert await client.end() == b""
+
+
+async def test_a_new_client_gets_the_place_of_the_one_that_was_silent_for_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    async with serving() as served:
+        ask = b"GET /hello HTTP/1.1\r\n\r\n"
+        oldest, other = [await served.ask(ask), await served.ask(ask)]
+        for client in (other, oldest):
+            assert (await client.answer()).status == 200
+        await oldest.send(ask)
+        assert (await oldest.answer()).status == 200
+        assert (await (await served.ask(ask)).answer()).status == 200
+        with pytest.raises(Gone):
+            await other.answer()
+
+
+async def test_when_all_places_are_busy_a_new_client_gets_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+    async with serving() as served:
+        busy = await served.ask(b"GET /never HTTP/1.1\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert await (await served.ask(b"")).end() == b""
+        assert busy.has_nothing()
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_a_stream_goes_on_while_its_client_is_there(version: bytes) -> None:
+    async with serving() as served:
+        client = await served.ask(b"GET /ticks HTTP/%b\r\n\r\n" % version)
+        head = await client.until(b"\r\n\r\n")
+        assert (b"chunked" in head) == (version == b"1.1")
+        for _ in range(3):
+            await client.until(b"tick\n")
+
+
+async def test_there_are_few_streams_and_who_leaves_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "MAX_STREAMS", 1)
+    ask = b"GET /ticks HTTP/1.0\r\n\r\n"
+    async with serving() as served:
+        first = await served.ask(ask)
+        await first.until(b"tick\n")
+        refused = await (await served.ask(ask)).answer()
+        assert (refused.status, refused.body) == (503, b"1 others read this already.\n")
+        assert (await (await served.ask(b"GET /hello HTTP/1.0\r\n\r\n")).answer()).status == 200
+        await first.reset()
+
+        async def has_room() -> bool:
+            return b"200 OK" in await (await served.ask(ask)).until(b"\r\n")
+
+        await until("there is room", has_room)
+
+
+async def test_who_does_not_take_a_stream_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ANSWER_TIMEOUT", 0.2)
+    async with serving() as served:
+        slow = await served.ask(b"GET /flood HTTP/1.0\r\n\r\n")
+        slow.small_buffers()
+        await trio.sleep(0.6)  # More than the time that it has.
+        # What the kernel kept for it comes, and then the end.
+        assert await slow.count() < 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [
+        ("127.0.0.1:8001", True),
+        ("[::1]:8001", True),
+        ("[fd00::7]", True),
+        ("localhost:8001", True),
+        ("blog.localhost", True),
+        ("web1:8001", True),
+        (f"{socket.gethostname()}:8001", True),
+        ("evil.example:8001", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example.", False),
+    ],
+)
+def test_another_site_cannot_lend_its_name_to_the_page(host: str, may: bool) -> None:
+    assert may_ask_by(host) is may
+
+
+def test_a_histogram_has_each_value_in_its_range() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 99.0):
+        histogram.observe(value)
+    assert (histogram.counts, histogram.total) == ([2, 1, 1], 102.0)
+
+
+# --- the supervisor, end to end -----------------------------------------------------------------
+
+
+class Admin:
+    """The admin address of a site."""
+
+    def __init__(self, site: Site, **settings: Any) -> None:
+        (self.port,) = free_ports(1)
+        site.configure(admin={"listen": [f"127.0.0.1:{self.port}"], **settings})
+
+    async def get(self, path: str) -> Answer:
+        async with HttpClient(self.port) as http:
+            return await http.get(path)
+
+    async def ready(self) -> tuple[int, str]:
+        answer = await self.get("/ready")
+        return answer.status, answer.body.decode().strip()
+
+    async def until_ready_says(self, status: int) -> None:
+        async def look() -> bool:
+            seen.append(await self.ready())
+            return seen[-1][0] == status
+
+        seen: list[tuple[int, str]] = []
+        await until(f"/ready says {status}", look)
+
+    async def metrics(self) -> dict[tuple[str, ...], float]:
+        """The value of each sample, by its name and the values of its labels in their order."""
+        answer = await self.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        families = text_string_to_metric_families(answer.body.decode())
+        samples = [sample for family in families for sample in family.samples]
+        return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+
+
+async def test_a_balancer_learns_whether_to_send_requests_here(make_site: MakeSite) -> None:
+    site = make_site()
+    admin = Admin(site, drain_delay="300ms")
+    one = site.commit("one")
+    barrier, may_answer = site.put_up("start", one), site.directory / "may-answer"
+    answers: list[Answer] = []
+
+    async def ask_slowly() -> None:
+        answers.append(await site.get(f"/?until={may_answer}"))
+
+    async with site.running(wait_for="starting"):
+        assert await admin.ready() == (503, "No release is live yet.")
+        barrier.unlink()
+        await site.until_live(one)
+        assert await admin.ready() == (200, "ready")
+        await site.ask("pause", seconds=60)
+        assert await admin.ready() == (200, "ready"), "those that come are held, and answered"
+        await site.ask("resume")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_slowly)
+            await until("it is in flight", site.journal)
+            assert site.process is not None
+            site.process.send_signal(signal.SIGTERM)
+            await site.until_logged("stopping in 0.3 s")
+            assert await admin.ready() == (503, "The server is stopping.")
+            await site.until_logged("stopping: requests in flight")
+            assert await admin.ready() == (503, "The server is stopping.")
+            assert (await admin.get("/live")).status == 200
+            assert answers == [], "it was still draining"
+            may_answer.touch()
+        assert answers[0].status == 200
+
+
+async def test_while_a_balancer_is_to_see_the_stop_all_is_served(make_site: MakeSite) -> None:
+    site = make_site()
+    admin = Admin(site, drain_delay="10m")
+    site.commit("one")
+    async with site.running():
+        assert site.process is not None
+        site.process.send_signal(signal.SIGTERM)
+        await admin.until_ready_says(503)
+        assert (await site.get("/")).status == 200
+        # A second signal does not wait: `running` gives it PATIENCE, and not ten minutes.
+
+
+async def test_prometheus_is_told_what_happened(make_site: MakeSite) -> None:
+    site = make_site()
+    admin = Admin(site)
+    site.commit("zero", raises="broken")
+    async with site.running(wait_for="failing"):
+        status, why = await admin.ready()
+        assert (status, why.startswith("The site is down")) == (503, True)
+        down = await admin.metrics()
+        assert (down["blue_green_ready",], down["blue_green_swaps_total", "failed"]) == (0, 1)
+
+        one = site.commit("one")
+        await site.until_live(one)
+        await site.ask("pause", seconds=60)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(site.get, "/held")
+
+            async def held() -> bool:
+                return (await admin.metrics())["blue_green_requests_held",] == 1
+
+            await until("it is held", held)
+            await site.ask("resume")
+        assert (await site.post("/die", b"")).status == 502
+        await site.until_logged("it is started again")
+        assert (await site.get("/")).status == 200
+
+        async def counted() -> bool:
+            return (await admin.metrics())["blue_green_requests_total", "200"] == 2
+
+        await until("the last answer is counted", counted)
+        seen = await admin.metrics()
+
+    assert seen["blue_green_requests_total", "200"] == 2
+    assert seen["blue_green_requests_total", "502"] == 1
+    assert seen["blue_green_requests_in_flight",] == seen["blue_green_requests_held",] == 0
+    assert seen["blue_green_hold_seconds_count",] in (1, 2)  # The last one may have had to wait.
+    assert seen["blue_green_swaps_total", "promoted"] == 1
+    assert seen["blue_green_swap_phase_seconds_count", "switch"] == 1
+    assert seen["blue_green_backend_restarts_total", "blue"] == 1
+    assert seen["blue_green_release_info", one, "blue", "live"] == seen["blue_green_ready",] == 1
+    assert any(name == "blue_green_build_info" for name, *_ in seen)
+    assert seen["process_open_fds",] > 5

@@ -1,0 +1,383 @@
+"""What people type, as the real command."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import tomli_w
+
+from blue_green import __version__
+from blue_green.control.messages import encode
+from blue_green.control.server import listening
+from tests.support.repository import Repository
+from tests.support.site import PATIENCE, Done, Site, free_ports
+
+CLIENTS = ["swap", "rollback", "pause", "resume", "reload", "upgrade", "status", "history", "logs"]
+COMMANDS = ["run", "init", "check", *CLIENTS, "completion"]
+
+
+def cli(directory: Path, *words: str, **env: str) -> Done:
+    """Run the command here, with nothing of ours in the environment, to its end."""
+    ours = ("BLUE_GREEN_SOCKET", "STATE_DIRECTORY")
+    clean = {name: value for name, value in os.environ.items() if name not in ours}
+    done = subprocess.run(
+        [sys.executable, "-m", "blue_green", *words],
+        cwd=directory,
+        env={**clean, "COLUMNS": "100", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert "Traceback" not in done.stderr
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def answering(path: Path, *answer: dict[str, Any]) -> Iterator[list[bytes]]:
+    """A supervisor that gives one client this answer; what it was asked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    asked: list[bytes] = []
+    with listening(path) as listener:
+        listener.settimeout(PATIENCE)
+
+        def serve() -> None:
+            with suppress(TimeoutError):  # Nobody asked, as the test will see.
+                connection, _ = listener.accept()
+                with connection, connection.makefile("rb") as lines:
+                    asked.append(lines.readline())
+                    connection.sendall(b"".join(map(encode, answer)))
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield asked
+        listener.settimeout(0)
+        thread.join(PATIENCE)
+
+
+RESUMED = {"event": "result", "was_paused": True, "held": 0}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a supervisor.toml that could run, with other sections as given."""
+
+    def write(name: str = "supervisor.toml", **sections: dict[str, Any]) -> Path:
+        port, blue, green = free_ports(3)
+        document: dict[str, dict[str, Any]] = {
+            "app": {"command": ["true"], "ports": [blue, green]},
+            "proxy": {"listen": [f"127.0.0.1:{port}"]},
+        }
+        for section, values in sections.items():
+            document[section] = {**document.get(section, {}), **values}
+        (tmp_path / name).write_text(tomli_w.dumps(document))
+        return tmp_path / name
+
+    return write
+
+
+# --- help -----------------------------------------------------------------------------------
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert cli(tmp_path, "--version") == Done(0, f"blue-green {__version__}\n", "")
+
+
+def test_help_names_every_command_and_the_exit_statuses(tmp_path: Path) -> None:
+    done = cli(tmp_path, "--help")
+    assert done.code == 0
+    for command in COMMANDS:
+        assert re.search(rf"^ +{command} +\w+", done.out, re.MULTILINE)
+    assert "exit status: 0 done" in done.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_with_an_example(tmp_path: Path, command: str) -> None:
+    done = cli(tmp_path, command, "--help")
+    assert done.code == 0
+    assert f"example: blue-green {command}" in done.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["sing"], ["run", "a", "b"], ["status", "extra"], ["swap", "a", "b"], ["pause", "--for"]],
+)
+def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
+    done = cli(tmp_path, *words)
+    assert (done.code, done.out) == (2, "")
+    assert "usage: blue-green" in done.err
+
+
+@pytest.mark.parametrize("command", [*CLIENTS, "restart"])
+def test_a_settings_file_where_none_belongs_is_told_where_it_does(
+    tmp_path: Path, write: Callable[..., Path], command: str
+) -> None:
+    write()
+    done = cli(tmp_path, command, "supervisor.toml")
+    assert (done.code, done.out) == (2, "")
+    assert "--config supervisor.toml" in done.err.splitlines()[-1]
+    assert f"usage: blue-green {command}" in done.err
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_who_reads_the_settings_takes_them_without_an_option(tmp_path: Path, command: str) -> None:
+    done = cli(tmp_path, command, "--config", "supervisor.toml")
+    assert done.code == 2
+    assert "takes the settings file without --config" in done.err
+
+
+def test_what_talks_to_a_supervisor_loads_nothing_slow(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from blue_green import cli
+for command in {CLIENTS}:
+    assert cli.main([command, "--socket", "nobody-there"]) == 3
+print({{"trio", "rich", "cattrs", "h11", "asyncio", "prometheus_client"}} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
+# --- settings -------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    done = cli(tmp_path, "run", "missing.toml")
+    assert (done.code, done.err) == (
+        2,
+        "blue-green: missing.toml: cannot be read: No such file or directory\n",
+    )
+
+
+def test_all_errors_of_the_settings_are_printed(tmp_path: Path, write: Callable[..., Path]) -> None:
+    write(hold={"limit": 0, "timeot": 1}, app={"stop_timeout": "soon"}, nonsense={})
+    done = cli(tmp_path, "run", "supervisor.toml")
+    assert done.code == 2
+    assert done.err.count("blue-green: supervisor.toml: ") == len(done.err.splitlines()) == 4
+    for key in ("[hold] limit", "[hold] timeot", "[app] stop_timeout", "[nonsense]"):
+        assert f" {key}: " in done.err
+
+
+def test_a_checkout_that_is_no_git_repository_is_told(
+    tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    (tmp_path / "site").mkdir()
+    write(git={"checkout": "site"})
+    done = cli(tmp_path, "run", "supervisor.toml")
+    assert done.code == 2
+    assert f"[git] checkout: {tmp_path / 'site'} cannot be used" in done.err
+    assert "not a git repository" in done.err
+
+
+def test_a_checkout_that_is_missing_is_told(tmp_path: Path, write: Callable[..., Path]) -> None:
+    write(git={"checkout": "nowhere"})
+    done = cli(tmp_path, "run", "supervisor.toml")
+    assert done.code == 2
+    assert f"[git] checkout: {tmp_path / 'nowhere'}: No such file" in done.err
+
+
+@pytest.mark.parametrize("section", ["proxy", "admin"])
+def test_a_port_in_use_is_told_with_who_listens(
+    tmp_path: Path, write: Callable[..., Path], section: str
+) -> None:
+    Repository(tmp_path / "site")
+    port, free = free_ports(2)
+    with socket.create_server(("127.0.0.1", port)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        sections = {"proxy": {"listen": [f"127.0.0.1:{free}"]}, section: {"listen": [address]}}
+        write(git={"checkout": "site"}, **sections)
+        done = cli(tmp_path, "run", "supervisor.toml")
+    assert done.code == 2
+    assert f"[{section}] listen: cannot listen on {address}: pid {os.getpid()} (" in done.err
+
+
+def test_an_ignore_file_that_is_there_is_not_overwritten(
+    tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    site = Repository(tmp_path / "site")
+    (site.path / ".gitignore").write_text("node_modules\n")
+    with socket.create_server(("127.0.0.1", free_ports(1)[0])) as taken:
+        listen = [f"127.0.0.1:{taken.getsockname()[1]}"]
+        write(git={"checkout": "site"}, state={"directory": "site"}, proxy={"listen": listen})
+        assert cli(tmp_path, "run", "supervisor.toml").code == 2
+    assert (site.path / ".gitignore").read_text() == "node_modules\n"
+
+
+# --- where the supervisor is ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", CLIENTS)
+def test_without_a_supervisor_the_exit_status_is_3(
+    tmp_path: Path, write: Callable[..., Path], command: str
+) -> None:
+    write()
+    done = cli(tmp_path, command)
+    assert (done.code, done.out) == (3, "")
+    place = tmp_path / ".blue-green" / "control.sock"
+    assert done.err == (
+        f"blue-green: no supervisor listens on {place}: is `blue-green run` running?\n"
+    )
+
+
+def test_without_any_settings_the_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    done = cli(tmp_path, "status")
+    assert (done.code, done.out) == (2, "")
+    assert "supervisor.toml: cannot be read" in done.err
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_without_a_file_the_one_here_is_read(tmp_path: Path, command: str) -> None:
+    done = cli(tmp_path, command)
+    assert done.code == 2
+    assert "supervisor.toml: cannot be read" in done.out + done.err
+    (tmp_path / "supervisor.toml").write_text("[nonsense]\n")
+    done = cli(tmp_path, command)
+    assert done.code == 2
+    assert "supervisor.toml: [nonsense]: " in done.out + done.err
+
+
+@pytest.mark.parametrize("text", ["[app\n", None], ids=["broken", "deleted"])
+def test_a_supervisor_is_found_although_its_file_is_broken_or_gone(
+    tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "supervisor.toml").write_text(text)
+    place = tmp_path / ".blue-green" / "control.sock"
+    with answering(place, RESUMED) as asked:
+        done = cli(tmp_path, "resume", "--json")
+        assert (done.code, done.out) == (0, '{"was_paused": true, "held": 0}\n')
+    assert asked
+    assert done.err.startswith("blue-green: supervisor.toml: ")
+    assert done.err.endswith(f"; looking for the supervisor at {place}\n")
+
+
+async def test_a_running_supervisor_is_found_by_its_process_when_its_file_is_broken(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        written = site.config_file.read_text()
+        for broken in ("[app\n", None, written.replace(str(site.state), "/nowhere")):
+            if broken is None:
+                site.config_file.unlink()
+            else:
+                site.config_file.write_text(broken)
+            done = await site.cli("status")
+            assert (done.code, "test is serving" in done.out) == (0, True), done
+            if broken != written.replace(str(site.state), "/nowhere"):
+                assert f"looking for the supervisor at {site.state}/control.sock" in done.err
+        site.config_file.write_text(written)
+    site.config_file.write_text("[app\n")
+    done = await site.cli("status")
+    assert (done.code, "--socket DIRECTORY/control.sock" in done.err) == (2, True)
+
+
+async def test_a_wrong_value_in_the_file_is_told_by_every_command(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        done = await site.cli("status")
+        assert (done.code, done.err) == (0, "")
+        site.configure(hold={"limit": 0, "ramp": 0})
+        for command in ("status", "history", "resume"):
+            done = await site.cli(command)
+            assert done.code == 0
+            *wrong, last = done.err.splitlines()
+            assert ["[hold] limit" in wrong[0], "[hold] ramp" in wrong[1]] == [True, True], wrong
+            assert last == "blue-green: the supervisor goes on with the settings that it has"
+        done = await site.cli("reload")
+        assert (done.code, len(done.err.splitlines())) == (2, 2), "it is said once"
+
+
+PLACES: list[tuple[list[str], dict[str, str], str]] = [
+    ([], {}, "here/control.sock"),
+    (["--config", "other.toml"], {}, "there/own.sock"),
+    ([], {"BLUE_GREEN_SOCKET": "env.sock"}, "env.sock"),
+    (["--socket", "arg.sock"], {}, "arg.sock"),
+    (["--socket", "arg.sock"], {"BLUE_GREEN_SOCKET": "env.sock"}, "arg.sock"),
+    (["--socket", "arg.sock", "--config", "other.toml"], {}, "arg.sock"),
+    (["--config", "other.toml"], {"BLUE_GREEN_SOCKET": "env.sock"}, "env.sock"),
+    ([], {"BLUE_GREEN_SOCKET": ""}, "here/control.sock"),
+]
+
+
+@pytest.mark.parametrize(("words", "env", "place"), PLACES)
+def test_the_socket_is_the_one_given_else_the_environments_else_the_files(
+    tmp_path: Path, write: Callable[..., Path], words: list[str], env: dict[str, str], place: str
+) -> None:
+    write(state={"directory": "here"})
+    write("other.toml", state={"directory": "there"}, control={"socket": "own.sock"})
+    with answering(tmp_path / place, RESUMED) as asked:
+        done = cli(tmp_path, "resume", *words, **env)
+        assert done == Done(0, "resumed\n", "")
+    assert asked == [encode({"command": "resume"})]
+
+
+# --- answers --------------------------------------------------------------------------------
+
+
+def answer_to(directory: Path, *words: str, answer: dict[str, Any]) -> tuple[Done, bytes]:
+    with answering(directory / "s", answer) as asked:
+        done = cli(directory, *words, "--socket", "s")
+    return done, b"".join(asked)
+
+
+@pytest.mark.parametrize(("usage", "code"), [(True, 2), (False, 1)])
+def test_what_the_supervisor_refuses_is_printed(tmp_path: Path, usage: bool, code: int) -> None:
+    answer = {"event": "error", "error": "there is none", "usage": usage}
+    done, _ = answer_to(tmp_path, "rollback", answer=answer)
+    assert done == Done(code, "", "blue-green: there is none\n")
+
+
+def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
+    done, _ = answer_to(tmp_path, "resume", "--json", answer=RESUMED)
+    assert done == Done(0, '{"was_paused": true, "held": 0}\n', "")
+
+
+def test_a_supervisor_that_goes_away_is_a_failure(tmp_path: Path) -> None:
+    done, _ = answer_to(tmp_path, "status", answer={"event": "phase"})
+    assert (done.code, done.out) == (1, "")
+    assert "stopped before it answered" in done.err
+
+
+def test_lines_that_were_lost_are_told(tmp_path: Path) -> None:
+    at = "2026-01-02T03:04:05.678+00:00"
+    line = {"at": at, "source": "blue", "revision": "a" * 40, "is_error": False, "text": "hello"}
+    lines = {"event": "lines", "lost": 7, "lines": [line]}
+    with answering(tmp_path / "s", lines, {"event": "result"}) as asked:
+        done = cli(tmp_path, "logs", "green", "-n", "5", "--socket", "s", TZ="UTC")
+    assert done == Done(
+        0,
+        "03:04:05.678 blue aaaaaaa | hello\n",
+        "blue-green: 7 lines were lost: they are not read fast enough\n",
+    )
+    request = {"command": "logs", "which": "green", "count": 5, "follow": False}
+    assert asked == [encode(request)]
+
+
+@pytest.mark.parametrize(("time", "seconds"), [("90s", 90.0), ("2m", 120.0), ("20", 20.0)])
+def test_a_pause_has_an_end(tmp_path: Path, time: str, seconds: float) -> None:
+    answer = {"event": "result", "paused_for": seconds}
+    done, asked = answer_to(tmp_path, "pause", "--for", time, answer=answer)
+    assert done == Done(0, f"paused for {seconds:g} s: requests wait at the proxy\n", "")
+    assert asked == encode({"command": "pause", "seconds": seconds})
+
+
+@pytest.mark.parametrize("time", ["soon", "-5s", "5 m", ""])
+def test_a_pause_needs_a_duration(tmp_path: Path, time: str) -> None:
+    done = cli(tmp_path, "pause", f"--for={time}", "--socket", "nobody-there")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("blue-green: --for must be a duration such as ")

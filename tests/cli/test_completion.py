@@ -1,0 +1,92 @@
+"""Completion, as the shells do it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.site import PATIENCE
+
+needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+
+
+def run(*argv: str, cwd: Path) -> str:
+    done = subprocess.run(
+        argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def script(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The script for the shell that the test names."""
+    path = tmp_path / "completion"
+    words = [sys.executable, "-m", "blue_green", "completion", request.param]
+    path.write_text(run(*words, cwd=tmp_path))
+    return path
+
+
+TYPED = {
+    "sta": ["status"],
+    "": [
+        "run", "init", "check", "swap", "rollback", "restart", "pause", "resume", "upgrade",
+        "reload", "status", "history", "logs", "completion", "--help", "--version",
+    ],
+    "swap --re": ["--rebuild", "--retry"],
+    "swap --retry --no": ["--no-wait"],
+    "logs g": ["green"],
+    "logs --follow b": ["blue", "build"],
+    "logs --count ": [],
+    "completion ": ["bash", "zsh", "fish", "-h", "--help"],
+    "status --config sup": ["supervisor.toml"],
+    "status --socket ": ["a b.sock", "completion", "supervisor.toml"],
+    "run sup": ["supervisor.toml"],
+    "check sup": ["supervisor.toml"],
+    "run --": ["--help"],
+    "nonsense ": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", ["bash"], indirect=True)
+def test_bash_completes_commands_options_slots_and_files(tmp_path: Path, script: Path) -> None:
+    (tmp_path / "supervisor.toml").touch()
+    (tmp_path / "a b.sock").touch()
+    # As bash does when somebody presses Tab; `compopt` works only then.
+    complete = """
+        source ./completion
+        compopt() { :; }
+        [[ $(complete -p blue-green) == *"-F _blue_green blue-green" ]] || exit 1
+        while IFS= read -r line; do
+            read -ra COMP_WORDS <<< "blue-green $line"
+            [[ -z $line || $line == *' ' ]] && COMP_WORDS+=('')
+            COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+            _blue_green
+            ( IFS='|'; echo "${COMPREPLY[*]}" )
+        done < typed
+    """
+    (tmp_path / "typed").write_text("".join(f"{line}\n" for line in TYPED))
+    answers = run("bash", "--norc", "-c", complete, cwd=tmp_path).splitlines()
+    found = {
+        line: sorted(set(filter(None, answer.split("|"))) - {"typed"})
+        for line, answer in zip(TYPED, answers, strict=True)
+    }
+    assert found == {line: sorted(words) for line, words in TYPED.items()}
+
+
+@needs_zsh
+@pytest.mark.parametrize("script", ["zsh"], indirect=True)
+def test_zsh_reads_its_script(tmp_path: Path, script: Path) -> None:
+    load = "autoload -U compinit; compinit -D -u; source ./completion; echo $_comps[blue-green]"
+    assert run("zsh", "-f", "-c", load, cwd=tmp_path) == "_blue_green\n"
+
+
+@needs_fish
+@pytest.mark.parametrize("script", ["fish"], indirect=True)
+def test_fish_completes_commands_and_slots(tmp_path: Path, script: Path) -> None:
+    ask = "source ./completion; complete -C 'blue-green sta'; complete -C 'blue-green logs g'"
+    commands, slots = run("fish", "--no-config", "-c", ask, cwd=tmp_path).splitlines()
+    assert (commands.split("\t")[0], slots.split("\t")[0]) == ("status", "green")

@@ -1,0 +1,271 @@
+"""What a terminal is shown: made for its width, and with nothing that could confuse it."""
+
+import argparse
+import io
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blue_green.cli import display
+from blue_green.cli.command import complain, say, tell
+from blue_green.cli.progress import AGAIN, Progress
+from blue_green.cli.terminal import Look, columns
+from blue_green.config import change_text
+from blue_green.system import lines, log
+from tests.support.answers import BAD, LIVE, NEW, ago, receipt, status
+
+WIDE = Look(unicode=True, width=200)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+# --- what a stream can show -----------------------------------------------------------------
+
+TERMINALS = [
+    (Terminal(), {"TERM": "xterm"}, (True, True)),
+    (Terminal(), {"TERM": "xterm", "NO_COLOR": ""}, (True, True)),
+    (Terminal(), {"TERM": "xterm", "NO_COLOR": "1"}, (False, True)),
+    (Terminal(), {"TERM": "dumb"}, (False, False)),
+    (Terminal(), {}, (False, False)),
+    (io.StringIO(), {"TERM": "xterm"}, (False, False)),
+]
+
+
+@pytest.mark.parametrize(("stream", "env", "expected"), TERMINALS)
+def test_colours_and_movement_are_for_terminals_that_want_them(
+    monkeypatch: pytest.MonkeyPatch,
+    stream: io.StringIO,
+    env: dict[str, str],
+    expected: tuple[bool, bool],
+) -> None:
+    for name in ("TERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    look = Look.of(stream)
+    assert (look.colour, look.moves) == expected
+    assert (look.width is not None) == stream.isatty()
+
+
+def test_a_line_ends_where_the_terminal_does() -> None:
+    assert Look(width=8).line("12345", ("6789", "red")) == "1234567~"
+    assert Look(width=8, unicode=True).line("12345", "678") == "12345678"
+    assert Look().line("x" * 500) == "x" * 500
+    wide = Look(width=8, unicode=True).line("日本語の件名")
+    assert (wide, columns(wide)) == ("日本語…", 7)
+
+
+def test_colours_take_no_room() -> None:
+    assert Look(colour=True, width=4).line(("abcd", "bold red")) == "\x1b[1;31mabcd\x1b[0m"
+
+
+def test_a_text_is_broken_between_words() -> None:
+    assert Look(width=30).wrapped(4, "it ended with exit status 1 before it was healthy") == [
+        "    it ended with exit status",
+        "    1 before it was healthy",
+    ]
+    assert Look(width=24).wrapped(0, "it took no more than 30 s") == [
+        "it took no more than",
+        "30 s",
+    ]
+
+
+# --- status ---------------------------------------------------------------------------------
+
+
+def shown(result: dict[str, Any]) -> str:
+    return "\n".join(display.status(result, WIDE))
+
+
+def test_the_truth_comes_first() -> None:
+    first, _, live, place, requests, *_ = display.status(status(), WIDE)
+    assert first == "● blog is serving"
+    assert live == "        live  1111111  Fix the footer"
+    assert place.strip().startswith("blue, port 3000, pid 7, since ")
+    assert place.endswith(" (2 h)")
+    assert requests == "    requests  12.3 a second, 4 in flight, 0 held"
+
+
+def test_what_is_checked_out_but_not_live_is_told_with_why_and_only_once() -> None:
+    why = "it is in quarantine: the app ended with exit status 1"
+    text = shown(status(head=BAD, why=why, quarantined={BAD: "the app ended with exit status 1"}))
+    assert f"        HEAD  bbbbbbb  Break it\n              {why}\n" in text
+    assert "quarantine  " not in text
+    assert text.count("bbbbbbb") == 1
+
+
+def test_what_failed_is_told_with_its_last_lines() -> None:
+    lines = ["Traceback", "  no \x1b[31m such table"]
+    differing = {"quarantined": {BAD: "exit status 1"}, "output": {BAD: lines}}
+    for of_head in ({"head": BAD, "why": "it is in quarantine"}, {}):
+        text = shown(status(**differing, **of_head))
+        assert "its last lines:\n                Traceback\n" in text
+        assert "\n                  no \\x1b[31m such table\n" in text
+
+
+STEPS = "a database would be left:\n1. link it\n2. blue-green reload"
+
+
+def test_steps_are_a_line_each_and_told_once() -> None:
+    last = receipt(outcome="failed", revision=BAD, reason=STEPS)
+    text = shown(status(head=BAD, why=f"again in 2 s: {STEPS}", last_swap=last, last_swaps=[last]))
+    stripped = [line.strip() for line in text.splitlines()]
+    assert [stripped.count(step) for step in ("1. link it", "2. blue-green reload")] == [1, 1]
+    for look in (WIDE, Look()):
+        lines = [line.strip() for line in display.receipt(last, look)]
+        assert lines[1:3] == ["1. link it", "2. blue-green reload"] or lines[2:4] == [
+            "1. link it",
+            "2. blue-green reload",
+        ]
+
+
+def test_of_a_long_traceback_the_end_is_shown_and_where_the_rest_is() -> None:
+    lines = [f"line {number}" for number in range(30)]
+    shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines), WIDE)
+    at = shown.index("its last lines (blue-green logs bbbbbbb has more):")
+    assert [line.strip() for line in shown[at + 1 : at + 11]] == lines[20:]
+    shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines[:10]), WIDE)
+    assert "its last lines:" in shown
+
+
+def test_where_it_is_served_and_which_settings_wait_are_told() -> None:
+    waiting = {
+        "section": "proxy", "key": "listen", "old": ["127.0.0.1:8000"], "new": ["[::]:80"],
+        "effect": "restart", "unit": "",
+    }  # fmt: skip
+    text = shown(status(addresses="127.0.0.1:8000", needs_restart=[waiting]))
+    assert "   served on  127.0.0.1:8000\n" in text
+    told = '[proxy] listen: ["127.0.0.1:8000"] -> ["[::]:80"], needs a restart of the supervisor'
+    assert f"    settings  {told}\n" in text
+
+
+def test_a_swap_in_hand_is_told_with_its_phases() -> None:
+    swap = {
+        "revision": NEW,
+        "asked_by": "swap",
+        "phase": "probe",
+        "phase_seconds": 2.34,
+        "total_seconds": 6.0,
+        "seconds": {"build": 3.5},
+    }
+    text = shown(status(phase="swapping", step="probe", swap=swap, wanted=NEW, head=NEW))
+    assert "● blog is swapping (probe)" in text
+    assert "     swap to  ccccccc" in text
+    assert "asked by swap, build 3.5 s, probe 2.3 s ..." in text
+    assert "wanted" not in text
+
+
+def test_what_is_wrong_is_told() -> None:
+    text = shown(status(phase="paused", paused_for=41.6, problem="cannot pull: no", held=9))
+    assert "● blog is paused for 42 s more: requests wait" in text
+    assert "     problem  cannot pull: no" in text
+    assert "9 held" in text
+    text = shown(status(phase="failing", down="The site is down.", live=None, wanted=None))
+    assert text.startswith("● blog is failing\n  The site is down.\n\n        live  nothing\n")
+
+
+def test_nothing_that_comes_from_outside_moves_the_cursor() -> None:
+    evil = "\x1b[2J\r\x9b31m\n\u202egood"
+    last = receipt(subject=evil, reason=evil, outcome="failed")
+    text = shown(status(problem=evil, subjects={LIVE: evil}, last_swaps=[last]))
+    text += "\n".join(display.receipt({**last, "output": [evil]}, WIDE))
+    line = {"at": ago(), "source": "blue", "revision": LIVE, "is_error": False, "text": evil}
+    text += display.output(line, WIDE)
+    assert "good" in text
+    assert all(character.isprintable() for character in text.replace("\n", ""))
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_every_line_of_the_status_fits(width: int) -> None:
+    long = "a rather long reason " * 20
+    result = status(problem=long, head=BAD, why=long, last_swaps=[receipt(reason=long)] * 5)
+    for line in display.status(result, Look(unicode=True, width=width)):
+        assert columns(line) <= max(width, 34), line
+
+
+def test_no_swaps_yet_is_said() -> None:
+    assert display.history([], WIDE) == ["no swaps yet"]
+
+
+# --- a swap ---------------------------------------------------------------------------------
+
+EVENTS: list[dict[str, Any]] = [
+    {"event": "phase", "phase": "probe", "revision": NEW},
+    {"event": "tick", "phase": "probe", "revision": NEW, "seconds": 0.25, "held": 0},
+    {"event": "tick", "phase": "probe", "revision": NEW, "seconds": 0.5, "held": 12},
+    {"event": "something newer"},
+    {"event": "done", "phase": "probe", "revision": NEW, "seconds": 0.61},
+    {"event": "tick", "phase": "probe", "revision": NEW, "seconds": 0.75, "held": 0},
+]
+
+
+def drawn(out: io.StringIO) -> str:
+    progress = Progress(out, quiet=False)
+    for event in EVENTS:
+        progress.event(event)
+    return out.getvalue()
+
+
+def test_in_a_pipe_each_phase_is_a_line() -> None:
+    assert drawn(io.StringIO()) == "swap to ccccccc\n  probe        0.61 s\n"
+
+
+def test_on_a_terminal_the_phase_in_hand_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert drawn(Terminal()).split(AGAIN) == [
+        "swap to ccccccc\n",
+        "  … probe         0.0 s",
+        "  … probe         0.2 s",
+        "  … probe         0.5 s  12 requests held",
+        "  ✓ probe        0.61 s\n",
+    ]
+
+
+# --- all that is said -----------------------------------------------------------------------
+
+HOSTILE = "sub\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\udcff"
+SHOWN = r"sub\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\xff"
+
+
+def test_the_log_has_nothing_that_a_terminal_would_act_upon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "log"
+    with file.open("w") as stderr, monkeypatch.context() as here:
+        here.setattr(sys, "stderr", stderr)
+        with log.to_stderr():
+            logger = logging.getLogger("blue_green.test")
+            logger.error("submodule %s: gone\nsecond %s", HOSTILE[:-1], HOSTILE[:-1])
+            log.output("build 1234567", [lines.text(os.fsencode(HOSTILE))])
+            log.request(f"request path={HOSTILE}", bare=True)
+    written = file.read_text()
+    assert (written.count(SHOWN), written.count(SHOWN[:-4])) == (2, 4), written
+    assert written.replace("\n", "").isprintable()
+
+
+def test_no_command_prints_what_a_terminal_would_act_upon(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plain = argparse.Namespace(json=False)
+    change = {"section": "proxy", "key": "error_pages", "effect": "now"}
+    assert complain(f"{HOSTILE}\n{HOSTILE}", 1) == 1
+    tell(plain, {"event": "result"}, HOSTILE)
+    tell(plain, {"event": "error", "error": HOSTILE, "usage": False}, "")
+    tell(argparse.Namespace(json=True), {"event": "result", "name": HOSTILE[:-1]}, "")
+    say(f"{HOSTILE}\n{HOSTILE}")
+    print(change_text.change({**change, "old": None, "new": HOSTILE}))
+    out, err = capsys.readouterr()
+    assert (out.count(SHOWN), err.count(SHOWN)) == (3, 3), (out, err)
+    assert (out + err).replace("\n", "").isprintable()

@@ -1,0 +1,116 @@
+"""What a changed setting is called, what it was and is, and when it takes effect."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from blue_green.config import change_text, parsing
+from blue_green.config.changes import EFFECTS, Effect, changes, in_force
+from blue_green.config.settings import Settings
+
+FILE = Path("/srv/supervisor.toml")
+
+
+def settings(**sections: dict[str, Any]) -> Settings:
+    document = {**sections, "app": {"command": ["serve"], "ports": [3000, 3001]}}
+    document["app"] |= sections.get("app", {})
+    return parsing.parse(document, FILE)
+
+
+def told(old: Settings, new: Settings) -> list[str]:
+    return change_text.changes([change.as_dict() for change in changes(old, new)]).splitlines()
+
+
+def test_no_setting_is_forgotten_and_none_is_named_that_does_not_exist() -> None:
+    exist = {
+        section.name: {setting.name for setting in attrs.fields(section.type)}
+        for section in attrs.fields(Settings)
+        if section.type is not None
+    }
+    assert {section: set(keys) for section, keys in EFFECTS.items()} == exist
+
+
+def test_nothing_has_changed() -> None:
+    assert changes(settings(), settings()) == []
+    assert told(settings(), settings()) == ["nothing has changed"]
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "line"),
+    [
+        ("hold", {"limit": 2000}, "[hold] limit: 1000 -> 2000, now"),
+        ("health", {"interval": "500ms"}, "[health] interval: 1s -> 500ms, now"),
+        ("hold", {"timeout": 90}, "[hold] timeout: 30s -> 90s, now"),
+        ("swap", {"soak": 1.5}, "[swap] soak: 5s -> 1.5s, at the next swap"),
+        ("swap", {"soak": 0}, "[swap] soak: 5s -> 0s, at the next swap"),
+        ("app", {"stop_timeout": "2h"}, "[app] stop_timeout: 10s -> 2h, at the next swap"),
+        ("proxy", {"max_head": "1MB"}, "[proxy] max_head: 16KiB -> 1MB, now"),
+        ("proxy", {"max_body": 1001}, "[proxy] max_body: 0B -> 1001B, now"),
+        ("health", {"status": [200, 401]}, "[health] status: [] -> [200, 401], now"),
+        ("git", {"pull_every": "5m"}, "[git] pull_every: none -> 5m, now"),
+        (
+            "proxy",
+            {"trusted_proxies": ["10.0.0.0/8", "unix:"]},
+            '[proxy] trusted_proxies: [] -> ["10.0.0.0/8", "unix:"], now',
+        ),
+        (
+            "app",
+            {"ports": [[3000, 3002], [3001, 3003]]},
+            "[app] ports: [[3000], [3001]] -> [[3000, 3002], [3001, 3003]], at the next swap",
+        ),
+        (
+            "proxy",
+            {"tls": {"certificate": "/c.pem", "key": "/k.pem", "redirect": ["[::]:80"]}},
+            '[proxy] tls.redirect: none -> ["[::]:80"], needs a restart of the supervisor',
+        ),
+        (
+            "app",
+            {"stop_signal": "SIGINT"},
+            '[app] stop_signal: "SIGTERM" -> "SIGINT", at the next swap',
+        ),
+        (
+            "release",
+            {"link": [".env"]},
+            '[release] link: [] -> [".env"], at the next build '
+            "(of what is live: blue-green swap --rebuild)",
+        ),
+        (
+            "proxy",
+            {"listen": ["[::]:80"]},
+            '[proxy] listen: ["127.0.0.1:8000"] -> ["[::]:80"], needs a restart of the supervisor',
+        ),
+        (
+            "state",
+            {"directory": "/var/lib/site"},
+            '[state] directory: "/srv/.blue-green" -> "/var/lib/site", '
+            "needs a restart of the supervisor",
+        ),
+    ],
+)
+def test_a_change_is_told_with_both_values_and_its_time(
+    section: str, values: dict[str, Any], line: str
+) -> None:
+    assert line in told(settings(), settings(**{section: values}))
+
+
+def test_values_of_the_apps_environment_are_told_to_nobody() -> None:
+    old = settings(app={"env": {"TOKEN": "secret1", "GONE": "secret2", "SAME": "secret3"}})
+    new = settings(app={"env": {"TOKEN": "secret4", "ADDED": "secret5", "SAME": "secret3"}})
+    assert told(old, new) == [
+        '[app] env.ADDED: none -> "(hidden)", at the next swap',
+        '[app] env.GONE: "(hidden)" -> none, at the next swap',
+        '[app] env.TOKEN: "(hidden)" -> "(hidden)", at the next swap',
+    ]
+
+
+def test_what_only_a_restart_changes_is_not_in_force_before() -> None:
+    old = settings()
+    new = settings(hold={"limit": 7}, app={"name": "other"}, proxy={"listen": ["[::]:80"]})
+    between = in_force(old, new)
+    assert between.hold.limit == 7
+    assert (between.app.name, between.proxy.listen) == (old.app.name, old.proxy.listen)
+    # The next reload tells of it again, and of nothing else.
+    assert {change.effect for change in changes(between, new)} == {Effect.RESTART}
+    assert {change.key for change in changes(between, new)} == {"name", "listen"}

@@ -1,0 +1,325 @@
+"""The control socket: one request a client, and no client is another one's trouble."""
+
+import json
+import logging
+import socket
+import stat
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import define
+
+from blue_green.control import client, server
+from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
+from tests.support.site import PATIENCE, until
+
+LONGEST_PATH = 107
+"""In bytes: unix(7)."""
+
+
+@define
+class Greeting:
+    name: str | None = None
+    loud: bool = False
+    times: float = 1.0
+
+
+class Commands:
+    """Commands made up for these tests, and what they saw."""
+
+    def __init__(self) -> None:
+        self.begun = trio.Event()
+        self.go_on = trio.Event()
+        self.ended: list[str] = []
+
+    async def greet(self, greeting: Greeting, tell: server.Tell) -> dict[str, Any]:
+        await tell({"event": "phase", "phase": "thinking"})
+        return {"text": f"hello {greeting.name}", "times": greeting.times}
+
+    async def refuse(self, _: Greeting, __: server.Tell) -> dict[str, Any]:
+        raise server.Refusal("not today")
+
+    async def fail(self, _: Greeting, __: server.Tell) -> dict[str, Any]:
+        raise RuntimeError("a bug of ours")
+
+    async def wait(self, _: Greeting, tell: server.Tell) -> dict[str, Any]:
+        self.begun.set()
+        await self.go_on.wait()
+        try:
+            await tell({"event": "phase", "phase": "after the wait"})
+        finally:
+            self.ended.append("wait")
+        return {}
+
+    @property
+    def table(self) -> Mapping[str, server.Command]:
+        handlers = (self.greet, self.refuse, self.fail, self.wait)
+        return {handle.__name__: server.Command(Greeting, handle) for handle in handlers}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "control.sock"
+
+
+@pytest.fixture
+async def commands(path: Path, nursery: trio.Nursery) -> AsyncIterator[Commands]:
+    """A server at work on `path`."""
+    made = Commands()
+    with server.listening(path) as sock:
+        nursery.start_soon(server.serve, sock, made.table)
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+async def ask(path: Path, **request: Any) -> list[dict[str, Any]]:
+    """The whole answer, as a command would get it."""
+    with trio.fail_after(PATIENCE):
+        return await trio.to_thread.run_sync(
+            lambda: list(client.ask(path, request)), abandon_on_cancel=True
+        )
+
+
+async def send(path: Path, data: bytes, *, then_close: bool = True) -> dict[str, Any]:
+    """Send these very bytes; what is answered, which is one object."""
+    async with await trio.open_unix_socket(path) as stream:
+        with trio.fail_after(PATIENCE):
+            try:
+                await stream.send_all(data)
+                if then_close:
+                    await stream.send_eof()
+            except trio.BrokenResourceError:
+                pass  # It has heard enough; what it says to that can still be read.
+            answer = b""
+            while not answer.endswith(b"\n"):
+                more = await stream.receive_some()
+                assert more, f"the answer ends with {answer!r}"
+                answer += more
+    return decode(answer)
+
+
+async def still_serves(path: Path) -> bool:
+    answer = await ask(path, command="greet", name="again")
+    return bool(answer[-1]["text"] == "hello again")
+
+
+# --- a request ------------------------------------------------------------------------------
+
+
+async def test_a_command_answers_with_events_and_a_result(path: Path, commands: Commands) -> None:
+    assert await ask(path, command="greet", name="you", times=2) == [
+        {"event": "phase", "phase": "thinking"},
+        {"event": "result", "text": "hello you", "times": 2},
+    ]
+
+
+async def test_a_refusal_is_told_and_is_not_the_askers_mistake(
+    path: Path, commands: Commands
+) -> None:
+    answer = await ask(path, command="refuse")
+    assert answer == [{"event": "error", "error": "not today", "usage": False}]
+
+
+BAD_LINES = {
+    "nothing": (b"", "no complete line"),
+    "an empty line": (b"\n", "not a line of JSON"),
+    "half a line": (b'{"command": "gre', "no complete line"),
+    "garbage": (b"\x00\xff\xfe GET / HTTP/1.1\r\n", "not a line of JSON"),
+    "not UTF-8": (b'{"command": "caf\xe9"}\n', "not a line of JSON"),
+    "no object": (b'["greet"]\n', "not a JSON object"),
+    "a megabyte": (b"x" * 2**20 + b"\n", "too long"),
+    "a long line": (encode({"command": "greet", "name": "x" * 4 * MAX_LINE}), "too long"),
+    "deeply nested": (b"[" * 30_000 + b"\n", "not a line of JSON"),
+    "no command": (b"{}\n", "there is no command None; there are: greet, refuse, fail, wait"),
+    "an unknown command": (b'{"command": "sing"}\n', "there is no command 'sing'"),
+    "a command of another type": (b'{"command": ["greet"]}\n', "there is no command"),
+    "an unknown argument": (b'{"command": "greet", "colour": "red"}\n', "colour"),
+    "a number for text": (b'{"command": "greet", "name": 5}\n', "5 should be of type str"),
+    "text for a truth": (b'{"command": "greet", "loud": "yes"}\n', "should be of type bool"),
+    "a number for a truth": (b'{"command": "greet", "loud": 1}\n', "should be of type bool"),
+    "a truth for a number": (b'{"command": "greet", "times": true}\n', "should be of type float"),
+    "text for a number": (b'{"command": "greet", "times": "1"}\n', "should be of type float"),
+}
+
+
+@pytest.mark.parametrize(("line", "said"), BAD_LINES.values(), ids=BAD_LINES.keys())
+async def test_what_is_no_request_is_answered_with_what_is_wrong(
+    path: Path, commands: Commands, line: bytes, said: str
+) -> None:
+    answer = await send(path, line)
+    assert (answer["event"], answer["usage"]) == ("error", True)
+    assert said in answer["error"]
+    assert await still_serves(path)
+
+
+async def test_a_client_that_says_nothing_is_not_waited_for_forever(
+    path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PATIENCE", 0.2)
+    answer = await send(path, b'{"command": ', then_close=False)
+    assert answer["error"] == "no complete line came"
+
+
+async def test_a_silent_client_does_not_keep_others_waiting(path: Path, commands: Commands) -> None:
+    async with await trio.open_unix_socket(path):
+        assert await still_serves(path)
+
+
+async def test_a_request_may_come_in_pieces(path: Path, commands: Commands) -> None:
+    async with await trio.open_unix_socket(path) as stream:
+        for byte in encode({"command": "greet", "name": "slow"}):
+            await stream.send_all(bytes([byte]))
+        answer = b"".join([some async for some in stream])
+    assert json.loads(answer.splitlines()[-1])["text"] == "hello slow"
+
+
+async def test_a_command_goes_on_when_its_client_goes_away(
+    path: Path, commands: Commands, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with await trio.open_unix_socket(path) as stream:
+        await stream.send_all(encode({"command": "wait"}))
+        await commands.begun.wait()
+    commands.go_on.set()
+    await until("the command has ended", lambda: commands.ended)
+    assert await still_serves(path)
+    assert caplog.messages == [], "a client that goes away is nothing to complain about"
+
+
+async def test_an_error_of_ours_is_logged_and_told_and_ends_nothing(
+    path: Path, commands: Commands, caplog: pytest.LogCaptureFixture
+) -> None:
+    (answer,) = await ask(path, command="fail")
+    assert (answer["event"], answer["usage"]) == ("error", False)
+    assert "a bug of ours" in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert await still_serves(path)
+
+
+@pytest.mark.parametrize("line", [b"", b"[]", b"1", b"\xff", b'{"a": ', b"nul"])
+def test_only_an_object_is_a_message(line: bytes) -> None:
+    with pytest.raises(BadMessage):
+        decode(line)
+
+
+def test_a_message_is_one_line_whatever_is_in_it() -> None:
+    message = {"text": "two\nlines\r\u2028\x00", "surrogate": "\udcff"}
+    assert encode(message).count(b"\n") == 1
+    assert decode(encode(message)) == message
+
+
+def listener_at(path: Path) -> trio.SocketListener:
+    """For a supervisor that does not do what it should."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    sock.listen()
+    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+
+
+def listen(path: Path) -> None:
+    """Listen there for a moment."""
+    with server.listening(path):
+        pass
+
+
+# --- the socket -----------------------------------------------------------------------------
+
+
+async def test_only_our_own_user_gets_in(path: Path, commands: Commands) -> None:
+    mode = path.stat().st_mode
+    assert stat.S_ISSOCK(mode)
+    assert stat.S_IMODE(mode) == 0o600
+
+
+async def test_a_stale_socket_is_replaced(path: Path, nursery: trio.Nursery) -> None:
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+        stale.listen()
+    with server.listening(path) as sock:
+        nursery.start_soon(server.serve, sock, Commands().table)
+        assert await still_serves(path)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_live_socket_is_not_replaced(path: Path, commands: Commands) -> None:
+    with pytest.raises(server.CannotListen, match=r"\[control\] socket: "):
+        listen(path)
+    assert await still_serves(path)
+
+
+def test_a_file_in_its_place_is_not_deleted(path: Path) -> None:
+    path.write_text("precious")
+    with pytest.raises(server.CannotListen, match=str(path)):
+        listen(path)
+    assert path.read_text() == "precious"
+
+
+def test_a_directory_in_its_place_is_named(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(server.CannotListen, match=str(path)):
+        listen(path)
+
+
+def test_a_directory_that_is_not_there_is_named(path: Path) -> None:
+    with pytest.raises(server.CannotListen, match="No such file"):
+        listen(path / "sub" / "control.sock")
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * LONGEST_PATH)
+    with pytest.raises(server.CannotListen, match=f"{LONGEST_PATH} bytes"):
+        listen(long)
+    with pytest.raises(client.NoSupervisor, match="too long"):
+        list(client.ask(long, {}))
+
+
+def test_the_longest_path_that_can_be_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listen(Path("ü" * (LONGEST_PATH // 2)))
+    assert list(tmp_path.iterdir()) == [], "it is removed when it is closed"
+
+
+# --- the client -----------------------------------------------------------------------------
+
+
+def test_where_nobody_is_there_is_no_supervisor(path: Path) -> None:
+    with pytest.raises(client.NoSupervisor, match=r"is `blue-green run` running\?"):
+        list(client.ask(path, {"command": "status"}))
+
+
+def test_where_nobody_listens_any_more_there_is_no_supervisor(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    with pytest.raises(client.NoSupervisor, match=str(path)):
+        list(client.ask(path, {"command": "status"}))
+
+
+@pytest.mark.parametrize("answer", [b"", b'{"event": "phase"}\n', b'{"event": "res', b"nonsense\n"])
+async def test_a_supervisor_that_goes_away_is_lost(
+    path: Path, nursery: trio.Nursery, answer: bytes
+) -> None:
+    listener = listener_at(path)
+
+    async def reply(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(answer)
+
+    nursery.start_soon(trio.serve_listeners, reply, [listener])
+    with pytest.raises(client.Lost):
+        await ask(path, command="greet")
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_supervisor_that_goes_away_before_it_has_heard_is_lost(
+    path: Path, nursery: trio.Nursery
+) -> None:
+    listener = listener_at(path)
+    nursery.start_soon(trio.serve_listeners, trio.aclose_forcefully, [listener])
+    with pytest.raises(client.Lost):
+        await ask(path, command="greet", name="too large for the socket's buffer" * 100_000)
+    nursery.cancel_scope.cancel()

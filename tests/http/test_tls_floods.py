@@ -1,0 +1,223 @@
+"""What TLS may cost: records in portions, handshakes that somebody waits for, bounded memory."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blue_green.config.settings import Tls
+from blue_green.http import tls as module
+from blue_green.http.certificates import load
+from blue_green.http.records import MOST_AT_ONCE, Records
+from blue_green.http.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_OWED, TlsWire
+from blue_green.http.transport import BLOCK
+from tests.hostile.attacks.tls import Updater, hello, what_is_missing
+from tests.http.test_tls import until_still
+from tests.raw.harness import OK, patience, running, says
+from tests.raw.tls_client import TlsStream, write_pair
+from tests.support.site import until
+
+RECORD = 16 * 1024 + 100
+"""Bytes, at most."""
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    return write_pair(tmp_path)
+
+
+@given(st.lists(st.integers(0, 40), max_size=30), st.data())
+def test_records_come_in_portions_of_a_few(lengths: list[int], data: st.DataObject) -> None:
+    whole = [b"\x17\x03\x03" + length.to_bytes(2) + b"x" * length for length in lengths]
+    stream = b"".join(whole)
+    ends = [sum(map(len, whole[: count + 1])) for count in range(len(whole))]
+    records, given, at = Records(), b"", 0
+    while at < len(stream):
+        upto = data.draw(st.integers(at + 1, len(stream)))
+        records.add(stream[at:upto])
+        at = upto
+        while records.have_more:
+            before = len(given)
+            given += records.portion()
+            ended = [end for end in ends if before < end <= len(given)]
+            assert len(ended) <= MOST_AT_ONCE + 1, "the one that was begun, and a few more"
+            assert records.completed == bool(ended)
+    assert given == stream
+
+
+@pytest.fixture
+def pair(tls: Tls, request: pytest.FixtureRequest) -> Iterator[tuple[TlsWire, socket.socket]]:
+    """Our end of a connection whose buffers are soon full, and the socket at the other."""
+    size = getattr(request, "param", 4096)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
+        for sock in (listener, theirs):
+            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                sock.setsockopt(socket.SOL_SOCKET, buffer, size)
+        theirs.connect(listener.getsockname())
+        ours, _ = listener.accept()
+        ours.setblocking(False)
+        with closing(TlsWire(ours, load(tls))) as wire:
+            yield wire, theirs
+
+
+async def shaken(wire: TlsWire, theirs: socket.socket) -> TlsStream:
+    theirs.setblocking(False)
+    stream = TlsStream(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.shake_hands)
+        nursery.start_soon(wire.readable)
+    return stream
+
+
+@pytest.mark.parametrize("pair", [200_000], indirect=True)
+async def test_only_what_the_kernel_has_room_for_is_encrypted_in_larger_pieces(
+    pair: tuple[TlsWire, socket.socket],
+) -> None:
+    wire, theirs = pair
+    await shaken(wire, theirs)
+    assert wire._room() == BLOCK
+    while not wire.send_now(bytes(100_000)):
+        pass
+    assert wire._room() == MOST_ENCRYPTED
+
+
+@pytest.mark.parametrize("pair", [4096, 200_000], indirect=True)
+async def test_a_client_that_does_not_read_has_little_of_its_answer_encrypted(
+    pair: tuple[TlsWire, socket.socket],
+) -> None:
+    wire, theirs = pair
+    stream = await shaken(wire, theirs)
+    answer = bytes(range(256)) * 4 * 1024
+    rest: bytes | memoryview = answer
+    while len(rest := wire.send_now(rest)) > 0:
+        before = len(rest)
+        rest = wire.send_now(rest)
+        if len(rest) == before:
+            break
+    held = len(wire._unsent) + wire._outgoing.pending
+    assert held <= MOST_ENCRYPTED + 1024, "it encrypts no more than what is on its way"
+    received = b""
+
+    async def read() -> None:
+        nonlocal received
+        while len(received) < len(answer):
+            received += await stream.receive_some()
+
+    with patience("the answer", lambda: len(received)):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            while rest:
+                await trio.lowlevel.wait_writable(wire.sock)
+                rest = wire.send_now(rest)
+    assert received == answer
+
+
+async def test_nobody_shakes_hands_with_a_client_that_has_gone(
+    pair: tuple[TlsWire, socket.socket],
+) -> None:
+    wire, theirs = pair
+    theirs.sendall(hello())
+    theirs.close()
+    await until("it has gone", lambda: module.has_gone(wire.sock))
+    assert await wire.receive() == b""
+    assert not hasattr(wire, "_tls"), "nothing was computed"
+
+
+async def test_so_many_handshakes_wait_and_no_more(
+    tls: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    async with running(says(OK), tls=tls) as proxy:
+        taken = [object() for _ in range(int(HANDSHAKES.total_tokens))]
+        for one in taken:
+            HANDSHAKES.acquire_on_behalf_of_nowait(one)
+        try:
+            waiting = [await trio.open_tcp_stream("127.0.0.1", proxy.port) for _ in range(3)]
+            for stream in waiting:
+                await stream.send_all(hello())
+            await until("they wait", lambda: HANDSHAKES.statistics().tasks_waiting == 3)
+            async with await trio.open_tcp_stream("127.0.0.1", proxy.port) as late:
+                with patience("its end", lambda: None):
+                    with pytest.raises(trio.BrokenResourceError):
+                        await late.send_all(hello())
+                        assert await late.receive_some() == b""
+                        raise trio.BrokenResourceError
+        finally:
+            for one in taken:
+                HANDSHAKES.release_on_behalf_of(one)
+        for stream in waiting:
+            with patience("its handshake", lambda: None):
+                assert await stream.receive_some() != b""
+            await stream.aclose()
+
+
+@pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
+async def test_a_client_that_updates_its_keys_without_end_is_read_no_further(
+    pair: tuple[TlsWire, socket.socket],
+) -> None:
+    """Each update is to be answered, and nobody takes the answers: then there are no more."""
+    wire, theirs = pair
+    updater = Updater(theirs)
+    thread = threading.Thread(target=updater.run, daemon=True)
+    thread.start()
+    rounds = 0
+
+    async def count() -> None:
+        nonlocal rounds
+        while True:
+            await trio.lowlevel.checkpoint()
+            rounds += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+
+        async def read() -> None:
+            while wire.try_receive() is None:
+                await wire.readable()
+
+        nursery.start_soon(read)
+        await until("it owes something", lambda: wire._outgoing.pending > MOST_OWED)
+        await until_still(lambda: updater.sent)
+        nursery.cancel_scope.cancel()
+    assert wire._outgoing.pending < MOST_OWED + MOST_AT_ONCE * 100
+    assert rounds > 50
+    theirs.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+@pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
+async def test_of_updates_of_keys_only_a_few_are_taken_in_between_two_waits(
+    pair: tuple[TlsWire, socket.socket],
+) -> None:
+    """However often somebody looks whether there is something to read."""
+    wire, theirs = pair
+    updater = Updater(theirs)
+    thread = threading.Thread(target=updater.run, args=[20], daemon=True)
+    thread.start()
+    most = 0
+
+    def look_often() -> bool:
+        nonlocal most
+        before = wire._records._bytes
+        for _ in range(20):
+            if wire.try_receive() is not None:
+                return True
+            most = max(most, len(before) - len(wire._records._bytes))
+        return False
+
+    while not look_often():
+        with trio.move_on_after(0.2) as patiently:
+            await wire.readable()
+        if patiently.cancelled_caught and updater.sent == 20:
+            break
+    theirs.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+    assert updater.sent == 20
+    assert 0 < most <= (MOST_AT_ONCE + 1) * 60

@@ -1,0 +1,301 @@
+"""`blue-green check`: what it finds, and that it leaves nothing behind."""
+
+import json
+import os
+import resource
+import shutil
+import socket
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blue_green.config import parsing
+from blue_green.config.settings import Proxy
+from blue_green.preflight.checks import machine, unit
+from blue_green.system import users
+from tests.cli.test_cli import cli
+from tests.support.site import Site, free_ports
+from tests.support.subject import Subject, only, troubles
+
+# --- without a start ------------------------------------------------------------------------
+
+
+def test_what_is_in_order_passes_and_nothing_is_written(subject: Subject) -> None:
+    assert troubles(subject.check()) == []
+    assert not subject.state.exists()
+
+
+def test_a_port_that_is_taken_is_told_with_its_holder(subject: Subject) -> None:
+    with socket.create_server(("127.0.0.1", subject.green)):
+        found = only(subject.check())
+    assert (found.verdict, found.about) == ("failed", "[app] ports")
+    assert f"{subject.green} is taken: pid {os.getpid()}" in found.text
+
+
+def test_the_default_of_connections_is_what_there_is_room_for(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = Proxy().max_connections
+
+    def limited(most: int) -> None:
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (most, most))
+
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    limited(20_000)
+    assert troubles(subject.check(proxy={"max_connections": default})) == []
+    found = only(subject.check(proxy={"max_connections": default - 1}))
+    assert "leaves room for 9925 of 9999" in found.text, "it was asked for"
+    limited(1024)
+    found = only(subject.check(proxy={"max_connections": default}))
+    assert "leaves room for 437 of 10000" in found.text
+
+
+def test_a_database_that_is_to_come_is_no_reason_to_warn(subject: Subject) -> None:
+    """As `init` links them."""
+    found = subject.check(release={"link": ["db.sqlite3", "var/data.db"]})
+    assert troubles(found) == []
+    [one, other] = [one for one in found if one.about == "[release] link"]
+    assert "db.sqlite3 is not there yet" in one.text
+    assert "var/data.db is not there yet" in other.text
+
+
+def test_an_address_that_is_taken_is_told_with_its_holder(subject: Subject) -> None:
+    with socket.create_server(("127.0.0.1", subject.port)):
+        found = only(subject.check())
+    assert (found.verdict, found.about) == ("failed", "[proxy] listen")
+    assert f"pid {os.getpid()}" in found.text
+
+
+@pytest.mark.parametrize(
+    ("sections", "verdict", "text", "advice"),
+    [
+        ({"app": {"user": "nobody-at-all"}}, "failed", "there is no user", ""),
+        ({"git": {"checkout": "nowhere"}}, "failed", "No such file or directory", ""),
+        (
+            {"release": {"link": ["data"]}},
+            "warned",
+            "data is not there yet",
+            'write "data/"',
+        ),
+        ({"release": {"link": ["text.txt"]}}, "failed", "tracked by git", "git rm -r --cached"),
+        ({"app": {"command": ["no-such-program"]}}, "failed", "in $PATH", "install it"),
+        ({"app": {"command": ["./app.py"]}}, "failed", "cannot be run by", "make it executable"),
+        ({"app": {"command": ["bin/app"]}}, "failed", "is in no release", "set build"),
+        ({"app": {"command": ["/no/such/program"]}}, "failed", "does not exist", ""),
+        ({"release": {"build": ["./build"]}}, "failed", "is in no release", "add it to link"),
+        ({"git": {"pull_every": "5m"}}, "failed", "--set-upstream-to origin/main", ""),
+        ({"git": {"pull_every": "5m", "branch": "b"}}, "failed", "git checkout b", ""),
+        ({"proxy": {"error_pages": "nowhere"}}, "failed", "cannot be read", ""),
+        ({"notify": {"command": ["./nowhere"]}}, "failed", "nowhere does not exist", ""),
+        ({"notify": {"command": ["no-such-program"]}}, "failed", "no program no-such-program", ""),
+        ({"proxy": {"tls": {"certificate": "no.pem", "key": "no.key"}}}, "failed", "no.pem", ""),
+        ({"proxy": {"max_connections": 10**9}}, "warned", "leaves room for", "LimitNOFILE=2000"),
+        ({"control": {"socket": "s" * 120}}, "failed", "bytes long", "name a shorter one"),
+    ],
+)
+def test_what_is_wrong_is_told_with_what_to_do(
+    subject: Subject, sections: dict[str, Any], verdict: str, text: str, advice: str
+) -> None:
+    found = only(subject.check(**sections))
+    assert found.verdict == verdict
+    assert text in found.text
+    assert advice in found.advice
+
+
+def test_a_push_hook_needs_its_secret_and_something_to_pull(subject: Subject) -> None:
+    hook: dict[str, Any] = {
+        "admin": {"listen": [f"127.0.0.1:{free_ports(1)[0]}"]},
+        "webhook": {"secret_file": "secret"},
+    }
+    missing, upstream = troubles(subject.check(**hook))
+    assert (missing.about, "cannot be read" in missing.text) == ("[webhook] secret_file", True)
+    assert "--set-upstream-to origin/main" in upstream.text
+    file = subject.directory / "secret"
+    file.write_text("a secret of sufficient length")
+    file.chmod(0o644)
+    readable, _ = troubles(subject.check(**hook))
+    assert (readable.verdict, readable.advice) == ("warned", f"chmod o-r {file}")
+    file.chmod(0o640)
+    assert [found.about for found in troubles(subject.check(**hook))] == ["[git] branch"]
+
+
+def test_a_command_that_names_one_port_would_start_both_slots_there(subject: Subject) -> None:
+    found = only(subject.check(app={"command": ["true", f"--listen=:{subject.blue}"]}))
+    assert found.advice == "write {port} instead"
+
+
+def test_what_only_the_build_can_make_passes(subject: Subject) -> None:
+    made = {"command": [".venv/bin/python", "app.py"]}
+    assert troubles(subject.check(app=made, release={"build": ["true"]})) == []
+
+
+def test_what_is_linked_is_in_every_release(subject: Subject) -> None:
+    (subject.checkout.path / ".git/info/exclude").write_text("tools\n")
+    (subject.checkout.path / "tools").mkdir()
+    (subject.checkout.path / "tools/python").symlink_to(sys.executable)
+    linked = {"link": ["tools"]}
+    assert troubles(subject.check(app={"command": ["tools/python"]}, release=linked)) == []
+
+
+def test_changes_that_are_not_committed_are_in_no_release(subject: Subject) -> None:
+    (subject.checkout.path / "text.txt").write_text("changed")
+    found = only(subject.check())
+    assert (found.verdict, found.advice) == ("warned", "git commit, or git stash")
+
+
+def test_a_remote_is_asked_and_nothing_is_fetched(subject: Subject) -> None:
+    upstream, ours = subject.checkout, subject.directory / "clone"
+    clone = upstream.clone(ours)
+    upstream.commit(text="newer")
+    pulled = {"checkout": "clone", "pull_every": "5m"}
+    assert troubles(subject.check(git=pulled)) == []
+    assert clone.git("rev-parse", "origin/main") == clone.git("rev-parse", "HEAD")
+    clone.git("remote", "set-url", "origin", str(subject.directory / "gone"))
+    found = only(subject.check())
+    assert "main of origin cannot be reached" in found.text
+
+
+def test_two_releases_do_not_share_an_old_sqlite(subject: Subject) -> None:
+    (subject.checkout.path / "data").mkdir()
+    (subject.checkout.path / "data/blog.sqlite3").touch()
+    found = troubles(subject.check())
+    is_old = not machine.is_safe(sqlite3.sqlite_version_info)
+    assert [one.verdict for one in found] == ["warned"] * is_old
+    assert all('strategy = "exclusive"' in one.advice for one in found)
+    found = subject.check(swap={"strategy": "exclusive"}, hold={"timeout": "60s"})
+    assert troubles(found) == []
+
+
+def test_requests_that_would_not_wait_for_a_start_are_reported(subject: Subject) -> None:
+    [found] = troubles(subject.check(swap={"strategy": "exclusive"}))
+    assert (found.verdict, found.about) == ("warned", "[hold] timeout")
+    assert "requests get 503 after 30 s, and a start may take 60 s" in found.text
+
+
+@pytest.mark.parametrize(
+    ("version", "safe"),
+    [((3, 40, 1), False), ((3, 51, 2), False), ((3, 51, 3), True), ((3, 44, 6), True)],
+)
+def test_which_sqlite_is_safe(version: tuple[int, int, int], safe: bool) -> None:
+    assert machine.is_safe(version) == safe
+
+
+def test_an_admin_address_for_everybody_is_a_warning(subject: Subject) -> None:
+    [port] = free_ports(1)
+    found = only(subject.check(admin={"listen": [f"0.0.0.0:{port}"]}))
+    assert (found.verdict, found.about) == ("warned", "[admin] listen")
+
+
+@pytest.mark.parametrize(
+    ("mode", "way", "may"),
+    [(0o604, 0o711, True), (0o640, 0o711, False), (0o604, 0o710, False), (0o604, 0o755, True)],
+)
+def test_what_others_may_is_told_by_all_modes_on_the_way(mode: int, way: int, may: bool) -> None:
+    stranger = users.User(12345, 12345, (), "stranger", "/", "/bin/sh")
+    file = Path(tempfile.mkdtemp()) / "way" / "file"
+    file.parent.parent.chmod(0o755)
+    file.parent.mkdir()
+    file.touch()
+    file.chmod(mode)
+    file.parent.chmod(way)
+    try:
+        assert users.may(stranger, file, os.R_OK) == may
+    finally:
+        shutil.rmtree(file.parent.parent)
+
+
+# --- the unit -------------------------------------------------------------------------------
+
+UNIT = """\
+[Unit]
+Description=[Service]
+[Service]
+ExecStart=/opt/blue-green run \\
+    /etc/blog.toml
+TimeoutStopSec=1min 10s
+User=blog
+"""
+
+
+def test_the_unit_of_a_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "blog.service").write_text(UNIT)
+    (tmp_path / "shop.service").write_text(UNIT.replace("blog", "shop"))
+    (tmp_path / "gone.service").symlink_to("nowhere")
+    assert [path.name for path in unit.naming(Path("/etc/blog.toml"), tmp_path)] == ["blog.service"]
+
+
+@pytest.mark.parametrize(
+    ("span", "seconds"),
+    [("70", 70), ("1min 30s", 90), ("1h", 3600), ("500ms", 0.5), ("infinity", float("inf"))],
+)
+def test_a_time_span_is_read_as_systemd_does(span: str, seconds: float) -> None:
+    assert unit.seconds(span) == seconds
+
+
+def test_the_unit_that_is_shipped_gives_time_to_stop(subject: Subject) -> None:
+    shipped = Path(__file__).parents[2] / "deploy"
+    [found] = unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
+    subject.configure()
+    judged = unit.judge(found.name, unit.written(found.read_text()), parsing.load(subject.file))
+    assert [one.text for one in judged][-1] == "the 70 s are enough for an orderly stop"
+
+
+def test_a_unit_must_give_time_to_stop(subject: Subject) -> None:
+    subject.configure(swap={"drain_timeout": "30s"}, app={"stop_timeout": "20s"})
+    settings = parsing.load(subject.file)
+    too_short = dict(unit.written(UNIT), TimeoutStopSec="69")
+    verdicts = [one.verdict for one in unit.judge("blog", unit.written(UNIT), settings)]
+    assert verdicts[-1] == "passed"
+    [_, late] = unit.judge("blog", too_short, settings)
+    assert (late.verdict, late.advice) == ("warned", "TimeoutStopSec=90")
+
+
+# --- the command, and a supervisor that runs ------------------------------------------------
+
+
+async def test_a_supervisor_that_runs_is_seen_and_not_disturbed(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.commit()
+    async with site.running():
+        before = await site.status()
+        done = await site.run("check", "--start", "--json", str(site.config_file))
+        assert done.code == 0, done.out
+        report = json.loads(done.out)
+        texts = [one["text"] for one in report["findings"]]
+        assert f"127.0.0.1:{site.port} is in use by this supervisor" in texts
+        assert f"{site.blue} is in use by this supervisor" in texts
+        assert f"{site.green} is free" in texts
+        assert any("answered GET /healthz" in text for text in texts), texts
+        after = await site.status()
+        for status in (before, after):
+            del status["last_swap"]
+        assert before == after
+        site.configure(swap={"strategy": "exclusive"})
+        done = await site.run("check", "--start", str(site.config_file))
+        assert "never twice at once" in done.out
+
+
+async def test_a_running_app_that_others_can_reach_is_warned_of(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.commit(host="0.0.0.0")
+    async with site.running():
+        done = await site.run("check", str(site.config_file))
+    assert f"warned  [app] command: the app listens on 0.0.0.0:{site.blue}: who can" in done.out
+
+
+def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
+    (tmp_path / "supervisor.toml").write_text("[app]\ncommand = 7\nports = [1, 1]\n")
+    done = cli(tmp_path, "check", "supervisor.toml", "--json")
+    report = json.loads(done.out)
+    assert (done.code, report["verdict"], len(report["findings"])) == (2, "failed", 2)
+    done = cli(tmp_path, "check", "supervisor.toml")
+    assert (done.code, done.out.count("failed  settings:")) == (2, 2)

@@ -1,0 +1,167 @@
+"""`blue-green check --start`: what a trial start tells, and that it leaves nothing behind."""
+
+import re
+import signal
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import trio
+
+from blue_green.config.settings import Health
+from blue_green.preflight.checks import answers
+from tests.cli.test_cli import answering
+from tests.support.site import PATIENCE, until
+from tests.support.subject import LOCAL_ONLY, Subject, left_behind, only, troubles
+
+
+def test_a_trial_start_builds_runs_asks_and_leaves_nothing(subject: Subject) -> None:
+    found = subject.check(start=True, release={"build": ["touch", "built"]})
+    assert troubles(found) == []
+    texts = [one.text for one in found]
+    assert any("answered GET / on port" in text for text in texts), texts
+    assert any("it has built" in text for text in texts), texts
+    assert any("the app uses" in text for text in texts), texts
+    assert left_behind(subject) == []
+    assert not subject.state.exists()
+
+
+def test_a_database_that_the_app_writes_into_its_release_is_told_with_its_link(
+    subject: Subject, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = (subject.checkout.path / "app.py").read_text()
+    makes = "import sqlite3; d = sqlite3.connect('notes.db'); d.execute('create table t (x)')"
+    (subject.checkout.path / "app.py").write_text(f"{makes}\n{app}")
+    (subject.checkout.path / ".env").write_text("")
+    (subject.checkout.path / ".gitignore").write_text(".env\n")
+    subject.checkout.commit()
+    found = only(subject.check(start=True, release={"link": [".env"]}))
+    assert (found.verdict, found.about) == ("warned", "[release] link")
+    assert "the app wrote notes.db inside its release" in found.text
+    assert found.advice == 'link = [".env", "notes.db"] in [release]'
+    assert left_behind(subject) == []
+    assert "is kept" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("statuses", "text", "advice"),
+    [
+        ({"localhost": 200}, "and takes localhost", 'set host = "localhost" in [health]'),
+        ({}, "answered 400: the app most likely refuses the Host", "the site's public name"),
+        ({"": 404}, "answered 404", "set a path in [health] that it has"),
+        ({"": 301}, "a redirect to https://blog.example.com/", "the site's public name"),
+        ({"": 301, "https": 200}, "the app redirects to https", "set https = true in [health]"),
+        (
+            {"": 400, "localhost": 301, "https localhost": 200},
+            "redirects to https, and takes the Host header localhost",
+            'set https = true and host = "localhost"',
+        ),
+    ],
+)
+async def test_an_answer_that_will_not_change_is_explained(
+    statuses: dict[str, int], text: str, advice: str
+) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        head = (await stream.receive_some()).decode()
+        [host] = re.findall(r"(?m)^Host: (.*)\r$", head)
+        kinds = [host, ""]
+        if "\r\nX-Forwarded-Proto: https\r\n" in head:
+            kinds = [f"https {host}", "https", *kinds]
+        status = next((statuses[kind] for kind in kinds if kind in statuses), 400)
+        where = b"Location: https://blog.example.com/\r\n" if status == 301 else b""
+        await stream.send_all(b"HTTP/1.1 %d Hm\r\n%bContent-Length: 0\r\n\r\n" % (status, where))
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        told = await answers.explanation("127.0.0.1", port, Health())
+        nursery.cancel_scope.cancel()
+    assert told is not None
+    assert text in told[0]
+    assert advice in told[1]
+
+
+@pytest.mark.long
+def test_nobody_waits_for_long_for_an_answer_that_will_not_change(subject: Subject) -> None:
+    subject.answers(LOCAL_ONLY)
+    found = only(subject.check(start=True, health={"start_timeout": "1h"}))
+    assert (found.verdict, found.about) == ("failed", "start")
+    assert found.advice == 'set host = "localhost" in [health]'
+    assert found.output == ("it starts",)
+    assert left_behind(subject) == []
+
+
+@pytest.mark.parametrize("step", ["app", "build"])
+def test_what_fails_shows_its_last_lines(subject: Subject, step: str) -> None:
+    fails = [sys.executable, "-c", "raise SystemExit('it has no database')"]
+    sections = {"app": {"command": fails}} if step == "app" else {"release": {"build": fails}}
+    found = only(subject.check(start=True, **sections))
+    assert "ended with exit status 1" in found.text
+    assert found.output == ("it has no database",)
+    assert left_behind(subject) == []
+
+
+ELSEWHERE = """\
+import os, socket, time
+port = int(os.environ["PORT"])
+{listen}
+time.sleep(600)
+"""
+SOCKET = "s = socket.socket(socket.{family}); s.bind({address}); s.listen()"
+
+
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ("", "the app listens nowhere"),
+        (SOCKET.format(family="AF_INET", address='("127.0.0.1", 4321)'), "127.0.0.1:4321"),
+        (SOCKET.format(family="AF_INET6", address='("::1", port)'), r"\[::1\]:\d+"),
+        (SOCKET.format(family="AF_UNIX", address='"app.sock"'), r"unix:app\.sock"),
+    ],
+    ids=["nowhere", "another port", "IPv6 only", "a Unix socket"],
+)
+def test_where_an_app_listens_instead_of_its_port_is_said(
+    subject: Subject, listen: str, told: str
+) -> None:
+    (subject.checkout.path / "app.py").write_text(ELSEWHERE.format(listen=listen))
+    subject.checkout.commit()
+    found = only(subject.check(start=True, health={"start_timeout": "1500ms"}))
+    assert re.search(rf": nothing listens on port \d+; .*{told}$", found.text), found.text
+
+
+def test_an_app_that_listens_for_more_than_this_machine_is_warned_of(subject: Subject) -> None:
+    app = (subject.checkout.path / "app.py").read_text()
+    (subject.checkout.path / "app.py").write_text(app.replace("127.0.0.1", "0.0.0.0"))
+    subject.checkout.commit()
+    found = only(subject.check(start=True))
+    assert (found.verdict, found.about) == ("warned", "[app] command")
+    assert "the app listens on 0.0.0.0:" in found.text
+
+
+def test_what_must_not_run_twice_is_not_started_where_one_may_run(subject: Subject) -> None:
+    busy = {"event": "error", "error": "it is busy", "usage": False}
+    with answering(subject.state / "control.sock", busy):
+        swap, hold = {"strategy": "exclusive"}, {"timeout": "60s"}
+        found = troubles(subject.check(start=True, swap=swap, hold=hold))
+    assert [one.about for one in found] == ["supervisor", "start"]
+    assert "cannot be seen: it is busy" in found[0].text
+
+
+async def test_a_check_that_is_interrupted_leaves_nothing_either(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = subject.directory / "tmp"
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    app = ["sh", "-c", "touch started; sleep 60"]
+    subject.configure(app={"command": app})
+    command = [sys.executable, "-m", "blue_green", "check", "--start", str(subject.file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            await until("the app runs", lambda: list(temporary.glob("*/releases/*/started")))
+            process.send_signal(signal.SIGTERM)
+            assert await trio.to_thread.run_sync(process.wait, PATIENCE) == 130
+        finally:
+            process.kill()
+    assert left_behind(subject) == []

@@ -1,0 +1,415 @@
+"""`blue-green init`: what it takes an app for, and that what it writes can be used."""
+
+import json
+import shutil
+import sqlite3
+import sys
+import tomllib
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from blue_green.config import parsing
+from blue_green.config.settings import Settings
+from blue_green.preflight.init.django import Named, named
+from blue_green.preflight.init.found import Checkout
+from blue_green.preflight.init.write import CannotWrite, write
+from tests.cli.test_cli import cli
+from tests.support.repository import Repository
+from tests.support.site import Site, git
+
+ASGI_APP = """\
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello"})
+"""
+NODE_APP = """\
+const answer = (_, response) => response.end("hello");
+require("http").createServer(answer).listen(process.env.PORT, "127.0.0.1");
+"""
+DJANGO = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'blog.settings')"
+
+NEEDS_NODE = pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+
+Fill = Callable[..., Path]
+
+
+@pytest.fixture
+def fill(tmp_path: Path) -> Fill:
+    """Makes a checkout with these files; the first ones are committed, the others are not."""
+
+    def fill(tracked: dict[str, str], untracked: dict[str, str] | None = None) -> Path:
+        repository = Repository(tmp_path / "app")
+        put(repository.path, tracked)
+        repository.commit()
+        put(repository.path, untracked or {})
+        return repository.path
+
+    return fill
+
+
+def put(directory: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(content)
+
+
+def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
+    """What it was taken for, and the settings that were written."""
+    file = checkout / "supervisor.toml"
+    app = write(file, checkout, lambda _: answer, force=False)
+    return app.kind, parsing.load(file)
+
+
+@pytest.mark.parametrize(
+    ("tracked", "untracked", "kind", "command"),
+    [
+        (
+            {"manage.py": DJANGO, "requirements.txt": "Django\ngunicorn>=20"},
+            {},
+            "Django",
+            ".venv/bin/python -m gunicorn --bind 127.0.0.1:{port} blog.wsgi",
+        ),
+        (
+            {"manage.py": DJANGO},
+            {".venv/bin/python": ""},
+            "Django",
+            ".venv/bin/python manage.py runserver --noreload 127.0.0.1:{port}",
+        ),
+        (
+            {"metadata.json": "{}", "requirements.txt": "datasette"},
+            {"data.db": ""},
+            "Datasette",
+            ".venv/bin/python -m datasette serve data.db --port {port} --metadata metadata.json",
+        ),
+        (
+            {"main.py": "import fastapi\nsite = fastapi.FastAPI()"},
+            {},
+            "ASGI",
+            "python3 -m uvicorn --host 127.0.0.1 --port {port} main:site",
+        ),
+        (
+            {"shop/__init__.py": "app = Flask(__name__)", "requirements.txt": "waitress"},
+            {},
+            "WSGI",
+            ".venv/bin/python -m waitress --listen=127.0.0.1:{port} shop:app",
+        ),
+        (
+            {"shop/wsgi.py": "application = make()"},
+            {},
+            "WSGI",
+            "python3 -m gunicorn --bind 127.0.0.1:{port} shop.wsgi:application",
+        ),
+        (
+            {"package.json": '{"scripts": {"start": "node server.js"}}'},
+            {},
+            "Node",
+            "node server.js",
+        ),
+        ({"package.json": '{"scripts": {"start": "next start"}}'}, {}, "Node", "npm start"),
+        (
+            {"spin.toml": "", "public/index.html": ""},
+            {},
+            "Spin",
+            "spin up --listen 127.0.0.1:{port} --file spin.toml",
+        ),
+        (
+            {"public/index.html": ""},
+            {},
+            "static files",
+            "python3 -m http.server {port} --bind 127.0.0.1 --protocol HTTP/1.1 --directory public",
+        ),
+    ],
+)
+def test_an_app_is_known_by_its_files(
+    fill: Fill, tracked: dict[str, str], untracked: dict[str, str], kind: str, command: str
+) -> None:
+    found, settings = settings_for(fill(tracked, untracked))
+    assert (found, " ".join(settings.app.command)) == (kind, command)
+
+
+def test_a_database_that_releases_share_wants_one_writer(fill: Fill) -> None:
+    checkout = fill({"manage.py": DJANGO}, {"db.sqlite3": "", ".env": "", "media/photo": ""})
+    _, settings = settings_for(checkout)
+    assert settings.swap.strategy == "exclusive"
+    assert set(settings.release.link) == {"db.sqlite3", ".env", "media"}
+    assert settings.release.migrate == ("python3", "manage.py", "migrate", "--noinput")
+
+
+def test_what_it_writes_names_a_file_with_all_settings(fill: Fill) -> None:
+    checkout = fill({"spin.toml": ""})
+    settings_for(checkout)
+    text = (checkout / "supervisor.toml").read_text()
+    [place] = [line for line in text.splitlines() if line.endswith("settings.md")]
+    assert "## [app]" in Path(place.removeprefix("# ")).read_text()
+
+
+def test_who_is_asked_for_a_command_is_shown_one(fill: Fill) -> None:
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return "./serve {port}"
+
+    checkout = fill({"serve": ""})
+    write(checkout / "supervisor.toml", checkout, ask, force=False)
+    [question] = asked
+    assert "./serve --listen 127.0.0.1:{port}\n" in question
+    assert "$PORT" in question
+
+
+DJANGO_SETTINGS = """
+from pathlib import Path
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
+MEDIA_ROOT = BASE_DIR / "media"
+"""
+
+
+def test_what_django_will_write_is_linked_before_it_exists(fill: Fill) -> None:
+    checkout = fill({"manage.py": DJANGO, "blog/settings.py": DJANGO_SETTINGS, ".env.example": ""})
+    _, settings = settings_for(checkout)
+    assert settings.release.link == (".env", "db.sqlite3", "media/")
+    assert settings.swap.strategy == "exclusive"
+
+
+@pytest.mark.parametrize(
+    ("text", "databases", "uploads"),
+    [
+        (
+            "import os\nBASE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))\n"
+            "DATABASES = {'default': {'ENGINE': 'x.sqlite3', 'NAME': os.path.join(BASE, 'a.db')}}",
+            ["a.db"],
+            [],
+        ),
+        ("MEDIA_ROOT = os.environ.get('MEDIA', 'var/media')", [], ["var/media"]),
+        ("MEDIA_ROOT = config('MEDIA', default='uploads/')", [], ["uploads"]),
+        ("MEDIA_ROOT = '/srv/media'", [], []),
+        ("MEDIA_ROOT = BASE_DIR", [], []),
+        ("DATABASES = {'default': dj_database_url.config(default='sqlite:///b.db')}", ["b.db"], []),
+        (
+            "from pathlib import Path\nHERE = Path(__file__).parents[1]\nif DEBUG:\n"
+            "  DATABASES = {'a': {'ENGINE': 'sqlite3', 'NAME': str(HERE / 'data' / 'c.db')}}\n"
+            "else:\n  DATABASES = {'a': {'ENGINE': 'postgresql', 'NAME': 'shop'}}",
+            ["data/c.db"],
+            [],
+        ),
+        ("DATABASES = {'a': {'ENGINE': 'sqlite3', 'NAME': ':memory:'}}", [], []),
+        ("ROOT = f'{BASE}'\nMEDIA_ROOT = ROOT + '/m'\nDATABASES = env.db()", [], []),
+        ("def (", [], []),
+    ],
+)
+def test_djangos_settings_are_read_as_far_as_they_are_plain(
+    fill: Fill, text: str, databases: list[str], uploads: list[str]
+) -> None:
+    checkout = Checkout(fill({"blog/settings.py": text}), frozenset())
+    assert named(checkout, "blog.settings") == Named(databases, uploads)
+
+
+def test_djangos_settings_may_import_others(fill: Fill) -> None:
+    base = DJANGO_SETTINGS.replace(".parent.parent", ".parent.parent.parent")
+    files = {
+        "blog/settings/__init__.py": "",
+        "blog/settings/base.py": base,
+        "blog/settings/production.py": "from .base import *\nMEDIA_ROOT = BASE_DIR / 'files'",
+        "blog/settings/loop.py": "from blog.settings.loop import *\nMEDIA_ROOT = 'x'",
+    }
+    checkout = Checkout(fill(files), frozenset())
+    production = named(checkout, "blog.settings.production")
+    assert production == Named(["db.sqlite3"], ["media", "files"])
+    assert named(checkout, "blog.settings.loop").uploads == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("tracked", "link", "strategy"),
+    [
+        (
+            {"main.py": "app = FastAPI()\nurl = 'sqlite:///./shop.db'"},
+            ("shop.db",),
+            "exclusive",
+        ),
+        (
+            {"app.py": "app = Flask('a')", "db.py": "sqlite3.connect('data/a.db')"},
+            ("data/a.db",),
+            "exclusive",
+        ),
+        (
+            {"app.py": "app = Flask('a', instance_relative_config=True)"},
+            ("instance/",),
+            "overlap",
+        ),
+        ({"spin.toml": "key_value_stores = ['default']"}, (".spin/",), "overlap"),
+        (
+            {
+                "package.json": '{"scripts": {"start": "node server.js"}}',
+                "server.js": "const db = new Database('app.db')",
+            },
+            ("app.db",),
+            "overlap",
+        ),
+    ],
+)
+def test_databases_that_a_program_names_are_linked_before_they_exist(
+    fill: Fill, tracked: dict[str, str], link: tuple[str, ...], strategy: str
+) -> None:
+    _, settings = settings_for(fill(tracked))
+    assert (settings.release.link, settings.swap.strategy) == (link, strategy)
+
+
+def test_a_database_that_is_committed_is_each_releases_own(fill: Fill) -> None:
+    _, settings = settings_for(fill({"datasette.yaml": "", "data.db": ""}))
+    assert (settings.swap.strategy, settings.release.link) == ("overlap", ())
+
+
+def test_an_environment_is_built_in_each_release_or_else_linked(fill: Fill) -> None:
+    app = {"main.py": "app = Starlette()", "requirements.txt": "starlette"}
+    checkout = fill(app)
+    _, settings = settings_for(checkout)
+    assert settings.release.build is not None
+    assert "pip install" in settings.release.build[-1]
+    (checkout / "supervisor.toml").unlink()
+    put(checkout, {"venv/bin/python": ""})
+    _, settings = settings_for(checkout)
+    assert (settings.release.build, settings.release.link) == (None, ("venv",))
+
+
+def test_what_the_app_says_of_its_names_and_pages_is_used(fill: Fill) -> None:
+    hosts = 'ALLOWED_HOSTS = ["blog.example.com", "www.example.com"]'
+    _, settings = settings_for(fill({"manage.py": DJANGO, "blog/settings.py": hosts}))
+    assert settings.health.host == "blog.example.com"
+
+
+@pytest.mark.parametrize(
+    ("line", "https"),
+    [
+        ("SECURE_SSL_REDIRECT = True", True),
+        ('    SECURE_SSL_REDIRECT = env.bool("REDIRECT", True)', True),
+        ("SECURE_SSL_REDIRECT = False", False),
+        ("# SECURE_SSL_REDIRECT = True", False),
+    ],
+)
+def test_django_that_insists_on_https_is_probed_as_over_https(
+    fill: Fill, line: str, https: bool
+) -> None:
+    _, settings = settings_for(fill({"manage.py": DJANGO, "blog/settings.py": line}))
+    assert settings.health.https is https
+
+
+def test_a_page_for_probes_is_used(fill: Fill) -> None:
+    program = 'app = FastAPI()\n@app.get("/healthz")\ndef health(): ...'
+    _, settings = settings_for(fill({"app.py": program}))
+    assert settings.health.path == "/healthz"
+
+
+def test_of_several_apps_one_is_chosen(fill: Fill) -> None:
+    package = '{"scripts": {"start": "node server.js"}}'
+    checkout = fill({"main.py": "app = FastAPI()", "package.json": package})
+    kind, _ = settings_for(checkout, "2")
+    assert kind == "Node"
+    (checkout / "supervisor.toml").unlink()
+    kind, _ = settings_for(checkout)
+    assert kind == "ASGI", "without an answer the likeliest is taken"
+    (checkout / "supervisor.toml").unlink()
+    with pytest.raises(CannotWrite, match='"3" is not one of the numbers 1 to 2'):
+        settings_for(checkout, "3")
+
+
+def test_what_nobody_knows_is_asked_for(fill: Fill) -> None:
+    checkout = fill({"serve.sh": ""})
+    with pytest.raises(CannotWrite, match="nothing here tells how the app is started"):
+        settings_for(checkout)
+    _, settings = settings_for(checkout, "./serve.sh --port {port} 'a \\ b'")
+    assert settings.app.command == ("./serve.sh", "--port", "{port}", "a \\ b")
+
+
+def test_odd_names_and_files_that_make_no_sense_do_no_harm(fill: Fill) -> None:
+    odd = {"package.json": "[]", "main.py": "def (", "datasette.yaml": "", "spin.toml.py": ""}
+    kind, settings = settings_for(fill(odd, {'a"b\\.db': "", "c d.db": "", "e.db": ""}))
+    assert (kind, settings.release.link) == ("Datasette", ("e.db",))
+
+
+def test_a_checkout_without_a_commit_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match="git init, git add and git commit come first"):
+        settings_for(tmp_path)
+
+
+def test_the_command_writes_what_check_is_happy_with_and_overwrites_nothing(fill: Fill) -> None:
+    checkout = fill({"index.html": "hello"})
+    done = cli(checkout, "init", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert "next: blue-green check --start supervisor.toml" in done.out
+    checked = cli(checkout, "check", "supervisor.toml")
+    assert checked.code == 0, checked.out
+    file = checkout / "supervisor.toml"
+    file.write_text("mine")
+    again = cli(checkout, "init", "--yes")
+    assert (again.code, file.read_text()) == (1, "mine")
+    assert "--force overwrites it" in again.err
+    assert cli(checkout, "init", "--yes", "--force").code == 0
+    assert parsing.load(file).app.command[:2] == ("python3", "-m")
+
+
+# --- under the supervisor -------------------------------------------------------------------
+
+
+def link_environment(checkout: Path) -> None:
+    """That of the tests, as an app has it in its checkout."""
+    (checkout / ".venv").symlink_to(sys.prefix)
+
+
+def static_pages(checkout: Path) -> dict[str, str]:
+    return {"index.html": "hello"}
+
+
+def asgi_app(checkout: Path) -> dict[str, str]:
+    link_environment(checkout)
+    return {"asgi.py": ASGI_APP, ".gitignore": ".venv\nbehaviour.json"}
+
+
+def node_app(checkout: Path) -> dict[str, str]:
+    start = json.dumps({"scripts": {"start": "node server.js"}})
+    return {"package.json": start, "server.js": NODE_APP}
+
+
+def datasette(checkout: Path) -> dict[str, str]:
+    link_environment(checkout)
+    with closing(sqlite3.connect(checkout / "hello.db")) as data, data:
+        data.execute("create table rows (id integer primary key)")
+    return {"metadata.json": '{"title": "hello"}', ".gitignore": ".venv\n*.db"}
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        static_pages,
+        asgi_app,
+        pytest.param(datasette, marks=pytest.mark.long),
+        pytest.param(node_app, marks=[pytest.mark.long, NEEDS_NODE]),
+    ],
+)
+async def test_what_is_written_runs(
+    make_site: Callable[..., Site], app: Callable[[Path], dict[str, str]]
+) -> None:
+    site = make_site()
+    (site.checkout / "app.py").unlink()
+    files = app(site.checkout)
+    put(site.checkout, files)
+    git(site.checkout, "add", "-A")
+    git(site.checkout, "commit", "-q", "-m", "an app")
+    file = site.directory / "written.toml"
+    done = await site.run("init", "--yes", "--file", str(file), str(site.checkout))
+    assert done.code == 0, done.err
+    written: dict[str, Any] = tomllib.loads(file.read_text())
+    written["app"]["ports"] = [site.blue, site.green]
+    written["proxy"]["listen"] = [f"127.0.0.1:{site.port}"]
+    written["state"] = {"directory": str(site.state)}
+    site.config_file.write_text(tomli_w.dumps(written))
+    async with site.running():
+        answer = await site.get("/")
+        assert answer.status == 200
+        assert b"hello" in answer.body

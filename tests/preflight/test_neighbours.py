@@ -1,0 +1,117 @@
+"""A second site on the machine gets ports of its own, and is told whose it must not have."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import tomli_w
+import trio
+
+from blue_green.config import parsing
+from blue_green.preflight import neighbours
+from blue_green.preflight.init import write
+from tests.support.repository import Repository
+from tests.support.site import Site
+from tests.support.subject import Subject, only
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["/opt/venv/bin/python", "/opt/venv/bin/blue-green", "run", "/etc/a.toml"], "/etc/a.toml"),
+        (["python3", "-m", "blue_green", "run", "a.toml"], "a.toml"),
+        (["blue-green", "run"], "supervisor.toml"),
+        (["blue-green", "status"], None),
+        (["vim", "run", "a.toml"], None),
+        (["blue-green"], None),
+    ],
+)
+def test_a_supervisor_is_known_by_its_command_line(words: Sequence[str], file: str | None) -> None:
+    assert neighbours.settings_of(words) == (None if file is None else Path(file))
+
+
+async def test_a_second_site_gets_none_of_the_ports_of_one_that_runs(
+    make_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    site.commit("one")
+    other = Repository(tmp_path / "somewhere" / "else")
+    (other.path / "index.html").write_text("hello")
+    other.commit()
+    monkeypatch.setattr(write, "PAIRS", 1)
+    monkeypatch.setattr(write, "FIRST_PORT", min(site.blue, site.green))
+    monkeypatch.setattr(write, "LISTEN", site.port)
+    async with site.running():
+        file = other.path / "supervisor.toml"
+        (first,) = [one for one in neighbours.of(file) if one.file == site.config_file]
+        assert site.process is not None
+        assert (first.pid, first.ports) == (
+            site.process.pid,
+            frozenset({site.port, site.blue, site.green}),
+        )
+        await trio.to_thread.run_sync(
+            lambda: write.write(file, other.path, lambda _: "", force=False)
+        )
+    settings = parsing.load(file)
+    ports = {port for slot in settings.app.ports for port in slot}
+    assert first.ports.isdisjoint(ports | {settings.proxy.listen[0].port})
+
+
+async def test_check_names_the_site_that_has_the_idle_port(
+    make_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    site = make_site()
+    site.commit("one")
+    (tmp_path / "second").mkdir()
+    second = Subject(tmp_path / "second")
+    async with site.running():
+        second.configure(app={"ports": [second.blue, site.green]})
+        done = await site.run("check", str(second.file))
+    assert done.code == 1
+    assert f"{site.green} belongs to another site, too, which needs it" in done.out
+    assert f"{site.config_file}, pid {site.process and site.process.pid}" in done.out
+
+
+def test_settings_that_lie_beside_are_seen_and_only_warned_of(subject: Subject) -> None:
+    beside = subject.directory / "another.toml"
+    subject.configure()
+    beside.write_text(tomli_w.dumps({**subject.sections, "git": {"checkout": "another"}}))
+    found = [one for one in subject.check() if "named in other settings" in one.text]
+    assert [one.verdict for one in found] == ["warned", "warned"]
+    assert str(beside) in found[0].text
+    beside.write_text("not [ toml")
+    assert [one for one in subject.check() if "named in other settings" in one.text] == []
+
+
+def test_a_service_that_is_not_running_keeps_its_ports(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = tmp_path / "units"
+    units.mkdir()
+    stopped = tmp_path / "stopped" / "blog.toml"
+    stopped.parent.mkdir()
+    app = {"command": ["x"], "ports": [[subject.green], [1]]}
+    stopped.write_text(tomli_w.dumps({"app": app, "proxy": {"listen": ["[::]:2"]}}))
+    unit = f"[Service]\nExecStart=/usr/bin/blue-green run {stopped}\n"
+    (units / "blog.service").write_text(unit)
+    monkeypatch.setattr(neighbours, "UNITS", units)
+    found = only(subject.check())
+    assert (found.verdict, found.about) == ("failed", "[app] ports")
+    assert f"{subject.green} belongs to another site, too" in found.text
+    assert str(stopped) in found.text
+    (other,) = [one for one in neighbours.of(subject.file) if one.file == stopped]
+    assert other.ports == frozenset({subject.green, 1, 2})
+
+
+def test_a_copy_of_the_settings_is_no_other_site(subject: Subject) -> None:
+    subject.configure()
+    copy = subject.file.with_name("supervisor.next.toml")
+    copy.write_bytes(subject.file.read_bytes())
+    assert copy not in [one.file for one in neighbours.of(subject.file)]
+
+
+def test_two_checkouts_rarely_get_the_same_ports_and_one_always_the_same() -> None:
+    chosen = [write.free_ports(Path(f"/srv/site-{number}"), ())[:2] for number in range(20)]
+    assert len(set(chosen)) > 17
+    assert chosen[3] == write.free_ports(Path("/srv/site-3"), ())[:2]
+    assert all(20_000 <= port < 32_000 for pair in chosen for port in pair)

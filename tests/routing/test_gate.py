@@ -1,0 +1,512 @@
+"""The gate, without network or processes: pure concurrency, on a clock that jumps."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from blue_green.config.settings import Count, Hold, Period
+from blue_green.routing.gate import Gate, Refused
+from blue_green.routing.lease import Lease, Outcome, Target, cut
+from blue_green.site.draining import TO_END, close_streams, drain
+
+
+def a_gate(*, timeout: float = 30, limit: int = 1000, ramp: int = 16) -> Gate:
+    return Gate(Hold(Period(timeout), Count(limit), Count(ramp)))
+
+
+def a_target(port: int = 1, slot: str = "blue") -> Target:
+    return Target("127.0.0.1", port, slot, "a" * 40)
+
+
+async def test_one_client_has_its_share_and_no_more_whatever_became_of_its_requests() -> None:
+    gate = Gate(Hold(Period(10), Count(6), Count(16), per_client=Count(2)))
+
+    async def wait(owner: str) -> None:
+        with suppress(Refused):
+            await gate.pass_(None, owner)
+
+    async with trio.open_nursery() as nursery:
+        for owner in ("a", "a", "b"):
+            nursery.start_soon(wait, owner)
+        await wait_all_tasks_blocked()
+        with pytest.raises(Refused, match="from your address"):
+            await gate.pass_(None, "a")
+        for owner in ("", "", ""):
+            nursery.start_soon(wait, owner)
+        await wait_all_tasks_blocked()
+        assert gate.held == 6
+        with pytest.raises(Refused, match=r"^Too many requests are waiting"):
+            await gate.pass_(None, "c")
+        nursery.cancel_scope.cancel()
+    gate.switch([a_target()])
+    for _ in range(3):
+        (await gate.pass_(None, "a")).end(Outcome.ANSWERED)
+    gate.switch([])
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(wait, "a")
+        await wait_all_tasks_blocked()
+        assert gate.held == 2
+        nursery.cancel_scope.cancel()
+
+
+class Crowd:
+    """Requests that come to the gate one after the other, and how each of them fared."""
+
+    def __init__(self, gate: Gate, nursery: trio.Nursery) -> None:
+        self.gate = gate
+        self.nursery = nursery
+        self.went: list[int] = []
+        self.refused: list[int] = []
+        self.leases: dict[int, Lease] = {}
+        self.scopes: dict[int, trio.CancelScope] = {}
+
+    async def comes(self, *numbers: int) -> None:
+        """Each takes its place before the next one comes."""
+        for number in numbers:
+            self.scopes[number] = trio.CancelScope()
+            self.nursery.start_soon(self._request, number)
+            await wait_all_tasks_blocked()
+
+    async def _request(self, number: int) -> None:
+        with self.scopes[number]:
+            try:
+                self.leases[number] = await self.gate.pass_()
+            except Refused:
+                self.refused.append(number)
+            else:
+                self.went.append(number)
+
+
+T = TypeVar("T")
+Scenario = Callable[[Gate, Crowd], Awaitable[None]]
+
+
+async def play(gate: Gate, scenario: Scenario) -> None:
+    async with trio.open_nursery() as nursery:
+        await scenario(gate, Crowd(gate, nursery))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_request_passes_at_once_when_something_is_live() -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    lease = await gate.pass_()
+    assert lease.target is target
+    assert lease.held == 0
+    assert gate.tally.held == 0
+
+
+async def test_requests_wait_until_something_is_live_and_go_in_order() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(*range(50))
+        assert (crowd.went, gate.held) == ([], 50)
+        gate.switch([a_target()])
+        await wait_all_tasks_blocked()
+        assert crowd.went == list(range(50))
+
+    await play(a_gate(ramp=100), scenario)
+
+
+async def test_a_newcomer_never_overtakes_those_that_wait() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(1, 2, 3)
+        gate.switch([a_target()])
+        await crowd.comes(4)
+        await wait_all_tasks_blocked()
+        assert crowd.went == [1]
+        for number in (1, 2, 3):
+            crowd.leases[number].end(Outcome.ANSWERED)
+            await wait_all_tasks_blocked()
+        assert crowd.went == [1, 2, 3, 4]
+
+    await play(a_gate(ramp=1), scenario)
+
+
+async def test_at_most_ramp_go_at_first_and_one_more_for_each_answer() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(*range(10))
+        gate.switch([a_target()])
+        await wait_all_tasks_blocked()
+        assert crowd.went == [0, 1, 2]
+        crowd.leases[0].begin_answer()
+        await wait_all_tasks_blocked()
+        assert crowd.went == [0, 1, 2, 3]
+        crowd.leases[0].end(Outcome.ANSWERED)
+        await wait_all_tasks_blocked()
+        assert crowd.went == [0, 1, 2, 3], "a lease lets one go, not two"
+
+    await play(a_gate(ramp=3), scenario)
+
+
+async def test_slow_requests_do_not_keep_the_others_waiting(autojump_clock: MockClock) -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        crowd.nursery.start_soon(gate.keep_ramping)
+        await crowd.comes(*range(10))
+        gate.switch([a_target()])
+        await trio.sleep(0.5)
+        assert len(crowd.went) == 4
+        await trio.sleep(1)
+        assert len(crowd.went) == 8
+        await trio.sleep(1)
+        assert crowd.went == list(range(10))
+
+    await play(a_gate(ramp=4), scenario)
+
+
+@pytest.mark.parametrize("who", [0, 1, 2], ids=["the first", "one inside", "the last"])
+async def test_who_hangs_up_leaves_the_queue_and_the_others_keep_their_order(who: int) -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(0, 1, 2)
+        crowd.scopes[who].cancel()
+        await wait_all_tasks_blocked()
+        assert gate.held == 2
+        gate.switch([a_target()])
+        await wait_all_tasks_blocked()
+        assert crowd.went == [number for number in range(3) if number != who]
+
+    await play(a_gate(), scenario)
+
+
+async def test_who_hangs_up_in_the_moment_of_its_turn_passes_it_on() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(0, 1)
+        crowd.scopes[0].cancel()
+        gate.switch([a_target()])
+        await wait_all_tasks_blocked()
+        assert crowd.went[-1] == 1
+        assert gate.held == 0
+
+    await play(a_gate(ramp=1), scenario)
+
+
+async def test_a_gate_that_closes_while_they_go_keeps_the_rest_in_order() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(*range(6))
+        gate.switch([a_target()])
+        gate.hold("pause")
+        await wait_all_tasks_blocked()
+        assert crowd.went == []
+        gate.resume("pause")
+        await wait_all_tasks_blocked()
+        assert crowd.went == list(range(6))
+
+    await play(a_gate(), scenario)
+
+
+async def test_each_holder_must_resume() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        gate.switch([a_target()])
+        gate.hold("pause")
+        gate.hold("swap")
+        await crowd.comes(1)
+        gate.resume("swap")
+        await wait_all_tasks_blocked()
+        assert crowd.went == []
+        gate.resume("pause")
+        await wait_all_tasks_blocked()
+        assert crowd.went == [1]
+
+    await play(a_gate(), scenario)
+
+
+async def test_held_requests_follow_to_what_is_live_when_they_go() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        old, new = a_target(1), a_target(2, "green")
+        gate.switch([old])
+        gate.hold("swap")
+        await crowd.comes(1)
+        gate.switch([new])
+        gate.resume("swap")
+        await wait_all_tasks_blocked()
+        assert crowd.leases[1].target is new
+
+    await play(a_gate(), scenario)
+
+
+async def test_one_more_than_the_limit_is_refused_at_once() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(1, 2, 3)
+        assert (crowd.refused, gate.held) == ([3], 2)
+
+    await play(a_gate(limit=2), scenario)
+
+
+async def test_who_waited_too_long_is_refused(autojump_clock: MockClock) -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(1)
+        await trio.sleep(4)
+        await crowd.comes(2)
+        await trio.sleep(2)
+        assert crowd.refused == [1]
+        gate.switch([a_target()])
+        await wait_all_tasks_blocked()
+        assert crowd.went == [2]
+        assert crowd.leases[2].held == pytest.approx(2)
+        assert gate.tally.longest_hold == pytest.approx(5)
+
+    await play(a_gate(timeout=5), scenario)
+
+
+async def test_a_hopeless_gate_refuses_those_that_wait_and_those_that_come() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(1, 2)
+        gate.refuse("It keeps crashing.")
+        await crowd.comes(3)
+        assert sorted(crowd.refused) == [1, 2, 3]
+        assert gate.why_down == "It keeps crashing."
+        gate.hold("a pause")
+        assert gate.why_down, "nothing that one could wait for comes after the pause"
+        gate.resume("a pause")
+        gate.stop_refusing()
+        assert gate.why_down == ""
+        await crowd.comes(4)
+        gate.switch([a_target()])
+        await wait_all_tasks_blocked()
+        assert crowd.went == [4]
+
+    await play(a_gate(), scenario)
+
+
+async def test_a_hopeless_gate_still_holds_for_a_pause() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        gate.hold("pause")
+        gate.refuse("It keeps crashing.")
+        await crowd.comes(1)
+        assert (crowd.refused, gate.held) == ([], 1)
+
+    await play(a_gate(), scenario)
+
+
+async def test_a_gate_that_is_shut_refuses_even_who_was_paused() -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        gate.hold("pause")
+        await crowd.comes(1)
+        gate.shut("Stopping.")
+        await wait_all_tasks_blocked()
+        gate.hold("pause")
+        await crowd.comes(2)
+        assert sorted(crowd.refused) == [1, 2]
+
+    await play(a_gate(), scenario)
+
+
+async def test_a_lease_goes_to_the_target_with_the_fewest() -> None:
+    gate, targets = a_gate(), [a_target(1), a_target(2), a_target(3)]
+    gate.switch(targets)
+    leases = [await gate.pass_() for _ in range(3)]
+    assert {lease.target.port for lease in leases} == {1, 2, 3}
+    leases[1].end(Outcome.ANSWERED)
+    assert (await gate.pass_()).target is leases[1].target
+
+
+async def test_a_request_that_failed_at_a_target_goes_to_another_one_if_there_is_one() -> None:
+    gate, refuses, busy = a_gate(), a_target(1), a_target(2)
+    gate.switch([refuses])
+    assert (await gate.pass_(refuses)).target is refuses
+    gate.switch([refuses, busy])
+    leases = [await gate.pass_(refuses) for _ in range(3)]
+    assert [lease.target for lease in leases] == [busy] * 3
+    assert (await gate.pass_()).target is refuses, "it has fewer"
+
+
+async def test_a_target_that_is_not_live_any_more_gets_no_lease_and_knows_it() -> None:
+    gate, old, new = a_gate(), a_target(1), a_target(2)
+    gate.switch([old])
+    gate.switch([new])
+    assert old.lost.is_set()
+    assert (await gate.pass_()).target is new
+    gate.switch([old])
+    assert not old.lost.is_set(), "it is live again"
+
+
+async def test_draining_ends_when_the_last_request_does(autojump_clock: MockClock) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    leases = [await gate.pass_() for _ in range(2)]
+
+    async def finish() -> None:
+        for lease in leases:
+            await trio.sleep(1)
+            lease.end(Outcome.ANSWERED)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(finish)
+        began = trio.current_time()
+        assert await drain([target], 10) == 0
+        assert trio.current_time() - began == pytest.approx(2)
+
+
+async def test_draining_gives_up_in_time_and_says_what_is_left(autojump_clock: MockClock) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    for _ in range(3):
+        await gate.pass_()
+    assert await drain([target], 10) == 3
+
+
+async def test_who_gave_up_draining_can_try_again_and_two_can_wait(
+    autojump_clock: MockClock,
+) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    lease = await gate.pass_()
+    left = [await drain([target], 10)]
+
+    async def wait() -> None:
+        left.append(await drain([target], 10))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        nursery.start_soon(wait)
+        await trio.sleep(3)
+        lease.end(Outcome.ANSWERED)
+    assert left == [1, 0, 0]
+    assert trio.current_time() == pytest.approx(13)
+
+
+async def test_draining_does_not_wait_for_streams(autojump_clock: MockClock) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    (await gate.pass_()).become_stream()
+    assert await drain([target], 10) == 0
+    assert trio.current_time() == 0
+
+
+def note(notes: list[T], what: T) -> bool:
+    notes.append(what)
+    return True
+
+
+async def test_streams_are_ended_spread_over_their_time(autojump_clock: MockClock) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    closed: list[float] = []
+
+    def close(lease: Lease) -> bool:
+        closed.append(trio.current_time())
+        lease.end(Outcome.CUT)
+        return True
+
+    for _ in range(4):
+        lease = await gate.pass_()
+        lease.become_stream()
+        lease.cut = lambda lease=lease: close(lease)
+    await close_streams([target], 60)
+    assert closed == pytest.approx([15, 30, 45, 60])
+    assert gate.tally.cut == 4
+
+
+async def test_streams_that_take_their_time_to_end_are_ended_one_after_the_other_too(
+    autojump_clock: MockClock,
+) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    closed: list[float] = []
+    for _ in range(3):
+        lease = await gate.pass_()
+        lease.become_stream()
+        lease.cut = lambda: note(closed, trio.current_time())
+    await close_streams([target], 60)
+    assert closed[:3] == pytest.approx([20, 40, 60])
+    assert closed[3:] == pytest.approx([60 + TO_END] * 3), "their connections were not closed"
+
+
+async def test_waiting_for_streams_ends_when_they_have_ended(autojump_clock: MockClock) -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    lease = await gate.pass_()
+    lease.become_stream()
+
+    async def end() -> None:
+        await trio.sleep(3)
+        lease.end(Outcome.ANSWERED)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end)
+        await close_streams([target], 60)
+        assert trio.current_time() == pytest.approx(3)
+
+
+async def test_the_tally_counts_what_happened_since() -> None:
+    gate, target = a_gate(), a_target()
+    gate.switch([target])
+    (await gate.pass_()).end(Outcome.FAILED)
+    before = gate.start_tally()
+    for outcome in Outcome:
+        (await gate.pass_()).end(outcome)
+    numbers = gate.tally_since(before)
+    assert (numbers.retried, numbers.failed, numbers.cut) == (1, 2, 1)
+
+
+async def test_the_tally_counts_those_too_that_wait_at_its_start_and_at_its_end(
+    autojump_clock: MockClock,
+) -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(1)
+        await trio.sleep(3)
+        start = gate.start_tally()
+        await crowd.comes(2)
+        await trio.sleep(1)
+        numbers = gate.tally_since(start)
+        assert numbers.held == 2
+        assert numbers.longest_hold == pytest.approx(4)
+
+    await play(a_gate(), scenario)
+
+
+def test_only_leases_that_can_be_cut_are() -> None:
+    gate, target = a_gate(), a_target()
+    called: list[int] = []
+    one, other = Lease(gate, target, 0), Lease(gate, target, 0)
+    sent_again = Lease(gate, target, 0)
+    one.cut = lambda: note(called, 1)
+    sent_again.cut = lambda: not note(called, 2)
+    assert cut([one, other, sent_again]) == 1, "how many are lost"
+    assert called == [1, 2]
+
+
+# --- a hold whose end is certain ------------------------------------------------------------
+
+
+async def test_nobody_is_refused_while_a_patient_holder_holds(autojump_clock: MockClock) -> None:
+    """Nor for as long afterwards as one may wait: those that came first are let go first."""
+
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        await crowd.comes(1)  # Nothing is live, and it has waited for most of its time.
+        await trio.sleep(29)
+        gate.hold("swap", is_patient=True)
+        await crowd.comes(2)
+        await trio.sleep(500)
+        assert crowd.refused == []
+        gate.resume("swap")
+        await trio.sleep(29)
+        assert crowd.refused == []
+        await trio.sleep(2)
+        assert sorted(crowd.refused) == [1, 2]
+
+    await play(a_gate(timeout=30), scenario)
+
+
+async def test_the_time_runs_again_when_the_last_patient_holder_has_resumed(
+    autojump_clock: MockClock,
+) -> None:
+    async def scenario(gate: Gate, crowd: Crowd) -> None:
+        target = a_target()
+        gate.switch([target])
+        gate.hold("pause")
+        gate.hold("swap", is_patient=True)
+        await crowd.comes(1)
+        await trio.sleep(100)
+        gate.resume("swap")
+        await trio.sleep(31)
+        assert crowd.refused == [1], "a pause is no patient holder"
+        gate.resume("pause")
+        await crowd.comes(2)
+        assert crowd.went == [2]
+
+    await play(a_gate(timeout=30), scenario)

@@ -1,0 +1,94 @@
+"""Requests a second, and those of each of the last seconds."""
+
+from collections import Counter
+
+import pytest
+import trio
+import trio.testing
+
+from blue_green.config.settings import Hold
+from blue_green.routing.gate import Gate
+from blue_green.routing.lease import Outcome, Target
+from blue_green.routing.rate import KEPT, WINDOW, Rate
+
+
+async def test_the_rate_is_that_of_the_last_seconds(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    by_status = Counter({200: 1_000_000})
+    rate = Rate(by_status, Gate(Hold()))
+    nursery.start_soon(rate.run)
+    assert rate.per_second == 0
+    for _ in range(3 * WINDOW):
+        by_status[200] += 40
+        by_status[503] += 2
+        await trio.sleep(1)
+    assert rate.per_second == pytest.approx(42, rel=0.15)
+    await trio.sleep(WINDOW / 2)
+    assert rate.per_second == pytest.approx(21, rel=0.3)
+    await trio.sleep(WINDOW)
+    assert rate.per_second == 0
+
+
+async def test_the_first_moment_is_no_flood(autojump_clock: trio.testing.MockClock) -> None:
+    by_status: Counter[int] = Counter()
+    rate = Rate(by_status, Gate(Hold()))
+    await trio.sleep(0.001)
+    by_status[200] += 3
+    assert rate.per_second == 3
+
+
+async def test_each_second_has_its_requests_by_the_class_of_their_status(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    by_status = Counter({200: 1_000_000})
+    rate = Rate(by_status, Gate(Hold()))
+    nursery.start_soon(rate.run)
+    await trio.sleep(0.5)
+    by_status.update({101: 1, 200: 2, 204: 1, 304: 4, 404: 5, 499: 1, 503: 7, 999: 1})
+    await trio.sleep(1)
+    by_status[200] += 9
+    await trio.sleep(1)
+    assert [list(second.ended) for second in rate.since(0)] == [[1, 3, 4, 6, 8], [0, 9, 0, 0, 0]]
+    assert [list(second.ended) for second in rate.since(1)] == [[0, 9, 0, 0, 0]]
+    assert (rate.since(rate.end), rate.end) == ([], 2)
+
+
+async def test_a_hold_shows_in_each_second_that_it_touches_however_short_it_was(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    gate = Gate(Hold())
+    rate = Rate({}, gate)
+    nursery.start_soon(rate.run)
+    target = Target("127.0.0.1", 1, "blue", "a" * 40)
+
+    async def ask() -> None:
+        (await gate.pass_()).end(Outcome.ANSWERED)
+
+    await trio.sleep(0.5)
+    for _ in range(3):
+        nursery.start_soon(ask)
+    await trio.sleep(0.2)
+    gate.switch([target])
+    await trio.sleep(1)
+    gate.switch([])
+    nursery.start_soon(ask)
+    await trio.sleep(2)
+    gate.switch([target])
+    await trio.sleep(2)
+    assert [second.held for second in rate.since(0)] == [3, 1, 1, 1, 0]
+
+
+async def test_only_the_last_minutes_are_kept(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    by_status: Counter[int] = Counter()
+    rate = Rate(by_status, Gate(Hold()))
+    nursery.start_soon(rate.run)
+    await trio.sleep(0.5)
+    for number in range(KEPT + 5):
+        by_status[200] += number
+        await trio.sleep(1)
+    kept = [second.ended[1] for second in rate.since(0)]
+    assert kept == list(range(5, KEPT + 5)), "a reader who asks for more gets what there is"
+    assert [second.ended[1] for second in rate.since(rate.end - 2)] == kept[-2:]

@@ -1,0 +1,184 @@
+"""The command that is told of swaps and crashes, and never in the way."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from blue_green.config import parsing
+from blue_green.site import notify
+from blue_green.site.crash import Crash
+from blue_green.site.notify import Notify
+from blue_green.site.receipt import Receipt
+from blue_green.system import users
+from tests.support.site import Site
+
+MakeSite = Callable[..., Site]
+
+US = users.owner_of(Path("/proc/self"))
+WRITE_DOWN = ["sh", "-c", "cat >>told"]
+
+CRASH = Crash("blue", 3000, "a" * 40, 2, "the app was ended by SIGKILL", ("last", "words"))
+
+
+def swap(revision: str = "b" * 40, **more: Any) -> Receipt:
+    more |= {"subject": "Mend it", "previous": "a" * 40, "seconds": {"build": 1.5}}
+    return Receipt("promoted", revision, at="2026-01-01", **more)
+
+
+def told(directory: Path) -> list[dict[str, Any]]:
+    file = directory / "told"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def notifier(directory: Path, command: Sequence[str], timeout: float = 10) -> Notify:
+    section = {"command": list(command), "timeout": timeout}
+    document = {
+        "app": {"name": "blog", "command": ["x"], "ports": [1, 2]},
+        "notify": section,
+    }
+    return Notify(parsing.parse(document, directory / "supervisor.toml"), US, directory)
+
+
+@asynccontextmanager
+async def running(it: Notify) -> AsyncIterator[None]:
+    """It tells what there is until the block ends; at its end all has been told."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(it.run)
+        yield
+        await it.finish()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_swap_and_a_crash_are_told_in_order_each_as_one_json_object(tmp_path: Path) -> None:
+    it = notifier(tmp_path, WRITE_DOWN)
+    receipt = swap(output=["a line"])
+    it.swapped(receipt)
+    it.crashed(CRASH)
+    async with running(it):
+        pass
+    first, second = told(tmp_path)
+    who = {"name": "blog", "host": socket.gethostname()}
+    assert first == {
+        "event": "swap",
+        **who,
+        "at": "2026-01-01",
+        "outcome": "promoted",
+        "revision": "b" * 40,
+        "subject": "Mend it",
+        "previous": "a" * 40,
+        "reason": "",
+        "output": ["a line"],
+        "receipt": receipt.as_dict(),
+    }
+    assert second.pop("at")
+    assert second == {
+        "event": "crash",
+        **who,
+        "outcome": "crashed",
+        "revision": "a" * 40,
+        "subject": None,
+        "previous": None,
+        "reason": "the app was ended by SIGKILL",
+        "output": ["last", "words"],
+        "receipt": None,
+        "slot": "blue",
+        "port": 3000,
+        "deaths": 2,
+        "untold": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["./nowhere"], "cannot start ./nowhere: No such file or directory"),
+        (["sh", "-c", "echo no network; exit 3"], "ended with exit status 3: no network"),
+        (["sleep", "600"], "sleep 600 took too long"),
+    ],
+)
+async def test_a_command_that_fails_is_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, command: list[str], said: str
+) -> None:
+    it = notifier(tmp_path, command, timeout=0.2 if "sleep" in command else 10)
+    async with running(it):
+        it.swapped(swap(output=["long " * 100_000]))  # More than a pipe holds, and nobody reads.
+    [line] = caplog.messages
+    assert said in line
+
+
+async def test_what_waits_is_bounded_and_the_oldest_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notify, "MOST_WAITING", 2)
+    it = notifier(tmp_path, WRITE_DOWN)
+    for digit in "1234":
+        it.swapped(swap(digit * 40))
+    async with running(it):
+        pass
+    assert [event["revision"][0] for event in told(tmp_path)] == ["3", "4"]
+    assert len(caplog.messages) == 2
+    assert "too slow: it is not told of the swap of 2026-01-01" in caplog.messages[0]
+
+
+async def test_of_many_crashes_only_some_are_told_and_the_others_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notify, "MOST_CRASHES", 2)
+    it = notifier(tmp_path, WRITE_DOWN)
+    for _ in range(5):
+        it.crashed(CRASH)
+    monkeypatch.setattr(notify, "CRASH_PERIOD", 0.0)  # As if that time had gone by.
+    it.crashed(CRASH)
+    async with running(it):
+        pass
+    assert [event["untold"] for event in told(tmp_path)] == [0, 0, 3]
+    assert caplog.messages == ["[notify] command is not told of each crash: there are too many"]
+
+
+async def test_what_is_told_last_gets_a_moment_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notify, "LAST_MOMENT", 0.1)
+    it = notifier(tmp_path, ["sleep", "600"], timeout=600)
+    async with running(it):
+        it.crashed(CRASH)
+        began = trio.current_time()
+    assert trio.current_time() - began < 5
+    assert "has not been told everything" in caplog.messages[-1]
+
+
+async def test_nothing_is_kept_where_nobody_wants_to_be_told(tmp_path: Path) -> None:
+    it = notifier(tmp_path, WRITE_DOWN)
+    it.use(parsing.parse({"app": {"command": ["x"], "ports": [1, 2]}}, tmp_path / "s.toml"))
+    it.crashed(CRASH)
+    async with running(it):
+        pass
+    assert told(tmp_path) == []
+
+
+async def test_a_site_tells_of_what_happens_to_it(make_site: MakeSite) -> None:
+    site = make_site(notify={"command": ["false"]})
+    one = site.commit("one")
+    async with site.running():
+        await site.until_live(one)
+        await site.until_logged("error: [notify] command: false ended with exit status 1")
+        site.configure(notify={"command": WRITE_DOWN})
+        assert (await site.ask("reload"))["changes"][0]["effect"] == "now"
+        assert (await site.post("/die", b"")).status == 502
+        assert (await site.get("/")).status == 200
+        broken = site.draft("broken", raises="out of order")
+        assert (await site.ask("swap", revision=broken))["outcome"] == "failed"
+        await site.ask("swap", revision=one)  # Changes nothing, and so is not told.
+        assert await site.stop() == 0
+    crash, failed = told(site.directory)
+    assert (crash["event"], crash["revision"], crash["deaths"]) == ("crash", one, 1)
+    assert (crash["slot"], crash["port"]) == ("blue", site.blue)
+    assert crash["reason"] == "the app ended with exit status 9"
+    assert (failed["outcome"], failed["previous"]) == ("failed", one)
+    assert "out of order" in "".join(failed["output"])

@@ -1,0 +1,327 @@
+"""As root, for an app of somebody else: nothing runs as root that need not."""
+
+import json
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blue_green.source.git import GitError
+from blue_green.system import command, root, users
+from blue_green.system.process import CannotStart
+from blue_green.system.users import CAPABILITIES, missing_capabilities
+from tests.support.repository import Repository, git_of
+from tests.support.site import Site, git, until
+
+NOBODY = pwd.getpwnam("nobody")
+PYTHON = shutil.which("python3", path="/usr/bin:/bin") or ""
+"""One that everybody may run, unlike the one of an environment in somebody's home."""
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not PYTHON, reason="needs root, and a python3 in /usr/bin"
+)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """One that others can look into, unlike pytest's own; and root's, as such settings must be."""
+    path = Path(tempfile.mkdtemp(prefix="blue-green-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+def a_site(
+    directory: Path, *, owner: int, kind: type[Site] = Site, **sections: dict[str, Any]
+) -> Site:
+    directory.mkdir(exist_ok=True)
+    site = kind(directory, **sections)
+    site.configure(app={"command": [PYTHON, "app.py"]})
+    site.commit()
+    for place in (site.checkout, *site.checkout.rglob("*")):
+        os.chown(place, owner, owner)
+    site.journal_file.touch()
+    site.journal_file.chmod(0o666)
+    return site
+
+
+def uid_of(pid: int) -> int:
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+async def test_the_app_and_git_run_as_the_owner_of_the_checkout(directory: Path) -> None:
+    told = directory / "told"
+    told.touch()
+    told.chmod(0o666)
+    notify = {"command": ["sh", "-c", "id -un >>told; cat >>told"]}
+    site = a_site(directory, owner=NOBODY.pw_uid, notify=notify)
+    async with site.running():
+        status = await site.status()
+        [pid] = status["live"]["pids"]
+        assert uid_of(pid) == NOBODY.pw_uid
+        release = site.state / "releases" / site.releases()[0]
+        assert (release / "app.py").stat().st_uid == NOBODY.pw_uid
+        assert (site.checkout / ".git" / "worktrees").stat().st_uid == NOBODY.pw_uid
+        await until("it is remembered", site.remembered)
+        assert stat.S_IMODE((site.state / "state.toml").stat().st_mode) == 0o600
+        await until("the notification", lambda: told.read_text().endswith("}\n"))
+    assert told.read_text().startswith('nobody\n{"event": "swap"')
+
+
+async def test_a_release_of_roots_checkout_is_built_and_run_as_the_user(directory: Path) -> None:
+    build = {"build": ["sh", "-c", "id -un > built-by"]}
+    site = a_site(directory, owner=0, app={"user": "nobody"}, release=build)
+    async with site.running():
+        [pid] = (await site.status())["live"]["pids"]
+        assert uid_of(pid) == NOBODY.pw_uid
+        release = site.state / "releases" / site.releases()[0]
+        assert (release / "built-by").read_text() == "nobody\n"
+        assert (site.checkout / "app.py").stat().st_uid == 0
+        second = site.commit("second")
+        await site.until_live(second)
+
+
+async def test_no_program_that_the_app_brings_along_is_run_as_root(directory: Path) -> None:
+    """The PATH of its settings leads to them."""
+    names = ("chown", "chmod", "git", "ln", "mkdir", "rm", "sh")
+    told = directory / "told"
+    told.touch()
+    told.chmod(0o666)
+    site = a_site(directory, owner=0, app={"user": "nobody", "env": {"PATH": f"{directory}/bin"}})
+    site.configure(release={"build": [PYTHON, "-c", "pass"], "link": ["linked"], "keep": 1})
+    (site.checkout / "linked").mkdir()
+    (directory / "bin").mkdir()
+    for name in names:
+        program = directory / "bin" / name
+        program.write_text(f'#!/bin/sh\n/usr/bin/id -un >>{told}\nexec /bin/{name} "$@"\n')
+        program.chmod(0o755)
+    async with site.running():
+        for text in ("second", "third"):
+            await site.until_live(site.commit(text))
+    assert "root" not in told.read_text().split()
+
+
+@pytest.mark.parametrize(
+    ("place", "mode"),
+    [
+        (".git", 0o2775),
+        (".git/config", 0o664),
+        (".git/info", 0o777),
+        (".git/info/attributes", 0o666),
+        (".git/HEAD", 0o664),
+        (".", 0o2775),
+    ],
+)
+async def test_git_is_not_run_as_root_where_others_can_write(
+    directory: Path, place: str, mode: int
+) -> None:
+    """They need only name a program there, such as a filter."""
+    site = a_site(directory / "site", owner=0, app={"user": "nobody"})
+    traces = directory / "traces"
+    filter_ = f"id -un >>{traces}; cat"
+    git(site.checkout, "config", "filter.theirs.smudge", filter_)
+    (site.checkout / ".git" / "info" / "attributes").write_text("* filter=theirs\n")
+    (site.checkout / place).chmod(mode)
+    site.start()
+    assert site.process is not None
+    assert site.process.wait(20) == 2
+    assert f"others than root can write {(site.checkout / place).resolve()}" in site.log()
+    assert "chmod go-w" in site.log()
+    assert not traces.exists()
+
+
+async def test_a_shared_checkout_that_belongs_to_a_user_is_run_as_that_user(
+    directory: Path,
+) -> None:
+    """What its group can do is what its owner has chosen, and nothing runs as root."""
+    traces = directory / "traces"
+    traces.touch()
+    traces.chmod(0o666)
+    site = a_site(directory, owner=NOBODY.pw_uid)
+    config = site.checkout / ".git" / "config"
+    git(directory, "config", "-f", str(config), "filter.theirs.smudge", f"id -un >>{traces}; cat")
+    (site.checkout / ".git" / "info" / "attributes").write_text("* filter=theirs\n")
+    os.chown(config, NOBODY.pw_uid, NOBODY.pw_gid)
+    for path in (site.checkout / ".git", config):
+        path.chmod(path.stat().st_mode | 0o020)
+    async with site.running():
+        assert set(traces.read_text().split()) == {"nobody"}
+
+
+async def test_nothing_is_pulled_as_root_into_directories_that_others_can_write(
+    directory: Path,
+) -> None:
+    upstream = Repository(directory / "upstream")
+    (upstream.path / "static").mkdir()
+    (upstream.path / "static" / "page").write_text("one")
+    first = upstream.commit(text="one")
+    checkout = upstream.clone(directory / "checkout")
+    (checkout.path / "static").chmod(0o777)
+    second = upstream.commit(text="two")
+    with pytest.raises(GitError, match=f"others than root can write {checkout.path / 'static'}"):
+        await git_of(checkout.path).pull(None)
+    (checkout.path / "static").chmod(0o755)
+    assert await git_of(checkout.path).pull(None) == second != first
+
+
+TOLD_ENVIRONMENT = """
+import json, os, sys
+print(json.dumps({"argv": sys.argv, "env": dict(os.environ), "user": os.geteuid()}))
+"""
+
+
+async def test_what_runs_as_root_has_a_fixed_environment(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LD_PRELOAD", "PYTHONPATH", "GIT_EXEC_PATH", "GIT_EXTERNAL_DIFF", "BASH_ENV"):
+        monkeypatch.setenv(name, "/theirs")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    us = users.owner_of(Path("/proc/self"))
+    them = users.named("nobody", None, us)
+    given = {"LD_LIBRARY_PATH": "/theirs", "PATH": "/theirs", "GIT_DIR": "/ours"}
+    for user in (us, them):
+        done = await command.run(
+            [PYTHON, "-c", TOLD_ENVIRONMENT], cwd=directory, env=given, user=user, timeout=20
+        )
+        told = json.loads(done.stdout)
+        assert told["user"] == user.uid
+        assert "/theirs" not in told["env"].values()
+        assert told["env"]["HOME"] == user.home
+        assert told["env"]["LANG"] == "C.UTF-8"
+        assert told["env"]["GIT_DIR"] == "/ours"
+
+
+async def test_root_runs_no_program_from_where_others_can_write(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = directory / "theirs"
+    theirs.mkdir()
+    program = theirs / "git"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
+    us = users.owner_of(Path("/proc/self"))
+    monkeypatch.setenv("PATH", f"{theirs}:bin:.:{os.environ['PATH']}")
+    root.path.cache_clear()
+    try:
+        assert root.program("git", us) == shutil.which("git", path="/usr/local/bin:/usr/bin:/bin")
+        monkeypatch.setenv("PATH", str(theirs))
+        root.path.cache_clear()
+        assert root.path() == root.USUAL_PATH
+    finally:
+        root.path.cache_clear()
+    with pytest.raises(CannotStart, match="there is no program no-such that root may run"):
+        await command.run(["no-such"], cwd=directory, env={}, user=us, timeout=20)
+
+
+@pytest.mark.parametrize("owner", ["root", "the app's user"])
+async def test_a_linked_directory_is_made_by_whom_the_directory_around_it_belongs_to(
+    directory: Path, owner: str
+) -> None:
+    """In the app's own directory root makes nothing and gives nothing away: a name there may lead
+    anywhere."""
+    site = a_site(directory, owner=0, app={"user": "nobody"}, release={"link": ["data/in/cache/"]})
+    data = site.checkout / "data"
+    data.mkdir()
+    if owner != "root":
+        os.chown(data, NOBODY.pw_uid, NOBODY.pw_gid)
+    async with site.running():
+        made = [(data / name).stat().st_uid for name in ("in", "in/cache")]
+        assert made == ([0, NOBODY.pw_uid] if owner == "root" else [NOBODY.pw_uid] * 2)
+
+
+def test_who_makes_a_directory_is_who_owns_those_above_it(directory: Path) -> None:
+    us = users.owner_of(Path("/proc/self"))
+    them = users.named("nobody", None, us)
+    (directory / "a" / "b").mkdir(parents=True)
+    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is us
+    os.chown(directory / "a", NOBODY.pw_uid, NOBODY.pw_gid)
+    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is them
+    assert users.who_can_make(directory / "d", directory, us, them) is us
+
+
+ASK_GIT = """
+import os, subprocess, sys
+who = ["git", "config", "site.given"], ["git", "rev-parse", "HEAD"], ["git", "status", "-s"]
+answers = [subprocess.run(words, capture_output=True, text=True) for words in who]
+print(*(a.stdout + a.stderr for a in answers), sep="", file=open(f"git-of-{sys.argv[1]}", "w"))
+if sys.argv[2:]:
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+async def test_git_works_in_a_release_of_somebody_elses_checkout(directory: Path) -> None:
+    """For the build and for the app, which both belong to another user than the repository."""
+    given = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "site.given", "GIT_CONFIG_VALUE_0": "yes"}
+    ask = [PYTHON, "-c", ASK_GIT]
+    site = a_site(directory, owner=0, app={"user": "nobody", "env": given})
+    site.configure(
+        app={"command": [*ask, "app", PYTHON, "app.py"]}, release={"build": [*ask, "build"]}
+    )
+    site.commit("one", {".gitignore": "git-of-*"})
+    async with site.running():
+        live = (await site.status())["live"]["revision"]
+        release = site.state / "releases" / site.releases()[0]
+        for asker in ("build", "app"):
+            assert (release / f"git-of-{asker}").read_text() == f"yes\n{live}\n\n"
+
+
+async def test_a_trial_start_builds_as_the_user(directory: Path) -> None:
+    build = {"build": ["sh", "-c", "touch built; id -un; exit 1"]}
+    site = a_site(directory, owner=0, app={"user": "nobody"}, release=build)
+    done = await site.run("check", "--start", str(site.config_file))
+    assert done.code == 1, done.out
+    assert "its last lines:\n            nobody\n" in done.out
+
+
+def test_what_root_may_not_do_is_seen() -> None:
+    line = "Name:\tpython\nCapEff:\t{:016x}\nCapBnd:\t0\n"
+    all_ = sum(1 << bit for bit in CAPABILITIES.values())
+    assert missing_capabilities(line.format(all_)) == []
+    without = all_ & ~(1 << 19) & ~1
+    assert missing_capabilities(line.format(without)) == ["CAP_CHOWN", "CAP_SYS_PTRACE"]
+    assert missing_capabilities("") == list(CAPABILITIES)
+
+
+@pytest.mark.parametrize("unsafe", ["the file", "its directory", "the state directory"])
+async def test_root_does_not_rely_on_what_others_can_write(directory: Path, unsafe: str) -> None:
+    site = a_site(directory, owner=NOBODY.pw_uid)
+    site.state.mkdir()
+    place = {
+        "the file": site.config_file,
+        "its directory": directory,
+        "the state directory": site.state,
+    }[unsafe]
+    os.chown(place, NOBODY.pw_uid, NOBODY.pw_gid)
+    site.start()
+    assert site.process is not None
+    assert site.process.wait(20) == 2
+    assert f"{place} can be written by others than root" in site.log()
+
+
+async def test_settings_that_others_can_write_are_not_read_again(directory: Path) -> None:
+    site = a_site(directory, owner=NOBODY.pw_uid)
+    async with site.running():
+        site.configure(hold={"limit": 1})
+        site.config_file.chmod(0o666)
+        answer = await site.ask("reload")
+        assert f"{site.config_file} can be written by others than root" in answer["error"]
+        site.config_file.chmod(0o644)
+        assert [change["key"] for change in (await site.ask("reload"))["changes"]] == ["limit"]
+
+
+async def test_git_of_somebody_else_is_not_run_as_the_owner(directory: Path) -> None:
+    site = a_site(directory, owner=0, app={"user": "nobody"})
+    os.chown(site.checkout / ".git", NOBODY.pw_uid, NOBODY.pw_gid)
+    site.start()
+    assert site.process is not None
+    assert site.process.wait(20) == 2
+    assert "could run anything as root" in site.log()
+    assert git(site.checkout, "-c", f"safe.directory={site.checkout}", "rev-parse", "HEAD")

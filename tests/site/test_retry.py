@@ -1,0 +1,167 @@
+"""What is not the revision's fault puts it in no quarantine, and is tried again by itself."""
+
+import errno
+import json
+import socket
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blue_green.site.retry import delay_after
+from blue_green.source import failure
+from blue_green.source.failure import MachineFault, StepFailed
+from tests.support.site import Site, until
+
+MakeSite = Callable[..., Site]
+
+FAULTY = """
+import sys
+from pathlib import Path
+from typing import Any
+from blue_green import cli, trial
+marker, healthy = Path(sys.argv.pop(1)), trial.until_healthy
+async def until_healthy(backend, settings):
+    await healthy(backend, settings)
+    if marker.exists() and backend.target.slot == "green":
+        raise ZeroDivisionError("a mistake")
+trial.until_healthy = until_healthy
+sys.exit(cli.main())
+"""
+"""A supervisor with a mistake of its own, as long as a file is there."""
+
+
+def test_the_delay_grows_up_to_ten_minutes() -> None:
+    delays = [delay_after(failures) for failures in range(1, 14)]
+    assert delays[:4] == [2, 4, 8, 16]
+    assert delays[-4:] == [600] * 4
+    assert delay_after(5000) == 600
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE])
+def test_an_error_of_the_system_that_is_about_room_is_the_machines(number: int) -> None:
+    assert isinstance(failure.from_errno("no", number), MachineFault)
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, None])
+def test_any_other_error_of_the_system_is_the_revisions(number: int | None) -> None:
+    assert not isinstance(failure.from_errno("no", number), MachineFault)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_full"),
+    [
+        ("OSError: [Errno 28] No space left on device: 'x'", True),
+        ("npm ERR! code ENOSPC", True),
+        ("sqlite3.OperationalError: database or disk is full", True),
+        ("SyntaxError: invalid syntax", False),
+    ],
+)
+def test_a_program_that_says_that_there_is_no_room_is_believed(line: str, is_full: bool) -> None:
+    judged = failure.judged(StepFailed("build ended with exit status 1", [line]), ())
+    assert isinstance(judged, MachineFault) == is_full
+
+
+def test_a_disk_with_room_or_that_is_not_there_proves_nothing(tmp_path: Path) -> None:
+    failed = StepFailed("build ended with exit status 1")
+    assert failure.judged(failed, [tmp_path, tmp_path / "nowhere"]) is failed
+
+
+async def until_waiting(site: Site, revision: str, seconds: float) -> dict[str, Any]:
+    """Wait until this revision has failed, and is to be tried again after so long; the status."""
+
+    async def look() -> Any:
+        status = await site.status()
+        last = status["last_swap"]
+        fits = (last["revision"], last["retry_in"]) == (revision, seconds)
+        return status if fits and status["why"].startswith("it is tried again in ") else None
+
+    seen: dict[str, Any] = await until(f"{revision[:7]} waits to be tried again", look)
+    return seen
+
+
+def outcomes(notified: Path) -> list[str]:
+    lines = [line for line in notified.read_text().split("\n") if line.endswith("}")]
+    return [json.loads(line)["outcome"] for line in lines]
+
+
+async def test_a_port_that_is_taken_is_tried_again_until_it_is_free(make_site: MakeSite) -> None:
+    site = make_site()
+    notified = site.directory / "notified"
+    site.configure(notify={"command": ["sh", "-c", f"cat >>{notified}; echo >>{notified}"]})
+    site.commit("one")
+    async with site.running(), site.steady_load():
+        with socket.socket() as stranger:
+            stranger.bind(("127.0.0.1", site.green))
+            stranger.listen()
+            two = site.commit("two")
+            status = await until_waiting(site, two, 4)
+            assert (status["quarantined"], status["wanted"]) == ({}, two)
+            assert f"port {site.green} is taken" in status["why"]
+            failed = [last for last in status["last_swaps"] if last["revision"] == two]
+            assert {last["outcome"] for last in failed} == {"failed"}
+            # On a slow machine there is no time to find out each time who has the port.
+            reasons = [last["reason"] for last in failed]
+            assert len(reasons) == len(set(reasons)), "the same failure is remembered once"
+        await site.until_live(two)
+        assert (await site.status())["why"] == ""
+        ends = ["promoted", "failed", "promoted"]
+        await until(
+            "it is notified", lambda: [end for end, _ in groupby(outcomes(notified))] == ends
+        )
+
+
+async def test_what_waits_to_be_tried_again_gives_way_to_a_newer_commit_at_once(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(release={"build": ["sh", "build.sh"]})
+    site.commit("one", {"build.sh": "true"})
+    async with site.running(), site.steady_load():
+        two = site.commit("two", {"build.sh": "cat build.sh >/dev/full"})
+        status = await until_waiting(site, two, 4)
+        assert "no room on a disk: build ended with exit status" in status["why"]
+        three = site.commit("three", {"build.sh": "true"})
+        status = await site.until_live(three)
+        assert (status["quarantined"], status["why"]) == ({}, "")
+        done = await site.cli("swap", two)
+        assert done.code == 1
+        assert "it is tried again in 2 s, and is not in quarantine" in done.out
+        assert (await site.cli("rollback")).code == 0
+        status = await site.status()
+        assert status["wanted"] == status["live"]["revision"] not in (two, three)
+
+
+async def test_a_head_that_waits_to_be_tried_again_is_deployed_after_a_restart(
+    make_site: MakeSite,
+) -> None:
+    site = make_site()
+    site.commit("one")
+    with socket.socket() as stranger:
+        async with site.running():
+            stranger.bind(("127.0.0.1", site.green))
+            stranger.listen()
+            two = site.commit("two")
+            await site.until_logged("it is tried again in")
+    async with site.running():
+        await site.until_live(two)
+
+
+@pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
+async def test_a_mistake_of_our_own_costs_neither_the_site_nor_the_revision(
+    make_site: MakeSite, tmp_path: Path, strategy: str
+) -> None:
+    marker = tmp_path / "mistaken"
+    site = make_site(swap={"strategy": strategy})
+    site.program = ["-c", FAULTY, str(marker)]
+    one = site.commit("one")
+    async with site.running(), site.steady_load():
+        marker.touch()
+        two = site.commit("two")
+        status = await until_waiting(site, two, 2)
+        assert (status["live"]["revision"], status["quarantined"]) == (one, {})
+        assert "an error of our own: " in status["why"]
+        assert "ZeroDivisionError('a mistake')" in status["why"]
+        marker.unlink()
+        await site.until_live(two)

@@ -1,0 +1,73 @@
+"""Commits that come faster than a build takes do not keep everything from going live."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.site.test_swaps import outcomes, reaches
+from tests.support.site import Site, until
+
+MakeSite = Callable[..., Site]
+
+
+def slow_to_build(make_site: MakeSite) -> tuple[Site, Path]:
+    """A site, and the file that its builds wait to see gone."""
+    site = make_site()
+    held = site.directory / "held"
+    site.configure(release={"build": ["sh", "-c", f"while [ -e {held} ]; do sleep 0.02; done"]})
+    return site, held
+
+
+async def until_building(site: Site, number: int) -> None:
+    """Wait until so many builds have begun, and the last one is at work."""
+    begun = "wanted by watch"
+    await until(f"swap {number} has begun", lambda: site.log().count(begun) >= number)
+    await reaches(site, "build")
+
+
+async def until_wanted(site: Site, revision: str) -> None:
+    async def is_wanted() -> bool:
+        return bool((await site.status())["wanted"] == revision)
+
+    await until(f"{revision[:7]} is wanted", is_wanted)
+
+
+async def test_after_a_superseded_swap_commits_do_not_call_off_the_next(
+    make_site: MakeSite,
+) -> None:
+    site, held = slow_to_build(make_site)
+    first = site.commit("first")
+    async with site.running():
+        held.touch()
+        one = site.commit("one")
+        await until_building(site, 2)
+        two = site.commit("two")
+        await until_building(site, 3)
+        for text in ("three", "four"):
+            last = site.commit(text)
+            await until_wanted(site, last)
+        held.unlink()
+        await site.until_live(last)
+        await until("it is remembered", lambda: outcomes(site)[-1] == ("promoted", last))
+        assert outcomes(site) == [
+            ("promoted", first),
+            ("superseded", one),
+            ("promoted", two),
+            ("promoted", last),
+        ]
+
+
+async def test_somebody_who_asks_calls_off_what_commits_do_not(make_site: MakeSite) -> None:
+    site, held = slow_to_build(make_site)
+    first = site.commit("first")
+    async with site.running():
+        held.touch()
+        site.commit("one")
+        await until_building(site, 2)
+        two = site.commit("two")
+        await until_building(site, 3)
+        asked = site.draft("asked for")
+        await site.ask("swap", revision=asked, wait=False)
+        await until("two is called off", lambda: ("superseded", two) in outcomes(site))
+        held.unlink()
+        status = await site.until_live(asked)
+        assert status["previous"] == first

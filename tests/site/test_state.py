@@ -1,0 +1,305 @@
+"""What survives a restart is replaced as a whole, and never keeps a site from starting."""
+
+import logging
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import tomli_w
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blue_green.site import state as state_module
+from blue_green.site.receipt import Receipt
+from blue_green.site.state import HISTORY, LARGEST, Live, Running, State, StateFile
+from tests.support.site import until
+
+REVISION = "0123456789" * 4
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.toml"
+
+
+def full_state() -> State:
+    failed = Receipt(
+        "failed",
+        REVISION,
+        subject="Add it",
+        reason='no "answer"\x1b[0m\n',
+        output=("a", "", "ü\x00"),
+    )
+    promoted = Receipt("promoted", REVISION, seconds={"build": 1.5, "bring back": 2}, held=3)
+    return State(
+        live=Live("green", REVISION),
+        previous="f" * 40,
+        head=REVISION,
+        paused_until=1234567890.25,
+        boot="a boot",
+        backends=[Running(12, 345)],
+        quarantine={"e" * 40: "exit status 3\nand more"},
+        history=[failed, promoted],
+    )
+
+
+def as_compared(state: State) -> tuple[object, ...]:
+    receipts = [receipt.as_dict() for receipt in state.history]
+    return (state.live, state.previous, state.head, state.paused_until, state.boot,
+            state.backends, state.quarantine, receipts)  # fmt: skip
+
+
+async def test_everything_comes_back_as_it_was(path: Path) -> None:
+    await StateFile(path).write(full_state())
+    assert as_compared(StateFile(path).load()) == as_compared(full_state())
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_a_history_from_before_subjects_were_noted_comes_back(path: Path) -> None:
+    await StateFile(path).write(State(history=[Receipt("promoted", REVISION, subject="new")]))
+    path.write_text(path.read_text().replace('subject = "new"\n', ""))
+    assert StateFile(path).load().history == [Receipt("promoted", REVISION)]
+
+
+async def test_a_state_with_nothing_in_it_comes_back(path: Path) -> None:
+    await StateFile(path).write(State())
+    assert StateFile(path).load() == State()
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_any_text_comes_back(reason: str, line: str) -> None:
+    receipt = Receipt("failed", REVISION, reason=reason, output=(line,))
+    state = State(quarantine={REVISION: reason}, history=[receipt])
+
+    async def there_and_back() -> State:
+        directory = Path(await trio.to_thread.run_sync(tempfile.mkdtemp))
+        try:
+            await StateFile(directory / "state.toml").write(state)
+            return StateFile(directory / "state.toml").load()
+        finally:
+            shutil.rmtree(directory)
+
+    assert as_compared(trio.run(there_and_back)) == as_compared(state)
+
+
+def test_without_a_file_nothing_is_remembered(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert StateFile(path).load() == State()
+    assert caplog.messages == []
+
+
+def test_only_the_last_swaps_are_remembered() -> None:
+    state = State()
+    for number in range(HISTORY + 5):
+        state.remember(Receipt("promoted", str(number)))
+    assert [receipt.revision for receipt in state.history] == [
+        str(n) for n in range(5, HISTORY + 5)
+    ]
+
+
+async def test_a_write_that_was_interrupted_leaves_the_old_state(path: Path) -> None:
+    file = StateFile(path)
+    await file.write(full_state())
+    beside = path.with_name("state.toml.new")
+    beside.write_bytes(b"version = 1\nlive = {slot = \x00")
+    assert as_compared(file.load()) == as_compared(full_state())
+
+    await file.write(State(previous="d" * 40))
+    assert file.load().previous == "d" * 40
+    assert not beside.exists()
+
+
+async def test_a_reader_never_sees_half_a_state(path: Path) -> None:
+    file = StateFile(path)
+    await file.write(full_state())
+    with path.open("rb") as before:
+        await file.write(State())
+        assert b"a boot" in before.read(), "the old file was written into"
+
+
+WRONG: dict[str, bytes] = {
+    "empty": b"",
+    "garbage": b"\x00\x01garbage",
+    "not UTF-8": b"version = 1\nboot = '\xff'",
+    "deeply nested": b"version = 1\nx = " + b"[" * 5000,
+    "an enormous number": b"version = 1\nx = " + b"9" * 5000,
+    "newer": b"version = 2\n",
+    "no version": b"boot = 'x'\n",
+    "an unknown key": b"version = 1\nmood = 'good'\n",
+    "a number for text": b"version = 1\nhead = 5\n",
+    "text for a number": b"version = 1\nbackends = [{pid = '1', began = 2}]\n",
+    "text for a moment": b"version = 1\npaused_until = '12.5'\n",
+    "a number for a list": b"version = 1\nbackends = 3\n",
+    "a list for a table": b"version = 1\nquarantine = ['x']\n",
+    "a slot that is none": b"version = 1\nlive = {slot = 'red', revision = 'aaaaaaa'}\n",
+    "a revision that is none": b"version = 1\nlive = {slot = 'blue', revision = '..'}\n",
+    "half of live": b"version = 1\nlive = {slot = 'blue'}\n",
+    "an unknown outcome": b"version = 1\nhistory = [{outcome = 'great', revision = 'x'}]\n",
+}
+
+
+@pytest.mark.parametrize("content", WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_understood_is_put_aside_with_a_warning(
+    path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    path.write_bytes(content)
+    assert StateFile(path).load() == State()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert str(path) in caplog.text
+    assert not path.exists()
+    assert path.with_name("state.toml.bad").read_bytes() == content
+
+
+async def test_a_truncated_state_is_put_aside_wherever_it_was_cut(path: Path) -> None:
+    await StateFile(path).write(full_state())
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 7):
+        path.write_bytes(whole[:end])
+        loaded = StateFile(path).load()
+        assert loaded == State() or not path.with_name("state.toml.bad").exists()
+        path.with_name("state.toml.bad").unlink(missing_ok=True)
+
+
+def test_a_directory_in_its_place_is_put_aside(path: Path) -> None:
+    path.mkdir()
+    assert StateFile(path).load() == State()
+    assert path.with_name("state.toml.bad").is_dir()
+
+
+async def test_a_directory_that_is_gone_is_logged_once_and_raises_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = StateFile(path.parent / "sub" / path.name)
+    for _ in range(3):
+        await file.write(full_state())
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "No such file" in caplog.text
+
+    (path.parent / "sub").mkdir()
+    await file.write(full_state())
+    assert as_compared(file.load()) == as_compared(full_state())
+    shutil.rmtree(path.parent / "sub")
+    await file.write(full_state())
+    assert len(caplog.records) == 2, "trouble that has come back is told again"
+
+
+async def test_a_parent_that_is_a_file_is_logged_and_raises_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text("a file")
+    await StateFile(path / "state.toml").write(State())
+    assert "Not a directory" in caplog.text
+
+
+async def test_a_state_that_cannot_be_encoded_raises_nothing(path: Path) -> None:
+    """A file name that is not UTF-8 is a text that has no bytes in UTF-8 (PEP 383)."""
+    await StateFile(path).write(State(quarantine={REVISION: "no such file: \udcff"}))
+
+
+async def test_changes_are_written_as_they_come(path: Path, nursery: trio.Nursery) -> None:
+    file, state = StateFile(path), State()
+
+    def is_written() -> bool:
+        return path.exists() and f'head = "{state.head}"' in path.read_text()
+
+    nursery.start_soon(file.write_changes, lambda: state)
+    for revision in ("a" * 40, "b" * 40):
+        state.head = revision
+        file.change()
+        await until("it is written", is_written)
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
+    path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else has to change: until then, what is remembered is not what is so."""
+    monkeypatch.setattr(state_module, "TRY_AGAIN", 0.01)
+    file = StateFile(path)
+    nursery.start_soon(file.write_changes, full_state)
+    in_the_way = path.with_name("state.toml.new")
+    in_the_way.mkdir()
+    await file.write(full_state())
+    assert not path.exists()
+    in_the_way.rmdir()
+    await until("it is written", path.exists)
+    assert as_compared(file.load()) == as_compared(full_state())
+    nursery.cancel_scope.cancel()
+
+
+async def test_the_most_that_can_be_remembered_is_read_as_a_whole(path: Path) -> None:
+    """Whatever candidates write: it is kept in bytes, and not only in lines."""
+    state = State(live=Live("blue", REVISION), quarantine={})
+    for number in range(2 * HISTORY):
+        revision = f"{number:040x}"
+        state.put_in_quarantine(revision, "\\" * 10**6)
+        output = ["\\" * 10**5] * 100 + ["\U0001f600" * 10**5] * 2
+        worst = Receipt("failed", revision, "\\" * 10**5, reason="\t" * 10**6, output=output)
+        state.remember(worst)
+    await StateFile(path).write(state)
+    assert path.stat().st_size < LARGEST
+    loaded = StateFile(path).load()
+    assert as_compared(loaded) == as_compared(state)
+    assert len(loaded.quarantine) == len(loaded.history) == HISTORY
+
+
+def test_the_quarantine_forgets_with_the_history() -> None:
+    state = State()
+    state.put_in_quarantine("a" * 40, "it failed")
+    state.remember(Receipt("failed", "a" * 40))
+    for number in range(HISTORY - 1):
+        state.remember(Receipt("promoted", f"{number:040x}"))
+    assert state.quarantine == {"a" * 40: "it failed"}
+    state.remember(Receipt("promoted", "b" * 40))
+    assert state.quarantine == {}
+
+
+async def test_what_is_written_is_what_was_so_when_it_was_to_be_written(path: Path) -> None:
+    """The file is made in a thread, while the site goes on."""
+    state = full_state()
+    before = as_compared(full_state())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(StateFile(path).write, state)
+        await trio.testing.wait_all_tasks_blocked()
+        state.live = None
+        state.put_in_quarantine("d" * 40, "later")
+        state.remember(Receipt("promoted", "d" * 40))
+    assert as_compared(StateFile(path).load()) == before
+
+
+def test_a_huge_file_of_an_older_version_gives_what_a_site_cannot_do_without(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Older versions kept 50 lines of up to 16 KiB for each failed swap, and reasons as long."""
+    line = '    "' + r"\\x01" * 16_000 + '",\n'
+    failed = f'\n[[history]]\noutcome = "failed"\nrevision = "{REVISION}"\noutput = [\n'
+    failed += line * 50 + "]\n"
+    document = {
+        "version": 1,
+        "previous": "f" * 40,
+        "head": REVISION,
+        "boot": "a boot",
+        "backends": [{"pid": pid, "began": 345} for pid in range(10)],
+        "live": {"slot": "green", "revision": REVISION},
+        "quarantine": {"e" * 40: "\\x01" * 100_000},
+    }
+    path.write_text(tomli_w.dumps(document) + failed * 12)
+    size = path.stat().st_size
+    assert size > 40_000_000
+    began = time.monotonic()
+    state = StateFile(path).load()
+    assert time.monotonic() - began < 2.0
+    assert state.live == Live("green", REVISION)
+    assert (state.previous, state.head) == ("f" * 40, REVISION)
+    assert len(state.backends) == 10
+    assert (state.history, state.quarantine) == ([], {})
+    assert f"{path} is put aside as state.toml.bad: it has more than" in caplog.text
+    assert path.with_name("state.toml.bad").stat().st_size == size
+
+
+def test_what_is_written_is_toml_that_a_person_can_read(path: Path) -> None:
+    path.write_text(tomli_w.dumps({"version": 1, "live": {"slot": "blue", "revision": REVISION}}))
+    assert StateFile(path).load().live == Live("blue", REVISION)

@@ -1,0 +1,183 @@
+"""What probes without an answer prove about a live backend, and what they do not."""
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
+
+import pytest
+import trio
+from attrs import define, field
+
+from blue_green.config.settings import (
+    App,
+    Argv,
+    Count,
+    Health,
+    Hold,
+    Period,
+    Port,
+    Ports,
+    Proxy,
+    Settings,
+)
+from blue_green.routing.gate import Gate
+from blue_green.routing.lease import Lease, Outcome, Target
+from blue_green.site import unhealthy
+from blue_green.site.probe_lines import ProbeLines
+from tests.support.site import until
+
+WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+ILL = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+
+
+@define
+class Watched:
+    """A backend that is watched, and its requests."""
+
+    target: Target
+    gate: Gate
+    answer: bytes = WELL
+    """To each probe; nothing: it is silent."""
+    probes: int = 0
+    verdict: list[str] = field(factory=list)
+    stack: ExitStack = field(factory=ExitStack)
+    """Closes what was opened."""
+
+    async def request(self) -> Lease:
+        """One that was sent and is not answered."""
+        lease = await self.gate.pass_()
+        lease.sock = self.stack.enter_context(
+            socket.create_connection((self.target.host, self.target.port))
+        )
+        lease.sock.sendall(b"GET /request HTTP/1.1\r\n\r\n")
+        return lease
+
+    async def until_probed(self, more: int) -> None:
+        seen = self.probes
+        await until(f"{more} more probes", lambda: self.verdict or self.probes >= seen + more)
+
+
+@asynccontextmanager
+async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
+    """A backend that is found unhealthy after two probes that count."""
+    health = Health(interval=Period(0.02), timeout=Period(0.1), fall=Count(2))
+    proxy = Proxy(response_timeout=Period(response_timeout))
+    app = App(Argv(("x",)), Ports(((Port(1),), (Port(2),))))
+    settings = Settings(app, health=health, proxy=proxy)
+    gate = Gate(Hold())
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            if b"/request" not in await stream.receive_some():
+                it.probes += 1
+                if it.answer:
+                    await stream.send_all(it.answer)
+                    return
+            await stream.receive_some()
+
+    async def watch() -> None:
+        it.verdict.append(
+            await unhealthy.until_unwell(it.target, lambda: settings, lambda _: 0, ProbeLines())
+        )
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listeners[0].socket.getsockname()[1]
+        it = Watched(Target("127.0.0.1", port, "blue", "a" * 40), gate)
+        gate.switch([it.target])
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        nursery.start_soon(watch)
+        with it.stack:
+            await it.until_probed(1)
+            yield it
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_wrong_answer_counts_however_busy_the_backend_is() -> None:
+    async with watched() as it:
+        await it.request()
+        it.answer = ILL
+        await until("it is found", lambda: it.verdict)
+    assert it.verdict == ["2 probes in a row failed: GET / was answered 500"]
+
+
+async def test_silence_counts_when_there_is_nothing_else_to_do() -> None:
+    async with watched() as it:
+        it.answer = b""
+        await until("it is found", lambda: it.verdict)
+    assert it.verdict == ["2 probes in a row failed: no answer to GET / within 0.1 s"]
+
+
+async def answered(it: Watched) -> Lease:
+    lease = await it.request()
+    lease.begin_answer()
+    return lease
+
+
+async def aborted(it: Watched) -> Lease:
+    lease = await it.request()
+    lease.end(Outcome.ABORTED)
+    return lease
+
+
+async def unanswered(it: Watched) -> Lease:
+    return await it.request()
+
+
+@pytest.mark.parametrize("kind", [unanswered, answered, aborted])
+async def test_silence_proves_nothing_while_a_request_may_be_what_it_is_busy_with(
+    kind: Callable[[Watched], Awaitable[Lease]],
+) -> None:
+    async with watched() as it:
+        it.answer = b""
+        await it.until_probed(1)
+        lease = await kind(it)
+        await it.until_probed(6)
+        assert it.verdict == []
+        it.answer = WELL
+        await it.until_probed(1)
+        if lease in it.target.leases:
+            lease.end(Outcome.ANSWERED)
+        it.answer = b""
+        await until("it is found when it has done that", lambda: it.verdict)
+
+
+@pytest.mark.parametrize("kind", [answered, aborted])
+async def test_what_has_not_moved_for_response_timeout_excuses_nothing(
+    kind: Callable[[Watched], Awaitable[Lease]],
+) -> None:
+    async with watched(response_timeout=0.5) as it:
+        it.answer = b""
+        await kind(it)
+        await it.until_probed(2)
+        assert it.verdict == []
+        await until("it is found", lambda: it.verdict)
+
+
+async def test_once_a_request_is_overdue_all_probes_since_then_count() -> None:
+    async with watched() as it:
+        it.answer = b""
+        lease = await unanswered(it)
+        await it.until_probed(6)
+        lease.end(Outcome.OVERDUE)
+        await until("it is found", lambda: it.verdict)
+    [why] = it.verdict
+    assert int(why.split()[0]) > 2
+    assert why.endswith("no answer to GET / within 0.1 s, nor a request within 60 s")
+
+
+async def test_a_request_that_is_younger_than_the_probe_explains_nothing() -> None:
+    async with watched() as it:
+        it.answer = b""
+
+        async def others() -> None:
+            while True:
+                lease = await it.request()
+                lease.begin_answer()
+                lease.end(Outcome.ANSWERED)
+                await trio.sleep(0.005)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            await until("it is found", lambda: it.verdict)
+            nursery.cancel_scope.cancel()

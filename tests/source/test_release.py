@@ -1,0 +1,292 @@
+"""A revision made runnable, with real work trees; and old ones pruned."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from blue_green.config import settings
+from blue_green.source.failure import CalledOff, StepFailed
+from blue_green.source.release import Releases
+from blue_green.system import users
+from blue_green.system.output import Output
+from tests.support.repository import Repository, git_of
+
+MakeReleases = Callable[..., Releases]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "checkout")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "releases"
+
+
+@pytest.fixture
+def make(repository: Repository, directory: Path) -> MakeReleases:
+    """Makes the releases of the checkout; settings can be given."""
+
+    def make(**given: Any) -> Releases:
+        config = attrs.evolve(settings.Release(), **given)
+        us = users.owner_of(repository.path)
+        git = git_of(repository.path)
+        releases = Releases(config, git, directory.parent, us, {"NAME": "blog"}, output=Output())
+        releases.create_directories()
+        return releases
+
+    return make
+
+
+def python(program: str) -> settings.Argv:
+    return settings.Argv((sys.executable, "-c", program))
+
+
+async def complete(releases: Releases, revision: str) -> Path:
+    release = await releases.add(revision)
+    await releases.build(release)
+    return release.path
+
+
+# --- made -----------------------------------------------------------------------------------
+
+
+async def test_a_release_has_the_files_of_its_revision(
+    repository: Repository, make: MakeReleases
+) -> None:
+    repository.commit(text="second")
+    releases = make()
+    release = await releases.add(repository.first)
+    assert (release.path / "text.txt").read_text() == "first"
+    assert (repository.path / "text.txt").read_text() == "second"
+    assert releases.find(repository.first) is None, "it is not built yet"
+
+    await releases.build(release)
+    assert releases.find(repository.first) == release
+
+
+async def test_a_build_runs_in_the_release_and_is_told_about_it(
+    repository: Repository, make: MakeReleases
+) -> None:
+    program = (
+        "import os, pathlib; told = os.environ['BLUE_GREEN_REVISION'], os.environ['NAME']; "
+        "pathlib.Path('built').write_text(' '.join(told))"
+    )
+    path = await complete(make(build=python(program)), repository.first)
+    assert (path / "built").read_text() == f"{repository.first} blog"
+
+
+async def test_a_build_that_fails_says_how_and_what_it_wrote(
+    repository: Repository, make: MakeReleases
+) -> None:
+    program = "import sys; [print(n) for n in range(99)]; print('no compiler'); sys.exit(4)"
+    releases = make(build=python(program))
+    with pytest.raises(StepFailed, match="build ended with exit status 4") as caught:
+        await complete(releases, repository.first)
+    assert caught.value.output == (*map(str, range(50, 99)), "no compiler")
+    assert releases.find(repository.first) is None
+
+
+async def test_a_build_that_takes_too_long_is_ended(
+    repository: Repository, make: MakeReleases
+) -> None:
+    releases = make(build=python("import time; time.sleep(600)"), build_timeout=0.2)
+    with pytest.raises(StepFailed, match=r"build took more than 0.2 s and was ended"):
+        await complete(releases, repository.first)
+
+
+async def test_a_build_command_that_is_not_there_is_named(
+    repository: Repository, make: MakeReleases
+) -> None:
+    with pytest.raises(StepFailed, match="build: cannot start no-such-command"):
+        await complete(make(build=("no-such-command",)), repository.first)
+
+
+async def test_a_migration_that_fails_says_how(repository: Repository, make: MakeReleases) -> None:
+    releases = make(migrate=python("import os; os.kill(os.getpid(), 9)"))
+    release = await releases.add(repository.first)
+    with pytest.raises(StepFailed, match="migrate was ended by SIGKILL"):
+        await releases.migrate(release)
+
+
+async def test_what_was_left_half_made_is_made_anew(
+    repository: Repository, make: MakeReleases
+) -> None:
+    failing = make(build=python("open('half', 'w'); raise SystemExit(1)"))
+    with pytest.raises(StepFailed):
+        await complete(failing, repository.first)
+    path = await complete(make(), repository.first)
+    assert sorted(file.name for file in path.iterdir()) == [".git", "text.txt"]
+
+
+def a_directory(path: Path, _: Repository) -> None:
+    path.mkdir()
+    (path / "rubbish").write_text("")
+
+
+def only_known_to_git(path: Path, repository: Repository) -> None:
+    repository.git("worktree", "add", "-q", "--detach", str(path))
+    path.rename(path.with_name("moved"))
+
+
+def a_work_tree_with_a_lock(path: Path, repository: Repository) -> None:
+    repository.git("worktree", "add", "-q", "--detach", str(path))
+    repository.git("worktree", "lock", str(path))
+    (path / "rubbish").write_text("")
+
+
+def of_another_repository(path: Path, _: Repository) -> None:
+    Repository(path.parent / "other").git("worktree", "add", "-q", "--detach", str(path))
+
+
+REMAINS = [a_directory, only_known_to_git, a_work_tree_with_a_lock, of_another_repository]
+
+
+@pytest.mark.parametrize("leave", REMAINS)
+async def test_whatever_is_in_its_place_is_cleared_away(
+    repository: Repository,
+    make: MakeReleases,
+    directory: Path,
+    leave: Callable[[Path, Repository], None],
+) -> None:
+    releases = make()
+    leave(directory / repository.first[:12], repository)
+    path = await complete(releases, repository.first)
+    assert sorted(file.name for file in path.iterdir()) == [".git", "text.txt"]
+
+
+async def test_a_revision_that_is_not_there_is_a_failed_step(make: MakeReleases) -> None:
+    with pytest.raises(StepFailed, match="cannot check out fffffff"):
+        await make().add("f" * 40)
+
+
+@pytest.mark.parametrize("name", ["..", "", "../other", "--detach"])
+async def test_what_is_no_revision_never_deletes_anything(
+    repository: Repository, make: MakeReleases, directory: Path, name: str
+) -> None:
+    """A name from a damaged state file, for example."""
+    releases = make()
+    path = await complete(releases, repository.first)
+    (directory.parent / "other").mkdir()
+    with pytest.raises(StepFailed):
+        await releases.add(name)
+    assert path.exists()
+    assert (directory.parent / "other").exists()
+
+
+# --- links ----------------------------------------------------------------------------------
+
+
+async def test_links_show_the_checkouts_own_files(
+    repository: Repository, make: MakeReleases
+) -> None:
+    (repository.path / "var").mkdir()
+    (repository.path / "var" / "data.db").write_text("data")
+    path = await complete(make(link=("var/data.db",)), repository.first)
+    assert (path / "var" / "data.db").readlink() == repository.path / "var" / "data.db"
+    (path / "var" / "data.db").write_text("written by the app")
+    assert (repository.path / "var" / "data.db").read_text() == "written by the app"
+
+
+async def test_what_is_linked_outlives_the_release(
+    repository: Repository, make: MakeReleases
+) -> None:
+    (repository.path / "uploads").mkdir()
+    (repository.path / "uploads" / "cat.jpg").write_text("")
+    releases = make(link=("uploads",))
+    release = await releases.add(repository.first)
+    await releases.prune(())
+    assert not release.path.exists()
+    assert (repository.path / "uploads" / "cat.jpg").exists()
+
+
+async def test_what_is_linked_and_not_there_yet_appears_in_the_checkout(
+    repository: Repository, make: MakeReleases
+) -> None:
+    release = await make(link=("var/log/", "data/app.db")).add(repository.first)
+    assert (repository.path / "var" / "log").is_dir()
+    (release.path / "data" / "app.db").write_text("made through the link")
+    assert (repository.path / "data" / "app.db").read_text() == "made through the link"
+
+
+async def test_a_link_over_a_tracked_file_fails(repository: Repository, make: MakeReleases) -> None:
+    with pytest.raises(StepFailed, match=r"link: text.txt is tracked by git"):
+        await make(link=("text.txt",)).add(repository.first)
+
+
+async def test_a_link_below_a_tracked_file_fails(
+    repository: Repository, make: MakeReleases
+) -> None:
+    """What is a directory now was a file in an older revision."""
+    repository.git("rm", "-q", "text.txt")
+    repository.commit()
+    (repository.path / "text.txt").mkdir()
+    (repository.path / "text.txt" / "data").write_text("")
+    with pytest.raises(StepFailed, match=r"text\.txt"):
+        await make(link=("text.txt/data",)).add(repository.first)
+
+
+# --- pruned ---------------------------------------------------------------------------------
+
+
+async def test_only_the_newest_are_kept_and_what_is_in_use(
+    repository: Repository, make: MakeReleases, directory: Path
+) -> None:
+    releases = make(keep=2)
+    revisions = [repository.commit(text=str(number)) for number in range(5)]
+    for number, revision in enumerate(revisions):
+        path = await complete(releases, revision)
+        os.utime(directory.parent / "built" / path.name, (number, number))
+    await releases.prune({revisions[0]})
+    kept = [revisions[0], *revisions[-2:]]
+    assert sorted(path.name for path in directory.iterdir() if path.is_dir()) == sorted(
+        revision[:12] for revision in kept
+    )
+    for revision in revisions:
+        assert (releases.find(revision) is not None) == (revision in kept)
+    assert len(repository.git("worktree", "list").splitlines()) == 1 + len(kept)
+
+
+async def test_half_made_releases_are_pruned_unless_in_use(
+    repository: Repository, make: MakeReleases
+) -> None:
+    releases = make(keep=5)
+    second = repository.commit(text="second")
+    half, used = await releases.add(repository.first), await releases.add(second)
+    await releases.prune({second})
+    assert not half.path.exists()
+    assert used.path.exists()
+
+
+# --- in place -------------------------------------------------------------------------------
+
+
+async def test_in_place_the_checkout_is_the_release(
+    repository: Repository, make: MakeReleases, directory: Path
+) -> None:
+    path = await complete(make(in_place=True), repository.first)
+    assert path == repository.path
+    assert list(directory.iterdir()) == []
+    assert repository.git("status", "--porcelain") == ""
+    assert not list(repository.path.parent.glob("*.built"))
+
+
+async def test_in_place_only_what_is_checked_out_can_run(
+    repository: Repository, make: MakeReleases
+) -> None:
+    second = repository.commit(text="second")
+    with pytest.raises(CalledOff, match=f"that is {second[:7]}: git checkout"):
+        await make(in_place=True).add(repository.first)
+
+
+async def test_in_place_the_checkout_is_never_pruned(
+    repository: Repository, make: MakeReleases
+) -> None:
+    await make(in_place=True, keep=1).prune(())
+    assert (repository.path / "text.txt").exists()

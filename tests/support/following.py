@@ -1,0 +1,51 @@
+"""A watch at work on a checkout, for the tests of what it tells."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+from attrs import define, field
+
+from blue_green.config.settings import Git as GitSettings
+from blue_green.config.settings import Period
+from blue_green.source.git import Git
+from blue_green.source.watch import LOOK_EVERY, Watch
+from tests.support.repository import git_of
+from tests.support.site import PATIENCE, until
+
+
+@define
+class Following:
+    """A watch at work, and what it told."""
+
+    watch: Watch
+    told: list[str] = field(factory=list)
+    problems: list[str] = field(factory=list)
+    """What the problem was whenever a HEAD was told."""
+
+    def on_head(self, revision: str) -> None:
+        self.told.append(revision)
+        self.problems.append(self.watch.problem)
+
+    async def until_told(self, *revisions: str, timeout: float = PATIENCE) -> None:
+        await until(f"{revisions} told", lambda: self.told == list(revisions) or None, timeout)
+
+
+@asynccontextmanager
+async def following(
+    checkout: Path, pull_every: float | None = None, git: Git | None = None
+) -> AsyncIterator[Following]:
+    """Watch this checkout, from its HEAD of now, until the block ends."""
+    git = git or git_of(checkout)
+    every = None if pull_every is None else Period(pull_every)
+    it = Following(Watch(GitSettings(checkout, pull_every=every), git, await git.places()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(it.watch.run, await git.head(), it.on_head)
+        yield it
+        nursery.cancel_scope.cancel()
+
+
+async def some_looks() -> None:
+    """Time for the watch to look several times: where nothing may happen, only time can tell."""
+    await trio.sleep(4 * LOOK_EVERY)

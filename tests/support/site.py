@@ -1,0 +1,388 @@
+"""A real site for end-to-end tests: a git checkout, and the real command supervising it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import trio
+from attrs import frozen
+
+from blue_green.control import client
+from blue_green.system import procfs
+from tests.support.http_client import Answer, HttpClient
+
+APP = Path(__file__).parents[1] / "apps" / "app.py"
+PATIENCE = 40.0
+"""Seconds after which a test that waits gives up, and says what it saw. On a machine with two cores
+and ten times as much to do, a start alone has taken twenty."""
+SOONEST, LATEST = 0.002, 0.02
+"""Seconds between two looks, at first and later: looks must not keep a slow machine busy."""
+
+
+@frozen
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nobody listens on, below the range for outgoing connections.
+
+    One from that range could be taken, before the test uses it, by any connection at all. Tests
+    that run in another process at the same time look in another part.
+    """
+    found: list[int] = []
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    low, high = 10_000 + part * 5_000, 15_000 + part * 5_000
+    start = low + (os.getpid() * 37) % 5_000
+    for port in [*range(start, high), *range(low, start)]:
+        if port in _given:
+            continue
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        _given.add(port)
+        if len(found) == count:
+            return found
+    raise AssertionError("there are no free ports")
+
+
+_given: set[int] = set()
+
+
+def git(checkout: Path, *words: str) -> str:
+    """Run git as a developer would, with nothing of this machine's configuration."""
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    done = subprocess.run(
+        ["git", *who, *words], cwd=checkout, env=env, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+async def until(
+    what: str,
+    condition: Callable[[], Awaitable[Any]] | Callable[[], Any],
+    timeout: float = PATIENCE,
+) -> Any:
+    """Wait until the condition gives something true, and give that; fail with what it gave last."""
+    seen: Any = None
+    pause = SOONEST
+    with trio.move_on_after(timeout):
+        while True:
+            seen = condition()
+            if isinstance(seen, Awaitable):
+                seen = await seen
+            if seen:
+                return seen
+            await trio.sleep(pause)
+            pause = min(pause * 1.1, LATEST)
+    raise AssertionError(f"{what}: not within {timeout:g} s; last seen: {seen!r}")
+
+
+GIVE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""A program that gives a listening socket to the next one as systemd does (sd_listen_fds(3))."""
+
+
+class Site:
+    """A checkout with the test app in it, its settings, and what became of its requests."""
+
+    def __init__(self, directory: Path, **sections: dict[str, Any]) -> None:
+        self.directory = directory
+        self.checkout = directory / "checkout"
+        self.state = directory / "state"
+        self.journal_file = directory / "journal"
+        self.barriers = directory / "barriers"
+        self.config_file = directory / "supervisor.toml"
+        self.log_file = directory / "log"
+        self.port, self.blue, self.green = free_ports(3)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.program = ["-m", "blue_green"]
+        """How Python runs the supervisor."""
+        self.sections: dict[str, Any] = {
+            "app": {
+                "name": "test",
+                "command": [sys.executable, "app.py"],
+                "ports": [self.blue, self.green],
+                "stop_timeout": "2s",
+                "env": {"JOURNAL": str(self.journal_file), "BARRIERS": str(self.barriers)},
+            },
+            "git": {"checkout": str(self.checkout)},
+            "health": {"path": "/healthz", "interval": "100ms", "start_timeout": "15s"},
+            "swap": {"soak": 0, "drain_timeout": "10s"},
+            "proxy": {"listen": [f"127.0.0.1:{self.port}"], "access_log": False},
+            "state": {"directory": str(self.state)},
+        }
+        self.configure(**sections)
+        self.checkout.mkdir()
+        self.barriers.mkdir()
+        git(self.checkout, "init", "-q", "-b", "main")
+        (self.checkout / "app.py").write_bytes(APP.read_bytes())
+
+    def configure(self, **sections: dict[str, Any]) -> None:
+        """Change settings, section by section, and write the file."""
+        for section, values in sections.items():
+            before = self.sections.get(section, {})
+            self.sections[section] = {**before, **values}
+            if "env" in before:
+                self.sections[section]["env"] = {**before["env"], **values.get("env", {})}
+        self.config_file.write_text(tomli_w.dumps(self.sections))
+
+    def commit(
+        self, text: str = "hello", files: dict[str, str] | None = None, **behaviour: Any
+    ) -> str:
+        """Commit a version of the app that behaves so; its revision."""
+        self._stage(text, files or {}, behaviour)
+        git(self.checkout, "commit", "-q", "--allow-empty", "-m", text)
+        return self.head()
+
+    def draft(
+        self, text: str = "draft", files: dict[str, str] | None = None, **behaviour: Any
+    ) -> str:
+        """The same, but HEAD stays where it is, so that nobody asks for it but the test."""
+        self._stage(text, files or {}, behaviour)
+        tree = git(self.checkout, "write-tree")
+        return git(self.checkout, "commit-tree", "-p", "HEAD", "-m", text, tree)
+
+    def head(self) -> str:
+        """The revision that is checked out."""
+        return git(self.checkout, "rev-parse", "HEAD")
+
+    def _stage(self, text: str, files: dict[str, str], behaviour: dict[str, Any]) -> None:
+        (self.checkout / "behaviour.json").write_text(json.dumps(behaviour))
+        (self.checkout / "text.txt").write_text(text)
+        for name, content in files.items():
+            (self.checkout / name).write_text(content)
+        git(self.checkout, "add", "-A")
+
+    # --- where the app stands still ---
+
+    def put_up(self, where: str, revision: str) -> Path:
+        """From now on this release waits `where`, which its app or its commands know."""
+        barrier = self.barriers / f"{where}-{revision}"
+        barrier.touch()
+        return barrier
+
+    def take_down_barriers(self) -> None:
+        for file in self.barriers.iterdir():
+            file.unlink(missing_ok=True)
+
+    # --- the supervisor ---
+
+    @asynccontextmanager
+    async def running(self, *, wait_for: str = "serving") -> AsyncIterator["Site"]:
+        """The real command, until the block ends; then it must stop cleanly and leave nothing."""
+        self.start()
+        try:
+            await self.until_phase(wait_for)
+            yield self
+        except BaseException:
+            print(self.log())
+            raise
+        finally:
+            with trio.CancelScope(shield=True):
+                code = await self.stop()
+        assert code == 0, f"the supervisor ended with {code}:\n{self.log()}"
+        assert self.processes() == [], f"left behind: {self.processes()}\n{self.log()}"
+
+    def start(self, *, held: socket.socket | None = None, **env: str) -> None:
+        """Start the real command. Whoever does has to end it, too.
+
+        It gets the socket that is `held` as from systemd.
+        """
+        command = [sys.executable, *self.program, "run", str(self.config_file)]
+        if held is not None:
+            command = [sys.executable, "-ISc", GIVE, str(held.fileno()), *command]
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                pass_fds=() if held is None else (held.fileno(),),
+                env={**os.environ, **env},
+            )
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Signal the supervisor and wait for its end; its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return await trio.to_thread.run_sync(self.process.wait, PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it did not stop:\n{self.log()}") from None
+
+    async def cli(self, *words: str, **env: str) -> Done:
+        """Run the real command against this supervisor, to its end."""
+        return await self.run(*words, "--config", str(self.config_file), **env)
+
+    async def run(self, *words: str, **env: str) -> Done:
+        """Run the real command, to its end."""
+        done = await trio.run_process(
+            [sys.executable, "-m", "blue_green", *words],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            env={**os.environ, **env},
+        )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    async def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the supervisor over its socket; the last object of its answer."""
+
+        def answers() -> list[dict[str, Any]]:
+            path = self.state / "control.sock"
+            return list(client.ask(path, {"command": command, **arguments}))
+
+        return (await trio.to_thread.run_sync(answers, abandon_on_cancel=True))[-1]
+
+    async def status(self) -> dict[str, Any]:
+        return await self.ask("status")
+
+    async def until_phase(self, phase: str, timeout: float = PATIENCE) -> dict[str, Any]:
+        """Wait until the supervisor is there and in this phase."""
+
+        async def look() -> Any:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the supervisor has ended:\n{self.log()}"
+            try:
+                status = await self.status()
+            except (client.NoSupervisor, client.Lost):
+                return None
+            last.append(status)
+            return status if status["phase"] == phase else None
+
+        last: list[Any] = [None]
+        try:
+            seen: dict[str, Any] = await until(f"phase {phase}", look, timeout)
+        except AssertionError:
+            raise AssertionError(
+                f"phase {phase}: not within {timeout:g} s; {last[-1]}\n{self.log()}"
+            ) from None
+        return seen
+
+    async def until_live(self, revision: str, timeout: float = PATIENCE) -> dict[str, Any]:
+        """Wait until this revision is live and no swap is in hand."""
+
+        async def look() -> Any:
+            status = await self.status()
+            live = status["live"]
+            done = status["phase"] == "serving" and live and live["revision"] == revision
+            return status if done else None
+
+        seen: dict[str, Any] = await until(f"{revision[:7]} is live", look, timeout)
+        return seen
+
+    # --- its clients ---
+
+    async def get(self, path: str) -> Answer:
+        """Ask once, on a connection of its own."""
+        async with HttpClient(self.port) as http:
+            return await http.get(path)
+
+    async def post(self, path: str, body: bytes) -> Answer:
+        async with HttpClient(self.port) as http:
+            return await http.post(path, body)
+
+    @asynccontextmanager
+    async def steady_load(self) -> AsyncIterator[list[str]]:
+        """A few readers while the block lasts, who must not notice anything of it.
+
+        Gives the texts of the releases that have answered, one for each answer.
+        """
+        texts: list[str] = []
+        failures: list[str] = []
+
+        async def read() -> None:
+            while True:
+                try:
+                    answer = await self.get("/load")
+                    assert answer.status == 200, answer.body.decode()
+                    texts.append(answer.json()["text"])
+                except Exception as error:  # noqa: BLE001 - every failure counts, of any kind
+                    failures.append(repr(error))
+                await trio.sleep(0.01)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(read)
+            await until("the load has begun", lambda: texts or failures)
+            yield texts
+            nursery.cancel_scope.cancel()
+        assert failures == [], f"of {len(texts)} requests: {failures}"
+
+    # --- what can be seen ---
+
+    def remembered(self) -> dict[str, Any]:
+        """The state file; nothing while there is none."""
+        file = self.state / "state.toml"
+        return tomllib.loads(file.read_text()) if file.exists() else {}
+
+    def journal(self, kind: str = "request") -> list[dict[str, Any]]:
+        """What the backends wrote down, of one kind."""
+        if not self.journal_file.exists():
+            return []
+        text = self.journal_file.read_text()
+        lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
+        return [line for line in lines if line["kind"] == kind]
+
+    async def until_logged(self, text: str) -> None:
+        """Wait until the log has this: it is written a moment after what it tells of."""
+        await until(f"{text!r} in the log", lambda: text in self.log())
+
+    def log(self) -> str:
+        return self.log_file.read_text() if self.log_file.exists() else ""
+
+    async def until_only_run(self, pids: list[int]) -> None:
+        """Wait until these are all processes of this site: after a swap git forgets releases."""
+        seen: list[list[int]] = []
+
+        def look() -> bool:
+            seen[:] = [self.processes()]
+            return seen == [pids]
+
+        try:
+            await until(f"only {pids} run", look)
+        except AssertionError:
+            raise AssertionError(f"only {pids} should run, and these do: {seen[0]}") from None
+
+    def processes(self) -> list[int]:
+        """All processes that belong to this site, but the supervisor.
+
+        For the moment in which it starts a command, it has that command's tag itself.
+        """
+        found = procfs.marked(f"BLUE_GREEN_SUPERVISOR={self.state}")
+        return [pid for pid in found if self.process is None or pid != self.process.pid]
+
+    def releases(self) -> list[str]:
+        """The names of the directories that hold releases."""
+        directory = self.state / "releases"
+        return sorted(path.name for path in directory.iterdir() if path.is_dir())
+
+    def worktrees(self) -> list[str]:
+        """What git knows of."""
+        lines = git(self.checkout, "worktree", "list", "--porcelain").splitlines()
+        paths = [Path(line.partition(" ")[2]) for line in lines if line.startswith("worktree ")]
+        return sorted(path.name for path in paths if path != self.checkout)

@@ -1,0 +1,134 @@
+"""What an earlier supervisor left behind is found and ended, and nobody else."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from blue_green.site.orphans import end_leftovers
+from blue_green.site.state import Running
+from blue_green.system import port_holders, procfs
+from tests.support.site import PATIENCE, free_ports
+
+SLEEP = "import time; print(flush=True); time.sleep(600)"
+DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+
+
+@contextmanager
+def left_behind(program: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is not attended by anybody; it has got so far as to write a line."""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, **env}, stdout=subprocess.PIPE
+    ) as popen:
+        assert popen.stdout is not None
+        popen.stdout.readline()
+        try:
+            yield popen
+        finally:
+            popen.kill()
+
+
+def remembered(popen: subprocess.Popen[bytes]) -> Running:
+    began = procfs.start_time(popen.pid)
+    assert began is not None
+    return Running(popen.pid, began)
+
+
+async def end(mark: str, *backends: Running, timeout: float = PATIENCE) -> None:
+    with trio.fail_after(2 * PATIENCE):
+        await end_leftovers(mark, list(backends), how=signal.SIGTERM, timeout=timeout)
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> str:
+    return f"MARK={tmp_path}"
+
+
+async def test_one_with_the_mark_is_asked_to_end(mark: str) -> None:
+    name, _, value = mark.partition("=")
+    with left_behind(SLEEP, **{name: value}) as popen:
+        await end(mark)
+        assert popen.wait(PATIENCE) == -signal.SIGTERM
+
+
+async def test_one_that_is_deaf_is_killed_and_then_none_is_left(mark: str) -> None:
+    name, _, value = mark.partition("=")
+    with left_behind(DEAF, **{name: value}) as popen:
+        await end(mark, timeout=0.2)
+        assert procfs.marked(mark) == [], "its port would still be taken"
+        assert popen.wait(PATIENCE) == -signal.SIGKILL
+
+
+async def test_a_remembered_one_without_the_mark_is_ended(mark: str) -> None:
+    with left_behind(SLEEP) as popen:
+        await end(mark, remembered(popen))
+        assert popen.wait(PATIENCE) == -signal.SIGTERM
+
+
+async def test_a_pid_that_belongs_to_somebody_else_now_is_not_signalled(mark: str) -> None:
+    with left_behind(SLEEP) as popen:
+        other = remembered(popen)
+        await end(mark, Running(other.pid, other.began - 1), timeout=0.1)
+        assert not procfs.send(signal.SIGKILL, other.pid, other.began - 1)
+        assert popen.poll() is None
+        assert procfs.send(signal.SIGTERM, other.pid, other.began)
+        assert popen.wait(PATIENCE) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("variable", ["MARKED", "MARK"])
+async def test_a_mark_that_only_resembles_ours_is_not_ours(mark: str, variable: str) -> None:
+    value = mark.partition("=")[2]
+    with left_behind(SLEEP, **{variable: f"{value}/other"}) as popen:
+        await end(mark, timeout=0.1)
+        assert popen.poll() is None
+
+
+async def test_one_that_is_dead_but_not_reaped_is_not_waited_for(
+    mark: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody reaps orphans in a container whose first process is not an init."""
+    with left_behind(SLEEP) as popen:
+        zombie = remembered(popen)
+        popen.kill()
+        os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
+        await end(mark, zombie, timeout=0.2)
+    assert caplog.messages == []
+
+
+async def test_where_nothing_was_left_nothing_is_said(
+    mark: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await end(mark, Running(2**22 - 1, 5))
+    assert caplog.messages == []
+
+
+# --- what /proc tells -----------------------------------------------------------------------
+
+
+def test_who_listens_on_a_port_is_found() -> None:
+    (port,) = free_ports(1)
+    program = f"import socket; s = socket.create_server(('127.0.0.1', {port})); {SLEEP}"
+    with left_behind(program) as popen:
+        found = port_holders.holder(port)
+        assert found.pid == popen.pid
+        assert str(found).startswith(f"pid {popen.pid} ({sys.executable} -c import socket")
+    assert str(port_holders.holder(port)) == "another process"
+
+
+def test_a_name_with_parentheses_does_not_confuse() -> None:
+    program = f'open("/proc/self/comm", "w").write("a) Z 1 (b"); {SLEEP}'
+    with left_behind(program, MARK="x y") as popen:
+        began = procfs.start_time(popen.pid)
+        ours = procfs.start_time(os.getpid())
+        assert began is not None
+        assert ours is not None
+        assert began >= ours
+        assert procfs.marked("MARK=x y") == [popen.pid]

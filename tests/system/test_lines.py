@@ -1,0 +1,104 @@
+"""What programs write, read so that nothing else has to wait for it."""
+
+import fcntl
+import os
+import time
+
+import pytest
+import trio
+import trio.testing
+
+from blue_green.system import lines
+
+ROOM = 1024 * 1024
+"""Bytes of a pipe, at most, for a user without privileges (pipe(7))."""
+
+
+def full_of(what: bytes, room: int = 64 * 1024) -> int:
+    """What is read from a program that wrote as much as the pipe takes, and ended."""
+    source, sink = os.pipe()
+    fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, room)
+    os.set_blocking(sink, False)
+    os.write(sink, what * (1024 * 1024 // len(what)))
+    os.close(sink)
+    return source
+
+
+@pytest.mark.parametrize("what", [b"\n", b"a\n", b"x" * 70_000 + b"\n", b"\0"])
+async def test_a_flood_is_passed_on_in_portions_with_rest_between(what: bytes) -> None:
+    portions: list[list[bytes]] = []
+    spent = 0.0
+
+    def on_lines(more: list[bytes], is_error: bool) -> None:
+        nonlocal spent
+        start = time.perf_counter()
+        portions.append(more)
+        while time.perf_counter() < start + lines.SLICE * 0.6:
+            pass
+        spent += time.perf_counter() - start
+
+    source = full_of(what)
+    try:
+        began = time.perf_counter()
+        await lines.read(source, on_lines, False)
+        took = time.perf_counter() - began
+    finally:
+        os.close(source)
+    written = b"\n".join(line for portion in portions for line in portion)
+    assert len(written) > 60_000
+    assert len(portions) > 1
+    assert max(map(len, portions)) <= lines.MOST_LINES
+    before_the_last = spent * (len(portions) - 1) / len(portions)
+    assert took > lines.REST * before_the_last * 0.5, "it had no rest"
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often any task has had its turn."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+async def test_usual_lines_need_no_rest_for_each_portion() -> None:
+    portions: list[int] = []
+    source = full_of(b"x" * 149 + b"\n", ROOM)
+    steps = Steps()
+    trio.lowlevel.add_instrument(steps)
+    try:
+        await lines.read(source, lambda more, _: portions.append(len(more)), False)
+    finally:
+        trio.lowlevel.remove_instrument(steps)
+        os.close(source)
+    assert sum(portions) == ROOM // 150
+    assert steps.count < len(portions) / 2
+
+
+async def test_a_program_may_be_ahead_of_its_reader() -> None:
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lines.read, source, lambda *_: None, False)
+            await trio.testing.wait_all_tasks_blocked()
+            assert os.write(sink, b"x" * 2 * lines.PIPE) == lines.PIPE
+            os.close(sink)
+    finally:
+        os.close(source)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"all is well\r", "all is well"),
+        (b"\ta\x1b[31mb\x7f\\", "\ta\\x1b[31mb\\x7f\\"),
+        (b"caf\xc3\xa9 caf\xe9", "café caf\\xe9"),
+        ("\u202e\U0001f600".encode(), "\\u202e\U0001f600"),
+        (b"\xed\xb2\x80", "\\xed\\xb2\\x80"),
+        (b"x" * 20_000, "x" * lines.LONGEST_LINE + " ..."),
+    ],
+)
+def test_a_line_is_shown_so_that_it_moves_no_cursor(line: bytes, shown: str) -> None:
+    assert lines.text(line) == shown

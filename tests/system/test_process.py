@@ -1,0 +1,381 @@
+"""A command that we start: its output, its end, and the end of everything that it started."""
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from attrs import define, field
+
+from blue_green.system import procfs, users
+from blue_green.system.command import Finished, run
+from blue_green.system.lines import LONGEST_LINE, text
+from blue_green.system.process import LOOK_EVERY, SUPERVISOR, CannotStart, Process, ending
+from blue_green.system.tail import MAX_LINES
+from tests.support.screen import on_screen
+from tests.support.site import PATIENCE, Site, until
+
+US = users.owner_of(Path("/proc/self"))
+
+NO_PID = 2**22 + 1
+"""More than Linux ever gives out."""
+
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+"""The beginning of a program that does not end when it is asked to."""
+
+WITH_CHILD = """
+import os, signal, sys, time
+if os.fork() == 0:
+    {child}
+    os.write(1, b"child %d\\n" % os.getpid())
+    time.sleep(600)
+{leader}
+os.write(1, b"leader %d\\n" % os.getpid())
+time.sleep({life})
+"""
+
+
+@define
+class Running:
+    """A process that is attended, and what it wrote."""
+
+    process: Process
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    lines: list[str] = field(factory=list)
+    errors: list[str] = field(factory=list)
+
+    def take(self, lines: list[bytes], is_error: bool) -> None:
+        (self.errors if is_error else self.lines).extend(map(text, lines))
+
+    async def attend(self) -> None:
+        with self.scope:
+            await self.process.attend(self.take)
+
+    async def said(self, word: str) -> int:
+        """The number that stands behind this word in the output, when it is there."""
+
+        def look() -> list[int]:
+            return [int(line.split()[1]) for line in self.lines if line.startswith(f"{word} ")]
+
+        numbers: list[int] = await until(word, look)
+        return numbers[0]
+
+
+@asynccontextmanager
+async def running(directory: Path, program: str, **env: str) -> AsyncIterator[Running]:
+    """This Python program, until the block ends."""
+    argv, marked = [sys.executable, "-c", program], {SUPERVISOR: str(directory)}
+    started = Running(Process.start(argv, cwd=directory, env={**marked, **env}, user=US))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(started.attend)
+        yield started
+        await started.process.stop(signal.SIGKILL, 1)
+
+
+async def python(directory: Path, program: str, timeout: float = PATIENCE) -> Finished:
+    argv = [sys.executable, "-c", program]
+    return await run(argv, cwd=directory, env={}, user=US, timeout=timeout, inherits=True)
+
+
+def alive(directory: Path) -> list[int]:
+    """All processes of a test that still live."""
+    return procfs.marked(f"{SUPERVISOR}={directory}")
+
+
+# --- the end --------------------------------------------------------------------------------
+
+
+async def test_a_command_that_is_asked_to_stop_stops(tmp_path: Path) -> None:
+    async with running(tmp_path, 'import time; print("up 1", flush=True); time.sleep(600)') as it:
+        await it.said("up")
+        with trio.fail_after(PATIENCE):
+            await it.process.stop(signal.SIGTERM, PATIENCE)
+        assert it.process.returncode == -signal.SIGTERM
+        assert it.process.exited.is_set()
+        assert it.process.gone.is_set()
+
+
+async def test_an_end_is_seen_also_when_there_is_no_descriptor_to_look_with(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, 'print("up 1", flush=True); input()') as it:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            with trio.fail_after(PATIENCE):
+                await it.process.exited.wait()
+            await trio.sleep(5 * LOOK_EVERY)
+            assert not it.process.gone.is_set(), "who is left cannot be known yet"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        with trio.fail_after(PATIENCE):
+            await it.process.gone.wait()
+
+
+async def test_one_that_ignores_it_is_killed_when_its_time_is_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = f'{DEAF}; import time; print("up 1", flush=True); time.sleep(600)'
+    async with running(tmp_path, program) as it:
+        await it.said("up")
+        await it.process.stop(signal.SIGTERM, 0.2)
+        assert it.process.returncode == -signal.SIGKILL
+        assert f"pid {it.process.pid} did not stop within 0.2 s: killed" in caplog.text
+
+
+async def test_stopping_what_has_ended_is_no_error(tmp_path: Path) -> None:
+    async with running(tmp_path, "") as it:
+        await it.process.gone.wait()
+        it.process.send(signal.SIGTERM)
+        await it.process.stop(signal.SIGTERM, 1)
+        assert it.process.returncode == 0
+
+
+@pytest.mark.parametrize("child", [DEAF, f"os.setsid(); {DEAF}"], ids=["in group", "left group"])
+@pytest.mark.parametrize("leader", ["", DEAF], ids=["leader ends", "leader deaf"])
+async def test_grandchildren_end_with_it_also_if_deaf(
+    tmp_path: Path, child: str, leader: str
+) -> None:
+    program = WITH_CHILD.format(child=child, leader=leader, life=600)
+    async with running(tmp_path, program) as it:
+        await it.said("child")
+        await it.said("leader")
+        await it.process.stop(signal.SIGTERM, 0.3)
+        assert alive(tmp_path) == []
+
+
+@pytest.mark.parametrize("child", [DEAF, f"os.setsid(); {DEAF}"], ids=["in group", "left group"])
+async def test_grandchildren_end_when_the_leader_ends_by_itself(tmp_path: Path, child: str) -> None:
+    program = WITH_CHILD.format(child=child, leader="time.sleep(0.5)", life=0)
+    async with running(tmp_path, program) as it:
+        await it.said("child")
+        with trio.fail_after(PATIENCE):
+            await it.process.gone.wait()
+        assert alive(tmp_path) == []
+
+
+async def test_a_child_is_asked_once(tmp_path: Path) -> None:
+    """Programs take a second SIGTERM for impatience, and drop what they are doing."""
+    child = 'signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"asked 1\\n"))'
+    program = WITH_CHILD.format(child=child, leader=DEAF, life=600)
+    async with running(tmp_path, program) as it:
+        await it.said("child")
+        await it.said("leader")
+        await it.process.stop(signal.SIGTERM, 1)
+        assert it.lines.count("asked 1") == 1
+
+
+@pytest.mark.parametrize("child", [DEAF, f"os.setsid(); {DEAF}"], ids=["in group", "left group"])
+@pytest.mark.parametrize("leader", ["", DEAF], ids=["leader ends", "leader deaf"])
+async def test_nothing_is_left_when_a_stop_is_cut_short(
+    tmp_path: Path, child: str, leader: str
+) -> None:
+    program = WITH_CHILD.format(child=child, leader=leader, life=600)
+    async with running(tmp_path, program) as it:
+        pid = await it.said("child")
+        await it.said("leader")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.process.stop, signal.SIGTERM, 600)
+            if not leader:
+                await it.process.exited.wait()
+            it.scope.cancel()
+        try:
+            await until("none is left", lambda: not alive(tmp_path), 5)
+        finally:
+            procfs.send(signal.SIGKILL, pid)
+
+
+async def test_cancelling_kills_the_whole_family(tmp_path: Path) -> None:
+    async with running(
+        tmp_path, WITH_CHILD.format(child=f"os.setsid(); {DEAF}", leader=DEAF, life=600)
+    ) as it:
+        await it.said("child")
+        await it.said("leader")
+        it.scope.cancel()
+        await it.process.gone.wait()
+        await until("none is left", lambda: not alive(tmp_path))
+
+
+def test_who_has_nothing_to_do_with_a_command_is_not_of_its_family() -> None:
+    """Kernel threads have process group 0, and in some containers we ourselves have."""
+    assert procfs.family("NOBODY_HAS=this", NO_PID) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, "ended with exit status 0"),
+        (3, "ended with exit status 3"),
+        (-9, "was ended by SIGKILL"),
+        (None, "is still running"),
+    ],
+)
+def test_an_end_is_told_in_words(code: int | None, words: str) -> None:
+    assert ending(code) == words
+
+
+def test_an_end_by_any_signal_can_be_told() -> None:
+    """Python has no names for most of the real-time signals."""
+    for number in range(1, signal.SIGRTMAX + 1):
+        assert ending(-number).startswith("was ended by ")
+
+
+# --- output ---------------------------------------------------------------------------------
+
+
+async def test_output_comes_line_by_line_and_tells_errors_apart(tmp_path: Path) -> None:
+    program = 'import sys; print("a\\n\\nb"); print("e", file=sys.stderr); print("no end", end="")'
+    async with running(tmp_path, program) as it:
+        await it.process.gone.wait()
+        assert (it.lines, it.errors) == (["a", "", "b", "no end"], ["e"])
+
+
+async def test_a_very_long_line_is_cut_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    async with running(tmp_path, 'print("x" * 10**6); print("next")') as it:
+        await it.process.gone.wait()
+        assert it.lines[-1] == "next"
+        assert it.lines[0] == "x" * LONGEST_LINE + " ..."
+        assert max(map(len, it.lines)) == len(it.lines[0])
+
+
+async def test_a_line_that_never_ends_is_passed_on_while_it_comes(tmp_path: Path) -> None:
+    program = 'import sys, time; sys.stdout.write("x" * 10**5); sys.stdout.flush(); time.sleep(600)'
+    async with running(tmp_path, program) as it:
+        await until("some of it", lambda: it.lines)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (b"caf\xc3\xa9", "café"),
+        (b"caf\xe9!", r"caf\xe9!"),
+        (b"\x1b[31mred", r"\x1b[31mred"),
+        (b"a\tb", "a\tb"),
+        (b"50%\r100%\r", r"50%\r100%"),
+        (b"nul\x00", r"nul\x00"),
+        ("\u202egnp".encode(), r"\u202egnp"),
+    ],
+)
+async def test_what_a_terminal_would_act_upon_is_made_visible(
+    tmp_path: Path, written: bytes, shown: str
+) -> None:
+    program = f"import sys; sys.stdout.buffer.write({written!r} + b'\\n')"
+    assert (await python(tmp_path, program)).tail == (shown,)
+
+
+async def test_a_command_may_close_its_output_early(tmp_path: Path) -> None:
+    program = (
+        "import os, time; print('up 1', flush=True); os.close(1); os.close(2); time.sleep(600)"
+    )
+    async with running(tmp_path, program) as it:
+        await it.said("up")
+        assert not it.process.exited.is_set()
+        await it.process.stop(signal.SIGTERM, PATIENCE)
+        assert it.process.returncode == -signal.SIGTERM
+
+
+TYPE = """
+import fcntl, os, termios
+try:
+    terminal = os.open("/dev/tty", os.O_RDWR)
+    for key in b"owned":
+        fcntl.ioctl(terminal, termios.TIOCSTI, bytes([key]))
+except OSError as error:
+    print("cannot type:", error.strerror)
+else:
+    print("has typed")
+"""
+"""Types into the terminal of its session, as if somebody sat at the keyboard."""
+
+
+@pytest.mark.skipif(
+    Path("/proc/sys/dev/tty/legacy_tiocsti").exists()
+    and Path("/proc/sys/dev/tty/legacy_tiocsti").read_text() == "0\n",
+    reason="this kernel lets nobody type for others",
+)
+async def test_a_command_cannot_type_into_our_terminal(make_site: Callable[..., Site]) -> None:
+    site = make_site(release={"build": [sys.executable, "-c", f"{TYPE}raise SystemExit(1)"]})
+    site.commit()
+    async with on_screen("check", "--start", str(site.config_file)) as screen:
+        assert await screen.ended() == 1
+        assert "cannot type: No such device or address" in screen.text, screen.text
+        assert "owned" not in screen.text
+
+
+async def test_only_standard_descriptors_are_inherited_and_input_is_closed(tmp_path: Path) -> None:
+    with (tmp_path / "open").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        program = "import os, sys; print(os.listdir('/proc/self/fd'), repr(sys.stdin.read()))"
+        assert (await python(tmp_path, program)).stdout == "['0', '1', '2', '3'] ''"
+
+
+async def test_what_is_meant_for_us_is_kept_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "GIT_DIR", "KEPT"):
+        monkeypatch.setenv(name, "x")
+    program = "import os; print(sorted(k for k in os.environ if os.environ[k] == 'x'))"
+    assert (await python(tmp_path, program)).stdout == "['KEPT']"
+
+
+# --- run ------------------------------------------------------------------------------------
+
+
+async def test_a_command_that_ran_leaves_its_output_and_its_exit_status(tmp_path: Path) -> None:
+    program = f"import sys; [print(i) for i in range({MAX_LINES + 10})]; sys.exit(3)"
+    done = await python(tmp_path, program)
+    assert (done.ok, done.code) == (False, 3)
+    assert done.stdout.startswith("0\n1\n")
+    assert done.tail == tuple(map(str, range(10, MAX_LINES + 10)))
+
+
+async def test_a_command_that_writes_too_much_is_ended(tmp_path: Path) -> None:
+    program = "while True: print('x' * 99)"
+    done = await run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={},
+        user=US,
+        timeout=PATIENCE,
+        most_output=250,
+    )
+    assert (done.ok, done.timed_out, done.wrote_too_much) == (False, False, True)
+    assert "wrote too much" in str(done)
+    assert done.stdout == "\n".join(["x" * 99, "x" * 99, "x" * 50])
+
+
+async def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    done = await python(tmp_path, "print('so far', flush=True); import time; time.sleep(600)", 1)
+    assert done.timed_out
+    assert not done.ok
+    assert "took too long" in str(done)
+    assert done.tail in ((), ("so far",))
+
+
+async def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"cannot start no-such-command: (No such file|there is)"):
+        await run(["no-such-command"], cwd=tmp_path, env={}, user=US, timeout=1)
+
+
+async def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=str(tmp_path / "gone")):
+        await run(["true"], cwd=tmp_path / "gone", env={}, user=US, timeout=1)
+
+
+async def test_a_cancelled_run_leaves_nothing(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", WITH_CHILD.format(child=DEAF, leader=DEAF, life=600)]
+    async with trio.open_nursery() as nursery:
+
+        async def go() -> None:
+            env = {SUPERVISOR: str(tmp_path)}
+            await run(argv, cwd=tmp_path, env=env, user=US, timeout=600)
+
+        nursery.start_soon(go)
+        await until("both run", lambda: len(alive(tmp_path)) == 2)
+        nursery.cancel_scope.cancel()
+    await until("none is left", lambda: not alive(tmp_path))

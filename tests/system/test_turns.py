@@ -1,0 +1,94 @@
+"""How those share the event loop who have much to do."""
+
+import socket
+import time
+from collections import Counter
+
+import pytest
+import trio
+
+from blue_green.http.chunks import MOST_AT_ONCE, ChunkReader
+from blue_green.http.transport import SLICE, Wire
+from blue_green.system import turns
+
+ROUNDS = 100
+
+
+async def test_in_each_round_few_go_on_and_all_in_turn() -> None:
+    had: Counter[int] = Counter()
+
+    async def work(number: int) -> None:
+        while True:
+            await turns.wait()
+            had[number] += 1
+
+    async with trio.open_nursery() as nursery:
+        for number in range(40):
+            nursery.start_soon(work, number)
+        for _ in range(ROUNDS):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert (ROUNDS - 2) * turns.IN_EACH_ROUND <= had.total() <= ROUNDS * turns.IN_EACH_ROUND
+    assert max(had.values()) - min(had.values()) <= 1, had
+
+
+async def test_one_alone_waits_for_one_round() -> None:
+    rounds = 0
+
+    async def count() -> None:
+        nonlocal rounds
+        while True:
+            await trio.lowlevel.checkpoint()
+            rounds += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        for _ in range(ROUNDS):
+            await turns.wait()
+        nursery.cancel_scope.cancel()
+    assert ROUNDS - 2 <= rounds <= ROUNDS + 2
+
+
+async def test_one_who_is_cancelled_leaves_no_place_empty() -> None:
+    async with trio.open_nursery() as nursery:
+        for _ in range(40):
+            nursery.start_soon(turns.wait)
+        await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    await test_in_each_round_few_go_on_and_all_in_turn()
+
+
+async def test_calls_that_always_succeed_let_others_run_after_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, had_their_turn = 1.0, False
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    async def another() -> None:
+        nonlocal had_their_turn
+        had_their_turn = True
+
+    with socket.socket() as sock:
+        busy = Wire(sock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(another)
+        for _ in range(5):
+            now += SLICE / 5
+            await busy.let_others_run()
+            assert not had_their_turn
+        for _ in range(4):  # In a round, trio has tasks run in any order.
+            now += 2 * SLICE
+            await busy.let_others_run()
+        assert had_their_turn
+
+
+@pytest.mark.parametrize("size", [b"1", b"1;a=b", b"01"])
+def test_tiny_chunks_are_read_a_few_at_a_time(size: bytes) -> None:
+    reader = ChunkReader()
+    pieces = [reader.feed((size + b"\r\na\r\n") * 10_000 + b"0\r\n\r\nrest")]
+    while not reader.has_ended:
+        assert reader.has_more, reader.broken
+        pieces.append(reader.feed(b""))
+    assert max(map(len, pieces)) <= MOST_AT_ONCE
+    assert b"".join(pieces) == b"a" * 10_000
+    assert (reader.rest, reader.has_more) == (b"rest", False)
