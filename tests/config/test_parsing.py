@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.config import parsing
+from blue_green.config.error import ConfigError
 from blue_green.config.settings import Seconds, Settings
+from blue_green.supervisor import settings_file
 from blue_green.system import locate
-from blue_green.system.locate import ConfigError
 
 MINIMAL = '[app]\ncommand = ["serve", "{port}"]\nports = [3000, 3001]\n'
 TLS = '[proxy.tls]\ncertificate = "c.pem"\nkey = "k.pem"\n'
@@ -24,7 +24,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def load(file: Path, more: str = "", start: str = MINIMAL) -> Settings:
     file.write_text(start + more)
-    return parsing.load(file)
+    return settings_file.load(file)
 
 
 def problems(file: Path, more: str = "", start: str = MINIMAL) -> list[str]:
@@ -278,14 +278,14 @@ NOT_TOML = {
 def test_what_is_not_toml_is_refused_with_the_files_name(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        parsing.load(file)
+        settings_file.load(file)
     (problem,) = caught.value.problems
     assert problem.startswith(f"{file}: is not ")
 
 
 def test_a_file_that_is_not_there_is_named(file: Path) -> None:
     with pytest.raises(ConfigError, match=f"{re.escape(str(file))}: cannot be read: No such file"):
-        parsing.load(file)
+        settings_file.load(file)
 
 
 # --- defaults and paths ---------------------------------------------------------------------
@@ -308,7 +308,7 @@ def test_paths_are_relative_to_the_file_and_not_to_where_we_are(
     more = '[git]\ncheckout = "../site"\n[state]\ndirectory = "var"\n[control]\nsocket = "c"'
     file.write_text(MINIMAL + more)
     monkeypatch.chdir("/")
-    settings = parsing.load(file)
+    settings = settings_file.load(file)
     assert settings.git.checkout == file.parent.parent / "site"
     assert settings.app.name == "site"
     assert settings.control.socket == file.parent / "var" / "c"
@@ -347,7 +347,7 @@ def test_the_state_directory_is_the_same_however_the_file_is_named(file: Path) -
     """It marks our processes: with another name, they would not be found after a crash."""
     elsewhere = file.parent / "sub" / ".." / file.name
     (file.parent / "sub").mkdir()
-    assert load(file).state == parsing.load(elsewhere).state
+    assert load(file).state == settings_file.load(elsewhere).state
 
 
 STATE_SETTINGS: list[tuple[str, dict[str, str], str]] = [
@@ -410,7 +410,7 @@ def test_the_socket_is_found_in_a_broken_file_or_at_its_default_place(
 
 def test_the_example_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
-    settings = parsing.load(TOP / "supervisor.toml.example")
+    settings = settings_file.load(TOP / "supervisor.toml.example")
     assert settings.git.checkout == TOP
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from blue_green.config import parsing
 from blue_green.config.settings import Proxy
 from blue_green.preflight.checks import machine, unit
+from blue_green.supervisor import settings_file
 from blue_green.system import users
 from tests.cli.test_cli import cli
 from tests.support.site import Site, free_ports
@@ -241,13 +241,14 @@ def test_the_unit_that_is_shipped_gives_time_to_stop(subject: Subject) -> None:
     shipped = Path(__file__).parents[2] / "deploy"
     [found] = unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
     subject.configure()
-    judged = unit.judge(found.name, unit.written(found.read_text()), parsing.load(subject.file))
+    settings = settings_file.load(subject.file)
+    judged = unit.judge(found.name, unit.written(found.read_text()), settings)
     assert [one.text for one in judged][-1] == "the 70 s are enough for an orderly stop"
 
 
 def test_a_unit_must_give_time_to_stop(subject: Subject) -> None:
     subject.configure(swap={"drain_timeout": "30s"}, app={"stop_timeout": "20s"})
-    settings = parsing.load(subject.file)
+    settings = settings_file.load(subject.file)
     too_short = dict(unit.written(UNIT), TimeoutStopSec="69")
     verdicts = [one.verdict for one in unit.judge("blog", unit.written(UNIT), settings)]
     assert verdicts[-1] == "passed"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import tomli_w
 
-from blue_green.config import parsing
 from blue_green.config.settings import Settings
 from blue_green.preflight.init.django import Named, named
 from blue_green.preflight.init.found import Checkout
 from blue_green.preflight.init.write import CannotWrite, write
+from blue_green.supervisor import settings_file
 from tests.cli.test_cli import cli
 from tests.support.repository import Repository
 from tests.support.site import Site, git
@@ -63,7 +63,7 @@ def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
     """What it was taken for, and the settings that were written."""
     file = checkout / "supervisor.toml"
     app = write(file, checkout, lambda _: answer, force=False)
-    return app.kind, parsing.load(file)
+    return app.kind, settings_file.load(file)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_the_command_writes_what_check_is_happy_with_and_overwrites_nothing(fill
     assert (again.code, file.read_text()) == (1, "mine")
     assert "--force overwrites it" in again.err
     assert cli(checkout, "init", "--yes", "--force").code == 0
-    assert parsing.load(file).app.command[:2] == ("python3", "-m")
+    assert settings_file.load(file).app.command[:2] == ("python3", "-m")
 
 
 # --- under the supervisor -------------------------------------------------------------------

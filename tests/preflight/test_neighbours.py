@@ -7,9 +7,9 @@ import pytest
 import tomli_w
 import trio
 
-from blue_green.config import parsing
 from blue_green.preflight import neighbours
 from blue_green.preflight.init import write
+from blue_green.supervisor import settings_file
 from tests.support.repository import Repository
 from tests.support.site import Site
 from tests.support.subject import Subject, only
@@ -52,7 +52,7 @@ async def test_a_second_site_gets_none_of_the_ports_of_one_that_runs(
         await trio.to_thread.run_sync(
             lambda: write.write(file, other.path, lambda _: "", force=False)
         )
-    settings = parsing.load(file)
+    settings = settings_file.load(file)
     ports = {port for slot in settings.app.ports for port in slot}
     assert first.ports.isdisjoint(ports | {settings.proxy.listen[0].port})
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import tomli_w
 
-from blue_green.config import parsing
 from blue_green.preflight.checks import survey
 from blue_green.preflight.checks.finding import Finding
+from blue_green.supervisor import settings_file
 from blue_green.system import procfs
 from tests.support.repository import Repository
 from tests.support.site import free_ports
@@ -64,7 +64,7 @@ class Subject:
         """All findings, with these settings changed."""
         self.configure(**sections)
         found: list[Finding] = []
-        assert survey.run(self.file, parsing.load(self.file), found.append, start=start)
+        assert survey.run(self.file, settings_file.load(self.file), found.append, start=start)
         return found
 
 

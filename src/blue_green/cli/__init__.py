@@ -18,8 +18,8 @@ from blue_green.cli.command import (
     complain,
     is_settings_file,
 )
+from blue_green.config.error import ConfigError
 from blue_green.control import client
-from blue_green.system.locate import ConfigError
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -17,7 +17,7 @@ from blue_green.cli.command import (
     file_argument,
     say,
 )
-from blue_green.system.locate import ConfigError
+from blue_green.config.error import ConfigError
 
 if TYPE_CHECKING:
     from blue_green.preflight.checks.finding import Finding
@@ -57,12 +57,12 @@ class _Report:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from blue_green.config import parsing  # noqa: PLC0415 - slow, and only for this
     from blue_green.preflight.checks import finding, survey  # noqa: PLC0415
+    from blue_green.supervisor import settings_file  # noqa: PLC0415
 
     report = _Report(arguments.file, is_json=arguments.json)
     try:
-        settings = parsing.load(arguments.file)
+        settings = settings_file.load(arguments.file)
     except ConfigError as error:
         for problem in error.problems:
             report.tell(finding.failed("settings", problem))

@@ -14,9 +14,10 @@ from attrs import frozen
 from blue_green.cli import display
 from blue_green.cli.progress import Progress
 from blue_green.cli.terminal import Look
+from blue_green.config.error import ConfigError
 from blue_green.control import client
 from blue_green.preflight import neighbours
-from blue_green.system.locate import ConfigError, control_socket
+from blue_green.system.locate import control_socket
 from blue_green.system.visible import visible
 
 OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130
@@ -106,10 +107,10 @@ def _wrong_values(file: Path, place: Path) -> Iterator[str]:
     with suppress(OSError):
         if file.stat().st_ctime < place.lstat().st_mtime:
             return
-        from blue_green.config import parsing  # noqa: PLC0415 - slow, and only for this
+        from blue_green.supervisor import settings_file  # noqa: PLC0415
 
         try:
-            parsing.load(file)
+            settings_file.load(file)
         except ConfigError as error:
             yield f"{error}\nthe supervisor goes on with the settings that it has"
 

@@ -6,11 +6,14 @@ from blue_green.cli.command import OK, USAGE, Command, complain, file_argument
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from blue_green.config import parsing  # noqa: PLC0415 - slow, and only for this
-    from blue_green.supervisor import startup, supervisor  # noqa: PLC0415 - slow, and only for this
+    from blue_green.supervisor import (  # noqa: PLC0415 - slow, and only for this
+        settings_file,
+        startup,
+        supervisor,
+    )
     from blue_green.system import handover, log  # noqa: PLC0415 - slow, and only for this
 
-    settings = parsing.load(arguments.file)
+    settings = settings_file.load(arguments.file)
     with log.to_stderr():
         try:
             startup.warn_root(settings)

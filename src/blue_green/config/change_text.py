@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from blue_green.system.visible import visible
-
 EFFECTS = {
     "now": "now",
     "next swap": "at the next swap",
@@ -31,8 +29,7 @@ def changes(found: Sequence[dict[str, Any]]) -> str:
 def change(entry: dict[str, Any]) -> str:
     """One setting: what it was, what it is, and from when on."""
     old, new = (_value(entry[name], entry.get("unit", "")) for name in ("old", "new"))
-    text = f"[{entry['section']}] {entry['key']}: {old} -> {new}, {EFFECTS[entry['effect']]}"
-    return visible(text)
+    return f"[{entry['section']}] {entry['key']}: {old} -> {new}, {EFFECTS[entry['effect']]}"
 
 
 def _value(value: Any, unit: str) -> str:

@@ -25,9 +25,9 @@ from cattrs.errors import (
 
 from blue_green.config import settings as s
 from blue_green.config import values
+from blue_green.config.error import ConfigError
 from blue_green.config.renamed import with_new_names
-from blue_green.system import locate
-from blue_green.system.locate import ConfigError
+from blue_green.config.state_directory import state_directory
 
 T = TypeVar("T")
 
@@ -40,11 +40,6 @@ SECTIONS: dict[str, type[Any]] = {
 PLACEHOLDERS = ("port", "slot", "revision", "release")
 
 ADMIN_PAGES = ("/", "/events", "/ready", "/live", "/metrics")
-
-
-def load(path: Path) -> s.Settings:
-    """Read and check the file; raise `ConfigError` with all that is wrong with it."""
-    return parse(locate.read(path), path)
 
 
 def parse(document: Mapping[str, Any], path: Path) -> s.Settings:
@@ -167,7 +162,7 @@ def _unknown(key: str, section: type[Any]) -> str:
 
 def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s.Settings:
     checkout = Path(os.path.normpath(base / settings.git.checkout))
-    directory = locate.state_directory(document, base)
+    directory = state_directory(document, base)
     return attrs.evolve(
         settings,
         app=attrs.evolve(settings.app, name=settings.app.name or checkout.name),

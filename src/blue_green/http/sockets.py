@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from blue_green.config.settings import Endpoint
-from blue_green.proxy.redirect import HTTPS
 from blue_green.system import unix_socket
 from blue_green.system.port_holders import holder
 
 BACKLOG = 4096
+HTTPS = 443
 
 
 class CannotListen(Exception):

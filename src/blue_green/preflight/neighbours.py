@@ -16,8 +16,8 @@ from typing import Any
 
 from attrs import frozen
 
+from blue_green.config.error import ConfigError
 from blue_green.system import files, locate
-from blue_green.system.locate import ConfigError
 
 PROC = Path("/proc")
 UNITS = Path("/etc/systemd/system")

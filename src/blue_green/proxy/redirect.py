@@ -9,11 +9,10 @@ import re
 
 from blue_green.http.errors import ErrorAnswer
 from blue_green.http.request import Request
+from blue_green.http.sockets import HTTPS
 from blue_green.proxy.client import Client
 from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.shared import Shared
-
-HTTPS = 443
 
 NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]*)?")
 """A host, and perhaps a port. What else a URI may have there (RFC 3986 section 3.2.2) names no host

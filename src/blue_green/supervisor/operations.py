@@ -6,6 +6,7 @@ from typing import Any
 import trio
 from attrs import define
 
+from blue_green.config.error import ConfigError
 from blue_green.control.server import Command, Refusal, Tell
 from blue_green.routing.gate import Gate
 from blue_green.site.deploy_queue import Swaps, Wanted
@@ -16,7 +17,6 @@ from blue_green.source.git import Git, GitError
 from blue_green.supervisor.logs import Logs, LogsArguments
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.upgrade import Upgrade
-from blue_green.system.locate import ConfigError
 
 LONGEST_PAUSE = 24 * 3600.0
 TICK = 0.25

@@ -14,6 +14,7 @@ import trio
 
 from blue_green.config import change_text, parsing
 from blue_green.config.changes import Change, Effect, changes, in_force
+from blue_green.config.error import ConfigError
 from blue_green.config.settings import Settings
 from blue_green.http.errors import Pages
 from blue_green.http.own_pages import BadPages
@@ -21,9 +22,8 @@ from blue_green.proxy.listener import Listener
 from blue_green.site.notify import Notify
 from blue_green.site.phases import Site
 from blue_green.source.watch import Watch
-from blue_green.supervisor import startup
+from blue_green.supervisor import settings_file, startup
 from blue_green.system import systemd
-from blue_green.system.locate import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:
 
     All must be as it must be at a start, and also fit with what only a restart changes.
     """
-    new = parsing.load(file)
+    new = settings_file.load(file)
     problems = []
     pages = Pages()
     try:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_PLACES = (Path(__file__).parent / "docs", Path(__file__).parents[2] / "docs")
+_PLACES = (Path(__file__).parents[1] / "docs", Path(__file__).parents[3] / "docs")
 
 
 def place(name: str) -> str:

@@ -1,6 +1,6 @@
 """Read the settings file, and find the control socket that it names.
 
-Apart from `config.py`, so that the commands that only want to find the supervisor start fast.
+Apart from `config.parsing`, so that the commands that only want to find the supervisor start fast.
 """
 
 import os
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from blue_green.config import settings
+from blue_green.config.error import ConfigError
+from blue_green.config.state_directory import named, state_directory
 from blue_green.system import files
 
 LARGEST = 1024 * 1024
@@ -24,14 +26,6 @@ NOT_FOUND = (
 
 TABLE = re.compile(r"^[ \t]*\[(?:state|control)\][ \t]*(?:#.*)?$", re.MULTILINE)
 ANY_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
-
-
-class ConfigError(Exception):
-    """The settings cannot be used. `problems` has a line for each thing that is wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -74,7 +68,7 @@ def control_socket(
 
 def _place(document: Mapping[str, Any], path: Path) -> Path:
     directory = state_directory(document, path.absolute().parent)
-    return directory / (_named(document, "control", "socket") or settings.Control().socket)
+    return directory / (named(document, "control", "socket") or settings.Control().socket)
 
 
 def _rest_of(path: Path) -> dict[str, Any]:
@@ -88,17 +82,3 @@ def _rest_of(path: Path) -> dict[str, Any]:
             with suppress(ValueError, RecursionError):
                 document |= tomllib.loads(text[table.start() : end])
     return document
-
-
-def state_directory(document: Mapping[str, Any], base: Path) -> Path:
-    """The state directory: the one that is set, else systemd's, else beside the file."""
-    # systemd lists several directories with colons; the first is ours (systemd.exec(5)).
-    from_systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    default = from_systemd or settings.State().directory
-    return Path(os.path.normpath(base)) / (_named(document, "state", "directory") or default)
-
-
-def _named(document: Mapping[str, Any], section: str, key: str) -> Path | None:
-    table = document.get(section)
-    value = table.get(key) if isinstance(table, Mapping) else None
-    return Path(value) if isinstance(value, str) else None
