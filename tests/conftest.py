@@ -9,8 +9,8 @@ import hypothesis
 import pytest
 
 from tests.faults.summary import Summary
+from tests.support.check_context import CheckContext
 from tests.support.site import Site
-from tests.support.subject import Subject
 
 FAULTS = pytest.StashKey[Summary]()
 """What the fault suite did; see `tests/faults`."""
@@ -67,8 +67,8 @@ def make_site(tmp_path: Path) -> Callable[..., Site]:
 
 
 @pytest.fixture
-def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
+def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheckContext:
     """Everything in order, and a place for what is temporary that can be looked into."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    return Subject(tmp_path)
+    return CheckContext(tmp_path)

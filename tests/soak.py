@@ -40,7 +40,7 @@ PIECES = 10
 GROWTH = 0.05
 GROWTH_KIB = 2048
 WARM_UP = 80
-"""Swaps of each half that come before those that count."""
+"""DeployQueue of each half that come before those that count."""
 BINARY_FRAME, CLOSE_FRAME = 0x82, 0x88
 """How a frame begins that is whole (RFC 6455 section 5.2)."""
 UPGRADE = b"GET /socket HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"

@@ -71,10 +71,10 @@ def read(kind: str, text: str) -> None:
         if "request" in kind:
             request.read_request(data)
         elif "answer" in kind:
-            response.read_answer(data, ASKED)
+            response.read_response(data, ASKED)
         else:
             ChunkReader().feed(data)
-    except (request.BadRequest, response.BadAnswer):
+    except (request.BadRequest, response.BadResponse):
         pass
 
 

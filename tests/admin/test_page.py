@@ -18,14 +18,14 @@ from blue_green.admin.server import Server
 from blue_green.config import parsing
 from blue_green.routing.gate import Gate
 from blue_green.routing.rate import Rate
-from blue_green.site.deploy_queue import Swaps
+from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
 from blue_green.site.phases import Site as Parts
 from blue_green.site.slots import Slots
 from blue_green.site.state import State, StateFile
 from blue_green.site.status import Status
-from blue_green.source.git import Places
+from blue_green.source.git import GitPaths
 from blue_green.source.release import Releases
 from blue_green.source.watch import Watch
 from blue_green.system.output import MAX_LINES, Output
@@ -57,7 +57,7 @@ class Told:
     """The real parts of a site with nothing in it yet, and the admin address that tells of them."""
 
     repository: Repository
-    swaps: Swaps
+    swaps: DeployQueue
     output: Output
     pause: Pause
     by_status: dict[int, int]
@@ -119,7 +119,7 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
     async with trio.open_nursery() as nursery:
         slots = Slots(
             settings, gate, user=user, output=output, nursery=nursery,
-            forget=lambda _: 0, changed=lambda: None, report_unwell=print,
+            forget=lambda _: 0, changed=lambda: None, report_unhealthy=print,
             report_crash=print,
         )  # fmt: skip
         releases = Releases(settings.release, git, directory, user, {}, output=output)
@@ -129,10 +129,10 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
         async def save() -> None:
             await file.write(state)
 
-        swaps = Swaps(parts, git, Notify(settings, user, directory), save)
+        swaps = DeployQueue(parts, git, Notify(settings, user, directory), save)
         pause = Pause(gate, state, file)
         rate = Rate(by_status, gate)
-        watch = Watch(settings.git, git, Places(checkout / ".git", checkout / ".git"))
+        watch = Watch(settings.git, git, GitPaths(checkout / ".git", checkout / ".git"))
         status = Status(
             "blog",
             addresses="127.0.0.1:8000",

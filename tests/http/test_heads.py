@@ -23,7 +23,7 @@ from blue_green.http.heads import (
     trailers,
 )
 from blue_green.http.request import BadRequest, Request, read_request, write_request
-from blue_green.http.response import BadAnswer, read_answer, write_answer
+from blue_green.http.response import BadResponse, read_response, write_response
 from tests.raw.harness import check_is_kept, running, says
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -218,14 +218,14 @@ def test_the_short_way_around_a_cookie_never_differs_from_the_long_one(data: byt
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", b"GET")
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", b"GET")
 @example(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n", b"GET")
-def test_the_short_way_never_differs_from_the_long_one_on_answers(
+def test_the_short_way_never_differs_from_the_long_one_on_responses(
     data: bytes, method: bytes
 ) -> None:
     head, asked = data[: data.find(b"\r\n\r\n") + 4], _asked(method)
     for _ in range(3):
-        if (short := fast_path.read_answer(head, asked)) is not None:
+        if (short := fast_path.read_response(head, asked)) is not None:
             assert split_head(data) == (head, data[len(head) :])
-            assert short == read_answer(head, asked)
+            assert short == read_response(head, asked)
 
 
 def _one_head(data: bytes) -> bytes | None:
@@ -269,11 +269,11 @@ def test_an_answer_is_unfit_or_understood_the_same_after_us(data: bytes, method:
     if head is None:
         return
     try:
-        answer = read_answer(head, asked)
-    except BadAnswer:
+        answer = read_response(head, asked)
+    except BadResponse:
         return
     more = b"Transfer-Encoding: chunked\r\n" * (answer.framing is Framing.CHUNKED)
-    again = read_answer(write_answer(answer, more), asked)
+    again = read_response(write_response(answer, more), asked)
     assert (again.status, again.reason) == (answer.status, answer.reason)
     assert (again.framing, again.length) == (answer.framing, answer.length)
     assert again.lines == answer.lines
@@ -330,9 +330,9 @@ def test_lines_with_secrets_and_long_lines_are_not_kept() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: s3cret\r\n\r\n"
     for _ in range(3):
         assert fast_path.read_request(head) is not None
-        assert fast_path.read_answer(answer, read_request(head)) is not None
+        assert fast_path.read_response(answer, read_request(head)) is not None
     of_requests = [*fast_path._request_lines, *fast_path._request_groups, *fast_path._requests]
-    kept = [*of_requests, *fast_path._answer_lines, *fast_path._answers]
+    kept = [*of_requests, *fast_path._response_lines, *fast_path._responses]
     assert not [text for text in kept if b"s3cret" in text]
 
 

@@ -17,7 +17,7 @@ import trio.testing
 from blue_green.config.settings import Tls
 from blue_green.http.certificates import load
 from blue_green.http.sockets import first_port
-from blue_green.http.tls import TlsWire
+from blue_green.http.tls import TlsTransport
 from tests.proxy.test_streaming import IN_KERNEL, MB
 from tests.proxy.test_tunnels import FRAMES, echoes, opened, switches
 from tests.raw.harness import (
@@ -300,26 +300,26 @@ async def test_either_side_of_a_tunnel_may_end_its_half(tls: Tls) -> None:
 async def test_what_was_taken_in_is_not_lost_when_our_half_ends(tls: Tls) -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    wire = TlsWire(ours, load(tls))
+    transport = TlsTransport(ours, load(tls))
     stream = TlsStream(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
     records = [bytes([number]) * 1000 for number in range(20)]
     async with stream:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stream.shake_hands)
-            nursery.start_soon(wire.receive)  # Shakes hands, and then waits in vain.
+            nursery.start_soon(transport.receive)  # Shakes hands, and then waits in vain.
             await until("hands are shaken", stream.tls.version)
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
         for record in records:
             stream.tls.write(record)
         await stream.send_eof()
-        received = await wire.receive(500)
-        await wire.send_eof()
+        received = await transport.receive(500)
+        await transport.send_eof()
         assert await stream.receive_some() == b""
-        while more := await wire.receive():
+        while more := await transport.receive():
             received += more
         assert received == b"".join(records)
-    wire.close()
+    transport.close()
 
 
 async def test_a_tunnel_that_breaks_off_ends_for_the_backend_too(tls: Tls) -> None:

@@ -16,7 +16,7 @@ from blue_green.config.settings import Tls
 from blue_green.http import tls as module
 from blue_green.http.certificates import load
 from blue_green.http.records import MOST_AT_ONCE, Records
-from blue_green.http.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_OWED, TlsWire
+from blue_green.http.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_OWED, TlsTransport
 from blue_green.http.transport import BLOCK
 from tests.hostile.attacks.tls import Updater, hello, what_is_missing
 from tests.http.test_tls import until_still
@@ -53,7 +53,7 @@ def test_records_come_in_portions_of_a_few(lengths: list[int], data: st.DataObje
 
 
 @pytest.fixture
-def pair(tls: Tls, request: pytest.FixtureRequest) -> Iterator[tuple[TlsWire, socket.socket]]:
+def pair(tls: Tls, request: pytest.FixtureRequest) -> Iterator[tuple[TlsTransport, socket.socket]]:
     """Our end of a connection whose buffers are soon full, and the socket at the other."""
     size = getattr(request, "param", 4096)
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
@@ -63,45 +63,45 @@ def pair(tls: Tls, request: pytest.FixtureRequest) -> Iterator[tuple[TlsWire, so
         theirs.connect(listener.getsockname())
         ours, _ = listener.accept()
         ours.setblocking(False)
-        with closing(TlsWire(ours, load(tls))) as wire:
-            yield wire, theirs
+        with closing(TlsTransport(ours, load(tls))) as transport:
+            yield transport, theirs
 
 
-async def shaken(wire: TlsWire, theirs: socket.socket) -> TlsStream:
+async def shaken(transport: TlsTransport, theirs: socket.socket) -> TlsStream:
     theirs.setblocking(False)
     stream = TlsStream(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stream.shake_hands)
-        nursery.start_soon(wire.readable)
+        nursery.start_soon(transport.readable)
     return stream
 
 
 @pytest.mark.parametrize("pair", [200_000], indirect=True)
 async def test_only_what_the_kernel_has_room_for_is_encrypted_in_larger_pieces(
-    pair: tuple[TlsWire, socket.socket],
+    pair: tuple[TlsTransport, socket.socket],
 ) -> None:
-    wire, theirs = pair
-    await shaken(wire, theirs)
-    assert wire._room() == BLOCK
-    while not wire.send_now(bytes(100_000)):
+    transport, theirs = pair
+    await shaken(transport, theirs)
+    assert transport._room() == BLOCK
+    while not transport.send_now(bytes(100_000)):
         pass
-    assert wire._room() == MOST_ENCRYPTED
+    assert transport._room() == MOST_ENCRYPTED
 
 
 @pytest.mark.parametrize("pair", [4096, 200_000], indirect=True)
 async def test_a_client_that_does_not_read_has_little_of_its_answer_encrypted(
-    pair: tuple[TlsWire, socket.socket],
+    pair: tuple[TlsTransport, socket.socket],
 ) -> None:
-    wire, theirs = pair
-    stream = await shaken(wire, theirs)
+    transport, theirs = pair
+    stream = await shaken(transport, theirs)
     answer = bytes(range(256)) * 4 * 1024
     rest: bytes | memoryview = answer
-    while len(rest := wire.send_now(rest)) > 0:
+    while len(rest := transport.send_now(rest)) > 0:
         before = len(rest)
-        rest = wire.send_now(rest)
+        rest = transport.send_now(rest)
         if len(rest) == before:
             break
-    held = len(wire._unsent) + wire._outgoing.pending
+    held = len(transport._unsent) + transport._outgoing.pending
     assert held <= MOST_ENCRYPTED + 1024, "it encrypts no more than what is on its way"
     received = b""
 
@@ -114,20 +114,20 @@ async def test_a_client_that_does_not_read_has_little_of_its_answer_encrypted(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read)
             while rest:
-                await trio.lowlevel.wait_writable(wire.sock)
-                rest = wire.send_now(rest)
+                await trio.lowlevel.wait_writable(transport.sock)
+                rest = transport.send_now(rest)
     assert received == answer
 
 
 async def test_nobody_shakes_hands_with_a_client_that_has_gone(
-    pair: tuple[TlsWire, socket.socket],
+    pair: tuple[TlsTransport, socket.socket],
 ) -> None:
-    wire, theirs = pair
+    transport, theirs = pair
     theirs.sendall(hello())
     theirs.close()
-    await until("it has gone", lambda: module.has_gone(wire.sock))
-    assert await wire.receive() == b""
-    assert not hasattr(wire, "_tls"), "nothing was computed"
+    await until("it has gone", lambda: module.has_gone(transport.sock))
+    assert await transport.receive() == b""
+    assert not hasattr(transport, "_tls"), "nothing was computed"
 
 
 async def test_so_many_handshakes_wait_and_no_more(
@@ -160,10 +160,10 @@ async def test_so_many_handshakes_wait_and_no_more(
 
 @pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 async def test_a_client_that_updates_its_keys_without_end_is_read_no_further(
-    pair: tuple[TlsWire, socket.socket],
+    pair: tuple[TlsTransport, socket.socket],
 ) -> None:
     """Each update is to be answered, and nobody takes the answers: then there are no more."""
-    wire, theirs = pair
+    transport, theirs = pair
     updater = Updater(theirs)
     thread = threading.Thread(target=updater.run, daemon=True)
     thread.start()
@@ -179,14 +179,14 @@ async def test_a_client_that_updates_its_keys_without_end_is_read_no_further(
         nursery.start_soon(count)
 
         async def read() -> None:
-            while wire.try_receive() is None:
-                await wire.readable()
+            while transport.try_receive() is None:
+                await transport.readable()
 
         nursery.start_soon(read)
-        await until("it owes something", lambda: wire._outgoing.pending > MOST_OWED)
+        await until("it owes something", lambda: transport._outgoing.pending > MOST_OWED)
         await until_still(lambda: updater.sent)
         nursery.cancel_scope.cancel()
-    assert wire._outgoing.pending < MOST_OWED + MOST_AT_ONCE * 100
+    assert transport._outgoing.pending < MOST_OWED + MOST_AT_ONCE * 100
     assert rounds > 50
     theirs.shutdown(socket.SHUT_RDWR)
     thread.join(5)
@@ -194,10 +194,10 @@ async def test_a_client_that_updates_its_keys_without_end_is_read_no_further(
 
 @pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 async def test_of_updates_of_keys_only_a_few_are_taken_in_between_two_waits(
-    pair: tuple[TlsWire, socket.socket],
+    pair: tuple[TlsTransport, socket.socket],
 ) -> None:
     """However often somebody looks whether there is something to read."""
-    wire, theirs = pair
+    transport, theirs = pair
     updater = Updater(theirs)
     thread = threading.Thread(target=updater.run, args=[20], daemon=True)
     thread.start()
@@ -205,16 +205,16 @@ async def test_of_updates_of_keys_only_a_few_are_taken_in_between_two_waits(
 
     def look_often() -> bool:
         nonlocal most
-        before = wire._records._bytes
+        before = transport._records._bytes
         for _ in range(20):
-            if wire.try_receive() is not None:
+            if transport.try_receive() is not None:
                 return True
-            most = max(most, len(before) - len(wire._records._bytes))
+            most = max(most, len(before) - len(transport._records._bytes))
         return False
 
     while not look_often():
         with trio.move_on_after(0.2) as patiently:
-            await wire.readable()
+            await transport.readable()
         if patiently.cancelled_caught and updater.sent == 20:
             break
     theirs.shutdown(socket.SHUT_RDWR)

@@ -6,59 +6,59 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from blue_green.http.transport import SOBER, Wire
+from blue_green.http.transport import SPECULATION_BACKOFF, Transport
 
-Pair = tuple[Wire, socket.socket]
+Pair = tuple[Transport, socket.socket]
 
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    """One end as a wire, and the other."""
+    """One end as a transport, and the other."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with ours, theirs:
-        yield Wire(ours), theirs
+        yield Transport(ours), theirs
 
 
 async def test_who_hoped_in_vain_lets_the_kernel_tell_for_a_while(
     pair: Pair, autojump_clock: trio.testing.MockClock
 ) -> None:
-    wire, other = pair
+    transport, other = pair
 
     async def answer_late() -> None:
         await trio.sleep(1)
         other.send(b"late")
 
     for _ in range(2):
-        await wire.readable()
-        assert wire.try_receive() is None, "it was not a hope"
-        for _ in range(SOBER):
+        await transport.readable()
+        assert transport.try_receive() is None, "it was not a hope"
+        for _ in range(SPECULATION_BACKOFF):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(answer_late)
-                await wire.readable()
-                assert wire.try_receive() == b"late", "it only hoped"
+                await transport.readable()
+                assert transport.try_receive() == b"late", "it only hoped"
 
 
 async def test_who_is_answered_within_a_turn_goes_on_hoping(pair: Pair) -> None:
-    wire, other = pair
+    transport, other = pair
 
     async def answer() -> None:
         other.send(b"answer")
 
-    for _ in range(3 * SOBER):
+    for _ in range(3 * SPECULATION_BACKOFF):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answer)
             await trio.lowlevel.checkpoint()
-            await wire.readable()
-        assert wire.try_receive() == b"answer"
-    await wire.readable()
-    assert wire.try_receive() is None
+            await transport.readable()
+        assert transport.try_receive() == b"answer"
+    await transport.readable()
+    assert transport.try_receive() is None
 
 
 async def test_what_comes_late_is_waited_for(
     pair: Pair, autojump_clock: trio.testing.MockClock
 ) -> None:
-    wire, other = pair
+    transport, other = pair
 
     async def answer() -> None:
         await trio.sleep(10)
@@ -68,19 +68,19 @@ async def test_what_comes_late_is_waited_for(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answer)
-        assert await wire.receive() == b"late"
-        assert await wire.receive() == b""
+        assert await transport.receive() == b"late"
+        assert await transport.receive() == b""
 
 
 def test_what_has_come_is_gathered_behind_what_was_taken_in(pair: Pair) -> None:
-    wire, other = pair
-    wire.pushed = b"ab"
-    assert wire.gather(2)
-    assert not wire.gather(4)
+    transport, other = pair
+    transport.buffer = b"ab"
+    assert transport.fill_buffer(2)
+    assert not transport.fill_buffer(4)
     other.send(b"cdef")
-    assert wire.gather(4)
-    assert wire.pushed == b"abcd"
-    assert wire.gather(6)
+    assert transport.fill_buffer(4)
+    assert transport.buffer == b"abcd"
+    assert transport.fill_buffer(6)
     other.close()
-    assert not wire.gather(7)
-    assert wire.pushed == b"abcdef"
+    assert not transport.fill_buffer(7)
+    assert transport.buffer == b"abcdef"

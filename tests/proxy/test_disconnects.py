@@ -113,7 +113,7 @@ async def test_the_end_does_not_wait_for_a_connection_whose_last_answer_was_sent
 async def test_the_end_does_not_wait_for_a_connection_whose_request_was_refused() -> None:
     async def refuse() -> None:
         await until("the end has begun", lambda: proxy.listener._accepting.cancel_called)
-        proxy.gate.shut("It stops.")
+        proxy.gate.close("It stops.")
 
     async with running() as proxy:
         proxy.gate.switch([])

@@ -357,7 +357,7 @@ async def test_53_the_short_way_knows_a_date_from_a_line_that_it_has_seen() -> N
     request = fast_path.read_request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     assert request is not None
     for _ in range(3):
-        answer = fast_path.read_answer(head, request)
+        answer = fast_path.read_response(head, request)
         assert answer is not None
         assert answer.has_date
 

@@ -12,7 +12,7 @@ import trio.testing
 
 from blue_green.config.settings import Count, Proxy
 from blue_green.http.errors import Pages
-from blue_green.http.transport import Wire
+from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client, Trust
 from blue_green.proxy.places import LOOK_AGAIN, SAMPLE, Places
 from tests.raw.harness import (
@@ -255,7 +255,7 @@ def make_waiting() -> Iterator[Callable[..., Client]]:
         def make(address: str, since: float, *trusted: str) -> Client:
             ours, _ = (stack.enter_context(sock) for sock in socket.socketpair())
             proxies = tuple(ip_network(one) for one in trusted)
-            client = Client(Wire(ours), address, trust=Trust(proxies))
+            client = Client(Transport(ours), address, trust=Trust(proxies))
             client.is_reading, client.awaited_since = True, since
             return client
 

@@ -269,7 +269,7 @@ async def test_an_early_answer_is_relayed_whole_and_sending_stops(slowly: bool) 
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent to a backend that does not read stops after a few kilobytes."""
 
-    async def dial(host: str, port: int) -> transport.Wire:
+    async def dial(host: str, port: int) -> transport.Transport:
         end = await transport.dial(host, port)
         end.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return end

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from blue_green.http.request import read_request
-from blue_green.http.transport import Wire
+from blue_green.http.transport import Transport
 from blue_green.proxy import share
 from blue_green.proxy.client import Client, Trust
 
@@ -16,8 +16,8 @@ def share_of(peer: str, *fields: str, unix: bool = False) -> str:
     """Of a request that came from this peer with these header fields."""
     head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: h", *fields, ""))
     trust = Trust((*TRUSTED, "unix:") if unix else TRUSTED)
-    wire = Wire.__new__(Wire)
-    return share.of_request(Client(wire, peer, trust=trust), read_request(head.encode()))
+    transport = Transport.__new__(Transport)
+    return share.of_request(Client(transport, peer, trust=trust), read_request(head.encode()))
 
 
 @pytest.mark.parametrize(

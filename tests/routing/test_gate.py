@@ -27,24 +27,24 @@ async def test_one_client_has_its_share_and_no_more_whatever_became_of_its_reque
 
     async def wait(owner: str) -> None:
         with suppress(Refused):
-            await gate.pass_(None, owner)
+            await gate.acquire(None, owner)
 
     async with trio.open_nursery() as nursery:
         for owner in ("a", "a", "b"):
             nursery.start_soon(wait, owner)
         await wait_all_tasks_blocked()
         with pytest.raises(Refused, match="from your address"):
-            await gate.pass_(None, "a")
+            await gate.acquire(None, "a")
         for owner in ("", "", ""):
             nursery.start_soon(wait, owner)
         await wait_all_tasks_blocked()
         assert gate.held == 6
         with pytest.raises(Refused, match=r"^Too many requests are waiting"):
-            await gate.pass_(None, "c")
+            await gate.acquire(None, "c")
         nursery.cancel_scope.cancel()
     gate.switch([a_target()])
     for _ in range(3):
-        (await gate.pass_(None, "a")).end(Outcome.ANSWERED)
+        (await gate.acquire(None, "a")).end(Outcome.ANSWERED)
     gate.switch([])
     async with trio.open_nursery() as nursery:
         for _ in range(2):
@@ -75,7 +75,7 @@ class Crowd:
     async def _request(self, number: int) -> None:
         with self.scopes[number]:
             try:
-                self.leases[number] = await self.gate.pass_()
+                self.leases[number] = await self.gate.acquire()
             except Refused:
                 self.refused.append(number)
             else:
@@ -95,7 +95,7 @@ async def play(gate: Gate, scenario: Scenario) -> None:
 async def test_a_request_passes_at_once_when_something_is_live() -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
-    lease = await gate.pass_()
+    lease = await gate.acquire()
     assert lease.target is target
     assert lease.held == 0
     assert gate.tally.held == 0
@@ -286,7 +286,7 @@ async def test_a_gate_that_is_shut_refuses_even_who_was_paused() -> None:
     async def scenario(gate: Gate, crowd: Crowd) -> None:
         gate.hold("pause")
         await crowd.comes(1)
-        gate.shut("Stopping.")
+        gate.close("Stopping.")
         await wait_all_tasks_blocked()
         gate.hold("pause")
         await crowd.comes(2)
@@ -298,20 +298,20 @@ async def test_a_gate_that_is_shut_refuses_even_who_was_paused() -> None:
 async def test_a_lease_goes_to_the_target_with_the_fewest() -> None:
     gate, targets = a_gate(), [a_target(1), a_target(2), a_target(3)]
     gate.switch(targets)
-    leases = [await gate.pass_() for _ in range(3)]
+    leases = [await gate.acquire() for _ in range(3)]
     assert {lease.target.port for lease in leases} == {1, 2, 3}
     leases[1].end(Outcome.ANSWERED)
-    assert (await gate.pass_()).target is leases[1].target
+    assert (await gate.acquire()).target is leases[1].target
 
 
 async def test_a_request_that_failed_at_a_target_goes_to_another_one_if_there_is_one() -> None:
     gate, refuses, busy = a_gate(), a_target(1), a_target(2)
     gate.switch([refuses])
-    assert (await gate.pass_(refuses)).target is refuses
+    assert (await gate.acquire(refuses)).target is refuses
     gate.switch([refuses, busy])
-    leases = [await gate.pass_(refuses) for _ in range(3)]
+    leases = [await gate.acquire(refuses) for _ in range(3)]
     assert [lease.target for lease in leases] == [busy] * 3
-    assert (await gate.pass_()).target is refuses, "it has fewer"
+    assert (await gate.acquire()).target is refuses, "it has fewer"
 
 
 async def test_a_target_that_is_not_live_any_more_gets_no_lease_and_knows_it() -> None:
@@ -319,7 +319,7 @@ async def test_a_target_that_is_not_live_any_more_gets_no_lease_and_knows_it() -
     gate.switch([old])
     gate.switch([new])
     assert old.lost.is_set()
-    assert (await gate.pass_()).target is new
+    assert (await gate.acquire()).target is new
     gate.switch([old])
     assert not old.lost.is_set(), "it is live again"
 
@@ -327,7 +327,7 @@ async def test_a_target_that_is_not_live_any_more_gets_no_lease_and_knows_it() -
 async def test_draining_ends_when_the_last_request_does(autojump_clock: MockClock) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
-    leases = [await gate.pass_() for _ in range(2)]
+    leases = [await gate.acquire() for _ in range(2)]
 
     async def finish() -> None:
         for lease in leases:
@@ -345,7 +345,7 @@ async def test_draining_gives_up_in_time_and_says_what_is_left(autojump_clock: M
     gate, target = a_gate(), a_target()
     gate.switch([target])
     for _ in range(3):
-        await gate.pass_()
+        await gate.acquire()
     assert await drain([target], 10) == 3
 
 
@@ -354,7 +354,7 @@ async def test_who_gave_up_draining_can_try_again_and_two_can_wait(
 ) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
-    lease = await gate.pass_()
+    lease = await gate.acquire()
     left = [await drain([target], 10)]
 
     async def wait() -> None:
@@ -372,7 +372,7 @@ async def test_who_gave_up_draining_can_try_again_and_two_can_wait(
 async def test_draining_does_not_wait_for_streams(autojump_clock: MockClock) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
-    (await gate.pass_()).become_stream()
+    (await gate.acquire()).become_stream()
     assert await drain([target], 10) == 0
     assert trio.current_time() == 0
 
@@ -393,7 +393,7 @@ async def test_streams_are_ended_spread_over_their_time(autojump_clock: MockCloc
         return True
 
     for _ in range(4):
-        lease = await gate.pass_()
+        lease = await gate.acquire()
         lease.become_stream()
         lease.cut = lambda lease=lease: close(lease)
     await close_streams([target], 60)
@@ -408,7 +408,7 @@ async def test_streams_that_take_their_time_to_end_are_ended_one_after_the_other
     gate.switch([target])
     closed: list[float] = []
     for _ in range(3):
-        lease = await gate.pass_()
+        lease = await gate.acquire()
         lease.become_stream()
         lease.cut = lambda: note(closed, trio.current_time())
     await close_streams([target], 60)
@@ -419,7 +419,7 @@ async def test_streams_that_take_their_time_to_end_are_ended_one_after_the_other
 async def test_waiting_for_streams_ends_when_they_have_ended(autojump_clock: MockClock) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
-    lease = await gate.pass_()
+    lease = await gate.acquire()
     lease.become_stream()
 
     async def end() -> None:
@@ -435,10 +435,10 @@ async def test_waiting_for_streams_ends_when_they_have_ended(autojump_clock: Moc
 async def test_the_tally_counts_what_happened_since() -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
-    (await gate.pass_()).end(Outcome.FAILED)
+    (await gate.acquire()).end(Outcome.FAILED)
     before = gate.start_tally()
     for outcome in Outcome:
-        (await gate.pass_()).end(outcome)
+        (await gate.acquire()).end(outcome)
     numbers = gate.tally_since(before)
     assert (numbers.retried, numbers.failed, numbers.cut) == (1, 2, 1)
 

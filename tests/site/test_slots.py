@@ -42,7 +42,7 @@ def site(gate: Gate, tmp_path: Path, nursery: trio.Nursery) -> Slots:
         nursery=nursery,
         forget=lambda _: 0,
         changed=lambda: None,
-        report_unwell=lambda _: None,
+        report_unhealthy=lambda _: None,
         report_crash=lambda _: None,
     )
     site.blue.release = Release("a" * 40, tmp_path)
@@ -64,12 +64,12 @@ async def test_what_is_still_starting_gets_no_request_when_its_slot_goes_live(
     site.blue.start(site.blue.release)
     site.go_live(site.blue)
     assert ports_of(gate) == []
-    site.blue.keep()
+    site.blue.supervise()
     await until("one takes requests", lambda: ports_of(gate) == [prompt])
-    assert [(await gate.pass_()).target.port for _ in range(3)] == [prompt] * 3
+    assert [(await gate.acquire()).target.port for _ in range(3)] == [prompt] * 3
     marker.unlink()
     await until("both do", lambda: ports_of(gate) == [prompt, late])
-    assert (await gate.pass_()).target.port == late
+    assert (await gate.acquire()).target.port == late
     await site.stop()
 
 
@@ -89,12 +89,12 @@ async def test_only_when_all_fail_again_and_again_requests_are_refused(
         backend.process.kill()
 
     site.go_live(site.blue)
-    site.blue.keep()
+    site.blue.supervise()
     await site.blue.settled.wait()
     await until("one fails for good", lambda: starts(bad) > crash.TOO_MANY_DEATHS)
     kill_the_good_one()
     await until("the other one is down, too", lambda: not gate.targets)
-    lease = await gate.pass_()
+    lease = await gate.acquire()
     assert (lease.target.port, lease.held > 0) == (good, True)
 
     (tmp_path / f"broken-{good}").touch()

@@ -209,7 +209,7 @@ async def guarded(port: int, directory: Path, **how: int) -> AsyncIterator[PortG
     process = Process.start(argv, cwd=directory, env=env, user=US)
     said: list[list[bytes]] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(process.attend, lambda lines, _: said.append(lines))
+        nursery.start_soon(process.run, lambda lines, _: said.append(lines))
         await until("it listens", lambda: said)
         yield PortGuard(port, process, US.uid)
         nursery.cancel_scope.cancel()

@@ -45,7 +45,7 @@ class Watched:
 
     async def request(self) -> Lease:
         """One that was sent and is not answered."""
-        lease = await self.gate.pass_()
+        lease = await self.gate.acquire()
         lease.sock = self.stack.enter_context(
             socket.create_connection((self.target.host, self.target.port))
         )
@@ -77,7 +77,7 @@ async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
 
     async def watch() -> None:
         it.verdict.append(
-            await unhealthy.until_unwell(it.target, lambda: settings, lambda _: 0, ProbeLines())
+            await unhealthy.until_unhealthy(it.target, lambda: settings, lambda _: 0, ProbeLines())
         )
 
     async with trio.open_nursery() as nursery:

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from blue_green.config import settings
-from blue_green.source.failure import CalledOff, StepFailed
+from blue_green.source.failure import StepFailed, SwapCancelled
 from blue_green.source.release import Releases
 from blue_green.system import users
 from blue_green.system.output import Output
@@ -281,7 +281,7 @@ async def test_in_place_only_what_is_checked_out_can_run(
     repository: Repository, make: MakeReleases
 ) -> None:
     second = repository.commit(text="second")
-    with pytest.raises(CalledOff, match=f"that is {second[:7]}: git checkout"):
+    with pytest.raises(SwapCancelled, match=f"that is {second[:7]}: git checkout"):
         await make(in_place=True).add(repository.first)
 
 

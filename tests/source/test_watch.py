@@ -289,7 +289,7 @@ async def test_a_pull_that_was_asked_for_during_another_is_made_after_it(
 ) -> None:
     trace = tmp_path / "trace"
     async with following(repository.path, git=git_of(repository.path, GIT_TRACE=str(trace))) as it:
-        async with it.watch.turn:
+        async with it.watch.lock:
             it.watch.pull_now()
             await trio.sleep(2 * watch.GATHER)  # It waits for its turn.
             it.watch.pull_now()

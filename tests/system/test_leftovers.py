@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.site.orphans import end_leftovers
+from blue_green.site.orphans import end_orphans
 from blue_green.site.state import Running
 from blue_green.system import port_holders, procfs
 from tests.support.site import PATIENCE, free_ports
@@ -43,7 +43,7 @@ def remembered(popen: subprocess.Popen[bytes]) -> Running:
 
 async def end(mark: str, *backends: Running, timeout: float = PATIENCE) -> None:
     with trio.fail_after(2 * PATIENCE):
-        await end_leftovers(mark, list(backends), how=signal.SIGTERM, timeout=timeout)
+        await end_orphans(mark, list(backends), how=signal.SIGTERM, timeout=timeout)
 
 
 @pytest.fixture

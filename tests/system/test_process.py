@@ -52,9 +52,9 @@ class Running:
     def take(self, lines: list[bytes], is_error: bool) -> None:
         (self.errors if is_error else self.lines).extend(map(text, lines))
 
-    async def attend(self) -> None:
+    async def run(self) -> None:
         with self.scope:
-            await self.process.attend(self.take)
+            await self.process.run(self.take)
 
     async def said(self, word: str) -> int:
         """The number that stands behind this word in the output, when it is there."""
@@ -72,7 +72,7 @@ async def running(directory: Path, program: str, **env: str) -> AsyncIterator[Ru
     argv, marked = [sys.executable, "-c", program], {SUPERVISOR: str(directory)}
     started = Running(Process.start(argv, cwd=directory, env={**marked, **env}, user=US))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(started.attend)
+        nursery.start_soon(started.run)
         yield started
         await started.process.stop(signal.SIGKILL, 1)
 

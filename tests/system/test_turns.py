@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from blue_green.http.chunks import MOST_AT_ONCE, ChunkReader
-from blue_green.http.transport import SLICE, Wire
+from blue_green.http.transport import SLICE, Transport
 from blue_green.system import turns
 
 ROUNDS = 100
@@ -69,16 +69,16 @@ async def test_calls_that_always_succeed_let_others_run_after_a_time(
         had_their_turn = True
 
     with socket.socket() as sock:
-        busy = Wire(sock)
+        busy = Transport(sock)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(another)
         for _ in range(5):
             now += SLICE / 5
-            await busy.let_others_run()
+            await busy.maybe_checkpoint()
             assert not had_their_turn
         for _ in range(4):  # In a round, trio has tasks run in any order.
             now += 2 * SLICE
-            await busy.let_others_run()
+            await busy.maybe_checkpoint()
         assert had_their_turn
 
 

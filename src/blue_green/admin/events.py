@@ -16,7 +16,7 @@ import trio
 
 from blue_green.admin.server import Send
 from blue_green.routing.rate import Rate
-from blue_green.site.deploy_queue import Swaps
+from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.phases import Site
 from blue_green.site.slots import Slot
 from blue_green.site.status import Status
@@ -37,7 +37,7 @@ class Events:
     def __init__(
         self,
         site: Site,
-        swaps: Swaps,
+        swaps: DeployQueue,
         status: Status,
         rate: Rate,
         output: Output,
@@ -56,7 +56,7 @@ class Events:
         next_second, next_line = 0, max(0, self._output.end - LINES)
         while True:
             told = trio.current_time()
-            moves = self._swaps.moves
+            moves = self._swaps.version
             seconds, next_second = self._rate.since(next_second), self._rate.end
             lost, lines, next_line = self._lines_since(next_line)
             event = {
@@ -72,7 +72,7 @@ class Events:
             await send(f"data: {text}\n\n".encode(errors="replace"))
             await trio.sleep_until(told + AT_LEAST)
             with trio.move_on_at(told + EVERY):
-                await self._swaps.until_moved(moves)
+                await self._swaps.until_changed(moves)
 
     def _lines_since(self, number: int) -> tuple[int, list[list[Any]], int]:
         """How many lines were passed over, those that are told, and the number of the next."""

@@ -24,7 +24,7 @@ from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
 from blue_green.routing.metrics import Histogram
-from blue_green.site.deploy_queue import Swaps
+from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.phases import Site
 from blue_green.site.receipt import Result
 
@@ -37,7 +37,7 @@ class Exposition(Collector):
     def __init__(
         self,
         site: Site,
-        swaps: Swaps,
+        swaps: DeployQueue,
         by_status: Mapping[int, int],
         *,
         is_ready: Callable[[], bool],
@@ -94,7 +94,7 @@ class Exposition(Collector):
 
     def _changes(self) -> Iterator[Metric]:
         swaps = CounterMetricFamily(
-            "blue_green_swaps", "Swaps, by how they ended", labels=["outcome"]
+            "blue_green_swaps", "DeployQueue, by how they ended", labels=["outcome"]
         )
         for outcome in get_args(Result):  # Also those at 0: a rise is only seen from there.
             swaps.add_metric([outcome], self._swaps.counts.by_outcome[outcome])

@@ -18,7 +18,7 @@ from blue_green.admin.hook import MAX_BODY, Hook
 from blue_green.admin.server import Handler, Reading, Reply, Routes, Stream
 from blue_green.config.settings import Webhook
 from blue_green.routing.rate import Rate
-from blue_green.site.deploy_queue import Swaps
+from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.phases import Site
 from blue_green.site.status import Status
 from blue_green.system.output import Output
@@ -50,7 +50,7 @@ class Pages:
     def __init__(
         self,
         site: Site,
-        swaps: Swaps,
+        swaps: DeployQueue,
         by_status: Mapping[int, int],
         *,
         status: Status,

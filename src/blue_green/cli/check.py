@@ -57,7 +57,7 @@ class _Report:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from blue_green.preflight.checks import finding, survey  # noqa: PLC0415
+    from blue_green.preflight.checks import finding, run_checks  # noqa: PLC0415
     from blue_green.supervisor import settings_file  # noqa: PLC0415
 
     report = _Report(arguments.file, is_json=arguments.json)
@@ -68,7 +68,7 @@ def _check(arguments: argparse.Namespace) -> int:
             report.tell(finding.failed("settings", problem))
         report.end()
         return USAGE
-    ended = survey.run(arguments.file, settings, report.tell, start=arguments.start)
+    ended = run_checks.run(arguments.file, settings, report.tell, start=arguments.start)
     status = report.end()
     return status if ended else INTERRUPTED
 

@@ -5,9 +5,9 @@ line is judged once, and the verdict kept; a head whose lines are all plain goes
 bytes, less a few lines and plus ours. Whatever is not plain (chunks, an upgrade, a fold, a field
 that we rewrite, an odd character or space) takes the long way, through h11, in `heads`.
 
-The short way may defer to the long way, but never differ from it: what it calls plain is a strict
-part of what h11 and `heads` accept, and it gives the same `Request` or `Answer` for it. Tests hold
-one against the other.
+The fast path may defer to the slow path, but never differ from it: what it calls plain is a strict
+part of what h11 and `heads` accept, and it gives the same `Request` or `Response` for it. Tests
+hold one against the other.
 
 Only verdicts on short lines that carry no secrets are kept, and only so many. When all lines of a
 head were known already, the next verdict is on all of them together: what comes again is not even
@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 
 from blue_green.http.heads import FORWARDED, HOP_BY_HOP, HOST, MAX_LINES, REWRITTEN, Framing
 from blue_green.http.request import Request
-from blue_green.http.response import Answer
+from blue_green.http.response import Response
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ LINE = re.compile(rb"([!#$%%&'*+.^`|~0-9A-Za-z-]+): (%b)" % VALUE.pattern)
 COOKIE = b"\r\nCookie: "
 LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
 
-FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, LONG_WAY, IS_DATE = -1, -2, -3, -4, -5, -6, -7
+FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, SLOW_PATH, IS_DATE = -1, -2, -3, -4, -5, -6, -7
 """Verdicts on a line. One of zero or more: it is a Content-Length, of so many bytes."""
 
 CONNECTION = {b"keep-alive": DROP, b"close": CLOSES}
@@ -50,7 +50,7 @@ NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer", b"close", b"date", b"max-forwa
 NOTHING_TOLD: dict[bytes, bytes] = {}
 
 _request_lines: dict[bytes, int] = {}
-_answer_lines: dict[bytes, int] = {}
+_response_lines: dict[bytes, int] = {}
 
 
 class Group(NamedTuple):
@@ -67,21 +67,21 @@ class Group(NamedTuple):
 
 _request_groups: dict[bytes, Group] = {}
 _requests: dict[bytes, Request] = {}
-_answers: dict[bytes, Answer] = {}
+_responses: dict[bytes, Response] = {}
 
 
 def read_request(head: bytes) -> Request | None:
     """The request, if its head is plain."""
-    return _requests.get(head) or _judge_request(head)
+    return _requests.get(head) or _parse_request(head)
 
 
-def _judge_request(head: bytes) -> Request | None:
+def _parse_request(head: bytes) -> Request | None:
     line, _, fields = head[:-4].partition(b"\r\n")
     first = REQUEST_LINE.fullmatch(line)
     if first is None:
         return None
     before, cookie, after = fields.partition(COOKIE)
-    judged = _request_groups.get(before) or _judge_group(before)
+    judged = _request_groups.get(before) or _parse_group(before)
     if cookie and judged:
         judged = _with_cookie(judged, after)
     if judged is None:
@@ -95,7 +95,7 @@ def _judge_request(head: bytes) -> Request | None:
         keep_alive=keep_alive,
     )  # fmt: skip
     if fields in _request_groups:
-        _keep(_requests, head, request, LONGEST_LINE)
+        _cache(_requests, head, request, LONGEST_LINE)
     return request
 
 
@@ -107,14 +107,14 @@ def _with_cookie(judged: Group, rest: bytes) -> Group | None:
     host, lines, keep_alive, length = judged
     if not more:
         return Group(host, b"%bCookie: %b\r\n" % (lines, value), keep_alive, length)
-    others = _request_groups.get(after) or _judge_group(after)
+    others = _request_groups.get(after) or _parse_group(after)
     if others is None or others.host or (length >= 0 and others.length >= 0):
         return None  # The long way is for a Host that comes late, and for what comes twice.
     lines = b"%bCookie: %b\r\n%b" % (lines, value, others.lines)
     return Group(host, lines, keep_alive and others.keep_alive, max(length, others.length))
 
 
-def _judge_group(group: bytes) -> Group | None:
+def _parse_group(group: bytes) -> Group | None:
     """What some of a request's lines come to; None if they are not all plain."""
     lines = group.split(b"\r\n")
     if len(lines) > MOST_IN_GROUP:
@@ -127,7 +127,7 @@ def _judge_group(group: bytes) -> Group | None:
         verdict = _request_lines.get(line)
         if verdict is None:
             all_known = False
-            verdict = _judge_line(line, _request_lines, _only_in_requests)
+            verdict = _classify_line(line, _request_lines, _only_in_requests)
         if verdict == FORWARD:
             kept.append(line)
         elif verdict == IS_HOST and not host:
@@ -143,18 +143,18 @@ def _judge_group(group: bytes) -> Group | None:
     kept.append(b"")
     judged = Group(host, b"\r\n".join(kept), keep_alive, length)
     if all_known:
-        _keep(_request_groups, group, judged, LONGEST_HEAD)
+        _cache(_request_groups, group, judged, LONGEST_HEAD)
     return judged
 
 
-def read_answer(head: bytes, request: Request) -> Answer | None:
+def read_response(head: bytes, request: Request) -> Response | None:
     """The answer, if its head is plain."""
     if request.method == b"HEAD":
         return None
-    return _answers.get(head) or _judge_answer(head)
+    return _responses.get(head) or _parse_response(head)
 
 
-def _judge_answer(head: bytes) -> Answer | None:
+def _parse_response(head: bytes) -> Response | None:
     """An answer to anything but HEAD; None if its head is not plain."""
     lines = head[:-4].split(b"\r\n")
     first = STATUS_LINE.fullmatch(lines[0])
@@ -167,10 +167,10 @@ def _judge_answer(head: bytes) -> Answer | None:
     kept = []
     all_known = True
     for line in lines[1:]:
-        verdict = _answer_lines.get(line)
+        verdict = _response_lines.get(line)
         if verdict is None:
             all_known = False
-            verdict = _judge_line(line, _answer_lines, _only_in_answers)
+            verdict = _classify_line(line, _response_lines, _only_in_responses)
         if verdict == FORWARD:
             kept.append(line)
         elif verdict >= 0 and framing is Framing.CLOSE:
@@ -189,51 +189,51 @@ def _judge_answer(head: bytes) -> Answer | None:
         return None
     kept.append(b"")
     forwarded = b"\r\n".join(kept)
-    answer = Answer(
+    answer = Response(
         int(first[1]), first[2], forwarded, framing, length,
         keep_alive=keep_alive, has_date=has_date,
     )  # fmt: skip
     if all_known:
-        _keep(_answers, head, answer, LONGEST_HEAD)
+        _cache(_responses, head, answer, LONGEST_HEAD)
     return answer
 
 
-def _judge_line(
+def _classify_line(
     line: bytes, table: dict[bytes, int], only_there: Callable[[bytes, bytes], int]
 ) -> int:
     """The verdict on a line, kept in the table; `only_there` judges what the other side lacks."""
     match = LINE.fullmatch(line)
     if match is None:
-        return LONG_WAY
+        return SLOW_PATH
     name, value = match[1].lower(), match[2]
     if name not in NOT_PLAIN and not name.startswith(FORWARDED):
         verdict = FORWARD
     elif name == b"content-length" and LENGTH_VALUE.fullmatch(value):
         verdict = int(value)
     elif name == b"connection":
-        verdict = CONNECTION.get(value.lower(), LONG_WAY)
+        verdict = CONNECTION.get(value.lower(), SLOW_PATH)
     else:
         verdict = only_there(name, value)
     if name not in SECRETS:
-        _keep(table, line, verdict, LONGEST_LINE)
+        _cache(table, line, verdict, LONGEST_LINE)
     return verdict
 
 
 def _only_in_requests(name: bytes, value: bytes) -> int:
     if name == b"date":
         return FORWARD
-    return IS_HOST if name == b"host" and HOST.fullmatch(value) else LONG_WAY
+    return IS_HOST if name == b"host" and HOST.fullmatch(value) else SLOW_PATH
 
 
-def _only_in_answers(name: bytes, value: bytes) -> int:
+def _only_in_responses(name: bytes, value: bytes) -> int:
     if name == b"transfer-encoding" and value.lower() == b"chunked":
         return IS_CHUNKED
     if name == b"date":
         return IS_DATE
-    return DROP if name == b"keep-alive" else LONG_WAY
+    return DROP if name == b"keep-alive" else SLOW_PATH
 
 
-def _keep(table: dict[bytes, T], text: bytes, judged: T, longest: int) -> None:
+def _cache(table: dict[bytes, T], text: bytes, judged: T, longest: int) -> None:
     if len(text) <= longest:
         if len(table) >= MOST_KEPT:
             table.clear()

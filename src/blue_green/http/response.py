@@ -1,4 +1,4 @@
-"""Answer heads: read and judged, and written for the client."""
+"""Response heads: read and judged, and written for the client."""
 
 import re
 
@@ -25,12 +25,12 @@ MAX_HEAD = 64 * 1024
 EVENT_STREAM = re.compile(rb"^content-type:[ \t]*text/event-stream[ \t]*(?:;|\r)", re.I | re.M)
 
 
-class BadAnswer(Exception):
+class BadResponse(Exception):
     """What the backend sent is not an answer that can be passed on."""
 
 
 @define
-class Answer:
+class Response:
     """A judged answer head."""
 
     status: int
@@ -57,8 +57,8 @@ class Answer:
         return b"HTTP/1.1 %d %b\r\n%b" % (self.status, self.reason, self.lines)
 
 
-def read_answer(head: bytes, request: Request) -> Answer:
-    """Judge a complete answer head; raise `BadAnswer` for what must not be passed on."""
+def read_response(head: bytes, request: Request) -> Response:
+    """Judge a complete answer head; raise `BadResponse` for what must not be passed on."""
     event = _parse_answer(head, request)
     fields = event.headers.raw_items()
     options = connection_options(fields)
@@ -70,7 +70,7 @@ def read_answer(head: bytes, request: Request) -> Answer:
     if framing in (Framing.CHUNKED, Framing.CLOSE) or _has_no_length(event.status_code):
         drop = drop | {b"content-length"}
     kept = without(fields, drop)
-    return Answer(
+    return Response(
         status=event.status_code,
         reason=bytes(event.reason),
         lines=lines_of(kept),
@@ -82,7 +82,7 @@ def read_answer(head: bytes, request: Request) -> Answer:
     )
 
 
-def write_answer(answer: Answer, more: bytes = b"") -> bytes:
+def write_response(answer: Response, more: bytes = b"") -> bytes:
     """The head that the client gets; `more` lines frame the body and speak of the connection."""
     return b"%b%b\r\n" % (answer.start, more)
 
@@ -91,7 +91,7 @@ def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | 
     try:
         check_lines(head[:-4].split(b"\r\n"))
     except ValueError as error:
-        raise BadAnswer(str(error)) from None
+        raise BadResponse(str(error)) from None
     judge = h11.Connection(h11.CLIENT, max_incomplete_event_size=len(head) + 1)
     asked: Fields = [(b"Host", b"backend")]
     if request.upgrade:
@@ -102,11 +102,11 @@ def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | 
     try:
         event = judge.next_event()
     except h11.RemoteProtocolError as error:
-        raise BadAnswer(", ".join(filter(None, (in_words(error), header_of(error))))) from None
+        raise BadResponse(", ".join(filter(None, (in_words(error), header_of(error))))) from None
     if not isinstance(event, h11.InformationalResponse | h11.Response):
-        raise BadAnswer("it has no proper head")
+        raise BadResponse("it has no proper head")
     if not event.http_version.startswith(b"1."):
-        raise BadAnswer("it is not HTTP/1.1")
+        raise BadResponse("it is not HTTP/1.1")
     return event
 
 
@@ -120,7 +120,7 @@ def _answer_framing(fields: Fields, status: int, method: bytes) -> tuple[Framing
     if length is None:
         return Framing.CLOSE, 0
     if int(length) > LARGEST_LENGTH:
-        raise BadAnswer("Content-Length is too large")
+        raise BadResponse("Content-Length is too large")
     return Framing.LENGTH, int(length)
 
 

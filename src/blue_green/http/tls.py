@@ -20,7 +20,7 @@ import trio
 
 from blue_green.http.errors import LAST_WORDS
 from blue_green.http.records import Records
-from blue_green.http.transport import BLOCK, Wire
+from blue_green.http.transport import BLOCK, Transport
 from blue_green.system import turns
 
 HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
@@ -57,7 +57,7 @@ class NotTls(Exception):
         self.first = first
 
 
-class TlsWire(Wire):
+class TlsTransport(Transport):
     """The server's end of a connection with TLS. The first `receive` also shakes hands.
 
     Errors are `OSError`, of which `ssl.SSLError` is one; and `NotTls` instead of the handshake.
@@ -91,7 +91,7 @@ class TlsWire(Wire):
         """Bytes, of what was offered to `send_now` and not taken, that are encrypted already."""
 
     def try_receive(self, limit: int = BLOCK) -> bytes | None:
-        if self.pushed:
+        if self.buffer:
             return self.take(limit)
         if not self._is_ready:
             return b"" if self.closed else None
@@ -206,7 +206,7 @@ class TlsWire(Wire):
         """Wait for more of what is encrypted, or for the end of it."""
         while (data := self._take_in_now()) is None:
             await trio.lowlevel.wait_readable(self.sock)
-        await self.let_others_run()
+        await self.maybe_checkpoint()
         return data
 
     def _take_in_now(self) -> bytes | None:
@@ -233,11 +233,11 @@ class TlsWire(Wire):
 
     async def _give_up(self) -> None:
         """Close the connection in the way of a plain one."""
-        plain = Wire(self.sock)
+        plain = Transport(self.sock)
         self.closed = True
         try:
             with trio.move_on_after(LAST_WORDS):
-                await plain.close_gently()
+                await plain.lingering_close()
         finally:
             plain.close()
 
@@ -269,7 +269,7 @@ class TlsWire(Wire):
         """Leave a close_notify to be sent. What the other side still says can be received."""
         with suppress(ssl.SSLError):  # There is no more to read, or no more that can be read.
             while data := self._tls.read(BLOCK):  # OpenSSL would take it for an error afterwards.
-                self.pushed += data
+                self.buffer += data
         with suppress(ssl.SSLError):  # The other side has not said goodbye, too.
             self._tls.unwrap()
 

@@ -21,70 +21,70 @@ from blue_green.system import turns
 BLOCK = 128 * 1024
 SLICE = 0.0005
 """Seconds for which calls may succeed one after the other without letting other tasks run."""
-SOBER = 8
+SPECULATION_BACKOFF = 8
 """For how many waits the kernel is asked, after nothing had come in just one turn of the loop."""
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: close() then sends RST and not FIN (socket(7))."""
 
 
-class Wire:
+class Transport:
     """One end of a connection, with what was received too early put back in front.
 
     Errors are those of the socket (`OSError`). Only one task may receive, and only one send.
     """
 
-    __slots__ = ("_began", "_sober", "closed", "pushed", "sock")
+    __slots__ = ("_backoff", "_began", "buffer", "closed", "sock")
 
     is_plain = True
     """What is sent is what is on the socket, so that others may write to the socket, too."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.pushed = b""
+        self.buffer = b""
         """Bytes that were received and not yet used: the next `receive` gives them first."""
         self.closed = False
         self._began = 0.0
         """When the first of those calls was over that succeeded since it last waited, if any."""
-        self._sober = 0
+        self._backoff = 0
 
     async def receive(self, limit: int = BLOCK) -> bytes:
         """Up to `limit` bytes, as soon as there are any; nothing at the end."""
         while (data := self.try_receive(limit)) is None:
             await self.readable()
-        await self.let_others_run()
+        await self.maybe_checkpoint()
         return data
 
     def try_receive(self, limit: int = BLOCK) -> bytes | None:
         """Up to `limit` bytes, if there are any or the end has come; otherwise None."""
-        if self.pushed:
+        if self.buffer:
             return self.take(limit)
         try:
             return self.sock.recv(limit)
         except BlockingIOError:
-            if not self._sober:
-                self._sober = SOBER
+            if not self._backoff:
+                self._backoff = SPECULATION_BACKOFF
             return None
 
     def take(self, limit: int) -> bytes:
-        """Up to `limit` of the bytes that are in `pushed`."""
-        data, self.pushed = self.pushed[:limit], self.pushed[limit:]
+        """Up to `limit` of the bytes that are in `buffer`."""
+        data, self.buffer = self.buffer[:limit], self.buffer[limit:]
         return data
 
-    def gather(self, count: int) -> bool:
-        """Whether so many bytes are in `pushed`, after what has come of them was taken in."""
-        early, self.pushed = self.pushed, b""
+    def fill_buffer(self, count: int) -> bool:
+        """Whether so many bytes are in `buffer`, after what has come of them was taken in."""
+        early, self.buffer = self.buffer, b""
         if len(early) < count:
             early += self.try_receive(count - len(early)) or b""
-        self.pushed = early
+        self.buffer = early
         return len(early) >= count
 
     def readable(self) -> Awaitable[None]:
         """Wait until something may have come: whether it has, `try_receive` tells."""
         self._began = 0.0
-        if not self._sober:
+        if not self._backoff:
             return trio.lowlevel.checkpoint()
-        self._sober -= 1
+        self._backoff -= 1
         return trio.lowlevel.wait_readable(self.sock)
 
     def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
@@ -99,7 +99,7 @@ class Wire:
         """Send all of it."""
         rest = self.send_now(data)
         if not rest:
-            await self.let_others_run()
+            await self.maybe_checkpoint()
         while rest:
             self._began = 0.0
             await trio.lowlevel.wait_writable(self.sock)
@@ -127,7 +127,7 @@ class Wire:
             finally:
                 self.close()
 
-    async def close_gently(self) -> None:
+    async def lingering_close(self) -> None:
         """Close so that the other side can still read what we sent last (RFC 9112 section 9.6).
 
         A plain close with unread input would make the kernel send RST, which throws away what
@@ -138,7 +138,7 @@ class Wire:
             return
         try:
             await self.send_eof()
-            self.pushed = b""
+            self.buffer = b""
             await self.readable()
             while await self.receive():
                 pass
@@ -147,7 +147,7 @@ class Wire:
         finally:
             self.close()
 
-    async def let_others_run(self) -> None:
+    async def maybe_checkpoint(self) -> None:
         """A checkpoint now and then, for calls that succeed so often that they never wait."""
         now = time.perf_counter()
         if not self._began:
@@ -157,7 +157,7 @@ class Wire:
             await turns.wait()
 
 
-async def dial(host: str, port: int) -> Wire:
+async def dial(host: str, port: int) -> Transport:
     """Connect over TCP; raise `OSError` if that fails.
 
     On loopback the connection is usually there at once, and then nothing is waited for: requests
@@ -178,7 +178,7 @@ async def dial(host: str, port: int) -> Wire:
     except BaseException:
         sock.close()
         raise
-    return Wire(sock)
+    return Transport(sock)
 
 
 def _is_connected(sock: socket.socket) -> bool:

@@ -1,7 +1,7 @@
 """The proxy: knows the gate and addresses, nothing of git, swaps or processes.
 
 One request: `server` reads a head, `heads` judges it and writes it anew for the other side,
-`gate.pass_()` gives a lease, `upstream` dials or reuses a connection, `relay` moves the bodies,
+`gate.acquire()` gives a lease, `upstream` dials or reuses a connection, `relay` moves the bodies,
 and the lease ends.
 
 What goes on, in either direction, is framed by us: a head that we wrote from judged fields, and

@@ -18,7 +18,7 @@ import trio
 from blue_green.config.settings import TrustedProxy
 from blue_green.http.errors import ErrorAnswer
 from blue_green.http.request import Request
-from blue_green.http.transport import Wire
+from blue_green.http.transport import Transport
 from blue_green.routing.lease import Outcome
 
 NEVER = float("inf")
@@ -31,14 +31,14 @@ class Client:
 
     def __init__(
         self,
-        wire: Wire,
+        transport: Transport,
         address: str,
         *,
         trust: "Trust",
         scheme: bytes = b"http",
         redirects: bool = False,
     ) -> None:
-        self.wire = wire
+        self.transport = transport
         self.address = address
         """Its IP address; nothing for a Unix socket."""
         self.trust = trust
@@ -185,20 +185,20 @@ class Client:
     async def send(self, data: bytes | memoryview, idle_timeout: float) -> None:
         """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
         self.unsent = len(data)
-        rest = self.wire.send_now(data)
+        rest = self.transport.send_now(data)
         if not rest:
-            await self.wire.let_others_run()
+            await self.transport.maybe_checkpoint()
         while rest:
             self.unsent = len(rest)
             await self.until_writable(idle_timeout)
-            rest = self.wire.send_now(rest)
+            rest = self.transport.send_now(rest)
         self.unsent = 0
 
     async def until_writable(self, idle_timeout: float) -> None:
         """Wait until the client has taken something, but for no more than `idle_timeout`."""
         self.allow(idle_timeout, None, Outcome.ABORTED)
         self.awaited_since = time.monotonic()
-        await trio.lowlevel.wait_writable(self.wire.sock)
+        await trio.lowlevel.wait_writable(self.transport.sock)
         self.awaited_since = NEVER
         self.allow_all_time()
 

@@ -14,10 +14,10 @@ from blue_green.http.errors import LAST_WORDS, ErrorAnswer, Pages
 from blue_green.http.heads import split_head
 from blue_green.http.request import BadRequest, Request, read_request
 from blue_green.http.tls import NotTls
-from blue_green.http.transport import Wire
+from blue_green.http.transport import Transport
 from blue_green.proxy import access_log
 from blue_green.proxy.client import NEVER, Client
-from blue_green.proxy.exchange import Cut, Exchange
+from blue_green.proxy.exchange import Exchange, ResponseAborted
 from blue_green.proxy.shared import Shared
 from blue_green.routing.lease import Outcome
 from blue_green.system import log, turns
@@ -35,8 +35,8 @@ Answers = Callable[[Client, Request, Shared], Exchange]
 
 async def serve(client: Client, shared: Shared, answers: Answers = Exchange) -> None:
     """Answer the client's requests until it or we have had enough, and close the connection."""
-    descriptor = client.wire.sock.fileno()
-    shared.hangups.watch(client.wire.sock, client.hung_up)
+    descriptor = client.transport.sock.fileno()
+    shared.disconnects.watch(client.transport.sock, client.hung_up)
     try:
         with client.scope:
             while await _serve_one(client, shared, answers):
@@ -44,14 +44,14 @@ async def serve(client: Client, shared: Shared, answers: Answers = Exchange) -> 
             client.is_parting = True
             client.allow(LAST_WORDS, None, Outcome.ABORTED)
             client.awaited_since = client.due - LAST_WORDS
-            await client.wire.close_gently()
+            await client.transport.lingering_close()
         if not client.is_parting:
             await _break_off(client, shared.pages)
     except OSError:
         pass  # The client is gone, and there is nobody to tell.
     finally:
-        shared.hangups.forget(descriptor)
-        client.wire.abort()
+        shared.disconnects.forget(descriptor)
+        client.transport.abort()
 
 
 async def _break_off(client: Client, pages: Pages) -> None:
@@ -59,12 +59,12 @@ async def _break_off(client: Client, pages: Pages) -> None:
     client.is_parting = True
     if client.late is not None and not client.answering:
         with trio.move_on_after(LAST_WORDS):
-            await client.wire.send(_written(client.late, client, pages, keep_alive=False))
-            await client.wire.close_gently()
+            await client.transport.send(_written(client.late, client, pages, keep_alive=False))
+            await client.transport.lingering_close()
     elif client.is_tunnel or not client.answering:
-        client.wire.close()
+        client.transport.close()
     else:
-        client.wire.abort()  # Half an answer must not look like a whole one.
+        client.transport.abort()  # Half an answer must not look like a whole one.
 
 
 async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
@@ -84,9 +84,9 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
         error = ErrorAnswer(bad.status, str(bad), allow=bad.allow, fault=bad.fault)
     except ErrorAnswer as answer:
         error = answer
-    except Cut as cut:
+    except ResponseAborted as cut:
         broken = str(cut)
-        client.wire.abort()
+        client.transport.abort()
     except OSError as failed:
         broken = f"The connection to the client failed: {failed.strerror}."
         raise
@@ -108,7 +108,7 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
     if error is not None:
         return await _send_error(client, exchange, error, shared)
     client.answering = False
-    may_follow = exchange is not None and exchange.keep_alive and not client.wire.closed
+    may_follow = exchange is not None and exchange.keep_alive and not client.transport.closed
     if shared.closing or shared.closing_tls:
         may_follow = may_follow and not shared.is_last(client)
     return may_follow
@@ -128,7 +128,7 @@ def _note_end(
 
 async def _read_request(client: Client, shared: Shared) -> Request | None:
     """The next request's head, judged; None if the client has no more requests."""
-    wire, settings, data, has_begun = client.wire, shared.settings, b"", False
+    transport, settings, data, has_begun = client.transport, shared.settings, b"", False
     silence = settings.idle_timeout if client.served else settings.header_timeout
     client.allow(silence, None, Outcome.ABORTED)
     client.late = None  # What the last request should have been told is no answer to anything now.
@@ -136,19 +136,19 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
     client.head = b""
     client.is_reading = True
     client.awaited_since = client.due - silence
-    if client.served and not wire.pushed:
-        await wire.readable()  # A new client has sent something already; an old one rarely.
+    if client.served and not transport.buffer:
+        await transport.readable()  # A new client has sent something already; an old one rarely.
     elif client.served:
         await turns.wait()  # Who sends requests faster than we answer them is not in a hurry.
     while True:
         if shared.resting is not None:
             await shared.resting.wait()
-        more = wire.try_receive(settings.max_head + 3 - len(data))
+        more = transport.try_receive(settings.max_head + 3 - len(data))
         if more is None:
             try:
-                await wire.readable()
+                await transport.readable()
             except NotTls as plain_text:
-                client.wire, client.head = Wire(wire.sock), plain_text.first
+                client.transport, client.head = Transport(transport.sock), plain_text.first
                 raise BadRequest(NOT_TLS) from None
             continue
         if not more:
@@ -157,12 +157,12 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             await trio.lowlevel.checkpoint()  # It came in the moment in which it was too late.
         known = len(data)
         client.head = data = data + more
-        request = _judge_plain(client, data, known, settings.max_head)
+        request = _parse_fast(client, data, known, settings.max_head)
         if request is None:
-            await _let_others_run(wire, data)
+            await _let_others_run(transport, data)
             if shared.resting is not None:
                 await shared.resting.wait()
-            request = _judge(client, data, known, settings.max_head)
+            request = _parse(client, data, known, settings.max_head)
         if request is not None:
             client.allow_all_time()
             client.served = True
@@ -174,7 +174,7 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             client.allow(settings.header_timeout, SLOW_HEAD, Outcome.ABORTED)
 
 
-def _judge_plain(client: Client, data: bytes, known: int, limit: int) -> Request | None:
+def _parse_fast(client: Client, data: bytes, known: int, limit: int) -> Request | None:
     """The request whose head is complete in `data`, if it is, and is plain.
 
     In the first `known` bytes of `data` its end was not found before.
@@ -184,20 +184,20 @@ def _judge_plain(client: Client, data: bytes, known: int, limit: int) -> Request
         head = data[:end]
         if request := fast_path.read_request(head):
             client.head = head
-            client.wire.pushed = data[end:] + client.wire.pushed
+            client.transport.buffer = data[end:] + client.transport.buffer
             return request
     return None
 
 
-async def _let_others_run(wire: Wire, data: bytes) -> None:
+async def _let_others_run(transport: Transport, data: bytes) -> None:
     """A checkpoint before a head is judged that takes long, or after many of its pieces."""
     if len(data) > LIGHT_HEAD or data.count(b"\n") > LIGHT_LINES:
         await turns.wait()
     else:
-        await wire.let_others_run()
+        await transport.maybe_checkpoint()
 
 
-def _judge(client: Client, data: bytes, known: int, limit: int) -> Request | None:
+def _parse(client: Client, data: bytes, known: int, limit: int) -> Request | None:
     """The request whose head is complete in `data`, if it is; raise `BadRequest`."""
     # RFC 9112 section 2.2: one empty line before a request is to be ignored.
     if data.startswith(b"\r\n"):
@@ -208,7 +208,7 @@ def _judge(client: Client, data: bytes, known: int, limit: int) -> Request | Non
         raise BadRequest(f"The request is malformed: {error}.") from None
     if parts and len(parts[0]) <= limit:
         client.head, rest = parts
-        client.wire.pushed = rest + client.wire.pushed
+        client.transport.buffer = rest + client.transport.buffer
         return read_request(client.head)
     if len(data) > limit:
         raise BadRequest(f"The request's head is over {limit} bytes.", 431)
@@ -220,13 +220,13 @@ async def _send_error(
 ) -> bool:
     """Answer with the error; whether another request may follow on this connection."""
     if client.answering:
-        client.wire.abort()
+        client.transport.abort()
         return False
     keep = exchange is not None and exchange.uploaded and exchange.keep_alive
     keep &= not shared.is_last(client)
     client.allow(LAST_WORDS, None, Outcome.ABORTED)
     client.late = None
-    await client.wire.send(_written(error, client, shared.pages, keep_alive=keep))
+    await client.transport.send(_written(error, client, shared.pages, keep_alive=keep))
     return keep
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import trio
 
 
-class HangUps:
+class Disconnects:
     """Calls back, once, when a watched socket's peer has closed or reset the connection."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class HangUps:
                 if callback := self._callbacks.get(descriptor):
                     callback()
 
-    def __enter__(self) -> "HangUps":
+    def __enter__(self) -> "Disconnects":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,12 +8,12 @@ from blue_green.http.clock import date_line
 from blue_green.http.errors import ErrorAnswer
 from blue_green.http.heads import Framing
 from blue_green.http.request import ALLOWED, Request, write_request
-from blue_green.http.response import Answer, write_answer
-from blue_green.http.transport import BLOCK, Wire
+from blue_green.http.response import Response, write_response
+from blue_green.http.transport import BLOCK, Transport
 from blue_green.proxy import forwarding, share
 from blue_green.proxy.beside import beside
 from blue_green.proxy.client import Client
-from blue_green.proxy.pool import MAX_INTERIM, Broken, Unreachable, Upstream
+from blue_green.proxy.pool import MAX_INTERIM, Unreachable, Upstream, UpstreamError
 from blue_green.proxy.relay import BadBody, body_of, copy
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
@@ -30,7 +30,7 @@ LOST_AT_LATEST = 0.25
 failed dial by so much longer, since on a busy machine the end of a process takes its time."""
 
 
-class Cut(Exception):
+class ResponseAborted(Exception):
     """The answer broke off, as str() says: the client's connection has to be cut, too."""
 
 
@@ -65,7 +65,7 @@ class Exchange:
         self.keep_alive = request.keep_alive
 
     async def run(self) -> None:
-        """Answer the request; raise `ErrorAnswer` if we must, or `Cut` if it is too late."""
+        """Answer the request; raise `ErrorAnswer`, or `ResponseAborted` if one has begun."""
         if self.request.length > self.settings.max_body > 0:
             raise ErrorAnswer(413, f"The request's body is over {self.settings.max_body} bytes.")
         if self.request.ends_here:
@@ -74,7 +74,7 @@ class Exchange:
         failed: Target | None = None
         while True:
             try:
-                lease = self._shared.gate.pass_now(failed) or await self._wait_at_gate(failed)
+                lease = self._shared.gate.acquire_now(failed) or await self._wait_at_gate(failed)
             except Refused as refused:
                 raise ErrorAnswer(503, str(refused), refused.retry_after) from None
             self.lease = lease
@@ -93,15 +93,15 @@ class Exchange:
                 if dials == DIALS:
                     why = "The backend could not be reached."
                     raise ErrorAnswer(502, why, 1, fault=str(error)) from None
-            except Broken as broken:
-                may_repeat = broken.silent and self.request.may_repeat
+            except UpstreamError as broken:
+                may_repeat = broken.before_response and self.request.may_repeat
                 may_repeat &= self._is_moved or not repeated
                 outcome = Outcome.RETRIED if may_repeat else Outcome.FAILED
                 if not may_repeat:
                     why = "The backend gave no valid answer."
                     raise ErrorAnswer(502, why, fault=str(broken)) from None
                 repeated |= not self._is_moved
-            except Cut:
+            except ResponseAborted:
                 outcome = Outcome.FAILED
                 raise
             except (ErrorAnswer, OSError):
@@ -123,7 +123,11 @@ class Exchange:
             self._is_moved = True
             self._dial.cancel()
             return False
-        if not self.request.may_repeat or self.client.answering or not self._upstream.was_silent:
+        if (
+            not self.request.may_repeat
+            or self.client.answering
+            or not self._upstream.has_no_response
+        ):
             return self.client.cut()
         self._is_moved = True
         self._upstream.break_off()
@@ -133,7 +137,7 @@ class Exchange:
         self.client.held_since = time.monotonic()
         try:
             owner = share.of_request(self.client, self.request)
-            return await self._shared.gate.pass_(failed, owner)
+            return await self._shared.gate.acquire(failed, owner)
         finally:
             self.client.held_since = None
 
@@ -143,7 +147,7 @@ class Exchange:
         if upstream is None:
             upstream = await self._dial_to(lease.target)
         self._upstream = upstream
-        lease.sock = upstream.wire.sock
+        lease.sock = upstream.transport.sock
         reusable = False
         try:
             told = forwarding.lines(self.client, self.request, self.request_id)
@@ -160,9 +164,9 @@ class Exchange:
             if reusable:
                 pool.give_back(upstream)
             elif self.client.is_tunnel:
-                upstream.wire.close()  # It may still have to read what came last.
+                upstream.transport.close()  # It may still have to read what came last.
             else:
-                upstream.wire.abort()
+                upstream.transport.abort()
 
     async def _dial_to(self, target: Target) -> Upstream:
         self._upstream = None
@@ -172,19 +176,19 @@ class Exchange:
 
     def _with_body(self, head: bytes) -> bytes | None:
         """The request as a whole, if it has come as a whole, as most do that have a body."""
-        request, wire = self.request, self.client.wire
+        request, transport = self.request, self.client.transport
         if request.framing is Framing.CHUNKED or request.length > BLOCK:
             return None
-        if not wire.gather(request.length):
+        if not transport.fill_buffer(request.length):
             return None
         self._left = 0
-        return head + wire.take(request.length)
+        return head + transport.take(request.length)
 
     def _send_now(self, upstream: Upstream, data: bytes) -> bytes | memoryview:
         """Send what can be sent at once; what is left. If it fails, the answer will tell."""
         self.client.allow(self.settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
         try:
-            return upstream.wire.send_now(data)
+            return upstream.transport.send_now(data)
         except OSError:
             return b""
 
@@ -193,7 +197,9 @@ class Exchange:
         self.uploaded, lease.is_uploading = False, True
         upload = Upload(self.client, self.request, self._left, self.settings)
         with trio.CancelScope() as good_so_far:
-            async with beside(lambda: upload.run(upstream.wire, head, good_so_far, self._is_sent)):
+            async with beside(
+                lambda: upload.run(upstream.transport, head, good_so_far, self._is_sent)
+            ):
                 return await self._answer(upstream, lease)
         assert upload.refused is not None
         raise upload.refused
@@ -206,7 +212,7 @@ class Exchange:
     async def _answer(self, upstream: Upstream, lease: Lease) -> bool:
         """Relay the answer; whether the connection can be used again."""
         request, client = self.request, self.client
-        answer = await upstream.read_answer(request)
+        answer = await upstream.read_response(request)
         if answer.status < 200:
             answer = await self._after_interim(upstream, answer)
         self.status = answer.status
@@ -221,11 +227,11 @@ class Exchange:
         if self._shared.closing or self._shared.closing_tls:
             self.keep_alive &= not self._shared.is_last(client)
         more = self._connection_lines(chunked=chunked)
-        head = write_answer(answer, more if answer.has_date else date_line() + more)
+        head = write_response(answer, more if answer.has_date else date_line() + more)
         client.answering = True
-        wire = upstream.wire
-        if answer.framing is Framing.LENGTH and len(wire.pushed) >= answer.length:
-            rest = client.wire.send_now(head + wire.take(answer.length))
+        transport = upstream.transport
+        if answer.framing is Framing.LENGTH and len(transport.buffer) >= answer.length:
+            rest = client.transport.send_now(head + transport.take(answer.length))
             self.sent = answer.length
             if rest:
                 await self._send(rest)
@@ -234,48 +240,52 @@ class Exchange:
         is_event_stream = unknown and request.method == b"GET" and answer.is_event_stream
         try:
             if is_event_stream:
-                await self._relay_events(wire, answer, lease, head, chunked=chunked)
+                await self._relay_events(transport, answer, lease, head, chunked=chunked)
             else:
-                await self._relay(wire, answer, head, chunked=chunked)
+                await self._relay(transport, answer, head, chunked=chunked)
         except BadBody as bad:
-            raise Cut(f"The backend's answer was cut short: {bad}.") from None
+            raise ResponseAborted(f"The backend's answer was cut short: {bad}.") from None
         return self._is_reusable(answer) and not is_event_stream
 
-    def _is_reusable(self, answer: Answer) -> bool:
+    def _is_reusable(self, answer: Response) -> bool:
         """Whether the connection to the backend can take another request."""
         return answer.keep_alive and self.uploaded and not self.request.has_odd_content
 
-    async def _relay(self, wire: Wire, answer: Answer, head: bytes, *, chunked: bool) -> None:
+    async def _relay(
+        self, transport: Transport, answer: Response, head: bytes, *, chunked: bool
+    ) -> None:
         """Send the answer's head and its body in the way that suits it."""
-        ready, length = wire.pushed, answer.length
+        ready, length = transport.buffer, answer.length
         if answer.framing is Framing.LENGTH and length >= WORTHWHILE:
-            wire.pushed = b""
+            transport.buffer = b""
             self.sent = len(ready)
             length -= len(ready)
             await self._send(head + ready)
-            if await splice(wire, self.client.wire, length, self._until_writable, self._moved):
+            if await splice(
+                transport, self.client.transport, length, self._until_writable, self._moved
+            ):
                 return
             head = b""
         elif answer.framing is Framing.CHUNKED or not ready:
             await self._send(head)
             head = b""
-        body = body_of(wire, answer.framing, length)
+        body = body_of(transport, answer.framing, length)
         try:
             await copy(body, self._send, chunked=chunked, head=head)
         finally:
             self.sent += body.count
 
-    async def _after_interim(self, upstream: Upstream, answer: Answer) -> Answer:
+    async def _after_interim(self, upstream: Upstream, answer: Response) -> Response:
         """Relay the interim answers, and give the final one."""
         for _ in range(MAX_INTERIM):
             if answer.status >= 200 or answer.status == 101:
                 return answer
             if self.request.version == b"1.1":
-                await self.client.wire.send(write_answer(answer))
-            answer = await upstream.read_answer(self.request)
-        raise Broken("it never came to a final answer", silent=False)
+                await self.client.transport.send(write_response(answer))
+            answer = await upstream.read_response(self.request)
+        raise UpstreamError("it never came to a final answer", before_response=False)
 
-    async def _tunnel(self, upstream: Upstream, answer: Answer, lease: Lease) -> None:
+    async def _tunnel(self, upstream: Upstream, answer: Response, lease: Lease) -> None:
         client = self.client
         client.end_request()  # What the client may still end is its half of the tunnel.
         client.is_tunnel = client.is_stream = client.answering = True
@@ -285,20 +295,20 @@ class Exchange:
         is_websocket = protocol.lower() == b"websocket"
         lease.become_stream(end.ask if is_websocket else None)
         upgrade = b"Connection: upgrade\r\nUpgrade: %b\r\n" % protocol
-        await client.wire.send(write_answer(answer, upgrade))
+        await client.transport.send(write_response(answer, upgrade))
         if is_websocket:
-            await websocket(client.wire, upstream.wire, end, self._moved)
+            await websocket(client.transport, upstream.transport, end, self._moved)
         else:
-            await tunnel(client.wire, upstream.wire, self._moved)
+            await tunnel(client.transport, upstream.transport, self._moved)
 
     async def _relay_events(
-        self, wire: Wire, answer: Answer, lease: Lease, head: bytes, *, chunked: bool
+        self, transport: Transport, answer: Response, lease: Lease, head: bytes, *, chunked: bool
     ) -> None:
         """Send an event stream. It may outlive what its backend still has to answer."""
         end = Ending(lease.target)
         lease.become_stream(end.ask)
         self.client.is_stream = True
-        body = body_of(wire, answer.framing, answer.length)
+        body = body_of(transport, answer.framing, answer.length)
         try:
             await self._send(head)
             await relay_events(body, self._send, end, chunked=chunked)

@@ -15,12 +15,12 @@ from blue_green.http.certificates import Certificate
 from blue_green.http.errors import Pages
 from blue_green.http.request import Request
 from blue_green.http.sockets import first_port, in_words
-from blue_green.http.tls import TlsWire, has_gone
-from blue_green.http.transport import Wire
+from blue_green.http.tls import TlsTransport, has_gone
+from blue_green.http.transport import Transport
 from blue_green.proxy import quiesce
 from blue_green.proxy.client import Client, Trust, plain_address
 from blue_green.proxy.connection import serve
-from blue_green.proxy.disconnects import HangUps
+from blue_green.proxy.disconnects import Disconnects
 from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.places import LOOK_AGAIN, Places
 from blue_green.proxy.pool import Pool
@@ -96,13 +96,13 @@ class Listener:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        with HangUps() as hangups:
+        with Disconnects() as disconnects:
             self._shared = Shared(
-                self._settings, self._gate, self.pool, hangups, self._pages, self.by_status
+                self._settings, self._gate, self.pool, disconnects, self._pages, self.by_status
             )
             try:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(hangups.run)
+                    nursery.start_soon(disconnects.run)
                     nursery.start_soon(self._end_the_late)
                     nursery.start_soon(self.pool.run)
                     await self._take_up(self._shared, nursery)
@@ -127,7 +127,7 @@ class Listener:
         shared = self._shared
         assert shared is not None
         with quiesce.last_requests_with_tls(shared):
-            if any(not client.wire.is_plain for client in self._clients):
+            if any(not client.transport.is_plain for client in self._clients):
                 await trio.sleep(quiesce.TO_HEAR_OF_IT)
             with quiesce.nobody_comes_in(shared):
                 with trio.fail_after(timeout) as limit:
@@ -275,9 +275,9 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._certificate is None or redirects or is_handed:
-            return Client(Wire(sock), host, trust=self._trust, redirects=redirects)
-        wire = TlsWire(sock, self._certificate.context)
-        return Client(wire, host, trust=self._trust, scheme=b"https")
+            return Client(Transport(sock), host, trust=self._trust, redirects=redirects)
+        transport = TlsTransport(sock, self._certificate.context)
+        return Client(transport, host, trust=self._trust, scheme=b"https")
 
     def _redirection(self, client: Client, request: Request, shared: Shared) -> Redirection:
         return Redirection(client, request, shared, self._tls_port)

@@ -24,8 +24,8 @@ import trio
 from blue_green.http import fast_path
 from blue_green.http.heads import split_head
 from blue_green.http.request import Request
-from blue_green.http.response import MAX_HEAD, Answer, BadAnswer, read_answer
-from blue_green.http.transport import Wire, dial
+from blue_green.http.response import MAX_HEAD, BadResponse, Response, read_response
+from blue_green.http.transport import Transport, dial
 from blue_green.routing.lease import Target
 
 MAX_IDLE = 256
@@ -42,74 +42,78 @@ class Unreachable(Exception):
     """The backend could not be dialled: nothing was sent to it."""
 
 
-class Broken(Exception):
+class UpstreamError(Exception):
     """The backend failed after something was sent to it."""
 
-    def __init__(self, why: str, *, silent: bool) -> None:
+    def __init__(self, why: str, *, before_response: bool) -> None:
         super().__init__(why)
-        self.silent = silent
+        self.before_response = before_response
         """Not one byte of an answer had come."""
 
 
 class Upstream:
     """One connection to a target."""
 
-    __slots__ = ("_poll", "idle_since", "target", "was_silent", "wire")
+    __slots__ = ("_poll", "has_no_response", "idle_since", "target", "transport")
 
-    def __init__(self, target: Target, wire: Wire) -> None:
+    def __init__(self, target: Target, transport: Transport) -> None:
         self.target = target
-        self.wire = wire
+        self.transport = transport
         self.idle_since = 0.0
-        self.was_silent = True
+        self.has_no_response = True
         """Not one byte has come since it was taken."""
         self._poll = select.poll()
-        self._poll.register(wire.sock, select.POLLIN)
+        self._poll.register(transport.sock, select.POLLIN)
 
     def is_quiet(self) -> bool:
         """Whether it is open and nothing has come: what an idle connection should be."""
-        return not self.wire.closed and not self._poll.poll(0)
+        return not self.transport.closed and not self._poll.poll(0)
 
     def break_off(self) -> None:
         """Let whoever reads or sends here see the end of the connection."""
         with suppress(OSError):  # It has ended already.
-            self.wire.sock.shutdown(socket.SHUT_RDWR)
+            self.transport.sock.shutdown(socket.SHUT_RDWR)
 
-    async def read_answer(self, request: Request) -> Answer:
-        """The next answer head, judged; raise `Broken` if there is none."""
-        wire, data = self.wire, b""
+    async def read_response(self, request: Request) -> Response:
+        """The next answer head, judged; raise `UpstreamError` if there is none."""
+        transport, data = self.transport, b""
         while True:
             try:
-                if not wire.pushed:
-                    await wire.readable()
-                more = wire.try_receive()
+                if not transport.buffer:
+                    await transport.readable()
+                more = transport.try_receive()
             except OSError as error:
                 why = f"its connection failed: {error.strerror}"
-                raise Broken(why, silent=self.was_silent) from None
+                raise UpstreamError(why, before_response=self.has_no_response) from None
             if more is None:
                 continue
             if not more:
                 why = "it closed the connection within the head of its answer"
-                if self.was_silent:
+                if self.has_no_response:
                     why = "it closed the connection before it answered"
-                raise Broken(why, silent=self.was_silent)
-            self.was_silent = False
+                raise UpstreamError(why, before_response=self.has_no_response)
+            self.has_no_response = False
             known = len(data)
             data += more
             end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0) + 4
-            answer = fast_path.read_answer(data[:end], request) if 4 <= end <= MAX_HEAD else None
+            answer = fast_path.read_response(data[:end], request) if 4 <= end <= MAX_HEAD else None
             if answer is not None:
-                wire.pushed = data[end:] + wire.pushed
+                transport.buffer = data[end:] + transport.buffer
                 return answer
             try:
                 parts = split_head(data, known)
                 if parts and len(parts[0]) <= MAX_HEAD:
                     head, rest = parts
-                    wire.pushed = rest + wire.pushed
-                    return read_answer(head, request)
-            except (BadAnswer, ValueError) as error:
-                raise Broken(f"its answer is not HTTP: {error}", silent=False) from None
+                    transport.buffer = rest + transport.buffer
+                    return read_response(head, request)
+            except (BadResponse, ValueError) as error:
+                raise UpstreamError(
+                    f"its answer is not HTTP: {error}", before_response=False
+                ) from None
             if len(data) > MAX_HEAD:
-                raise Broken(f"its answer's head is over {MAX_HEAD} bytes", silent=False)
+                raise UpstreamError(
+                    f"its answer's head is over {MAX_HEAD} bytes", before_response=False
+                )
 
 
 class Pool:
@@ -127,7 +131,7 @@ class Pool:
             wait = self.keepalive or LONGEST_NAP
             for idle in self._idle.values():
                 while idle and (left := idle[0].idle_since + self.keepalive - now) <= 0:
-                    idle.popleft().wire.close()
+                    idle.popleft().transport.close()
                 if idle:
                     wait = min(wait, left)
             await trio.sleep(min(wait, LONGEST_NAP))
@@ -139,9 +143,9 @@ class Pool:
             upstream = idle.pop()
             is_fresh = may_repeat or time.monotonic() - upstream.idle_since < FRESH
             if is_fresh and upstream.is_quiet():
-                upstream.was_silent = True
+                upstream.has_no_response = True
                 return upstream
-            upstream.wire.close()
+            upstream.transport.close()
         return None
 
     async def dial(self, target: Target) -> Upstream:
@@ -159,8 +163,8 @@ class Pool:
         """Keep a connection whose answer ended properly for the next request."""
         target = upstream.target
         may_stay = target.reuses_connections and self.keepalive
-        if not may_stay or target.lost.is_set() or upstream.wire.pushed:
-            upstream.wire.close()
+        if not may_stay or target.lost.is_set() or upstream.transport.buffer:
+            upstream.transport.close()
             return
         upstream.idle_since = time.monotonic()
         idle = self._idle.get(target)
@@ -168,14 +172,14 @@ class Pool:
             idle = self._idle[target] = deque()
         idle.append(upstream)
         if len(idle) > MAX_IDLE:
-            idle.popleft().wire.close()
+            idle.popleft().transport.close()
 
     def forget(self, targets: Iterable[Target]) -> int:
         """Close what is idle to these, which should not have to wait for it; how many they were."""
         count = 0
         for target in targets:
             for upstream in self._idle.pop(target, ()):
-                upstream.wire.close()
+                upstream.transport.close()
                 count += 1
         return count
 

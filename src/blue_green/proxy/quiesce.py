@@ -78,15 +78,15 @@ async def part_with_tls(clients: Collection[Client]) -> None:
 
 
 def _goes_on(client: Client) -> bool:
-    return not (client.wire.is_plain or client.is_stream or client.is_parting)
+    return not (client.transport.is_plain or client.is_stream or client.is_parting)
 
 
 def has_unread(client: Client) -> bool:
     """Whether it has sent something that was not looked at yet, or has ended."""
-    if client.wire.pushed:
+    if client.transport.buffer:
         return True
     poll = select.poll()
-    poll.register(client.wire.sock, select.POLLIN)
+    poll.register(client.transport.sock, select.POLLIN)
     return bool(poll.poll(0))
 
 
@@ -103,20 +103,20 @@ def hand_over(clients: Collection[Client]) -> tuple[HandedClient, ...]:
     """
     return tuple(
         HandedClient(
-            descriptor=client.wire.sock.fileno(),
+            descriptor=client.transport.sock.fileno(),
             address=client.address,
-            unread=(client.head + client.wire.pushed).decode("latin-1"),
+            unread=(client.head + client.transport.buffer).decode("latin-1"),
             served=client.served,
             redirects=client.redirects,
         )
         for client in sorted(clients, key=lambda client: client.held_since or NEVER)
-        if _is_at_rest(client) and client.wire.is_plain
+        if _is_at_rest(client) and client.transport.is_plain
     )
 
 
 def take_up(client: Client, handed: HandedClient) -> None:
     """Go on where the program before us stopped."""
-    client.wire.pushed = handed.unread.encode("latin-1")
+    client.transport.buffer = handed.unread.encode("latin-1")
     client.served = handed.served
 
 
@@ -128,4 +128,4 @@ def _is_busy(client: Client) -> bool:
     """It would lose something."""
     if client.is_stream or client.is_parting:
         return False
-    return not (_is_at_rest(client) and client.wire.is_plain)
+    return not (_is_at_rest(client) and client.transport.is_plain)

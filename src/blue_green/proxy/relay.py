@@ -10,7 +10,7 @@ from typing import Protocol
 
 from blue_green.http.chunks import ChunkReader
 from blue_green.http.heads import Fields, Framing
-from blue_green.http.transport import BLOCK, Wire
+from blue_green.http.transport import BLOCK, Transport
 from blue_green.system import turns
 
 MOST_CHUNKS = 64 * 1024
@@ -45,10 +45,10 @@ class LengthBody:
 
     trailers: Fields = NO_FIELDS
 
-    def __init__(self, wire: Wire, length: int) -> None:
+    def __init__(self, transport: Transport, length: int) -> None:
         self.left = length
         self._length = length
-        self._wire = wire
+        self._transport = transport
 
     @property
     def count(self) -> int:
@@ -57,7 +57,7 @@ class LengthBody:
     async def read(self) -> bytes:
         if not self.left:
             return b""
-        data = await _receive(self._wire, min(BLOCK, self.left))
+        data = await _receive(self._transport, min(BLOCK, self.left))
         if not data:
             raise BadBody(f"it broke off {self.left} bytes before its end")
         self.left -= len(data)
@@ -67,9 +67,9 @@ class LengthBody:
 class ChunkedBody:
     """What is in the chunks."""
 
-    def __init__(self, wire: Wire, limit: int) -> None:
+    def __init__(self, transport: Transport, limit: int) -> None:
         self.count = 0
-        self._wire = wire
+        self._transport = transport
         self._limit = limit
         self._reader = ChunkReader()
 
@@ -85,7 +85,7 @@ class ChunkedBody:
                 await turns.wait()
                 piece = self._reader.feed(b"")
             else:
-                data = await _receive(self._wire, MOST_CHUNKS)
+                data = await _receive(self._transport, MOST_CHUNKS)
                 if not data:
                     raise BadBody("it broke off before its last chunk")
                 piece = self._reader.feed(data)
@@ -94,7 +94,7 @@ class ChunkedBody:
                 raise BodyTooLarge(f"it is larger than {self._limit} bytes")
             if piece:
                 return piece
-        self._wire.pushed = self._reader.rest + self._wire.pushed
+        self._transport.buffer = self._reader.rest + self._transport.buffer
         self._reader.rest = b""
         return b""
 
@@ -104,31 +104,31 @@ class CloseBody:
 
     trailers: Fields = NO_FIELDS
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, transport: Transport) -> None:
         self.count = 0
-        self._wire = wire
+        self._transport = transport
 
     async def read(self) -> bytes:
-        data = await _receive(self._wire)
+        data = await _receive(self._transport)
         self.count += len(data)
         return data
 
 
-def body_of(wire: Wire, framing: Framing, length: int, limit: int = 0) -> Body:
-    """The body that comes on this wire, after a head that was framed so.
+def body_of(transport: Transport, framing: Framing, length: int, limit: int = 0) -> Body:
+    """The body that comes on this transport, after a head that was framed so.
 
     `limit` is for chunks, whose sum nobody tells beforehand: in bytes, 0 for none.
     """
     if framing is Framing.CHUNKED:
-        return ChunkedBody(wire, limit)
+        return ChunkedBody(transport, limit)
     if framing is Framing.CLOSE:
-        return CloseBody(wire)
-    return LengthBody(wire, length if framing is Framing.LENGTH else 0)
+        return CloseBody(transport)
+    return LengthBody(transport, length if framing is Framing.LENGTH else 0)
 
 
-async def _receive(wire: Wire, limit: int = BLOCK) -> bytes:
+async def _receive(transport: Transport, limit: int = BLOCK) -> bytes:
     try:
-        return await wire.receive(limit)
+        return await transport.receive(limit)
     except OSError as error:
         raise BadBody(f"the connection failed: {error.strerror}") from None
 

@@ -11,7 +11,7 @@ from blue_green.config.settings import Proxy
 from blue_green.http.errors import Pages
 from blue_green.http.request import REQUEST_ID, Request
 from blue_green.proxy.client import Client
-from blue_green.proxy.disconnects import HangUps
+from blue_green.proxy.disconnects import Disconnects
 from blue_green.proxy.pool import Pool
 from blue_green.routing.gate import Gate
 
@@ -23,7 +23,7 @@ class Shared:
     settings: Proxy
     gate: Gate
     pool: Pool
-    hangups: HangUps
+    disconnects: Disconnects
     pages: Pages
     by_status: Counter[int]
     """How many requests have ended with each status."""
@@ -40,7 +40,7 @@ class Shared:
 
     def is_last(self, client: Client) -> bool:
         """Whether this client's connection ends with the request in hand."""
-        return self.closing or (self.closing_tls and not client.wire.is_plain)
+        return self.closing or (self.closing_tls and not client.transport.is_plain)
 
     def request_id(self, client: Client, request: Request) -> bytes:
         """The one that a trusted proxy gave it, or a new one."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import trio
 
-from blue_green.http.transport import Wire
+from blue_green.http.transport import Transport
 from blue_green.proxy.relay import BadBody
 
 WORTHWHILE = 512 * 1024
@@ -20,8 +20,8 @@ PIPE_SIZE = 1024 * 1024
 
 
 async def splice(
-    source: Wire,
-    sink: Wire,
+    source: Transport,
+    sink: Transport,
     length: int,
     until_writable: Callable[[], Awaitable[None]],
     moved: Callable[[int], None],
@@ -53,14 +53,14 @@ async def splice(
             else:
                 waiting -= count
                 moved(count)
-                await sink.let_others_run()
+                await sink.maybe_checkpoint()
     finally:
         os.close(out_of)
         os.close(into)
     return True
 
 
-async def _fill(source: Wire, into: int, length: int) -> int:
+async def _fill(source: Transport, into: int, length: int) -> int:
     while True:
         try:
             count = os.splice(source.sock.fileno(), into, length, flags=os.SPLICE_F_MOVE)

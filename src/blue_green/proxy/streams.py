@@ -11,7 +11,7 @@ from contextlib import suppress
 import trio
 from attrs import define, field
 
-from blue_green.http.transport import BLOCK, Wire
+from blue_green.http.transport import BLOCK, Transport
 from blue_green.proxy.relay import BadBody, Body, chunk, last_chunk
 from blue_green.proxy.websocket import GOING_AWAY, Frames
 from blue_green.routing.lease import Target
@@ -67,7 +67,7 @@ async def relay_events(
         await send(last_chunk(body.trailers))
 
 
-async def tunnel(one: Wire, other: Wire, moved: Callable[[int], None]) -> None:
+async def tunnel(one: Transport, other: Transport, moved: Callable[[int], None]) -> None:
     """Move bytes both ways, untouched, until both sides have ended or one of them fails.
 
     When one side ends, the other is told so and can go on sending. `moved` is called with how many
@@ -78,7 +78,9 @@ async def tunnel(one: Wire, other: Wire, moved: Callable[[int], None]) -> None:
         nursery.start_soon(_OneWay(other, one, nursery.cancel_scope, moved).run)
 
 
-async def websocket(client: Wire, backend: Wire, end: Ending, moved: Callable[[int], None]) -> None:
+async def websocket(
+    client: Transport, backend: Transport, end: Ending, moved: Callable[[int], None]
+) -> None:
     """The same for a WebSocket, which can also end from outside."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_OneWay(client, backend, nursery.cancel_scope, moved).run)
@@ -89,7 +91,11 @@ class _OneWay:
     """One direction of a tunnel."""
 
     def __init__(
-        self, source: Wire, sink: Wire, both: trio.CancelScope, moved: Callable[[int], None]
+        self,
+        source: Transport,
+        sink: Transport,
+        both: trio.CancelScope,
+        moved: Callable[[int], None],
     ) -> None:
         self.source = source
         self.sink = sink
@@ -116,8 +122,8 @@ class _ToClient(_OneWay):
 
     def __init__(
         self,
-        source: Wire,
-        sink: Wire,
+        source: Transport,
+        sink: Transport,
         both: trio.CancelScope,
         moved: Callable[[int], None],
         end: Ending,
@@ -154,7 +160,7 @@ class _ToClient(_OneWay):
         """
         data = self.source.try_receive(max(MOST_FRAMES, min(self.frames.left, BLOCK)))
         if data is not None:
-            await self.source.let_others_run()
+            await self.source.maybe_checkpoint()
             return data
         if not self.end.is_wanted:
             await self.end.unless_wanted(self._readable)

@@ -9,7 +9,7 @@ from blue_green.config.settings import Proxy
 from blue_green.http.errors import ErrorAnswer
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request
-from blue_green.http.transport import Wire
+from blue_green.http.transport import Transport
 from blue_green.proxy.client import NEVER, Client
 from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy
 from blue_green.routing.lease import Outcome
@@ -32,7 +32,7 @@ class Upload:
         self._settings = settings
 
     async def run(
-        self, wire: Wire, head: bytes, good: trio.CancelScope, done: Callable[[], None]
+        self, transport: Transport, head: bytes, good: trio.CancelScope, done: Callable[[], None]
     ) -> None:
         """Send it. A body that cannot be sent is noted, and cancels what is good so far.
 
@@ -40,17 +40,17 @@ class Upload:
         """
         framing, settings = self._request.framing, self._settings
         chunked = framing is Framing.CHUNKED
-        body = body_of(self._client.wire, framing, self._left, settings.max_body)
+        body = body_of(self._client.transport, framing, self._left, settings.max_body)
 
         async def send(data: bytes) -> None:
             self._allow(settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
             self._client.awaited_since = NEVER
-            await wire.send(data)
+            await transport.send(data)
             self._client.awaited_since = time.monotonic()
             self._allow(settings.idle_timeout, STALLED, Outcome.ABORTED)
 
         try:
-            if chunked or not self._client.wire.pushed:
+            if chunked or not self._client.transport.buffer:
                 await send(head)
                 head = b""
             await copy(body, send, chunked=chunked, head=head)

@@ -78,7 +78,7 @@ class Gate:
         self._patient: set[str] = set()
         self._refusal: str | None = None
         self._trouble = ""
-        self._shut = False
+        self._closed = False
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
         self._waiting_of: Counter[str] = Counter()
         """How many in the queue count for whom."""
@@ -87,16 +87,16 @@ class Gate:
 
     # --- for the proxy ---
 
-    async def pass_(self, avoid: Target | None = None, owner: str = "") -> Lease:
+    async def acquire(self, avoid: Target | None = None, owner: str = "") -> Lease:
         """A lease on a live target, at once if there is one; raise `Refused` if there is no hope.
 
         `avoid` is a target that just failed this request: another one is better, if there is one.
         `owner` is whom the request counts for, who may not have all places; nobody if it is empty.
         Unlike most of trio, this is a checkpoint only when it waits.
         """
-        if lease := self.pass_now(avoid):
+        if lease := self.acquire_now(avoid):
             return lease
-        if refused := self._hopeless():
+        if refused := self._refused():
             raise refused
         if len(self._queue) >= self.settings.limit:
             raise Refused("Too many requests are waiting already.", self._patience())
@@ -127,7 +127,7 @@ class Gate:
                 del self._waiting_of[owner]
             self._next()
 
-    def pass_now(self, avoid: Target | None = None) -> Lease | None:
+    def acquire_now(self, avoid: Target | None = None) -> Lease | None:
         """A lease on a live target, if that can be had without waiting."""
         if self._targets and not self._holders and not self._queue:
             return self._lease(0.0, avoid)
@@ -161,7 +161,7 @@ class Gate:
         A patient holder is sure to do that, whatever happens, and soon afterwards there will be
         something to go to. So until then nobody has waited too long; then the time begins.
         """
-        if self._shut:
+        if self._closed:
             return
         self._holders.add(holder)
         if is_patient:
@@ -179,7 +179,7 @@ class Gate:
         """While nothing is live, refuse at once instead of letting requests wait in vain."""
         self._refusal = why
         for waiter in self._queue:
-            waiter.refused = self._hopeless()
+            waiter.refused = self._refused()
             waiter.turn.set()
 
     def explain(self, why: str) -> None:
@@ -188,13 +188,13 @@ class Gate:
 
     def stop_refusing(self) -> None:
         self._trouble = ""
-        if not self._shut:
+        if not self._closed:
             self._refusal = None
 
-    def shut(self, why: str) -> None:
+    def close(self, why: str) -> None:
         """For good: whoever waits is refused, and so is whoever would have to wait."""
         self._holders.clear()
-        self._shut = True
+        self._closed = True
         self.refuse(why)
         self._opened()
 
@@ -217,7 +217,7 @@ class Gate:
 
     @property
     def is_refusing(self) -> bool:
-        return self._hopeless() is not None
+        return self._refused() is not None
 
     @property
     def why_down(self) -> str:
@@ -294,7 +294,7 @@ class Gate:
         if self._queue and self.is_open and self._ramp > 0:
             next(iter(self._queue)).turn.set()
 
-    def _hopeless(self) -> Refused | None:
+    def _refused(self) -> Refused | None:
         if self._refusal and not self._targets and not self._holders:
             return Refused(self._refusal, self._patience())
         return None

@@ -67,21 +67,21 @@ class Target:
     async def drained(self) -> None:
         """Wait until it has no requests left; streams do not count."""
         while self.in_flight:
-            await self.less()
+            await self.lease_ended()
 
-    async def less(self) -> None:
+    async def lease_ended(self) -> None:
         """Wait until a lease ends."""
         if self._less is None:  # Another one may wait already, or have given up waiting.
             self._less = trio.Event()
         await self._less.wait()
 
-    def has_less(self) -> None:
+    def note_lease_ended(self) -> None:
         if self._less is not None:
             self._less.set()
             self._less = None
 
 
-class Giver(Protocol):
+class LeaseListener(Protocol):
     """Who gave a lease, and wants to hear of it."""
 
     def let_one_more(self) -> None:
@@ -99,7 +99,7 @@ class Lease:
         "target",
     )  # fmt: skip
 
-    def __init__(self, giver: Giver, target: Target, held: float) -> None:
+    def __init__(self, giver: LeaseListener, target: Target, held: float) -> None:
         self.target = target
         self.held = held
         """Seconds that the request waited at the gate."""
@@ -143,11 +143,11 @@ class Lease:
         """It is a request no more, and may outlive the time to drain. `end` is its `end_stream`."""
         self.is_stream = True
         self.end_stream = end
-        self.target.has_less()
+        self.target.note_lease_ended()
 
     def end(self, outcome: Outcome) -> None:
         self.target.leases.discard(self)
-        self.target.has_less()
+        self.target.note_lease_ended()
         self.cut = None  # It leads back to this: a cycle, which only a garbage collector would end.
         if outcome is not Outcome.ANSWERED:
             self._giver.count(outcome)

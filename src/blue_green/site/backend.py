@@ -55,7 +55,7 @@ class Backend:
     ) -> "Backend":
         """Start the app; raise `StepFailed` if it cannot be, or if its port is not free.
 
-        To be followed by `attend`.
+        To be followed by `run`.
         """
         check_is_free(port)
         filled_in = {
@@ -84,9 +84,9 @@ class Backend:
             raise from_errno(str(error), error.errno) from None
         return cls(process, Target(HOST, port, slot, release.revision), settings, output, user)
 
-    async def attend(self) -> None:
+    async def run(self) -> None:
         """See the process to its end, and log what it writes."""
-        await self.process.attend(self._take)
+        await self.process.run(self._take)
 
     async def look_at_port(self) -> str:
         """Nothing if it is its own, or why that is not sure; raise `Usurped` if it is another's."""

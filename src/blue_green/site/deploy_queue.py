@@ -33,7 +33,7 @@ DOWN = "The site is down: no release of it could be started."
 
 
 @define(eq=False)
-class Wanted:
+class DeployRequest:
     """A revision that somebody wants to be live, and those who wait to hear of it."""
 
     revision: str
@@ -64,13 +64,13 @@ class Wanted:
             listener.close()
 
 
-class Swaps:
+class DeployQueue:
     """One swap after the other, towards what was wanted last."""
 
     def __init__(
         self, site: Site, git: Git, notify: Notify, save: Callable[[], Awaitable[None]]
     ) -> None:
-        self.in_hand: Swap | None = None
+        self.current: Swap | None = None
         self.last: Receipt | None = site.state.history[-1] if site.state.history else None
         self.counts = SwapCounts()
         self._site = site
@@ -80,13 +80,13 @@ class Swaps:
         """Write the state: what is told is remembered."""
         self.again: Retry | None = None
         """What failed through no fault of its revision."""
-        self._current: Wanted | None = None
-        self._next: Wanted | None = None
+        self._current_request: DeployRequest | None = None
+        self._next_request: DeployRequest | None = None
         self._wake = trio.Event()
-        self.turn = trio.Lock()
+        self.lock = trio.Lock()
         """Who has it swaps. Others take it to have no swap begin."""
-        self._moves = 0
-        self._moved = trio.Event()
+        self._version = 0
+        self._changed = trio.Event()
         self._head: str | None = None
         """The newest HEAD that was seen."""
         self._yields_to_commits = True
@@ -95,7 +95,7 @@ class Swaps:
     @property
     def wanted(self) -> str | None:
         """The revision that is to be live when all that was asked for is done."""
-        wanted = self._next or self._current
+        wanted = self._next_request or self._current_request
         if wanted is not None:
             return wanted.revision
         if self.again is not None:
@@ -115,49 +115,49 @@ class Swaps:
 
     def subject_of(self, revision: str) -> str:
         """The first line of this commit's message, if a swap to it is remembered."""
-        in_hand = [self.in_hand.receipt] if self.in_hand else []
+        in_hand = [self.current.receipt] if self.current else []
         receipts = [receipt for receipt in [*in_hand, *self.receipts] if receipt.subject]
         return next((r.subject for r in receipts if r.revision == revision), "")
 
     def want(
         self, revision: str, asked_by: str, *, retry: bool = False, rebuild: bool = False
-    ) -> Wanted:
+    ) -> DeployRequest:
         """From now on this revision is wanted, and nothing that was wanted before."""
         if asked_by not in (HEALTH, RESTART, REBUILD):  # These replace nothing that was wanted.
             self.again = None
         is_head = asked_by == "watch"
         if is_head:
             self._head = revision
-        unwinding = self.in_hand is not None and self.in_hand.is_superseded
-        for wanted in (self._next, None if unwinding else self._current):
+        unwinding = self.current is not None and self.current.is_superseded
+        for wanted in (self._next_request, None if unwinding else self._current_request):
             if wanted is not None and wanted.revision == revision and not (retry or rebuild):
-                if wanted is self._current:
+                if wanted is self._current_request:
                     self._drop_next()
                 wanted.is_head |= is_head
                 return wanted
         self._drop_next()
-        self._next = Wanted(revision, asked_by, retry or rebuild, rebuild, is_head)
-        if self.in_hand is not None and (self._yields_to_commits or not is_head):
-            self.in_hand.supersede()
+        self._next_request = DeployRequest(revision, asked_by, retry or rebuild, rebuild, is_head)
+        if self.current is not None and (self._yields_to_commits or not is_head):
+            self.current.supersede()
         self._wake.set()
-        return self._next
+        return self._next_request
 
-    def roll_back(self) -> Wanted | None:
+    def roll_back(self) -> DeployRequest | None:
         """Go back to the previous release; None if there is none."""
-        if self.in_hand is not None and self.in_hand.roll_back():
+        if self.current is not None and self.current.roll_back():
             self._drop_next()
-            return self._current
+            return self._current_request
         previous = self._site.state.previous
         return self.want(previous, ROLLBACK, retry=True) if previous else None
 
-    def restart(self) -> Wanted | None:
+    def restart(self) -> DeployRequest | None:
         """Replace the processes of the live release by fresh ones; None if nothing is live."""
         live = self._site.slots.live
         if live is None or live.release is None:
             return None
         return self.want(live.release.revision, RESTART, retry=True)
 
-    def rebuild(self) -> Wanted | None:
+    def rebuild(self) -> DeployRequest | None:
         """Build the live release again, and swap to that; None if nothing is live."""
         live = self._site.slots.live
         if live is None or live.release is None:
@@ -168,55 +168,55 @@ class Swaps:
         """`live`, `candidate`, `draining` or `retiring`; nothing if nothing runs there."""
         if slot is self._site.slots.live:
             return "live"
-        if self.in_hand is not None and slot is self.in_hand.candidate:
+        if self.current is not None and slot is self.current.candidate:
             return "candidate"
         if slot is self._site.retirement.slot:
             return "retiring"
         return "draining" if slot.backends else ""
 
     @property
-    def moves(self) -> int:
+    def version(self) -> int:
         """How often a swap came to a phase, to the end of one, or to its own end."""
-        return self._moves
+        return self._version
 
-    async def until_moved(self, since: int) -> None:
+    async def until_changed(self, since: int) -> None:
         """Wait until that has happened more often than this."""
-        while self._moves <= since:
-            await self._moved.wait()
+        while self._version <= since:
+            await self._changed.wait()
 
     @property
     def is_idle(self) -> bool:
         """Nothing is wanted that is not live."""
-        return self._current is None and self._next is None
+        return self._current_request is None and self._next_request is None
 
     async def run(self) -> None:
         """Swap towards what is wanted, until cancelled."""
         while True:
-            while self._next is None:
+            while self._next_request is None:
                 self._wake = trio.Event()
                 with trio.move_on_at(self.again.due if self.again else math.inf):
                     await self._wake.wait()
-                if self._next is None and self.again and not self.again.seconds_left:
-                    self._next = _wanted_again(self.again)
-            async with self.turn:
-                if self._next is not None:
-                    self._current, self._next = self._next, None
-                    await self._swap(self._current)
+                if self._next_request is None and self.again and not self.again.seconds_left:
+                    self._next_request = _wanted_again(self.again)
+            async with self.lock:
+                if self._next_request is not None:
+                    self._current_request, self._next_request = self._next_request, None
+                    await self._swap(self._current_request)
                     await self._prune()
 
-    async def _swap(self, wanted: Wanted) -> None:
+    async def _swap(self, wanted: DeployRequest) -> None:
         site, revision = self._site, wanted.revision
 
         def tell(event: dict[str, Any]) -> None:
             wanted.tell(event)
-            self._move()
+            self._change()
             if event["event"] == "phase":
                 systemd.notify(f"STATUS=Swapping to {revision[:7]}: {event['phase']}")
             else:
                 logger.info("swap %s: %s %.2f s", revision[:7], event["phase"], event["seconds"])
 
         site.gate.stop_refusing()
-        self.in_hand = Swap(
+        self.current = Swap(
             site,
             revision,
             retry=wanted.retry,
@@ -227,15 +227,15 @@ class Swaps:
         logger.info("swap %s: wanted by %s", revision[:7], wanted.asked_by)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._note_subject, self.in_hand.receipt)
-                receipt = await self.in_hand.run()
-            is_refused = self.in_hand.is_refused
-            self._note_retry(wanted, receipt, may_be_retried=self.in_hand.may_be_retried)
+                nursery.start_soon(self._note_subject, self.current.receipt)
+                receipt = await self.current.run()
+            is_refused = self.current.is_refused
+            self._note_retry(wanted, receipt, may_be_retried=self.current.may_be_retried)
         finally:
-            self.in_hand = None
+            self.current = None
         self.counts.add(receipt.outcome, receipt.seconds)
         self._report(receipt)
-        self._current = None
+        self._current_request = None
         self._yields_to_commits = receipt.outcome != "superseded"
         self._note_head()
         if receipt.outcome != "unchanged" and not is_refused:
@@ -243,14 +243,14 @@ class Swaps:
             if not site.state.is_repeated(receipt):
                 self._notify.swapped(receipt)  # Before we wait: a stop would keep it from that.
             site.state.remember(receipt)
-        self._move()
+        self._change()
         await self._save()
         wanted.end(receipt)
 
-    def _move(self) -> None:
-        self._moves += 1
-        self._moved.set()
-        self._moved = trio.Event()
+    def _change(self) -> None:
+        self._version += 1
+        self._changed.set()
+        self._changed = trio.Event()
 
     async def _note_subject(self, receipt: Receipt) -> None:
         """Beside the swap, which does not wait for it before it switches."""
@@ -281,13 +281,15 @@ class Swaps:
 
     def _note_head(self) -> None:
         """Remember the newest HEAD, unless something that it asked for is still to be done."""
-        unfinished = self._next or self.again
+        unfinished = self._next_request or self.again
         if self._head is not None and not (unfinished is not None and unfinished.is_head):
             self._site.state.head = self._head
 
-    def _note_retry(self, wanted: Wanted, receipt: Receipt, *, may_be_retried: bool) -> None:
+    def _note_retry(self, wanted: DeployRequest, receipt: Receipt, *, may_be_retried: bool) -> None:
         """Something newer, or somebody who called it off, takes precedence over a retry."""
-        if self._next is not None or (self.again and self.again.revision != wanted.revision):
+        if self._next_request is not None or (
+            self.again and self.again.revision != wanted.revision
+        ):
             return
         failures = self.again.failures + 1 if self.again else 1
         self.again = None
@@ -305,8 +307,8 @@ class Swaps:
             )
 
     def _drop_next(self) -> None:
-        if self._next is not None:
-            dropped, self._next = self._next, None
+        if self._next_request is not None:
+            dropped, self._next_request = self._next_request, None
             dropped.end(
                 Receipt(
                     "superseded",
@@ -319,7 +321,7 @@ class Swaps:
     async def _prune(self) -> None:
         state, slots = self._site.state, self._site.slots
         in_use = {state.previous, state.live.revision if state.live else None}
-        in_use |= {self._next.revision if self._next else None}
+        in_use |= {self._next_request.revision if self._next_request else None}
         in_use |= {slot.release.revision for slot in slots.both if slot.release}
         running = slots.places
         try:
@@ -328,5 +330,7 @@ class Swaps:
             logger.warning("old releases cannot be removed: %s", error)
 
 
-def _wanted_again(retry: Retry) -> Wanted:
-    return Wanted(retry.revision, retry.asked_by, retry.is_forced, retry.is_rebuild, retry.is_head)
+def _wanted_again(retry: Retry) -> DeployRequest:
+    return DeployRequest(
+        retry.revision, retry.asked_by, retry.is_forced, retry.is_rebuild, retry.is_head
+    )

@@ -81,7 +81,7 @@ async def until_ended(leases: Iterable[Lease]) -> None:
     """Wait until none of these requests is left, or has become a stream."""
     for lease in leases:
         while lease.is_open and not lease.is_stream:
-            await lease.target.less()
+            await lease.target.lease_ended()
 
 
 async def _until_ended(streams: list[Lease], deadline: float) -> None:
@@ -89,6 +89,6 @@ async def _until_ended(streams: list[Lease], deadline: float) -> None:
     with trio.move_on_at(deadline):
         while streams:
             if streams[-1].is_open:
-                await streams[-1].target.less()
+                await streams[-1].target.lease_ended()
             else:
                 streams.pop()

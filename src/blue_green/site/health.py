@@ -14,7 +14,7 @@ import trio
 from attrs import frozen
 
 from blue_green.config.settings import Health
-from blue_green.http.transport import Wire, dial
+from blue_green.http.transport import Transport, dial
 from blue_green.site.probe_lines import USER_AGENT, Probe, ProbeLines
 from blue_green.source.failure import StepFailed
 
@@ -82,16 +82,18 @@ async def probe(
     expected: Probe | None = None
     try:
         with trio.fail_after(settings.timeout):
-            wire = await dial(host, port)
+            transport = await dial(host, port)
             missing = f"no answer to {asked}"
             try:
                 if lines is not None:
-                    expected = Probe(settings.path, wire.sock.getsockname()[1], settings.status)
+                    expected = Probe(
+                        settings.path, transport.sock.getsockname()[1], settings.status
+                    )
                     lines.expect(expected)
                 http = h11.Connection(h11.CLIENT)
-                answer = await _ask(http, wire, settings.path, settings)
+                answer = await _ask(http, transport, settings.path, settings)
             finally:
-                wire.close()
+                transport.close()
     except trio.TooSlowError:
         failed = ProbeFailed(f"{missing} within {settings.timeout:g} s", Symptom.SILENT)
     except ConnectionRefusedError:
@@ -186,28 +188,30 @@ def pause_at(age: float) -> float:
 
 async def _fetch(host: str, port: int, path: str, settings: Health) -> h11.Response:
     """The head of a whole answer, whose body is thrown away."""
-    wire = await dial(host, port)
+    transport = await dial(host, port)
     try:
         http = h11.Connection(h11.CLIENT)
-        answer = await _ask(http, wire, path, settings)
-        while not isinstance(await _next_event(http, wire), h11.EndOfMessage):
+        answer = await _ask(http, transport, path, settings)
+        while not isinstance(await _next_event(http, transport), h11.EndOfMessage):
             pass
     finally:
-        wire.close()
+        transport.close()
     return answer
 
 
-async def _ask(http: h11.Connection, wire: Wire, path: str, settings: Health) -> h11.Response:
+async def _ask(
+    http: h11.Connection, transport: Transport, path: str, settings: Health
+) -> h11.Response:
     """Send a GET; the head of the answer, whose body is still to come."""
-    host, port = wire.sock.getpeername()[:2]
+    host, port = transport.sock.getpeername()[:2]
     fields = [("Host", settings.host or f"{host}:{port}"), ("User-Agent", USER_AGENT)]
     fields += [("Accept", "*/*"), ("Connection", "close")]
     if settings.https:
         fields += [("X-Forwarded-Proto", "https")]
     asked = h11.Request(method="GET", target=path, headers=fields)
-    await wire.send((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
+    await transport.send((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
     while True:
-        event = await _next_event(http, wire)
+        event = await _next_event(http, transport)
         if isinstance(event, h11.Response):
             return event
 
@@ -226,12 +230,12 @@ def _redirect(answer: h11.Response, settings: Health) -> tuple[str, str]:
     return f", a redirect to {location}", advice
 
 
-async def _next_event(http: h11.Connection, wire: Wire) -> object:
+async def _next_event(http: h11.Connection, transport: Transport) -> object:
     while True:
         event = http.next_event()
         if event is not h11.NEED_DATA:
             return event
-        data = await wire.receive()
+        data = await transport.receive()
         if http.their_state is h11.SEND_RESPONSE and NOT_IN_HEADS.search(data.split(END, 1)[0]):
             raise h11.RemoteProtocolError("it has a control character in its head")
         http.receive_data(data)

@@ -22,7 +22,7 @@ AFTER_KILL = 5.0
 """Seconds that a process may take to be gone after KILL."""
 
 
-async def end_leftovers(
+async def end_orphans(
     mark: str,
     remembered: list[Running],
     *,

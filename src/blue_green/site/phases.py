@@ -217,7 +217,7 @@ class Steps:
 
     async def promote(self, candidate: Slot) -> Result:
         """It has proved itself: from now on it is kept, and is what a restart begins with."""
-        candidate.keep()
+        candidate.supervise()
         state, previous = self.site.state, self.receipt.previous
         state.live = Live(candidate.name, self.revision)
         if previous != self.revision:

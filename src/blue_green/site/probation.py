@@ -10,7 +10,7 @@ import trio
 from blue_green.config.settings import Health, Settings
 from blue_green.site import health
 from blue_green.site.backend import Backend, check_is_free
-from blue_green.site.unhealthy import Forget, until_unwell
+from blue_green.site.unhealthy import Forget, until_unhealthy
 from blue_green.source.failure import MachineFault, StepFailed
 
 TO_END = 0.25
@@ -59,7 +59,7 @@ async def all_pass(
         raise failures[0]
 
 
-async def trouble(backends: Iterable[Backend], settings: Settings, forget: Forget) -> str:
+async def first_failure(backends: Iterable[Backend], settings: Settings, forget: Forget) -> str:
     """Wait until one of them ends, or is unhealthy; say which way."""
     found: list[str] = []
     async with trio.open_nursery() as nursery:
@@ -79,7 +79,9 @@ async def _trouble(backend: Backend, settings: Settings, forget: Forget) -> str:
 
         async def watch() -> None:
             nonlocal why
-            why = await until_unwell(backend.target, lambda: settings, forget, backend.probe_lines)
+            why = await until_unhealthy(
+                backend.target, lambda: settings, forget, backend.probe_lines
+            )
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(watch)

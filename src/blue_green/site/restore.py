@@ -5,7 +5,7 @@ That needs neither the network nor a build, unless the release is lost. Only the
 
 import logging
 
-from blue_green.site.orphans import end_leftovers
+from blue_green.site.orphans import end_orphans
 from blue_green.site.phases import Site
 from blue_green.site.state import Live
 from blue_green.source import stray
@@ -27,7 +27,7 @@ async def last_release(site: Site) -> None:
 async def _end_leftovers(site: Site) -> None:
     state, slots, settings = site.state, site.slots, site.slots.settings
     remembered = state.backends if state.boot == procfs.boot_id() else []
-    await end_leftovers(
+    await end_orphans(
         f"{SUPERVISOR}={settings.state.directory}",
         remembered,
         how=settings.app.stop_signal,
@@ -59,7 +59,7 @@ async def _serve(site: Site) -> None:
     slot = slots.by_name(live.slot)
     slot.take(release, slots.settings)
     slots.go_live(slot)
-    slot.keep()
+    slot.supervise()
     await slot.settled.wait()
     if slot.targets:
         systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")

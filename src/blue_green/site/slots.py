@@ -21,7 +21,7 @@ from blue_green.site.backend import HOST, Backend
 from blue_green.site.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
 from blue_green.site.draining import stop_with_streams
 from blue_green.site.taken_ports import TRY_AGAIN, TakenPorts
-from blue_green.site.unhealthy import Forget, until_unwell
+from blue_green.site.unhealthy import Forget, until_unhealthy
 from blue_green.source.failure import PortTaken, StepFailed
 from blue_green.source.release import Release
 from blue_green.system.handover import HandedRelease
@@ -54,9 +54,9 @@ class Slot:
         """Since it is kept, each backend has been brought up or has failed to come up once."""
         self._backends: dict[int, Backend] = {}
         self._site = site
-        self._keeping: trio.CancelScope | None = None
+        self._supervision: trio.CancelScope | None = None
         self._stopping = trio.Lock()
-        self._hopeless: set[int] = set()
+        self._failing_ports: set[int] = set()
         """Ports on which what is kept has died too often."""
 
     @property
@@ -70,7 +70,7 @@ class Slot:
     @property
     def is_in_use(self) -> bool:
         """It has backends, or will start them again."""
-        return bool(self._backends) or self._keeping is not None
+        return bool(self._backends) or self._supervision is not None
 
     def take(self, release: Release, settings: Settings) -> None:
         """From now on this release belongs here, with these settings. Nothing may run here.
@@ -97,7 +97,7 @@ class Slot:
             target = Target(HOST, left.port, self.name, handed.revision)
             process = Process(left.pid, left.pidfd, left.outputs, left.mark)
             app, site = self.settings.app, self._site
-            self._attend(Backend(process, target, app, site.output, site.user))
+            self._run_backend(Backend(process, target, app, site.output, site.user))
 
     def start(self, release: Release) -> None:
         """Start a backend on each port; raise `StepFailed`. To be stopped, also after that."""
@@ -105,13 +105,13 @@ class Slot:
         for port in self.ports:
             self._start_one(port)
 
-    async def trouble(self, settings: Settings) -> str:
+    async def first_failure(self, settings: Settings) -> str:
         """Wait until one of its backends ends, or is unhealthy; say which way."""
-        return await probation.trouble(self.backends, settings, self._site.forget)
+        return await probation.first_failure(self.backends, settings, self._site.forget)
 
     async def stop(self) -> None:
         """End all backends. Nothing may be able to choose them any more."""
-        self.stop_keeping()
+        self.stop_supervising()
         with trio.CancelScope(shield=True):  # Each stop has a time limit of its own.
             async with self._stopping:  # Some apps take a second signal for an order to hurry.
                 self._site.forget(self.targets)
@@ -125,21 +125,21 @@ class Slot:
             for backend in self.backends:
                 nursery.start_soon(backend.stop)
 
-    def keep(self) -> None:
+    def supervise(self) -> None:
         """From now on, start again what dies."""
-        if self._keeping is not None:
+        if self._supervision is not None:
             return
-        self._keeping = trio.CancelScope()
+        self._supervision = trio.CancelScope()
         self.settled = trio.Event()
-        self._hopeless.clear()
-        self._site.nursery.start_soon(self._keep_all, self._keeping, self.settled)
+        self._failing_ports.clear()
+        self._site.nursery.start_soon(self._supervise_all, self._supervision, self.settled)
 
-    def stop_keeping(self) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-            self._keeping = None
+    def stop_supervising(self) -> None:
+        if self._supervision is not None:
+            self._supervision.cancel()
+            self._supervision = None
 
-    async def _keep_all(self, scope: trio.CancelScope, settled: trio.Event) -> None:
+    async def _supervise_all(self, scope: trio.CancelScope, settled: trio.Event) -> None:
         unsettled = set(self.ports)
 
         def settle(port: int) -> None:
@@ -150,9 +150,9 @@ class Slot:
         with scope:
             async with trio.open_nursery() as nursery:
                 for port in self.ports:
-                    nursery.start_soon(self._keep_one, port, settle)
+                    nursery.start_soon(self._supervise_one, port, settle)
 
-    async def _keep_one(self, port: int, settle: Callable[[int], None]) -> None:
+    async def _supervise_one(self, port: int, settle: Callable[[int], None]) -> None:
         gate, deaths = self._site.gate, 0
         while True:
             why = None
@@ -165,7 +165,7 @@ class Slot:
                 if backend.target not in gate.targets:
                     gate.admit(backend.target)
                 gate.stop_refusing()
-                self._hopeless.discard(port)
+                self._failing_ports.discard(port)
                 self._site.taken_ports.forget(port)
                 settle(port)
                 healthy_at = trio.current_time()
@@ -181,8 +181,8 @@ class Slot:
                 why = str(failure)
             deaths = 1 if has_worked else deaths + 1
             if deaths >= TOO_MANY_DEATHS:
-                self._hopeless.add(port)
-            if self._hopeless.issuperset(self.ports):
+                self._failing_ports.add(port)
+            if self._failing_ports.issuperset(self.ports):
                 gate.refuse("The site is down: it keeps failing to start.")
             crash = await self._clear_away(port, why, deaths)
             logger.error("the live backend on port %d is down: %s", port, crash.reason)
@@ -225,10 +225,10 @@ class Slot:
 
             async def report() -> None:
                 while True:
-                    why = await until_unwell(
+                    why = await until_unhealthy(
                         backend.target, lambda: site.settings, site.forget, backend.probe_lines
                     )
-                    site.report_unwell(why)
+                    site.report_unhealthy(why)
                     await trio.sleep(REMIND)
 
             nursery.start_soon(report)
@@ -252,12 +252,12 @@ class Slot:
             env=environment(self.settings),
             output=self._site.output,
         )
-        self._attend(backend)
+        self._run_backend(backend)
         return backend
 
-    def _attend(self, backend: Backend) -> None:
+    def _run_backend(self, backend: Backend) -> None:
         self._backends[backend.target.port] = backend
-        self._site.nursery.start_soon(backend.attend)
+        self._site.nursery.start_soon(backend.run)
         self._site.changed()
 
     def _health_now(self) -> Health:
@@ -278,7 +278,7 @@ class Slots:
         nursery: trio.Nursery,
         forget: Forget,
         changed: Callable[[], None],
-        report_unwell: Callable[[str], None],
+        report_unhealthy: Callable[[str], None],
         report_crash: Callable[[Crash], None],
     ) -> None:
         self.settings = settings
@@ -292,9 +292,9 @@ class Slots:
         """Close the idle connections to these targets."""
         self.changed = changed
         """Something is different that is remembered: what is live, or which backends run."""
-        self.report_unwell = report_unwell
+        self.report_unhealthy = report_unhealthy
         """The live backends fail their probes."""
-        self.taken_ports = TakenPorts(report_unwell)
+        self.taken_ports = TakenPorts(report_unhealthy)
         self.report_crash = report_crash
         """A live backend has ended, or did not start again."""
         self.blue = Slot("blue", self)
@@ -326,7 +326,7 @@ class Slots:
     def go_live(self, slot: Slot) -> None:
         """From now on this slot, and only this, gets new requests."""
         if self.live is not None:
-            self.live.stop_keeping()
+            self.live.stop_supervising()
         self.live = slot
         slot.since = datetime.now(UTC)
         self.gate.switch(backend.target for backend in slot.backends if backend.is_up)
@@ -340,7 +340,7 @@ class Slots:
         since = slot.since
         self.go_live(slot)
         slot.since = since
-        slot.keep()
+        slot.supervise()
 
     async def stop(self) -> None:
         """End everything."""

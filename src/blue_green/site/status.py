@@ -11,7 +11,7 @@ import trio
 from blue_green import __version__
 from blue_green.config.changes import Change
 from blue_green.routing.rate import Rate
-from blue_green.site.deploy_queue import Swaps
+from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.pause import Pause
 from blue_green.site.phases import Site
 from blue_green.site.rolled_back import was_rolled_back
@@ -32,7 +32,7 @@ class Status:
         *,
         addresses: str,
         site: Site,
-        swaps: Swaps,
+        swaps: DeployQueue,
         pause: Pause,
         watch: Watch,
         rate: Rate,
@@ -51,7 +51,7 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as an object of the control protocol."""
-        site, swaps, swap = self._site, self._swaps, self._swaps.in_hand
+        site, swaps, swap = self._site, self._swaps, self._swaps.current
         targets = [backend.target for backend in site.slots.backends]
         return {
             "name": self._name,
@@ -97,7 +97,7 @@ class Status:
         gate = self._site.gate
         if self._pause.seconds_left is not None:
             return "paused"
-        if self._swaps.in_hand is not None and self._site.slots.live is not None:
+        if self._swaps.current is not None and self._site.slots.live is not None:
             return "swapping"
         if gate.targets:
             return "serving"
@@ -119,7 +119,7 @@ class Status:
     @property
     def _in_hand(self) -> dict[str, Any] | None:
         """The swap in hand: its phases so far, and how long it and its phase have taken."""
-        swap, now = self._swaps.in_hand, trio.current_time()
+        swap, now = self._swaps.current, trio.current_time()
         if swap is None:
             return None
         return {
@@ -163,8 +163,8 @@ class Status:
         revision = swaps.wanted if swaps.wanted != live else swaps.head
         if revision is None or revision == live:
             return ""
-        if swaps.in_hand is not None:
-            mine = swaps.in_hand.revision == revision
+        if swaps.current is not None:
+            mine = swaps.current.revision == revision
             return "a swap to it is in hand" if mine else "another swap ends first"
         if (again := swaps.again) is not None and again.revision == revision:
             return f"it is tried again in {again.seconds_left:.0f} s: {again.reason}"
@@ -186,7 +186,7 @@ class Status:
     def _subjects(self) -> dict[str, str]:
         """The subject lines of the revisions that are named, where they are known."""
         swaps = self._swaps
-        in_hand = swaps.in_hand.revision if swaps.in_hand else None
+        in_hand = swaps.current.revision if swaps.current else None
         named = {
             self._live_revision, swaps.wanted, swaps.head, in_hand, self._site.state.previous,
             *self._quarantined,

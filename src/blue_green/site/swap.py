@@ -24,7 +24,7 @@ from blue_green.site.phases import HEALTH, RESTART, ROLLBACK, Steps, in_flight_o
 from blue_green.site.receipt import Receipt, Result
 from blue_green.site.retirement import SOON
 from blue_green.site.slots import Slot
-from blue_green.source.failure import CalledOff, MachineFault, Refused, StepFailed
+from blue_green.source.failure import MachineFault, Refused, StepFailed, SwapCancelled
 from blue_green.source.release import Release
 from blue_green.system.process import environment
 
@@ -48,7 +48,7 @@ class Swap(Steps):
                 outcome = await self._swap()
             if self.until_switch.cancelled_caught:
                 outcome = self.end("superseded", "something else was wanted")
-        except CalledOff as error:
+        except SwapCancelled as error:
             self.is_refused = isinstance(error, Refused)
             outcome = self.end("failed", str(error))
         except StepFailed as failure:
@@ -148,7 +148,7 @@ class Swap(Steps):
                 nursery.cancel_scope.cancel()
 
             async def watch() -> None:
-                go_back(await candidate.trouble(self.settings))
+                go_back(await candidate.first_failure(self.settings))
 
             async def listen() -> None:
                 await self.go_back.wait()
@@ -171,7 +171,7 @@ class Swap(Steps):
         """Traffic goes back to the old release at once; then the new one is cleared away."""
         site, now = self.site, trio.current_time()
         site.slots.go_live(old)
-        old.keep()
+        old.supervise()
         backends = candidate.backends
         settings = evolve(self.settings.swap, stream_timeout=Seconds(SOON))  # They should not stay.
         site.retirement.begin(candidate, settings, self.receipt, switched_at=now)
@@ -200,7 +200,7 @@ class Swap(Steps):
                 backends = candidate.backends
                 await self._bring_back(old, candidate)
                 return self.reverted(trouble, output_of(backends))
-        except CalledOff:
+        except SwapCancelled:
             raise  # It serves on.
         except Exception:
             await self._bring_back(old, candidate)
@@ -234,7 +234,7 @@ class Swap(Steps):
         swap = self.settings.swap
         if left and swap.overdue == "call-off" and self.receipt.asked_by != HEALTH:
             were = "request was" if left == 1 else "requests were"
-            raise CalledOff(f"{left} {were} still in flight after {swap.drain_timeout:g} s")
+            raise SwapCancelled(f"{left} {were} still in flight after {swap.drain_timeout:g} s")
 
     async def _replace(self, candidate: Slot, release: Release) -> str:
         """Start the new release where nothing runs; what is wrong with it after the switch."""
@@ -248,7 +248,7 @@ class Swap(Steps):
         soak = self.settings.swap.soak
         with self.timed("soak" if soak else ""):
             with trio.move_on_after(soak):
-                trouble = await candidate.trouble(self.settings)
+                trouble = await candidate.first_failure(self.settings)
         if trouble:
             site.gate.hold(HOLDER, is_patient=True)
             cut(requests_of(candidate.targets))
@@ -261,5 +261,5 @@ class Swap(Steps):
         with self.timed("bring back"):
             await candidate.stop()
             site.slots.go_live(old)
-            old.keep()
+            old.supervise()
             await old.settled.wait()

@@ -25,7 +25,7 @@ Forget = Callable[[Iterable[Target]], int]
 """Closes the idle connections to these targets; how many there were."""
 
 
-async def until_unwell(
+async def until_unhealthy(
     target: Target, current: Callable[[], Settings], forget: Forget, lines: ProbeLines
 ) -> str:
     """Probe every `interval`, until `fall` probes in a row count against it; what is wrong.

@@ -2,7 +2,8 @@
 
 - `StepFailed`: the revision's. It is put in quarantine, until somebody asks for it again.
 - `MachineFault`: the machine's, or ours. The revision is tried again by itself.
-- `CalledOff`: nobody's. Nothing follows by itself. If it was refused at once, it is not remembered.
+- `SwapCancelled`: nobody's. Nothing follows by itself. One that was refused at once is not
+  remembered.
 """
 
 import errno
@@ -42,11 +43,11 @@ class PortTaken(MachineFault):
     """Another program has the port; str() says which one, where that can be known."""
 
 
-class CalledOff(Exception):
+class SwapCancelled(Exception):
     """The swap is not to go on, through no fault of the revision; str() says why."""
 
 
-class Refused(CalledOff):
+class Refused(SwapCancelled):
     """Nothing was done, so only whoever asked for it is told: asking again says nothing new."""
 
 

@@ -87,7 +87,7 @@ class BadRevision(GitError):
 
 
 @frozen
-class Places:
+class GitPaths:
     """Where a checkout keeps what moves with HEAD. They differ in a linked work tree."""
 
     git_dir: Path
@@ -115,11 +115,11 @@ class Git:
     git_dir: Path | None = None
     """The repository, where it is not the checkout's own."""
 
-    async def places(self) -> Places:
+    async def places(self) -> GitPaths:
         """Raises `GitError` also when part of it belongs to somebody else than its owner."""
         out = await self.run("rev-parse", "--absolute-git-dir", "--git-common-dir")
         git_dir, common_dir = out.splitlines()
-        places = Places(Path(git_dir), self.checkout / common_dir)
+        places = GitPaths(Path(git_dir), self.checkout / common_dir)
         for place in (self.checkout, places.git_dir, places.common_dir):
             if os.geteuid() == 0 and place.stat().st_uid != self.owner.uid:
                 owner = self.owner.name
@@ -183,7 +183,7 @@ class Git:
             return False
         return True
 
-    async def obtain(self, revision: str, url: str) -> None:
+    async def fetch_commit(self, revision: str, url: str) -> None:
         """Fetch this commit from a url that somebody else chose; raise `GitError`.
 
         With all branches and tags as they are there now, moved, deleted or renamed; and if it is

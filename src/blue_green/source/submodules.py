@@ -124,7 +124,7 @@ async def _repository(git: Git, git_dir: Path, submodule: Submodule) -> Git:
         await evolve(git, git_dir=None).run("init", "--quiet", "--bare", "--template=", str(place))
         await repository.run("config", "core.bare", "false")
         await repository.run("remote", "add", "--", "origin", url)
-    await repository.obtain(submodule.revision, url)
+    await repository.fetch_commit(submodule.revision, url)
     return repository
 
 

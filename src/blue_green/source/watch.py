@@ -17,7 +17,7 @@ from attrs import frozen
 
 from blue_green.config.settings import Git as GitSettings
 from blue_green.source import head
-from blue_green.source.git import Git, GitError, Places
+from blue_green.source.git import Git, GitError, GitPaths
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +49,13 @@ def pull_delay(every: float, failures: int, chance: float) -> float:
 class Watch:
     """Tells of each new HEAD, once."""
 
-    def __init__(self, settings: GitSettings, git: Git, places: Places | None) -> None:
+    def __init__(self, settings: GitSettings, git: Git, places: GitPaths | None) -> None:
         self._settings = settings
         self._git = git
         self._places = places
         """None while the checkout cannot be used: what comes back is looked at anew."""
         self._problems = {"follow": "", "pull": ""}
-        self.turn = trio.Lock()
+        self.lock = trio.Lock()
         """Who has it pulls. Others take it to have no pull begin."""
         self._wake = trio.Event()
         """`pull_every` has changed, or a pull is wanted now."""
@@ -130,7 +130,7 @@ class Watch:
             if self._places is None:
                 continue  # That it cannot be used was told, and is seen again soon.
             try:
-                async with self.turn:
+                async with self.lock:
                     await self._git.pull(self._settings.branch)
             except (GitError, OSError) as error:
                 failures = min(failures + 1, LONGEST_BACKOFF)
@@ -170,7 +170,7 @@ class Watch:
 class _Look:
     """What a look at the files of a checkout shows; nothing of it where there is no checkout."""
 
-    places: Places | None
+    places: GitPaths | None
     signature: object = None
     """Something that differs when HEAD may have moved."""
     lock_age: float | None = None
@@ -187,14 +187,14 @@ class _Look:
         return self.lock_age is not None and self.lock_age < LONGEST_LOCK
 
 
-async def _look(places: Places | None) -> _Look:
+async def _look(places: GitPaths | None) -> _Look:
     """Look in a thread: a file system that hangs must keep nobody waiting but the watch."""
     if places is None:
         return _Look(None)
     return await trio.to_thread.run_sync(_look_now, places, abandon_on_cancel=True)
 
 
-def _look_now(places: Places) -> _Look:
+def _look_now(places: GitPaths) -> _Look:
     ages = (_age(places.git_dir / name) for name in HALF_DONE)
     return _Look(
         places,
@@ -212,7 +212,7 @@ def _age(path: Path) -> float | None:
         return None
 
 
-def _signature(places: Places) -> object:
+def _signature(places: GitPaths) -> object:
     """Something that differs when HEAD may have moved; None if it cannot be read."""
     try:
         branch = head.branch(places.git_dir)

@@ -9,7 +9,7 @@ from attrs import define
 from blue_green.config.error import ConfigError
 from blue_green.control.server import Command, Refusal, Tell
 from blue_green.routing.gate import Gate
-from blue_green.site.deploy_queue import Swaps, Wanted
+from blue_green.site.deploy_queue import DeployQueue, DeployRequest
 from blue_green.site.pause import Pause
 from blue_green.site.rolled_back import was_rolled_back
 from blue_green.site.status import Status
@@ -65,7 +65,7 @@ class Operations:
         self,
         *,
         gate: Gate,
-        swaps: Swaps,
+        swaps: DeployQueue,
         pause: Pause,
         reload: Reload,
         upgrade: Upgrade,
@@ -110,7 +110,7 @@ class Operations:
             return {"revision": wanted.revision}
         return await self._follow(wanted, tell)
 
-    def _rebuild(self) -> Wanted | None:
+    def _rebuild(self) -> DeployRequest | None:
         """What is live, built again; None if nothing is. A swap must not be called off for it."""
         if not self._swaps.is_idle:
             raise Refusal(
@@ -187,7 +187,7 @@ class Operations:
         except GitError as error:
             raise Refusal(str(error), usage=True) from None
 
-    async def _follow(self, wanted: Wanted, tell: Tell) -> dict[str, Any]:
+    async def _follow(self, wanted: DeployRequest, tell: Tell) -> dict[str, Any]:
         """Send what happens, and how it stands meanwhile, until it has ended."""
         async with wanted.listen() as events:
             while True:
@@ -203,7 +203,7 @@ class Operations:
 
     def _tick(self) -> dict[str, Any]:
         """How the swap in hand stands. It may be another one than is waited for."""
-        swap = self._swaps.in_hand
+        swap = self._swaps.current
         return {
             "event": "tick",
             "revision": swap.revision if swap else None,

@@ -42,7 +42,7 @@ class Reload:
         self.needs_restart: Sequence[Change] = ()
         """What the file has had since it was read last, and only a restart puts in force."""
         self._asked = trio.Event()
-        self._turn = trio.Lock()
+        self._lock = trio.Lock()
 
     def ask(self) -> None:
         """Have it done soon, by `run`."""
@@ -62,7 +62,7 @@ class Reload:
         Raises `ConfigError`, and then nothing has changed. The log tells of it, too, and
         systemd of its beginning and its end (sd_notify(3)).
         """
-        async with self._turn:
+        async with self._lock:
             systemd.notify_reloading()
             try:
                 return await self._reload()

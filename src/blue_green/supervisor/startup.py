@@ -15,8 +15,8 @@ from blue_green.config.settings import Count, Endpoint, Proxy, Settings
 from blue_green.control import server as control
 from blue_green.http import sockets as proxy
 from blue_green.source.release import DIRECTORY
-from blue_green.supervisor import activation
-from blue_green.supervisor.activation import PROXY, REDIRECT
+from blue_green.supervisor import socket_mismatch
+from blue_green.supervisor.socket_mismatch import PROXY, REDIRECT
 from blue_green.system import files, secret, systemd, users
 
 logger = logging.getLogger(__name__)
@@ -185,9 +185,9 @@ def _inherited(settings: Settings) -> tuple[Sockets, Sockets]:
     if not inherited:
         return (), ()
     serving, redirecting = _sorted(inherited, speaks_tls=settings.proxy.tls is not None)
-    for problem in activation.contradictions(serving, redirecting, settings.proxy):
+    for problem in socket_mismatch.contradictions(serving, redirecting, settings.proxy):
         raise CannotRun(f"sockets from systemd: {problem}")
-    for difference in activation.differences(serving, redirecting, settings.proxy):
+    for difference in socket_mismatch.differences(serving, redirecting, settings.proxy):
         logger.warning("%s", difference)
     return serving, redirecting
 

@@ -68,12 +68,12 @@ class Stop:
         until = trio.current_time() + slots.settings.swap.drain_timeout
         with self._hurry:
             await self._listener.finish(slots.settings.swap.drain_timeout)
-            self._site.gate.shut("The server is stopping.")
+            self._site.gate.close("The server is stopping.")
             if late := await self._listener.drain(max(0.0, until - trio.current_time())):
                 logger.warning("%d requests are cut: their time to drain is up", late)
             cut(lease for backend in slots.backends for lease in requests_of([backend.target]))
             await self._notify.finish()
-        self._site.gate.shut("The server is stopping.")
+        self._site.gate.close("The server is stopping.")
         await slots.stop()
         await self._listener.close()
 

@@ -22,14 +22,14 @@ from blue_green.routing.gate import Gate
 from blue_green.routing.rate import Rate
 from blue_green.site import restore
 from blue_green.site.crash import Crash
-from blue_green.site.deploy_queue import Swaps
+from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
 from blue_green.site.phases import HEALTH, Site
 from blue_green.site.slots import Slots
 from blue_green.site.state import Running, State, StateFile
 from blue_green.site.status import Status
-from blue_green.source.git import Git, GitError, Places
+from blue_green.source.git import Git, GitError, GitPaths
 from blue_green.source.release import Releases
 from blue_green.source.watch import Watch
 from blue_green.supervisor import startup
@@ -142,7 +142,7 @@ class Supervisor:
             nursery=backends,
             forget=listener.pool.forget,
             changed=self._file.change,
-            report_unwell=lambda why: self._replace_unwell(swaps, why),
+            report_unhealthy=lambda why: self._replace_unwell(swaps, why),
             report_crash=self._report_crash,
         )
 
@@ -150,7 +150,7 @@ class Supervisor:
             await self._file.write(self._snapshot())
 
         site = Site(self._gate, slots, self._releases, self._state)
-        swaps = Swaps(site, self._git, self._notify, save)
+        swaps = DeployQueue(site, self._git, self._notify, save)
         pause = Pause(self._gate, self._state, self._file)
         reload = Reload(self._settings_file, site, listener, watch, self._notify)
         upgrade = Upgrade(
@@ -227,7 +227,7 @@ class Supervisor:
             serving.cancel_scope.cancel()
         await self._file.write(self._snapshot())
 
-    async def _bring_up(self, site: Site, swaps: Swaps, watch: Watch) -> None:
+    async def _bring_up(self, site: Site, swaps: DeployQueue, watch: Watch) -> None:
         """What served last comes first, without network or build; only then HEAD is looked at."""
         await restore.last_release(site)
         head = self._state.head if site.slots.live is not None else None
@@ -241,7 +241,7 @@ class Supervisor:
         if self._stop is not None and not self._stop.asked.is_set():
             self._notify.crashed(crash)  # Once a stop was asked for, it may be we who end it.
 
-    def _replace_unwell(self, swaps: Swaps, why: str) -> None:
+    def _replace_unwell(self, swaps: DeployQueue, why: str) -> None:
         assert self._slots is not None
         live = self._slots.live
         if live is not None and live.release is not None and swaps.is_idle:
@@ -261,7 +261,7 @@ class Supervisor:
         ]
         return self._state
 
-    async def _places(self) -> Places | None:
+    async def _places(self) -> GitPaths | None:
         """Of the checkout. None if it cannot be used, but there is a release to serve."""
         try:
             places = await self._git.places()
@@ -275,5 +275,5 @@ class Supervisor:
         return places
 
 
-def _want(swaps: Swaps, revision: str) -> None:
+def _want(swaps: DeployQueue, revision: str) -> None:
     swaps.want(revision, "watch")

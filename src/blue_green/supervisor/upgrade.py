@@ -20,7 +20,7 @@ from blue_green import __version__
 from blue_green.control.server import Refusal, Tell
 from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
-from blue_green.site.deploy_queue import Swaps
+from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.draining import close_streams, requests_of, until_ended
 from blue_green.site.notify import Notify
 from blue_green.site.phases import Site
@@ -49,7 +49,7 @@ class Upgrade:
         self,
         *,
         site: Site,
-        swaps: Swaps,
+        swaps: DeployQueue,
         watch: Watch,
         listener: Listener,
         notify: Notify,
@@ -66,7 +66,7 @@ class Upgrade:
         self._lock = lock
         self._save = save
         self._asked = trio.Event()
-        self._turn = trio.Lock()
+        self._in_progress = trio.Lock()
 
     def ask(self) -> None:
         """Have it done soon, by `run`."""
@@ -84,12 +84,12 @@ class Upgrade:
 
     async def upgrade(self, tell: Tell) -> None:
         """Do it. Does not return, or raises `Refusal`; then all is as it was."""
-        if self._turn.locked():
+        if self._in_progress.locked():
             raise Refusal("an upgrade is on its way already")
-        async with self._turn:
+        async with self._in_progress:
             argv = [sys.executable, *sys.orig_argv[1:]]
             await _try(argv)
-            async with self._swaps.turn, self._watch.turn:
+            async with self._swaps.lock, self._watch.lock:
                 await self._finish_what_is_in_hand()
                 await self._notify.finish()  # Its command would be taken for a leftover.
                 try:

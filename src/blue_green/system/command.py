@@ -105,7 +105,7 @@ async def run(
             argv, cwd=cwd, env=env, user=user, stdin=descriptor, inherits=inherits
         )
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(process.attend, take, grace=GRACE))
+        nursery.start_soon(partial(process.run, take, grace=GRACE))
         limit.deadline = trio.current_time() + timeout
         with limit:
             await process.gone.wait()

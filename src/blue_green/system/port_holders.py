@@ -19,7 +19,7 @@ from pathlib import Path
 from attrs import frozen
 
 from blue_green.system import procfs
-from blue_green.system.procfs import PROC, Stranger
+from blue_green.system.procfs import PROC, ProcessInfo
 
 LISTEN = "0A"
 """The state of a listening socket in /proc/net/tcp. These come first there."""
@@ -147,20 +147,20 @@ def described(listener: Listener) -> str:
     return f"{listener} was opened by {_holder([listener])} of user {who}"
 
 
-def holder(port: int) -> Stranger:
+def holder(port: int) -> ProcessInfo:
     """Who listens on this TCP port, as far as we may know."""
     return _holder([one for one in on_tcp() if one.port == port])
 
 
-def _holder(listeners: Sequence[Listener]) -> Stranger:
+def _holder(listeners: Sequence[Listener]) -> ProcessInfo:
     inodes = {one.inode for one in listeners}
     until = time.monotonic() + LONGEST_LOOK
     for pid in procfs.pids() if inodes else ():
         if time.monotonic() > until:
             break
         if inodes & _sockets(pid)[0].keys():
-            return Stranger(pid, procfs.command(pid))
-    return Stranger(0, "")
+            return ProcessInfo(pid, procfs.command(pid))
+    return ProcessInfo(0, "")
 
 
 def _is_descendant(pid: int | None, leader: int) -> bool:

@@ -113,7 +113,7 @@ class Process:
 
         `env` is added to our own environment. If we are root, this is not inherited, but by the
         site's own programs: see `root`. `stdin` is a descriptor, and stays the caller's. To be
-        followed by `attend`.
+        followed by `run`.
         """
         number = tag.new(env.get(SUPERVISOR, ""))
         family = f"{number:x}"
@@ -166,7 +166,7 @@ class Process:
             resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, file_limit)
         return cls(popen.pid, pidfd, (outputs[0], outputs[1]), f"{FAMILY}={family}")
 
-    async def attend(
+    async def run(
         self, on_lines: Callable[[list[bytes], bool], None], *, grace: float = 0.0
     ) -> None:
         """Pass on the output and see the command to its end.

@@ -25,7 +25,7 @@ LOCKS = re.compile(rb"(?m)^Max file locks +(\d+) ")
 
 
 @frozen
-class Stranger:
+class ProcessInfo:
     """A process that we found and did not start."""
 
     pid: int

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Collection
 
+from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, warned
-from blue_green.preflight.checks.subject import Subject
 from blue_green.source.git import GitError
 from blue_green.system import users
 
 
-async def checkout(subject: Subject, tell: Tell) -> Collection[str] | None:
+async def checkout(subject: CheckContext, tell: Tell) -> Collection[str] | None:
     """Look at it; the names of all that HEAD has, or None if it cannot be used."""
     git, about = subject.git, "[git] checkout"
     try:
@@ -46,7 +46,7 @@ async def checkout(subject: Subject, tell: Tell) -> Collection[str] | None:
     return tracked
 
 
-async def _branch(subject: Subject) -> Finding:
+async def _branch(subject: CheckContext) -> Finding:
     """What is pulled, if anything is; else whether there is a branch for it."""
     git, settings = subject.git, subject.settings.git
     about = "[git] pull_every" if settings.pull_every is not None else "[webhook]"

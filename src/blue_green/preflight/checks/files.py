@@ -11,8 +11,8 @@ from blue_green.http.certificates import BadCertificate, load
 from blue_green.http.errors import Pages
 from blue_green.http.own_pages import BadPages
 from blue_green.preflight.checks import machine
+from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
-from blue_green.preflight.checks.subject import Subject
 from blue_green.supervisor import startup
 from blue_green.system import documents, files, secret, users
 from blue_green.system.users import User
@@ -23,7 +23,7 @@ _FOR_ROOT = f"{documents.place('hardening.md')} has the unit's lines for root"
 AS_A_SERVICE = "name it with its whole path, or set PATH in [app] env"
 
 
-def trust(subject: Subject) -> Findings:
+def trust(subject: CheckContext) -> Findings:
     """Who the app and git run as, and whether root relies on what others can write."""
     owner, user = subject.owner.name, subject.user.name
     if os.geteuid() == 0 and subject.user.uid == 0:
@@ -40,7 +40,7 @@ def trust(subject: Subject) -> Findings:
         yield failed("settings", str(error))
 
 
-def state(subject: Subject) -> Findings:
+def state(subject: CheckContext) -> Findings:
     """The supervisor writes the state, and the app must get to the releases beside it."""
     directory, about = subject.settings.state.directory, "[state] directory"
     there = next(place for place in (directory, *directory.parents) if place.exists())
@@ -104,7 +104,7 @@ def webhook(settings: Settings) -> Findings:
         yield passed(about, f"{file} has a secret")
 
 
-def notify(subject: Subject) -> Findings:
+def notify(subject: CheckContext) -> Findings:
     """The command that is told of swaps, which runs beside the settings file, if there is one."""
     argv, about = subject.settings.notify.command, "[notify] command"
     if argv is None:
@@ -118,7 +118,7 @@ def notify(subject: Subject) -> Findings:
         yield _executable(about, program, subject.user)
 
 
-def links(subject: Subject, tracked: Collection[str]) -> Findings:
+def links(subject: CheckContext, tracked: Collection[str]) -> Findings:
     """What every release is to see is in the checkout, or will be, and not in git."""
     about = "[release] link"
     for name in subject.settings.release.link:
@@ -141,7 +141,7 @@ def links(subject: Subject, tracked: Collection[str]) -> Findings:
             yield passed(about, f"{name} is there")
 
 
-def _not_there_yet(subject: Subject, name: str, source: Path) -> Finding:
+def _not_there_yet(subject: CheckContext, name: str, source: Path) -> Finding:
     """A directory is made with the next release, a file by whoever first writes to it."""
     about = "[release] link"
     if name.endswith("/"):
@@ -166,7 +166,7 @@ def _not_there_yet(subject: Subject, name: str, source: Path) -> Finding:
 # --- commands -------------------------------------------------------------------------------
 
 
-def commands(subject: Subject, tracked: Collection[str]) -> Findings:
+def commands(subject: CheckContext, tracked: Collection[str]) -> Findings:
     """That each command can be found and run by the app's user, and listens where it should."""
     app, release = subject.settings.app, subject.settings.release
     is_built = release.build is not None
@@ -193,7 +193,7 @@ def _port_of(settings: Settings) -> Findings:
 
 
 def _program(
-    about: str, argv: Argv, subject: Subject, tracked: Collection[str], *, is_built: bool
+    about: str, argv: Argv, subject: CheckContext, tracked: Collection[str], *, is_built: bool
 ) -> Finding:
     """Where the first word leads, as execvp(3) would find it from within a release."""
     name = argv[0].removeprefix("{release}/")
@@ -217,12 +217,12 @@ def _program(
     return _executable(about, program, subject.user)
 
 
-def _is_in_release(name: str, subject: Subject, tracked: Collection[str]) -> bool:
+def _is_in_release(name: str, subject: CheckContext, tracked: Collection[str]) -> bool:
     linked = {Path(link) for link in subject.settings.release.link}
     return name in tracked or not linked.isdisjoint((Path(name), *Path(name).parents))
 
 
-def _on_path(about: str, name: str, subject: Subject) -> Finding:
+def _on_path(about: str, name: str, subject: CheckContext) -> Finding:
     path = subject.settings.app.env.get("PATH")
     found = shutil.which(name, path=path)
     if found is None:

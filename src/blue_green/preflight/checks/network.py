@@ -9,8 +9,8 @@ from pathlib import Path
 from blue_green.config.settings import Endpoint, Settings
 from blue_green.http import sockets as proxy
 from blue_green.preflight import neighbours
+from blue_green.preflight.checks.context import Running
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
-from blue_green.preflight.checks.subject import Running
 from blue_green.preflight.neighbours import Neighbour
 from blue_green.site.backend import check_is_free
 from blue_green.source.failure import StepFailed

@@ -17,9 +17,9 @@ import trio
 
 from blue_green.config.settings import Argv, Count, Health, Port, State
 from blue_green.preflight.checks import answers, network
+from blue_green.preflight.checks.context import CheckContext, mark
 from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, warned
 from blue_green.preflight.checks.machine import memory_for_two, memory_of
-from blue_green.preflight.checks.subject import Subject, mark
 from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
 from blue_green.source import left
@@ -35,7 +35,7 @@ CLEARING_AWAY = 120.0
 """Seconds that git may take to remove a work tree."""
 
 
-async def start(subject: Subject, tell: Tell) -> None:
+async def start(subject: CheckContext, tell: Tell) -> None:
     """Start HEAD as a release, and tell how far it came."""
     settings = subject.settings
     if subject.may_run and settings.swap.strategy == "exclusive":
@@ -102,7 +102,7 @@ async def _clear_away(releases: Releases, tell: Tell) -> None:
         tell(warned(ABOUT, f"the release was not cleared away: {error}", "git worktree prune"))
 
 
-def _build(subject: Subject, tell: Tell) -> Argv | None:
+def _build(subject: CheckContext, tell: Tell) -> Argv | None:
     release = subject.settings.release
     if release.migrate is not None:
         tell(passed("[release] migrate", "it is not run in a trial, since it changes data"))
@@ -123,7 +123,7 @@ async def _release(releases: Releases, revision: str, tell: Tell) -> Release:
 
 
 async def _run(
-    subject: Subject, release: Release, env: Mapping[str, str], directory: Path, tell: Tell
+    subject: CheckContext, release: Release, env: Mapping[str, str], directory: Path, tell: Tell
 ) -> Finding:
     """What became of the backend, and what it uses of memory."""
     settings, began = subject.settings, trio.current_time()
@@ -137,7 +137,7 @@ async def _run(
         output=Output(),
     )
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(backend.attend)
+        nursery.start_soon(backend.run)
         finding = await _judge(backend, settings.health)
         used = await trio.to_thread.run_sync(memory_of, mark(directory))
         for one in network.exposed(await backend.listens_on()):

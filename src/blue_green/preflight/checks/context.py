@@ -25,7 +25,7 @@ class Running:
 
 
 @frozen
-class Subject:
+class CheckContext:
     """What most checks are about."""
 
     file: Path

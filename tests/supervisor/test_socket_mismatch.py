@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from blue_green.config.settings import Endpoint, Proxy, Tls
-from blue_green.supervisor.activation import contradictions, differences
+from blue_green.supervisor.socket_mismatch import contradictions, differences
 from tests.support.site import Site, free_ports, until
 
 MakeSite = Callable[..., Site]

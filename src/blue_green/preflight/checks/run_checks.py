@@ -9,10 +9,16 @@ import trio
 from blue_green.config.settings import Settings
 from blue_green.preflight.checks import files, machine, waiting
 from blue_green.preflight.checks.checkout import checkout
+from blue_green.preflight.checks.context import (
+    CannotTell,
+    CheckContext,
+    Running,
+    find_running,
+    mark,
+)
 from blue_green.preflight.checks.finding import Findings, Tell, failed, passed, warned
 from blue_green.preflight.checks.network import network
 from blue_green.preflight.checks.start import start as start_it
-from blue_green.preflight.checks.subject import CannotTell, Running, Subject, find_running, mark
 from blue_green.preflight.checks.unit import unit
 from blue_green.source.git import Git
 from blue_green.supervisor import startup
@@ -62,11 +68,11 @@ async def _survey(file: Path, settings: Settings, tell: Tell, *, start: bool) ->
         tell(failed("whom to run as", str(error)))
         return
     git = Git(settings.git.checkout, owner, {}, settings.git.fetch_timeout)
-    subject = Subject(file, settings, owner, user, git, running, may_run)
+    subject = CheckContext(file, settings, owner, user, git, running, may_run)
     await _of_the_app(subject, tell, start=start)
 
 
-async def _of_the_app(subject: Subject, tell: Tell, *, start: bool) -> None:
+async def _of_the_app(subject: CheckContext, tell: Tell, *, start: bool) -> None:
     settings = subject.settings
     _all(files.trust(subject), tell)
     _all(files.state(subject), tell)

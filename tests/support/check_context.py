@@ -7,7 +7,7 @@ from typing import Any
 
 import tomli_w
 
-from blue_green.preflight.checks import survey
+from blue_green.preflight.checks import run_checks
 from blue_green.preflight.checks.finding import Finding
 from blue_green.supervisor import settings_file
 from blue_green.system import procfs
@@ -33,7 +33,7 @@ HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 LOCAL_ONLY = '200 if self.headers["Host"] == "localhost" else 400'
 
 
-class Subject:
+class CheckContext:
     """A checkout and its settings, to be checked."""
 
     def __init__(self, directory: Path) -> None:
@@ -64,7 +64,7 @@ class Subject:
         """All findings, with these settings changed."""
         self.configure(**sections)
         found: list[Finding] = []
-        assert survey.run(self.file, settings_file.load(self.file), found.append, start=start)
+        assert run_checks.run(self.file, settings_file.load(self.file), found.append, start=start)
         return found
 
 
@@ -79,7 +79,7 @@ def only(found: Sequence[Finding]) -> Finding:
     return trouble[0]
 
 
-def left_behind(subject: Subject) -> list[str]:
+def left_behind(subject: CheckContext) -> list[str]:
     """Files, processes, and git's records of a trial start."""
     temporary = subject.directory / "tmp"
     worktrees = subject.checkout.git("worktree", "list").splitlines()[1:]
