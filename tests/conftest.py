@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.summary import Summary
 from tests.support.check_context import CheckContext
-from tests.support.site import Site
+from tests.support.site import RealSite
 
 FAULTS = pytest.StashKey[Summary]()
 """What the fault suite did; see `tests/faults`."""
@@ -57,11 +57,11 @@ def is_timed(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path) -> Callable[..., Site]:
+def make_site(tmp_path: Path) -> Callable[..., RealSite]:
     """Makes a site; sections of settings can be given: `make_site(swap={"soak": "1s"})`."""
 
-    def make(**sections: dict[str, Any]) -> Site:
-        return Site(tmp_path, **sections)
+    def make(**sections: dict[str, Any]) -> RealSite:
+        return RealSite(tmp_path, **sections)
 
     return make
 

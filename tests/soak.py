@@ -32,7 +32,7 @@ from tests.faults.aftermath import at_rest, settled
 from tests.faults.traffic import Traffic, judge
 from tests.support.figures import Figures, memory_of
 from tests.support.http_client import HttpClient
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
 ROUND = 10
 PIECES = 10
@@ -64,7 +64,7 @@ async def soak(directory: Path, strategy: str, swaps: int, warm_up: int) -> list
     swaps += warm_up
     directory.mkdir()
     swap = {"strategy": strategy, "stream_timeout": "100ms"}
-    site = Site(directory, swap=swap, release={"keep": 1})
+    site = RealSite(directory, swap=swap, release={"keep": 1})
     site.commit("first")
     memory: list[int] = []
     rounds: list[tuple[int, ...]] = []
@@ -80,7 +80,7 @@ async def soak(directory: Path, strategy: str, swaps: int, warm_up: int) -> list
     return [f"{strategy}: {why}" for why in wrong + growth(memory[warm_up:])]
 
 
-async def _one_round(site: Site, load: Load, swaps: int, memory: list[int]) -> list[str]:
+async def _one_round(site: RealSite, load: Load, swaps: int, memory: list[int]) -> list[str]:
     """Some swaps under load, each followed by a look at the memory; what is wrong."""
     assert site.process is not None
     wrong = []

@@ -21,7 +21,7 @@ from attrs import define, field
 
 from blue_green.config import parsing
 from tests.support.http_client import HttpClient
-from tests.support.site import Site, free_ports, git, until
+from tests.support.site import RealSite, free_ports, git, until
 
 PAGE = (Path(__file__).parent.parent / "docs" / "fleet.md").read_text()
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
@@ -111,7 +111,7 @@ class Fleet:
     """Two sites with one origin, and the addresses that the page's own are replaced with."""
 
     directory: Path
-    sites: Sequence[Site]
+    sites: Sequence[RealSite]
     admin_ports: Sequence[int]
     etcd: str
     port: int
@@ -166,7 +166,7 @@ async def running_fleet(directory: Path) -> AsyncIterator[Fleet]:
     for number, admin_port in enumerate(admin_ports):
         (directory / f"web{number}").mkdir()
         admin = {"listen": [f"127.0.0.1:{admin_port}"], "drain_delay": "1s"}
-        sites.append(Site(directory / f"web{number}", admin=admin))
+        sites.append(RealSite(directory / f"web{number}", admin=admin))
     first, second = sites
     first.commit("one")
     shutil.rmtree(second.checkout)
@@ -235,7 +235,7 @@ async def answers(port: int) -> bool:
         return False
 
 
-def swap_of(site: Site, revision: str) -> tuple[float, float]:
+def swap_of(site: RealSite, revision: str) -> tuple[float, float]:
     """When the candidate of this revision began, and when it listened, before its swap's end.
 
     What was live before retires after that end, while the next machine may begin.

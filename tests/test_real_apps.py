@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support.http_client import HttpClient
-from tests.support.site import PATIENCE, Site, until
+from tests.support.site import PATIENCE, RealSite, until
 
 CLIENTS = 4
 SLOW_START = "30s"
@@ -127,7 +127,7 @@ async def websocket(port: int, path: str = "/") -> AsyncIterator[WebSocket]:
 
 
 async def test_datasette_gets_new_metadata_and_keeps_its_data(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     command = [sys.executable, "-m", "datasette", "serve", "data.db", "--port", "{port}"]
     site = make_site(
@@ -162,7 +162,7 @@ async def test_datasette_gets_new_metadata_and_keeps_its_data(
 
 
 async def test_a_websocket_outlives_the_switch_until_its_time_is_up(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     command = [sys.executable, "-m", "uvicorn", "echo:app", "--port", "{port}"]
     site = make_site(
@@ -193,13 +193,13 @@ async def test_a_websocket_outlives_the_switch_until_its_time_is_up(
     assert load.seen(bytes.decode) == [[old, new]] * CLIENTS
 
 
-def write_rows(site: Site) -> None:
+def write_rows(site: RealSite) -> None:
     with closing(sqlite3.connect(site.checkout / "data.db")) as data, data:
         data.execute("create table rows (id integer primary key, name text)")
         data.executemany("insert into rows values (:id, :name)", ROWS)
 
 
-def commit_title(site: Site, title: str) -> str:
+def commit_title(site: RealSite, title: str) -> str:
     files = {"metadata.json": json.dumps({"title": title}), ".gitignore": "data.db\n"}
     return site.commit(title, files=files)
 

@@ -14,9 +14,9 @@ from blue_green.config.parsing import parse
 from blue_green.supervisor import startup
 from tests.support.http_client import HttpClient
 from tests.support.repository import Repository
-from tests.support.site import Site, free_ports, git
+from tests.support.site import RealSite, free_ports, git
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 SECRET = b"It's a Secret to Everybody"
 BODY = b"Hello, World!"

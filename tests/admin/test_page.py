@@ -16,28 +16,18 @@ from attrs import Factory, define
 from blue_green.admin.pages import Pages
 from blue_green.admin.server import Server
 from blue_green.config import parsing
-from blue_green.routing.gate import Gate
-from blue_green.routing.rate import Rate
-from blue_green.site.deploy_queue import DeployQueue
-from blue_green.site.notify import Notify
-from blue_green.site.pause import Pause
-from blue_green.site.phases import Site as Parts
-from blue_green.site.slots import Slots
-from blue_green.site.state import State, StateFile
-from blue_green.site.status import Status
-from blue_green.source.git import GitPaths
-from blue_green.source.release import Releases
-from blue_green.source.watch import Watch
-from blue_green.system.output import MAX_LINES, Output
+from blue_green.site.site import Site
+from blue_green.site.trigger import Trigger
+from blue_green.system.output import MAX_LINES
 from blue_green.system.users import owner_of
 from tests.raw.harness import Peer
 from tests.support import browser
 from tests.support.browser import Browser, Tab
 from tests.support.http_client import HttpClient
-from tests.support.repository import Repository, git_of
-from tests.support.site import Site, free_ports
+from tests.support.repository import Repository
+from tests.support.site import RealSite, free_ports
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 NO_TAGS = "<img src=x onerror=\"document.title='run'\">"
 NOTHING = "0" * 40
@@ -57,11 +47,7 @@ class Told:
     """The real parts of a site with nothing in it yet, and the admin address that tells of them."""
 
     repository: Repository
-    swaps: DeployQueue
-    output: Output
-    pause: Pause
-    by_status: dict[int, int]
-    pages: Pages
+    site: Site
     port: int
     nursery: trio.Nursery
     serving: trio.CancelScope = Factory(trio.CancelScope)
@@ -77,7 +63,8 @@ class Told:
 
         async def run() -> None:
             with sock, scope:
-                await Server([sock], self.pages.routes, self.pages.for_browsers).run()
+                pages = Pages(self.site)
+                await Server([sock], pages.routes, pages.for_browsers).run()
 
         self.nursery.start_soon(run)
 
@@ -109,47 +96,17 @@ class Reader:
 async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[Told]:
     repository = Repository(directory / "checkout")
     checkout = repository.path
-    git, user = git_of(checkout), owner_of(checkout)
     command = [sys.executable, "-c", "import time; time.sleep(0.3)"]
-    app = {"command": command, "ports": free_ports(2)}
-    settings = parsing.parse({"app": app, **sections}, checkout / "supervisor.toml")
-    gate, output, state = Gate(settings.hold), Output(), State()
-    file = StateFile(directory / "state.toml")
-    by_status: dict[int, int] = {}
+    app = {"name": "blog", "command": command, "ports": free_ports(2)}
+    document = {"app": app, "state": {"directory": str(directory)}, **sections}
+    settings = parsing.parse(document, checkout / "supervisor.toml")
+    us = owner_of(checkout)
+    site = Site(settings, directory, owner=us, user=us)
+    site.releases.create_directories()
     async with trio.open_nursery() as nursery:
-        slots = Slots(
-            settings, gate, user=user, output=output, nursery=nursery,
-            forget=lambda _: 0, changed=lambda: None, report_unhealthy=print,
-            report_crash=print,
-        )  # fmt: skip
-        releases = Releases(settings.release, git, directory, user, {}, output=output)
-        releases.create_directories()
-        parts = Parts(gate, slots, releases, state)
-
-        async def save() -> None:
-            await file.write(state)
-
-        swaps = DeployQueue(parts, git, Notify(settings, user, directory), save)
-        pause = Pause(gate, state, file)
-        rate = Rate(by_status, gate)
-        watch = Watch(settings.git, git, GitPaths(checkout / ".git", checkout / ".git"))
-        status = Status(
-            "blog",
-            addresses="127.0.0.1:8000",
-            site=parts,
-            swaps=swaps,
-            pause=pause,
-            watch=watch,
-            rate=rate,
-            needs_restart=lambda: (),
-        )
-        pages = Pages(
-            parts, swaps, by_status, status=status, rate=rate, output=output,
-            hook=settings.webhook, pull=watch.pull_now,
-        )  # fmt: skip
         (port,) = free_ports(1)
-        told = Told(repository, swaps, output, pause, by_status, pages, port, nursery)
-        for task in (rate.run, pause.run, swaps.run):
+        told = Told(repository, site, port, nursery)
+        for task in (site.slots.run, site.rate.run, site.pause.run, site.queue.run):
             nursery.start_soon(task)
         told.serve()
         yield told
@@ -164,21 +121,21 @@ async def test_a_reader_is_told_the_past_at_once_and_then_only_what_is_new(
 ) -> None:
     monkeypatch.setattr("blue_green.admin.events.EVERY", 0.1)
     async with telling(tmp_path) as told:
-        told.output.take("blue", NOTHING, ["one", "two"], is_error=False)
+        told.site.output.take("blue", NOTHING, ["one", "two"], is_error=False)
         async with told.reader() as reader:
             event = await reader.next()
             assert (event["name"], event["phase"], event["stopping"]) == ("blog", "starting", False)
             assert [line[1:] for line in event["lines"]] == [
                 ["blue", "0000000", "one"], ["blue", "0000000", "two"]
             ]  # fmt: skip
-            told.by_status[200] = 3
-            told.output.take("green", NOTHING, [NO_TAGS], is_error=True)
+            told.site.gate.by_status[200] = 3
+            told.site.output.take("green", NOTHING, [NO_TAGS], is_error=True)
             event = await reader.next()
             assert [line[3] for line in event["lines"]] == [NO_TAGS]
             while not event["seconds"]:
                 event = await reader.next()
             assert [second[1:] for second in event["seconds"]] == [[0, 3, 0, 0, 0, 0]]
-            told.pages.stopping = True
+            told.site.is_stopping = True
             event = await reader.next()
             assert (event["lines"], event["stopping"]) == ([], True)
         async with told.reader() as late:
@@ -194,7 +151,9 @@ async def test_a_reader_hears_of_each_phase_at_once(
     build = {"build": ["sleep", "0.2"]}
     async with telling(tmp_path, release=build) as told, told.reader() as reader:
         assert (await reader.next())["swap"] is None
-        told.swaps.want(told.repository.first, "test")  # The app ends soon, and never answers.
+        told.site.queue.want(
+            told.repository.first, Trigger.SWAP
+        )  # The app ends soon, and never answers.
         seen: list[tuple[str, str]] = []
         event = await reader.next()
         while swap := event["swap"]:
@@ -207,12 +166,12 @@ async def test_a_reader_hears_of_each_phase_at_once(
 
 async def test_a_flood_of_output_is_told_by_its_end(tmp_path: Path) -> None:
     async with telling(tmp_path) as told:
-        told.output.take("blue", NOTHING, ["before"] * 1000, is_error=False)
+        told.site.output.take("blue", NOTHING, ["before"] * 1000, is_error=False)
         async with told.reader() as reader:
             event = await reader.next()
             assert (len(event["lines"]), event["lost"]) == (100, 0)
             flood = [str(number) for number in range(MAX_LINES + 500)]
-            told.output.take("blue", NOTHING, flood, is_error=False)
+            told.site.output.take("blue", NOTHING, flood, is_error=False)
             event = await reader.next()
             assert event["lost"] == len(flood) - 100
             assert [line[3] for line in event["lines"]] == flood[-100:]
@@ -270,9 +229,9 @@ async def test_it_fits_a_phone_and_can_be_read_in_light_and_dark(
     tmp_path: Path, chromium: Browser
 ) -> None:
     async with telling(tmp_path) as told:
-        told.output.take("blue", NOTHING, ["a-word-without-end" * 40], is_error=False)
-        told.pause.begin(60)
-        told.swaps.want(NOTHING, "test")
+        told.site.output.take("blue", NOTHING, ["a-word-without-end" * 40], is_error=False)
+        told.site.pause.begin(60)
+        told.site.queue.want(NOTHING, Trigger.SWAP)
         backgrounds = set()
         for dark in (False, True):
             tab = await chromium.open(told.url, width=360, dark=dark)
@@ -290,14 +249,14 @@ async def test_when_the_supervisor_is_away_it_says_so_until_it_is_back(
     tmp_path: Path, chromium: Browser
 ) -> None:
     async with telling(tmp_path) as told:
-        told.output.take("blue", NOTHING, ["before"], is_error=False)
+        told.site.output.take("blue", NOTHING, ["before"], is_error=False)
         tab = await chromium.open(told.url)
         await tab.until_reads("#phase", "starting")
         told.serving.cancel()
         await tab.until_reads("#lost", "The supervisor does not answer")
         assert "no answer" in await tab.text("#phase")
         assert "before" in await tab.text("#lines"), "what was there can still be read"
-        told.output.take("blue", NOTHING, ["meanwhile"], is_error=False)
+        told.site.output.take("blue", NOTHING, ["meanwhile"], is_error=False)
         told.serve()
         await tab.until_reads("#phase", "starting")
         assert (await tab.text("#lost")) == ""
@@ -317,7 +276,7 @@ async def test_a_page_that_nobody_looks_at_takes_no_place(
         second = await chromium.open(told.url)
         await second.until_reads("#phase", "starting")
         await first.look_at()
-        told.output.take("blue", NOTHING, ["news"], is_error=False)
+        told.site.output.take("blue", NOTHING, ["news"], is_error=False)
         await first.until_reads("#lines", "news")
         async with HttpClient(told.port) as http:
             refused = await http.get("/events", Host="localhost")

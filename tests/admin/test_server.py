@@ -19,9 +19,9 @@ from blue_green.admin.server import Reading, Reply, Routes, Send, Server, Stream
 from blue_green.routing.metrics import Histogram
 from tests.raw.harness import Gone, Peer, check_is_closed, port_of
 from tests.support.http_client import Answer, HttpClient
-from tests.support.site import Site, free_ports, until
+from tests.support.site import RealSite, free_ports, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
 # --- the server, in this process ----------------------------------------------------------------
@@ -364,7 +364,7 @@ def test_a_histogram_has_each_value_in_its_range() -> None:
 class Admin:
     """The admin address of a site."""
 
-    def __init__(self, site: Site, **settings: Any) -> None:
+    def __init__(self, site: RealSite, **settings: Any) -> None:
         (self.port,) = free_ports(1)
         site.configure(admin={"listen": [f"127.0.0.1:{self.port}"], **settings})
 

@@ -18,7 +18,7 @@ from blue_green import __version__
 from blue_green.control.messages import encode
 from blue_green.control.server import listening
 from tests.support.repository import Repository
-from tests.support.site import PATIENCE, Done, Site, free_ports
+from tests.support.site import PATIENCE, Done, RealSite, free_ports
 
 CLIENTS = ["swap", "rollback", "pause", "resume", "reload", "upgrade", "status", "history", "logs"]
 COMMANDS = ["run", "init", "check", *CLIENTS, "completion"]
@@ -262,7 +262,7 @@ def test_a_supervisor_is_found_although_its_file_is_broken_or_gone(
 
 
 async def test_a_running_supervisor_is_found_by_its_process_when_its_file_is_broken(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
     site.commit("one")
@@ -284,7 +284,7 @@ async def test_a_running_supervisor_is_found_by_its_process_when_its_file_is_bro
 
 
 async def test_a_wrong_value_in_the_file_is_told_by_every_command(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
     site.commit("one")

@@ -17,7 +17,7 @@ from blue_green.system.output import Output
 from tests.support.answers import LIVE, status
 from tests.support.repository import git_of
 from tests.support.screen import on_screen
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
 TOP, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 """To the screen that is ours for a while, and back to what was there before."""
@@ -149,7 +149,7 @@ async def test_output_is_followed_until_interrupt_or_until_the_supervisor_stops(
 
 
 async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site(release={"build": ["sh", "-c", "echo compiling; echo careful >&2"]})
     first = site.commit("The first one")

@@ -18,9 +18,9 @@ import trio
 
 from tests.docs import table
 from tests.docs.blocks import TOP, Block, blocks
-from tests.support.site import Site, git
+from tests.support.site import RealSite, git
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 STAND_INS = """
 sudo() { if [ "$1" = -u ]; then shift 2; fi; "$@"; }
@@ -33,7 +33,7 @@ ssh() { echo "$1: ${*:2}"; }
 """
 
 
-def replaced(text: str, site: Site) -> str:
+def replaced(text: str, site: RealSite) -> str:
     """With the names of the site in place of those of the pages."""
     root = site.directory / "root"
     me, group = getpass.getuser(), grp.getgrgid(os.getegid()).gr_name
@@ -53,7 +53,7 @@ def replaced(text: str, site: Site) -> str:
     return text
 
 
-async def said_by(block: Block, how: table.Run, site: Site) -> str:
+async def said_by(block: Block, how: table.Run, site: RealSite) -> str:
     """Run a block; what it wrote."""
     script = f"{STAND_INS}\nset {'+e' if how.may_fail else '-e'}\n{block.text}"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -72,7 +72,7 @@ async def said_by(block: Block, how: table.Run, site: Site) -> str:
 
 
 @pytest.fixture
-async def site(make_site: MakeSite) -> Site:
+async def site(make_site: MakeSite) -> RealSite:
     """Two revisions, an origin with a third that is broken, and the directories of a machine."""
     site = make_site()
     site.commit("one")
@@ -84,7 +84,7 @@ async def site(make_site: MakeSite) -> Site:
     return site
 
 
-async def test_the_commands_of_the_documents_do_what_the_documents_say(site: Site) -> None:
+async def test_the_commands_of_the_documents_do_what_the_documents_say(site: RealSite) -> None:
     shown = {(block.page, block.text.splitlines()[0]): block for block in blocks("sh")}
     async with site.running():
         await site.until_live(site.commit("two"))

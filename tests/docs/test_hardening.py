@@ -14,7 +14,7 @@ import pytest
 
 from tests.docs.blocks import blocks
 from tests.site.test_other_users import NOBODY, PYTHON, a_site, uid_of
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
 
 def unit() -> dict[str, str]:
@@ -23,7 +23,7 @@ def unit() -> dict[str, str]:
     return dict(line.split("=", 1) for line in block.text.splitlines() if "=" in line)
 
 
-class Confined(Site):
+class Confined(RealSite):
     """A site whose supervisor has only what the page names."""
 
     def start(self, *, held: socket.socket | None = None, **env: str) -> None:

@@ -7,7 +7,7 @@ from tests.faults.cases import Case
 from tests.faults.scene import Scene
 from tests.faults.traffic import CLIENTS
 from tests.support.figures import PIDFD, Figures, look_at
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
 PATIENCE = 5.0
 """Seconds until what has ended must also be gone."""
@@ -21,7 +21,7 @@ RELEASES = 4
 """How many releases there may be with `keep = 1`: those live, previous, kept, and just tried."""
 
 
-async def settled(site: Site, revision: str | None = None) -> dict[str, Any]:
+async def settled(site: RealSite, revision: str | None = None) -> dict[str, Any]:
     """Wait until this revision is live, or any, and nothing else is wanted; and remembered so."""
     seen: Any = None
 
@@ -60,7 +60,7 @@ def check_outcome(scene: Scene, case: Case, status: dict[str, Any]) -> None:
         assert live == (scene.new if is_new else scene.old), receipt
 
 
-async def at_rest(site: Site, live: Mapping[str, Any]) -> Figures:
+async def at_rest(site: RealSite, live: Mapping[str, Any]) -> Figures:
     """What a supervisor uses that has nothing to do, not even with git.
 
     It holds a pidfd for each command that it runs, and there are only those of the backends.
@@ -76,7 +76,7 @@ async def at_rest(site: Site, live: Mapping[str, Any]) -> Figures:
     return looks[-1]
 
 
-async def check_nothing_is_left(site: Site, before: Figures, *, lost: bool) -> None:
+async def check_nothing_is_left(site: RealSite, before: Figures, *, lost: bool) -> None:
     """The supervisor, and what is around it, are as they were."""
     odd = ["nobody has looked yet"]
 
@@ -93,7 +93,7 @@ async def check_nothing_is_left(site: Site, before: Figures, *, lost: bool) -> N
         (site.state / "state.toml.bad").unlink()
 
 
-def _odd(site: Site, live: dict[str, Any], before: Figures, files: list[str]) -> list[str]:
+def _odd(site: RealSite, live: dict[str, Any], before: Figures, files: list[str]) -> list[str]:
     now = look_at(site, live["ports"][0])
     built = sorted(path.name for path in (site.state / "built").iterdir())
     found = []

@@ -17,7 +17,7 @@ from attrs import define, field
 
 from blue_green.control.messages import decode, encode
 from tests.faults.traffic import Traffic
-from tests.support.site import PATIENCE, Site, until
+from tests.support.site import PATIENCE, RealSite, until
 
 OVERLAP = ("checkout", "build", "start", "probe", "drain", "soak", "retire")
 EXCLUSIVE = ("checkout", "build", "finish", "stop", "migrate", "start", "probe", "soak")
@@ -56,7 +56,7 @@ class Stage:
     def __init__(self, directory: Path, strategy: str, *, soaks: bool) -> None:
         directory.mkdir()
         self.strategy = strategy
-        self.site = site = Site(
+        self.site = site = RealSite(
             directory,
             release={"build": ["sh", "-c", READ_ONLY + WAIT.format(where="build")], "keep": 1},
             swap={"strategy": strategy, "soak": SOAK if soaks else 0, "stream_timeout": "1s"},
@@ -131,7 +131,7 @@ class Scene:
     """What a fault has to undo."""
 
     @property
-    def site(self) -> Site:
+    def site(self) -> RealSite:
         return self.stage.site
 
     @property

@@ -16,7 +16,7 @@ from tests.hostile.table import Attack
 from tests.hostile.target import Target
 from tests.raw.tls_client import authority, write_pair
 from tests.support.figures import memory_of
-from tests.support.site import Site
+from tests.support.site import RealSite
 
 APP = Path(__file__).with_name("app.py")
 UNREAD = """
@@ -89,9 +89,9 @@ def _missed(kind: Attack, quiet: Waits, attacked: Waits, memory: Memory) -> Iter
 
 
 @asynccontextmanager
-async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[Site, Target]]:
+async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[RealSite, Target]]:
     directory.mkdir()
-    site = Site(directory, **{name: dict(values) for name, values in kind.sections.items()})
+    site = RealSite(directory, **{name: dict(values) for name, values in kind.sections.items()})
     signer = None
     if kind.over_tls:
         tls = write_pair(directory)

@@ -432,7 +432,7 @@ async def test_plain_http_is_told_so(tls: Tls) -> None:
         answer = await client.answer()
         assert answer.status == 400
         assert b"https" in answer.body
-        assert dict(proxy.listener.by_status) == {400: 1}
+        assert dict(proxy.gate.by_status) == {400: 1}
         await check_is_closed(client)
         assert proxy.backend.heads == []
         await check_good_request_follows(proxy)

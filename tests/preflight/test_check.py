@@ -20,7 +20,7 @@ from blue_green.supervisor import settings_file
 from blue_green.system import users
 from tests.cli.test_cli import cli
 from tests.support.check_context import CheckContext, only, troubles
-from tests.support.site import Site, free_ports
+from tests.support.site import RealSite, free_ports
 
 # --- without a start ------------------------------------------------------------------------
 
@@ -260,7 +260,7 @@ def test_a_unit_must_give_time_to_stop(subject: CheckContext) -> None:
 
 
 async def test_a_supervisor_that_runs_is_seen_and_not_disturbed(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
     site.commit()
@@ -284,7 +284,7 @@ async def test_a_supervisor_that_runs_is_seen_and_not_disturbed(
 
 
 async def test_a_running_app_that_others_can_reach_is_warned_of(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
     site.commit(host="0.0.0.0")

@@ -12,9 +12,9 @@ import pytest
 import tomli_w
 
 from tests.support.repository import Repository
-from tests.support.site import Site, git, until
+from tests.support.site import RealSite, git, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 pytest.importorskip("django", reason="needs Django")
 
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
 
 
 @pytest.fixture
-async def site(make_site: MakeSite, tmp_path: Path) -> Site:
+async def site(make_site: MakeSite, tmp_path: Path) -> RealSite:
     """A fresh clone of the project, with the settings that `init` has written for it."""
     site = make_site()
     origin = Repository(tmp_path / "origin")
@@ -91,7 +91,7 @@ async def site(make_site: MakeSite, tmp_path: Path) -> Site:
     return site
 
 
-async def init(site: Site, **release: Any) -> None:
+async def init(site: RealSite, **release: Any) -> None:
     file = site.directory / "written.toml"
     done = await site.run("init", "--yes", "--file", str(file), str(site.checkout))
     assert done.code == 0, done.err
@@ -109,13 +109,13 @@ async def init(site: Site, **release: Any) -> None:
     site.config_file.write_text(tomli_w.dumps(written))
 
 
-def commit(site: Site, version: str) -> str:
+def commit(site: RealSite, version: str) -> str:
     (site.checkout / "version.txt").write_text(version)
     git(site.checkout, "commit", "-q", "-a", "-m", version)
     return site.head()
 
 
-async def test_what_was_written_is_there_after_a_deploy(site: Site) -> None:
+async def test_what_was_written_is_there_after_a_deploy(site: RealSite) -> None:
     await init(site)
     async with site.running():
         assert (await site.post("/", b"precious")).json() == {"version": "1", "notes": ["precious"]}
@@ -124,7 +124,7 @@ async def test_what_was_written_is_there_after_a_deploy(site: Site) -> None:
     assert (site.checkout / "media" / "last.txt").read_text() == "precious"
 
 
-async def test_without_a_link_the_next_deploy_is_refused_with_what_to_do(site: Site) -> None:
+async def test_without_a_link_the_next_deploy_is_refused_with_what_to_do(site: RealSite) -> None:
     """As for those whose settings are older than this, or were written by hand."""
     await init(site, link=[])
     async with site.running():

@@ -20,7 +20,7 @@ from blue_green.preflight.init.write import CannotWrite, write
 from blue_green.supervisor import settings_file
 from tests.cli.test_cli import cli
 from tests.support.repository import Repository
-from tests.support.site import Site, git
+from tests.support.site import RealSite, git
 
 ASGI_APP = """\
 async def app(scope, receive, send):
@@ -393,7 +393,7 @@ def datasette(checkout: Path) -> dict[str, str]:
     ],
 )
 async def test_what_is_written_runs(
-    make_site: Callable[..., Site], app: Callable[[Path], dict[str, str]]
+    make_site: Callable[..., RealSite], app: Callable[[Path], dict[str, str]]
 ) -> None:
     site = make_site()
     (site.checkout / "app.py").unlink()

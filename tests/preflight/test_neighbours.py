@@ -12,7 +12,7 @@ from blue_green.preflight.init import write
 from blue_green.supervisor import settings_file
 from tests.support.check_context import CheckContext, only
 from tests.support.repository import Repository
-from tests.support.site import Site
+from tests.support.site import RealSite
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_supervisor_is_known_by_its_command_line(words: Sequence[str], file: s
 
 
 async def test_a_second_site_gets_none_of_the_ports_of_one_that_runs(
-    make_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_site: Callable[..., RealSite], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
     site.commit("one")
@@ -58,7 +58,7 @@ async def test_a_second_site_gets_none_of_the_ports_of_one_that_runs(
 
 
 async def test_check_names_the_site_that_has_the_idle_port(
-    make_site: Callable[..., Site], tmp_path: Path
+    make_site: Callable[..., RealSite], tmp_path: Path
 ) -> None:
     site = make_site()
     site.commit("one")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.support.http_client import HttpClient
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
 
-async def lines_of(site: Site, revision: str) -> dict[str, Any]:
+async def lines_of(site: RealSite, revision: str) -> dict[str, Any]:
     """What the log tells of one request: as text, and what a program makes of it."""
     async with HttpClient(site.port) as http:
         answer = await http.get('/path?a=1&b="2"', X_Request_Id="id-1")
@@ -36,7 +36,7 @@ def check(fields: dict[str, Any], size: int, revision: str) -> None:
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
 async def test_a_request_is_told_in_the_form_of_the_settings(
-    make_site: Callable[..., Site], form: str
+    make_site: Callable[..., RealSite], form: str
 ) -> None:
     believed = ["127.0.0.1"]
     site = make_site(proxy={"log_format": form, "trusted_proxies": believed, "access_log": True})

@@ -24,9 +24,9 @@ from tests.support.site import until
 
 async def check_counted(proxy: Running, *statuses: int) -> None:
     """These requests have ended so, and no others. A client learns of it a moment earlier."""
-    await until("they are counted", lambda: proxy.listener.by_status.total() >= len(statuses))
+    await until("they are counted", lambda: proxy.gate.by_status.total() >= len(statuses))
     await proxy.until_drained()
-    counted = {status: count for status, count in proxy.listener.by_status.items() if count}
+    counted = {status: count for status, count in proxy.gate.by_status.items() if count}
     assert counted == {status: statuses.count(status) for status in statuses}
 
 
@@ -103,7 +103,7 @@ async def test_a_connection_without_a_request_is_not_counted() -> None:
         silent, gone = await proxy.connect(), await proxy.ask(b"GET / HT")
         await gone.close()
         assert await silent.end() == b""
-        assert proxy.listener.by_status.total() == 0
+        assert proxy.gate.by_status.total() == 0
 
 
 async def test_the_wait_of_each_request_that_had_to_is_noted_however_it_ends() -> None:

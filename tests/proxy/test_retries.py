@@ -132,7 +132,7 @@ async def test_connections_to_the_backend_are_used_again() -> None:
             for _ in range(2):
                 assert (await client.answer()).status == 200
         assert len(proxy.backend.connections) == 1
-        proxy.listener.pool.forget([proxy.target])
+        proxy.pool.forget([proxy.target])
         await proxy.backend.connections[0].gone.wait()
         await check_good_request_follows(proxy)
 
@@ -180,7 +180,7 @@ async def test_while_connections_may_be_in_its_way_none_to_a_target_is_reused() 
         await client.answer()
         await until("it is idle", lambda: not proxy.target.leases)
         proxy.target.reuses_connections = False
-        assert proxy.listener.pool.forget([proxy.target]) == 1
+        assert proxy.pool.forget([proxy.target]) == 1
         for _ in range(2):
             await client.send(GET)
             await client.answer()

@@ -16,9 +16,9 @@ from blue_green.config.settings import Settings
 from blue_green.supervisor import startup
 from blue_green.system import systemd
 from tests.raw.tls_client import authority, trusting, write_pair
-from tests.support.site import Site, free_ports
+from tests.support.site import RealSite, free_ports
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
 async def test_a_site_with_tls_serves_and_redirects(make_site: MakeSite, tmp_path: Path) -> None:

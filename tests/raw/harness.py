@@ -20,6 +20,7 @@ from blue_green.config.settings import Endpoint, Hold, Proxy
 from blue_green.http.sockets import open_socket
 from blue_green.http.transport import RESET
 from blue_green.proxy.listener import Listener
+from blue_green.proxy.pool import Pool
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Target
 from tests.raw.tls_client import TlsStream
@@ -318,6 +319,7 @@ class Running:
     port: int
     gate: Gate
     listener: Listener
+    pool: Pool
     backend: Backend
     target: Target
     nursery: trio.Nursery
@@ -370,12 +372,14 @@ async def running(
         sock = open_socket(Endpoint("127.0.0.1", 0))
         redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if "tls" in settings else []
         made = Proxy(**{"access_log": False, **settings})
-        listener = Listener(made, gate, [sock], redirecting)
-        proxy = Running(port_of(sock), gate, listener, backend, target, nursery)
+        pool = Pool(made.backend_keepalive)
+        listener = Listener(made, gate, pool, [sock], redirecting=redirecting)
+        proxy = Running(port_of(sock), gate, listener, pool, backend, target, nursery)
         if redirecting:
             proxy.speaks_tls, proxy.redirect_port = True, port_of(redirecting[0])
         nursery.start_soon(trio.serve_listeners, backend.serve, listeners)
         nursery.start_soon(gate.keep_ramping)
+        nursery.start_soon(pool.run)
         nursery.start_soon(listener.run)
         try:
             yield proxy

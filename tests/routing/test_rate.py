@@ -1,7 +1,5 @@
 """Requests a second, and those of each of the last seconds."""
 
-from collections import Counter
-
 import pytest
 import trio
 import trio.testing
@@ -15,8 +13,10 @@ from blue_green.routing.rate import KEPT, WINDOW, Rate
 async def test_the_rate_is_that_of_the_last_seconds(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
-    by_status = Counter({200: 1_000_000})
-    rate = Rate(by_status, Gate(Hold()))
+    gate = Gate(Hold())
+    by_status = gate.by_status
+    by_status[200] = 1_000_000
+    rate = Rate(gate)
     nursery.start_soon(rate.run)
     assert rate.per_second == 0
     for _ in range(3 * WINDOW):
@@ -31,8 +31,9 @@ async def test_the_rate_is_that_of_the_last_seconds(
 
 
 async def test_the_first_moment_is_no_flood(autojump_clock: trio.testing.MockClock) -> None:
-    by_status: Counter[int] = Counter()
-    rate = Rate(by_status, Gate(Hold()))
+    gate = Gate(Hold())
+    by_status = gate.by_status
+    rate = Rate(gate)
     await trio.sleep(0.001)
     by_status[200] += 3
     assert rate.per_second == 3
@@ -41,8 +42,10 @@ async def test_the_first_moment_is_no_flood(autojump_clock: trio.testing.MockClo
 async def test_each_second_has_its_requests_by_the_class_of_their_status(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
-    by_status = Counter({200: 1_000_000})
-    rate = Rate(by_status, Gate(Hold()))
+    gate = Gate(Hold())
+    by_status = gate.by_status
+    by_status[200] = 1_000_000
+    rate = Rate(gate)
     nursery.start_soon(rate.run)
     await trio.sleep(0.5)
     by_status.update({101: 1, 200: 2, 204: 1, 304: 4, 404: 5, 499: 1, 503: 7, 999: 1})
@@ -58,7 +61,7 @@ async def test_a_hold_shows_in_each_second_that_it_touches_however_short_it_was(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
     gate = Gate(Hold())
-    rate = Rate({}, gate)
+    rate = Rate(gate)
     nursery.start_soon(rate.run)
     target = Target("127.0.0.1", 1, "blue", "a" * 40)
 
@@ -82,8 +85,9 @@ async def test_a_hold_shows_in_each_second_that_it_touches_however_short_it_was(
 async def test_only_the_last_minutes_are_kept(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
-    by_status: Counter[int] = Counter()
-    rate = Rate(by_status, Gate(Hold()))
+    gate = Gate(Hold())
+    by_status = gate.by_status
+    rate = Rate(gate)
     nursery.start_soon(rate.run)
     await trio.sleep(0.5)
     for number in range(KEPT + 5):

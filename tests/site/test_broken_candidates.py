@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.site import Site, git, until
+from tests.support.site import RealSite, git, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 HASTY = {"start_timeout": "3s", "timeout": "500ms"}
 """As short as they may be for an app that works, on a machine that has other things to do."""
 
 
 async def refuses(
-    site: Site, revision: str, *, outcome: str = "failed", is_to_blame: bool = True
+    site: RealSite, revision: str, *, outcome: str = "failed", is_to_blame: bool = True
 ) -> dict[str, Any]:
     """A swap to this revision ends so, and everything goes on as before; its receipt."""
     before = (await site.status())["live"]
@@ -37,7 +37,7 @@ async def refuses(
     return receipt
 
 
-async def takes(site: Site, revision: str) -> None:
+async def takes(site: RealSite, revision: str) -> None:
     """HEAD has moved to this revision, and it goes live."""
     status = await site.until_live(revision)
     assert status["last_swap"]["outcome"] == "promoted"

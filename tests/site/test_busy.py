@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from tests.support.http_client import Answer, HttpClient
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 WSGI = """\
 import time
@@ -56,7 +56,7 @@ LONG = 3.0
 """Seconds in which something that is wrongly taken for unhealthy would be replaced."""
 
 
-def a_site(make_site: MakeSite, server: str = "server.py", **sections: dict[str, Any]) -> Site:
+def a_site(make_site: MakeSite, server: str = "server.py", **sections: dict[str, Any]) -> RealSite:
     """One whose app has one worker."""
     command = [sys.executable, "server.py"]
     if server == "gunicorn":
@@ -67,7 +67,7 @@ def a_site(make_site: MakeSite, server: str = "server.py", **sections: dict[str,
     return site
 
 
-async def live(site: Site) -> Any:
+async def live(site: RealSite) -> Any:
     """The processes that are live, which are others once they were replaced."""
     return (await site.status())["live"]["pids"]
 

@@ -9,12 +9,12 @@ import trio
 
 from blue_green.site.crash import TOO_MANY_DEATHS, Crash
 from tests.support.http_client import Answer
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
-async def phase(site: Site) -> str:
+async def phase(site: RealSite) -> str:
     name: str = (await site.status())["phase"]
     return name
 

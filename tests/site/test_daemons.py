@@ -15,10 +15,10 @@ import trio
 from blue_green.system import procfs, tag
 from blue_green.system.process import FAMILY, SUPERVISOR
 from tests.supervisor.test_kill import killed_at_the_end
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 from tests.system.test_process import running
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin")
 NGINX_CONF = """
@@ -179,7 +179,7 @@ async def test_what_an_app_hid_ends_when_the_supervisor_comes_back(make_site: Ma
         assert not any(map(procfs.is_alive, first))
 
 
-def _four(site: Site) -> list[int]:
+def _four(site: RealSite) -> list[int]:
     """The backend with its children, when nothing else runs."""
     found = site.processes()
     return found if len(found) == 4 else []

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 MIGRATE = """
 import sqlite3
@@ -18,7 +18,7 @@ with sqlite3.connect("db.sqlite3") as data:
 """
 
 
-def release_of(site: Site, revision: str) -> Path:
+def release_of(site: RealSite, revision: str) -> Path:
     return site.state / "releases" / revision[:12]
 
 

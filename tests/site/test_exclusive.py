@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 MIGRATE = """
 import fcntl, os, sys
@@ -30,7 +30,7 @@ sys.exit("the column is there already" if os.path.exists("broken-migration") els
 def make_exclusive(make_site: MakeSite, tmp_path: Path) -> MakeSite:
     """A site whose app takes a lock, and ends if another one has it."""
 
-    def make(**sections: dict[str, Any]) -> Site:
+    def make(**sections: dict[str, Any]) -> RealSite:
         site = make_site(
             app={"env": {"LOCK": str(tmp_path / "lock")}}, swap={"strategy": "exclusive"}
         )
@@ -40,11 +40,11 @@ def make_exclusive(make_site: MakeSite, tmp_path: Path) -> MakeSite:
     return make
 
 
-def ran_one_at_a_time(site: Site) -> bool:
+def ran_one_at_a_time(site: RealSite) -> bool:
     return site.journal("overlap") == []
 
 
-async def held(site: Site) -> bool:
+async def held(site: RealSite) -> bool:
     return bool((await site.status())["held"])
 
 

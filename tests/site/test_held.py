@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
 CROWD = 200
 APP = Path(__file__).parents[1] / "apps" / "ordered.py"
@@ -23,7 +23,7 @@ APP = Path(__file__).parents[1] / "apps" / "ordered.py"
 class Crowd:
     """Many clients that each ask once, in a known order, and when each had its answer."""
 
-    site: Site
+    site: RealSite
     statuses: dict[int, int] = field(factory=dict)
     bodies: dict[int, str] = field(factory=dict)
     answered_at: list[float] = field(factory=list)
@@ -48,14 +48,14 @@ class Crowd:
             self.bodies[number] = body.decode()
 
 
-async def until_held(site: Site, count: int) -> None:
+async def until_held(site: RealSite, count: int) -> None:
     async def look() -> bool:
         return bool((await site.status())["held"] == count)
 
     await until(f"{count} requests are held", look)
 
 
-def an_ordered_site(make_site: Callable[..., Site], **swap: object) -> Site:
+def an_ordered_site(make_site: Callable[..., RealSite], **swap: object) -> RealSite:
     app, hold = {"command": [sys.executable, "ordered.py"]}, {"per_client": CROWD}
     site = make_site(app=app, swap=swap, hold=hold)
     (site.checkout / "ordered.py").write_bytes(APP.read_bytes())
@@ -70,12 +70,12 @@ def assert_prompt(crowd: Crowd, able_at: float, is_timed: bool) -> None:
     assert last < (0.100 if is_timed else 10)
 
 
-def assert_in_order(site: Site) -> None:
+def assert_in_order(site: RealSite) -> None:
     assert [int(request["path"][1:]) for request in site.journal()] == list(range(CROWD))
 
 
 async def test_requests_before_the_first_start_are_answered_in_order_once_it_listens(
-    make_site: Callable[..., Site], is_timed: bool
+    make_site: Callable[..., RealSite], is_timed: bool
 ) -> None:
     site = an_ordered_site(make_site)
     revision = site.commit()
@@ -92,7 +92,7 @@ async def test_requests_before_the_first_start_are_answered_in_order_once_it_lis
 
 
 async def test_requests_during_a_pause_are_answered_in_order_after_it(
-    make_site: Callable[..., Site], is_timed: bool
+    make_site: Callable[..., RealSite], is_timed: bool
 ) -> None:
     site = an_ordered_site(make_site)
     site.commit()
@@ -110,7 +110,7 @@ async def test_requests_during_a_pause_are_answered_in_order_after_it(
 
 
 async def test_requests_during_an_exclusive_swap_follow_to_the_new_release_on_its_other_port(
-    make_site: Callable[..., Site], is_timed: bool
+    make_site: Callable[..., RealSite], is_timed: bool
 ) -> None:
     site = an_ordered_site(make_site, strategy="exclusive")
     site.commit("old")
@@ -132,5 +132,5 @@ async def test_requests_during_an_exclusive_swap_follow_to_the_new_release_on_it
     assert_prompt(crowd, site.journal("listens")[-1]["at"], is_timed)
 
 
-async def is_probing(site: Site) -> bool:
+async def is_probing(site: RealSite) -> bool:
     return bool((await site.status())["step"] == "probe")

@@ -7,7 +7,7 @@ import trio
 from attrs import define, field
 
 from tests.support.http_client import HttpClient
-from tests.support.site import Site
+from tests.support.site import RealSite
 
 CLIENTS = 12
 
@@ -60,7 +60,9 @@ class Load:
             self.failures.append("a new request reached the old release after the switch")
 
 
-async def test_three_commits_land_and_no_request_notices(make_site: Callable[..., Site]) -> None:
+async def test_three_commits_land_and_no_request_notices(
+    make_site: Callable[..., RealSite],
+) -> None:
     site = make_site()
     revisions = [site.commit("one")]
     async with site.running():

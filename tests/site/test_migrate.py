@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.site import Site, git, until
+from tests.support.site import RealSite, git, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 MIGRATE = (
     "echo $BLUE_GREEN_REVISION >>$SHARED/migrated; "
@@ -19,7 +19,7 @@ MIGRATE = (
 class Migrating:
     """A site that records its migrations, which wait while there is `wait`; `fail` fails them."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: RealSite) -> None:
         self.site = site
         self.wait = site.directory / "wait"
         self.fail = site.directory / "fail"

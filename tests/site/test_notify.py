@@ -16,9 +16,9 @@ from blue_green.site.crash import Crash
 from blue_green.site.notify import Notify
 from blue_green.site.receipt import Receipt
 from blue_green.system import users
-from tests.support.site import Site
+from tests.support.site import RealSite
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 US = users.owner_of(Path("/proc/self"))
 WRITE_DOWN = ["sh", "-c", "cat >>told"]

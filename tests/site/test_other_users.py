@@ -17,7 +17,7 @@ from blue_green.system import command, root, users
 from blue_green.system.process import CannotStart
 from blue_green.system.users import CAPABILITIES, missing_capabilities
 from tests.support.repository import Repository, git_of
-from tests.support.site import Site, git, until
+from tests.support.site import RealSite, git, until
 
 NOBODY = pwd.getpwnam("nobody")
 PYTHON = shutil.which("python3", path="/usr/bin:/bin") or ""
@@ -38,8 +38,8 @@ def directory() -> Iterator[Path]:
 
 
 def a_site(
-    directory: Path, *, owner: int, kind: type[Site] = Site, **sections: dict[str, Any]
-) -> Site:
+    directory: Path, *, owner: int, kind: type[RealSite] = RealSite, **sections: dict[str, Any]
+) -> RealSite:
     directory.mkdir(exist_ok=True)
     site = kind(directory, **sections)
     site.configure(app={"command": [PYTHON, "app.py"]})

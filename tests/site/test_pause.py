@@ -8,13 +8,13 @@ import pytest
 import trio
 
 from tests.support.http_client import Answer
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
 @asynccontextmanager
-async def held_request(site: Site) -> AsyncIterator[list[Answer]]:
+async def held_request(site: RealSite) -> AsyncIterator[list[Answer]]:
     """A request that waits; it must have been answered when the block has ended."""
     answers: list[Answer] = []
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from blue_green.site.probe_lines import Probe, ProbeLines
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
 HTTP_SERVER = '127.0.0.1 - - [26/Nov/2026 19:58:34] "GET /healthz HTTP/1.1" 200 -'
 GUNICORN = '127.0.0.1 - - [26/Nov/2026:19:58:41 +0000] "GET /healthz HTTP/1.1" 200 2 "-" "{}"'
@@ -53,7 +53,7 @@ def test_the_line_of_a_failed_probe_stays(lines: ProbeLines) -> None:
 
 
 async def test_only_requests_of_others_are_in_the_log_of_a_site(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site(app={"command": [sys.executable, "-u", "-m", "http.server", "{port}"]})
     site.configure(health={"path": "/text.txt"})

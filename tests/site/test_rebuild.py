@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
 @pytest.fixture
-def make_built(make_site: MakeSite) -> Callable[..., tuple[Site, Path]]:
+def make_built(make_site: MakeSite) -> Callable[..., tuple[RealSite, Path]]:
     """Makes a site, and the file from which its build takes the text of the release."""
 
-    def make(**sections: object) -> tuple[Site, Path]:
+    def make(**sections: object) -> tuple[RealSite, Path]:
         site = make_site(**sections)
         given = site.directory / "given"
         given.write_text("first")
@@ -26,14 +26,14 @@ def make_built(make_site: MakeSite) -> Callable[..., tuple[Site, Path]]:
     return make
 
 
-async def text(site: Site) -> str:
+async def text(site: RealSite) -> str:
     answer: str = (await site.get("/")).json()["text"]
     return answer
 
 
 @pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
 async def test_what_is_live_is_built_again_beside_itself(
-    make_built: Callable[..., tuple[Site, Path]], strategy: str
+    make_built: Callable[..., tuple[RealSite, Path]], strategy: str
 ) -> None:
     site, given = make_built(swap={"strategy": strategy})
     one = site.commit("one")
@@ -56,7 +56,7 @@ async def test_what_is_live_is_built_again_beside_itself(
 
 
 async def test_a_rebuilt_release_serves_again_after_a_restart_of_the_supervisor(
-    make_built: Callable[..., tuple[Site, Path]],
+    make_built: Callable[..., tuple[RealSite, Path]],
 ) -> None:
     site, given = make_built()
     one = site.commit("one")
@@ -72,7 +72,7 @@ async def test_a_rebuilt_release_serves_again_after_a_restart_of_the_supervisor(
 
 @pytest.mark.parametrize("fails", ["in the build", "at the start"])
 async def test_a_rebuild_that_fails_leaves_the_build_that_is_live(
-    make_built: Callable[..., tuple[Site, Path]], fails: str
+    make_built: Callable[..., tuple[RealSite, Path]], fails: str
 ) -> None:
     site, given = make_built()
     broken = site.directory / "broken"
@@ -112,7 +112,7 @@ async def test_a_link_that_was_added_is_there_after_a_rebuild_and_not_before(
 
 
 async def test_without_a_revision_what_is_live_is_built_again_also_where_head_is_another(
-    make_built: Callable[..., tuple[Site, Path]],
+    make_built: Callable[..., tuple[RealSite, Path]],
 ) -> None:
     site, given = make_built()
     one = site.commit("one")
@@ -131,7 +131,7 @@ async def test_without_a_revision_what_is_live_is_built_again_also_where_head_is
 
 
 async def test_a_rebuild_of_what_is_live_calls_no_other_swap_off(
-    make_built: Callable[..., tuple[Site, Path]],
+    make_built: Callable[..., tuple[RealSite, Path]],
 ) -> None:
     site, _ = make_built()
     site.commit("one")

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from blue_green.site.overlap import GOES_BACK
 from blue_green.site.receipt import Receipt
 from blue_green.site.rolled_back import was_rolled_back
-from blue_green.site.swap import GOES_BACK
 from tests.site.test_swaps import outcomes, reaches
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 COUNTED = {
     "build": ["sh", "-c", "echo built >>$JOURNAL.commands"],

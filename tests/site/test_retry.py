@@ -13,9 +13,9 @@ import pytest
 from blue_green.site.retry import delay_after
 from blue_green.source import failure
 from blue_green.source.failure import MachineFault, StepFailed
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 FAULTY = """
 import sys
@@ -69,7 +69,7 @@ def test_a_disk_with_room_or_that_is_not_there_proves_nothing(tmp_path: Path) ->
     assert failure.judged(failed, [tmp_path, tmp_path / "nowhere"]) is failed
 
 
-async def until_waiting(site: Site, revision: str, seconds: float) -> dict[str, Any]:
+async def until_waiting(site: RealSite, revision: str, seconds: float) -> dict[str, Any]:
     """Wait until this revision has failed, and is to be tried again after so long; the status."""
 
     async def look() -> Any:

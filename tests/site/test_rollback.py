@@ -5,9 +5,9 @@ from collections.abc import Callable
 import trio
 
 from tests.support.http_client import HttpClient
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 SEVERAL_LOOKS = 0.6
 """Seconds in which the watcher has looked at HEAD a few times."""

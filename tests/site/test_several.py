@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from tests.support.http_client import Answer
-from tests.support.site import Site, free_ports, until
+from tests.support.site import RealSite, free_ports, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 UPGRADE = b"GET /tunnel HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
 
 
@@ -21,7 +21,7 @@ UPGRADE = b"GET /tunnel HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: e
 def make_pair(make_site: MakeSite) -> MakeSite:
     """A site with two backends a slot."""
 
-    def make(**sections: dict[str, Any]) -> Site:
+    def make(**sections: dict[str, Any]) -> RealSite:
         site = make_site(**sections)
         blue, green = free_ports(2)
         site.configure(app={"ports": [[site.blue, blue], [site.green, green]]})
@@ -30,24 +30,24 @@ def make_pair(make_site: MakeSite) -> MakeSite:
     return make
 
 
-def ports(site: Site, slot: int) -> list[int]:
+def ports(site: RealSite, slot: int) -> list[int]:
     """Blue's or green's."""
     found: list[int] = site.sections["app"]["ports"][slot]
     return found
 
 
-async def pids(site: Site) -> list[int]:
+async def pids(site: RealSite) -> list[int]:
     found: list[int] = (await site.status())["live"]["pids"]
     return found
 
 
-def asked_for(site: Site, path: str) -> int:
+def asked_for(site: RealSite, path: str) -> int:
     """How often a backend got a request for this path."""
     return sum(request["path"] == path for request in site.journal())
 
 
 @asynccontextmanager
-async def in_flight(site: Site, path: str, count: int) -> AsyncIterator[list[Answer]]:
+async def in_flight(site: RealSite, path: str, count: int) -> AsyncIterator[list[Answer]]:
     """So many requests that a backend has; they must have been answered when the block ends."""
     answers: list[Answer] = []
     before = asked_for(site, path)
@@ -85,7 +85,7 @@ async def test_the_load_is_shared_and_a_swap_replaces_all(make_pair: MakeSite) -
         assert (receipt["drained"] >= 6, receipt["cut"], receipt["failed"]) == (True, 0, 0)
 
 
-async def answers_of_both(site: Site, revision: str) -> bool:
+async def answers_of_both(site: RealSite, revision: str) -> bool:
     """Two requests at once are answered by two backends of this release."""
     async with in_flight(site, "/?slow=0.05", 2) as answers:
         pass

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.config.settings import App, Argv, Hold, Port, Ports, Settings
+from blue_green.config.settings import App, Argv, Port, Ports, Settings, State
 from blue_green.routing.gate import Gate
 from blue_green.site import crash
+from blue_green.site.site import Site
 from blue_green.site.slots import Slots
 from blue_green.source.release import Release
 from blue_green.system import users
-from blue_green.system.output import Output
 from tests.support.site import free_ports, until
 
 APP = """
@@ -25,28 +25,27 @@ exit 1
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate(Hold())
+async def site(tmp_path: Path) -> Site:
+    ports = [Port(port) for port in free_ports(4)]
+    both = Ports(((ports[0], ports[1]), (ports[2], ports[3])))
+    app = App(Argv(("sh", "-c", APP)), both, env={"PYTHON": sys.executable})
+    settings = Settings(app, state=State(tmp_path / "state"))
+    us = users.owner_of(Path("/proc/self"))
+    return Site(settings, tmp_path, owner=us, user=us)
 
 
 @pytest.fixture
-def site(gate: Gate, tmp_path: Path, nursery: trio.Nursery) -> Slots:
-    """Both slots. In the blue one there is a release."""
-    ports = [Port(port) for port in free_ports(4)]
-    both = Ports(((ports[0], ports[1]), (ports[2], ports[3])))
-    site = Slots(
-        Settings(App(Argv(("sh", "-c", APP)), both, env={"PYTHON": sys.executable})),
-        gate,
-        user=users.owner_of(Path("/proc/self")),
-        output=Output(),
-        nursery=nursery,
-        forget=lambda _: 0,
-        changed=lambda: None,
-        report_unhealthy=lambda _: None,
-        report_crash=lambda _: None,
-    )
-    site.blue.release = Release("a" * 40, tmp_path)
-    return site
+async def slots(site: Site, tmp_path: Path, nursery: trio.Nursery) -> Slots:
+    """Both slots of the site. In the blue one there is a release."""
+    slots = site.slots
+    nursery.start_soon(slots.run)
+    slots.blue.release = Release("a" * 40, tmp_path)
+    return slots
+
+
+@pytest.fixture
+async def gate(site: Site) -> Gate:
+    return site.gate
 
 
 def ports_of(gate: Gate) -> list[int]:
@@ -54,43 +53,43 @@ def ports_of(gate: Gate) -> list[int]:
 
 
 async def test_what_is_still_starting_gets_no_request_when_its_slot_goes_live(
-    site: Slots, gate: Gate, tmp_path: Path
+    slots: Slots, gate: Gate, tmp_path: Path
 ) -> None:
     """As when traffic goes back to a release of which a backend was just being started again."""
-    prompt, late = site.blue.ports
+    prompt, late = slots.blue.ports
     marker = tmp_path / f"late-{late}"
     marker.touch()
-    assert site.blue.release is not None
-    site.blue.start(site.blue.release)
-    site.go_live(site.blue)
+    assert slots.blue.release is not None
+    slots.blue.start(slots.blue.release)
+    slots.go_live(slots.blue)
     assert ports_of(gate) == []
-    site.blue.supervise()
+    slots.blue.supervise()
     await until("one takes requests", lambda: ports_of(gate) == [prompt])
     assert [(await gate.acquire()).target.port for _ in range(3)] == [prompt] * 3
     marker.unlink()
     await until("both do", lambda: ports_of(gate) == [prompt, late])
     assert (await gate.acquire()).target.port == late
-    await site.stop()
+    await slots.stop()
 
 
 async def test_only_when_all_fail_again_and_again_requests_are_refused(
-    site: Slots, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slots: Slots, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise one that can never start would turn each hiccup of the other into an outage."""
     monkeypatch.setattr(crash, "FIRST_DELAY", 0.001)
-    bad, good = site.blue.ports
+    bad, good = slots.blue.ports
     (tmp_path / f"broken-{bad}").touch()
 
     def starts(port: int) -> int:
         return (tmp_path / "starts").read_text().split().count(str(port))
 
     def kill_the_good_one() -> None:
-        (backend,) = [one for one in site.blue.backends if one.target.port == good]
+        (backend,) = [one for one in slots.blue.backends if one.target.port == good]
         backend.process.kill()
 
-    site.go_live(site.blue)
-    site.blue.supervise()
-    await site.blue.settled.wait()
+    slots.go_live(slots.blue)
+    slots.blue.supervise()
+    await slots.blue.settled.wait()
     await until("one fails for good", lambda: starts(bad) > crash.TOO_MANY_DEATHS)
     kill_the_good_one()
     await until("the other one is down, too", lambda: not gate.targets)
@@ -101,4 +100,4 @@ async def test_only_when_all_fail_again_and_again_requests_are_refused(
     kill_the_good_one()
     await until("requests are refused", lambda: gate.is_refusing)
     assert starts(good) >= crash.TOO_MANY_DEATHS
-    await site.stop()
+    await slots.stop()

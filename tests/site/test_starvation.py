@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.site.test_swaps import outcomes, reaches
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
-def slow_to_build(make_site: MakeSite) -> tuple[Site, Path]:
+def slow_to_build(make_site: MakeSite) -> tuple[RealSite, Path]:
     """A site, and the file that its builds wait to see gone."""
     site = make_site()
     held = site.directory / "held"
@@ -17,14 +17,14 @@ def slow_to_build(make_site: MakeSite) -> tuple[Site, Path]:
     return site, held
 
 
-async def until_building(site: Site, number: int) -> None:
+async def until_building(site: RealSite, number: int) -> None:
     """Wait until so many builds have begun, and the last one is at work."""
     begun = "wanted by watch"
     await until(f"swap {number} has begun", lambda: site.log().count(begun) >= number)
     await reaches(site, "build")
 
 
-async def until_wanted(site: Site, revision: str) -> None:
+async def until_wanted(site: RealSite, revision: str) -> None:
     async def is_wanted() -> bool:
         return bool((await site.status())["wanted"] == revision)
 

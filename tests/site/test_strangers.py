@@ -20,18 +20,18 @@ from blue_green.site.taken_ports import TRY_AGAIN, TakenPorts
 from blue_green.system import port_holders, procfs, tag, users
 from blue_green.system.port_holders import Listener
 from blue_green.system.process import SUPERVISOR, Process
-from tests.support.site import Done, Site, free_ports, until
+from tests.support.site import Done, RealSite, free_ports, until
 from tests.support.stranger import Stranger, stranger
 
 US = users.owner_of(Path("/proc/self"))
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site() -> Iterator[RealSite]:
     """In a directory that everybody can get to."""
     path = Path(tempfile.mkdtemp(prefix="blue-green-"))
     path.chmod(0o755)
-    yield Site(path)
+    yield RealSite(path)
     shutil.rmtree(path)
 
 
@@ -47,7 +47,7 @@ class SlowSwap:
 
 
 @asynccontextmanager
-async def slow_swap(site: Site, how: str = "eager") -> AsyncIterator[SlowSwap]:
+async def slow_swap(site: RealSite, how: str = "eager") -> AsyncIterator[SlowSwap]:
     """A swap whose candidate is slow to start, and a stranger who takes its port meanwhile."""
     site.commit()
     async with site.running(), site.steady_load(), trio.open_nursery() as nursery:
@@ -67,7 +67,7 @@ async def slow_swap(site: Site, how: str = "eager") -> AsyncIterator[SlowSwap]:
             yield swap
 
 
-async def test_a_stranger_on_the_port_of_a_slow_candidate_gets_no_request(site: Site) -> None:
+async def test_a_stranger_on_the_port_of_a_slow_candidate_gets_no_request(site: RealSite) -> None:
     async with slow_swap(site) as swap:
         await swap.ended.wait()
         assert swap.done.code == 1, swap.done
@@ -78,7 +78,7 @@ async def test_a_stranger_on_the_port_of_a_slow_candidate_gets_no_request(site: 
         assert swap.thief.stolen == []
 
 
-async def test_who_has_the_port_is_said_of_a_candidate_that_fails_for_it(site: Site) -> None:
+async def test_who_has_the_port_is_said_of_a_candidate_that_fails_for_it(site: RealSite) -> None:
     site.configure(health={"timeout": "20s"})  # The stranger does not answer the first probe.
     async with slow_swap(site, "silent") as swap:
         swap.barrier.unlink()
@@ -90,7 +90,7 @@ async def test_who_has_the_port_is_said_of_a_candidate_that_fails_for_it(site: S
 
 
 async def test_what_dies_is_started_in_the_other_slot_when_a_stranger_takes_its_port(
-    site: Site,
+    site: RealSite,
 ) -> None:
     """Requests wait for that, and the stranger gets none of them."""
     revision = site.commit()
@@ -111,7 +111,7 @@ async def test_what_dies_is_started_in_the_other_slot_when_a_stranger_takes_its_
 
 
 async def test_while_strangers_have_the_ports_of_both_slots_requests_wait_and_are_told_why(
-    site: Site,
+    site: RealSite,
 ) -> None:
     """However long that lasts: as soon as a port is free again, the app serves there."""
     site.configure(hold={"timeout": "500ms"})
@@ -155,7 +155,9 @@ async def test_the_other_slot_is_tried_after_a_second_and_then_ever_less_often(
     assert taken.note(80, "port 80 is taken")
 
 
-async def test_a_stranger_on_the_port_that_a_live_app_has_given_up_is_noticed(site: Site) -> None:
+async def test_a_stranger_on_the_port_that_a_live_app_has_given_up_is_noticed(
+    site: RealSite,
+) -> None:
     site.configure(hold={"timeout": "500ms"}, health={"fall": 1000})
     site.commit()
     async with site.running():
@@ -168,7 +170,7 @@ async def test_a_stranger_on_the_port_that_a_live_app_has_given_up_is_noticed(si
             assert thief.stolen == before
 
 
-async def test_another_program_may_open_the_port_where_the_settings_say_so(site: Site) -> None:
+async def test_another_program_may_open_the_port_where_the_settings_say_so(site: RealSite) -> None:
     site.configure(app={"port_opened_by": "anyone"})
     site.commit()
     second = site.draft("second")
@@ -248,7 +250,7 @@ async def test_a_port_that_a_program_of_the_same_user_shares_is_not_its_own(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user as well")
-async def test_no_other_user_can_share_a_port(site: Site) -> None:
+async def test_no_other_user_can_share_a_port(site: RealSite) -> None:
     """What the kernel promises (SO_REUSEPORT, socket(7)), and the guard need not look for."""
     (port,) = free_ports(1)
     async with guarded(port, site.directory, share=1) as guard:
@@ -259,7 +261,7 @@ async def test_no_other_user_can_share_a_port(site: Site) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user as well")
-async def test_a_stranger_does_not_become_a_descendant_by_its_tag(site: Site) -> None:
+async def test_a_stranger_does_not_become_a_descendant_by_its_tag(site: RealSite) -> None:
     """Everybody can read the tag of a command, in /proc/PID/limits."""
     other, port = free_ports(2)
     async with guarded(other, site.directory) as guard:

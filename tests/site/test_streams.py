@@ -12,20 +12,20 @@ import trio
 from attrs import define, field
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 from tests.test_real_apps import websocket
 
 APP = (Path(__file__).parents[1] / "apps" / "streaming.py").read_text()
 LAST = b"\r\n0\r\n\r\n"
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
 @pytest.fixture
 def make_streaming(make_site: MakeSite) -> MakeSite:
     """A site with an app that streams."""
 
-    def make(**sections: dict[str, Any]) -> Site:
+    def make(**sections: dict[str, Any]) -> RealSite:
         site = make_site(
             app={"command": [sys.executable, "streaming.py", "{port}"], "stop_timeout": "10s"}
         )
@@ -61,7 +61,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(site: Site, path: str, *, pause: float = 0.0) -> AsyncIterator[Reader]:
+async def reading(site: RealSite, path: str, *, pause: float = 0.0) -> AsyncIterator[Reader]:
     """Somebody who reads this, from its first bytes on."""
     stream = await trio.open_tcp_stream("127.0.0.1", site.port)
     async with stream, trio.open_nursery() as nursery:
@@ -73,15 +73,15 @@ async def reading(site: Site, path: str, *, pause: float = 0.0) -> AsyncIterator
         nursery.cancel_scope.cancel()
 
 
-async def retiring(site: Site) -> Any:
+async def retiring(site: RealSite) -> Any:
     return (await site.status())["retiring"]
 
 
-async def answers(site: Site, text: str) -> bool:
+async def answers(site: RealSite, text: str) -> bool:
     return bool((await site.get("/")).json()["text"] == text)
 
 
-async def until_answered_by(site: Site, text: str, timeout: float) -> float:
+async def until_answered_by(site: RealSite, text: str, timeout: float) -> float:
     """Wait until this release answers; how many seconds that took."""
     began = trio.current_time()
     await until(f"{text} answers", lambda: answers(site, text), timeout)
@@ -116,7 +116,7 @@ async def test_streams_live_on_behind_a_swap_and_end_properly(make_streaming: Ma
         assert (await site.status())["last_swap"]["cut"] == 0
 
 
-async def is_over(site: Site) -> bool:
+async def is_over(site: RealSite) -> bool:
     return await retiring(site) is None
 
 
@@ -168,7 +168,7 @@ async def test_a_request_that_the_app_works_on_has_its_time_when_a_fix_comes(
         await site.until_live(three)
 
 
-async def steps(site: Site, phase: str) -> bool:
+async def steps(site: RealSite, phase: str) -> bool:
     return bool((await site.status())["step"] == phase)
 
 
@@ -231,7 +231,7 @@ async def test_an_unanswered_get_goes_to_the_new_release_when_its_time_is_up(
         assert (receipt["retried"], receipt["cut"], receipt["failed"]) == (1, 0, 0)
 
 
-def asked_for(site: Site, path: str) -> list[Any]:
+def asked_for(site: RealSite, path: str) -> list[Any]:
     return [line for line in site.journal() if line["path"] == path]
 
 

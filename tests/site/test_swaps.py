@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 RECEIPT = {
     "outcome", "revision", "previous", "reason", "output", "held", "longest_hold", "retried",
@@ -30,14 +30,14 @@ STATUS = {
 PHASES = ["checkout", "build", "start", "probe", "switch", "drain", "soak"]
 
 
-async def reaches(site: Site, step: str) -> None:
+async def reaches(site: RealSite, step: str) -> None:
     async def look() -> bool:
         return bool((await site.status())["step"] == step)
 
     await until(f"the swap has come to {step}", look)
 
 
-def outcomes(site: Site) -> list[tuple[str, str]]:
+def outcomes(site: RealSite) -> list[tuple[str, str]]:
     """Of all swaps so far, with what they were to."""
     return [(swap["outcome"], swap["revision"]) for swap in site.remembered()["history"]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
 UNFIT: dict[str, Callable[[Path], object]] = {
     "a FIFO": os.mkfifo,
@@ -23,21 +23,21 @@ def _sparse(path: Path, size: int) -> None:
         file.truncate(size)
 
 
-def memory_of(site: Site) -> int:
+def memory_of(site: RealSite) -> int:
     """Bytes that are resident in the supervisor."""
     assert site.process is not None
     pages = Path(f"/proc/{site.process.pid}/statm").read_text().split()[1]
     return int(pages) * resource.getpagesize()
 
 
-def only_the_app_runs(site: Site) -> bool:
+def only_the_app_runs(site: RealSite) -> bool:
     """And no git that waits for something."""
     return len(site.processes()) == 1
 
 
 @pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT)
 async def test_a_head_that_cannot_be_read_stops_nobody_and_is_reported(
-    make_site: Callable[..., Site], make: Callable[[Path], object]
+    make_site: Callable[..., RealSite], make: Callable[[Path], object]
 ) -> None:
     site = make_site()
     site.commit("one")
@@ -64,7 +64,7 @@ async def test_a_head_that_cannot_be_read_stops_nobody_and_is_reported(
 
 
 async def test_a_start_with_a_head_that_cannot_be_read_serves_what_was_live(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
     site.commit("one")
@@ -79,7 +79,7 @@ async def test_a_start_with_a_head_that_cannot_be_read_serves_what_was_live(
 
 @pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT)
 async def test_a_state_that_cannot_be_read_is_put_aside(
-    make_site: Callable[..., Site], make: Callable[[Path], object]
+    make_site: Callable[..., RealSite], make: Callable[[Path], object]
 ) -> None:
     site = make_site()
     site.commit("one")
@@ -91,7 +91,7 @@ async def test_a_state_that_cannot_be_read_is_put_aside(
 
 
 async def test_a_lock_file_that_is_none_is_refused_with_words(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
     site.commit("one")
@@ -103,7 +103,7 @@ async def test_a_lock_file_that_is_none_is_refused_with_words(
 
 
 async def test_a_fifo_in_place_of_the_settings_is_refused_with_words(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
     site.commit("one")
@@ -116,7 +116,7 @@ async def test_a_fifo_in_place_of_the_settings_is_refused_with_words(
 
 @pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT)
 async def test_a_command_that_looks_for_the_supervisor_refuses_settings_that_never_end(
-    make_site: Callable[..., Site], make: Callable[[Path], object]
+    make_site: Callable[..., RealSite], make: Callable[[Path], object]
 ) -> None:
     site = make_site()
     site.config_file.unlink()

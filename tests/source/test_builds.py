@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.site import Done, Site, until
+from tests.support.site import Done, RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 BUILD = (
     "echo $BLUE_GREEN_REVISION >>$SHARED/builds; "
@@ -18,7 +18,7 @@ BUILD = (
 
 
 @pytest.fixture
-def site(make_site: MakeSite) -> Site:
+def site(make_site: MakeSite) -> RealSite:
     """One that records its builds, which wait while there is `wait`; `fail` fails them."""
     site = make_site(release={"build": ["sh", "-c", BUILD]})
     site.configure(app={"env": {"SHARED": str(site.directory)}})
@@ -26,7 +26,7 @@ def site(make_site: MakeSite) -> Site:
     return site
 
 
-def builds_of(site: Site, revision: str) -> int:
+def builds_of(site: RealSite, revision: str) -> int:
     return (site.directory / "builds").read_text().split().count(revision)
 
 
@@ -35,7 +35,7 @@ def outcome(done: Done) -> str:
     return str(receipt["outcome"])
 
 
-async def test_a_second_swap_joins_a_build_and_later_ones_find_it_done(site: Site) -> None:
+async def test_a_second_swap_joins_a_build_and_later_ones_find_it_done(site: RealSite) -> None:
     async with site.running():
         one = (await site.status())["live"]["revision"]
         two, wait = site.draft("two"), site.directory / "wait"
@@ -57,7 +57,9 @@ async def test_a_second_swap_joins_a_build_and_later_ones_find_it_done(site: Sit
         assert (builds_of(site, one), builds_of(site, two)) == (1, 1)
 
 
-async def test_a_build_that_failed_is_tried_anew_only_when_that_is_asked_for(site: Site) -> None:
+async def test_a_build_that_failed_is_tried_anew_only_when_that_is_asked_for(
+    site: RealSite,
+) -> None:
     fail = site.directory / "fail"
     async with site.running():
         fail.touch()

@@ -14,9 +14,9 @@ from blue_green.config.settings import Argv, Port, Ports
 from blue_green.source.git import GitError
 from blue_green.supervisor import startup
 from tests.support.repository import Repository, git_of
-from tests.support.site import Site
+from tests.support.site import RealSite
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 NOBODY = pwd.getpwnam("nobody")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -16,9 +16,9 @@ from blue_green.system import trees, users
 from blue_green.system.output import Output
 from tests.support.answers import status as answer
 from tests.support.repository import Repository, git_of
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 STRANGER = 61_234
 """A user of no name."""

@@ -14,7 +14,7 @@ from blue_green.source.git import GitError
 from tests.support import ssh_server
 from tests.support.following import following
 from tests.support.repository import Repository, git_of
-from tests.support.site import Site, git, until
+from tests.support.site import RealSite, git, until
 
 LONGEST = 300
 """Characters of a line that can still be called one."""
@@ -155,7 +155,7 @@ def test_of_complaints_that_are_known_only_the_one_that_tells_is_kept(
 
 
 async def test_what_serves_does_not_notice_a_remote_that_hangs(
-    make_site: Callable[..., Site], tmp_path: Path, nursery: trio.Nursery
+    make_site: Callable[..., RealSite], tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     site = make_site(git={"pull_every": "50ms", "fetch_timeout": "500ms"})
     one = site.commit("one")

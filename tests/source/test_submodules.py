@@ -17,7 +17,7 @@ from blue_green.source.submodules import place_of, resolve
 from blue_green.system import users
 from blue_green.system.output import Output
 from tests.support.repository import Repository, git_of
-from tests.support.site import Site, git
+from tests.support.site import RealSite, git
 
 FROM_FILES = ("-c", "protocol.file.allow=always")
 """As a developer here: git takes submodules from other directories only when told to."""
@@ -347,7 +347,7 @@ def test_a_relative_url_that_leads_nowhere_is_refused() -> None:
 
 
 async def test_a_submodules_path_reaches_no_terminal_as_it_is(
-    make_site: Callable[..., Site],
+    make_site: Callable[..., RealSite],
 ) -> None:
     """It may hold anything, and whoever can push has chosen it."""
     site = make_site()

@@ -25,7 +25,8 @@ def repository(tmp_path: Path) -> Repository:
 
 async def test_a_head_that_is_not_the_one_before_is_told_at_once(repository: Repository) -> None:
     git = git_of(repository.path)
-    it = Following(Watch(GitSettings(repository.path), git, await git.places()))
+    it = Following(Watch(GitSettings(repository.path), git))
+    await it.watch.find_checkout()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(it.watch.run, None, it.on_head)
         await it.until_told(repository.first)
@@ -156,7 +157,8 @@ async def test_a_rebase_that_is_stuck_is_told_of_and_where_it_stands_is_not(
 async def test_a_head_in_a_half_done_rebase_is_better_than_none(repository: Repository) -> None:
     (repository.path / ".git" / "rebase-merge").mkdir()
     git = git_of(repository.path)
-    it = Following(Watch(GitSettings(repository.path), git, await git.places()))
+    it = Following(Watch(GitSettings(repository.path), git))
+    await it.watch.find_checkout()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(it.watch.run, None, it.on_head)
         await it.until_told(repository.first)
@@ -199,7 +201,7 @@ async def test_a_checkout_that_vanished_is_told_once_and_its_return_noticed(
 async def test_a_checkout_that_was_not_there_at_first_is_told_when_it_comes(
     repository: Repository, tmp_path: Path
 ) -> None:
-    it = Following(Watch(GitSettings(repository.path), git_of(repository.path), None))
+    it = Following(Watch(GitSettings(repository.path), git_of(repository.path)))
     away = repository.path.rename(tmp_path / "away")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(it.watch.run, None, it.on_head)

@@ -10,9 +10,9 @@ import h11
 import pytest
 import trio
 
-from tests.support.site import Site, git, until
+from tests.support.site import RealSite, git, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 BUILD = "echo $BLUE_GREEN_REVISION >>$BUILDS; [ ! -e slow-build ] || sleep 600"
 
@@ -21,7 +21,7 @@ BUILD = "echo $BLUE_GREEN_REVISION >>$BUILDS; [ ! -e slow-build ] || sleep 600"
 def make_built(make_site: MakeSite) -> MakeSite:
     """A site that records what it builds; a release with the file `slow-build` takes for ever."""
 
-    def make(**sections: dict[str, Any]) -> Site:
+    def make(**sections: dict[str, Any]) -> RealSite:
         site = make_site(release={"build": ["sh", "-c", BUILD]})
         site.configure(app={"env": {"BUILDS": str(site.directory / "builds")}}, **sections)
         return site
@@ -29,11 +29,11 @@ def make_built(make_site: MakeSite) -> MakeSite:
     return make
 
 
-def builds(site: Site) -> list[str]:
+def builds(site: RealSite) -> list[str]:
     return (site.directory / "builds").read_text().split()
 
 
-async def until_remembered(site: Site, revision: str) -> None:
+async def until_remembered(site: RealSite, revision: str) -> None:
     """What has just happened is written down a moment later; before that, a kill undoes it."""
 
     def is_remembered() -> bool:
@@ -45,7 +45,7 @@ async def until_remembered(site: Site, revision: str) -> None:
 
 
 @asynccontextmanager
-async def killed_at_the_end(site: Site) -> AsyncIterator[None]:
+async def killed_at_the_end(site: RealSite) -> AsyncIterator[None]:
     """A supervisor until the block ends; then it is killed, and nothing else is."""
     site.start()
     try:
@@ -57,7 +57,7 @@ async def killed_at_the_end(site: Site) -> AsyncIterator[None]:
             assert await site.stop(signal.SIGKILL) == -signal.SIGKILL, site.log()
 
 
-async def comes_back(site: Site, revision: str, *, built: list[str]) -> None:
+async def comes_back(site: RealSite, revision: str, *, built: list[str]) -> None:
     """In a running site: this revision was the first to serve, nothing else was built for it,
     and what the killed supervisor had left is gone."""
     assert (await site.get("/")).json()["revision"] == revision
@@ -65,7 +65,7 @@ async def comes_back(site: Site, revision: str, *, built: list[str]) -> None:
     assert builds(site) == built
 
 
-async def left_nothing(site: Site, status: dict[str, Any], *releases: str) -> None:
+async def left_nothing(site: RealSite, status: dict[str, Any], *releases: str) -> None:
     """Only these releases, and of processes only the backends, once git has tidied up."""
     names = sorted(revision[:12] for revision in releases)
     there = (status["live"]["pids"], names, names)
@@ -75,7 +75,7 @@ async def left_nothing(site: Site, status: dict[str, Any], *releases: str) -> No
     )
 
 
-def family_of(site: Site) -> list[int]:
+def family_of(site: RealSite) -> list[int]:
     """A backend and its two children, when nothing else runs."""
     found = site.processes()
     return found if len(found) == 3 else []

@@ -15,12 +15,12 @@ import trio
 from blue_green.config import change_text
 from tests.supervisor.test_service import service_manager
 from tests.support.http_client import Answer
-from tests.support.site import PATIENCE, Site, free_ports, until
+from tests.support.site import PATIENCE, RealSite, free_ports, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
-async def reload(site: Site, **sections: dict[str, Any]) -> list[str]:
+async def reload(site: RealSite, **sections: dict[str, Any]) -> list[str]:
     """Change the file and have it read; what is told."""
     site.configure(**sections)
     result = await site.ask("reload")
@@ -28,7 +28,7 @@ async def reload(site: Site, **sections: dict[str, Any]) -> list[str]:
     return change_text.changes(result["changes"]).splitlines()
 
 
-async def problems(site: Site, **sections: dict[str, Any]) -> list[str]:
+async def problems(site: RealSite, **sections: dict[str, Any]) -> list[str]:
     """What is told of a file that is wrong in this way; then it is as it was."""
     before = deepcopy(site.sections)
     site.configure(**sections)
@@ -39,19 +39,19 @@ async def problems(site: Site, **sections: dict[str, Any]) -> list[str]:
     return [line.removeprefix(f"{site.config_file}: ") for line in result["error"].splitlines()]
 
 
-async def live(site: Site) -> dict[str, Any]:
+async def live(site: RealSite) -> dict[str, Any]:
     status: dict[str, Any] = (await site.status())["live"]
     return status
 
 
-async def swap(site: Site, revision: str, *, outcome: str = "promoted") -> dict[str, Any]:
+async def swap(site: RealSite, revision: str, *, outcome: str = "promoted") -> dict[str, Any]:
     """Make it live, also again; how that was."""
     receipt = await site.ask("swap", revision=revision, retry=True)
     assert receipt["outcome"] == outcome, receipt
     return await live(site)
 
 
-async def crash(site: Site) -> dict[str, Any]:
+async def crash(site: RealSite) -> dict[str, Any]:
     """The live release dies, and is there again."""
     before = await live(site)
     assert (await site.post("/die", b"")).status == 502
@@ -73,7 +73,7 @@ def word_of(slot: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def held_request(site: Site) -> AsyncIterator[list[Answer]]:
+async def held_request(site: RealSite) -> AsyncIterator[list[Answer]]:
     """A request that waits; it must have been answered well when the block has ended."""
     answers: list[Answer] = []
 
@@ -148,7 +148,7 @@ async def test_running_probes_and_pulls_follow_the_new_settings(make_site: MakeS
 
         await until("it pulls no more", no_problem)
         await reload(site, health={"status": [204], "interval": "50ms", "fall": 2})
-        await site.until_logged("unwell and will be replaced: 2 probes in a row failed")
+        await site.until_logged("unhealthy and will be replaced: 2 probes in a row failed")
 
 
 # --- at the next swap -----------------------------------------------------------------------

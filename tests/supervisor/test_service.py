@@ -14,9 +14,9 @@ import trio
 
 from blue_green.routing.gate import RAMP_PATIENCE
 from tests.support.http_client import Answer
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def service_manager(path: Path) -> AsyncIterator[list[str]]:
 
 
 @asynccontextmanager
-async def in_flight(site: Site, path: str) -> AsyncIterator[list[Answer]]:
+async def in_flight(site: RealSite, path: str) -> AsyncIterator[list[Answer]]:
     """A request that has reached the backend; its answer is there when the block has ended."""
     answers: list[Answer] = []
     before = len(site.journal())
@@ -47,11 +47,11 @@ async def in_flight(site: Site, path: str) -> AsyncIterator[list[Answer]]:
         yield answers
 
 
-async def ask(site: Site, answers: list[Answer], path: str = "/") -> None:
+async def ask(site: RealSite, answers: list[Answer], path: str = "/") -> None:
     answers.append(await site.get(path))
 
 
-async def holds(site: Site) -> bool:
+async def holds(site: RealSite) -> bool:
     return bool((await site.status())["held"])
 
 
@@ -175,7 +175,7 @@ async def test_a_control_socket_that_is_listened_on_is_not_taken(make_site: Make
         assert site.process is not None
         (site.directory / "other").mkdir()
         shared = site.state / "control.sock"
-        other = Site(site.directory / "other", control={"socket": str(shared)})
+        other = RealSite(site.directory / "other", control={"socket": str(shared)})
         other.commit("one")
         other.start()
         try:

@@ -13,9 +13,9 @@ import pytest
 
 from blue_green.config.settings import Endpoint, Proxy, Tls
 from blue_green.supervisor.socket_mismatch import contradictions, differences
-from tests.support.site import Site, free_ports, until
+from tests.support.site import RealSite, free_ports, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 LOCAL = "127.0.0.1"
 

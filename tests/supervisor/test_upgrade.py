@@ -15,9 +15,9 @@ import trio
 import blue_green
 from tests.raw.tls_client import trusting, write_pair
 from tests.support.http_client import HttpClient
-from tests.support.site import Site, until
+from tests.support.site import RealSite, until
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 LONGEST = 10.0
 """Seconds that a client may wait on a machine that is busy with other things."""
@@ -37,7 +37,7 @@ def pids(status: dict[str, Any]) -> list[int]:
     return found
 
 
-async def upgraded(site: Site) -> dict[str, Any]:
+async def upgraded(site: RealSite) -> dict[str, Any]:
     """Upgrade, as a person would; the status afterwards."""
     before = await site.status()
     done = await site.cli("upgrade", "--json")
@@ -148,7 +148,7 @@ async def test_requests_that_wait_are_answered_after_it_in_their_order(
         assert [line["path"] for line in site.journal()] == [f"/{n}" for n in range(10)]
 
 
-async def held(site: Site, count: int) -> bool:
+async def held(site: RealSite, count: int) -> bool:
     return bool((await site.status())["held"] == count)
 
 
@@ -172,7 +172,7 @@ async def test_the_new_program_is_what_is_installed_now(
     assert site.processes() == []
 
 
-async def other_pids(site: Site, old: int) -> bool:
+async def other_pids(site: RealSite, old: int) -> bool:
     found = pids(await site.status())
     return bool(found) and found != [old]
 
@@ -187,7 +187,7 @@ async def test_when_the_new_program_does_not_start_nothing_has_happened(
     try:
         before = await site.until_phase("serving")
         if what == "install":
-            (installed / "gate.py").write_text("def")
+            (installed / "routing" / "gate.py").write_text("def")
         else:
             site.config_file.write_text("[app]\n")
         async with HttpClient(site.port) as http:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tests.support.site import Site
+from tests.support.site import RealSite
 
 PROC = Path("/proc")
 PIDFD = "anon_inode:[pidfd]"
@@ -32,7 +32,7 @@ class Figures:
     """What is in the state directory."""
 
 
-def look_at(site: Site, live_port: int) -> Figures:
+def look_at(site: RealSite, live_port: int) -> Figures:
     """Reads /proc (proc(5)), and so takes some milliseconds of the test's own time."""
     assert site.process is not None
     pid = site.process.pid

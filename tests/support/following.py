@@ -39,7 +39,8 @@ async def following(
     """Watch this checkout, from its HEAD of now, until the block ends."""
     git = git or git_of(checkout)
     every = None if pull_every is None else Period(pull_every)
-    it = Following(Watch(GitSettings(checkout, pull_every=every), git, await git.places()))
+    it = Following(Watch(GitSettings(checkout, pull_every=every), git))
+    await it.watch.find_checkout()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(it.watch.run, await git.head(), it.on_head)
         yield it

@@ -104,7 +104,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """A program that gives a listening socket to the next one as systemd does (sd_listen_fds(3))."""
 
 
-class Site:
+class RealSite:
     """A checkout with the test app in it, its settings, and what became of its requests."""
 
     def __init__(self, directory: Path, **sections: dict[str, Any]) -> None:
@@ -190,7 +190,7 @@ class Site:
     # --- the supervisor ---
 
     @asynccontextmanager
-    async def running(self, *, wait_for: str = "serving") -> AsyncIterator["Site"]:
+    async def running(self, *, wait_for: str = "serving") -> AsyncIterator["RealSite"]:
         """The real command, until the block ends; then it must stop cleanly and leave nothing."""
         self.start()
         try:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from blue_green.system import memory, procfs
-from tests.support.site import Site
+from tests.support.site import RealSite
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., RealSite]
 
 MEMINFO = """MemTotal:       16384000 kB
 MemFree:          100000 kB
@@ -125,7 +125,7 @@ sys.exit(cli.main())
 def make_small(make_site: MakeSite, tmp_path: Path) -> MakeSite:
     """A site that sees 1 MiB available, which is less than any Python uses."""
 
-    def make(**sections: dict[str, Any]) -> Site:
+    def make(**sections: dict[str, Any]) -> RealSite:
         (tmp_path / "proc" / "self").mkdir(parents=True)
         (tmp_path / "proc" / "self" / "cgroup").touch()
         (tmp_path / "proc" / "meminfo").write_text(MEMINFO.format(available=1024))

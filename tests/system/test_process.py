@@ -18,7 +18,7 @@ from blue_green.system.lines import LONGEST_LINE, text
 from blue_green.system.process import LOOK_EVERY, SUPERVISOR, CannotStart, Process, ending
 from blue_green.system.tail import MAX_LINES
 from tests.support.screen import on_screen
-from tests.support.site import PATIENCE, Site, until
+from tests.support.site import PATIENCE, RealSite, until
 
 US = users.owner_of(Path("/proc/self"))
 
@@ -298,7 +298,7 @@ else:
     and Path("/proc/sys/dev/tty/legacy_tiocsti").read_text() == "0\n",
     reason="this kernel lets nobody type for others",
 )
-async def test_a_command_cannot_type_into_our_terminal(make_site: Callable[..., Site]) -> None:
+async def test_a_command_cannot_type_into_our_terminal(make_site: Callable[..., RealSite]) -> None:
     site = make_site(release={"build": [sys.executable, "-c", f"{TYPE}raise SystemExit(1)"]})
     site.commit()
     async with on_screen("check", "--start", str(site.config_file)) as screen:

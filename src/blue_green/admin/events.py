@@ -9,18 +9,13 @@ nothing waits for one who is slow.
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import trio
 
 from blue_green.admin.server import Send
-from blue_green.routing.rate import Rate
-from blue_green.site.deploy_queue import DeployQueue
-from blue_green.site.phases import Site
+from blue_green.site.site import Site
 from blue_green.site.slots import Slot
-from blue_green.site.status import Status
-from blue_green.system.output import Output
 
 EVERY = 1.0
 AT_LEAST = 0.05
@@ -34,35 +29,21 @@ LONGEST_LINE = 2000
 class Events:
     """Tells each reader how the site stands, until it goes away."""
 
-    def __init__(
-        self,
-        site: Site,
-        swaps: DeployQueue,
-        status: Status,
-        rate: Rate,
-        output: Output,
-        *,
-        is_stopping: Callable[[], bool],
-    ) -> None:
+    def __init__(self, site: Site) -> None:
         self._site = site
-        self._swaps = swaps
-        self._status = status
-        self._rate = rate
-        self._output = output
-        self._is_stopping = is_stopping
 
     async def send_all(self, send: Send) -> None:
         """One event after the other, until cancelled."""
-        next_second, next_line = 0, max(0, self._output.end - LINES)
+        next_second, next_line = 0, max(0, self._site.output.end - LINES)
         while True:
             told = trio.current_time()
-            moves = self._swaps.version
-            seconds, next_second = self._rate.since(next_second), self._rate.end
+            moves = self._site.queue.version
+            seconds, next_second = self._site.rate.since(next_second), self._site.rate.end
             lost, lines, next_line = self._lines_since(next_line)
             event = {
                 "now": round(time.time(), 3),
-                "stopping": self._is_stopping(),
-                **self._status.as_dict(),
+                "stopping": self._site.is_stopping,
+                **self._site.status.as_dict(),
                 "slots": [self._slot(slot) for slot in self._site.slots.both],
                 "seconds": [[round(s.at, 1), *s.ended, s.held] for s in seconds],
                 "lost": lost,
@@ -72,12 +53,12 @@ class Events:
             await send(f"data: {text}\n\n".encode(errors="replace"))
             await trio.sleep_until(told + AT_LEAST)
             with trio.move_on_at(told + EVERY):
-                await self._swaps.until_changed(moves)
+                await self._site.queue.until_changed(moves)
 
     def _lines_since(self, number: int) -> tuple[int, list[list[Any]], int]:
         """How many lines were passed over, those that are told, and the number of the next."""
-        start = max(number, self._output.end - LINES)
-        piece = self._output.read(start, lambda source, revision: True)
+        start = max(number, self._site.output.end - LINES)
+        piece = self._site.output.read(start, lambda source, revision: True)
         lines = [
             [round(line.at, 3), line.source, line.revision[:7], line.text[:LONGEST_LINE]]
             for line in piece.lines
@@ -86,12 +67,12 @@ class Events:
 
     def _slot(self, slot: Slot) -> dict[str, Any]:
         revision = slot.release.revision if slot.release else None
-        state = self._swaps.state_of(slot)
+        state = self._site.queue.state_of(slot)
         return {
             "name": slot.name,
             "state": state,
             "revision": revision,
-            "subject": self._swaps.subject_of(revision) if revision else "",
+            "subject": self._site.queue.subject_of(revision) if revision else "",
             "since": slot.since.timestamp() if slot.since and state == "live" else None,
             "restarts": slot.restarts,
             "backends": [

@@ -5,7 +5,7 @@ event loop, in one go, so that they fit together. Those of the process come from
 listing thousands of descriptors takes a while: a thread does that.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import get_args
 
@@ -24,9 +24,8 @@ from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
 from blue_green.routing.metrics import Histogram
-from blue_green.site.deploy_queue import DeployQueue
-from blue_green.site.phases import Site
 from blue_green.site.receipt import Result
+from blue_green.site.site import Site
 
 
 class Exposition(Collector):
@@ -34,17 +33,8 @@ class Exposition(Collector):
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(
-        self,
-        site: Site,
-        swaps: DeployQueue,
-        by_status: Mapping[int, int],
-        *,
-        is_ready: Callable[[], bool],
-    ) -> None:
+    def __init__(self, site: Site, *, is_ready: Callable[[], bool]) -> None:
         self._site = site
-        self._swaps = swaps
-        self._by_status = by_status
         self._is_ready = is_ready
         self._ours = CollectorRegistry()
         self._ours.register(self)
@@ -69,7 +59,7 @@ class Exposition(Collector):
             "Requests that have ended, by the status that the client got; 499 if it did not wait",
             labels=["status"],
         )
-        for status, count in sorted(self._by_status.items()):
+        for status, count in sorted(self._site.gate.by_status.items()):
             requests.add_metric([str(status)], count)
         yield requests
         targets = [backend.target for backend in self._site.slots.backends]
@@ -97,13 +87,13 @@ class Exposition(Collector):
             "blue_green_swaps", "DeployQueue, by how they ended", labels=["outcome"]
         )
         for outcome in get_args(Result):  # Also those at 0: a rise is only seen from there.
-            swaps.add_metric([outcome], self._swaps.counts.by_outcome[outcome])
+            swaps.add_metric([outcome], self._site.queue.counts.by_outcome[outcome])
         yield swaps
         phases = SummaryMetricFamily(
             "blue_green_swap_phase_seconds", "How long each phase of a swap took", labels=["phase"]
         )
-        for phase, count in sorted(self._swaps.counts.by_phase.items()):
-            phases.add_metric([phase], count, self._swaps.counts.seconds[phase])
+        for phase, count in sorted(self._site.queue.counts.by_phase.items()):
+            phases.add_metric([phase], count, self._site.queue.counts.seconds[phase])
         yield phases
         restarts = CounterMetricFamily(
             "blue_green_backend_restarts",
@@ -129,7 +119,7 @@ class Exposition(Collector):
             labels=["slot", "revision", "state"],
         )
         for slot in self._site.slots.both:
-            if slot.release is not None and (state := self._swaps.state_of(slot)):
+            if slot.release is not None and (state := self._site.queue.state_of(slot)):
                 releases.add_metric([slot.name, slot.release.revision, state], 1)
         yield releases
 

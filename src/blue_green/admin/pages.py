@@ -4,7 +4,7 @@ The library that writes metrics is loaded when they are asked for the first time
 than the rest of a start, and during an upgrade in place requests wait for the start.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -16,20 +16,15 @@ from blue_green.admin.bodies import Message
 from blue_green.admin.events import Events
 from blue_green.admin.hook import MAX_BODY, Hook
 from blue_green.admin.server import Handler, Reading, Reply, Routes, Stream
-from blue_green.config.settings import Webhook
-from blue_green.routing.rate import Rate
-from blue_green.site.deploy_queue import DeployQueue
-from blue_green.site.phases import Site
-from blue_green.site.status import Status
-from blue_green.system.output import Output
+from blue_green.site.site import Site
 
 
-def why_not_ready(site: Site, *, stopping: bool) -> str:
+def why_not_ready(site: Site) -> str:
     """Why a balancer should send its requests elsewhere; nothing if it may send them here.
 
     As long as there is something to wait for, it may: they are held, and answered.
     """
-    if stopping:
+    if site.is_stopping:
         return "The server is stopping."
     if site.gate.why_down:
         return site.gate.why_down
@@ -47,29 +42,16 @@ class Pages:
 
     for_browsers = ("/", "/events")
 
-    def __init__(
-        self,
-        site: Site,
-        swaps: DeployQueue,
-        by_status: Mapping[int, int],
-        *,
-        status: Status,
-        rate: Rate,
-        output: Output,
-        hook: Webhook,
-        pull: Callable[[], None],
-    ) -> None:
-        """`pull` is what a push asks for."""
-        self.stopping = False
-        """From now on no more requests should come: a balancer needs a moment to see it."""
+    def __init__(self, site: Site) -> None:
         self._site = site
-        self._swaps = swaps
-        self._by_status = by_status
         self._exposition: Exposition | None = None
-        self._events = Events(site, swaps, status, rate, output, is_stopping=lambda: self.stopping)
+        self._events = Events(site)
         self._page = browser.page()
-        self._hook_path = hook.path
-        self._hook = None if hook.secret_file is None else Hook(hook.secret_file, pull)
+        webhook = site.settings.webhook
+        self._hook_path = webhook.path
+        self._hook: Hook | None = None
+        if webhook.secret_file is not None:
+            self._hook = Hook(webhook.secret_file, site.watch.pull_now)
 
     @property
     def routes(self) -> Routes:
@@ -95,7 +77,7 @@ class Pages:
 
     async def ready(self) -> Reply:
         """Whether to send requests here: 200, or 503 and why not."""
-        why_not = self._why_not
+        why_not = why_not_ready(self._site)
         return Reply(503, f"{why_not}\n".encode()) if why_not else Reply(200, b"ready\n")
 
     async def live(self) -> Reply:
@@ -106,16 +88,12 @@ class Pages:
         if self._exposition is None:
             module = await trio.to_thread.run_sync(import_module, "blue_green.admin.exposition")
             self._exposition = module.Exposition(
-                self._site, self._swaps, self._by_status, is_ready=lambda: not self._why_not
+                self._site, is_ready=lambda: not why_not_ready(self._site)
             )
         return Reply(200, await self._exposition.text(), self._exposition.content_type)
 
     async def push(self, hook: Hook, message: Message) -> Reply:
         """Something was pushed, as long as there is somebody to look what."""
-        if self.stopping:
+        if self._site.is_stopping:
             return Reply(503, b"The server is stopping.\n")
         return await hook.push(message)
-
-    @property
-    def _why_not(self) -> str:
-        return why_not_ready(self._site, stopping=self.stopping)

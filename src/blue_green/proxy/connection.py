@@ -96,7 +96,7 @@ async def _serve_one(client: Client, shared: Shared, answers: Answers) -> bool:
     finally:
         client.end_request()
         if exchange is not None and exchange.is_whole:
-            shared.by_status[exchange.status] += 1
+            shared.gate.by_status[exchange.status] += 1
             if shared.settings.access_log:
                 seconds = time.monotonic() - began
                 form = shared.settings.log_format
@@ -118,7 +118,7 @@ def _note_end(
     client: Client, exchange: Exchange | None, end: access_log.End, began: float, shared: Shared
 ) -> None:
     """Count and log a request that was not answered by a backend to the end."""
-    shared.by_status[end.status] += 1
+    shared.gate.by_status[end.status] += 1
     if shared.settings.access_log:
         seconds = time.monotonic() - began if began else 0.0
         form = shared.settings.log_format

@@ -4,7 +4,6 @@ import errno
 import logging
 import socket
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
@@ -49,7 +48,9 @@ class Listener:
         self,
         settings: Proxy,
         gate: Gate,
+        pool: Pool,
         sockets: Sequence[socket.socket],
+        *,
         redirecting: Sequence[socket.socket] = (),
         handed: Sequence[HandedClient] = (),
     ) -> None:
@@ -57,14 +58,12 @@ class Listener:
 
         Raises `BadPages` or `BadCertificate`.
         """
-        self.pool = Pool(settings.backend_keepalive)
-        self.by_status: Counter[int] = Counter()
-        """How many requests have ended with each status."""
         self._pages = Pages(settings.error_pages)
         self._certificate = Certificate(settings.tls) if settings.tls else None
         self._settings = settings
         self._trust = Trust(settings.trusted_proxies)
         self._gate = gate
+        self._pool = pool
         self._sockets = sockets
         self._redirecting = redirecting
         self._handed = handed
@@ -89,7 +88,6 @@ class Listener:
         """From now on these hold: for new connections and requests, and for what has not begun."""
         self._settings, self._pages = settings, pages
         self._trust.proxies = settings.trusted_proxies
-        self.pool.keepalive = settings.backend_keepalive
         if self._shared is not None:
             self._shared.settings, self._shared.pages = settings, pages
         self._has_room()  # There may be, if `max_connections` is more than it was.
@@ -97,14 +95,11 @@ class Listener:
     async def run(self) -> None:
         """Serve until cancelled."""
         with Disconnects() as disconnects:
-            self._shared = Shared(
-                self._settings, self._gate, self.pool, disconnects, self._pages, self.by_status
-            )
+            self._shared = Shared(self._settings, self._gate, self._pool, disconnects, self._pages)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(disconnects.run)
                     nursery.start_soon(self._end_the_late)
-                    nursery.start_soon(self.pool.run)
                     await self._take_up(self._shared, nursery)
                     if self._certificate is not None:
                         nursery.start_soon(self._certificate.keep_fresh)
@@ -115,7 +110,6 @@ class Listener:
                     self._stop_listening()
             finally:
                 self._stop_listening()
-                self.pool.close()
 
     @asynccontextmanager
     async def at_rest(self, timeout: float) -> AsyncIterator[Collection[Client]]:

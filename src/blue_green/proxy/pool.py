@@ -125,16 +125,23 @@ class Pool:
         self._idle: dict[Target, deque[Upstream]] = {}
 
     async def run(self) -> None:
-        """Close what has been idle for too long, until cancelled."""
-        while True:
-            now = time.monotonic()
-            wait = self.keepalive or LONGEST_NAP
-            for idle in self._idle.values():
-                while idle and (left := idle[0].idle_since + self.keepalive - now) <= 0:
-                    idle.popleft().transport.close()
-                if idle:
-                    wait = min(wait, left)
-            await trio.sleep(min(wait, LONGEST_NAP))
+        """Close what has been idle for too long, until cancelled, and then all that is idle."""
+        try:
+            while True:
+                await trio.sleep(self._close_the_old())
+        finally:
+            self.forget(list(self._idle))
+
+    def _close_the_old(self) -> float:
+        """Close what has been idle for too long; seconds until there may be more of it."""
+        now = time.monotonic()
+        wait = self.keepalive or LONGEST_NAP
+        for idle in self._idle.values():
+            while idle and (left := idle[0].idle_since + self.keepalive - now) <= 0:
+                idle.popleft().transport.close()
+            if idle:
+                wait = min(wait, left)
+        return min(wait, LONGEST_NAP)
 
     def take(self, target: Target, *, may_repeat: bool) -> Upstream | None:
         """An idle connection to this target, if there is a good one."""
@@ -182,6 +189,3 @@ class Pool:
                 upstream.transport.close()
                 count += 1
         return count
-
-    def close(self) -> None:
-        self.forget(list(self._idle))

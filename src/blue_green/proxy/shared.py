@@ -2,7 +2,6 @@
 
 import itertools
 import secrets
-from collections import Counter
 
 import trio
 from attrs import define, field
@@ -25,8 +24,6 @@ class Shared:
     pool: Pool
     disconnects: Disconnects
     pages: Pages
-    by_status: Counter[int]
-    """How many requests have ended with each status."""
     closing: bool = False
     """The server stops: each connection ends with the request in hand."""
     closing_tls: bool = False

@@ -73,6 +73,8 @@ class Gate:
         self.tally = Tally()
         self.holds = Histogram(HOLD_SECONDS)
         """How long each request waited that had to, however its wait ended."""
+        self.by_status: Counter[int] = Counter()
+        """How many requests have ended with each status, whoever answered them."""
         self._targets: list[Target] = []
         self._holders: set[str] = set()
         self._patient: set[str] = set()

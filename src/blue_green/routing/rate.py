@@ -6,7 +6,7 @@ wait. Nothing is done for each request: the proxy and the gate count them anyway
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import trio
@@ -35,9 +35,7 @@ class Second:
 class Rate:
     """How many requests end in a second."""
 
-    def __init__(self, by_status: Mapping[int, int], gate: Gate) -> None:
-        """`by_status` has how many requests have ended with each status; it is read, and grows."""
-        self._by_status = by_status
+    def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._noted = deque([(trio.current_time(), self._count())], maxlen=WINDOW + 1)
         self._seconds: deque[Second] = deque(maxlen=KEPT)
@@ -83,10 +81,10 @@ class Rate:
 
     def _by_class(self) -> list[int]:
         counts = [0] * 5
-        for status, count in self._by_status.items():
+        for status, count in self._gate.by_status.items():
             # RFC 9110 section 15: one that is out of range is to be taken for a server's error.
             counts[status // 100 - 1 if 100 <= status < 600 else 4] += count
         return counts
 
     def _count(self) -> int:
-        return sum(self._by_status.values())
+        return sum(self._gate.by_status.values())

@@ -9,24 +9,29 @@ a swap that was superseded, new commits do not call off the next one. Whoever as
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import trio
 from attrs import define, field
 
 from blue_green.routing.metrics import SwapCounts
-from blue_green.site.notify import Notify
-from blue_green.site.phases import HEALTH, REBUILD, RESTART, ROLLBACK, Site
+from blue_green.site import run_swap
 from blue_green.site.receipt import Receipt
 from blue_green.site.retry import Retry, delay_after
 from blue_green.site.slots import Slot
 from blue_green.site.swap import Swap
-from blue_green.source.git import Git, GitError
+from blue_green.site.trigger import Trigger
+from blue_green.source.git import GitError
 from blue_green.system import systemd
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
 
 logger = logging.getLogger(__name__)
 
+TAKING_NOTHING_BACK = (Trigger.HEALTH, Trigger.RESTART, Trigger.REBUILD)
+"""What triggers a swap without replacing what was wanted."""
 MOST_LINES = 10
 """Of a candidate's output, in the log at the end of its swap."""
 DOWN = "The site is down: no release of it could be started."
@@ -37,7 +42,7 @@ class DeployRequest:
     """A revision that somebody wants to be live, and those who wait to hear of it."""
 
     revision: str
-    asked_by: str
+    trigger: Trigger
     retry: bool = False
     rebuild: bool = False
     is_head: bool = False
@@ -67,17 +72,11 @@ class DeployRequest:
 class DeployQueue:
     """One swap after the other, towards what was wanted last."""
 
-    def __init__(
-        self, site: Site, git: Git, notify: Notify, save: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, site: "Site") -> None:
         self.current: Swap | None = None
         self.last: Receipt | None = site.state.history[-1] if site.state.history else None
         self.counts = SwapCounts()
         self._site = site
-        self._git = git
-        self._notify = notify
-        self._save = save
-        """Write the state: what is told is remembered."""
         self.again: Retry | None = None
         """What failed through no fault of its revision."""
         self._current_request: DeployRequest | None = None
@@ -120,12 +119,12 @@ class DeployQueue:
         return next((r.subject for r in receipts if r.revision == revision), "")
 
     def want(
-        self, revision: str, asked_by: str, *, retry: bool = False, rebuild: bool = False
+        self, revision: str, trigger: Trigger, *, retry: bool = False, rebuild: bool = False
     ) -> DeployRequest:
         """From now on this revision is wanted, and nothing that was wanted before."""
-        if asked_by not in (HEALTH, RESTART, REBUILD):  # These replace nothing that was wanted.
+        if trigger not in TAKING_NOTHING_BACK:
             self.again = None
-        is_head = asked_by == "watch"
+        is_head = trigger is Trigger.WATCH
         if is_head:
             self._head = revision
         unwinding = self.current is not None and self.current.is_superseded
@@ -136,7 +135,7 @@ class DeployQueue:
                 wanted.is_head |= is_head
                 return wanted
         self._drop_next()
-        self._next_request = DeployRequest(revision, asked_by, retry or rebuild, rebuild, is_head)
+        self._next_request = DeployRequest(revision, trigger, retry or rebuild, rebuild, is_head)
         if self.current is not None and (self._yields_to_commits or not is_head):
             self.current.supersede()
         self._wake.set()
@@ -148,21 +147,21 @@ class DeployQueue:
             self._drop_next()
             return self._current_request
         previous = self._site.state.previous
-        return self.want(previous, ROLLBACK, retry=True) if previous else None
+        return self.want(previous, Trigger.ROLLBACK, retry=True) if previous else None
 
     def restart(self) -> DeployRequest | None:
         """Replace the processes of the live release by fresh ones; None if nothing is live."""
         live = self._site.slots.live
         if live is None or live.release is None:
             return None
-        return self.want(live.release.revision, RESTART, retry=True)
+        return self.want(live.release.revision, Trigger.RESTART, retry=True)
 
     def rebuild(self) -> DeployRequest | None:
         """Build the live release again, and swap to that; None if nothing is live."""
         live = self._site.slots.live
         if live is None or live.release is None:
             return None
-        return self.want(live.release.revision, REBUILD, rebuild=True)
+        return self.want(live.release.revision, Trigger.REBUILD, rebuild=True)
 
     def state_of(self, slot: Slot) -> str:
         """`live`, `candidate`, `draining` or `retiring`; nothing if nothing runs there."""
@@ -221,14 +220,14 @@ class DeployQueue:
             revision,
             retry=wanted.retry,
             rebuild=wanted.rebuild,
-            asked_by=wanted.asked_by,
-            tell=tell,
+            trigger=wanted.trigger,
+            report=tell,
         )
-        logger.info("swap %s: wanted by %s", revision[:7], wanted.asked_by)
+        logger.info("swap %s: wanted by %s", revision[:7], wanted.trigger)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._note_subject, self.current.receipt)
-                receipt = await self.current.run()
+                receipt = await run_swap.run(self.current)
             is_refused = self.current.is_refused
             self._note_retry(wanted, receipt, may_be_retried=self.current.may_be_retried)
         finally:
@@ -241,10 +240,10 @@ class DeployQueue:
         if receipt.outcome != "unchanged" and not is_refused:
             self.last = receipt
             if not site.state.is_repeated(receipt):
-                self._notify.swapped(receipt)  # Before we wait: a stop would keep it from that.
+                site.notify.swapped(receipt)  # Before we wait: a stop would keep it from that.
             site.state.remember(receipt)
         self._change()
-        await self._save()
+        await site.save()  # What is reported is remembered.
         wanted.end(receipt)
 
     def _change(self) -> None:
@@ -255,7 +254,7 @@ class DeployQueue:
     async def _note_subject(self, receipt: Receipt) -> None:
         """Beside the swap, which does not wait for it before it switches."""
         try:
-            receipt.subject = await self._git.subject(receipt.revision)
+            receipt.subject = await self._site.git.subject(receipt.revision)
         except (GitError, OSError) as error:
             logger.info("the subject of %s is not known: %s", receipt.revision[:7], error)
 
@@ -298,7 +297,7 @@ class DeployQueue:
             self.again = Retry(
                 revision=wanted.revision,
                 reason=receipt.reason,
-                asked_by=wanted.asked_by,
+                trigger=wanted.trigger,
                 is_head=wanted.is_head,
                 is_forced=wanted.retry,
                 is_rebuild=wanted.rebuild,
@@ -314,7 +313,7 @@ class DeployQueue:
                     "superseded",
                     dropped.revision,
                     reason="something else was wanted",
-                    asked_by=dropped.asked_by,
+                    asked_by=dropped.trigger,
                 )
             )
 
@@ -332,5 +331,5 @@ class DeployQueue:
 
 def _wanted_again(retry: Retry) -> DeployRequest:
     return DeployRequest(
-        retry.revision, retry.asked_by, retry.is_forced, retry.is_rebuild, retry.is_head
+        retry.revision, retry.trigger, retry.is_forced, retry.is_rebuild, retry.is_head
     )

@@ -60,6 +60,7 @@ class Receipt:
     retry_in: float = 0.0
     """Seconds after which it is tried again by itself; 0 if it is not."""
     asked_by: str = ""
+    """A `Trigger`; nothing in receipts of older versions."""
     at: str = ""
     """When it ended: ISO 8601, UTC."""
 

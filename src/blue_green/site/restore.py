@@ -4,19 +4,22 @@ That needs neither the network nor a build, unless the release is lost. Only the
 """
 
 import logging
+from typing import TYPE_CHECKING
 
 from blue_green.site.orphans import end_orphans
-from blue_green.site.phases import Site
 from blue_green.site.state import Live
 from blue_green.source import stray
 from blue_green.source.git import GitError
 from blue_green.system import procfs, systemd
 from blue_green.system.process import SUPERVISOR
 
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
+
 logger = logging.getLogger(__name__)
 
 
-async def last_release(site: Site) -> None:
+async def last_release(site: "Site") -> None:
     """Make it live, unless the program before us in this process left it running."""
     await _end_leftovers(site)
     await _tidy(site)
@@ -24,8 +27,8 @@ async def last_release(site: Site) -> None:
         await _serve(site)
 
 
-async def _end_leftovers(site: Site) -> None:
-    state, slots, settings = site.state, site.slots, site.slots.settings
+async def _end_leftovers(site: "Site") -> None:
+    state, slots, settings = site.state, site.slots, site.settings
     remembered = state.backends if state.boot == procfs.boot_id() else []
     await end_orphans(
         f"{SUPERVISOR}={settings.state.directory}",
@@ -36,7 +39,7 @@ async def _end_leftovers(site: Site) -> None:
     )
 
 
-async def _tidy(site: Site) -> None:
+async def _tidy(site: "Site") -> None:
     live, releases = site.state.live, site.releases
     in_use = {site.state.previous, live.revision if live else releases.last_promoted()}
     try:
@@ -47,7 +50,7 @@ async def _tidy(site: Site) -> None:
         logger.warning("old releases cannot be removed: %s", error)
 
 
-async def _serve(site: Site) -> None:
+async def _serve(site: "Site") -> None:
     state, slots, live = site.state, site.slots, site.state.live
     release = await site.releases.last_good(live.revision if live else None)
     if release is None:
@@ -57,7 +60,7 @@ async def _serve(site: Site) -> None:
         state.head = None
     logger.info("starting %s, which was live before", live.revision[:7])
     slot = slots.by_name(live.slot)
-    slot.take(release, slots.settings)
+    slot.take(release, site.settings)
     slots.go_live(slot)
     slot.supervise()
     await slot.settled.wait()

@@ -6,6 +6,7 @@ is left there is ended soon: nobody's fix waits for somebody's connection.
 """
 
 import logging
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -13,9 +14,12 @@ from blue_green.config.settings import Swap
 from blue_green.routing.lease import cut
 from blue_green.site.draining import close_streams, drain, requests_of, until_clients_are_waited_for
 from blue_green.site.receipt import Receipt, short_reason
-from blue_green.site.slots import Slot, Slots
+from blue_green.site.slots import Slot
 from blue_green.source import left
-from blue_green.source.release import Release, Releases
+from blue_green.source.release import Release
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +30,13 @@ SOON = 3.0
 class Retirement:
     """Of the slot that is not live, if something of it still runs."""
 
-    def __init__(self, slots: Slots, releases: Releases) -> None:
+    def __init__(self, site: "Site") -> None:
         self.slot: Slot | None = None
         """The one that retires."""
         self.requests_until = 0.0
         self.streams_until = 0.0
         """When what is left is ended, on trio's clock."""
-        self._slots = slots
-        self._releases = releases
+        self._site = site
         self._is_stopping = False
         self._is_over = trio.Event()
         self._scope = trio.CancelScope()
@@ -56,7 +59,7 @@ class Retirement:
         self._scope = trio.CancelScope()
         self._patience = trio.CancelScope()
         self._patience_with_streams = trio.CancelScope()
-        self._slots.nursery.start_soon(self._run, slot, receipt)
+        self._site.slots.start_soon(self._run, slot, receipt)
 
     async def finish(self) -> None:
         """End the streams soon, and wait until the slot is free. Requests have all their time."""
@@ -97,7 +100,7 @@ class Retirement:
         await slot.stop()
         self.slot = None
         self._is_over.set()
-        self._slots.changed()
+        self._site.state_file.change()
         if release is not None:
             await self._report_data(release, receipt)
 
@@ -107,19 +110,19 @@ class Retirement:
         Unless it is what is live again.
         """
         try:
-            found = await self._releases.left_in(release.path)
+            found = await self._site.releases.left_in(release.path)
         except OSError as error:
             logger.warning("what %s holds is not known: %s", release.path, error)
             return
-        live = self._slots.live
+        live = self._site.slots.live
         if not found or (live and live.release and live.release.path == release.path):
             return
-        self._releases.note_left(found)
+        self._site.releases.note_left(found)
         warning = left.warning(found)
         if receipt.warning != short_reason(warning):
             receipt.warning = warning
             logger.warning("%s", warning)
-        self._slots.changed()
+        self._site.state_file.change()
 
     async def _end_requests(self, slot: Slot, receipt: Receipt) -> None:
         before = len(requests_of(slot.targets))

@@ -3,6 +3,8 @@
 import trio
 from attrs import frozen
 
+from blue_green.site.trigger import Trigger
+
 FIRST_DELAY = 2.0
 LONGEST_DELAY = 600.0
 """Seconds."""
@@ -15,7 +17,7 @@ class Retry:
     revision: str
     reason: str
     """Why it failed."""
-    asked_by: str
+    trigger: Trigger
     is_head: bool
     """HEAD of the checkout moved to it."""
     is_forced: bool

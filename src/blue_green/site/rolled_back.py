@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from blue_green.site.phases import ROLLBACK
+from blue_green.site.overlap import GOES_BACK
 from blue_green.site.receipt import Receipt
-from blue_green.site.swap import GOES_BACK
+from blue_green.site.trigger import Trigger
 
 
 def was_rolled_back(revision: str, receipts: Iterable[Receipt]) -> bool:
@@ -12,7 +12,7 @@ def was_rolled_back(revision: str, receipts: Iterable[Receipt]) -> bool:
     for receipt in receipts:
         if receipt.outcome == "promoted" and revision == receipt.revision:
             return False
-        is_rollback = receipt.outcome == "promoted" and receipt.asked_by == ROLLBACK
+        is_rollback = receipt.outcome == "promoted" and receipt.asked_by == Trigger.ROLLBACK
         if is_rollback and revision == receipt.previous:
             return True
         # While the release before it was still warm.

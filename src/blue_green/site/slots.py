@@ -6,28 +6,30 @@ kept: there a death is the swap's business.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
 from blue_green.config.settings import Health, Settings
-from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Target
 from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
 from blue_green.site.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
 from blue_green.site.draining import stop_with_streams
 from blue_green.site.taken_ports import TRY_AGAIN, TakenPorts
-from blue_green.site.unhealthy import Forget, until_unhealthy
+from blue_green.site.unhealthy import until_unhealthy
 from blue_green.source.failure import PortTaken, StepFailed
 from blue_green.source.release import Release
 from blue_green.system.handover import HandedRelease
-from blue_green.system.output import Output
 from blue_green.system.process import Process, environment
-from blue_green.system.users import User
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ REMIND = 60.0
 class Slot:
     """`blue` or `green`."""
 
-    def __init__(self, name: Literal["blue", "green"], site: "Slots") -> None:
+    def __init__(self, name: Literal["blue", "green"], site: "Site", slots: "Slots") -> None:
         self.name = name
         self.settings = site.settings
         """With which its release was started, and is started again until the next one comes."""
@@ -54,6 +56,7 @@ class Slot:
         """Since it is kept, each backend has been brought up or has failed to come up once."""
         self._backends: dict[int, Backend] = {}
         self._site = site
+        self._slots = slots
         self._supervision: trio.CancelScope | None = None
         self._stopping = trio.Lock()
         self._failing_ports: set[int] = set()
@@ -79,7 +82,7 @@ class Slot:
         """
         self.release = release
         self.settings = settings
-        wanted, other = self._ports_in(settings), self._site.other(self)
+        wanted, other = self._ports_in(settings), self._slots.other(self)
         if other.is_in_use and not set(wanted).isdisjoint(other.ports):
             logger.warning(
                 "%s still uses ports %s: %s keeps its own until a later swap",
@@ -107,18 +110,18 @@ class Slot:
 
     async def first_failure(self, settings: Settings) -> str:
         """Wait until one of its backends ends, or is unhealthy; say which way."""
-        return await probation.first_failure(self.backends, settings, self._site.forget)
+        return await probation.first_failure(self.backends, settings, self._site.pool.forget)
 
     async def stop(self) -> None:
         """End all backends. Nothing may be able to choose them any more."""
         self.stop_supervising()
         with trio.CancelScope(shield=True):  # Each stop has a time limit of its own.
             async with self._stopping:  # Some apps take a second signal for an order to hurry.
-                self._site.forget(self.targets)
+                self._site.pool.forget(self.targets)
                 own_time = min(OWN_END, self.settings.app.stop_timeout)
                 await stop_with_streams(self.targets, self._stop_all, own_time=own_time)
                 self._backends.clear()
-        self._site.changed()
+        self._site.state_file.change()
 
     async def _stop_all(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -132,7 +135,7 @@ class Slot:
         self._supervision = trio.CancelScope()
         self.settled = trio.Event()
         self._failing_ports.clear()
-        self._site.nursery.start_soon(self._supervise_all, self._supervision, self.settled)
+        self._slots.start_soon(self._supervise_all, self._supervision, self.settled)
 
     def stop_supervising(self) -> None:
         if self._supervision is not None:
@@ -166,7 +169,7 @@ class Slot:
                     gate.admit(backend.target)
                 gate.stop_refusing()
                 self._failing_ports.discard(port)
-                self._site.taken_ports.forget(port)
+                self._slots.taken_ports.forget(port)
                 settle(port)
                 healthy_at = trio.current_time()
                 await self._report_until_dead(backend)
@@ -196,7 +199,7 @@ class Slot:
     async def _note_taken(self, port: int, why: str, deaths: int) -> None:
         crash = await self._clear_away(port, why, deaths)
         self._site.gate.explain("The app cannot start: another program has its port.")
-        if self._site.taken_ports.note(port, why):
+        if self._slots.taken_ports.note(port, why):
             self._site.report_crash(crash)
 
     async def _clear_away(self, port: int, why: str | None, deaths: int) -> Crash:
@@ -207,11 +210,11 @@ class Slot:
             return Crash(self.name, port, revision, deaths, why or "it did not start")
         backend = self._backends[port]
         self._site.gate.withdraw(backend.target)
-        self._site.forget([backend.target])
+        self._site.pool.forget([backend.target])
         await backend.stop()
         if self._backends.get(port) is backend:
             del self._backends[port]
-        self._site.changed()
+        self._site.state_file.change()
         why = why or f"the app {backend.ending}"
         return Crash(self.name, port, revision, deaths, why, backend.output)
 
@@ -226,7 +229,7 @@ class Slot:
             async def report() -> None:
                 while True:
                     why = await until_unhealthy(
-                        backend.target, lambda: site.settings, site.forget, backend.probe_lines
+                        backend.target, lambda: site.settings, site.pool.forget, backend.probe_lines
                     )
                     site.report_unhealthy(why)
                     await trio.sleep(REMIND)
@@ -257,8 +260,8 @@ class Slot:
 
     def _run_backend(self, backend: Backend) -> None:
         self._backends[backend.target.port] = backend
-        self._site.nursery.start_soon(backend.run)
-        self._site.changed()
+        self._slots.start_soon(backend.run)
+        self._site.state_file.change()
 
     def _health_now(self) -> Health:
         """A kept backend is judged by the newest settings, a candidate by those of its swap."""
@@ -266,41 +269,28 @@ class Slot:
 
 
 class Slots:
-    """Both slots, which of them is live, and what they need of the rest."""
+    """Both slots, and which of them is live."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        gate: Gate,
-        *,
-        user: User,
-        output: Output,
-        nursery: trio.Nursery,
-        forget: Forget,
-        changed: Callable[[], None],
-        report_unhealthy: Callable[[str], None],
-        report_crash: Callable[[Crash], None],
-    ) -> None:
-        self.settings = settings
-        """Those in force: a reload replaces them."""
-        self.gate = gate
-        self.user = user
-        self.output = output
-        self.nursery = nursery
-        """Where the backends' tasks live, longer than the swap that started them."""
-        self.forget = forget
-        """Close the idle connections to these targets."""
-        self.changed = changed
-        """Something is different that is remembered: what is live, or which backends run."""
-        self.report_unhealthy = report_unhealthy
-        """The live backends fail their probes."""
-        self.taken_ports = TakenPorts(report_unhealthy)
-        self.report_crash = report_crash
-        """A live backend has ended, or did not start again."""
-        self.blue = Slot("blue", self)
-        self.green = Slot("green", self)
+    def __init__(self, site: "Site") -> None:
+        self._site = site
+        self._to_start, self._started = trio.open_memory_channel[Callable[[], Awaitable[None]]](
+            math.inf
+        )
+        self.taken_ports = TakenPorts(site.report_unhealthy)
+        self.blue = Slot("blue", site, self)
+        self.green = Slot("green", site, self)
         self.both = (self.blue, self.green)
         self.live: Slot | None = None
+
+    async def run(self) -> None:
+        """Run the tasks of backends, which live longer than the swaps that start them."""
+        async with trio.open_nursery() as nursery:
+            async for task in self._started:
+                nursery.start_soon(task)
+
+    def start_soon(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Have `run` run this, beside all that it runs already."""
+        self._to_start.send_nowait(partial(task, *arguments))
 
     @property
     def idle(self) -> Slot:
@@ -329,9 +319,9 @@ class Slots:
             self.live.stop_supervising()
         self.live = slot
         slot.since = datetime.now(UTC)
-        self.gate.switch(backend.target for backend in slot.backends if backend.is_up)
-        self.gate.stop_refusing()
-        self.changed()
+        self._site.gate.switch(backend.target for backend in slot.backends if backend.is_up)
+        self._site.gate.stop_refusing()
+        self._site.state_file.change()
 
     def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
         """Go on with what the program before us in this process left; `env` is the release's."""
@@ -344,7 +334,7 @@ class Slots:
 
     async def stop(self) -> None:
         """End everything."""
-        self.gate.switch(())
+        self._site.gate.switch(())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.blue.stop)
             nursery.start_soon(self.green.stop)

@@ -117,6 +117,11 @@ class State:
         self.migrated = [*self.migrated, revision][-MIGRATED:]
 
 
+def quarantined(why: str) -> str:
+    """Why a revision is not deployed, for people."""
+    return f"it is in quarantine (swap --retry tries it again): {why}"
+
+
 class StateFile:
     """The file, and a task that writes it when something has changed."""
 

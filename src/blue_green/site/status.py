@@ -1,22 +1,19 @@
 """How the site stands, as one object: for `blue-green status`, and whoever else shows it."""
 
 import os
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 
 from blue_green import __version__
-from blue_green.config.changes import Change
-from blue_green.routing.rate import Rate
-from blue_green.site.deploy_queue import DeployQueue
-from blue_green.site.pause import Pause
-from blue_green.site.phases import Site
 from blue_green.site.rolled_back import was_rolled_back
 from blue_green.site.slots import Slot
-from blue_green.source.watch import Watch
+from blue_green.site.state import quarantined
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
 
 LAST_SWAPS = 5
 LAST_LINES = 10
@@ -26,36 +23,17 @@ LAST_LINES = 10
 class Status:
     """Reads the parts of a site. The keys of its object are kept."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        addresses: str,
-        site: Site,
-        swaps: DeployQueue,
-        pause: Pause,
-        watch: Watch,
-        rate: Rate,
-        needs_restart: Callable[[], Sequence[Change]],
-    ) -> None:
-        """`addresses`: where the site is served. `needs_restart`: changed settings that wait."""
-        self._addresses = addresses
-        self._needs_restart = needs_restart
-        self._name = name
+    def __init__(self, site: "Site") -> None:
         self._site = site
-        self._swaps = swaps
-        self._pause = pause
-        self._watch = watch
-        self._rate = rate
         self._began = datetime.now(UTC)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as an object of the control protocol."""
-        site, swaps, swap = self._site, self._swaps, self._swaps.current
+        site, swaps, swap = self._site, self._site.queue, self._site.queue.current
         targets = [backend.target for backend in site.slots.backends]
         return {
-            "name": self._name,
-            "addresses": self._addresses,
+            "name": site.settings.app.name,
+            "addresses": site.addresses,
             "phase": self.phase,
             "down": site.gate.why_down,
             "live": _slot(site.slots.live),
@@ -67,16 +45,16 @@ class Status:
             "subjects": self._subjects,
             "step": swap.phase if swap else None,
             "swap": self._in_hand,
-            "requests_per_second": round(self._rate.per_second, 1),
+            "requests_per_second": round(self._site.rate.per_second, 1),
             "held": site.gate.held,
             "in_flight": sum(target.in_flight for target in targets),
             "tunnels": sum(target.streams for target in targets),
-            "paused_for": self._pause.seconds_left,
+            "paused_for": self._site.pause.seconds_left,
             "quarantined": self._quarantined,
             "output": self._output,
             "previous": site.state.previous,
-            "problem": self._watch.problem,
-            "needs_restart": [change.as_dict() for change in self._needs_restart()],
+            "problem": site.watch.problem,
+            "needs_restart": [change.as_dict() for change in site.needs_restart],
             "unremovable": list(site.releases.unremovable),
             "last_swap": swaps.last.as_dict() if swaps.last else None,
             "last_swaps": [
@@ -95,9 +73,9 @@ class Status:
     def phase(self) -> str:
         """`starting`, `serving`, `swapping`, `paused` or `failing`."""
         gate = self._site.gate
-        if self._pause.seconds_left is not None:
+        if self._site.pause.seconds_left is not None:
             return "paused"
-        if self._swaps.current is not None and self._site.slots.live is not None:
+        if self._site.queue.current is not None and self._site.slots.live is not None:
             return "swapping"
         if gate.targets:
             return "serving"
@@ -119,7 +97,7 @@ class Status:
     @property
     def _in_hand(self) -> dict[str, Any] | None:
         """The swap in hand: its phases so far, and how long it and its phase have taken."""
-        swap, now = self._swaps.current, trio.current_time()
+        swap, now = self._site.queue.current, trio.current_time()
         if swap is None:
             return None
         return {
@@ -134,7 +112,7 @@ class Status:
     @property
     def _quarantined(self) -> dict[str, str]:
         """Those in quarantine that matter now: wanted, or tried since what is live went live."""
-        swaps, live = self._swaps, self._live_revision
+        swaps, live = self._site.queue, self._live_revision
         relevant = {swaps.wanted, swaps.head}
         for receipt in swaps.receipts:
             if receipt.outcome == "promoted" and receipt.revision == live:
@@ -146,7 +124,7 @@ class Status:
     @property
     def _output(self) -> dict[str, list[str]]:
         """The last lines of output of each candidate that failed and is named."""
-        swaps = self._swaps
+        swaps = self._site.queue
         named = {swaps.wanted, swaps.head, *self._quarantined} - {self._live_revision, None}
         outputs = {name: self._site.state.last_output(name) for name in named if name}
         return {name: list(lines[-LAST_LINES:]) for name, lines in outputs.items() if lines}
@@ -159,7 +137,7 @@ class Status:
     @property
     def _why_not_live(self) -> str:
         """Why what is wanted, or else HEAD of the checkout, is not live; nothing if it is."""
-        swaps, live = self._swaps, self._live_revision
+        swaps, live = self._site.queue, self._live_revision
         revision = swaps.wanted if swaps.wanted != live else swaps.head
         if revision is None or revision == live:
             return ""
@@ -174,7 +152,7 @@ class Status:
                 "again; a newer commit is deployed as usual"
             )
         if reason := self._site.state.quarantine.get(revision):
-            return f"it is in quarantine (swap --retry tries it again): {reason}"
+            return quarantined(reason)
         for receipt in swaps.receipts:
             if receipt.revision == revision and receipt.outcome != "promoted":
                 return f"its swap {_ENDINGS[receipt.outcome]}: {receipt.reason}"
@@ -185,7 +163,7 @@ class Status:
     @property
     def _subjects(self) -> dict[str, str]:
         """The subject lines of the revisions that are named, where they are known."""
-        swaps = self._swaps
+        swaps = self._site.queue
         in_hand = swaps.current.revision if swaps.current else None
         named = {
             self._live_revision, swaps.wanted, swaps.head, in_hand, self._site.state.previous,

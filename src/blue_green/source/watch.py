@@ -49,10 +49,10 @@ def pull_delay(every: float, failures: int, chance: float) -> float:
 class Watch:
     """Tells of each new HEAD, once."""
 
-    def __init__(self, settings: GitSettings, git: Git, places: GitPaths | None) -> None:
+    def __init__(self, settings: GitSettings, git: Git) -> None:
         self._settings = settings
         self._git = git
-        self._places = places
+        self._places: GitPaths | None = None
         """None while the checkout cannot be used: what comes back is looked at anew."""
         self._problems = {"follow": "", "pull": ""}
         self.lock = trio.Lock()
@@ -75,6 +75,12 @@ class Watch:
         """
         self._is_asked = True
         self._wake.set()
+
+    async def find_checkout(self) -> None:
+        """Look whether the checkout can be used; raise `GitError` or `OSError` if it cannot."""
+        places = await self._git.places()
+        await self._git.head()
+        self._places = places
 
     @property
     def problem(self) -> str:

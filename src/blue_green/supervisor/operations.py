@@ -8,12 +8,11 @@ from attrs import define
 
 from blue_green.config.error import ConfigError
 from blue_green.control.server import Command, Refusal, Tell
-from blue_green.routing.gate import Gate
-from blue_green.site.deploy_queue import DeployQueue, DeployRequest
-from blue_green.site.pause import Pause
+from blue_green.site.deploy_queue import DeployRequest
 from blue_green.site.rolled_back import was_rolled_back
-from blue_green.site.status import Status
-from blue_green.source.git import Git, GitError
+from blue_green.site.site import Site
+from blue_green.site.trigger import Trigger
+from blue_green.source.git import GitError
 from blue_green.supervisor.logs import Logs, LogsArguments
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.upgrade import Upgrade
@@ -61,26 +60,11 @@ class HistoryArguments:
 class Operations:
     """The commands, by name."""
 
-    def __init__(
-        self,
-        *,
-        gate: Gate,
-        swaps: DeployQueue,
-        pause: Pause,
-        reload: Reload,
-        upgrade: Upgrade,
-        status: Status,
-        logs: Logs,
-        git: Git,
-    ) -> None:
-        self._gate = gate
-        self._swaps = swaps
-        self._pause = pause
+    def __init__(self, site: Site, reload: Reload, upgrade: Upgrade) -> None:
+        self._site = site
         self._reload = reload
         self._upgrade = upgrade
-        self._status = status
-        self._logs = logs
-        self._git = git
+        self._logs = Logs(site.output, site.git)
 
     @property
     def commands(self) -> Mapping[str, Command]:
@@ -103,8 +87,8 @@ class Operations:
             wanted = self._rebuild()
         if wanted is None:
             revision = await self._wanted_by_name(arguments.revision)
-            wanted = self._swaps.want(
-                revision, "swap", retry=arguments.retry, rebuild=arguments.rebuild
+            wanted = self._site.queue.want(
+                revision, Trigger.SWAP, retry=arguments.retry, rebuild=arguments.rebuild
             )
         if not arguments.wait:
             return {"revision": wanted.revision}
@@ -112,17 +96,17 @@ class Operations:
 
     def _rebuild(self) -> DeployRequest | None:
         """What is live, built again; None if nothing is. A swap must not be called off for it."""
-        if not self._swaps.is_idle:
+        if not self._site.queue.is_idle:
             raise Refusal(
                 "a swap is under way: wait for its end, or name the REVISION that is to be built "
                 "again and made live"
             )
-        return self._swaps.rebuild()
+        return self._site.queue.rebuild()
 
     async def _wanted_by_name(self, name: str | None) -> str:
         """The revision of this name, or else of HEAD if nobody has gone back from it."""
         revision = await self._resolve("HEAD" if name is None else name)
-        if name is None and was_rolled_back(revision, self._swaps.receipts):
+        if name is None and was_rolled_back(revision, self._site.queue.receipts):
             short = revision[:7]
             raise Refusal(
                 f"HEAD is {short}, which was rolled back. To deploy it all the same, name it: "
@@ -131,16 +115,16 @@ class Operations:
         return revision
 
     async def roll_back(self, _: NoArguments, tell: Tell) -> dict[str, Any]:
-        wanted = self._swaps.roll_back()
+        wanted = self._site.queue.roll_back()
         if wanted is None:
             raise Refusal("there is no previous release to go back to")
         return await self._follow(wanted, tell)
 
     async def restart(self, arguments: RestartArguments, tell: Tell) -> dict[str, Any]:
         """Refused while there is a swap, which a restart must not call off."""
-        if not self._swaps.is_idle:
+        if not self._site.queue.is_idle:
             raise Refusal("a swap is under way: when it has ended, all processes are fresh")
-        wanted = self._swaps.restart()
+        wanted = self._site.queue.restart()
         if wanted is None:
             raise Refusal("nothing is live that could be restarted")
         if not arguments.wait:
@@ -150,13 +134,13 @@ class Operations:
     async def pause(self, arguments: PauseArguments, _: Tell) -> dict[str, Any]:
         if not 0 < arguments.seconds <= LONGEST_PAUSE:
             raise Refusal("a pause lasts more than 0 s and at most a day", usage=True)
-        self._pause.begin(arguments.seconds)
+        self._site.pause.begin(arguments.seconds)
         return {"paused_for": arguments.seconds}
 
     async def resume(self, _: NoArguments, __: Tell) -> dict[str, Any]:
-        was_paused = self._pause.seconds_left is not None
-        self._pause.end()
-        return {"was_paused": was_paused, "held": self._gate.held}
+        was_paused = self._site.pause.seconds_left is not None
+        self._site.pause.end()
+        return {"was_paused": was_paused, "held": self._site.gate.held}
 
     async def reload(self, _: NoArguments, __: Tell) -> dict[str, Any]:
         try:
@@ -171,19 +155,19 @@ class Operations:
         raise AssertionError("there is another program here by now")
 
     async def status(self, _: NoArguments, __: Tell) -> dict[str, Any]:
-        return self._status.as_dict()
+        return self._site.status.as_dict()
 
     async def history(self, arguments: HistoryArguments, tell: Tell) -> dict[str, Any]:
         """Receipts one by one, the newest first: together they may be large."""
         if arguments.count < 0:
             raise Refusal("a count of swaps cannot be negative", usage=True)
-        for receipt in self._swaps.receipts[: arguments.count]:
+        for receipt in self._site.queue.receipts[: arguments.count]:
             await tell({**receipt.as_dict(), "event": "swap"})
         return {}
 
     async def _resolve(self, name: str) -> str:
         try:
-            return await self._git.resolve(name)
+            return await self._site.git.resolve(name)
         except GitError as error:
             raise Refusal(str(error), usage=True) from None
 
@@ -203,11 +187,11 @@ class Operations:
 
     def _tick(self) -> dict[str, Any]:
         """How the swap in hand stands. It may be another one than is waited for."""
-        swap = self._swaps.current
+        swap = self._site.queue.current
         return {
             "event": "tick",
             "revision": swap.revision if swap else None,
             "phase": swap.phase if swap else "",
             "seconds": round(trio.current_time() - swap.phase_began, 4) if swap else 0.0,
-            "held": self._gate.held,
+            "held": self._site.gate.held,
         }

@@ -19,9 +19,7 @@ from blue_green.config.settings import Settings
 from blue_green.http.errors import Pages
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
-from blue_green.site.notify import Notify
-from blue_green.site.phases import Site
-from blue_green.source.watch import Watch
+from blue_green.site.site import Site
 from blue_green.supervisor import settings_file, startup
 from blue_green.system import systemd
 
@@ -31,16 +29,10 @@ logger = logging.getLogger(__name__)
 class Reload:
     """Reads the file again, and gives the parts what is new in it."""
 
-    def __init__(
-        self, file: Path, site: Site, listener: Listener, watch: Watch, notify: Notify
-    ) -> None:
+    def __init__(self, file: Path, site: Site, listener: Listener) -> None:
         self._file = file
         self._site = site
         self._listener = listener
-        self._watch = watch
-        self._notify = notify
-        self.needs_restart: Sequence[Change] = ()
-        """What the file has had since it was read last, and only a restart puts in force."""
         self._asked = trio.Event()
         self._lock = trio.Lock()
 
@@ -73,24 +65,21 @@ class Reload:
                 systemd.notify("READY=1")
 
     async def _reload(self) -> Sequence[Change]:
-        old = self._site.slots.settings
+        old = self._site.settings
         read = partial(_read, self._file, old)
         # A thread, since disks may be slow; and reading is soon over, or of no use any more.
         new, pages = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
         found = changes(old, new)
         self._put_in_force(in_force(old, new), pages)
-        self.needs_restart = [change for change in found if change.effect is Effect.RESTART]
+        self._site.needs_restart = [change for change in found if change.effect is Effect.RESTART]
         logger.info("%s was read again%s", self._file, "" if found else ": nothing has changed")
         for change in found:
             logger.info("    %s", change_text.change(change.as_dict()))
         return found
 
     def _put_in_force(self, settings: Settings, pages: Pages) -> None:
-        self._site.slots.settings = settings  # Each swap takes them from there.
-        self._site.gate.settings = settings.hold
+        self._site.use(settings)
         self._listener.use(settings.proxy, pages)
-        self._watch.use(settings.git)
-        self._notify.use(settings)
 
 
 def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:

@@ -11,8 +11,7 @@ import trio
 from blue_green.proxy.listener import Listener
 from blue_green.routing.lease import cut
 from blue_green.site.draining import requests_of
-from blue_green.site.notify import Notify
-from blue_green.site.phases import Site
+from blue_green.site.site import Site
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.upgrade import Upgrade
 from blue_green.system import handover, systemd
@@ -23,11 +22,10 @@ logger = logging.getLogger(__name__)
 class Stop:
     """The end of a running site, in its order."""
 
-    def __init__(self, site: Site, listener: Listener, notify: Notify) -> None:
+    def __init__(self, site: Site, listener: Listener) -> None:
         self.asked = trio.Event()
         self._site = site
         self._listener = listener
-        self._notify = notify
         self._lingering = trio.CancelScope()
         self._hurry = trio.CancelScope()
 
@@ -41,6 +39,7 @@ class Stop:
                 elif received == signal.SIGUSR2:
                     upgrade.ask()
                 elif not self.asked.is_set():
+                    self._site.is_stopping = True
                     self.asked.set()
                 else:
                     logger.warning("%s again: stopping at once", signal.Signals(received).name)
@@ -48,7 +47,7 @@ class Stop:
 
     async def linger(self) -> None:
         """Serve on as if nothing were, so that balancers see in time that they should not ask."""
-        delay = self._site.slots.settings.admin.drain_delay
+        delay = self._site.settings.admin.drain_delay
         if not delay:
             return
         logger.info("stopping in %g s: until then only /ready tells of it", delay)
@@ -65,14 +64,14 @@ class Stop:
         logger.info("stopping: requests in flight are finished first")
         slots = self._site.slots
         systemd.notify("STOPPING=1", "STATUS=Stopping", self._more_time())
-        until = trio.current_time() + slots.settings.swap.drain_timeout
+        until = trio.current_time() + self._site.settings.swap.drain_timeout
         with self._hurry:
-            await self._listener.finish(slots.settings.swap.drain_timeout)
+            await self._listener.finish(self._site.settings.swap.drain_timeout)
             self._site.gate.close("The server is stopping.")
             if late := await self._listener.drain(max(0.0, until - trio.current_time())):
                 logger.warning("%d requests are cut: their time to drain is up", late)
             cut(lease for backend in slots.backends for lease in requests_of([backend.target]))
-            await self._notify.finish()
+            await self._site.notify.finish()
         self._site.gate.close("The server is stopping.")
         await slots.stop()
         await self._listener.close()
@@ -87,5 +86,5 @@ class Stop:
         """However the unit's TimeoutStopSec was chosen, what the settings allow is time enough."""
         slots = self._site.slots
         stop = max(slot.settings.app.stop_timeout for slot in slots.both)
-        longest = before + slots.settings.swap.drain_timeout + 2 * stop + 10
+        longest = before + self._site.settings.swap.drain_timeout + 2 * stop + 10
         return f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"

@@ -10,7 +10,6 @@ listening sockets, the live backends, and the connections of all clients that wa
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,9 @@ from blue_green import __version__
 from blue_green.control.server import Refusal, Tell
 from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
-from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.draining import close_streams, requests_of, until_ended
-from blue_green.site.notify import Notify
-from blue_green.site.phases import Site
+from blue_green.site.site import Site
 from blue_green.site.slots import Slot
-from blue_green.source.watch import Watch
 from blue_green.supervisor.startup import Listening
 from blue_green.system import command, handover, log, process, systemd, users
 from blue_green.system.handover import HandedBackend, HandedRelease, Handover
@@ -45,26 +41,12 @@ LONGEST_REST = 5.0
 class Upgrade:
     """Hands everything over to the installed program."""
 
-    def __init__(
-        self,
-        *,
-        site: Site,
-        swaps: DeployQueue,
-        watch: Watch,
-        listener: Listener,
-        notify: Notify,
-        listening: Listening,
-        lock: int,
-        save: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, site: Site, listener: Listener, listening: Listening, lock: int) -> None:
+        """`lock` is the descriptor of the lock file."""
         self._site = site
-        self._swaps = swaps
-        self._watch = watch
         self._listener = listener
-        self._notify = notify
         self._listening = listening
         self._lock = lock
-        self._save = save
         self._asked = trio.Event()
         self._in_progress = trio.Lock()
 
@@ -89,14 +71,14 @@ class Upgrade:
         async with self._in_progress:
             argv = [sys.executable, *sys.orig_argv[1:]]
             await _try(argv)
-            async with self._swaps.lock, self._watch.lock:
+            async with self._site.queue.lock, self._site.watch.lock:
                 await self._finish_what_is_in_hand()
-                await self._notify.finish()  # Its command would be taken for a leftover.
+                await self._site.notify.finish()  # Its command would be taken for a leftover.
                 try:
                     async with self._listener.at_rest(LONGEST_REST) as clients:
                         self._site.gate.hold(HOLDER)
-                        await self._save()
-                        if not self._swaps.is_idle:
+                        await self._site.save()
+                        if not self._site.queue.is_idle:
                             raise Refusal("a swap is wanted: upgrade when it is done")
                         await self._end_streams()
                         await tell({"event": "upgrading", "program": __version__})
@@ -111,7 +93,7 @@ class Upgrade:
     async def _finish_what_is_in_hand(self) -> None:
         """Without keeping anybody waiting, and without waiting for streams."""
         await self._site.retirement.finish()
-        live, timeout = self._site.slots.live, self._site.slots.settings.swap.drain_timeout
+        live, timeout = self._site.slots.live, self._site.settings.swap.drain_timeout
         requests = requests_of(live.targets) if live else []
         with trio.move_on_after(timeout):
             await until_ended(requests)
@@ -130,7 +112,7 @@ class Upgrade:
         everything = Handover(
             program=__version__,
             lock=self._lock,
-            sockets=self._listening.named(slots.settings),
+            sockets=self._listening.named(self._site.settings),
             file_limit=process.file_limit,
             live=_live(slots.live) if slots.live else None,
             clients=clients,

@@ -1,0 +1,160 @@
+"""A site: one app with its settings, git, releases, slots, gate, deploy queue and state.
+
+The one class that knows all parts of a site. A part is given the narrow thing that it uses, or, if
+it needs much of it, the site itself.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import trio
+
+from blue_green.config.changes import Change
+from blue_green.config.settings import Settings
+from blue_green.proxy.pool import Pool
+from blue_green.routing.gate import Gate
+from blue_green.routing.rate import Rate
+from blue_green.site import restore
+from blue_green.site.crash import Crash
+from blue_green.site.deploy_queue import DeployQueue
+from blue_green.site.notify import Notify
+from blue_green.site.pause import Pause
+from blue_green.site.retirement import Retirement
+from blue_green.site.slots import Slots
+from blue_green.site.state import Running, State, StateFile
+from blue_green.site.status import Status
+from blue_green.site.trigger import Trigger
+from blue_green.source.git import Git, GitError
+from blue_green.source.release import Releases
+from blue_green.source.watch import Watch
+from blue_green.system import procfs
+from blue_green.system.output import Output
+from blue_green.system.process import SUPERVISOR, environment
+from blue_green.system.users import User
+
+logger = logging.getLogger(__name__)
+
+
+class CheckoutUnusable(Exception):
+    """The checkout cannot be used, and there is no release to serve either; str() says why."""
+
+
+class Site:
+    """All parts of one site. `run` has them work, until it is cancelled."""
+
+    def __init__(self, settings: Settings, directory: Path, *, owner: User, user: User) -> None:
+        """`directory` is the settings file's; `owner` runs git, and `user` runs the app.
+
+        What an earlier supervisor remembered is read from the state directory.
+        """
+        self.settings = settings
+        """Those in force."""
+        self.user = user
+        self.is_stopping = False
+        """The service was told to stop: backends that end do so because of us."""
+        self.addresses = ""
+        """Where it is served, in words."""
+        self.needs_restart: Sequence[Change] = ()
+        """What the settings file has, and only a restart puts in force."""
+        state_directory = settings.state.directory
+        self.state_file = StateFile(state_directory / "state.toml")
+        self.state = self.state_file.load()
+        self.output = Output()
+        self.gate = Gate(settings.hold)
+        self.pool = Pool(settings.proxy.backend_keepalive)
+        self.git = Git(
+            settings.git.checkout,
+            owner,
+            {SUPERVISOR: str(state_directory)},
+            settings.git.fetch_timeout,
+        )
+        self.watch = Watch(settings.git, self.git)
+        self.releases = Releases(
+            settings.release,
+            self.git,
+            state_directory,
+            user,
+            environment(settings),
+            output=self.output,
+        )
+        self.notify = Notify(settings, user, directory)
+        self.slots = Slots(self)
+        self.retirement = Retirement(self)
+        self.queue = DeployQueue(self)
+        self.pause = Pause(self.gate, self.state, self.state_file)
+        self.rate = Rate(self.gate)
+        self.status = Status(self)
+
+    def use(self, settings: Settings) -> None:
+        """From now on these settings hold: each part reads them when it uses them."""
+        self.settings = settings
+        self.gate.settings = settings.hold
+        self.pool.keepalive = settings.proxy.backend_keepalive
+        self.watch.use(settings.git)
+        self.notify.use(settings)
+
+    async def look_at_checkout(self) -> None:
+        """Raise `CheckoutUnusable` if there is nothing to serve and nothing to deploy.
+
+        A checkout that is gone while there is a release to serve is logged, and tried again, by
+        the watch.
+        """
+        try:
+            await self.watch.find_checkout()
+        except (GitError, OSError) as error:
+            live = self.state.live
+            if not self.releases.has_good(live.revision if live else None):
+                raise CheckoutUnusable(f"{self.git.checkout} cannot be used: {error}") from None
+
+    async def serve(self) -> None:
+        """Measure, and write down what is to be remembered, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.pool.run)
+            nursery.start_soon(self.gate.keep_ramping)
+            nursery.start_soon(self.rate.run)
+            nursery.start_soon(self.state_file.write_changes, self._snapshot)
+
+    async def deploy(self) -> None:
+        """Serve what was served last, and then what is wanted, until cancelled.
+
+        The last release comes first, without network or build; only then HEAD is looked at.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.pause.run)
+            await restore.last_release(self)
+            head = self.state.head if self.slots.live is not None else None
+            if self.settings.webhook.secret_file is not None:
+                self.watch.pull_now()  # While we were not here, nobody could call.
+            nursery.start_soon(self.queue.run)
+            await self.watch.run(head, self._want_head)
+
+    async def save(self) -> None:
+        """Write the state now; what is reported after this is remembered."""
+        await self.state_file.write(self._snapshot())
+
+    def report_unhealthy(self, why: str) -> None:
+        """The live backends fail their probes: replace them, unless a swap does that anyway."""
+        live = self.slots.live
+        if live is not None and live.release is not None and self.queue.is_idle:
+            logger.error("the live release is unhealthy and will be replaced: %s", why)
+            self.queue.want(live.release.revision, Trigger.HEALTH, retry=True)
+
+    def report_crash(self, crash: Crash) -> None:
+        """A live backend has ended, or did not start again."""
+        if not self.is_stopping:
+            self.notify.crashed(crash)
+
+    def _want_head(self, revision: str) -> None:
+        self.queue.want(revision, Trigger.WATCH)
+
+    def _snapshot(self) -> State:
+        """The state, with what runs right now."""
+        processes = [backend.process for backend in self.slots.backends]
+        self.state.boot = procfs.boot_id()
+        self.state.backends = [
+            Running(process.pid, process.began)
+            for process in processes
+            if process.began is not None
+        ]
+        return self.state
