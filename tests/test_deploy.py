@@ -52,7 +52,7 @@ def complaints_about(unit: str, path: Path) -> list[str]:
 
 def test_systemd_gives_an_orderly_stop_its_time(service: dict[str, list[str]]) -> None:
     (timeout,) = service["TimeoutStopSec"]
-    drain, stop = settings.Swap().drain_timeout, _default_stop_timeout()
+    drain, stop = settings.SwapSettings().drain_timeout, _default_stop_timeout()
     # A swap in hand stops its candidate; then requests are finished; then the backends stop.
     assert duration(f"{timeout}s") > stop + drain + stop
 
@@ -84,9 +84,9 @@ def test_more_descriptors_are_allowed_than_the_connections_need(
     service: dict[str, list[str]],
 ) -> None:
     (descriptors,) = service["LimitNOFILE"]
-    assert int(descriptors) > 2 * settings.Proxy().max_connections
+    assert int(descriptors) > 2 * settings.ProxySettings().max_connections
 
 
 def _default_stop_timeout() -> float:
     ports = settings.Ports(((settings.Port(1),), (settings.Port(2),)))
-    return settings.App(settings.Argv(("true",)), ports).stop_timeout
+    return settings.AppSettings(settings.Argv(("true",)), ports).stop_timeout

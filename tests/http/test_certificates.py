@@ -12,7 +12,7 @@ import pytest
 import trio
 from cryptography.hazmat.primitives import serialization
 
-from blue_green.config.settings import Tls
+from blue_green.config.settings import TlsSettings
 from blue_green.http import certificates
 from blue_green.http.certificates import BadCertificate, Certificate, load
 from tests.raw.harness import GET, Peer, Running, check_good_request_follows, running
@@ -21,7 +21,7 @@ from tests.support.site import until
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> Tls:
+def tls(tmp_path: Path) -> TlsSettings:
     return write_pair(tmp_path)
 
 
@@ -51,10 +51,10 @@ def test_a_certificate_that_clients_will_refuse_is_served_and_said(
     assert f"clients will refuse {tls.certificate}: certificate has expired" in caplog.text
 
 
-def test_certificate_and_key_may_be_one_file(tls: Tls) -> None:
+def test_certificate_and_key_may_be_one_file(tls: TlsSettings) -> None:
     both = tls.certificate.with_name("both.pem")
     both.write_bytes(tls.key.read_bytes() + tls.certificate.read_bytes())
-    load(Tls(both, both))
+    load(TlsSettings(both, both))
 
 
 BROKEN = {
@@ -77,7 +77,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("name", "content", "why"), BROKEN.values(), ids=BROKEN)
 def test_what_is_wrong_is_told_with_the_file(
-    tls: Tls, name: str, content: bytes | str | float | None, why: str
+    tls: TlsSettings, name: str, content: bytes | str | float | None, why: str
 ) -> None:
     path: Path = getattr(tls, name)
     if content is None:
@@ -93,31 +93,33 @@ def test_what_is_wrong_is_told_with_the_file(
     assert str(path) in str(caught.value)
 
 
-def test_a_directory_and_a_pipe_are_refused_without_waiting(tls: Tls) -> None:
+def test_a_directory_and_a_pipe_are_refused_without_waiting(tls: TlsSettings) -> None:
     tls.key.unlink()
     os.mkfifo(tls.key)
     for key in (tls.key, tls.key.parent):
         with pytest.raises(BadCertificate, match="is not a file"):
-            load(Tls(tls.certificate, key))
+            load(TlsSettings(tls.certificate, key))
 
 
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
-def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(tls: Tls, form: str) -> None:
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(
+    tls: TlsSettings, form: str
+) -> None:
     tls.key.write_bytes(encrypted(tls.key, form))
     with pytest.raises(BadCertificate, match="has a passphrase, which nobody is there to type"):
         load(tls)
 
 
-def test_the_key_of_another_certificate_is_refused(tls: Tls, tmp_path: Path) -> None:
+def test_the_key_of_another_certificate_is_refused(tls: TlsSettings, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = write_pair(tmp_path / "other")
     with pytest.raises(BadCertificate, match=r"key\.pem is not the key of .*certificate\.pem"):
-        load(Tls(tls.certificate, other.key))
+        load(TlsSettings(tls.certificate, other.key))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose app runs as somebody else")
 def test_root_is_warned_of_a_key_that_everybody_can_read(
-    tls: Tls, caplog: pytest.LogCaptureFixture
+    tls: TlsSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(tls)
     assert "everybody" not in caplog.text
@@ -130,7 +132,9 @@ def test_root_is_warned_of_a_key_that_everybody_can_read(
 
 
 @asynccontextmanager
-async def watched(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Running, Peer]]:
+async def watched(
+    tls: TlsSettings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Running, Peer]]:
     """A proxy that looks often, and a client that was there before anything changed."""
     monkeypatch.setattr(certificates, "LOOK_EVERY", 0.02)
     async with running(tls=tls) as proxy:
@@ -159,7 +163,7 @@ async def until_another_than(proxy: Running, before: bytes | None) -> None:
 
 
 async def test_a_new_pair_serves_new_connections_and_old_ones_go_on(
-    tls: Tls, monkeypatch: pytest.MonkeyPatch
+    tls: TlsSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with watched(tls, monkeypatch) as (proxy, _):
         before = await served(proxy)
@@ -176,7 +180,7 @@ async def test_symbolic_links_that_turn_to_other_files_are_followed(
     for number in ("1", "2"):
         (tmp_path / number).mkdir()
         write_pair(tmp_path / number)
-    tls = Tls(live / "certificate.pem", live / "key.pem")
+    tls = TlsSettings(live / "certificate.pem", live / "key.pem")
 
     def turn(path: Path, number: str) -> None:
         (live / "new").symlink_to(tmp_path / number / path.name)
@@ -196,7 +200,7 @@ async def test_symbolic_links_that_turn_to_other_files_are_followed(
 
 
 async def test_a_broken_pair_is_one_error_and_changes_nothing_until_it_is_mended(
-    tls: Tls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tls: TlsSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with watched(tls, monkeypatch) as (proxy, _):
         before = await served(proxy)
@@ -214,7 +218,10 @@ async def test_a_broken_pair_is_one_error_and_changes_nothing_until_it_is_mended
 
 
 async def test_a_pair_that_is_still_being_written_is_left_alone(
-    tls: Tls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    tls: TlsSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "new").mkdir()
     new = write_pair(tmp_path / "new")

@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Tls
+from blue_green.config.settings import TlsSettings
 from blue_green.http.certificates import load
 from blue_green.http.sockets import first_port
 from blue_green.http.tls import TlsTransport
@@ -44,7 +44,7 @@ from tests.support.site import until
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> Tls:
+def tls(tmp_path: Path) -> TlsSettings:
     return write_pair(tmp_path)
 
 
@@ -81,7 +81,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("request_", "answer", "body"), ANSWERS.values(), ids=ANSWERS)
 async def test_answers_with_any_kind_of_body(
-    tls: Tls, request_: bytes, answer: bytes, body: bytes
+    tls: TlsSettings, request_: bytes, answer: bytes, body: bytes
 ) -> None:
     script = says(answer, close=b"Length" not in answer and b"chunked" not in answer)
     async with running(script, tls=tls) as proxy:
@@ -98,7 +98,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES)
-async def test_requests_with_any_kind_of_body(tls: Tls, raw: bytes) -> None:
+async def test_requests_with_any_kind_of_body(tls: TlsSettings, raw: bytes) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).body == b"ok"
@@ -106,14 +106,16 @@ async def test_requests_with_any_kind_of_body(tls: Tls, raw: bytes) -> None:
         await check_is_kept(client)
 
 
-async def test_the_end_of_an_answer_without_a_length_is_said_with_close_notify(tls: Tls) -> None:
+async def test_the_end_of_an_answer_without_a_length_is_said_with_close_notify(
+    tls: TlsSettings,
+) -> None:
     async with running(says(b"HTTP/1.1 200 OK\r\n\r\nok", close=True), tls=tls) as proxy:
         client = await proxy.ask(b"GET / HTTP/1.0\r\n\r\n")
         assert (await client.until(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
         await check_is_closed(client)
 
 
-async def test_an_answer_that_breaks_off_ends_without_close_notify(tls: Tls) -> None:
+async def test_an_answer_that_breaks_off_ends_without_close_notify(tls: TlsSettings) -> None:
     async with running(says(OK[:-1], close=True), tls=tls) as proxy:
         client = await proxy.ask(GET)
         assert (await client.end()).endswith(b"\r\n\r\no")
@@ -121,7 +123,7 @@ async def test_an_answer_that_breaks_off_ends_without_close_notify(tls: Tls) -> 
         await check_good_request_follows(proxy)
 
 
-async def test_several_requests_in_one_record_are_answered_in_order(tls: Tls) -> None:
+async def test_several_requests_in_one_record_are_answered_in_order(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(GET + POST + b"hello" + GOOD + b"bad\r\n\r\n")
         bodies = [(await client.answer()).body for _ in range(3)]
@@ -130,13 +132,13 @@ async def test_several_requests_in_one_record_are_answered_in_order(tls: Tls) ->
         await check_is_closed(client)
 
 
-async def test_a_request_may_follow_in_the_record_in_which_a_body_ends(tls: Tls) -> None:
+async def test_a_request_may_follow_in_the_record_in_which_a_body_ends(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(POST, b"hello" + GOOD)
         assert [(await client.answer()).body for _ in range(2)] == [b"ok", b"good"]
 
 
-async def test_a_request_may_come_in_a_thousand_pieces(tls: Tls) -> None:
+async def test_a_request_may_come_in_a_thousand_pieces(tls: TlsSettings) -> None:
     """Records of one byte, and those cut anywhere."""
     async with running(tls=tls) as proxy:
         client = await proxy.connect()
@@ -163,13 +165,15 @@ BAD = {
 
 @pytest.mark.parametrize(("raw", "status"), BAD.values(), ids=BAD)
 async def test_what_is_refused_on_plain_connections_is_refused_here(
-    tls: Tls, raw: bytes, status: int
+    tls: TlsSettings, raw: bytes, status: int
 ) -> None:
     async with running(tls=tls) as proxy:
         await check_is_refused(proxy, await proxy.ask(raw), [status])
 
 
-async def test_a_client_that_still_sends_can_read_that_its_body_is_too_large(tls: Tls) -> None:
+async def test_a_client_that_still_sends_can_read_that_its_body_is_too_large(
+    tls: TlsSettings,
+) -> None:
     async with running(tls=tls, max_body=1000) as proxy:
         client = await proxy.ask(
             CHUNKED + b"3e8\r\n" + b"x" * 1000 + b"\r\n", b"fff\r\n" + b"x" * 4095
@@ -181,7 +185,7 @@ async def test_a_client_that_still_sends_can_read_that_its_body_is_too_large(tls
 # --- what the backend is told ---------------------------------------------------------------
 
 
-async def test_the_backend_is_told_of_https_whatever_the_client_says(tls: Tls) -> None:
+async def test_the_backend_is_told_of_https_whatever_the_client_says(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(GET)
         await client.answer()
@@ -193,7 +197,7 @@ async def test_the_backend_is_told_of_https_whatever_the_client_says(tls: Tls) -
         assert said == [[b"https"]] * 3
 
 
-async def test_a_trusted_proxy_may_say_otherwise(tls: Tls) -> None:
+async def test_a_trusted_proxy_may_say_otherwise(tls: TlsSettings) -> None:
     from ipaddress import ip_network
 
     trusted = (ip_network("127.0.0.1"),)
@@ -206,7 +210,7 @@ async def test_a_trusted_proxy_may_say_otherwise(tls: Tls) -> None:
 # --- large bodies ---------------------------------------------------------------------------
 
 
-async def test_a_large_answer_comes_whole_at_the_clients_pace(tls: Tls) -> None:
+async def test_a_large_answer_comes_whole_at_the_clients_pace(tls: TlsSettings) -> None:
     size = 64 * MB
     block = os.urandom(MB)
     sent = 0
@@ -235,7 +239,7 @@ async def test_a_large_answer_comes_whole_at_the_clients_pace(tls: Tls) -> None:
         await check_is_kept(client)
 
 
-async def test_a_large_body_goes_up_whole_while_a_large_answer_comes_down(tls: Tls) -> None:
+async def test_a_large_body_goes_up_whole_while_a_large_answer_comes_down(tls: TlsSettings) -> None:
     body = os.urandom(10 * MB)
 
     async def echo(peer: Peer) -> None:
@@ -260,7 +264,9 @@ async def test_a_large_body_goes_up_whole_while_a_large_answer_comes_down(tls: T
 # --- tunnels --------------------------------------------------------------------------------
 
 
-async def test_a_tunnel_carries_bytes_both_ways_and_ends_with_close_notify(tls: Tls) -> None:
+async def test_a_tunnel_carries_bytes_both_ways_and_ends_with_close_notify(
+    tls: TlsSettings,
+) -> None:
     async with running(switches(echoes, early=b"early"), tls=tls) as proxy:
         client = await opened(proxy, early=FRAMES)
         assert await client.exactly(5 + len(FRAMES)) == b"early" + FRAMES
@@ -271,7 +277,7 @@ async def test_a_tunnel_carries_bytes_both_ways_and_ends_with_close_notify(tls: 
         await proxy.until_drained()
 
 
-async def test_either_side_of_a_tunnel_may_end_its_half(tls: Tls) -> None:
+async def test_either_side_of_a_tunnel_may_end_its_half(tls: TlsSettings) -> None:
     async def ends_first(peer: Peer) -> None:
         await peer.send(b"bye")
         await peer.end_sending()
@@ -297,7 +303,7 @@ async def test_either_side_of_a_tunnel_may_end_its_half(tls: Tls) -> None:
             assert said == [b"x" * 100_000]
 
 
-async def test_what_was_taken_in_is_not_lost_when_our_half_ends(tls: Tls) -> None:
+async def test_what_was_taken_in_is_not_lost_when_our_half_ends(tls: TlsSettings) -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     transport = TlsTransport(ours, load(tls))
@@ -322,7 +328,7 @@ async def test_what_was_taken_in_is_not_lost_when_our_half_ends(tls: Tls) -> Non
     transport.close()
 
 
-async def test_a_tunnel_that_breaks_off_ends_for_the_backend_too(tls: Tls) -> None:
+async def test_a_tunnel_that_breaks_off_ends_for_the_backend_too(tls: TlsSettings) -> None:
     async with running(switches(echoes), tls=tls) as proxy:
         client = await opened(proxy)
         await client.send(b"hello")
@@ -337,7 +343,9 @@ async def test_a_tunnel_that_breaks_off_ends_for_the_backend_too(tls: Tls) -> No
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("raw", [GET, POST, POST + b"hello"], ids=["GET", "no body yet", "POST"])
-async def test_who_hangs_up_while_held_leaves_the_queue(tls: Tls, raw: bytes, how: str) -> None:
+async def test_who_hangs_up_while_held_leaves_the_queue(
+    tls: TlsSettings, raw: bytes, how: str
+) -> None:
     async with running(tls=tls) as proxy:
         proxy.gate.hold("test")
         client = await proxy.ask(raw)
@@ -351,7 +359,9 @@ async def test_who_hangs_up_while_held_leaves_the_queue(tls: Tls, raw: bytes, ho
 
 @pytest.mark.parametrize("how", ["close", "reset", "end_sending"])
 @pytest.mark.parametrize("raw", [POST + b"hel", CHUNKED + b"5\r\nhel"], ids=["length", "chunked"])
-async def test_a_body_that_breaks_off_is_never_completed(tls: Tls, raw: bytes, how: str) -> None:
+async def test_a_body_that_breaks_off_is_never_completed(
+    tls: TlsSettings, raw: bytes, how: str
+) -> None:
     async with running(silence, tls=tls) as proxy:
         client = await proxy.ask(raw)
         await proxy.until_backend_has(1)
@@ -362,7 +372,7 @@ async def test_a_body_that_breaks_off_is_never_completed(tls: Tls, raw: bytes, h
         await check_good_request_follows(proxy)
 
 
-async def test_connections_leave_no_descriptors_behind(tls: Tls) -> None:
+async def test_connections_leave_no_descriptors_behind(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         await check_good_request_follows(proxy)
         before = descriptors()
@@ -379,7 +389,7 @@ async def test_connections_leave_no_descriptors_behind(tls: Tls) -> None:
         await until_descriptors_are(before)
 
 
-async def test_an_idle_client_is_told_goodbye(tls: Tls) -> None:
+async def test_an_idle_client_is_told_goodbye(tls: TlsSettings) -> None:
     async with running(tls=tls, idle_timeout=SHORT) as proxy:
         client = await proxy.ask(GET)
         assert (await client.answer()).body == b"ok"
@@ -394,7 +404,7 @@ HELLO_BEGINS = b"\x16\x03\x01\x02\x00\x01"
 
 @pytest.mark.parametrize("first", [b"", HELLO_BEGINS], ids=["nothing", "half a hello"])
 async def test_half_a_handshake_ends_when_its_time_is_up_and_others_do_not_notice(
-    tls: Tls, first: bytes
+    tls: TlsSettings, first: bytes
 ) -> None:
     async with running(tls=tls, header_timeout=SHORT) as proxy:
         slow = [await proxy.connect_plainly() for _ in range(50)]
@@ -406,7 +416,7 @@ async def test_half_a_handshake_ends_when_its_time_is_up_and_others_do_not_notic
         await check_good_request_follows(proxy)
 
 
-async def test_a_handshake_counts_as_a_connection(tls: Tls) -> None:
+async def test_a_handshake_counts_as_a_connection(tls: TlsSettings) -> None:
     async with running(tls=tls, max_connections=1, header_timeout=SHORT) as proxy:
         silent = await proxy.connect_plainly()
         await trio.testing.wait_all_tasks_blocked()
@@ -415,7 +425,7 @@ async def test_a_handshake_counts_as_a_connection(tls: Tls) -> None:
         assert await silent.end() == b""
 
 
-async def test_garbage_gets_an_alert(tls: Tls) -> None:
+async def test_garbage_gets_an_alert(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.connect_plainly()
         await client.send(b"\x16\x03\x01\x00\x10" + b"\xff" * 16)
@@ -425,7 +435,7 @@ async def test_garbage_gets_an_alert(tls: Tls) -> None:
         await check_good_request_follows(proxy)
 
 
-async def test_plain_http_is_told_so(tls: Tls) -> None:
+async def test_plain_http_is_told_so(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.connect_plainly()
         await client.send(GET)
@@ -439,7 +449,7 @@ async def test_plain_http_is_told_so(tls: Tls) -> None:
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_what_is_agreed_on(tls: Tls, newest: ssl.TLSVersion) -> None:
+async def test_what_is_agreed_on(tls: TlsSettings, newest: ssl.TLSVersion) -> None:
     async with running(tls=tls) as proxy:
         context = trusting()
         context.maximum_version = newest
@@ -454,7 +464,7 @@ async def test_what_is_agreed_on(tls: Tls, newest: ssl.TLSVersion) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs the program openssl")
-async def test_a_client_may_change_its_keys_at_any_time(tls: Tls) -> None:
+async def test_a_client_may_change_its_keys_at_any_time(tls: TlsSettings) -> None:
     """And wants ours changed, too (RFC 8446 section 4.6.3): this program sends that when told K."""
     async with running(tls=tls) as proxy, trio.open_nursery() as nursery:
         changing = ((b"K\n", b"KEYUPDATE"), (GET, b"\nok"))
@@ -480,7 +490,7 @@ async def test_a_client_may_change_its_keys_at_any_time(tls: Tls) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_the_end_of_the_server_ends_a_handshake(tls: Tls) -> None:
+async def test_the_end_of_the_server_ends_a_handshake(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         silent = await proxy.connect_plainly()
         idle = await proxy.ask(GET)
@@ -491,7 +501,7 @@ async def test_the_end_of_the_server_ends_a_handshake(tls: Tls) -> None:
         await check_is_closed(idle)
 
 
-def test_a_unix_socket_may_speak_tls(tls: Tls) -> None:
+def test_a_unix_socket_may_speak_tls(tls: TlsSettings) -> None:
     with socket.socket(socket.AF_UNIX) as unix, socket.socket() as tcp:
         tcp.bind(("127.0.0.1", 0))
         assert first_port([unix]) == 443

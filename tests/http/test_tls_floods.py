@@ -12,7 +12,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blue_green.config.settings import Tls
+from blue_green.config.settings import TlsSettings
 from blue_green.http import tls as module
 from blue_green.http.certificates import load
 from blue_green.http.records import MOST_AT_ONCE, Records
@@ -29,7 +29,7 @@ RECORD = 16 * 1024 + 100
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> Tls:
+def tls(tmp_path: Path) -> TlsSettings:
     return write_pair(tmp_path)
 
 
@@ -53,7 +53,9 @@ def test_records_come_in_portions_of_a_few(lengths: list[int], data: st.DataObje
 
 
 @pytest.fixture
-def pair(tls: Tls, request: pytest.FixtureRequest) -> Iterator[tuple[TlsTransport, socket.socket]]:
+def pair(
+    tls: TlsSettings, request: pytest.FixtureRequest
+) -> Iterator[tuple[TlsTransport, socket.socket]]:
     """Our end of a connection whose buffers are soon full, and the socket at the other."""
     size = getattr(request, "param", 4096)
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
@@ -131,7 +133,7 @@ async def test_nobody_shakes_hands_with_a_client_that_has_gone(
 
 
 async def test_so_many_handshakes_wait_and_no_more(
-    tls: Tls, monkeypatch: pytest.MonkeyPatch
+    tls: TlsSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     async with running(says(OK), tls=tls) as proxy:

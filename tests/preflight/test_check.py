@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.config.settings import Proxy
+from blue_green.config.settings import ProxySettings
 from blue_green.preflight.checks import machine, unit
 from blue_green.supervisor import settings_file
 from blue_green.system import users
@@ -40,7 +40,7 @@ def test_a_port_that_is_taken_is_told_with_its_holder(subject: CheckContext) -> 
 def test_the_default_of_connections_is_what_there_is_room_for(
     subject: CheckContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    default = Proxy().max_connections
+    default = ProxySettings().max_connections
 
     def limited(most: int) -> None:
         monkeypatch.setattr(resource, "getrlimit", lambda _: (most, most))

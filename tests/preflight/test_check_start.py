@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import trio
 
-from blue_green.config.settings import Health
+from blue_green.config.settings import HealthSettings
 from blue_green.preflight.checks import answers
 from tests.cli.test_cli import answering
 from tests.support.check_context import LOCAL_ONLY, CheckContext, left_behind, only, troubles
@@ -76,7 +76,7 @@ async def test_an_answer_that_will_not_change_is_explained(
     async with trio.open_nursery() as nursery:
         [listener] = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
         port = listener.socket.getsockname()[1]
-        told = await answers.explanation("127.0.0.1", port, Health())
+        told = await answers.explanation("127.0.0.1", port, HealthSettings())
         nursery.cancel_scope.cancel()
     assert told is not None
     assert text in told[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.config.settings import Count, Hold, Period, Tls
+from blue_green.config.settings import Count, HoldSettings, Period, TlsSettings
 from blue_green.system import log
 from tests.proxy.test_requests import get, post
 from tests.raw.harness import (
@@ -35,7 +35,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> Tls:
+def tls(tmp_path: Path) -> TlsSettings:
     return write_pair(tmp_path)
 
 
@@ -193,7 +193,7 @@ async def test_a_refused_request_is_logged_with_what_it_seems_to_have_asked_for(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_plain_http_where_tls_is_spoken_is_logged_too(
-    capfd: pytest.CaptureFixture[str], tls: Tls, method: str
+    capfd: pytest.CaptureFixture[str], tls: TlsSettings, method: str
 ) -> None:
     async with logging_proxy(capfd, tls=tls) as (proxy, the_line):
         client = await proxy.connect_plainly()
@@ -247,7 +247,7 @@ async def test_every_error_of_ours_says_why(
 
 
 async def test_a_503_of_the_gate_says_why(capfd: pytest.CaptureFixture[str]) -> None:
-    hold = Hold(Period(SHORT), Count(0))
+    hold = HoldSettings(Period(SHORT), Count(0))
     async with logging_proxy(capfd, hold=hold) as (proxy, the_line):
         proxy.gate.hold("a test")
         assert (await (await proxy.ask(GET)).answer()).status == 503

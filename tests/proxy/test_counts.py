@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Count, Hold, Period
+from blue_green.config.settings import Count, HoldSettings, Period
 from blue_green.proxy.access_log import GONE
 from tests.raw.harness import (
     GET,
@@ -107,7 +107,7 @@ async def test_a_connection_without_a_request_is_not_counted() -> None:
 
 
 async def test_the_wait_of_each_request_that_had_to_is_noted_however_it_ends() -> None:
-    async with running(hold=Hold(Period(SHORT), Count(2))) as proxy:
+    async with running(hold=HoldSettings(Period(SHORT), Count(2))) as proxy:
         proxy.gate.hold("a test")
         waiting = [await proxy.ask(GET), await proxy.ask(GET)]
         await until("both wait", lambda: proxy.gate.held == 2)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.config.settings import Hold, Period, Proxy
+from blue_green.config.settings import HoldSettings, Period, ProxySettings
 from blue_green.http.errors import Pages
 from tests.raw.harness import (
     GET,
@@ -77,7 +77,7 @@ async def test_whom_to_trust_is_judged_anew_at_the_next_request_of_an_open_conne
     async with running() as proxy:
         client = await proxy.connect()
         for trusted in ((), localhost, ()):
-            proxy.listener.use(Proxy(access_log=False, trusted_proxies=trusted), Pages())
+            proxy.listener.use(ProxySettings(access_log=False, trusted_proxies=trusted), Pages())
             await client.send(GET[:-2] + CLAIMED + b"\r\n")
             assert (await client.answer()).status == 200
         told = [request.field(b"x-forwarded-for") for request in proxy.backend.requests]
@@ -137,7 +137,7 @@ BROWSER = b"User-Agent: Mozilla/5.0\r\nAccept: text/html,application/xhtml+xml;q
 CURL = b"User-Agent: curl/8\r\nAccept: */*\r\n"
 ERRORS: dict[int, tuple[Script, dict[str, Any]]] = {
     502: (drops, {}),
-    503: (says(OK), {"hold": Hold(timeout=Period(SHORT))}),
+    503: (says(OK), {"hold": HoldSettings(timeout=Period(SHORT))}),
     504: (silence, {"response_timeout": SHORT}),
 }
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Count, Hold, Period
+from blue_green.config.settings import Count, HoldSettings, Period
 from tests.raw.harness import (
     CHUNKED,
     GET,
@@ -48,7 +48,7 @@ async def test_a_declared_body_that_is_too_large_reaches_nobody() -> None:
 
 async def test_held_requests_go_on_in_order_when_the_gate_opens() -> None:
     # One at a time, since the order in which a backend looks at connections is its own affair.
-    async with running(hold=Hold(ramp=Count(1))) as proxy:
+    async with running(hold=HoldSettings(ramp=Count(1))) as proxy:
         proxy.gate.hold("test")
         clients = []
         for number in range(5):
@@ -64,7 +64,7 @@ async def test_held_requests_go_on_in_order_when_the_gate_opens() -> None:
 
 
 async def test_one_more_than_the_limit_is_refused_at_once() -> None:
-    async with running(hold=Hold(limit=Count(1))) as proxy:
+    async with running(hold=HoldSettings(limit=Count(1))) as proxy:
         proxy.gate.hold("test")
         first = await proxy.ask(GET)
         await until("one is held", lambda: proxy.gate.held == 1)
@@ -79,7 +79,7 @@ async def test_one_client_gets_no_more_than_its_share_of_the_places_at_the_gate(
     """By the address that a trusted proxy names: all these come from one."""
     trusted = (IPv4Network("127.0.0.1"), IPv4Network("10.0.0.0/8"))
     async with running(
-        hold=Hold(limit=Count(4), per_client=Count(2)), trusted_proxies=trusted
+        hold=HoldSettings(limit=Count(4), per_client=Count(2)), trusted_proxies=trusted
     ) as proxy:
 
         def of(names: bytes) -> bytes:
@@ -106,7 +106,7 @@ async def test_one_client_gets_no_more_than_its_share_of_the_places_at_the_gate(
 
 
 async def test_a_request_that_was_held_too_long_is_refused() -> None:
-    async with running(hold=Hold(timeout=Period(SHORT))) as proxy:
+    async with running(hold=HoldSettings(timeout=Period(SHORT))) as proxy:
         proxy.gate.hold("test")
         client = await proxy.ask(GET)
         await _check_is_unavailable(client)

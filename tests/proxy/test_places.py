@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Count, Proxy
+from blue_green.config.settings import Count, ProxySettings
 from blue_green.http.errors import Pages
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client, Trust
@@ -159,7 +159,7 @@ async def test_a_raised_limit_lets_those_in_who_wait_for_a_place() -> None:
         second = await proxy.ask(GOOD)
         await trio.sleep(2 * LOOK_AGAIN)
         assert second.has_nothing()
-        proxy.listener.use(Proxy(access_log=False, max_connections=Count(2)), Pages())
+        proxy.listener.use(ProxySettings(access_log=False, max_connections=Count(2)), Pages())
         assert (await second.answer()).status == 200
 
 

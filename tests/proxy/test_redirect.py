@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.config.settings import Tls
+from blue_green.config.settings import TlsSettings
 from blue_green.http.request import BadRequest, read_request
 from blue_green.proxy.redirect import location
 from tests.raw.harness import GET, POST, SHORT, Message, Peer, Running, check_is_closed, running
@@ -12,7 +12,7 @@ from tests.raw.tls_client import write_pair
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> Tls:
+def tls(tmp_path: Path) -> TlsSettings:
     return write_pair(tmp_path)
 
 
@@ -30,7 +30,7 @@ async def check_redirects(proxy: Running, client: Peer, method: str, path: bytes
     return answer
 
 
-async def test_requests_are_redirected_and_never_reach_the_gate(tls: Tls) -> None:
+async def test_requests_are_redirected_and_never_reach_the_gate(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         proxy.gate.hold("test")  # Whatever reached it would wait here.
         client = await asked(proxy, b"GET /a?b=%2F HTTP/1.1\r\nHost: site.example:80\r\n\r\n")
@@ -47,7 +47,7 @@ async def test_requests_are_redirected_and_never_reach_the_gate(tls: Tls) -> Non
         proxy.gate.resume("test")
 
 
-async def test_a_body_is_not_read_and_ends_the_connection(tls: Tls) -> None:
+async def test_a_body_is_not_read_and_ends_the_connection(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         raw = POST.replace(b"Host: h", b"Host: site.example")
         for more in (b"", b"hello", b"hello" + GET):
@@ -69,7 +69,9 @@ BAD = {
 
 
 @pytest.mark.parametrize(("raw", "status"), BAD.values(), ids=BAD)
-async def test_what_cannot_be_redirected_is_refused(tls: Tls, raw: bytes, status: int) -> None:
+async def test_what_cannot_be_redirected_is_refused(
+    tls: TlsSettings, raw: bytes, status: int
+) -> None:
     async with running(tls=tls) as proxy:
         client = await asked(proxy, raw)
         answer = await client.answer()
@@ -77,7 +79,7 @@ async def test_what_cannot_be_redirected_is_refused(tls: Tls, raw: bytes, status
         assert answer.field(b"location") == []
 
 
-async def test_limits_are_those_of_the_proxy(tls: Tls) -> None:
+async def test_limits_are_those_of_the_proxy(tls: TlsSettings) -> None:
     async with running(tls=tls, header_timeout=SHORT) as proxy:
         client = await asked(proxy, b"GET / HTTP/1.1\r\nHo")
         assert (await client.answer()).status == 408

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Period, Proxy
+from blue_green.config.settings import Period, ProxySettings
 from blue_green.http.errors import Pages
 from tests.raw.harness import (
     CHUNKED,
@@ -46,7 +46,7 @@ async def test_a_head_that_does_not_come_in_time_is_told_so(pieces: list[bytes])
 
 async def test_a_shorter_time_limit_holds_for_the_next_who_come() -> None:
     async with running(header_timeout=600.0, idle_timeout=600.0, response_timeout=600.0) as proxy:
-        proxy.listener.use(Proxy(access_log=False, header_timeout=Period(SHORT)), Pages())
+        proxy.listener.use(ProxySettings(access_log=False, header_timeout=Period(SHORT)), Pages())
         client = await proxy.ask(GET[:1])
         assert (await client.answer()).status == 408
 

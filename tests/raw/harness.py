@@ -16,7 +16,7 @@ import trio
 import trio.testing
 from attrs import Factory, define, frozen
 
-from blue_green.config.settings import Endpoint, Hold, Proxy
+from blue_green.config.settings import Endpoint, HoldSettings, ProxySettings
 from blue_green.http.sockets import open_socket
 from blue_green.http.transport import RESET
 from blue_green.proxy.listener import Listener
@@ -359,19 +359,19 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    script: Script | None = None, *, hold: Hold | None = None, **settings: Any
+    script: Script | None = None, *, hold: HoldSettings | None = None, **settings: Any
 ) -> AsyncIterator[Running]:
     """The proxy before such a backend; in the end, no lease may be left."""
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         backend = Backend(script or says(OK))
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        gate = Gate(hold or Hold())
+        gate = Gate(hold or HoldSettings())
         target = Target("127.0.0.1", port_of(listeners[0].socket), "blue", "a" * 40)
         gate.switch([target])
         sock = open_socket(Endpoint("127.0.0.1", 0))
         redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if "tls" in settings else []
-        made = Proxy(**{"access_log": False, **settings})
+        made = ProxySettings(**{"access_log": False, **settings})
         pool = Pool(made.backend_keepalive)
         listener = Listener(made, gate, pool, [sock], redirecting=redirecting)
         proxy = Running(port_of(sock), gate, listener, pool, backend, target, nursery)

@@ -13,7 +13,7 @@ from typing import Any
 import trio
 import trustme
 
-from blue_green.config.settings import Tls
+from blue_green.config.settings import TlsSettings
 
 HOST = "localhost"
 
@@ -24,10 +24,10 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def write_pair(directory: Path, *names: str, **more: Any) -> Tls:
+def write_pair(directory: Path, *names: str, **more: Any) -> TlsSettings:
     """Settings with a certificate for these names and its key, both new files."""
     pair = authority().issue_cert(*(names or (HOST,)), **more)
-    tls = Tls(directory / "certificate.pem", directory / "key.pem")
+    tls = TlsSettings(directory / "certificate.pem", directory / "key.pem")
     with tls.certificate.open("wb") as file:
         file.writelines(blob.bytes() for blob in pair.cert_chain_pems)
     tls.key.write_bytes(pair.private_key_pem.bytes())

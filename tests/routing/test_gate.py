@@ -8,14 +8,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from blue_green.config.settings import Count, Hold, Period
+from blue_green.config.settings import Count, HoldSettings, Period
 from blue_green.routing.gate import Gate, Refused
 from blue_green.routing.lease import Lease, Outcome, Target, cut
 from blue_green.site.draining import TO_END, close_streams, drain
 
 
 def a_gate(*, timeout: float = 30, limit: int = 1000, ramp: int = 16) -> Gate:
-    return Gate(Hold(Period(timeout), Count(limit), Count(ramp)))
+    return Gate(HoldSettings(Period(timeout), Count(limit), Count(ramp)))
 
 
 def a_target(port: int = 1, slot: str = "blue") -> Target:
@@ -23,7 +23,7 @@ def a_target(port: int = 1, slot: str = "blue") -> Target:
 
 
 async def test_one_client_has_its_share_and_no_more_whatever_became_of_its_requests() -> None:
-    gate = Gate(Hold(Period(10), Count(6), Count(16), per_client=Count(2)))
+    gate = Gate(HoldSettings(Period(10), Count(6), Count(16), per_client=Count(2)))
 
     async def wait(owner: str) -> None:
         with suppress(Refused):

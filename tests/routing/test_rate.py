@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Hold
+from blue_green.config.settings import HoldSettings
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Outcome, Target
 from blue_green.routing.rate import KEPT, WINDOW, Rate
@@ -13,7 +13,7 @@ from blue_green.routing.rate import KEPT, WINDOW, Rate
 async def test_the_rate_is_that_of_the_last_seconds(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
-    gate = Gate(Hold())
+    gate = Gate(HoldSettings())
     by_status = gate.by_status
     by_status[200] = 1_000_000
     rate = Rate(gate)
@@ -31,7 +31,7 @@ async def test_the_rate_is_that_of_the_last_seconds(
 
 
 async def test_the_first_moment_is_no_flood(autojump_clock: trio.testing.MockClock) -> None:
-    gate = Gate(Hold())
+    gate = Gate(HoldSettings())
     by_status = gate.by_status
     rate = Rate(gate)
     await trio.sleep(0.001)
@@ -42,7 +42,7 @@ async def test_the_first_moment_is_no_flood(autojump_clock: trio.testing.MockClo
 async def test_each_second_has_its_requests_by_the_class_of_their_status(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
-    gate = Gate(Hold())
+    gate = Gate(HoldSettings())
     by_status = gate.by_status
     by_status[200] = 1_000_000
     rate = Rate(gate)
@@ -60,7 +60,7 @@ async def test_each_second_has_its_requests_by_the_class_of_their_status(
 async def test_a_hold_shows_in_each_second_that_it_touches_however_short_it_was(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
-    gate = Gate(Hold())
+    gate = Gate(HoldSettings())
     rate = Rate(gate)
     nursery.start_soon(rate.run)
     target = Target("127.0.0.1", 1, "blue", "a" * 40)
@@ -85,7 +85,7 @@ async def test_a_hold_shows_in_each_second_that_it_touches_however_short_it_was(
 async def test_only_the_last_minutes_are_kept(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
-    gate = Gate(Hold())
+    gate = Gate(HoldSettings())
     by_status = gate.by_status
     rate = Rate(gate)
     nursery.start_soon(rate.run)

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Health, Period, UrlPath
+from blue_green.config.settings import HealthSettings, Period, UrlPath
 from blue_green.site import health
 from blue_green.source.failure import StepFailed
 from tests.support.site import free_ports
@@ -40,7 +40,7 @@ async def test_one_that_never_listens_is_given_up_in_time(
 ) -> None:
     [port] = free_ports(1)
     with pytest.raises(StepFailed, match=f"not healthy within 60 s: nothing listens on .*{port}"):
-        await health.until_healthy("127.0.0.1", port, Health(start_timeout=Period(60)))
+        await health.until_healthy("127.0.0.1", port, HealthSettings(start_timeout=Period(60)))
     assert trio.current_time() == pytest.approx(60)
 
 
@@ -56,7 +56,7 @@ async def test_a_probe_that_is_redirected_to_https_says_what_helps(https: bool) 
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, redirect, listeners)
         port = listeners[0].socket.getsockname()[1]
-        failed = await health.probe("127.0.0.1", port, Health(https=https))
+        failed = await health.probe("127.0.0.1", port, HealthSettings(https=https))
         nursery.cancel_scope.cancel()
     assert ("\r\nX-Forwarded-Proto: https\r\n" in heads[0]) is https
     advice = "the app must trust X-Forwarded-Proto, which said https"
@@ -100,7 +100,7 @@ async def a_backend() -> AsyncIterator[tuple[int, list[str]]]:
 
 async def warm_up(port: int, *paths: str) -> None:
     warmup = tuple(map(UrlPath, paths))
-    settings = Health(host="blog.example.com", warmup=warmup, start_timeout=Period(0.5))
+    settings = HealthSettings(host="blog.example.com", warmup=warmup, start_timeout=Period(0.5))
     await health.warm_up("127.0.0.1", port, settings)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.config.settings import App, Argv, Port, Ports, Settings, State
+from blue_green.config.settings import AppSettings, Argv, Port, Ports, Settings, StateSettings
 from blue_green.routing.gate import Gate
 from blue_green.site import crash
 from blue_green.site.site import Site
@@ -28,8 +28,8 @@ exit 1
 async def site(tmp_path: Path) -> Site:
     ports = [Port(port) for port in free_ports(4)]
     both = Ports(((ports[0], ports[1]), (ports[2], ports[3])))
-    app = App(Argv(("sh", "-c", APP)), both, env={"PYTHON": sys.executable})
-    settings = Settings(app, state=State(tmp_path / "state"))
+    app = AppSettings(Argv(("sh", "-c", APP)), both, env={"PYTHON": sys.executable})
+    settings = Settings(app, state=StateSettings(tmp_path / "state"))
     us = users.owner_of(Path("/proc/self"))
     return Site(settings, tmp_path, owner=us, user=us)
 

@@ -9,15 +9,15 @@ import trio
 from attrs import define, field
 
 from blue_green.config.settings import (
-    App,
+    AppSettings,
     Argv,
     Count,
-    Health,
-    Hold,
+    HealthSettings,
+    HoldSettings,
     Period,
     Port,
     Ports,
-    Proxy,
+    ProxySettings,
     Settings,
 )
 from blue_green.routing.gate import Gate
@@ -60,11 +60,11 @@ class Watched:
 @asynccontextmanager
 async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
     """A backend that is found unhealthy after two probes that count."""
-    health = Health(interval=Period(0.02), timeout=Period(0.1), fall=Count(2))
-    proxy = Proxy(response_timeout=Period(response_timeout))
-    app = App(Argv(("x",)), Ports(((Port(1),), (Port(2),))))
+    health = HealthSettings(interval=Period(0.02), timeout=Period(0.1), fall=Count(2))
+    proxy = ProxySettings(response_timeout=Period(response_timeout))
+    app = AppSettings(Argv(("x",)), Ports(((Port(1),), (Port(2),))))
     settings = Settings(app, health=health, proxy=proxy)
-    gate = Gate(Hold())
+    gate = Gate(HoldSettings())
 
     async def serve(stream: trio.SocketStream) -> None:
         async with stream:

@@ -60,9 +60,9 @@ async def test_a_first_start_without_a_checkout_is_an_error(make_site: MakeSite)
 def test_without_a_checkout_its_owner_is_that_of_the_releases(tmp_path: Path) -> None:
     (tmp_path / "releases").mkdir()
     os.chown(tmp_path / "releases", NOBODY.pw_uid, NOBODY.pw_gid)
-    app = settings.App(Argv(("serve",)), Ports(((Port(1),), (Port(2),))))
-    given = settings.Settings(app, state=settings.State(tmp_path))
-    given = attrs.evolve(given, git=settings.Git(tmp_path / "gone"))
+    app = settings.AppSettings(Argv(("serve",)), Ports(((Port(1),), (Port(2),))))
+    given = settings.Settings(app, state=settings.StateSettings(tmp_path))
+    given = attrs.evolve(given, git=settings.GitSettings(tmp_path / "gone"))
     owner, user = startup.whom_to_run_as(given)
     assert (owner.uid, user.uid) == (NOBODY.pw_uid, NOBODY.pw_uid)
 

@@ -43,7 +43,9 @@ def releases_of(checkout: Repository) -> Releases:
     top = checkout.path.parent
     (top / "gitconfig").write_text('[protocol "file"]\nallow = always\n')
     git = git_of(checkout.path, GIT_CONFIG_GLOBAL=str(top / "gitconfig"))
-    releases = Releases(settings.Release(), git, top / "state", git.owner, {}, output=Output())
+    releases = Releases(
+        settings.ReleaseSettings(), git, top / "state", git.owner, {}, output=Output()
+    )
     releases.create_directories()
     return releases
 

@@ -29,7 +29,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 async def make(repository: Repository, *, in_place: bool = False) -> Path:
-    config = attrs.evolve(settings.Release(), in_place=in_place)
+    config = attrs.evolve(settings.ReleaseSettings(), in_place=in_place)
     git = git_of(repository.path)
     releases = Releases(
         config, git, repository.path.parent / "state", git.owner, {}, output=Output()

@@ -34,7 +34,7 @@ def crossed(then: str) -> list[str]:
 
 
 def releases_of(repository: Repository, **given: Any) -> Releases:
-    config = attrs.evolve(settings.Release(), **given)
+    config = attrs.evolve(settings.ReleaseSettings(), **given)
     git, us = git_of(repository.path), users.owner_of(repository.path)
     state = repository.path.parent / "state"
     releases = Releases(config, git, state, us, {}, output=Output())

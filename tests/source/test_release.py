@@ -34,7 +34,7 @@ def make(repository: Repository, directory: Path) -> MakeReleases:
     """Makes the releases of the checkout; settings can be given."""
 
     def make(**given: Any) -> Releases:
-        config = attrs.evolve(settings.Release(), **given)
+        config = attrs.evolve(settings.ReleaseSettings(), **given)
         us = users.owner_of(repository.path)
         git = git_of(repository.path)
         releases = Releases(config, git, directory.parent, us, {"NAME": "blog"}, output=Output())

@@ -87,7 +87,7 @@ def releases_of(
     user: str | None = None,
     from_files: bool = True,
 ) -> Releases:
-    config = attrs.evolve(settings.Release(), in_place=in_place)
+    config = attrs.evolve(settings.ReleaseSettings(), in_place=in_place)
     top = checkout.path.parent
     env = {"GIT_CONFIG_GLOBAL": str(top / "gitconfig")} if from_files else {}
     git = git_of(checkout.path, **env)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.config.settings import Endpoint, Proxy, Tls
+from blue_green.config.settings import Endpoint, ProxySettings, TlsSettings
 from blue_green.supervisor.socket_mismatch import contradictions, differences
 from tests.support.site import RealSite, free_ports, until
 
@@ -20,9 +20,9 @@ MakeSite = Callable[..., RealSite]
 LOCAL = "127.0.0.1"
 
 
-def proxy(listen: Sequence[Endpoint], redirect: Sequence[Endpoint] = ()) -> Proxy:
-    tls = Tls(Path("c"), Path("k"), tuple(redirect)) if redirect else None
-    return Proxy(listen=tuple(listen), tls=tls)
+def proxy(listen: Sequence[Endpoint], redirect: Sequence[Endpoint] = ()) -> ProxySettings:
+    tls = TlsSettings(Path("c"), Path("k"), tuple(redirect)) if redirect else None
+    return ProxySettings(listen=tuple(listen), tls=tls)
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def test_sockets_that_the_settings_name_are_no_matter() -> None:
 
 def test_settings_that_name_no_address_are_no_matter() -> None:
     with opened(*locals_(1)) as serving:
-        assert list(differences(serving, (), Proxy())) == []
+        assert list(differences(serving, (), ProxySettings())) == []
 
 
 def test_other_addresses_than_those_of_the_settings_are_told() -> None:

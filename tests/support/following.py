@@ -7,8 +7,7 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
-from blue_green.config.settings import Git as GitSettings
-from blue_green.config.settings import Period
+from blue_green.config.settings import GitSettings, Period
 from blue_green.source.git import Git
 from blue_green.source.watch import LOOK_EVERY, Watch
 from tests.support.repository import git_of

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import attrs
 from attrs import frozen
 
-from blue_green.config.settings import Period, Seconds, Settings, Size, Tls
+from blue_green.config.settings import Period, Seconds, Settings, Size, TlsSettings
 
 
 class Effect(Enum):
@@ -191,7 +191,7 @@ def _compare(
 
 def _table(value: Any) -> Mapping[str, Any]:
     """What is a section or a table of its own; nothing for a plain value."""
-    if isinstance(value, Tls):
+    if isinstance(value, TlsSettings):
         return attrs.asdict(value, recurse=False)
     return value if isinstance(value, Mapping) else {}
 

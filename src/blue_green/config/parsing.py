@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 SECTIONS: dict[str, type[Any]] = {
     **{section.name: section.type for section in attrs.fields(s.Settings) if section.type},
-    "proxy.tls": s.Tls,
+    "proxy.tls": s.TlsSettings,
 }
 """By the names that stand in brackets."""
 
@@ -168,21 +168,21 @@ def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s
         app=attrs.evolve(settings.app, name=settings.app.name or checkout.name),
         git=attrs.evolve(settings.git, checkout=checkout),
         health=_resolve_health(settings),
-        state=s.State(directory),
-        control=s.Control(directory / settings.control.socket),
+        state=s.StateSettings(directory),
+        control=s.ControlSettings(directory / settings.control.socket),
         proxy=_resolve_proxy(settings.proxy, base),
         admin=attrs.evolve(settings.admin, listen=_resolve_endpoints(settings.admin.listen, base)),
         webhook=_resolve_webhook(settings.webhook, base),
     )
 
 
-def _resolve_health(settings: s.Settings) -> s.Health:
+def _resolve_health(settings: s.Settings) -> s.HealthSettings:
     if settings.health.https is not None:
         return settings.health
     return attrs.evolve(settings.health, https=settings.proxy.tls is not None)
 
 
-def _resolve_proxy(proxy: s.Proxy, base: Path) -> s.Proxy:
+def _resolve_proxy(proxy: s.ProxySettings, base: Path) -> s.ProxySettings:
     tls = proxy.tls and attrs.evolve(
         proxy.tls,
         certificate=base / proxy.tls.certificate,
@@ -194,7 +194,7 @@ def _resolve_proxy(proxy: s.Proxy, base: Path) -> s.Proxy:
     return attrs.evolve(proxy, listen=listen, error_pages=pages, tls=tls)
 
 
-def _resolve_webhook(webhook: s.Webhook, base: Path) -> s.Webhook:
+def _resolve_webhook(webhook: s.WebhookSettings, base: Path) -> s.WebhookSettings:
     if webhook.secret_file is None:
         return webhook
     return attrs.evolve(webhook, secret_file=base / webhook.secret_file)

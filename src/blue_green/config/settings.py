@@ -54,7 +54,7 @@ class Endpoint:
 
 
 @frozen
-class App:
+class AppSettings:
     """The program to run."""
 
     command: Argv
@@ -82,7 +82,7 @@ class App:
 
 
 @frozen
-class Git:
+class GitSettings:
     """The checkout that says what should run."""
 
     checkout: Path = Path()
@@ -96,7 +96,7 @@ class Git:
 
 
 @frozen
-class Release:
+class ReleaseSettings:
     """How a revision is made runnable."""
 
     build: Argv | None = None
@@ -117,7 +117,7 @@ class Release:
 
 
 @frozen
-class Health:
+class HealthSettings:
     """How to tell that a backend works."""
 
     path: UrlPath = UrlPath("/")
@@ -149,7 +149,7 @@ class Health:
 
 
 @frozen
-class Swap:
+class SwapSettings:
     """How one release takes over from another."""
 
     strategy: Literal["overlap", "exclusive"] = "overlap"
@@ -174,7 +174,7 @@ class Swap:
 
 
 @frozen
-class Hold:
+class HoldSettings:
     """The requests that wait while nothing can serve them."""
 
     timeout: Period = Period(30)
@@ -189,7 +189,7 @@ class Hold:
 
 
 @frozen
-class Tls:
+class TlsSettings:
     """Makes the addresses of `[proxy] listen` speak TLS, 1.2 and 1.3, with HTTP/1.1 inside.
 
     When the files change, new connections get the new certificate within a few seconds and open
@@ -207,7 +207,7 @@ class Tls:
 
 
 @frozen
-class Proxy:
+class ProxySettings:
     """The listening side."""
 
     listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 8000),)
@@ -243,12 +243,12 @@ class Proxy:
     `error.html` for all others, and `.txt` for clients that did not ask for HTML. `{status}`,
     `{phrase}` and `{why}` are filled in. A page that is a symbolic link out of the directory is
     refused. Default: plain pages of our own."""
-    tls: Tls | None = None
+    tls: TlsSettings | None = None
     """The section `[proxy.tls]`. Default: plain HTTP."""
 
 
 @frozen
-class Admin:
+class AdminSettings:
     """How it stands: for balancers, Prometheus and the people who run it, not for all."""
 
     listen: tuple[Endpoint, ...] = ()
@@ -262,7 +262,7 @@ class Admin:
 
 
 @frozen
-class Webhook:
+class WebhookSettings:
     """Where a forge (GitHub, Gitea, GitLab) calls when something was pushed: we then fetch it."""
 
     path: UrlPath = UrlPath("/hook")
@@ -275,7 +275,7 @@ class Webhook:
 
 
 @frozen
-class Notify:
+class NotifySettings:
     """A command of your own that is told of each swap and each crash."""
 
     command: Argv | None = None
@@ -285,7 +285,7 @@ class Notify:
 
 
 @frozen
-class Control:
+class ControlSettings:
     """Where `blue-green swap` and the other commands reach the supervisor."""
 
     socket: Path = Path("control.sock")
@@ -293,7 +293,7 @@ class Control:
 
 
 @frozen
-class State:
+class StateSettings:
     """What survives a restart."""
 
     directory: Path = Path(".blue-green")
@@ -305,15 +305,15 @@ class State:
 class Settings:
     """A whole supervisor.toml, checked, with every path made absolute."""
 
-    app: App
-    git: Git = Git()
-    release: Release = Release()
-    health: Health = Health()
-    swap: Swap = Swap()
-    hold: Hold = Hold()
-    proxy: Proxy = Proxy()
-    admin: Admin = Admin()
-    webhook: Webhook = Webhook()
-    notify: Notify = Notify()
-    control: Control = Control()
-    state: State = State()
+    app: AppSettings
+    git: GitSettings = GitSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    health: HealthSettings = HealthSettings()
+    swap: SwapSettings = SwapSettings()
+    hold: HoldSettings = HoldSettings()
+    proxy: ProxySettings = ProxySettings()
+    admin: AdminSettings = AdminSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    notify: NotifySettings = NotifySettings()
+    control: ControlSettings = ControlSettings()
+    state: StateSettings = StateSettings()

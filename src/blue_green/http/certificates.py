@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from blue_green.config.settings import Tls
+from blue_green.config.settings import TlsSettings
 from blue_green.system import files
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class BadCertificate(Exception):
 class Certificate:
     """The pair in use. `context` is what new connections begin with."""
 
-    def __init__(self, settings: Tls) -> None:
+    def __init__(self, settings: TlsSettings) -> None:
         """Raises `BadCertificate`."""
         self._settings = settings
         self._tried = _stamp(settings)
@@ -64,12 +64,12 @@ class Certificate:
             logger.error("the certificate in use stays: [proxy.tls] %s", error)
 
 
-async def _in_thread(look: Callable[[Tls], T], settings: Tls) -> T:
+async def _in_thread(look: Callable[[TlsSettings], T], settings: TlsSettings) -> T:
     """A file system that hangs must not keep us from stopping."""
     return await trio.to_thread.run_sync(look, settings, abandon_on_cancel=True)
 
 
-def load(settings: Tls) -> ssl.SSLContext:
+def load(settings: TlsSettings) -> ssl.SSLContext:
     """What a connection with this pair begins with; raise `BadCertificate`.
 
     Takes some milliseconds.
@@ -133,7 +133,7 @@ def _no_passphrase() -> str:
     return ""
 
 
-def _try(context: ssl.SSLContext, chain: str, settings: Tls) -> None:
+def _try(context: ssl.SSLContext, chain: str, settings: TlsSettings) -> None:
     """Shake hands in memory with a client that trusts this certificate, and log what it sees."""
     first = f"{BEGIN}{chain.partition(BEGIN)[2].partition(END)[0]}{END}"
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -165,7 +165,7 @@ def _handshake(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> dict[str, Any]:
     return client.getpeercert() or {}
 
 
-def _unusable(settings: Tls, error: ssl.SSLError | ValueError) -> str:
+def _unusable(settings: TlsSettings, error: ssl.SSLError | ValueError) -> str:
     reason = getattr(error, "reason", None)
     if reason == "KEY_VALUES_MISMATCH":
         return f"key: {settings.key} is not the key of {settings.certificate}"
@@ -173,7 +173,7 @@ def _unusable(settings: Tls, error: ssl.SSLError | ValueError) -> str:
     return f"certificate: {settings.certificate} with {settings.key} cannot be used: {why}"
 
 
-def _stamp(settings: Tls) -> Stamp:
+def _stamp(settings: TlsSettings) -> Stamp:
     """Follows symbolic links. The time of change also shows that a mode or an owner was mended."""
 
     def look(path: Path) -> tuple[int, ...] | None:

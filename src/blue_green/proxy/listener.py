@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from blue_green.config.settings import Proxy
+from blue_green.config.settings import ProxySettings
 from blue_green.http.certificates import Certificate
 from blue_green.http.errors import Pages
 from blue_green.http.request import Request
@@ -46,7 +46,7 @@ class Listener:
 
     def __init__(
         self,
-        settings: Proxy,
+        settings: ProxySettings,
         gate: Gate,
         pool: Pool,
         sockets: Sequence[socket.socket],
@@ -84,7 +84,7 @@ class Listener:
             places += f", to which {in_words(sock.getsockname())} redirects"
         return places
 
-    def use(self, settings: Proxy, pages: Pages) -> None:
+    def use(self, settings: ProxySettings, pages: Pages) -> None:
         """From now on these hold: for new connections and requests, and for what has not begun."""
         self._settings, self._pages = settings, pages
         self._trust.proxies = settings.trusted_proxies

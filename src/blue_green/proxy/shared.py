@@ -6,7 +6,7 @@ import secrets
 import trio
 from attrs import define, field
 
-from blue_green.config.settings import Proxy
+from blue_green.config.settings import ProxySettings
 from blue_green.http.errors import Pages
 from blue_green.http.request import REQUEST_ID, Request
 from blue_green.proxy.client import Client
@@ -19,7 +19,7 @@ from blue_green.routing.gate import Gate
 class Shared:
     """Of these there is one for each listener."""
 
-    settings: Proxy
+    settings: ProxySettings
     gate: Gate
     pool: Pool
     disconnects: Disconnects

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import trio
 
-from blue_green.config.settings import Proxy
+from blue_green.config.settings import ProxySettings
 from blue_green.http.errors import ErrorAnswer
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request
@@ -24,7 +24,9 @@ class Upload:
     refused: ErrorAnswer | None = None
     """What is wrong with the body, if it cannot be sent."""
 
-    def __init__(self, client: Client, request: Request, left: int, settings: Proxy) -> None:
+    def __init__(
+        self, client: Client, request: Request, left: int, settings: ProxySettings
+    ) -> None:
         """`left` are the bytes of the body that are still to be read, if it has a length."""
         self._client = client
         self._request = request

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 import trio
 from attrs import define, evolve
 
-from blue_green.config.settings import Hold
+from blue_green.config.settings import HoldSettings
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.routing.metrics import HOLD_SECONDS, Histogram
 
@@ -68,7 +68,7 @@ class _Waiter:
 class Gate:
     """Hold, let go, refuse; and who has a lease on what."""
 
-    def __init__(self, settings: Hold) -> None:
+    def __init__(self, settings: HoldSettings) -> None:
         self.settings = settings
         self.tally = Tally()
         self.holds = Histogram(HOLD_SECONDS)

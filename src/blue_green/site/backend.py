@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
-from blue_green.config.settings import App
+from blue_green.config.settings import AppSettings
 from blue_green.routing.lease import Target
 from blue_green.site.port_guard import PortGuard, Usurped
 from blue_green.site.probe_lines import ProbeLines
@@ -28,7 +28,7 @@ class Backend:
     """A running process tree, the address it serves, and its last lines of output."""
 
     def __init__(
-        self, process: Process, target: Target, settings: App, output: Output, user: User
+        self, process: Process, target: Target, settings: AppSettings, output: Output, user: User
     ) -> None:
         self.process = process
         self.target = target
@@ -44,7 +44,7 @@ class Backend:
     @classmethod
     def start(
         cls,
-        settings: App,
+        settings: AppSettings,
         *,
         slot: str,
         port: int,

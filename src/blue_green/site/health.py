@@ -13,7 +13,7 @@ import h11
 import trio
 from attrs import frozen
 
-from blue_green.config.settings import Health
+from blue_green.config.settings import HealthSettings
 from blue_green.http.transport import Transport, dial
 from blue_green.site.probe_lines import USER_AGENT, Probe, ProbeLines
 from blue_green.source.failure import StepFailed
@@ -71,7 +71,7 @@ class ProbeFailed:
 
 
 async def probe(
-    host: str, port: int, settings: Health, lines: ProbeLines | None = None
+    host: str, port: int, settings: HealthSettings, lines: ProbeLines | None = None
 ) -> ProbeFailed | None:
     """Ask once, for no longer than `timeout`; what is wrong, or None if it is healthy.
 
@@ -124,7 +124,7 @@ async def nobody_looks() -> str:
 async def until_healthy(
     host: str,
     port: int,
-    settings: Health,
+    settings: HealthSettings,
     look: Callable[[], Awaitable[str]] = nobody_looks,
     lines: ProbeLines | None = None,
 ) -> None:
@@ -151,7 +151,7 @@ async def until_healthy(
     raise failure(f"not healthy within {settings.start_timeout:g} s: {why}")
 
 
-async def warm_up(host: str, port: int, settings: Health) -> None:
+async def warm_up(host: str, port: int, settings: HealthSettings) -> None:
     """Fetch each of the `warmup` paths once and whole, in order; raise `StepFailed` if one fails.
 
     A status below 500 is good: behind a login, 401 is what a working app answers. But one of 400
@@ -186,7 +186,7 @@ def pause_at(age: float) -> float:
     return min(max(FIRST_PAUSE, age * age / PATIENCE), LONGEST_PAUSE)
 
 
-async def _fetch(host: str, port: int, path: str, settings: Health) -> h11.Response:
+async def _fetch(host: str, port: int, path: str, settings: HealthSettings) -> h11.Response:
     """The head of a whole answer, whose body is thrown away."""
     transport = await dial(host, port)
     try:
@@ -200,7 +200,7 @@ async def _fetch(host: str, port: int, path: str, settings: Health) -> h11.Respo
 
 
 async def _ask(
-    http: h11.Connection, transport: Transport, path: str, settings: Health
+    http: h11.Connection, transport: Transport, path: str, settings: HealthSettings
 ) -> h11.Response:
     """Send a GET; the head of the answer, whose body is still to come."""
     host, port = transport.sock.getpeername()[:2]
@@ -216,7 +216,7 @@ async def _ask(
             return event
 
 
-def _redirect(answer: h11.Response, settings: Health) -> tuple[str, str]:
+def _redirect(answer: h11.Response, settings: HealthSettings) -> tuple[str, str]:
     """Where an answer redirects to, if it does, and what helps if that is https; in words."""
     locations = [value for name, value in answer.headers if name == b"location"]
     if answer.status_code not in REDIRECTS or not locations:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 
-from blue_green.config.settings import Health, Settings
+from blue_green.config.settings import HealthSettings, Settings
 from blue_green.site import health
 from blue_green.site.backend import Backend, check_is_free
 from blue_green.site.unhealthy import Forget, until_unhealthy
@@ -17,10 +17,10 @@ TO_END = 0.25
 """Seconds for an end to be seen that breaks a connection first: then it is the reason to tell."""
 
 
-async def until_healthy(backend: Backend, settings: Health) -> None:
+async def until_healthy(backend: Backend, settings: HealthSettings) -> None:
     """Wait until its probes are good; raise `StepFailed` when it ends, or takes too long."""
 
-    async def test(host: str, port: int, settings: Health) -> None:
+    async def test(host: str, port: int, settings: HealthSettings) -> None:
         try:
             await health.until_healthy(
                 host, port, settings, backend.look_at_port, backend.probe_lines
@@ -32,15 +32,15 @@ async def until_healthy(backend: Backend, settings: Health) -> None:
     backend.is_up = True
 
 
-async def warm_up(backend: Backend, settings: Health) -> None:
+async def warm_up(backend: Backend, settings: HealthSettings) -> None:
     """Fetch its `warmup` paths; raise `StepFailed` when one fails, or the backend ends."""
     await _pass(health.warm_up, backend, settings)
 
 
 async def all_pass(
-    test: Callable[[Backend, Health], Awaitable[None]],
+    test: Callable[[Backend, HealthSettings], Awaitable[None]],
     backends: Iterable[Backend],
-    settings: Health,
+    settings: HealthSettings,
 ) -> None:
     """Put them all to one of these tests; raise `StepFailed` as soon as one fails it."""
     failures: list[StepFailed] = []
@@ -92,7 +92,9 @@ async def _trouble(backend: Backend, settings: Settings, forget: Forget) -> str:
 
 
 async def _pass(
-    test: Callable[[str, int, Health], Awaitable[None]], backend: Backend, settings: Health
+    test: Callable[[str, int, HealthSettings], Awaitable[None]],
+    backend: Backend,
+    settings: HealthSettings,
 ) -> None:
     failure: StepFailed | None = None
     async with trio.open_nursery() as nursery:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from blue_green.config.settings import Swap
+from blue_green.config.settings import SwapSettings
 from blue_green.routing.lease import cut
 from blue_green.site.draining import close_streams, drain, requests_of, until_clients_are_waited_for
 from blue_green.site.receipt import Receipt, short_reason
@@ -44,7 +44,9 @@ class Retirement:
         self._patience = trio.CancelScope()
         self._patience_with_streams = trio.CancelScope()
 
-    def begin(self, slot: Slot, settings: Swap, receipt: Receipt, *, switched_at: float) -> None:
+    def begin(
+        self, slot: Slot, settings: SwapSettings, receipt: Receipt, *, switched_at: float
+    ) -> None:
         """Retire a slot that is not live any more, beside whatever comes next.
 
         Its requests may take until `drain_timeout` after the switch, its streams `stream_timeout`

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from blue_green.config.settings import Health, Settings
+from blue_green.config.settings import HealthSettings, Settings
 from blue_green.routing.lease import Target
 from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
@@ -263,7 +263,7 @@ class Slot:
         self._slots.start_soon(backend.run)
         self._site.state_file.change()
 
-    def _health_now(self) -> Health:
+    def _health_now(self) -> HealthSettings:
         """A kept backend is judged by the newest settings, a candidate by those of its swap."""
         return self._site.settings.health
 

@@ -53,7 +53,7 @@ class Releases:
 
     def __init__(
         self,
-        config: settings.Release,
+        config: settings.ReleaseSettings,
         git: Git,
         state_directory: Path,
         user: User,
@@ -82,7 +82,7 @@ class Releases:
         """Where what makes and runs a release writes: where there must be room."""
         return (self._directory, Path(tempfile.gettempdir()), Path(self._user.home))
 
-    def use(self, config: settings.Release, env: Mapping[str, str]) -> None:
+    def use(self, config: settings.ReleaseSettings, env: Mapping[str, str]) -> None:
         """From now on releases are made as these settings say."""
         self.config = config
         self._env = env

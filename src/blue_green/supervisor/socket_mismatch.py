@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from blue_green.config.settings import Endpoint, Proxy
+from blue_green.config.settings import Endpoint, ProxySettings
 
 Sockets = Sequence[socket.socket]
 
@@ -18,7 +18,7 @@ PROXY = "[proxy] listen"
 REDIRECT = "[proxy.tls] redirect"
 
 
-def contradictions(serving: Sockets, redirecting: Sockets, proxy: Proxy) -> Iterator[str]:
+def contradictions(serving: Sockets, redirecting: Sockets, proxy: ProxySettings) -> Iterator[str]:
     """Sockets that are for something else than the settings say."""
     redirects = _resolved(proxy.tls.redirect if proxy.tls else ())
     for end in _addresses(serving):
@@ -30,10 +30,10 @@ def contradictions(serving: Sockets, redirecting: Sockets, proxy: Proxy) -> Iter
             yield f"{end} is in {PROXY}, and so must not have FileDescriptorName=redirect"
 
 
-def differences(serving: Sockets, redirecting: Sockets, proxy: Proxy) -> Iterator[str]:
+def differences(serving: Sockets, redirecting: Sockets, proxy: ProxySettings) -> Iterator[str]:
     """Addresses in the settings that are not systemd's. One that nobody has set says nothing."""
     named = [(REDIRECT, proxy.tls.redirect if proxy.tls else (), redirecting)]
-    if proxy.listen != Proxy().listen:
+    if proxy.listen != ProxySettings().listen:
         named.append((PROXY, proxy.listen, serving))
     for key, ends, sockets in named:
         meant, opened = _resolved(ends), _addresses(sockets)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import define, evolve
 
-from blue_green.config.settings import Count, Endpoint, Proxy, Settings
+from blue_green.config.settings import Count, Endpoint, ProxySettings, Settings
 from blue_green.control import server as control
 from blue_green.http import sockets as proxy
 from blue_green.source.release import DIRECTORY
@@ -226,7 +226,7 @@ def lacks_room(wanted: int, room: int) -> bool:
 
     The default is as many as there is room for, unless that is so few that clients will notice.
     """
-    return room < (PLENTY if wanted == Proxy().max_connections else wanted)
+    return room < (PLENTY if wanted == ProxySettings().max_connections else wanted)
 
 
 @contextmanager

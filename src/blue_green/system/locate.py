@@ -68,7 +68,7 @@ def control_socket(
 
 def _place(document: Mapping[str, Any], path: Path) -> Path:
     directory = state_directory(document, path.absolute().parent)
-    return directory / (named(document, "control", "socket") or settings.Control().socket)
+    return directory / (named(document, "control", "socket") or settings.ControlSettings().socket)
 
 
 def _rest_of(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from blue_green.config.settings import Count, Health, Period
+from blue_green.config.settings import Count, HealthSettings, Period
 from blue_green.site import health
 
 LASTING = 50
@@ -32,7 +32,7 @@ ADVICE: Mapping[int, tuple[str, str]] = {
 """What an answer most likely means, and what helps."""
 
 
-async def until_lasting(host: str, port: int, settings: Health) -> None:
+async def until_lasting(host: str, port: int, settings: HealthSettings) -> None:
     """Wait until one of these answers has come again and again; raise `StepFailed` very late."""
     known = tuple(status for status in ADVICE if status not in settings.status)
     patient = Period(2 * settings.start_timeout + 60)
@@ -40,7 +40,7 @@ async def until_lasting(host: str, port: int, settings: Health) -> None:
     await health.until_healthy(host, port, doubtful)
 
 
-async def explanation(host: str, port: int, settings: Health) -> tuple[str, str] | None:
+async def explanation(host: str, port: int, settings: HealthSettings) -> tuple[str, str] | None:
     """What its answer most likely means, and what helps; None for one that tells nothing."""
     named = settings.host or f"{host}:{port}"
     failed = await health.probe(host, port, settings)

@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from blue_green.config.settings import Argv, Count, Health, Port, State
+from blue_green.config.settings import Argv, Count, HealthSettings, Port, StateSettings
 from blue_green.preflight.checks import answers, network
 from blue_green.preflight.checks.context import CheckContext, mark
 from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, warned
@@ -48,7 +48,7 @@ async def start(subject: CheckContext, tell: Tell) -> None:
         )
         return
     async with _directory(tell) as directory:
-        env = environment(attrs.evolve(settings, state=State(directory)))
+        env = environment(attrs.evolve(settings, state=StateSettings(directory)))
         git = attrs.evolve(subject.git, env={SUPERVISOR: str(directory)})
         config = attrs.evolve(settings.release, keep=Count(0), build=_build(subject, tell))
         releases = Releases(config, git, directory, subject.user, env, output=Output())
@@ -151,7 +151,7 @@ async def _run(
     return finding
 
 
-async def _judge(backend: Backend, settings: Health) -> Finding | None:
+async def _judge(backend: Backend, settings: HealthSettings) -> Finding | None:
     """What is wrong with it. Nobody waits until the end for an answer that will not change."""
     why = ""
     output: Sequence[str] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from pathlib import Path
 
-from blue_green.config.settings import Settings, State
+from blue_green.config.settings import Settings, StateSettings
 from blue_green.preflight.checks.finding import Findings, passed, warned
 from blue_green.system import files, root, users
 
@@ -37,7 +37,7 @@ def unit(file: Path, settings: Settings) -> Findings:
         shown = _shown(path.name) if RUNNING.is_dir() else {}
         service = shown or written(files.read_text(path, LARGEST))
         yield from judge(path.name, service, settings)
-        beside = file.absolute().parent / State().directory
+        beside = file.absolute().parent / StateSettings().directory
         if (named := service.get("StateDirectory")) and settings.state.directory == beside:
             yield warned(
                 f"{path.name}: StateDirectory",

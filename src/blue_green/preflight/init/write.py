@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from blue_green.config import parsing
-from blue_green.config.settings import Git as GitSettings
+from blue_green.config.settings import GitSettings
 from blue_green.preflight import neighbours
 from blue_green.preflight.init.apps import detect
 from blue_green.preflight.init.found import App, Checkout
