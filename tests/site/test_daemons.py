@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.system import procfs, tag
+from blue_green.system import procfs, rlimit_tag
 from blue_green.system.process import FAMILY, SUPERVISOR
 from tests.supervisor.test_kill import killed_at_the_end
 from tests.support.site import RealSite, until
@@ -110,10 +110,10 @@ async def test_a_hidden_daemon_counts_as_one_of_its_supervisor(tmp_path: Path) -
 
 
 def test_we_ourselves_stay_as_we_were() -> None:
-    before = resource.getrlimit(tag.RLIMIT_LOCKS)
-    with tag.inherited(tag.new("x")):
-        assert resource.getrlimit(tag.RLIMIT_LOCKS) != before
-    assert resource.getrlimit(tag.RLIMIT_LOCKS) == before
+    before = resource.getrlimit(rlimit_tag.RLIMIT_LOCKS)
+    with rlimit_tag.inherited(rlimit_tag.new("x")):
+        assert resource.getrlimit(rlimit_tag.RLIMIT_LOCKS) != before
+    assert resource.getrlimit(rlimit_tag.RLIMIT_LOCKS) == before
 
 
 def test_what_is_no_tag_is_nobodys() -> None:
@@ -123,8 +123,8 @@ def test_what_is_no_tag_is_nobodys() -> None:
 
 
 def test_a_hard_limit_that_leaves_no_room_for_tags_is_reported() -> None:
-    program = "from blue_green import tag; print(tag.obstacle())"
-    limited = f"import resource; resource.setrlimit({tag.RLIMIT_LOCKS}, (64, 64)); {program}"
+    program = "from blue_green import tag; print(rlimit_tag.obstacle())"
+    limited = f"import resource; resource.setrlimit({rlimit_tag.RLIMIT_LOCKS}, (64, 64)); {program}"
     said = [
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         for code in (program, limited)

@@ -7,7 +7,7 @@ import pytest
 
 from blue_green.site.overlap import GOES_BACK
 from blue_green.site.receipt import Receipt
-from blue_green.site.rolled_back import was_rolled_back
+from blue_green.site.rollback import was_rolled_back
 from tests.site.test_swaps import outcomes, reaches
 from tests.support.site import RealSite, until
 

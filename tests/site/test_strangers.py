@@ -15,9 +15,9 @@ import trio.testing
 from attrs import define, field
 
 from blue_green.site.crash import TOO_MANY_DEATHS
+from blue_green.site.port_conflicts import TRY_AGAIN, PortConflicts
 from blue_green.site.port_guard import LOOK_ANEW, PortGuard, Usurped
-from blue_green.site.taken_ports import TRY_AGAIN, TakenPorts
-from blue_green.system import port_holders, procfs, tag, users
+from blue_green.system import port_holders, procfs, rlimit_tag, users
 from blue_green.system.port_holders import Listener
 from blue_green.system.process import SUPERVISOR, Process
 from tests.support.site import Done, RealSite, free_ports, until
@@ -143,7 +143,7 @@ async def test_the_other_slot_is_tried_after_a_second_and_then_ever_less_often(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     asked: list[float] = []
-    taken = TakenPorts(lambda _: asked.append(trio.current_time()))
+    taken = PortConflicts(lambda _: asked.append(trio.current_time()))
     began = trio.current_time()
     news = 0
     while trio.current_time() < began + 100:
@@ -266,7 +266,7 @@ async def test_a_stranger_does_not_become_a_descendant_by_its_tag(site: RealSite
     other, port = free_ports(2)
     async with guarded(other, site.directory) as guard:
         process = guard._process
-        forged = tag.named(process.mark.partition("=")[2])
+        forged = rlimit_tag.named(process.mark.partition("=")[2])
         async with stranger(port, site.directory, tag=forged) as thief:
             await thief.until_it_has_port()
             assert thief.process.pid in procfs.family(process.mark, process.pid)

@@ -23,7 +23,7 @@ from blue_green.config.settings import (
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.site import unhealthy
-from blue_green.site.probe_lines import ProbeLines
+from blue_green.site.probe_log_filter import ProbeLogFilter
 from tests.support.site import until
 
 WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -77,7 +77,9 @@ async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
 
     async def watch() -> None:
         it.verdict.append(
-            await unhealthy.until_unhealthy(it.target, lambda: settings, lambda _: 0, ProbeLines())
+            await unhealthy.until_unhealthy(
+                it.target, lambda: settings, lambda _: 0, ProbeLogFilter()
+            )
         )
 
     async with trio.open_nursery() as nursery:

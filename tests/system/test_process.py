@@ -14,7 +14,7 @@ from attrs import define, field
 
 from blue_green.system import procfs, users
 from blue_green.system.command import Finished, run
-from blue_green.system.lines import LONGEST_LINE, text
+from blue_green.system.line_reader import LONGEST_LINE, text
 from blue_green.system.process import LOOK_EVERY, SUPERVISOR, CannotStart, Process, ending
 from blue_green.system.tail import MAX_LINES
 from tests.support.screen import on_screen

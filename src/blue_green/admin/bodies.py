@@ -7,7 +7,7 @@ import h11
 import trio
 from attrs import frozen
 
-from blue_green.system import turns
+from blue_green.system import throttle
 
 PIECE = 2 * 1024
 """Bytes, of chunks that may be tiny: what is read at once should take no longer than a request."""
@@ -45,7 +45,7 @@ async def read_body(
     while http.their_state is h11.SEND_BODY and len(body) <= most:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            await turns.wait()
+            await throttle.wait()
             data = unread[:PIECE] or await stream.receive_some(PIECE)
             unread = unread[PIECE:]
             http.receive_data(_text(data, last))

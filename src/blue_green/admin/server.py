@@ -28,7 +28,7 @@ from attrs import define, field, frozen
 from blue_green.admin.bodies import Message, read_body
 from blue_green.admin.names import may_ask_by
 from blue_green.http.heads import MAX_LINES, check_lines
-from blue_green.system import turns
+from blue_green.system import throttle
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ class Server:
             return Reply(431, f"The request's head is over {MAX_HEAD} bytes.\n".encode()), False
         if head.count(b"\n") > MAX_LINES + 2:
             return Reply(431, f"The request has over {MAX_LINES} header lines.\n".encode()), False
-        await turns.wait()
+        await throttle.wait()
         http = connection.http
         try:
             check_lines(line.removesuffix(b"\r") for line in head.split(b"\n"))

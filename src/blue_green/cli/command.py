@@ -18,7 +18,7 @@ from blue_green.config.error import ConfigError
 from blue_green.control import client
 from blue_green.preflight import neighbours
 from blue_green.system.locate import control_socket
-from blue_green.system.visible import visible
+from blue_green.system.printable import printable
 
 OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -41,13 +41,13 @@ class Command:
 
 def say(text: str) -> None:
     """Print text without colours, line by line, with nothing for the terminal to act upon."""
-    print("\n".join(map(visible, text.split("\n"))), flush=True)
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
 def warn(text: str) -> None:
     """Say on standard error what somebody should know, or what is wrong."""
     sys.stdout.flush()
-    lines = [f"blue-green: {visible(line)}" for line in text.splitlines()]
+    lines = [f"blue-green: {printable(line)}" for line in text.splitlines()]
     print("\n".join(lines), file=sys.stderr)
 
 

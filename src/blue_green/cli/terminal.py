@@ -14,7 +14,7 @@ from typing import TextIO
 
 from attrs import frozen
 
-from blue_green.system.visible import visible
+from blue_green.system.printable import printable
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 NARROWEST = 20
@@ -52,7 +52,7 @@ class Look:
         shown = []
         for piece in pieces:
             text, colour = piece if isinstance(piece, tuple) else (piece, "")
-            text = printable(text)
+            text = _cell_text(text)
             if left is not None:
                 text = self._cut(text, left)
                 left -= columns(text)
@@ -62,7 +62,7 @@ class Look:
     def wrapped(self, indent: int, text: str, colour: str = "") -> list[str]:
         """A text on as many lines as it takes, each begun so far in."""
         width = None if self.width is None else max(self.width - indent, NARROWEST)
-        return [self.line(" " * indent, (part, colour)) for part in _parts(printable(text), width)]
+        return [self.line(" " * indent, (part, colour)) for part in _parts(_cell_text(text), width)]
 
     def _cut(self, text: str, width: int) -> str:
         if columns(text) <= width:
@@ -79,9 +79,9 @@ class Look:
         return f"\x1b[{codes}m{text}\x1b[0m"
 
 
-def printable(text: str) -> str:
-    """The same for a cell of a terminal, where a tab has no place either."""
-    return visible(text).replace("\t", " ")
+def _cell_text(text: str) -> str:
+    """Printable text for a terminal, with spaces for tabs."""
+    return printable(text).replace("\t", " ")
 
 
 def columns(text: str) -> int:

@@ -15,7 +15,7 @@ from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
 from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
-from blue_green.system import turns, unix_socket
+from blue_green.system import throttle, unix_socket
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ async def _serve_client(
             line = await _read_line(stream)
             if _peer_uid(stream) not in (0, os.geteuid()):
                 raise Refusal("only root and the user that the supervisor runs as may do this")
-            await turns.wait()
+            await throttle.wait()
             command, arguments = _understand(line, commands, converter)
             result = await command.handle(arguments, tell)
         except (BadMessage, Refusal) as error:

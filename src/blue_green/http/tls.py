@@ -21,7 +21,7 @@ import trio
 from blue_green.http.errors import LAST_WORDS
 from blue_green.http.records import Records
 from blue_green.http.transport import BLOCK, Transport
-from blue_green.system import turns
+from blue_green.system import throttle
 
 HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
 """Handshakes that are computed at once, in threads: a signature with RSA takes milliseconds."""
@@ -122,7 +122,7 @@ class TlsTransport(Transport):
             await trio.sleep(UNTIL_TAKEN)
         elif self._is_idle_talk:
             self._is_idle_talk = False
-            await turns.wait()
+            await throttle.wait()
         elif self._is_hungry and self._records.have_more:
             await trio.lowlevel.checkpoint()
         elif self._is_hungry:

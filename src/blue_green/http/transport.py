@@ -16,7 +16,7 @@ from collections.abc import Awaitable
 
 import trio
 
-from blue_green.system import turns
+from blue_green.system import throttle
 
 BLOCK = 128 * 1024
 SLICE = 0.0005
@@ -154,7 +154,7 @@ class Transport:
             self._began = now
         elif now - self._began > SLICE:
             self._began = 0.0
-            await turns.wait()
+            await throttle.wait()
 
 
 async def dial(host: str, port: int) -> Transport:

@@ -20,7 +20,7 @@ from blue_green.proxy.client import NEVER, Client
 from blue_green.proxy.exchange import Exchange, ResponseAborted
 from blue_green.proxy.shared import Shared
 from blue_green.routing.lease import Outcome
-from blue_green.system import log, turns
+from blue_green.system import log, throttle
 
 NOT_TLS = "This address speaks TLS: ask again with https instead of http."
 SLOW_HEAD = ErrorAnswer(408, "The request's head did not come in time.")
@@ -139,7 +139,7 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
     if client.served and not transport.buffer:
         await transport.readable()  # A new client has sent something already; an old one rarely.
     elif client.served:
-        await turns.wait()  # Who sends requests faster than we answer them is not in a hurry.
+        await throttle.wait()  # Who sends requests faster than we answer them is not in a hurry.
     while True:
         if shared.resting is not None:
             await shared.resting.wait()
@@ -192,7 +192,7 @@ def _parse_fast(client: Client, data: bytes, known: int, limit: int) -> Request 
 async def _let_others_run(transport: Transport, data: bytes) -> None:
     """A checkpoint before a head is judged that takes long, or after many of its pieces."""
     if len(data) > LIGHT_HEAD or data.count(b"\n") > LIGHT_LINES:
-        await turns.wait()
+        await throttle.wait()
     else:
         await transport.maybe_checkpoint()
 

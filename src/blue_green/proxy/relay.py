@@ -11,7 +11,7 @@ from typing import Protocol
 from blue_green.http.chunks import ChunkReader
 from blue_green.http.heads import Fields, Framing
 from blue_green.http.transport import BLOCK, Transport
-from blue_green.system import turns
+from blue_green.system import throttle
 
 MOST_CHUNKS = 64 * 1024
 """Bytes of chunks taken in at once."""
@@ -82,7 +82,7 @@ class ChunkedBody:
             if self._reader.broken:
                 raise BadBody(self._reader.broken)
             if self._reader.has_more:
-                await turns.wait()
+                await throttle.wait()
                 piece = self._reader.feed(b"")
             else:
                 data = await _receive(self._transport, MOST_CHUNKS)

@@ -10,11 +10,11 @@ import trio
 from blue_green.config.settings import AppSettings
 from blue_green.routing.lease import Target
 from blue_green.site.port_guard import PortGuard, Usurped
-from blue_green.site.probe_lines import ProbeLines
+from blue_green.site.probe_log_filter import ProbeLogFilter
 from blue_green.source.failure import MachineFault, PortTaken, from_errno
 from blue_green.source.release import Release
 from blue_green.system import port_holders
-from blue_green.system.lines import text
+from blue_green.system.line_reader import text
 from blue_green.system.output import Output
 from blue_green.system.port_holders import Listener
 from blue_green.system.process import CannotStart, Process, ending
@@ -34,7 +34,7 @@ class Backend:
         self.target = target
         self.is_up = False
         """It was healthy once, and may be sent requests."""
-        self.probe_lines = ProbeLines()
+        self.probe_log_filter = ProbeLogFilter()
         self._settings = settings
         self._user = user
         self._guard = PortGuard(target.port, process, user.uid)
@@ -135,7 +135,7 @@ class Backend:
         return self._tail.lines
 
     def _take(self, lines: list[bytes], is_error: bool) -> None:
-        readable = self.probe_lines.without([text(line) for line in lines])
+        readable = self.probe_log_filter.without([text(line) for line in lines])
         self._tail.extend(readable)
         self._output.take(self.target.slot, self.target.revision, readable, is_error=is_error)
 

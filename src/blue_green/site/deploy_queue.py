@@ -16,7 +16,7 @@ import trio
 from attrs import define, field
 
 from blue_green.routing.metrics import SwapCounts
-from blue_green.site import run_swap
+from blue_green.site import swap_runner
 from blue_green.site.receipt import Receipt
 from blue_green.site.retry import Retry, delay_after
 from blue_green.site.slots import Slot
@@ -227,7 +227,7 @@ class DeployQueue:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._note_subject, self.current.receipt)
-                receipt = await run_swap.run(self.current)
+                receipt = await swap_runner.run(self.current)
             is_refused = self.current.is_refused
             self._note_retry(wanted, receipt, may_be_retried=self.current.may_be_retried)
         finally:

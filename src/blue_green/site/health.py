@@ -15,7 +15,7 @@ from attrs import frozen
 
 from blue_green.config.settings import HealthSettings
 from blue_green.http.transport import Transport, dial
-from blue_green.site.probe_lines import USER_AGENT, Probe, ProbeLines
+from blue_green.site.probe_log_filter import USER_AGENT, Probe, ProbeLogFilter
 from blue_green.source.failure import StepFailed
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class ProbeFailed:
 
 
 async def probe(
-    host: str, port: int, settings: HealthSettings, lines: ProbeLines | None = None
+    host: str, port: int, settings: HealthSettings, lines: ProbeLogFilter | None = None
 ) -> ProbeFailed | None:
     """Ask once, for no longer than `timeout`; what is wrong, or None if it is healthy.
 
@@ -126,7 +126,7 @@ async def until_healthy(
     port: int,
     settings: HealthSettings,
     look: Callable[[], Awaitable[str]] = nobody_looks,
-    lines: ProbeLines | None = None,
+    lines: ProbeLogFilter | None = None,
 ) -> None:
     """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long.
 

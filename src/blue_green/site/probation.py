@@ -23,7 +23,7 @@ async def until_healthy(backend: Backend, settings: HealthSettings) -> None:
     async def test(host: str, port: int, settings: HealthSettings) -> None:
         try:
             await health.until_healthy(
-                host, port, settings, backend.look_at_port, backend.probe_lines
+                host, port, settings, backend.look_at_port, backend.probe_log_filter
             )
         except health.NotListening as failure:
             raise StepFailed(f"{failure}; {await backend.where_it_listens()}") from None
@@ -80,7 +80,7 @@ async def _trouble(backend: Backend, settings: Settings, forget: Forget) -> str:
         async def watch() -> None:
             nonlocal why
             why = await until_unhealthy(
-                backend.target, lambda: settings, forget, backend.probe_lines
+                backend.target, lambda: settings, forget, backend.probe_log_filter
             )
             nursery.cancel_scope.cancel()
 

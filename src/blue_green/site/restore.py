@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from blue_green.site.orphans import end_orphans
 from blue_green.site.state import Live
-from blue_green.source import stray
+from blue_green.source import stray_scan
 from blue_green.source.git import GitError
 from blue_green.system import procfs, systemd
 from blue_green.system.process import SUPERVISOR
@@ -45,7 +45,7 @@ async def _tidy(site: "Site") -> None:
     try:
         releases.create_directories()
         used = {revision for revision in in_use if revision}
-        await releases.prune(used, site.slots.places, seconds=stray.MOST_SECONDS)
+        await releases.prune(used, site.slots.places, seconds=stray_scan.MOST_SECONDS)
     except (GitError, OSError) as error:
         logger.warning("old releases cannot be removed: %s", error)
 

@@ -15,7 +15,7 @@ from blue_green.routing.lease import cut
 from blue_green.site.draining import close_streams, drain, requests_of, until_clients_are_waited_for
 from blue_green.site.receipt import Receipt, short_reason
 from blue_green.site.slots import Slot
-from blue_green.source import left
+from blue_green.source import stray_data
 from blue_green.source.release import Release
 
 if TYPE_CHECKING:
@@ -112,15 +112,15 @@ class Retirement:
         Unless it is what is live again.
         """
         try:
-            found = await self._site.releases.left_in(release.path)
+            found = await self._site.releases.stray_data_in(release.path)
         except OSError as error:
             logger.warning("what %s holds is not known: %s", release.path, error)
             return
         live = self._site.slots.live
         if not found or (live and live.release and live.release.path == release.path):
             return
-        self._site.releases.note_left(found)
-        warning = left.warning(found)
+        self._site.releases.note_stray_data(found)
+        warning = stray_data.warning(found)
         if receipt.warning != short_reason(warning):
             receipt.warning = warning
             logger.warning("%s", warning)

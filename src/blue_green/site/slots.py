@@ -21,7 +21,7 @@ from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
 from blue_green.site.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
 from blue_green.site.draining import stop_with_streams
-from blue_green.site.taken_ports import TRY_AGAIN, TakenPorts
+from blue_green.site.port_conflicts import TRY_AGAIN, PortConflicts
 from blue_green.site.unhealthy import until_unhealthy
 from blue_green.source.failure import PortTaken, StepFailed
 from blue_green.source.release import Release
@@ -169,7 +169,7 @@ class Slot:
                     gate.admit(backend.target)
                 gate.stop_refusing()
                 self._failing_ports.discard(port)
-                self._slots.taken_ports.forget(port)
+                self._slots.port_conflicts.forget(port)
                 settle(port)
                 healthy_at = trio.current_time()
                 await self._report_until_dead(backend)
@@ -199,7 +199,7 @@ class Slot:
     async def _note_taken(self, port: int, why: str, deaths: int) -> None:
         crash = await self._clear_away(port, why, deaths)
         self._site.gate.explain("The app cannot start: another program has its port.")
-        if self._slots.taken_ports.note(port, why):
+        if self._slots.port_conflicts.note(port, why):
             self._site.report_crash(crash)
 
     async def _clear_away(self, port: int, why: str | None, deaths: int) -> Crash:
@@ -229,7 +229,10 @@ class Slot:
             async def report() -> None:
                 while True:
                     why = await until_unhealthy(
-                        backend.target, lambda: site.settings, site.pool.forget, backend.probe_lines
+                        backend.target,
+                        lambda: site.settings,
+                        site.pool.forget,
+                        backend.probe_log_filter,
                     )
                     site.report_unhealthy(why)
                     await trio.sleep(REMIND)
@@ -276,7 +279,7 @@ class Slots:
         self._to_start, self._started = trio.open_memory_channel[Callable[[], Awaitable[None]]](
             math.inf
         )
-        self.taken_ports = TakenPorts(site.report_unhealthy)
+        self.port_conflicts = PortConflicts(site.report_unhealthy)
         self.blue = Slot("blue", site, self)
         self.green = Slot("green", site, self)
         self.both = (self.blue, self.green)

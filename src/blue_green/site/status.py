@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from blue_green import __version__
-from blue_green.site.rolled_back import was_rolled_back
+from blue_green.site.rollback import was_rolled_back
 from blue_green.site.slots import Slot
 from blue_green.site.state import quarantined
 

@@ -14,7 +14,7 @@ from blue_green.site.receipt import Receipt, Result
 from blue_green.site.slots import Slot
 from blue_green.site.state import Live
 from blue_green.site.trigger import Trigger
-from blue_green.source import failure, left
+from blue_green.source import failure, stray_data
 from blue_green.source.failure import MachineFault, StepFailed
 from blue_green.source.release import Release
 
@@ -129,9 +129,9 @@ class Swap:
         self.site.state_file.change()
         if self.is_superseded:
             self.until_switch.cancel()
-        found = await self.site.releases.left_in(release.path)
+        found = await self.site.releases.stray_data_in(release.path)
         if found and found.names:
-            self.receipt.warning = left.early(found)
+            self.receipt.warning = stray_data.early(found)
 
     @asynccontextmanager
     async def starting(

@@ -16,7 +16,7 @@ from blue_green.routing.lease import Target
 from blue_green.site import health
 from blue_green.site.busy import Excuse, Work
 from blue_green.site.health import Symptom
-from blue_green.site.probe_lines import ProbeLines
+from blue_green.site.probe_log_filter import ProbeLogFilter
 
 NOTICE = 1.0
 """Seconds in which a new `interval` is noticed, however long the old one is."""
@@ -26,7 +26,7 @@ Forget = Callable[[Iterable[Target]], int]
 
 
 async def until_unhealthy(
-    target: Target, current: Callable[[], Settings], forget: Forget, lines: ProbeLines
+    target: Target, current: Callable[[], Settings], forget: Forget, lines: ProbeLogFilter
 ) -> str:
     """Probe every `interval`, until `fall` probes in a row count against it; what is wrong.
 

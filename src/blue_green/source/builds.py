@@ -10,8 +10,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from blue_green.source import release_mark
-from blue_green.source.release_mark import PROMOTED
+from blue_green.source import build_record
+from blue_green.source.build_record import PROMOTED
 
 NAME_LENGTH = 12
 
@@ -49,4 +49,4 @@ class Builds:
 
     def _worth(self, path: Path) -> tuple[bool, int]:
         file = self.mark_of(path)
-        return release_mark.read(file).what == PROMOTED, file.stat().st_mtime_ns
+        return build_record.read(file).what == PROMOTED, file.stat().st_mtime_ns

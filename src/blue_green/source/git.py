@@ -16,7 +16,7 @@ from attrs import define, frozen
 
 from blue_green.source import git_errors, head
 from blue_green.system import command, root
-from blue_green.system.lines import text
+from blue_green.system.line_reader import text
 from blue_green.system.process import CannotStart, ending
 from blue_green.system.users import User
 

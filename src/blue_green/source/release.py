@@ -19,12 +19,12 @@ import trio
 from attrs import evolve, frozen
 
 from blue_green.config import settings
-from blue_green.source import left, lfs, release_mark, stray, submodules, worktree
+from blue_green.source import build_record, lfs, stray_data, stray_scan, submodules, worktree
+from blue_green.source.build_record import PROMOTED
 from blue_green.source.builds import Builds
 from blue_green.source.failure import MachineFault, Refused, StepFailed, from_errno
 from blue_green.source.git import REVISION, BadRevision, Git, GitError, trusting
-from blue_green.source.left import Left
-from blue_green.source.release_mark import PROMOTED
+from blue_green.source.stray_data import StrayData
 from blue_green.system import command, trees, users
 from blue_green.system.output import Output
 from blue_green.system.process import CannotStart, ending
@@ -73,8 +73,8 @@ class Releases:
         self.unremovable: Sequence[str] = ()
         """What pruning could not delete the last time, each with the reason and what to do."""
         self._holding: dict[Path, str] = {}
-        """What went out of view with data in it, or maybe so, as `left.kept` says."""
-        self._too_large: dict[Path, Left] = {}
+        """What went out of view with data in it, or maybe so, as `stray_data.kept` says."""
+        self._too_large: dict[Path, StrayData] = {}
         """What pruning could not look through to its end."""
 
     @property
@@ -117,9 +117,9 @@ class Releases:
             logger.warning("it is not known what %s has: %s", release.revision[:7], error)
             return False
 
-    async def left_in(
-        self, path: Path, *, seconds: float = stray.MOST_SECONDS, before_deleting: bool = False
-    ) -> Left | None:
+    async def stray_data_in(
+        self, path: Path, *, seconds: float = stray_scan.MOST_SECONDS, before_deleting: bool = False
+    ) -> StrayData | None:
         """What was written into a release since it was complete, if anything is nowhere else.
 
         If that is not known for all of it, that is said, too: it must not be deleted.
@@ -129,11 +129,16 @@ class Releases:
             return None
         found = await trio.to_thread.run_sync(
             partial(
-                left.look, path, release_mark.read(file), self._git.checkout, self.config.link,
-                seconds=seconds, before_deleting=before_deleting,
+                stray_data.look,
+                path,
+                build_record.read(file),
+                self._git.checkout,
+                self.config.link,
+                seconds=seconds,
+                before_deleting=before_deleting,
             ),
             abandon_on_cancel=True,
-        )  # fmt: skip
+        )
         return found or None
 
     async def add(self, revision: str, *, beside: bool = False) -> Release:
@@ -150,11 +155,11 @@ class Releases:
                 await submodules.update_in_place(self._git)
                 await lfs.check(self._git, release.path)
                 return release
-            if there := await self.left_in(
-                release.path, seconds=stray.PATIENT_SECONDS, before_deleting=True
+            if there := await self.stray_data_in(
+                release.path, seconds=stray_scan.PATIENT_SECONDS, before_deleting=True
             ):
                 logger.warning(
-                    "%s is made again beside the old one: %s", revision[:7], left.kept(there)
+                    "%s is made again beside the old one: %s", revision[:7], stray_data.kept(there)
                 )
                 release = self._release(revision, builds.another(revision))
             await self._remove(release.path)
@@ -176,9 +181,9 @@ class Releases:
         if self.config.build is not None:
             await self._command("build", self.config.build, release)
         if not self.in_place:
-            look = partial(stray.find, release.path)
+            look = partial(stray_scan.find, release.path)
             found = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
-            noted = release_mark.complete(release.revision, found)
+            noted = build_record.complete(release.revision, found)
             await trio.to_thread.run_sync(noted.write, self._mark(release.path))
 
     async def note_promoted(self, release: Release) -> None:
@@ -188,7 +193,7 @@ class Releases:
         self._holding.pop(release.path, None)  # What it holds is in view.
         try:
             file = self._mark(release.path)
-            noted = evolve(release_mark.read(file), what=PROMOTED)
+            noted = evolve(build_record.read(file), what=PROMOTED)
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(noted.write, file)
         except OSError as error:
@@ -199,7 +204,7 @@ class Releases:
 
         One that holds data stays: what was found good counts before it all the same.
         """
-        if not self.in_place and not await self.left_in(release.path, before_deleting=True):
+        if not self.in_place and not await self.stray_data_in(release.path, before_deleting=True):
             self._mark(release.path).unlink(missing_ok=True)
 
     def last_promoted(self) -> str | None:
@@ -208,7 +213,7 @@ class Releases:
             return None
         marks = [file for file in self._built.iterdir() if (self._directory / file.name).is_dir()]
         for file in sorted(marks, key=lambda file: file.stat().st_mtime, reverse=True):
-            found = release_mark.read(file)
+            found = build_record.read(file)
             if found.what == PROMOTED and REVISION.fullmatch(found.revision):
                 return found.revision
         return None
@@ -258,7 +263,7 @@ class Releases:
         in_use: Collection[str],
         running: Collection[Path] = (),
         *,
-        seconds: float = stray.PATIENT_SECONDS,
+        seconds: float = stray_scan.PATIENT_SECONDS,
     ) -> None:
         """Delete what was left half made, and all but the newest `keep` of those not in use.
 
@@ -284,8 +289,8 @@ class Releases:
             self._holding.pop(path, None)
             if there:
                 if path in kept:
-                    self._holding[path] = left.kept(there)
-                unremovable.append(left.kept(there))
+                    self._holding[path] = stray_data.kept(there)
+                unremovable.append(stray_data.kept(there))
                 if unremovable[-1] not in self.unremovable:
                     logger.warning("release %s is kept: %s", path.name, unremovable[-1])
                 continue
@@ -309,25 +314,25 @@ class Releases:
             await self._remove(path)
         await self._forget_removed()
 
-    def note_left(self, there: Left) -> None:
+    def note_stray_data(self, there: StrayData) -> None:
         """`status` is to name it from now on, until a look finds it empty."""
-        self._holding[there.release] = why = left.kept(there)
+        self._holding[there.release] = why = stray_data.kept(there)
         if why not in self.unremovable:
             self.unremovable = [*self.unremovable, why]
 
-    async def _left_in_old(self, path: Path, until: float, much: float) -> Left | None:
-        """As `left_in`. What had much time and was too large for it does not get it again."""
+    async def _left_in_old(self, path: Path, until: float, much: float) -> StrayData | None:
+        """As `stray_data_in`. What had much time and was too large for it does not get it again."""
         if path in self._too_large:
             return self._too_large[path]
         seconds = max(0.0, until - trio.current_time())
-        there = await self.left_in(path, seconds=seconds, before_deleting=True)
+        there = await self.stray_data_in(path, seconds=seconds, before_deleting=True)
         if there and there.is_partial and seconds >= much:
             self._too_large[path] = there
         return there
 
     def _counts(self, path: Path) -> bool:
         """It is the complete build of its revision, and was not built again since."""
-        return self._builds.complete(release_mark.read(self._mark(path)).revision) == path
+        return self._builds.complete(build_record.read(self._mark(path)).revision) == path
 
     @property
     def _leftovers(self) -> Path:

@@ -9,7 +9,7 @@ from attrs import define
 from blue_green.config.error import ConfigError
 from blue_green.control.server import Command, Refusal, Tell
 from blue_green.site.deploy_queue import DeployRequest
-from blue_green.site.rolled_back import was_rolled_back
+from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
 from blue_green.site.trigger import Trigger
 from blue_green.source.git import GitError

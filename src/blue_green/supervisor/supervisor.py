@@ -25,7 +25,7 @@ from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.startup import Listening
 from blue_green.supervisor.stop import Stop
 from blue_green.supervisor.upgrade import Upgrade
-from blue_green.system import handover, process, systemd, tag
+from blue_green.system import handover, process, rlimit_tag, systemd
 from blue_green.system.handover import Handover
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def run(file: Path, settings: Settings) -> None:
     with startup.only_one(directory / "lock", handed.lock if handed else None) as lock:
         if handed is not None:
             process.set_file_limit(handed.file_limit)
-        if obstacle := tag.obstacle():
+        if obstacle := rlimit_tag.obstacle():
             logger.warning("%s", obstacle)
         settings = startup.within_file_limit(settings)
         # What is loaded by now stays. To look through all of it for garbage takes 10 ms, in which

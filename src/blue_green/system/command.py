@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green.system.lines import text
+from blue_green.system.line_reader import text
 from blue_green.system.process import Process, ending
 from blue_green.system.tail import Tail
 from blue_green.system.users import User

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from sys import getsizeof
 
 from blue_green.system import systemd
-from blue_green.system.visible import visible
+from blue_green.system.printable import printable
 
 ROOM = 16 * 1024 * 1024
 """Bytes of memory for lines that wait to be written."""
@@ -56,7 +56,7 @@ class Sink:
     def line(self, text: str, level: int = logging.INFO, *, bare: bool = False) -> None:
         """Say one line, with the time before it unless it is to be bare. Never waits."""
         start = "" if bare and not self._journal else self._start(level)
-        self._add(f"{start}{visible(text)}\n", 1)
+        self._add(f"{start}{printable(text)}\n", 1)
 
     def lines(self, tag: str, texts: Sequence[str]) -> None:
         """Say these lines, which are `visible` already, each after the tag. Never waits."""

@@ -24,7 +24,7 @@ from pathlib import Path
 import trio
 
 from blue_green.config.settings import Settings
-from blue_green.system import lines, procfs, root, systemd, tag
+from blue_green.system import line_reader, procfs, rlimit_tag, root, systemd
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Process:
         site's own programs: see `root`. `stdin` is a descriptor, and stays the caller's. To be
         followed by `run`.
         """
-        number = tag.new(env.get(SUPERVISOR, ""))
+        number = rlimit_tag.new(env.get(SUPERVISOR, ""))
         family = f"{number:x}"
         if root.is_us() and not inherits:
             variables = root.environment(user, env)
@@ -134,7 +134,7 @@ class Process:
                 output, input_ = os.pipe()
                 outputs.append(output)
                 inputs.append(input_)
-            with tag.inherited(number):
+            with rlimit_tag.inherited(number):
                 popen = subprocess.Popen(
                     argv,
                     cwd=cwd,
@@ -177,7 +177,7 @@ class Process:
         try:
             async with trio.open_nursery() as nursery:
                 for output, is_error in zip(self.outputs, (False, True), strict=True):
-                    nursery.start_soon(lines.read, output, on_lines, is_error)
+                    nursery.start_soon(line_reader.read, output, on_lines, is_error)
                 await trio.lowlevel.wait_readable(self.pidfd)
                 self._ended_at = trio.current_time()
                 self.returncode = self._peek()

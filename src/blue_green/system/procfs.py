@@ -14,8 +14,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from blue_green.system import tag
-from blue_green.system.lines import text
+from blue_green.system import rlimit_tag
+from blue_green.system.line_reader import text
 
 PROC = Path("/proc")
 ENDED = (b"Z", b"X")
@@ -52,10 +52,10 @@ def marked(mark: str) -> list[int]:
 
     The mark is a `NAME=value` in their environment; the value also names the owner of their tags.
     """
-    owner = tag.prefix(mark.partition("=")[2])
+    owner = rlimit_tag.prefix(mark.partition("=")[2])
 
     def is_of_it(pid: int, _: Sequence[bytes]) -> bool:
-        return tag.prefix_of(_tag(pid)) == owner or _has(pid, mark.encode())
+        return rlimit_tag.prefix_of(_tag(pid)) == owner or _has(pid, mark.encode())
 
     return _living(is_of_it)
 
@@ -66,7 +66,7 @@ def family(mark: str, leader: int) -> list[int]:
     Those in its process group, and those that left it: the mark in their environment tells, or
     the tag that the value of the mark names in hexadecimal.
     """
-    number = tag.named(mark.partition("=")[2])
+    number = rlimit_tag.named(mark.partition("=")[2])
 
     def is_of_it(pid: int, fields: Sequence[bytes]) -> bool:
         if pid == leader:

@@ -22,7 +22,7 @@ from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, w
 from blue_green.preflight.checks.machine import memory_for_two, memory_of
 from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
-from blue_green.source import left
+from blue_green.source import stray_data
 from blue_green.source.failure import StepFailed
 from blue_green.source.git import GitError
 from blue_green.source.release import Release, Releases
@@ -68,13 +68,13 @@ async def start(subject: CheckContext, tell: Tell) -> None:
 
 async def _tell_of_data(releases: Releases, release: Release, tell: Tell) -> None:
     """What the app has written where only its own release sees it."""
-    found = await releases.left_in(release.path)
+    found = await releases.stray_data_in(release.path)
     if found and found.names:
         tell(
             warned(
                 "[release] link",
                 f"the app wrote {found.names} inside its release, where no other release sees it",
-                "; ".join(left.linking(found)),
+                "; ".join(stray_data.linking(found)),
             )
         )
 

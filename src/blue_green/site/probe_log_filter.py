@@ -29,7 +29,7 @@ class Probe:
     """Statuses; nothing: any 2xx."""
 
 
-class ProbeLines:
+class ProbeLogFilter:
     """Recognises the lines that one backend writes about good probes."""
 
     def __init__(self) -> None:

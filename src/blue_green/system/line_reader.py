@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import trio
 
-from blue_green.system.visible import visible
+from blue_green.system.printable import printable
 
 LONGEST_LINE = 16 * 1024
 MOST_BYTES = 16 * 1024
@@ -76,5 +76,5 @@ async def read(
 
 def text(line: bytes) -> str:
     """The line as text that can be printed: what would move a terminal's cursor is shown."""
-    shown = visible(line[:LONGEST_LINE].rstrip(b"\r").decode(errors="surrogateescape"))
+    shown = printable(line[:LONGEST_LINE].rstrip(b"\r").decode(errors="surrogateescape"))
     return shown + " ..." if len(line) > LONGEST_LINE else shown

@@ -9,7 +9,7 @@ import trio
 
 from blue_green.http.chunks import MOST_AT_ONCE, ChunkReader
 from blue_green.http.transport import SLICE, Transport
-from blue_green.system import turns
+from blue_green.system import throttle
 
 ROUNDS = 100
 
@@ -19,7 +19,7 @@ async def test_in_each_round_few_go_on_and_all_in_turn() -> None:
 
     async def work(number: int) -> None:
         while True:
-            await turns.wait()
+            await throttle.wait()
             had[number] += 1
 
     async with trio.open_nursery() as nursery:
@@ -28,7 +28,7 @@ async def test_in_each_round_few_go_on_and_all_in_turn() -> None:
         for _ in range(ROUNDS):
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    assert (ROUNDS - 2) * turns.IN_EACH_ROUND <= had.total() <= ROUNDS * turns.IN_EACH_ROUND
+    assert (ROUNDS - 2) * throttle.IN_EACH_ROUND <= had.total() <= ROUNDS * throttle.IN_EACH_ROUND
     assert max(had.values()) - min(had.values()) <= 1, had
 
 
@@ -44,7 +44,7 @@ async def test_one_alone_waits_for_one_round() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(count)
         for _ in range(ROUNDS):
-            await turns.wait()
+            await throttle.wait()
         nursery.cancel_scope.cancel()
     assert ROUNDS - 2 <= rounds <= ROUNDS + 2
 
@@ -52,7 +52,7 @@ async def test_one_alone_waits_for_one_round() -> None:
 async def test_one_who_is_cancelled_leaves_no_place_empty() -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(40):
-            nursery.start_soon(turns.wait)
+            nursery.start_soon(throttle.wait)
         await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     await test_in_each_round_few_go_on_and_all_in_turn()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from blue_green.source.stray import Found, Stamp
+from blue_green.source.stray_scan import Found, Stamp
 from blue_green.system import files
 
 MOST_NOTED = 1000

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.system import lines
+from blue_green.system import line_reader
 
 ROOM = 1024 * 1024
 """Bytes of a pipe, at most, for a user without privileges (pipe(7))."""
@@ -33,23 +33,23 @@ async def test_a_flood_is_passed_on_in_portions_with_rest_between(what: bytes) -
         nonlocal spent
         start = time.perf_counter()
         portions.append(more)
-        while time.perf_counter() < start + lines.SLICE * 0.6:
+        while time.perf_counter() < start + line_reader.SLICE * 0.6:
             pass
         spent += time.perf_counter() - start
 
     source = full_of(what)
     try:
         began = time.perf_counter()
-        await lines.read(source, on_lines, False)
+        await line_reader.read(source, on_lines, False)
         took = time.perf_counter() - began
     finally:
         os.close(source)
     written = b"\n".join(line for portion in portions for line in portion)
     assert len(written) > 60_000
     assert len(portions) > 1
-    assert max(map(len, portions)) <= lines.MOST_LINES
+    assert max(map(len, portions)) <= line_reader.MOST_LINES
     before_the_last = spent * (len(portions) - 1) / len(portions)
-    assert took > lines.REST * before_the_last * 0.5, "it had no rest"
+    assert took > line_reader.REST * before_the_last * 0.5, "it had no rest"
 
 
 class Steps(trio.abc.Instrument):
@@ -68,7 +68,7 @@ async def test_usual_lines_need_no_rest_for_each_portion() -> None:
     steps = Steps()
     trio.lowlevel.add_instrument(steps)
     try:
-        await lines.read(source, lambda more, _: portions.append(len(more)), False)
+        await line_reader.read(source, lambda more, _: portions.append(len(more)), False)
     finally:
         trio.lowlevel.remove_instrument(steps)
         os.close(source)
@@ -81,9 +81,9 @@ async def test_a_program_may_be_ahead_of_its_reader() -> None:
     os.set_blocking(sink, False)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lines.read, source, lambda *_: None, False)
+            nursery.start_soon(line_reader.read, source, lambda *_: None, False)
             await trio.testing.wait_all_tasks_blocked()
-            assert os.write(sink, b"x" * 2 * lines.PIPE) == lines.PIPE
+            assert os.write(sink, b"x" * 2 * line_reader.PIPE) == line_reader.PIPE
             os.close(sink)
     finally:
         os.close(source)
@@ -97,8 +97,8 @@ async def test_a_program_may_be_ahead_of_its_reader() -> None:
         (b"caf\xc3\xa9 caf\xe9", "café caf\\xe9"),
         ("\u202e\U0001f600".encode(), "\\u202e\U0001f600"),
         (b"\xed\xb2\x80", "\\xed\\xb2\\x80"),
-        (b"x" * 20_000, "x" * lines.LONGEST_LINE + " ..."),
+        (b"x" * 20_000, "x" * line_reader.LONGEST_LINE + " ..."),
     ],
 )
 def test_a_line_is_shown_so_that_it_moves_no_cursor(line: bytes, shown: str) -> None:
-    assert lines.text(line) == shown
+    assert line_reader.text(line) == shown

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from blue_green.site.probe_lines import Probe, ProbeLines
+from blue_green.site.probe_log_filter import Probe, ProbeLogFilter
 from tests.support.site import RealSite, until
 
 HTTP_SERVER = '127.0.0.1 - - [26/Nov/2026 19:58:34] "GET /healthz HTTP/1.1" 200 -'
@@ -15,8 +15,8 @@ PROBE = Probe("/healthz", 40123, ())
 
 
 @pytest.fixture
-def lines() -> ProbeLines:
-    lines = ProbeLines()
+def lines() -> ProbeLogFilter:
+    lines = ProbeLogFilter()
     lines.expect(PROBE)
     return lines
 
@@ -24,7 +24,7 @@ def lines() -> ProbeLines:
 @pytest.mark.parametrize(
     "line", [HTTP_SERVER, GUNICORN.format("blue-green"), UVICORN.format(40123)]
 )
-def test_the_line_of_a_good_probe_is_left_out_once(lines: ProbeLines, line: str) -> None:
+def test_the_line_of_a_good_probe_is_left_out_once(lines: ProbeLogFilter, line: str) -> None:
     assert lines.without(["before", line, line, "after"]) == ["before", line, "after"]
 
 
@@ -43,11 +43,11 @@ def test_the_line_of_a_good_probe_is_left_out_once(lines: ProbeLines, line: str)
         "",
     ],
 )
-def test_a_line_about_anything_else_stays(lines: ProbeLines, line: str) -> None:
+def test_a_line_about_anything_else_stays(lines: ProbeLogFilter, line: str) -> None:
     assert lines.without([line]) == [line]
 
 
-def test_the_line_of_a_failed_probe_stays(lines: ProbeLines) -> None:
+def test_the_line_of_a_failed_probe_stays(lines: ProbeLogFilter) -> None:
     lines.failed(PROBE)
     assert lines.without([HTTP_SERVER]) == [HTTP_SERVER]
 

@@ -1,7 +1,7 @@
 """Text that a terminal can be shown: with nothing in it that the terminal would act upon."""
 
 
-def visible(text: str) -> str:
+def printable(text: str) -> str:
     """The same, with what a terminal would act upon shown instead: it is for one line.
 
     All that we log or print goes through here, since hardly anything of it is ours alone: the

@@ -21,7 +21,7 @@ LONGEST_PAUSE = 60.0
 """Seconds between two attempts at the other slot: they grow, as its ports may be taken, too."""
 
 
-class TakenPorts:
+class PortConflicts:
     """Which ones, and since when; it outlives the slots' attempts to start what is live."""
 
     def __init__(self, replace: Callable[[str], None]) -> None:

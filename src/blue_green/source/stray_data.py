@@ -14,17 +14,17 @@ from pathlib import Path
 
 from attrs import frozen
 
-from blue_green.source import stray
-from blue_green.source.release_mark import Mark
-from blue_green.source.stray import MOST_NAMED, Stamp
+from blue_green.source import stray_scan
+from blue_green.source.build_record import Mark
+from blue_green.source.stray_scan import MOST_NAMED, Stamp
 from blue_green.system import documents
-from blue_green.system.lines import text
+from blue_green.system.line_reader import text
 
 DOCS = f"{documents.place('swaps.md')} has more, under Data"
 
 
 @frozen
-class Left:
+class StrayData:
     """Names relative to the release."""
 
     release: Path
@@ -59,12 +59,12 @@ def look(
     checkout: Path,
     links: Sequence[str],
     *,
-    seconds: float = stray.MOST_SECONDS,
+    seconds: float = stray_scan.MOST_SECONDS,
     before_deleting: bool = False,
-) -> Left:
+) -> StrayData:
     """Look through a complete release; takes up to these seconds. To be called in a thread."""
     is_carried = _is_copied if before_deleting else _is_carried
-    found = stray.find(release, mark.completed, seconds=seconds)
+    found = stray_scan.find(release, mark.completed, seconds=seconds)
     databases = [
         name
         for name, stamp in found.databases.items()
@@ -73,7 +73,7 @@ def look(
     files = [name for name in found.files if not _is_carried(name, None, checkout, links)]
     known = frozenset(databases) & frozenset(mark.databases)
     is_unknown = mark.completed is None and mark.is_partial
-    return Left(
+    return StrayData(
         release, checkout, links, databases, known, files, _tops(files),
         is_partial=found.is_partial or is_unknown,
     )  # fmt: skip
@@ -115,7 +115,7 @@ def _stamp_of(database: Path) -> Stamp | None:
         return None
     written = status.st_mtime_ns
     with suppress(OSError):
-        log = database.with_name(database.name + stray.LOG).stat()
+        log = database.with_name(database.name + stray_scan.LOG).stat()
         written = max(written, log.st_mtime_ns if log.st_size else 0)
     return written, status.st_size
 
@@ -123,19 +123,19 @@ def _stamp_of(database: Path) -> Stamp | None:
 # --- in words -------------------------------------------------------------------------------
 
 
-def what(left: Left) -> str:
+def what(left: StrayData) -> str:
     """What there is."""
     if left.databases:
         noun = "a database" if len(left.databases) == 1 else "databases"
-        others = Left(left.release, left.checkout, (), (), frozenset(), left.files)
+        others = StrayData(left.release, left.checkout, (), (), frozenset(), left.files)
         besides = f" (and other files: {others.names})" if left.files else ""
-        only = Left(left.release, left.checkout, (), left.databases)
+        only = StrayData(left.release, left.checkout, (), left.databases)
         return f"{noun} written inside of the release {left.release.name}: {only.names}{besides}"
     noun = "a file" if len(left.files) == 1 else f"{len(left.files)} files"
     return f"{noun} written inside of the release {left.release.name}: {left.names}"
 
 
-def linking(left: Left) -> list[str]:
+def linking(left: StrayData) -> list[str]:
     """What has to be changed so that each release sees it."""
     todo = []
     if tracked := sorted(left.known)[:MOST_NAMED]:
@@ -149,15 +149,15 @@ def linking(left: Left) -> list[str]:
     return todo
 
 
-def _to_link(left: Left) -> Sequence[str]:
+def _to_link(left: StrayData) -> Sequence[str]:
     return left.databases or left.tops
 
 
-def _are_linked(left: Left) -> bool:
+def _are_linked(left: StrayData) -> bool:
     return all(_is_linked(name, left.links) for name in _to_link(left))
 
 
-def steps(left: Left) -> str:
+def steps(left: StrayData) -> str:
     """How to keep it in the checkout, where each release sees it: a line for each step."""
     names = _to_link(left)
     todo = linking(left)
@@ -168,7 +168,7 @@ def steps(left: Left) -> str:
     return "".join(f"\n{number}. {step}" for number, step in enumerate(todo, 1))
 
 
-def refusal(left: Left) -> str:
+def refusal(left: StrayData) -> str:
     """Why a swap goes no further."""
     return (
         f"what the app writes would be out of view with another release: {what(left)}. Nothing has "
@@ -177,7 +177,7 @@ def refusal(left: Left) -> str:
     )
 
 
-def early(left: Left) -> str:
+def early(left: StrayData) -> str:
     """What `migrate` has written where only its own release sees it."""
     return (
         f"migrate has made {what(left)}. The next swap would leave that behind, and will be "
@@ -185,7 +185,7 @@ def early(left: Left) -> str:
     )
 
 
-def warning(left: Left) -> str:
+def warning(left: StrayData) -> str:
     """What is left behind all the same."""
     if not left.names:
         return f"{_unseen(left)}: it is not removed when its time has come. {_BY_HAND}. {DOCS}"
@@ -195,7 +195,7 @@ def warning(left: Left) -> str:
     )
 
 
-def kept(left: Left) -> str:
+def kept(left: StrayData) -> str:
     """Why an old release is not removed."""
     if not left.names:
         return f"{_unseen(left)}: it is kept. {_BY_HAND}"
@@ -205,7 +205,7 @@ def kept(left: Left) -> str:
     )
 
 
-def _unseen(left: Left) -> str:
+def _unseen(left: StrayData) -> str:
     return (
         f"{left.release} could not be looked through to its end for what the app has written there "
         "(it is too large or too deep, or a part of it cannot be read)"
@@ -220,7 +220,7 @@ def shown(name: str) -> str:
     return text(os.fsencode(name))
 
 
-def _copies(left: Left, names: Sequence[str]) -> Sequence[str]:
+def _copies(left: StrayData, names: Sequence[str]) -> Sequence[str]:
     """The commands that copy them, with a database's log."""
     commands = []
     for name in names[:3]:
