@@ -62,7 +62,7 @@ def test_no_page_is_lost() -> None:
 def test_each_phase_and_each_number_of_a_swap_is_told_of() -> None:
     page = (TOP / "docs" / "swaps.md").read_text()
     source = "".join(
-        path.read_text() for path in Path(inspect.getfile(blue_green)).parent.glob("*.py")
+        path.read_text() for path in Path(inspect.getfile(blue_green)).parent.rglob("*.py")
     )
     phases = set(re.findall(r'timed\("([a-z ]+)"', source))
     assert phases >= {"checkout", "switch", "bring back"}
