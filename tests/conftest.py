@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from tests.faults.summary import Summary
-from tests.support.check_context import CheckContext
+from tests.support.check_context import CheckedSite
 from tests.support.site import RealSite
 
 FAULTS = pytest.StashKey[Summary]()
@@ -67,8 +67,8 @@ def make_site(tmp_path: Path) -> Callable[..., RealSite]:
 
 
 @pytest.fixture
-def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheckContext:
+def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheckedSite:
     """Everything in order, and a place for what is temporary that can be looked into."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    return CheckContext(tmp_path)
+    return CheckedSite(tmp_path)

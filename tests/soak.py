@@ -50,7 +50,7 @@ HEADINGS = ("strategy", "swaps", "MiB", "descriptors", "processes", "work trees"
 
 
 @define
-class Load:
+class SoakLoad:
     """What passes beside the traffic, and what is wrong with it."""
 
     traffic: Traffic
@@ -71,7 +71,7 @@ async def soak(directory: Path, strategy: str, swaps: int, warm_up: int) -> list
     wrong: list[str] = []
     async with site.running():
         while len(memory) < swaps:
-            load = Load(Traffic(site.port, f"{len(rounds)}"))
+            load = SoakLoad(Traffic(site.port, f"{len(rounds)}"))
             wrong += await _one_round(site, load, min(ROUND, swaps - len(memory)), memory)
             figures = await at_rest(site, (await settled(site))["live"])
             rounds.append(_counted(figures))
@@ -80,7 +80,7 @@ async def soak(directory: Path, strategy: str, swaps: int, warm_up: int) -> list
     return [f"{strategy}: {why}" for why in wrong + growth(memory[warm_up:])]
 
 
-async def _one_round(site: RealSite, load: Load, swaps: int, memory: list[int]) -> list[str]:
+async def _one_round(site: RealSite, load: SoakLoad, swaps: int, memory: list[int]) -> list[str]:
     """Some swaps under load, each followed by a look at the memory; what is wrong."""
     assert site.process is not None
     wrong = []
@@ -96,7 +96,7 @@ async def _one_round(site: RealSite, load: Load, swaps: int, memory: list[int]) 
 
 
 @asynccontextmanager
-async def _beside(port: int, load: Load) -> AsyncIterator[None]:
+async def _beside(port: int, load: SoakLoad) -> AsyncIterator[None]:
     """One who downloads and one with a WebSocket, while the block lasts."""
     running = True
 
@@ -129,7 +129,7 @@ async def _beside(port: int, load: Load) -> AsyncIterator[None]:
             running = False
 
 
-async def _is_echoed(stream: trio.SocketStream, load: Load) -> bool:
+async def _is_echoed(stream: trio.SocketStream, load: SoakLoad) -> bool:
     """Say something and hear it again, all of it unless the tunnel is closed meanwhile."""
     text, heard = b"echo %d" % load.echoes, b""
     said = bytes([BINARY_FRAME, len(text)]) + text
@@ -165,7 +165,7 @@ def growth(memory: Sequence[int]) -> list[str]:
     return [f"the memory has grown from {first:.0f} to {last:.0f} KiB: {memory}"]
 
 
-def _print(strategy: str, swaps: int, figures: Figures, load: Load) -> None:
+def _print(strategy: str, swaps: int, figures: Figures, load: SoakLoad) -> None:
     sent = load.traffic.sent
     descriptors, processes, trees, _, files = _counted(figures)
     longest = max(one.took for one in sent)

@@ -75,7 +75,7 @@ def environment() -> dict[str, str]:
 
 
 @define
-class Load:
+class FleetLoad:
     """Readers and writers on connections that are kept, and every answer to them."""
 
     port: int
@@ -195,7 +195,7 @@ async def test_machines_are_rolled_one_at_a_time_and_no_request_notices(tmp_path
         two = first.draft("two")
         git(first.checkout, "push", "-q", "origin", f"{two}:refs/heads/main")
         async with trio.open_nursery() as nursery:
-            load = Load(fleet.port)
+            load = FleetLoad(fleet.port)
             await until("HAProxy serves", lambda: answers(fleet.port))
             nursery.start_soon(load.run)
             await load.until_only("one")

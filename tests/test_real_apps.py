@@ -47,7 +47,7 @@ async def app(scope, receive, send):
 
 
 @define
-class Load:
+class RealAppLoad:
     """Some clients that ask for one path again and again, and what they were told."""
 
     port: int
@@ -70,7 +70,7 @@ class Load:
                 await trio.sleep(0.02)
 
     @asynccontextmanager
-    async def going_on(self) -> AsyncIterator["Load"]:
+    async def going_on(self) -> AsyncIterator["RealAppLoad"]:
         """The requests come while the block lasts; the last ones are waited for."""
         async with trio.open_nursery() as nursery:
             for bodies in self.bodies:
@@ -141,8 +141,8 @@ async def test_datasette_gets_new_metadata_and_keeps_its_data(
     commit_title(site, "The first title")
     async with site.running(), HttpClient(site.port) as http:
         assert await title(http) == "The first title"
-        rows = Load(site.port, "/data/rows.json?_shape=array")
-        titles = Load(site.port, "/-/metadata.json")
+        rows = RealAppLoad(site.port, "/data/rows.json?_shape=array")
+        titles = RealAppLoad(site.port, "/-/metadata.json")
         async with rows.going_on(), titles.going_on():
             await titles.until_all_see("The first title")
             await rows.until_all_see(ROWS[-1]["name"])
@@ -171,7 +171,7 @@ async def test_a_websocket_outlives_the_switch_until_its_time_is_up(
         swap={"stream_timeout": TUNNEL_SECONDS, "soak": "1s"},  # The time begins after that.
     )
     old = site.commit("one", files={"echo.py": ECHO})
-    load = Load(site.port, "/")
+    load = RealAppLoad(site.port, "/")
     async with site.running(), load.going_on(), websocket(site.port) as before:
         assert await before.echo("before") == f"{old}: before"
 

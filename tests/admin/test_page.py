@@ -13,7 +13,7 @@ import pytest
 import trio
 from attrs import Factory, define
 
-from blue_green.admin.pages import Pages
+from blue_green.admin.pages import AdminPages
 from blue_green.admin.server import Server
 from blue_green.config import parsing
 from blue_green.site.site import Site
@@ -63,25 +63,25 @@ class Told:
 
         async def run() -> None:
             with sock, scope:
-                pages = Pages(self.site)
+                pages = AdminPages(self.site)
                 await Server([sock], pages.routes, pages.for_browsers).run()
 
         self.nursery.start_soon(run)
 
     @asynccontextmanager
-    async def reader(self) -> AsyncIterator["Reader"]:
+    async def reader(self) -> AsyncIterator["EventReader"]:
         """Somebody who reads the events."""
         peer = Peer(await trio.open_tcp_stream("127.0.0.1", self.port))
         await peer.send(b"GET /events HTTP/1.0\r\n\r\n")
         assert b"text/event-stream" in await peer.until(b"\r\n\r\n")
         try:
-            yield Reader(peer)
+            yield EventReader(peer)
         finally:
             await trio.aclose_forcefully(peer.stream)
 
 
 @define
-class Reader:
+class EventReader:
     """Reads the events, one after the other."""
 
     peer: Peer

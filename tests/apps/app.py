@@ -38,7 +38,7 @@ def wait_at(where: str) -> None:
         time.sleep(0.005)
 
 
-class Handler(BaseHTTPRequestHandler):
+class AppHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 64 * 1024  # An answer is sent as a whole, so that a sudden death cuts none in half.
 
@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def give_up_port(self) -> None:
         """The socket that listens is closed, and everything else goes on."""
-        assert isinstance(self.server, Server)
+        assert isinstance(self.server, AppServer)
         os.dup2(socket.socketpair()[0].detach(), self.server.socket.fileno())
 
     def echo(self) -> None:
@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class Server(ThreadingHTTPServer):
+class AppServer(ThreadingHTTPServer):
     request_queue_size = 1024
     daemon_threads = True
 
@@ -233,7 +233,7 @@ def main() -> None:
         hide()
     if BEHAVIOUR.get("closes_stdout"):
         os.close(1)
-    server = Server((BEHAVIOUR.get("host", "127.0.0.1"), int(os.environ["PORT"])), Handler)
+    server = AppServer((BEHAVIOUR.get("host", "127.0.0.1"), int(os.environ["PORT"])), AppHandler)
     note("listens")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     if "says" in BEHAVIOUR:

@@ -85,7 +85,7 @@ http://:{port} {{
 
 
 @frozen
-class Peer:
+class PeerProxy:
     """A proxy: how it is called, and how it is run until the block ends, on a port."""
 
     name: str
@@ -207,11 +207,11 @@ def _caddy() -> str | None:
     return shutil.which("caddy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
-OURS = Peer("blue-green", True, blue_green)
+OURS = PeerProxy("blue-green", True, blue_green)
 PEERS = [
     OURS,
-    Peer("with log", True, blue_green_with_log),
-    Peer("nginx", shutil.which("nginx") is not None, nginx),
-    Peer("HAProxy", shutil.which("haproxy") is not None, haproxy),
-    Peer("Caddy", _caddy() is not None, caddy),
+    PeerProxy("with log", True, blue_green_with_log),
+    PeerProxy("nginx", shutil.which("nginx") is not None, nginx),
+    PeerProxy("HAProxy", shutil.which("haproxy") is not None, haproxy),
+    PeerProxy("Caddy", _caddy() is not None, caddy),
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tests.bench.peers import LOAD_CORE, PEERS, Peer, nginx_origin
+from tests.bench.peers import LOAD_CORE, PEERS, PeerProxy, nginx_origin
 
 BROWSER = """\
 local fixed = table.concat({
@@ -84,7 +84,9 @@ def table(directory: Path, rounds: int, seconds: float, only: str) -> None:
         print(f"\nnot installed, and so left out: {', '.join(left_out)}")
 
 
-def _print(rows: Sequence[Row], peers: Sequence[Peer], found: dict[tuple[str, str], float]) -> None:
+def _print(
+    rows: Sequence[Row], peers: Sequence[PeerProxy], found: dict[tuple[str, str], float]
+) -> None:
     ours = peers[0].name
     print(f"\n{'':<28}{'':>11}", *(f"{peer.name:>18}" for peer in peers))
     for row in rows:

@@ -38,7 +38,7 @@ async def supervisor(path: Path, **differing: Any) -> AsyncIterator[dict[str, An
 
     with server.listening(path) as sock:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.serve, sock, {"status": server.Command(Nothing, tell)})
+            nursery.start_soon(server.serve, sock, {"status": server.Operation(Nothing, tell)})
             yield answer
             nursery.cancel_scope.cancel()
 
@@ -122,7 +122,7 @@ async def test_output_is_followed_until_interrupt_or_until_the_supervisor_stops(
     path: Path, tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     ring = Output()
-    commands = {"logs": server.Command(LogsArguments, Logs(ring, git_of(tmp_path)).run)}
+    commands = {"logs": server.Operation(LogsArguments, Logs(ring, git_of(tmp_path)).run)}
     running = trio.CancelScope()
 
     async def serve() -> None:

@@ -55,9 +55,9 @@ class Commands:
         return {}
 
     @property
-    def table(self) -> Mapping[str, server.Command]:
+    def table(self) -> Mapping[str, server.Operation]:
         handlers = (self.greet, self.refuse, self.fail, self.wait)
-        return {handle.__name__: server.Command(Greeting, handle) for handle in handlers}
+        return {handle.__name__: server.Operation(Greeting, handle) for handle in handlers}
 
 
 @pytest.fixture
@@ -244,32 +244,32 @@ async def test_a_stale_socket_is_replaced(path: Path, nursery: trio.Nursery) -> 
 
 
 async def test_a_live_socket_is_not_replaced(path: Path, commands: Commands) -> None:
-    with pytest.raises(server.CannotListen, match=r"\[control\] socket: "):
+    with pytest.raises(server.ControlSocketError, match=r"\[control\] socket: "):
         listen(path)
     assert await still_serves(path)
 
 
 def test_a_file_in_its_place_is_not_deleted(path: Path) -> None:
     path.write_text("precious")
-    with pytest.raises(server.CannotListen, match=str(path)):
+    with pytest.raises(server.ControlSocketError, match=str(path)):
         listen(path)
     assert path.read_text() == "precious"
 
 
 def test_a_directory_in_its_place_is_named(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(server.CannotListen, match=str(path)):
+    with pytest.raises(server.ControlSocketError, match=str(path)):
         listen(path)
 
 
 def test_a_directory_that_is_not_there_is_named(path: Path) -> None:
-    with pytest.raises(server.CannotListen, match="No such file"):
+    with pytest.raises(server.ControlSocketError, match="No such file"):
         listen(path / "sub" / "control.sock")
 
 
 def test_a_path_that_is_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
     long = tmp_path / ("x" * LONGEST_PATH)
-    with pytest.raises(server.CannotListen, match=f"{LONGEST_PATH} bytes"):
+    with pytest.raises(server.ControlSocketError, match=f"{LONGEST_PATH} bytes"):
         listen(long)
     with pytest.raises(client.NoSupervisor, match="too long"):
         list(client.ask(long, {}))

@@ -6,9 +6,9 @@ import sys
 import trio
 
 from tests.hostile.table import ATTACKS
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 
 if __name__ == "__main__":
     os.nice(10)
     (kind,) = [kind for kind in ATTACKS if kind.name == sys.argv[2]]
-    trio.run(kind.attack, Target.from_json(sys.argv[1]))
+    trio.run(kind.attack, TargetSite.from_json(sys.argv[1]))

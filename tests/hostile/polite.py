@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import trio
 from attrs import asdict, frozen
 
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 
 CLIENTS = 4
 PAUSE = 0.01
@@ -37,7 +37,7 @@ class Waits:
     p99: float
 
 
-async def ask(target: Target, seconds: float) -> Waits:
+async def ask(target: TargetSite, seconds: float) -> Waits:
     """Have the clients ask for so long."""
     waits: list[float] = []
     failures: list[str] = []
@@ -73,7 +73,7 @@ async def ask(target: Target, seconds: float) -> Waits:
     )  # fmt: skip
 
 
-async def _connect(target: Target, context: ssl.SSLContext | None) -> trio.abc.Stream:
+async def _connect(target: TargetSite, context: ssl.SSLContext | None) -> trio.abc.Stream:
     stream = await trio.open_tcp_stream("127.0.0.1", target.port)
     if context is None:
         return stream
@@ -97,5 +97,5 @@ def _quantile(values: Sequence[float], share: float) -> float:
 
 
 if __name__ == "__main__":
-    waited = trio.run(ask, Target.from_json(sys.argv[1]), float(sys.argv[2]))
+    waited = trio.run(ask, TargetSite.from_json(sys.argv[1]), float(sys.argv[2]))
     print(json.dumps(asdict(waited)))

@@ -13,7 +13,7 @@ from attrs import define, frozen
 
 from tests.hostile.polite import Waits
 from tests.hostile.table import Attack
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 from tests.raw.tls_client import authority, write_pair
 from tests.support.figures import memory_of
 from tests.support.site import RealSite
@@ -89,7 +89,7 @@ def _missed(kind: Attack, quiet: Waits, attacked: Waits, memory: Memory) -> Iter
 
 
 @asynccontextmanager
-async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[RealSite, Target]]:
+async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[RealSite, TargetSite]]:
     directory.mkdir()
     site = RealSite(directory, **{name: dict(values) for name, values in kind.sections.items()})
     signer = None
@@ -103,10 +103,10 @@ async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[RealSite, 
         site.program = ["-c", UNREAD]
     site.commit(files={"app.py": APP.read_text()})
     async with site.running():
-        yield site, Target(site.port, site.checkout, site.state, signer)
+        yield site, TargetSite(site.port, site.checkout, site.state, signer)
 
 
-async def _polite(target: Target, seconds: float) -> Waits:
+async def _polite(target: TargetSite, seconds: float) -> Waits:
     command = [sys.executable, "-m", "tests.hostile.polite", target.to_json(), str(seconds)]
     done = await trio.run_process(command, capture_stdout=True)
     fields: dict[str, Any] = json.loads(done.stdout)
@@ -114,7 +114,7 @@ async def _polite(target: Target, seconds: float) -> Waits:
 
 
 @contextmanager
-def _attacking(kind: Attack, target: Target) -> Iterator["subprocess.Popen[bytes]"]:
+def _attacking(kind: Attack, target: TargetSite) -> Iterator["subprocess.Popen[bytes]"]:
     """The attacker, while the block lasts."""
     command = [sys.executable, "-m", "tests.hostile.attacker", target.to_json(), kind.name]
     attacker = subprocess.Popen(command, stdin=subprocess.DEVNULL)

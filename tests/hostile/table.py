@@ -1,6 +1,6 @@
 """The kinds of attack, and what each may cost the others.
 
-A kind is an async function that gets a `Target` and attacks until it is cancelled. It runs in a
+A kind is an async function that gets a `TargetSite` and attacks until it is cancelled. It runs in a
 process of its own. It is to be bounded by itself in what it uses of the machine (`CONNECTIONS`).
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from tests.hostile.attacks import checkout, chunks, heads, ours, places, tls
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 
 FILLED = 5.0
 """Seconds until the buffers of the kernel are full, so that nobody can send any more."""
@@ -23,7 +23,7 @@ class Attack:
     """One kind of attack."""
 
     name: str
-    attack: Callable[[Target], Awaitable[None]]
+    attack: Callable[[TargetSite], Awaitable[None]]
     over_tls: bool = False
     """The site speaks TLS, with everybody."""
     sections: Mapping[str, Mapping[str, Any]] = {}

@@ -10,7 +10,7 @@ from attrs import asdict, frozen
 
 
 @frozen
-class Target:
+class TargetSite:
     """A site, as others see it."""
 
     port: int
@@ -23,7 +23,7 @@ class Target:
         return json.dumps(asdict(self), default=str)
 
     @classmethod
-    def from_json(cls, text: str) -> "Target":
+    def from_json(cls, text: str) -> "TargetSite":
         fields = json.loads(text)
         authority = fields["authority"]
         return cls(

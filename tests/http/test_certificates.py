@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from blue_green.config.settings import TlsSettings
 from blue_green.http import certificates
 from blue_green.http.certificates import BadCertificate, Certificate, load
-from tests.raw.harness import GET, Peer, Running, check_good_request_follows, running
+from tests.raw.harness import GET, Peer, RunningProxy, check_good_request_follows, running
 from tests.raw.tls_client import TlsStream, write_pair
 from tests.support.site import until
 
@@ -134,7 +134,7 @@ def test_root_is_warned_of_a_key_that_everybody_can_read(
 @asynccontextmanager
 async def watched(
     tls: TlsSettings, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[Running, Peer]]:
+) -> AsyncIterator[tuple[RunningProxy, Peer]]:
     """A proxy that looks often, and a client that was there before anything changed."""
     monkeypatch.setattr(certificates, "LOOK_EVERY", 0.02)
     async with running(tls=tls) as proxy:
@@ -146,7 +146,7 @@ async def watched(
         await check_good_request_follows(proxy)
 
 
-async def served(proxy: Running) -> bytes | None:
+async def served(proxy: RunningProxy) -> bytes | None:
     """The certificate that new clients see."""
     client = await proxy.connect()
     assert isinstance(client.stream, TlsStream)
@@ -155,7 +155,7 @@ async def served(proxy: Running) -> bytes | None:
     return seen
 
 
-async def until_another_than(proxy: Running, before: bytes | None) -> None:
+async def until_another_than(proxy: RunningProxy, before: bytes | None) -> None:
     async def changed() -> bool:
         return await served(proxy) != before
 

@@ -19,18 +19,18 @@ from blue_green.preflight.checks import machine, unit
 from blue_green.supervisor import settings_file
 from blue_green.system import users
 from tests.cli.test_cli import cli
-from tests.support.check_context import CheckContext, only, troubles
+from tests.support.check_context import CheckedSite, only, troubles
 from tests.support.site import RealSite, free_ports
 
 # --- without a start ------------------------------------------------------------------------
 
 
-def test_what_is_in_order_passes_and_nothing_is_written(subject: CheckContext) -> None:
+def test_what_is_in_order_passes_and_nothing_is_written(subject: CheckedSite) -> None:
     assert troubles(subject.check()) == []
     assert not subject.state.exists()
 
 
-def test_a_port_that_is_taken_is_told_with_its_holder(subject: CheckContext) -> None:
+def test_a_port_that_is_taken_is_told_with_its_holder(subject: CheckedSite) -> None:
     with socket.create_server(("127.0.0.1", subject.green)):
         found = only(subject.check())
     assert (found.verdict, found.about) == ("failed", "[app] ports")
@@ -38,7 +38,7 @@ def test_a_port_that_is_taken_is_told_with_its_holder(subject: CheckContext) -> 
 
 
 def test_the_default_of_connections_is_what_there_is_room_for(
-    subject: CheckContext, monkeypatch: pytest.MonkeyPatch
+    subject: CheckedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default = ProxySettings().max_connections
 
@@ -55,7 +55,7 @@ def test_the_default_of_connections_is_what_there_is_room_for(
     assert "leaves room for 437 of 10000" in found.text
 
 
-def test_a_database_that_is_to_come_is_no_reason_to_warn(subject: CheckContext) -> None:
+def test_a_database_that_is_to_come_is_no_reason_to_warn(subject: CheckedSite) -> None:
     """As `init` links them."""
     found = subject.check(release={"link": ["db.sqlite3", "var/data.db"]})
     assert troubles(found) == []
@@ -64,7 +64,7 @@ def test_a_database_that_is_to_come_is_no_reason_to_warn(subject: CheckContext) 
     assert "var/data.db is not there yet" in other.text
 
 
-def test_an_address_that_is_taken_is_told_with_its_holder(subject: CheckContext) -> None:
+def test_an_address_that_is_taken_is_told_with_its_holder(subject: CheckedSite) -> None:
     with socket.create_server(("127.0.0.1", subject.port)):
         found = only(subject.check())
     assert (found.verdict, found.about) == ("failed", "[proxy] listen")
@@ -99,7 +99,7 @@ def test_an_address_that_is_taken_is_told_with_its_holder(subject: CheckContext)
     ],
 )
 def test_what_is_wrong_is_told_with_what_to_do(
-    subject: CheckContext, sections: dict[str, Any], verdict: str, text: str, advice: str
+    subject: CheckedSite, sections: dict[str, Any], verdict: str, text: str, advice: str
 ) -> None:
     found = only(subject.check(**sections))
     assert found.verdict == verdict
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_told_with_what_to_do(
     assert advice in found.advice
 
 
-def test_a_push_hook_needs_its_secret_and_something_to_pull(subject: CheckContext) -> None:
+def test_a_push_hook_needs_its_secret_and_something_to_pull(subject: CheckedSite) -> None:
     hook: dict[str, Any] = {
         "admin": {"listen": [f"127.0.0.1:{free_ports(1)[0]}"]},
         "webhook": {"secret_file": "secret"},
@@ -124,17 +124,17 @@ def test_a_push_hook_needs_its_secret_and_something_to_pull(subject: CheckContex
     assert [found.about for found in troubles(subject.check(**hook))] == ["[git] branch"]
 
 
-def test_a_command_that_names_one_port_would_start_both_slots_there(subject: CheckContext) -> None:
+def test_a_command_that_names_one_port_would_start_both_slots_there(subject: CheckedSite) -> None:
     found = only(subject.check(app={"command": ["true", f"--listen=:{subject.blue}"]}))
     assert found.advice == "write {port} instead"
 
 
-def test_what_only_the_build_can_make_passes(subject: CheckContext) -> None:
+def test_what_only_the_build_can_make_passes(subject: CheckedSite) -> None:
     made = {"command": [".venv/bin/python", "app.py"]}
     assert troubles(subject.check(app=made, release={"build": ["true"]})) == []
 
 
-def test_what_is_linked_is_in_every_release(subject: CheckContext) -> None:
+def test_what_is_linked_is_in_every_release(subject: CheckedSite) -> None:
     (subject.checkout.path / ".git/info/exclude").write_text("tools\n")
     (subject.checkout.path / "tools").mkdir()
     (subject.checkout.path / "tools/python").symlink_to(sys.executable)
@@ -142,13 +142,13 @@ def test_what_is_linked_is_in_every_release(subject: CheckContext) -> None:
     assert troubles(subject.check(app={"command": ["tools/python"]}, release=linked)) == []
 
 
-def test_changes_that_are_not_committed_are_in_no_release(subject: CheckContext) -> None:
+def test_changes_that_are_not_committed_are_in_no_release(subject: CheckedSite) -> None:
     (subject.checkout.path / "text.txt").write_text("changed")
     found = only(subject.check())
     assert (found.verdict, found.advice) == ("warned", "git commit, or git stash")
 
 
-def test_a_remote_is_asked_and_nothing_is_fetched(subject: CheckContext) -> None:
+def test_a_remote_is_asked_and_nothing_is_fetched(subject: CheckedSite) -> None:
     upstream, ours = subject.checkout, subject.directory / "clone"
     clone = upstream.clone(ours)
     upstream.commit(text="newer")
@@ -160,7 +160,7 @@ def test_a_remote_is_asked_and_nothing_is_fetched(subject: CheckContext) -> None
     assert "main of origin cannot be reached" in found.text
 
 
-def test_two_releases_do_not_share_an_old_sqlite(subject: CheckContext) -> None:
+def test_two_releases_do_not_share_an_old_sqlite(subject: CheckedSite) -> None:
     (subject.checkout.path / "data").mkdir()
     (subject.checkout.path / "data/blog.sqlite3").touch()
     found = troubles(subject.check())
@@ -171,7 +171,7 @@ def test_two_releases_do_not_share_an_old_sqlite(subject: CheckContext) -> None:
     assert troubles(found) == []
 
 
-def test_requests_that_would_not_wait_for_a_start_are_reported(subject: CheckContext) -> None:
+def test_requests_that_would_not_wait_for_a_start_are_reported(subject: CheckedSite) -> None:
     [found] = troubles(subject.check(swap={"strategy": "exclusive"}))
     assert (found.verdict, found.about) == ("warned", "[hold] timeout")
     assert "requests get 503 after 30 s, and a start may take 60 s" in found.text
@@ -185,7 +185,7 @@ def test_which_sqlite_is_safe(version: tuple[int, int, int], safe: bool) -> None
     assert machine.is_safe(version) == safe
 
 
-def test_an_admin_address_for_everybody_is_a_warning(subject: CheckContext) -> None:
+def test_an_admin_address_for_everybody_is_a_warning(subject: CheckedSite) -> None:
     [port] = free_ports(1)
     found = only(subject.check(admin={"listen": [f"0.0.0.0:{port}"]}))
     assert (found.verdict, found.about) == ("warned", "[admin] listen")
@@ -237,7 +237,7 @@ def test_a_time_span_is_read_as_systemd_does(span: str, seconds: float) -> None:
     assert unit.seconds(span) == seconds
 
 
-def test_the_unit_that_is_shipped_gives_time_to_stop(subject: CheckContext) -> None:
+def test_the_unit_that_is_shipped_gives_time_to_stop(subject: CheckedSite) -> None:
     shipped = Path(__file__).parents[2] / "deploy"
     [found] = unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
     subject.configure()
@@ -246,7 +246,7 @@ def test_the_unit_that_is_shipped_gives_time_to_stop(subject: CheckContext) -> N
     assert [one.text for one in judged][-1] == "the 70 s are enough for an orderly stop"
 
 
-def test_a_unit_must_give_time_to_stop(subject: CheckContext) -> None:
+def test_a_unit_must_give_time_to_stop(subject: CheckedSite) -> None:
     subject.configure(swap={"drain_timeout": "30s"}, app={"stop_timeout": "20s"})
     settings = settings_file.load(subject.file)
     too_short = dict(unit.written(UNIT), TimeoutStopSec="69")

@@ -10,7 +10,7 @@ import trio
 from blue_green.preflight import neighbours
 from blue_green.preflight.init import write
 from blue_green.supervisor import settings_file
-from tests.support.check_context import CheckContext, only
+from tests.support.check_context import CheckedSite, only
 from tests.support.repository import Repository
 from tests.support.site import RealSite
 
@@ -63,7 +63,7 @@ async def test_check_names_the_site_that_has_the_idle_port(
     site = make_site()
     site.commit("one")
     (tmp_path / "second").mkdir()
-    second = CheckContext(tmp_path / "second")
+    second = CheckedSite(tmp_path / "second")
     async with site.running():
         second.configure(app={"ports": [second.blue, site.green]})
         done = await site.run("check", str(second.file))
@@ -72,7 +72,7 @@ async def test_check_names_the_site_that_has_the_idle_port(
     assert f"{site.config_file}, pid {site.process and site.process.pid}" in done.out
 
 
-def test_settings_that_lie_beside_are_seen_and_only_warned_of(subject: CheckContext) -> None:
+def test_settings_that_lie_beside_are_seen_and_only_warned_of(subject: CheckedSite) -> None:
     beside = subject.directory / "another.toml"
     subject.configure()
     beside.write_text(tomli_w.dumps({**subject.sections, "git": {"checkout": "another"}}))
@@ -84,7 +84,7 @@ def test_settings_that_lie_beside_are_seen_and_only_warned_of(subject: CheckCont
 
 
 def test_a_service_that_is_not_running_keeps_its_ports(
-    subject: CheckContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    subject: CheckedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     units = tmp_path / "units"
     units.mkdir()
@@ -103,7 +103,7 @@ def test_a_service_that_is_not_running_keeps_its_ports(
     assert other.ports == frozenset({subject.green, 1, 2})
 
 
-def test_a_copy_of_the_settings_is_no_other_site(subject: CheckContext) -> None:
+def test_a_copy_of_the_settings_is_no_other_site(subject: CheckedSite) -> None:
     subject.configure()
     copy = subject.file.with_name("supervisor.next.toml")
     copy.write_bytes(subject.file.read_bytes())

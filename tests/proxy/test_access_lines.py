@@ -19,7 +19,7 @@ from tests.raw.harness import (
     SHORT,
     Gone,
     Peer,
-    Running,
+    RunningProxy,
     Script,
     drops,
     in_turn,
@@ -71,7 +71,7 @@ def _value(text: str) -> object:
 @asynccontextmanager
 async def logging_proxy(
     capfd: pytest.CaptureFixture[str], script: Script | None = None, **settings: Any
-) -> AsyncIterator[tuple[Running, Callable[[], Any]]]:
+) -> AsyncIterator[tuple[RunningProxy, Callable[[], Any]]]:
     """A proxy whose access lines can be waited for."""
     with logged(capfd) as lines:
         async with running(script, access_log=True, **settings) as proxy:

@@ -12,7 +12,7 @@ from tests.raw.harness import (
     POST,
     SHORT,
     Gone,
-    Running,
+    RunningProxy,
     Script,
     drops,
     running,
@@ -22,7 +22,7 @@ from tests.raw.harness import (
 from tests.support.site import until
 
 
-async def check_counted(proxy: Running, *statuses: int) -> None:
+async def check_counted(proxy: RunningProxy, *statuses: int) -> None:
     """These requests have ended so, and no others. A client learns of it a moment earlier."""
     await until("they are counted", lambda: proxy.gate.by_status.total() >= len(statuses))
     await proxy.until_drained()

@@ -14,7 +14,7 @@ from tests.raw.harness import (
     OK,
     POST,
     Peer,
-    Running,
+    RunningProxy,
     check_good_request_follows,
     descriptors,
     running,
@@ -65,7 +65,7 @@ async def test_who_hangs_up_in_flight_ends_the_backends_request(
         assert proxy.gate.tally.failed == 0
 
 
-async def _check_was_ended(proxy: Running) -> None:
+async def _check_was_ended(proxy: RunningProxy) -> None:
     await proxy.backend.connections[0].gone.wait()
     await proxy.until_drained()
     await check_good_request_follows(proxy)

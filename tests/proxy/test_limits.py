@@ -12,7 +12,7 @@ from tests.raw.harness import (
     GET,
     POST,
     SHORT,
-    Message,
+    ParsedMessage,
     Peer,
     check_good_request_follows,
     check_is_closed,
@@ -116,7 +116,7 @@ async def test_a_request_that_was_held_too_long_is_refused() -> None:
         assert proxy.backend.heads == []
 
 
-async def _check_is_unavailable(client: Peer) -> Message:
+async def _check_is_unavailable(client: Peer) -> ParsedMessage:
     answer = await client.answer()
     assert answer.status == 503
     [seconds] = answer.field(b"retry-after")

@@ -11,7 +11,7 @@ from tests.proxy.test_requests import CHUNKED, SMUGGLED, UPGRADE, get, post
 from tests.raw.harness import (
     OK,
     SHORT,
-    Message,
+    ParsedMessage,
     Peer,
     check_good_request_follows,
     check_is_closed,
@@ -299,7 +299,7 @@ async def test_39_a_target_with_a_space_is_refused_with_words() -> None:
         assert b"one space" in answer.body
 
 
-def dates(answer: Message) -> list[float]:
+def dates(answer: ParsedMessage) -> list[float]:
     values = answer.field(b"date")
     return [parsedate_to_datetime(value.decode()).timestamp() for value in values]
 

@@ -19,7 +19,7 @@ from tests.raw.harness import (
     GET,
     GOOD,
     Peer,
-    Running,
+    RunningProxy,
     check_good_request_follows,
     check_is_kept,
     running,
@@ -34,21 +34,21 @@ UPGRADE = GET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websock
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
-async def idle(proxy: Running) -> Peer:
+async def idle(proxy: RunningProxy) -> Peer:
     """Has asked for something, and may ask for more."""
     client = await proxy.ask(GOOD)
     assert (await client.answer()).status == 200
     return client
 
 
-async def silent(proxy: Running) -> Peer:
+async def silent(proxy: RunningProxy) -> Peer:
     """Has connected, and never asked for anything."""
     client = await proxy.connect_plainly()
     await trio.testing.wait_all_tasks_blocked()
     return client
 
 
-async def dripping(proxy: Running) -> Peer:
+async def dripping(proxy: RunningProxy) -> Peer:
     """Is still sending its first head."""
     client = await silent(proxy)
     await client.send(GET[:10], GET[10:12], GET[12:13])
@@ -56,14 +56,14 @@ async def dripping(proxy: Running) -> Peer:
     return client
 
 
-async def refused(proxy: Running) -> Peer:
+async def refused(proxy: RunningProxy) -> Peer:
     """Has got an error that ends its connection, and does not end its side."""
     client = await proxy.ask(b"GET\r\n\r\n")
     assert (await client.answer()).status == 400
     return client
 
 
-async def uploading(proxy: Running) -> Peer:
+async def uploading(proxy: RunningProxy) -> Peer:
     """Has sent half of its request's body."""
     client = await proxy.ask(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n\r\n12345")
     await proxy.until_backend_has(1)
@@ -71,7 +71,7 @@ async def uploading(proxy: Running) -> Peer:
     return client
 
 
-async def downloading(proxy: Running) -> Peer:
+async def downloading(proxy: RunningProxy) -> Peer:
     """Takes nothing of a large answer."""
     client = await proxy.connect()
     client.small_buffers()
@@ -81,7 +81,7 @@ async def downloading(proxy: Running) -> Peer:
     return client
 
 
-Kind = Callable[[Running], Awaitable[Peer]]
+Kind = Callable[[RunningProxy], Awaitable[Peer]]
 
 
 async def check_gave_way(client: Peer) -> None:
@@ -89,7 +89,7 @@ async def check_gave_way(client: Peer) -> None:
     assert b"HTTP/1.1" not in await client.end()
 
 
-async def check_is_taken_at_once(proxy: Running) -> Peer:
+async def check_is_taken_at_once(proxy: RunningProxy) -> Peer:
     began = time.monotonic()
     client = await idle(proxy)
     assert time.monotonic() - began < 5  # And not the shortest timeout, which is 10.
@@ -226,7 +226,7 @@ async def test_it_is_logged_that_connections_give_way(caplog: pytest.LogCaptureF
     assert warning.startswith("all 1 connections are taken: those that are idle or slow are closed")
 
 
-async def _from(proxy: Running, address: str) -> Peer:
+async def _from(proxy: RunningProxy, address: str) -> Peer:
     """An idle connection from this address."""
     stream = await trio.open_tcp_stream("127.0.0.1", proxy.port, local_address=address)
     proxy.clients.append(Peer(stream))
@@ -235,7 +235,7 @@ async def _from(proxy: Running, address: str) -> Peer:
     return proxy.clients[-1]
 
 
-def _connect_now(proxy: Running) -> Peer:
+def _connect_now(proxy: RunningProxy) -> Peer:
     sock = socket.create_connection(("127.0.0.1", proxy.port))
     proxy.clients.append(Peer(trio.SocketStream(trio.socket.from_stdlib_socket(sock))))
     return proxy.clients[-1]

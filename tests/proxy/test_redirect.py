@@ -7,7 +7,16 @@ import pytest
 from blue_green.config.settings import TlsSettings
 from blue_green.http.request import BadRequest, read_request
 from blue_green.proxy.redirect import location
-from tests.raw.harness import GET, POST, SHORT, Message, Peer, Running, check_is_closed, running
+from tests.raw.harness import (
+    GET,
+    POST,
+    SHORT,
+    ParsedMessage,
+    Peer,
+    RunningProxy,
+    check_is_closed,
+    running,
+)
 from tests.raw.tls_client import write_pair
 
 
@@ -16,13 +25,15 @@ def tls(tmp_path: Path) -> TlsSettings:
     return write_pair(tmp_path)
 
 
-async def asked(proxy: Running, raw: bytes) -> Peer:
+async def asked(proxy: RunningProxy, raw: bytes) -> Peer:
     client = await proxy.connect_plainly(proxy.redirect_port)
     await client.send(raw)
     return client
 
 
-async def check_redirects(proxy: Running, client: Peer, method: str, path: bytes) -> Message:
+async def check_redirects(
+    proxy: RunningProxy, client: Peer, method: str, path: bytes
+) -> ParsedMessage:
     answer = await client.answer(method)
     assert answer.status == 308
     [place] = answer.field(b"location")

@@ -11,9 +11,9 @@ from blue_green.proxy import pool
 from tests.raw.harness import (
     GET,
     OK,
-    Message,
+    ParsedMessage,
     Peer,
-    Running,
+    RunningProxy,
     Script,
     check_good_request_follows,
     check_is_closed,
@@ -375,7 +375,7 @@ async def test_an_answer_of_1_0_is_relayed_as_1_1_and_framed(head: bytes, closes
         assert len(proxy.backend.connections) == (2 if closes else 1)
 
 
-def _check_is_framed(answer: Message) -> None:
+def _check_is_framed(answer: ParsedMessage) -> None:
     framing = answer.field(b"content-length") + answer.field(b"transfer-encoding")
     assert framing in ([b"5"], [b"chunked"])
 
@@ -400,7 +400,7 @@ async def test_large_heads_and_bodies_in_a_row_lose_nothing() -> None:
         await check_is_kept(client)
 
 
-async def _ask_with_hints(proxy: Running) -> Peer:
+async def _ask_with_hints(proxy: RunningProxy) -> Peer:
     client = await proxy.ask(GET)
     for _ in range(3):
         assert (await client.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 103 ")

@@ -17,7 +17,7 @@ from tests.raw.harness import (
     GET,
     Gone,
     Peer,
-    Running,
+    RunningProxy,
     Script,
     check_good_request_follows,
     check_is_closed,
@@ -46,11 +46,11 @@ def tells(head: bytes = CHUNKED, *pieces: bytes, then: trio.Event | None = None)
     return script
 
 
-async def until_streams(proxy: Running, count: int = 1) -> None:
+async def until_streams(proxy: RunningProxy, count: int = 1) -> None:
     await until(f"{count} streams", lambda: proxy.target.streams == count)
 
 
-def end_all(proxy: Running) -> None:
+def end_all(proxy: RunningProxy) -> None:
     assert end_streams(proxy.target.leases)
 
 

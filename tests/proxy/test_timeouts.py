@@ -15,7 +15,7 @@ from tests.raw.harness import (
     POST,
     SHORT,
     Peer,
-    Running,
+    RunningProxy,
     Script,
     check_good_request_follows,
     check_is_closed,
@@ -117,7 +117,7 @@ async def test_a_body_that_breaks_off_ends_the_backends_request(
         await _check_was_aborted(proxy)
 
 
-async def _check_was_aborted(proxy: Running) -> None:
+async def _check_was_aborted(proxy: RunningProxy) -> None:
     await proxy.until_drained()
     for connection in proxy.backend.connections:
         await connection.gone.wait()

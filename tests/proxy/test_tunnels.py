@@ -10,7 +10,7 @@ from tests.proxy.test_streaming import MOST_MEMORY, Pouring, checksum, take_body
 from tests.raw.harness import (
     Gone,
     Peer,
-    Running,
+    RunningProxy,
     Script,
     check_good_request_follows,
     check_is_closed,
@@ -51,7 +51,7 @@ async def echoes(peer: Peer) -> None:
         await peer.send(await peer.exactly(size))
 
 
-async def opened(proxy: Running, *, early: bytes = b"") -> Peer:
+async def opened(proxy: RunningProxy, *, early: bytes = b"") -> Peer:
     client = await proxy.ask(ASK + early)
     head = await client.until(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")

@@ -44,7 +44,7 @@ class Gone(Exception):
 
 
 @frozen
-class Message:
+class ParsedMessage:
     """A request or an answer as a fresh h11 understands it."""
 
     head: h11.Request | h11.Response
@@ -115,11 +115,11 @@ class Peer:
         self.unread[:0] = head
         return head
 
-    async def request(self) -> Message:
+    async def request(self) -> ParsedMessage:
         """A whole request; `Gone` if it was never completed."""
         return await self._message(h11.Connection(h11.SERVER, 128 * 1024))
 
-    async def answer(self, method: str = "GET") -> Message:
+    async def answer(self, method: str = "GET") -> ParsedMessage:
         """A whole answer to a request with this method."""
         reader = h11.Connection(h11.CLIENT, 128 * 1024)
         reader.send(h11.Request(method=method, target="/", headers=[("Host", "h")]))
@@ -194,7 +194,7 @@ class Peer:
         if remember:
             self.received += data
 
-    async def _message(self, reader: h11.Connection) -> Message:
+    async def _message(self, reader: h11.Connection) -> ParsedMessage:
         head: h11.Request | h11.Response | None = None
         body, raw, interim, ended = bytearray(), bytearray(), [], None
         while True:
@@ -228,7 +228,7 @@ class Peer:
         rest = reader.trailing_data[0]
         self.unread[:0] = rest
         raw_message = bytes(raw[: len(raw) - len(rest)])
-        return Message(head, bytes(body), event.headers.raw_items(), interim, raw_message)
+        return ParsedMessage(head, bytes(body), event.headers.raw_items(), interim, raw_message)
 
 
 Script = Callable[[Peer], Awaitable[None]]
@@ -270,14 +270,14 @@ async def silence(peer: Peer) -> None:
 
 
 @define
-class Backend:
+class ScriptedBackend:
     """Records every connection and every byte; does with each request what the script says."""
 
     script: Script
     connections: list[Peer] = Factory(list)
     heads: list[bytes] = Factory(list)
     """Of all requests that began, but the good one that tests end with."""
-    requests: list[Message] = Factory(list)
+    requests: list[ParsedMessage] = Factory(list)
     """Those that were complete and that a script took whole."""
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -302,25 +302,25 @@ class Backend:
 class _Recorded(Peer):
     """A backend's end, whose whole requests the backend remembers."""
 
-    def __init__(self, stream: trio.SocketStream, backend: Backend) -> None:
+    def __init__(self, stream: trio.SocketStream, backend: ScriptedBackend) -> None:
         super().__init__(stream)
         self._backend = backend
 
-    async def request(self) -> Message:
+    async def request(self) -> ParsedMessage:
         request = await super().request()
         self._backend.requests.append(request)
         return request
 
 
 @define
-class Running:
+class RunningProxy:
     """A running proxy, what is behind it, and whoever connected to it."""
 
     port: int
     gate: Gate
     listener: Listener
     pool: Pool
-    backend: Backend
+    backend: ScriptedBackend
     target: Target
     nursery: trio.Nursery
     speaks_tls: bool = False
@@ -360,11 +360,11 @@ class Running:
 @asynccontextmanager
 async def running(
     script: Script | None = None, *, hold: HoldSettings | None = None, **settings: Any
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[RunningProxy]:
     """The proxy before such a backend; in the end, no lease may be left."""
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        backend = Backend(script or says(OK))
+        backend = ScriptedBackend(script or says(OK))
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         gate = Gate(hold or HoldSettings())
         target = Target("127.0.0.1", port_of(listeners[0].socket), "blue", "a" * 40)
@@ -374,7 +374,7 @@ async def running(
         made = ProxySettings(**{"access_log": False, **settings})
         pool = Pool(made.backend_keepalive)
         listener = Listener(made, gate, pool, [sock], redirecting=redirecting)
-        proxy = Running(port_of(sock), gate, listener, pool, backend, target, nursery)
+        proxy = RunningProxy(port_of(sock), gate, listener, pool, backend, target, nursery)
         if redirecting:
             proxy.speaks_tls, proxy.redirect_port = True, port_of(redirecting[0])
         nursery.start_soon(trio.serve_listeners, backend.serve, listeners)
@@ -397,7 +397,7 @@ async def running(
         raise failure
 
 
-async def check_good_request_follows(proxy: Running) -> None:
+async def check_good_request_follows(proxy: RunningProxy) -> None:
     """A good request on a new connection is answered right away, whatever came before it."""
     client = await proxy.ask(GOOD)
     answer = await client.answer()
@@ -417,7 +417,9 @@ async def check_is_closed(client: Peer) -> None:
     assert not client.was_reset
 
 
-async def check_is_refused(proxy: Running, client: Peer, statuses: Sequence[int]) -> Message:
+async def check_is_refused(
+    proxy: RunningProxy, client: Peer, statuses: Sequence[int]
+) -> ParsedMessage:
     """The client gets one of these and is closed; nothing reached the backend."""
     answer = await client.answer()
     assert answer.status in statuses, answer

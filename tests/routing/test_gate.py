@@ -54,7 +54,7 @@ async def test_one_client_has_its_share_and_no_more_whatever_became_of_its_reque
         nursery.cancel_scope.cancel()
 
 
-class Crowd:
+class Arrivals:
     """Requests that come to the gate one after the other, and how each of them fared."""
 
     def __init__(self, gate: Gate, nursery: trio.Nursery) -> None:
@@ -83,12 +83,12 @@ class Crowd:
 
 
 T = TypeVar("T")
-Scenario = Callable[[Gate, Crowd], Awaitable[None]]
+Scenario = Callable[[Gate, Arrivals], Awaitable[None]]
 
 
 async def play(gate: Gate, scenario: Scenario) -> None:
     async with trio.open_nursery() as nursery:
-        await scenario(gate, Crowd(gate, nursery))
+        await scenario(gate, Arrivals(gate, nursery))
         nursery.cancel_scope.cancel()
 
 
@@ -102,7 +102,7 @@ async def test_a_request_passes_at_once_when_something_is_live() -> None:
 
 
 async def test_requests_wait_until_something_is_live_and_go_in_order() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(*range(50))
         assert (crowd.went, gate.held) == ([], 50)
         gate.switch([a_target()])
@@ -113,7 +113,7 @@ async def test_requests_wait_until_something_is_live_and_go_in_order() -> None:
 
 
 async def test_a_newcomer_never_overtakes_those_that_wait() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1, 2, 3)
         gate.switch([a_target()])
         await crowd.comes(4)
@@ -128,7 +128,7 @@ async def test_a_newcomer_never_overtakes_those_that_wait() -> None:
 
 
 async def test_at_most_ramp_go_at_first_and_one_more_for_each_answer() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(*range(10))
         gate.switch([a_target()])
         await wait_all_tasks_blocked()
@@ -144,7 +144,7 @@ async def test_at_most_ramp_go_at_first_and_one_more_for_each_answer() -> None:
 
 
 async def test_slow_requests_do_not_keep_the_others_waiting(autojump_clock: MockClock) -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         crowd.nursery.start_soon(gate.keep_ramping)
         await crowd.comes(*range(10))
         gate.switch([a_target()])
@@ -160,7 +160,7 @@ async def test_slow_requests_do_not_keep_the_others_waiting(autojump_clock: Mock
 
 @pytest.mark.parametrize("who", [0, 1, 2], ids=["the first", "one inside", "the last"])
 async def test_who_hangs_up_leaves_the_queue_and_the_others_keep_their_order(who: int) -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(0, 1, 2)
         crowd.scopes[who].cancel()
         await wait_all_tasks_blocked()
@@ -173,7 +173,7 @@ async def test_who_hangs_up_leaves_the_queue_and_the_others_keep_their_order(who
 
 
 async def test_who_hangs_up_in_the_moment_of_its_turn_passes_it_on() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(0, 1)
         crowd.scopes[0].cancel()
         gate.switch([a_target()])
@@ -185,7 +185,7 @@ async def test_who_hangs_up_in_the_moment_of_its_turn_passes_it_on() -> None:
 
 
 async def test_a_gate_that_closes_while_they_go_keeps_the_rest_in_order() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(*range(6))
         gate.switch([a_target()])
         gate.hold("pause")
@@ -199,7 +199,7 @@ async def test_a_gate_that_closes_while_they_go_keeps_the_rest_in_order() -> Non
 
 
 async def test_each_holder_must_resume() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         gate.switch([a_target()])
         gate.hold("pause")
         gate.hold("swap")
@@ -215,7 +215,7 @@ async def test_each_holder_must_resume() -> None:
 
 
 async def test_held_requests_follow_to_what_is_live_when_they_go() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         old, new = a_target(1), a_target(2, "green")
         gate.switch([old])
         gate.hold("swap")
@@ -229,7 +229,7 @@ async def test_held_requests_follow_to_what_is_live_when_they_go() -> None:
 
 
 async def test_one_more_than_the_limit_is_refused_at_once() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1, 2, 3)
         assert (crowd.refused, gate.held) == ([3], 2)
 
@@ -237,7 +237,7 @@ async def test_one_more_than_the_limit_is_refused_at_once() -> None:
 
 
 async def test_who_waited_too_long_is_refused(autojump_clock: MockClock) -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1)
         await trio.sleep(4)
         await crowd.comes(2)
@@ -253,7 +253,7 @@ async def test_who_waited_too_long_is_refused(autojump_clock: MockClock) -> None
 
 
 async def test_a_hopeless_gate_refuses_those_that_wait_and_those_that_come() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1, 2)
         gate.refuse("It keeps crashing.")
         await crowd.comes(3)
@@ -273,7 +273,7 @@ async def test_a_hopeless_gate_refuses_those_that_wait_and_those_that_come() -> 
 
 
 async def test_a_hopeless_gate_still_holds_for_a_pause() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         gate.hold("pause")
         gate.refuse("It keeps crashing.")
         await crowd.comes(1)
@@ -283,7 +283,7 @@ async def test_a_hopeless_gate_still_holds_for_a_pause() -> None:
 
 
 async def test_a_gate_that_is_shut_refuses_even_who_was_paused() -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         gate.hold("pause")
         await crowd.comes(1)
         gate.close("Stopping.")
@@ -446,7 +446,7 @@ async def test_the_tally_counts_what_happened_since() -> None:
 async def test_the_tally_counts_those_too_that_wait_at_its_start_and_at_its_end(
     autojump_clock: MockClock,
 ) -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1)
         await trio.sleep(3)
         start = gate.start_tally()
@@ -476,7 +476,7 @@ def test_only_leases_that_can_be_cut_are() -> None:
 async def test_nobody_is_refused_while_a_patient_holder_holds(autojump_clock: MockClock) -> None:
     """Nor for as long afterwards as one may wait: those that came first are let go first."""
 
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1)  # Nothing is live, and it has waited for most of its time.
         await trio.sleep(29)
         gate.hold("swap", is_patient=True)
@@ -495,7 +495,7 @@ async def test_nobody_is_refused_while_a_patient_holder_holds(autojump_clock: Mo
 async def test_the_time_runs_again_when_the_last_patient_holder_has_resumed(
     autojump_clock: MockClock,
 ) -> None:
-    async def scenario(gate: Gate, crowd: Crowd) -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
         target = a_target()
         gate.switch([target])
         gate.hold("pause")

@@ -31,7 +31,7 @@ ONE_AT_A_TIME = """\
 import os, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-class Handler(BaseHTTPRequestHandler):
+class BusyHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+HTTPServer(("127.0.0.1", int(os.environ["PORT"])), BusyHandler).serve_forever()
 """
 """One without threads that keeps connections open: it takes no other before this one ends. In its
 backlog there is room for five."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from blue_green.site import state as state_module
 from blue_green.site.receipt import Receipt
-from blue_green.site.state import HISTORY, LARGEST, Live, Running, State, StateFile
+from blue_green.site.state import HISTORY, LARGEST, Live, RecordedBackend, State, StateFile
 from tests.support.site import until
 
 REVISION = "0123456789" * 4
@@ -41,7 +41,7 @@ def full_state() -> State:
         head=REVISION,
         paused_until=1234567890.25,
         boot="a boot",
-        backends=[Running(12, 345)],
+        backends=[RecordedBackend(12, 345)],
         quarantine={"e" * 40: "exit status 3\nand more"},
         history=[failed, promoted],
     )

@@ -18,7 +18,7 @@ from blue_green.site.crash import TOO_MANY_DEATHS
 from blue_green.site.port_conflicts import TRY_AGAIN, PortConflicts
 from blue_green.site.port_guard import LOOK_ANEW, PortGuard, Usurped
 from blue_green.system import port_holders, procfs, rlimit_tag, users
-from blue_green.system.port_holders import Listener
+from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.process import SUPERVISOR, Process
 from tests.support.site import Done, RealSite, free_ports, until
 from tests.support.stranger import Stranger, stranger
@@ -276,12 +276,12 @@ async def test_a_stranger_does_not_become_a_descendant_by_its_tag(site: RealSite
 
 def test_the_socket_that_a_connection_comes_to_is_known() -> None:
     """The kernel prefers one that is bound to the address, and then one of IPv4."""
-    one = Listener("127.0.0.1:80", 1, "127.0.0.1", 80)
-    mapped = Listener("[::ffff:127.0.0.1]:80", 2, "::ffff:127.0.0.1", 80)
-    all4 = Listener("0.0.0.0:80", 3, "0.0.0.0", 80)
-    all6 = Listener("[::]:80", 4, "::", 80)
-    other = Listener("[::1]:80", 5, "::1", 80)
-    elsewhere = Listener("127.0.0.1:81", 6, "127.0.0.1", 81)
+    one = ListeningSocket("127.0.0.1:80", 1, "127.0.0.1", 80)
+    mapped = ListeningSocket("[::ffff:127.0.0.1]:80", 2, "::ffff:127.0.0.1", 80)
+    all4 = ListeningSocket("0.0.0.0:80", 3, "0.0.0.0", 80)
+    all6 = ListeningSocket("[::]:80", 4, "::", 80)
+    other = ListeningSocket("[::1]:80", 5, "::1", 80)
+    elsewhere = ListeningSocket("127.0.0.1:81", 6, "127.0.0.1", 81)
     everything = [other, elsewhere, all6, all4, mapped, one]
     assert port_holders.reached_by(80, everything) == [mapped, one]
     assert port_holders.reached_by(80, everything[:4]) == [all4]

@@ -37,7 +37,7 @@ def make_streaming(make_site: MakeSite) -> MakeSite:
 
 
 @define
-class Reader:
+class StreamReader:
     """A client that reads, as fast as it likes, and how that ended."""
 
     stream: trio.SocketStream
@@ -61,11 +61,11 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(site: RealSite, path: str, *, pause: float = 0.0) -> AsyncIterator[Reader]:
+async def reading(site: RealSite, path: str, *, pause: float = 0.0) -> AsyncIterator[StreamReader]:
     """Somebody who reads this, from its first bytes on."""
     stream = await trio.open_tcp_stream("127.0.0.1", site.port)
     async with stream, trio.open_nursery() as nursery:
-        reader = Reader(stream)
+        reader = StreamReader(stream)
         await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         nursery.start_soon(reader.run, pause)
         await until(f"{path} has begun", lambda: reader.received)

@@ -33,14 +33,14 @@ def checkout(repository: Repository, tmp_path: Path) -> Repository:
 
 
 @define
-class Server:
+class StubServer:
     """One that gives the same answer to everything, or none to anything."""
 
     answer: bytes = b""
     port: int = 0
     clients: int = 0
 
-    async def start(self, nursery: trio.Nursery) -> "Server":
+    async def start(self, nursery: trio.Nursery) -> "StubServer":
         listeners = await nursery.start(trio.serve_tcp, self._handle, 0)
         self.port = listeners[0].socket.getsockname()[1]
         return self
@@ -60,7 +60,7 @@ async def test_each_problem_is_told_once_until_another_one_comes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "blue_green.source.watch")
-    asking = await Server(ASKS).start(nursery)
+    asking = await StubServer(ASKS).start(nursery)
     trace = tmp_path / "trace"
 
     def moved_to(url: str) -> None:
@@ -161,7 +161,7 @@ async def test_what_serves_does_not_notice_a_remote_that_hangs(
     one = site.commit("one")
     theirs = tmp_path / "theirs"
     git(tmp_path, "clone", "-q", str(site.checkout), str(theirs))
-    hanging = await Server().start(nursery)
+    hanging = await StubServer().start(nursery)
     git(site.checkout, "remote", "add", "origin", f"git://127.0.0.1:{hanging.port}/x")
     for key, value in (("remote", "origin"), ("merge", "refs/heads/main")):
         git(site.checkout, "config", f"branch.main.{key}", value)

@@ -18,7 +18,7 @@ ANSWERS = """\
 import os, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-class Handler(BaseHTTPRequestHandler):
+class StatusHandler(BaseHTTPRequestHandler):
     def do_GET(self):
         status = {status}
         self.send_response(status)
@@ -28,12 +28,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 print("it starts", flush=True)
-HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+HTTPServer(("127.0.0.1", int(os.environ["PORT"])), StatusHandler).serve_forever()
 """
 LOCAL_ONLY = '200 if self.headers["Host"] == "localhost" else 400'
 
 
-class CheckContext:
+class CheckedSite:
     """A checkout and its settings, to be checked."""
 
     def __init__(self, directory: Path) -> None:
@@ -79,7 +79,7 @@ def only(found: Sequence[Finding]) -> Finding:
     return trouble[0]
 
 
-def left_behind(subject: CheckContext) -> list[str]:
+def left_behind(subject: CheckedSite) -> list[str]:
     """Files, processes, and git's records of a trial start."""
     temporary = subject.directory / "tmp"
     worktrees = subject.checkout.git("worktree", "list").splitlines()[1:]

@@ -21,7 +21,7 @@ port, journal, tag, how = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.a
 if tag:
     resource.setrlimit(10, (tag, resource.getrlimit(10)[1]))
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class ThiefHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         while how == "silent":
             time.sleep(1)
@@ -36,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-class Server(http.server.ThreadingHTTPServer):
+class ThiefServer(http.server.ThreadingHTTPServer):
     allow_reuse_address = True
     def server_bind(self):
         if how == "sharing":
@@ -45,7 +45,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 while True:
     try:
-        server = Server(("127.0.0.1", port), Handler)
+        server = ThiefServer(("127.0.0.1", port), ThiefHandler)
         break
     except OSError:
         time.sleep(0.001)

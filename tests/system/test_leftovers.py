@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from blue_green.site.orphans import end_orphans
-from blue_green.site.state import Running
+from blue_green.site.state import RecordedBackend
 from blue_green.system import port_holders, procfs
 from tests.support.site import PATIENCE, free_ports
 
@@ -35,13 +35,13 @@ def left_behind(program: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
             popen.kill()
 
 
-def remembered(popen: subprocess.Popen[bytes]) -> Running:
+def remembered(popen: subprocess.Popen[bytes]) -> RecordedBackend:
     began = procfs.start_time(popen.pid)
     assert began is not None
-    return Running(popen.pid, began)
+    return RecordedBackend(popen.pid, began)
 
 
-async def end(mark: str, *backends: Running, timeout: float = PATIENCE) -> None:
+async def end(mark: str, *backends: RecordedBackend, timeout: float = PATIENCE) -> None:
     with trio.fail_after(2 * PATIENCE):
         await end_orphans(mark, list(backends), how=signal.SIGTERM, timeout=timeout)
 
@@ -75,7 +75,7 @@ async def test_a_remembered_one_without_the_mark_is_ended(mark: str) -> None:
 async def test_a_pid_that_belongs_to_somebody_else_now_is_not_signalled(mark: str) -> None:
     with left_behind(SLEEP) as popen:
         other = remembered(popen)
-        await end(mark, Running(other.pid, other.began - 1), timeout=0.1)
+        await end(mark, RecordedBackend(other.pid, other.began - 1), timeout=0.1)
         assert not procfs.send(signal.SIGKILL, other.pid, other.began - 1)
         assert popen.poll() is None
         assert procfs.send(signal.SIGTERM, other.pid, other.began)
@@ -106,7 +106,7 @@ async def test_where_nothing_was_left_nothing_is_said(
     mark: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    await end(mark, Running(2**22 - 1, 5))
+    await end(mark, RecordedBackend(2**22 - 1, 5))
     assert caplog.messages == []
 
 

@@ -130,7 +130,7 @@ async def path(
     """Where somebody can ask for this output."""
     logs = Logs(ring, git_of(repository.path))
     with server.listening(tmp_path / "s") as sock:
-        commands = {"logs": server.Command(LogsArguments, logs.run)}
+        commands = {"logs": server.Operation(LogsArguments, logs.run)}
         nursery.start_soon(server.serve, sock, commands)
         yield tmp_path / "s"
         nursery.cancel_scope.cancel()

@@ -41,7 +41,7 @@ time.sleep({life})
 
 
 @define
-class Running:
+class RunningProcess:
     """A process that is attended, and what it wrote."""
 
     process: Process
@@ -67,10 +67,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(directory: Path, program: str, **env: str) -> AsyncIterator[Running]:
+async def running(directory: Path, program: str, **env: str) -> AsyncIterator[RunningProcess]:
     """This Python program, until the block ends."""
     argv, marked = [sys.executable, "-c", program], {SUPERVISOR: str(directory)}
-    started = Running(Process.start(argv, cwd=directory, env={**marked, **env}, user=US))
+    started = RunningProcess(Process.start(argv, cwd=directory, env={**marked, **env}, user=US))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(started.run)
         yield started

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from blue_green.admin.exposition import Exposition
 
 
-class Pages:
+class AdminPages:
     """The routes of the admin address."""
 
     for_browsers = ("/", "/events")

@@ -25,7 +25,7 @@ PATIENCE = 10.0
 Tell = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class CannotListen(Exception):
+class ControlSocketError(Exception):
     """The control socket cannot be opened; str() says why."""
 
 
@@ -38,7 +38,7 @@ class Refusal(Exception):
 
 
 @frozen
-class Command:
+class Operation:
     """What one command takes, and what carries it out."""
 
     arguments: type[Any]
@@ -49,7 +49,7 @@ class Command:
 
 @contextmanager
 def listening(path: Path, handed: int | None = None) -> Iterator[socket.socket]:
-    """A socket for commands, that only our own user and root can reach; raise `CannotListen`.
+    """A socket for commands, that only our own user and root can reach; raise `ControlSocketError`.
 
     `handed` is the descriptor of one that listens there already, and is ours from now on.
     """
@@ -60,7 +60,7 @@ def listening(path: Path, handed: int | None = None) -> Iterator[socket.socket]:
             sock = socket.socket(fileno=handed)
     except OSError as error:
         why = error.strerror or str(error)
-        raise CannotListen(f"[control] socket: cannot listen on {path}: {why}") from None
+        raise ControlSocketError(f"[control] socket: cannot listen on {path}: {why}") from None
     inode = path.lstat().st_ino
     try:
         with sock:
@@ -69,7 +69,7 @@ def listening(path: Path, handed: int | None = None) -> Iterator[socket.socket]:
         unix_socket.remove(path, inode)
 
 
-async def serve(sock: socket.socket, commands: Mapping[str, Command]) -> None:
+async def serve(sock: socket.socket, commands: Mapping[str, Operation]) -> None:
     """Carry out commands until cancelled. One client's trouble is nobody else's."""
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
     converter = _converter(commands)
@@ -82,7 +82,7 @@ async def serve(sock: socket.socket, commands: Mapping[str, Command]) -> None:
 
 
 async def _serve_client(
-    stream: trio.SocketStream, commands: Mapping[str, Command], converter: Converter
+    stream: trio.SocketStream, commands: Mapping[str, Operation], converter: Converter
 ) -> None:
     async with stream:
 
@@ -126,8 +126,8 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
 
 
 def _understand(
-    line: bytes, commands: Mapping[str, Command], converter: Converter
-) -> tuple[Command, Any]:
+    line: bytes, commands: Mapping[str, Operation], converter: Converter
+) -> tuple[Operation, Any]:
     message = decode(line)
     name = message.pop("command", None)
     command = commands.get(name) if isinstance(name, str) else None
@@ -139,7 +139,7 @@ def _understand(
         raise BadMessage(f"{name}: {_first_leaf(error)}") from None
 
 
-def _converter(commands: Mapping[str, Command]) -> Converter:
+def _converter(commands: Mapping[str, Operation]) -> Converter:
     """Knows all commands beforehand: making it takes milliseconds, for which requests wait."""
     converter = Converter(forbid_extra_keys=True)
     for kind in (str, bool, int, float):

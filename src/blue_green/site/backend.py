@@ -16,7 +16,7 @@ from blue_green.source.release import Release
 from blue_green.system import port_holders
 from blue_green.system.line_reader import text
 from blue_green.system.output import Output
-from blue_green.system.port_holders import Listener
+from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.process import CannotStart, Process, ending
 from blue_green.system.tail import Tail
 from blue_green.system.users import User
@@ -92,7 +92,7 @@ class Backend:
         """Nothing if it is its own, or why that is not sure; raise `Usurped` if it is another's."""
         return "" if self._settings.port_opened_by == "anyone" else await self._guard.look()
 
-    async def listens_on(self) -> Sequence[Listener]:
+    async def listens_on(self) -> Sequence[ListeningSocket]:
         """The sockets on which it listens, as far as they can be seen."""
         mark, leader = self.process.mark, self.process.pid
         return await trio.to_thread.run_sync(port_holders.of, mark, leader, self._user.uid)

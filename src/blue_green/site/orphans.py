@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import trio
 
-from blue_green.site.state import Running
+from blue_green.site.state import RecordedBackend
 from blue_green.system import procfs
 from blue_green.system.process import Process
 
@@ -24,7 +24,7 @@ AFTER_KILL = 5.0
 
 async def end_orphans(
     mark: str,
-    remembered: list[Running],
+    remembered: list[RecordedBackend],
     *,
     how: signal.Signals,
     timeout: float,
@@ -62,7 +62,7 @@ async def _end(pid: int, began: int, how: signal.Signals) -> None:
         os.close(handle)
 
 
-def _find(mark: str, remembered: list[Running], ours: Sequence[Process]) -> dict[int, int]:
+def _find(mark: str, remembered: list[RecordedBackend], ours: Sequence[Process]) -> dict[int, int]:
     """Those that still run, each with when it began."""
     found = {}
     for pid in procfs.marked(mark):

@@ -22,7 +22,7 @@ from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
 from blue_green.site.retirement import Retirement
 from blue_green.site.slots import Slots
-from blue_green.site.state import Running, State, StateFile
+from blue_green.site.state import RecordedBackend, State, StateFile
 from blue_green.site.status import Status
 from blue_green.site.trigger import Trigger
 from blue_green.source.git import Git, GitError
@@ -153,7 +153,7 @@ class Site:
         processes = [backend.process for backend in self.slots.backends]
         self.state.boot = procfs.boot_id()
         self.state.backends = [
-            Running(process.pid, process.began)
+            RecordedBackend(process.pid, process.began)
             for process in processes
             if process.began is not None
         ]

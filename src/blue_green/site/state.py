@@ -46,7 +46,7 @@ class Live:
 
 
 @define
-class Running:
+class RecordedBackend:
     """A backend that ran when the file was written: its pid, and when it began (proc(5))."""
 
     pid: int
@@ -72,7 +72,7 @@ class State:
     """When a pause ends, in seconds since the epoch."""
     boot: str = ""
     """The boot of the machine that the backends' times belong to."""
-    backends: list[Running] = field(factory=list)
+    backends: list[RecordedBackend] = field(factory=list)
     migrated: list[str] = field(factory=list)
     """The last revisions whose `migrate` has succeeded here, the newest at the end."""
     quarantine: dict[str, str] = field(factory=dict, converter=_bounded)

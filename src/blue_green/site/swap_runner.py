@@ -12,7 +12,7 @@ from blue_green.site.receipt import Receipt, Result
 from blue_green.site.state import quarantined
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
-from blue_green.source.failure import MachineFault, Refused, StepFailed, SwapCancelled
+from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, SwapCancelled
 from blue_green.source.release import Release
 from blue_green.system.process import environment
 
@@ -29,7 +29,7 @@ async def run(swap: Swap) -> Receipt:
         if swap.until_switch.cancelled_caught:
             outcome = swap.end("superseded", "something else was wanted")
     except SwapCancelled as error:
-        swap.is_refused = isinstance(error, Refused)
+        swap.is_refused = isinstance(error, DeployRefused)
         outcome = swap.end("failed", str(error))
     except StepFailed as failure:
         outcome = await swap.failed(failure)
@@ -61,7 +61,7 @@ async def _run(swap: Swap) -> Result:
     why = state.quarantine.get(swap.revision)
     if why and live is not None and not swap.retry:
         swap.receipt.output = state.last_output(swap.revision)
-        raise Refused(quarantined(why))
+        raise DeployRefused(quarantined(why))
     await data_check.check(swap, live)  # Before the build, which would be for nothing.
     swap.release = release = await _prepare(swap)
     await data_check.check(swap, live)

@@ -47,7 +47,7 @@ class SwapCancelled(Exception):
     """The swap is not to go on, through no fault of the revision; str() says why."""
 
 
-class Refused(SwapCancelled):
+class DeployRefused(SwapCancelled):
     """Nothing was done, so only whoever asked for it is told: asking again says nothing new."""
 
 

@@ -95,7 +95,7 @@ class GitPaths:
 
 
 @frozen
-class Upstream:
+class RemoteBranch:
     """What a branch follows: a remote, and what is refs/heads/main there, say."""
 
     branch: str
@@ -235,7 +235,7 @@ class Git:
         await self.run("merge", "--quiet", "--ff-only", upstream)
         return upstream
 
-    async def upstream(self, branch: str | None) -> Upstream:
+    async def upstream(self, branch: str | None) -> RemoteBranch:
         """What the branch that is checked out follows; raise `GitError` with what to do.
 
         `branch` is the one that should be.
@@ -254,9 +254,9 @@ class Git:
             raise GitError(
                 f"{current} has no upstream: git branch --set-upstream-to origin/{current}"
             )
-        return Upstream(current, remote, source)
+        return RemoteBranch(current, remote, source)
 
-    async def reach(self, upstream: Upstream) -> None:
+    async def reach(self, upstream: RemoteBranch) -> None:
         """Ask the remote for the branch, and fetch nothing; raise `GitError` if that fails."""
         where = (upstream.remote, upstream.source)
         try:

@@ -22,7 +22,7 @@ from blue_green.config import settings
 from blue_green.source import build_record, lfs, stray_data, stray_scan, submodules, worktree
 from blue_green.source.build_record import PROMOTED
 from blue_green.source.builds import Builds
-from blue_green.source.failure import MachineFault, Refused, StepFailed, from_errno
+from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, from_errno
 from blue_green.source.git import REVISION, BadRevision, Git, GitError, trusting
 from blue_green.source.stray_data import StrayData
 from blue_green.system import command, trees, users
@@ -142,7 +142,7 @@ class Releases:
         return found or None
 
     async def add(self, revision: str, *, beside: bool = False) -> Release:
-        """A work tree of this revision, with its links; raise `StepFailed`, or `Refused`.
+        """A work tree of this revision, with its links; raise `StepFailed`, or `DeployRefused`.
 
         `beside` the complete one that there may be, which is left alone.
         """
@@ -351,7 +351,7 @@ class Releases:
         except GitError as error:
             raise MachineFault(str(error)) from None
         if head != revision:
-            raise Refused(
+            raise DeployRefused(
                 f"in_place = true runs what is checked out, and that is {head[:7]}: "
                 f"git checkout {revision[:12]}"
             )

@@ -7,7 +7,7 @@ import trio
 from attrs import define
 
 from blue_green.config.error import ConfigError
-from blue_green.control.server import Command, Refusal, Tell
+from blue_green.control.server import Operation, Refusal, Tell
 from blue_green.site.deploy_queue import DeployRequest
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
@@ -67,18 +67,18 @@ class Operations:
         self._logs = Logs(site.output, site.git)
 
     @property
-    def commands(self) -> Mapping[str, Command]:
+    def commands(self) -> Mapping[str, Operation]:
         return {
-            "swap": Command(SwapArguments, self.swap),
-            "rollback": Command(NoArguments, self.roll_back),
-            "restart": Command(RestartArguments, self.restart),
-            "pause": Command(PauseArguments, self.pause),
-            "resume": Command(NoArguments, self.resume),
-            "upgrade": Command(NoArguments, self.upgrade),
-            "reload": Command(NoArguments, self.reload),
-            "status": Command(NoArguments, self.status),
-            "history": Command(HistoryArguments, self.history),
-            "logs": Command(LogsArguments, self._logs.run),
+            "swap": Operation(SwapArguments, self.swap),
+            "rollback": Operation(NoArguments, self.roll_back),
+            "restart": Operation(RestartArguments, self.restart),
+            "pause": Operation(PauseArguments, self.pause),
+            "resume": Operation(NoArguments, self.resume),
+            "upgrade": Operation(NoArguments, self.upgrade),
+            "reload": Operation(NoArguments, self.reload),
+            "status": Operation(NoArguments, self.status),
+            "history": Operation(HistoryArguments, self.history),
+            "logs": Operation(LogsArguments, self._logs.run),
         }
 
     async def swap(self, arguments: SwapArguments, tell: Tell) -> dict[str, Any]:

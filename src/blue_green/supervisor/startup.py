@@ -158,7 +158,7 @@ def listening(
             admin = _opened(stack, settings.admin.listen, ADMIN, handed)
             path = settings.control.socket
             own = stack.enter_context(control.listening(path, handed.pop(CONTROL, None)))
-        except (proxy.CannotListen, control.CannotListen) as error:
+        except (proxy.CannotListen, control.ControlSocketError) as error:
             raise CannotRun(str(error)) from None
         for descriptor in handed.values():
             os.close(descriptor)  # The settings do not name it any more.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green.admin.pages import Pages
+from blue_green.admin.pages import AdminPages
 from blue_green.admin.server import Server
 from blue_green.config.settings import Settings
 from blue_green.control import server as control
@@ -113,7 +113,7 @@ class Supervisor:
         backends.start_soon(systemd.show_signs_of_life)
         backends.start_soon(site.notify.run)
         if self._listening.admin:  # With the backends, since it reports the stop until its end.
-            pages = Pages(site)
+            pages = AdminPages(site)
             server = Server(self._listening.admin, pages.routes, pages.for_browsers)
             backends.start_soon(server.run)
         site.pause.go_on()

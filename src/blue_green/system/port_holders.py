@@ -38,7 +38,7 @@ MOST_PARENTS = 50
 
 
 @frozen
-class Listener:
+class ListeningSocket:
     """A listening socket."""
 
     where: str
@@ -68,7 +68,7 @@ class Owned:
     """All of their descriptors could be seen."""
 
 
-def on_tcp() -> Iterator[Listener]:
+def on_tcp() -> Iterator[ListeningSocket]:
     """All TCP sockets that listen in our network namespace."""
     for table, family in (("self/net/tcp", socket.AF_INET), ("self/net/tcp6", socket.AF_INET6)):
         with suppress(FileNotFoundError), (PROC / table).open() as rows:  # There may be no IPv6.
@@ -79,20 +79,22 @@ def on_tcp() -> Iterator[Listener]:
                     break
                 host, port = _address(fields[1], family)
                 shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-                yield Listener(shown, int(fields[9]), host, port, int(fields[7]))
+                yield ListeningSocket(shown, int(fields[9]), host, port, int(fields[7]))
 
 
-def on_unix() -> Iterator[Listener]:
+def on_unix() -> Iterator[ListeningSocket]:
     """All Unix sockets that listen in our network namespace."""
     with (PROC / "self/net/unix").open(errors="replace") as rows:
         next(rows, None)
         for row in rows:
             fields = row.rstrip("\n").split(maxsplit=7)
             if int(fields[3], 16) & ACCEPTS:
-                yield Listener(f"unix:{fields[7] if len(fields) > 7 else ''}", int(fields[6]))
+                yield ListeningSocket(
+                    f"unix:{fields[7] if len(fields) > 7 else ''}", int(fields[6])
+                )
 
 
-def reached_by(port: int, listeners: Iterable[Listener]) -> list[Listener]:
+def reached_by(port: int, listeners: Iterable[ListeningSocket]) -> list[ListeningSocket]:
     """Those that take connections to this port of 127.0.0.1: several, if they share it."""
     there = [one for one in listeners if one.port == port]
     for hosts in (LOOPBACK, EVERYWHERE, EVERYWHERE_6):
@@ -101,13 +103,13 @@ def reached_by(port: int, listeners: Iterable[Listener]) -> list[Listener]:
     return []
 
 
-def of(mark: str, leader: int, uid: int) -> list[Listener]:
+def of(mark: str, leader: int, uid: int) -> list[ListeningSocket]:
     """The sockets on which a command and its descendants listen, as far as they can be seen."""
     owned = sockets_of(mark, leader, uid)
     return [one for one in (*on_tcp(), *on_unix()) if one.inode in owned.inodes]
 
 
-def of_processes(pids: Iterable[int]) -> list[Listener]:
+def of_processes(pids: Iterable[int]) -> list[ListeningSocket]:
     """The sockets on which these processes listen, as far as they can be seen."""
     inodes = {inode for pid in pids for inode in _sockets(pid)[0]}
     return [one for one in (*on_tcp(), *on_unix()) if one.inode in inodes]
@@ -141,7 +143,7 @@ def sockets_of(mark: str, leader: int, uid: int) -> Owned:
     return Owned(inodes, is_complete)
 
 
-def described(listener: Listener) -> str:
+def described(listener: ListeningSocket) -> str:
     """A socket and whose it is, in words."""
     who = _name(listener.uid)
     return f"{listener} was opened by {_holder([listener])} of user {who}"
@@ -152,7 +154,7 @@ def holder(port: int) -> ProcessInfo:
     return _holder([one for one in on_tcp() if one.port == port])
 
 
-def _holder(listeners: Sequence[Listener]) -> ProcessInfo:
+def _holder(listeners: Sequence[ListeningSocket]) -> ProcessInfo:
     inodes = {one.inode for one in listeners}
     until = time.monotonic() + LONGEST_LOOK
     for pid in procfs.pids() if inodes else ():

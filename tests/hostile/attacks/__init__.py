@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import trio
 
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 
 CONNECTIONS = 40
 AGAIN = 0.05
@@ -15,7 +15,7 @@ AGAIN = 0.05
 
 
 async def on_each_connection(
-    target: Target, attack: Callable[[trio.SocketStream], Awaitable[None]]
+    target: TargetSite, attack: Callable[[trio.SocketStream], Awaitable[None]]
 ) -> None:
     """Attack over forty connections at once, and again whenever one has ended."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import trio
 
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 from tests.support.site import git
 
 LARGE_OUTPUT = """
@@ -18,7 +18,7 @@ SUBJECT = 100_000_000
 """Bytes."""
 
 
-async def failing_revisions(target: Target) -> None:
+async def failing_revisions(target: TargetSite) -> None:
     """Revisions that fail one after the other, each with as much output as is read of it."""
     number = 0
     while True:
@@ -28,7 +28,7 @@ async def failing_revisions(target: Target) -> None:
         await trio.sleep(0.4)
 
 
-async def giant_subjects(target: Target) -> None:
+async def giant_subjects(target: TargetSite) -> None:
     """Commits whose whole message is one line, and enormous."""
     message = target.checkout.parent / "message"
     message.write_text("x" * SUBJECT)
@@ -37,24 +37,24 @@ async def giant_subjects(target: Target) -> None:
         await trio.sleep(1)
 
 
-async def a_fifo_as_head(target: Target) -> None:
+async def a_fifo_as_head(target: TargetSite) -> None:
     """Whoever reads HEAD waits for somebody who never writes."""
     os.mkfifo(_put_aside(target))
     await trio.sleep_forever()
 
 
-async def a_device_as_head(target: Target) -> None:
+async def a_device_as_head(target: TargetSite) -> None:
     """Whoever reads HEAD reads for ever."""
     _put_aside(target).symlink_to("/dev/zero")
     await trio.sleep_forever()
 
 
-def _put_aside(target: Target) -> Path:
+def _put_aside(target: TargetSite) -> Path:
     """Where HEAD was."""
     head = target.checkout / ".git" / "HEAD"
     head.rename(head.with_name("aside"))
     return head
 
 
-async def _commit(target: Target, *words: str) -> None:
+async def _commit(target: TargetSite, *words: str) -> None:
     await trio.to_thread.run_sync(git, target.checkout, "commit", *words)

@@ -5,12 +5,12 @@ import socket
 import trio
 
 from tests.hostile.attacks import in_threads, on_each_connection
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 
 FIRST = b"GET /attack HTTP/1.1\r\nHost: test.example\r\n"
 
 
-async def dripping(target: Target) -> None:
+async def dripping(target: TargetSite) -> None:
     """One byte after the other, as fast as they go, each of which may be the last."""
 
     async def send(stream: trio.SocketStream) -> None:
@@ -22,7 +22,7 @@ async def dripping(target: Target) -> None:
     await on_each_connection(target, send)
 
 
-async def heavy(target: Target) -> None:
+async def heavy(target: TargetSite) -> None:
     """As many fields as may be, none of which was seen before or goes the short way."""
 
     async def send(stream: trio.SocketStream) -> None:
@@ -37,7 +37,7 @@ async def heavy(target: Target) -> None:
     await on_each_connection(target, send)
 
 
-async def pipelined(target: Target) -> None:
+async def pipelined(target: TargetSite) -> None:
     """Requests, and never an answer read."""
     requests = (FIRST + b"\r\n") * 500
 
@@ -48,7 +48,7 @@ async def pipelined(target: Target) -> None:
     await on_each_connection(target, send)
 
 
-async def spacious(target: Target) -> None:
+async def spacious(target: TargetSite) -> None:
     """A field of spaces, which somebody might divide among its parts in every possible way."""
 
     async def send(stream: trio.SocketStream) -> None:
@@ -59,7 +59,7 @@ async def spacious(target: Target) -> None:
     await on_each_connection(target, send)
 
 
-async def abandoned(target: Target) -> None:
+async def abandoned(target: TargetSite) -> None:
     """Requests of which nobody waits for the answer, on as many new connections as there can be."""
 
     def ask_and_leave() -> None:

@@ -6,7 +6,7 @@ import trio
 
 from blue_green.control.messages import encode
 from tests.hostile.attacks import AGAIN, on_each_connection
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 
 PLACES = 100
 """`max_connections` of the site."""
@@ -17,7 +17,7 @@ ADDRESS = "127.0.0.2"
 HEAD = b"%b / HTTP/1.1\r\nHost: test.example\r\n"
 
 
-async def _hoard(target: Target, begin: Callable[[trio.SocketStream], Awaitable[None]]) -> None:
+async def _hoard(target: TargetSite, begin: Callable[[trio.SocketStream], Awaitable[None]]) -> None:
     """Begin something on more connections than there are places, and again when one ends."""
 
     async def one() -> None:
@@ -38,7 +38,7 @@ async def _hoard(target: Target, begin: Callable[[trio.SocketStream], Awaitable[
             nursery.start_soon(one)
 
 
-async def idle(target: Target) -> None:
+async def idle(target: TargetSite) -> None:
     """Ask once, and keep the connection."""
 
     async def begin(stream: trio.SocketStream) -> None:
@@ -47,7 +47,7 @@ async def idle(target: Target) -> None:
     await _hoard(target, begin)
 
 
-async def silent(target: Target) -> None:
+async def silent(target: TargetSite) -> None:
     """Connect, and never ask."""
 
     async def begin(stream: trio.SocketStream) -> None:
@@ -56,7 +56,7 @@ async def silent(target: Target) -> None:
     await _hoard(target, begin)
 
 
-async def stalled_uploads(target: Target) -> None:
+async def stalled_uploads(target: TargetSite) -> None:
     """Send half a body."""
 
     async def begin(stream: trio.SocketStream) -> None:
@@ -65,7 +65,7 @@ async def stalled_uploads(target: Target) -> None:
     await _hoard(target, begin)
 
 
-async def held(target: Target) -> None:
+async def held(target: TargetSite) -> None:
     """Have requests wait at the gate, more than there are places, whenever it is closed."""
     closed = [trio.Event()]
 
@@ -87,13 +87,13 @@ async def held(target: Target) -> None:
             await trio.sleep(0.5)
 
 
-async def _command(target: Target, message: dict[str, object]) -> None:
+async def _command(target: TargetSite, message: dict[str, object]) -> None:
     async with await trio.open_unix_socket(str(target.state / "control.sock")) as stream:
         await stream.send_all(encode(message))
         await stream.receive_some()
 
 
-async def long_paths(target: Target) -> None:
+async def long_paths(target: TargetSite) -> None:
     """Requests that each make a long line in the log."""
     request = b"GET /%b HTTP/1.1\r\nHost: test.example\r\n\r\n" % (b"x" * 15_000)
 

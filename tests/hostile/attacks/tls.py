@@ -14,7 +14,7 @@ from contextlib import suppress
 import trio
 
 from tests.hostile.attacks import CONNECTIONS, in_threads, on_each_connection
-from tests.hostile.target import Target
+from tests.hostile.target import TargetSite
 
 REQUESTED = 1
 """SSL_KEY_UPDATE_REQUESTED: the other side has to update its own keys, too, and to say so."""
@@ -71,7 +71,7 @@ class Updater:
             library.SSL_free(tls)
 
 
-async def key_updates(target: Target) -> None:
+async def key_updates(target: TargetSite) -> None:
     """Nothing but updates of keys, each of which the other side has to answer in kind."""
 
     def attack() -> None:
@@ -90,7 +90,7 @@ def hello() -> bytes:
     return outgoing.read()
 
 
-async def replayed_hellos(target: Target) -> None:
+async def replayed_hellos(target: TargetSite) -> None:
     """The first message of a handshake, and then the end: the other side has all the work."""
     first = hello()
 
@@ -101,7 +101,7 @@ async def replayed_hellos(target: Target) -> None:
     await in_threads(attack, pause=0)
 
 
-async def one_byte_records(target: Target) -> None:
+async def one_byte_records(target: TargetSite) -> None:
     """A body of one byte a record."""
     context = target.tls()
     assert context is not None
@@ -126,7 +126,7 @@ async def one_byte_records(target: Target) -> None:
     await on_each_connection(target, send)
 
 
-async def slow_readers(target: Target) -> None:
+async def slow_readers(target: TargetSite) -> None:
     """Forty who ask for something without end, and take nothing of it."""
     context = target.tls()
 

@@ -14,7 +14,7 @@ from blue_green.system.users import User
 
 
 @frozen
-class Running:
+class RunningSupervisor:
     """A supervisor that runs with these settings."""
 
     pid: int
@@ -35,7 +35,7 @@ class CheckContext:
     user: User
     """Whom the app runs as."""
     git: Git
-    running: Running | None
+    running: RunningSupervisor | None
     may_run: bool
     """There is one, or it cannot be seen whether there is."""
 
@@ -44,7 +44,7 @@ class CannotTell(Exception):
     """Whether a supervisor runs cannot be seen; str() says why."""
 
 
-def find_running(settings: Settings) -> Running | None:
+def find_running(settings: Settings) -> RunningSupervisor | None:
     """The supervisor of this state directory, as it tells itself; raise `CannotTell`."""
     path = settings.control.socket
     try:
@@ -58,7 +58,7 @@ def find_running(settings: Settings) -> Running | None:
     if status["event"] == "error":
         raise CannotTell(status["error"])
     slots = [slot for slot in (status["live"], status["candidate"]) if slot]
-    return Running(
+    return RunningSupervisor(
         pid=status["supervisor"]["pid"],
         ports=frozenset(port for slot in slots for port in slot["ports"]),
         family=frozenset(procfs.marked(mark(settings.state.directory))),

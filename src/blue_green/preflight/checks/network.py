@@ -9,20 +9,20 @@ from pathlib import Path
 from blue_green.config.settings import Endpoint, Settings
 from blue_green.http import sockets as proxy
 from blue_green.preflight import neighbours
-from blue_green.preflight.checks.context import Running
+from blue_green.preflight.checks.context import RunningSupervisor
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.preflight.neighbours import Neighbour
 from blue_green.site.backend import check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.system import port_holders
-from blue_green.system.port_holders import Listener
+from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.unix_socket import LONGEST_PATH
 
 OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 EVERYWHERE = ("0.0.0.0", "::")
 
 
-def network(file: Path, settings: Settings, running: Running | None) -> Findings:
+def network(file: Path, settings: Settings, running: RunningSupervisor | None) -> Findings:
     """The app's ports, our own addresses, and the control socket."""
     outgoing = _range_for_outgoing()
     others = neighbours.of(file)
@@ -52,7 +52,7 @@ def network(file: Path, settings: Settings, running: Running | None) -> Findings
         )
 
 
-def exposed(listeners: Sequence[Listener]) -> Findings:
+def exposed(listeners: Sequence[ListeningSocket]) -> Findings:
     """Where an app listens for more than this machine."""
     for one in listeners:
         if not one.is_local:
@@ -71,7 +71,7 @@ def _shared(port: int, other: Neighbour) -> Finding:
     return warned(about, f"{port} is named in other settings, too: {other}", advice)
 
 
-def _port(port: int, running: Running | None, outgoing: range) -> Finding:
+def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Finding:
     about = "[app] ports"
     try:
         check_is_free(port)
@@ -89,7 +89,7 @@ def _port(port: int, running: Running | None, outgoing: range) -> Finding:
     return passed(about, f"{port} is free")
 
 
-def _address(about: str, end: Endpoint, running: Running | None) -> Finding:
+def _address(about: str, end: Endpoint, running: RunningSupervisor | None) -> Finding:
     if running and _holder(end) == running.pid:
         return passed(about, f"{end} is in use by this supervisor")
     try:

@@ -12,7 +12,7 @@ from blue_green.preflight.checks.checkout import checkout
 from blue_green.preflight.checks.context import (
     CannotTell,
     CheckContext,
-    Running,
+    RunningSupervisor,
     find_running,
     mark,
 )
@@ -90,7 +90,7 @@ async def _of_the_app(subject: CheckContext, tell: Tell, *, start: bool) -> None
         await start_it(subject, tell)
 
 
-async def _running(settings: Settings, tell: Tell) -> tuple[Running | None, bool]:
+async def _running(settings: Settings, tell: Tell) -> tuple[RunningSupervisor | None, bool]:
     """The supervisor that runs with these settings already, if one does; and whether one may."""
     look = partial(find_running, settings)
     try:
