@@ -13,9 +13,9 @@ import pytest
 
 from blue_green import cli
 from blue_green.config import parsing
+from tests.deploy.test_service_unit import complaints_about
 from tests.docs.blocks import TOP, Block, commands
 from tests.docs.settings import EXAMPLES
-from tests.test_deploy import complaints_about
 
 REQUIRED = {"command": ["serve"], "ports": [3000, 3001]}
 

@@ -108,6 +108,6 @@ READ: Mapping[tuple[str, str], str] = {
     ),
     (KAMAL, "docker stop kamal-proxy"): "kamal-proxy is not here",
     (UNIT, "sudo systemctl disable --now app"): SYSTEMD,
-    (FLEET, "#!/bin/sh"): "run by tests/test_fleet.py, with HAProxy and etcd",
+    (FLEET, "#!/bin/sh"): "run by tests/docs/test_fleet.py, with HAProxy and etcd",
     (FLEET, 'consul lock -child-exit-code deploy "blue-green swap $1"'): "Consul is not here",
 }

@@ -1,52 +1,387 @@
-"""The line for each request, for people and for programs."""
+"""What the access line says of requests that were refused, failed or cut."""
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.http_client import HttpClient
-from tests.support.site import RealSite, until
+from blue_green.config.settings import Count, HoldSettings, Period, TlsSettings
+from blue_green.system import log
+from tests.proxy.test_requests import get, post
+from tests.raw.harness import (
+    GET,
+    OK,
+    POST,
+    SHORT,
+    Gone,
+    Peer,
+    RunningProxy,
+    Script,
+    drops,
+    in_turn,
+    running,
+    says,
+    silence,
+)
+from tests.raw.tls_client import write_pair
+from tests.support.site import until
+
+FORMS = ["logfmt", "json"]
+Lines = Callable[[], list[dict[str, Any]]]
 
 
-async def lines_of(site: RealSite, revision: str) -> dict[str, Any]:
-    """What the log tells of one request: as text, and what a program makes of it."""
-    async with HttpClient(site.port) as http:
-        answer = await http.get('/path?a=1&b="2"', X_Request_Id="id-1")
-    assert answer.json()["revision"] == revision
-
-    def told() -> list[str]:
-        return [line for line in site.log().splitlines() if "id-1" in line]
-
-    lines: list[str] = await until("the line", told)
-    return {"line": lines[0], "bytes": len(answer.body)}
+@pytest.fixture
+def tls(tmp_path: Path) -> TlsSettings:
+    return write_pair(tmp_path)
 
 
-def check(fields: dict[str, Any], size: int, revision: str) -> None:
-    assert fields["method"] == "GET"
-    assert fields["path"] == '/path?a=1&b="2"'
-    assert (int(fields["status"]), int(fields["bytes"])) == (200, size)
-    assert 0 <= float(fields["seconds"]) < 10
-    assert float(fields["held"]) == 0
-    assert (fields["slot"], fields["revision"]) == ("blue", revision[:7])
-    assert (fields["id"], fields["client"]) == ("id-1", "127.0.0.1")
+@contextmanager
+def logged(capfd: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """The real log, to standard error; gives the access lines so far, understood."""
+    text = ""
+
+    def lines() -> list[dict[str, Any]]:
+        nonlocal text
+        text += capfd.readouterr().err
+        return [fields for line in text.splitlines() if (fields := understood(line))]
+
+    with log.to_stderr():
+        yield lines
 
 
-@pytest.mark.parametrize("form", ["logfmt", "json"])
-async def test_a_request_is_told_in_the_form_of_the_settings(
-    make_site: Callable[..., RealSite], form: str
+def understood(line: str) -> dict[str, Any]:
+    """What a program makes of an access line, in either form."""
+    if line.startswith("{"):
+        fields: dict[str, Any] = json.loads(line)["request"]
+        return fields
+    _, kind, *words = shlex.split(line)
+    if kind != "request":
+        return {}
+    return {name: _value(text) for name, text in (word.split("=", 1) for word in words)}
+
+
+def _value(text: str) -> object:
+    return {"true": True}.get(text, int(text) if text.isdecimal() else text)
+
+
+@asynccontextmanager
+async def logging_proxy(
+    capfd: pytest.CaptureFixture[str], script: Script | None = None, **settings: Any
+) -> AsyncIterator[tuple[RunningProxy, Callable[[], Any]]]:
+    """A proxy whose access lines can be waited for."""
+    with logged(capfd) as lines:
+        async with running(script, access_log=True, **settings) as proxy:
+
+            async def the_line() -> dict[str, Any]:
+                [line] = await until("the access line", lines)
+                return dict(line)
+
+            yield proxy, the_line
+
+
+def answer(*lines: bytes, first: bytes = b"HTTP/1.1 200 OK") -> bytes:
+    return b"\r\n".join([first, *lines, b"", b""])
+
+
+FAULTS = {
+    "closes": (says(close=True), "it closed the connection before it answered"),
+    "half a head": (says(b"HTTP/1.1 200 OK\r\nX", close=True), "within the head of its answer"),
+    "garbage": (says(b"garbage\r\n\r\n"), "illegal status line"),
+    "two encodings": (
+        says(answer(*[b"Transfer-Encoding: chunked"] * 2)), "multiple Transfer-Encoding headers"
+    ),
+    "two lengths": (
+        says(answer(b"Content-Length: 1", b"Content-Length: 2")), "conflicting Content-Length"
+    ),
+    "a large head": (says(answer(b"X: " + b"x" * 70_000)), "head is over 65536 bytes"),
+    "a control character": (
+        says(answer(b"Set-Cookie: s3cret\x01", b"Content-Length: 0")),
+        "Set-Cookie has a control character in its value",
+    ),
+    "a NUL": (
+        says(answer(b"Set-Cookie: s3cret\x00", b"Content-Length: 0")),
+        "Set-Cookie has a control character in its value",
+    ),
+    "a space in a name": (
+        says(answer(b"Set Cookie: s3cret", b"Content-Length: 0")), "illegal header line, Set Cookie"
+    ),
+    "a line that ends in LF": (says(b"HTTP/1.1 200 OK\nX: y\n\n"), "does not end in CR LF"),
+    "only hints": (
+        says(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 60), "it never came to a final answer"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("script", "fault"), FAULTS.values(), ids=FAULTS)
+async def test_a_502_has_the_fault_of_the_backend_in_words_and_its_page_has_not(
+    capfd: pytest.CaptureFixture[str], script: Script, fault: str, form: str
 ) -> None:
-    believed = ["127.0.0.1"]
-    site = make_site(proxy={"log_format": form, "trusted_proxies": believed, "access_log": True})
-    revision = site.commit()
-    async with site.running():
-        seen = await lines_of(site, revision)
-    if form == "json":
-        fields = json.loads(seen["line"])["request"]
-    else:
-        _, kind, *words = shlex.split(seen["line"])
-        assert kind == "request"
-        fields = dict(word.split("=", 1) for word in words)
-    check(fields, seen["bytes"], revision)
+    async with logging_proxy(capfd, script, log_format=form) as (proxy, the_line):
+        client = await proxy.ask(POST + b"hello")
+        given = await client.answer()
+        line = await the_line()
+    assert (line["status"], given.status) == (502, 502)
+    assert line["why"].startswith("The backend gave no valid answer: ")
+    assert fault in line["why"]
+    assert "s3cret" not in str(line)
+    assert fault.encode() not in given.body
+    assert (line["method"], line["path"], line["slot"]) == ("POST", "/", "blue")
+    assert line["bytes"] == len(given.body)
+    assert "cut" not in line
+
+
+async def test_a_backend_that_cannot_be_reached_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    async with logging_proxy(capfd) as (proxy, the_line):
+        proxy.target.port, real = 1, proxy.target.port
+        client = await proxy.ask(GET)
+        given = await client.answer()
+        line = await the_line()
+        proxy.target.port = real
+    why = "The backend could not be reached: 127.0.0.1:1: Connection refused."
+    assert (line["status"], line["why"]) == (502, why)
+    assert b"127.0.0.1" not in given.body
+
+
+REFUSED = {
+    "no Host": (get(target=b"/a?b=c"), 400, "/a?b=c", "Host"),
+    "not ASCII": (get(b"Host: h", target="/é".encode()), 400, "/\\xc3\\xa9", "percent-encoded"),
+    "a space": (get(b"Host: h", target=b"/a b"), 400, "/a b", "one space"),
+    "an escape sequence": (get(b"Host: h", target=b"/\x1b[2J"), 400, "/\\x1b[2J", "request line"),
+    "a large head": (b"GET /large HTTP/1.1\r\nX: " + b"x" * 2000, 431, "/large", "1024 bytes"),
+    "a large target": (b"GET /" + b"x" * 2000, 431, "/" + "x" * 196 + "...", "1024 bytes"),
+    "many lines": (get(*[b"X: y"] * 101, target=b"/many"), 431, "/many", "100 header lines"),
+    "a line that ends in LF": (b"GET /lf HTTP/1.1\nHost: h\n\n", 400, "/lf", "CR LF"),
+    "a bad header": (get(b"Host: h", b"X Secret: s3cret"), 400, "/", "Illegal header line: X Sec"),
+    "a control character": (
+        get(b"Host: h", b"X-A: s3cret\x01"),
+        400,
+        "/",
+        "X-A has a control character in its value",
+    ),
+    "an empty line first": (b"\r\n" + get(target=b"/empty"), 400, "/empty", "Host"),
+    "another version": (get(b"Host: h", target=b"/2", version=b"2.0"), 505, "/2", "HTTP/1.1"),
+    "a coding": (get(b"Host: h", b"Transfer-Encoding: a, chunked"), 501, "/", "chunked"),
+    "half a head": (b"GET /half HTTP/1.1\r\nHost: h\r\n", 408, "/half", "did not come in time"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+async def test_a_refused_request_is_logged_with_what_it_seems_to_have_asked_for(
+    capfd: pytest.CaptureFixture[str], case: tuple[bytes, int, str, str], form: str
+) -> None:
+    raw, status, path, why = case
+    limits: dict[str, Any] = {"max_head": 1024}
+    if status == 408:
+        limits["header_timeout"] = SHORT
+    async with logging_proxy(capfd, log_format=form, **limits) as (proxy, the_line):
+        client = await proxy.ask(raw)
+        given = await client.answer()
+        line = await the_line()
+    assert (line["status"], line["method"], line["path"]) == (status, "GET", path)
+    assert why in line["why"]
+    assert "s3cret" not in str(line)
+    assert b"Sec" not in given.body
+    assert line["bytes"] == len(given.body)
+    assert line["client"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_plain_http_where_tls_is_spoken_is_logged_too(
+    capfd: pytest.CaptureFixture[str], tls: TlsSettings, method: str
+) -> None:
+    async with logging_proxy(capfd, tls=tls) as (proxy, the_line):
+        client = await proxy.connect_plainly()
+        await client.send(f"{method} /plain HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        given = await client.answer(method)
+        line = await the_line()
+    assert (given.status, line["status"]) == (400, 400)
+    assert (line["method"], line["path"]) == (method, "/plain")
+    assert line["bytes"] == len(given.body)
+    assert line["why"] == "This address speaks TLS: ask again with https instead of http."
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"<script> /\r\n\r\n", b"\r\n\r\n\r\n"]
+)
+async def test_what_is_no_request_at_all_is_logged_without_method_and_path(
+    capfd: pytest.CaptureFixture[str], raw: bytes
+) -> None:
+    async with logging_proxy(capfd) as (proxy, the_line):
+        assert (await (await proxy.ask(raw)).answer()).status == 400
+        line = await the_line()
+    assert line["status"] == 400
+    assert line["why"]
+    assert not {"method", "path"} & set(line)
+
+
+OURS = {
+    "405": (get(b"Host: h", target=b"h:1").replace(b"GET", b"CONNECT", 1), "forward proxy"),
+    "408": (POST, "The rest of the request did not come."),
+    "413": (post(b"Content-Length: 9", body=b"x" * 9), "over 5 bytes"),
+    "400": (
+        post(b"Transfer-Encoding: chunked", body=b"zz\r\n"), "the size of a chunk is not a"
+    ),
+    "504": (POST + b"hello", "took too long"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "raw", "why"), [(k, *v) for k, v in OURS.items()], ids=OURS)
+async def test_every_error_of_ours_says_why(
+    capfd: pytest.CaptureFixture[str], status: str, raw: bytes, why: str
+) -> None:
+    limits: dict[str, Any] = {"max_body": 5}
+    if status in ("408", "504"):
+        limits |= {"idle_timeout": SHORT, "response_timeout": SHORT}
+    async with logging_proxy(capfd, silence, **limits) as (proxy, the_line):
+        given = await (await proxy.ask(raw)).answer()
+        line = await the_line()
+    assert (line["status"], given.status) == (int(status), int(status))
+    assert why in line["why"]
+    assert line["method"] == raw.split(b" ")[0].decode()
+
+
+async def test_a_503_of_the_gate_says_why(capfd: pytest.CaptureFixture[str]) -> None:
+    hold = HoldSettings(Period(SHORT), Count(0))
+    async with logging_proxy(capfd, hold=hold) as (proxy, the_line):
+        proxy.gate.hold("a test")
+        assert (await (await proxy.ask(GET)).answer()).status == 503
+        line = await the_line()
+    assert (line["status"], line["why"]) == (503, "Too many requests are waiting already.")
+
+
+async def test_a_client_that_hung_up_is_logged_as_that(capfd: pytest.CaptureFixture[str]) -> None:
+    async with logging_proxy(capfd, silence) as (proxy, the_line):
+        client = await proxy.ask(GET)
+        await proxy.until_backend_has(1)
+        await client.close()
+        line = await the_line()
+    assert (line["status"], line["why"], line["bytes"]) == (499, "The client hung up.", 0)
+
+
+async def test_what_was_answered_whole_needs_no_reason(capfd: pytest.CaptureFixture[str]) -> None:
+    for form in FORMS:
+        bad = b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"
+        async with logging_proxy(capfd, says(bad), log_format=form) as (proxy, the_line):
+            assert (await (await proxy.ask(GET)).answer()).status == 500
+            line = await the_line()
+        assert (line["status"], line["bytes"]) == (500, 4)
+        assert not {"why", "cut"} & set(line)
+
+
+HALVES = {
+    "length": (answer(b"Content-Length: 10") + b"abc", 3, "broke off 7 bytes before its end"),
+    "chunked": (
+        answer(b"Transfer-Encoding: chunked") + b"3\r\nabc\r\n", 3, "before its last chunk"
+    ),
+    "not chunks": (
+        answer(b"Transfer-Encoding: chunked") + b"3\r\nabc\r\nzz\r\n", 3, "the size of a chunk"
+    ),
+    "large": (answer(b"Content-Length: 9000000") + b"x" * 700_000, 700_000, "before its end"),
+    "nothing": (answer(b"Content-Length: 10"), 0, "broke off 10 bytes before its end"),
+    "an event stream": (
+        answer(b"Transfer-Encoding: chunked", b"Content-Type: text/event-stream")
+        + b"9\r\ndata: a\n\n\r\n", 9, "before its last chunk",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("half", "sent", "why"), HALVES.values(), ids=HALVES)
+async def test_an_answer_that_the_backend_cut_short_is_marked_and_has_what_was_sent(
+    capfd: pytest.CaptureFixture[str], half: bytes, sent: int, why: str, form: str
+) -> None:
+    async with logging_proxy(capfd, says(half, close=True), log_format=form) as (proxy, the_line):
+        client = await proxy.ask(GET)
+        with pytest.raises(Gone):
+            await client.answer()
+        line = await the_line()
+    assert (line["status"], line["bytes"], line["cut"]) == (200, sent, True)
+    assert line["why"].startswith("The backend's answer was cut short: ")
+    assert why in line["why"]
+
+
+SIZE = 30_000_000
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: %d" % SIZE, b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("ends", ["hangs up", "stops reading"])
+async def test_an_answer_that_the_client_does_not_take_is_marked_and_has_what_was_sent(
+    capfd: pytest.CaptureFixture[str], framing: bytes, ends: str
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        body = b"x" * SIZE
+        if b"chunked" in framing:
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (SIZE, body)
+        await peer.stream.send_all(answer(framing) + body)
+
+    limits = {"idle_timeout": SHORT} if ends == "stops reading" else {}
+    async with logging_proxy(capfd, script, **limits) as (proxy, the_line):
+        client = await proxy.connect()
+        client.small_buffers()
+        await client.send(GET)
+        await client.until(b"\r\n\r\n")
+        # A little less has been sent where there is a head for each chunk.
+        taken = await client.count(1_000_000) * 0.99
+        if ends == "hangs up":
+            await client.reset()
+        line = await the_line()
+    assert (line["status"], line["cut"]) == (200, True)
+    assert taken <= line["bytes"] < SIZE
+    failed = ("The client hung up.", "The connection to the client failed: ")
+    silent = ("The client sent nothing, or took nothing",)
+    assert line["why"].startswith(failed if ends == "hangs up" else silent)
+
+
+async def test_an_answer_that_is_cut_since_its_backend_must_stop_is_marked(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def script(peer: Peer) -> None:
+        await says(answer(b"Content-Length: 10") + b"abc")(peer)
+        await peer.gone.wait()
+
+    async with logging_proxy(capfd, script) as (proxy, the_line):
+        client = await proxy.ask(GET)
+        await client.until(b"abc")
+        [lease] = proxy.target.leases
+        assert lease.cut is not None
+        lease.cut()
+        assert await client.end() == b""
+        line = await the_line()
+    assert (line["status"], line["bytes"], line["cut"]) == (200, 3, True)
+    assert line["why"] == "The backend had to stop."
+
+
+async def test_a_tunnel_that_is_cut_has_what_went_through_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.until(b"\r\n\r\n")
+        await peer.send(answer(b"Connection: upgrade", b"Upgrade: x", first=b"HTTP/1.1 101 S"))
+        await peer.send(await peer.exactly(5))
+        await peer.gone.wait()
+
+    async with logging_proxy(capfd, script) as (proxy, the_line):
+        client = await proxy.ask(get(b"Host: h", b"Connection: upgrade", b"Upgrade: x") + b"hello")
+        await client.until(b"hello")
+        [lease] = proxy.target.leases
+        assert lease.cut is not None
+        lease.cut()
+        line = await the_line()
+    assert (line["status"], line["bytes"], line["cut"]) == (101, 10, True)
+
+
+async def test_a_request_that_was_sent_again_has_no_reason(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async with logging_proxy(capfd, in_turn(drops, says(OK))) as (proxy, the_line):
+        assert (await (await proxy.ask(GET)).answer()).status == 200
+        line = await the_line()
+    assert (line["status"], line["bytes"]) == (200, 2)
+    assert "why" not in line

@@ -13,7 +13,7 @@ from typing import Any
 import trio
 
 from blue_green.config import change_text
-from tests.supervisor.test_service import service_manager
+from tests.end_to_end.test_service import service_manager
 from tests.support.http_client import Answer
 from tests.support.site import PATIENCE, RealSite, free_ports, until
 

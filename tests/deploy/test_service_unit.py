@@ -12,7 +12,7 @@ import pytest
 from blue_green.config import settings
 from blue_green.config.values import duration
 
-UNIT = Path(__file__).parent.parent / "deploy" / "blue-green.service"
+UNIT = Path(__file__).parents[2] / "deploy" / "blue-green.service"
 
 
 @pytest.fixture

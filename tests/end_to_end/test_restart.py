@@ -8,7 +8,7 @@ import pytest
 from blue_green.site.overlap import GOES_BACK
 from blue_green.site.receipt import Receipt
 from blue_green.site.rollback import was_rolled_back
-from tests.site.test_swaps import outcomes, reaches
+from tests.end_to_end.test_swaps import outcomes, reaches
 from tests.support.site import RealSite, until
 
 MakeSite = Callable[..., RealSite]

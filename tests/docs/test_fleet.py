@@ -23,7 +23,7 @@ from blue_green.config import parsing
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite, free_ports, git, until
 
-PAGE = (Path(__file__).parent.parent / "docs" / "fleet.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text()
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
 MISSING = [name for name in ("haproxy", "etcd", "etcdctl") if not shutil.which(name, path=PATH)]
 CLIENTS = 6

@@ -14,7 +14,7 @@ import trio
 
 from blue_green.system import procfs, rlimit_tag
 from blue_green.system.process import FAMILY, SUPERVISOR
-from tests.supervisor.test_kill import killed_at_the_end
+from tests.end_to_end.test_killed_supervisor import killed_at_the_end
 from tests.support.site import RealSite, until
 from tests.system.test_process import running
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site.test_swaps import outcomes, reaches
+from tests.end_to_end.test_swaps import outcomes, reaches
 from tests.support.site import RealSite, until
 
 MakeSite = Callable[..., RealSite]
