@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.admin.bodies import Message
 from blue_green.admin.hook import Hook, is_signed
+from blue_green.admin.request_body import Message
 from blue_green.config.parsing import parse
 from blue_green.supervisor import startup
 from tests.support.http_client import HttpClient

@@ -13,8 +13,8 @@ from attrs import Factory, define
 from prometheus_client.parser import text_string_to_metric_families
 
 from blue_green.admin import server
-from blue_green.admin.bodies import Message
-from blue_green.admin.names import may_ask_by
+from blue_green.admin.allowed_hosts import may_ask_by
+from blue_green.admin.request_body import Message
 from blue_green.admin.server import Reading, Reply, Routes, Send, Server, Stream
 from blue_green.routing.metrics import Histogram
 from tests.raw.harness import Gone, Peer, check_is_closed, port_of

@@ -86,7 +86,7 @@ READ: Mapping[tuple[str, str], str] = {
     ),
     ("README.md", f"{VENV} '.[dev]' && .venv/bin/pytest"): "is what runs these tests, in .ci/run",
     ("README.md", "blue-green init && blue-green check --start supervisor.toml"): (
-        "run by test_init.py and test_check_start.py, on free ports"
+        "run by test_init.py and test_trial_start.py, on free ports"
     ),
     (CADDY, "cd /srv/app"): "the old script, which is to go",
     (CADDY, "sudo git clone https://git.example.com/blue-green /opt/blue-green/source"): (

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green.admin.bodies import Message
+from blue_green.admin.request_body import Message
 from blue_green.admin.server import Reply
 from blue_green.system import secret
 

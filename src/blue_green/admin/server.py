@@ -25,8 +25,8 @@ import h11
 import trio
 from attrs import define, field, frozen
 
-from blue_green.admin.bodies import Message, read_body
-from blue_green.admin.names import may_ask_by
+from blue_green.admin.allowed_hosts import may_ask_by
+from blue_green.admin.request_body import Message, read_body
 from blue_green.http.heads import MAX_LINES, check_lines
 from blue_green.system import throttle
 

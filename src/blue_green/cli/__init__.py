@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from blue_green import __version__
-from blue_green.cli import check, deploy, look, service
+from blue_green.cli import deploy, preflight, run, show
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -37,10 +37,10 @@ def _completion_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = [
-    *service.COMMANDS,
-    *check.COMMANDS,
+    *run.COMMANDS,
+    *preflight.COMMANDS,
     *deploy.COMMANDS,
-    *look.COMMANDS,
+    *show.COMMANDS,
     Command(
         "completion",
         "print what makes a shell complete these commands",

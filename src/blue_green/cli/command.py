@@ -16,7 +16,7 @@ from blue_green.cli.progress import Progress
 from blue_green.cli.terminal import Look
 from blue_green.config.error import ConfigError
 from blue_green.control import client
-from blue_green.preflight import neighbours
+from blue_green.preflight import other_sites
 from blue_green.system.locate import control_socket
 from blue_green.system.printable import printable
 
@@ -93,7 +93,7 @@ def socket_of(arguments: argparse.Namespace, warn_of_file: Callable[[str], None]
         return Path(named)
     file = Path(arguments.config or DEFAULT_FILE)
     wrong: list[str] = []
-    place = control_socket(file, wrong.append, neighbours.socket_of)
+    place = control_socket(file, wrong.append, other_sites.socket_of)
     for text in wrong or _wrong_values(file, place):
         warn_of_file(text)
     return place

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green.admin.pages import AdminPages
+from blue_green.admin.routes import AdminPages
 from blue_green.admin.server import Server
 from blue_green.config.settings import Settings
 from blue_green.control import server as control

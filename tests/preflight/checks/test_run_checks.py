@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from blue_green.config.settings import ProxySettings
-from blue_green.preflight.checks import machine, unit
+from blue_green.preflight.checks import machine, systemd_unit
 from blue_green.supervisor import settings_file
 from blue_green.system import users
 from tests.cli.test_cli import cli
@@ -226,7 +226,9 @@ def test_the_unit_of_a_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "blog.service").write_text(UNIT)
     (tmp_path / "shop.service").write_text(UNIT.replace("blog", "shop"))
     (tmp_path / "gone.service").symlink_to("nowhere")
-    assert [path.name for path in unit.naming(Path("/etc/blog.toml"), tmp_path)] == ["blog.service"]
+    assert [path.name for path in systemd_unit.naming(Path("/etc/blog.toml"), tmp_path)] == [
+        "blog.service"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -234,25 +236,27 @@ def test_the_unit_of_a_file_is_found(tmp_path: Path) -> None:
     [("70", 70), ("1min 30s", 90), ("1h", 3600), ("500ms", 0.5), ("infinity", float("inf"))],
 )
 def test_a_time_span_is_read_as_systemd_does(span: str, seconds: float) -> None:
-    assert unit.seconds(span) == seconds
+    assert systemd_unit.seconds(span) == seconds
 
 
 def test_the_unit_that_is_shipped_gives_time_to_stop(subject: CheckedSite) -> None:
     shipped = Path(__file__).parents[2] / "deploy"
-    [found] = unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
+    [found] = systemd_unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
     subject.configure()
     settings = settings_file.load(subject.file)
-    judged = unit.judge(found.name, unit.written(found.read_text()), settings)
+    judged = systemd_unit.judge(found.name, systemd_unit.written(found.read_text()), settings)
     assert [one.text for one in judged][-1] == "the 70 s are enough for an orderly stop"
 
 
 def test_a_unit_must_give_time_to_stop(subject: CheckedSite) -> None:
     subject.configure(swap={"drain_timeout": "30s"}, app={"stop_timeout": "20s"})
     settings = settings_file.load(subject.file)
-    too_short = dict(unit.written(UNIT), TimeoutStopSec="69")
-    verdicts = [one.verdict for one in unit.judge("blog", unit.written(UNIT), settings)]
+    too_short = dict(systemd_unit.written(UNIT), TimeoutStopSec="69")
+    verdicts = [
+        one.verdict for one in systemd_unit.judge("blog", systemd_unit.written(UNIT), settings)
+    ]
     assert verdicts[-1] == "passed"
-    [_, late] = unit.judge("blog", too_short, settings)
+    [_, late] = systemd_unit.judge("blog", too_short, settings)
     assert (late.verdict, late.advice) == ("warned", "TimeoutStopSec=90")
 
 

@@ -14,8 +14,8 @@ import pytest
 import tomli_w
 
 from blue_green.config.settings import Settings
-from blue_green.preflight.init.django import Named, named
-from blue_green.preflight.init.found import Checkout
+from blue_green.preflight.init.checkout import Checkout
+from blue_green.preflight.init.django_settings import Named, named
 from blue_green.preflight.init.write import CannotWrite, write
 from blue_green.supervisor import settings_file
 from tests.cli.test_cli import cli

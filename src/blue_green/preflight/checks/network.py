@@ -8,10 +8,10 @@ from pathlib import Path
 
 from blue_green.config.settings import Endpoint, Settings
 from blue_green.http import sockets as proxy
-from blue_green.preflight import neighbours
+from blue_green.preflight import other_sites
 from blue_green.preflight.checks.context import RunningSupervisor
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
-from blue_green.preflight.neighbours import Neighbour
+from blue_green.preflight.other_sites import Neighbour
 from blue_green.site.backend import check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.system import port_holders
@@ -25,7 +25,7 @@ EVERYWHERE = ("0.0.0.0", "::")
 def network(file: Path, settings: Settings, running: RunningSupervisor | None) -> Findings:
     """The app's ports, our own addresses, and the control socket."""
     outgoing = _range_for_outgoing()
-    others = neighbours.of(file)
+    others = other_sites.of(file)
     for port in (port for slot in settings.app.ports for port in slot):
         sharing = next((other for other in others if port in other.ports), None)
         yield _shared(port, sharing) if sharing else _port(port, running, outgoing)

@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 
 from blue_green.config.settings import Settings
-from blue_green.preflight.checks import files, machine, waiting
+from blue_green.preflight.checks import files, hold_timeout, machine
 from blue_green.preflight.checks.checkout import checkout
 from blue_green.preflight.checks.context import (
     CannotTell,
@@ -18,8 +18,8 @@ from blue_green.preflight.checks.context import (
 )
 from blue_green.preflight.checks.finding import Findings, Tell, failed, passed, warned
 from blue_green.preflight.checks.network import network
-from blue_green.preflight.checks.start import start as start_it
-from blue_green.preflight.checks.unit import unit
+from blue_green.preflight.checks.systemd_unit import unit
+from blue_green.preflight.checks.trial_start import start as start_it
 from blue_green.source.git import Git
 from blue_green.supervisor import startup
 
@@ -57,7 +57,7 @@ async def _survey(file: Path, settings: Settings, tell: Tell, *, start: bool) ->
     running, may_run = await _running(settings, tell)
     _all(network(file, settings, running), tell)
     _all(machine.open_files(settings), tell)
-    _all(waiting.hold(settings), tell)
+    _all(hold_timeout.hold(settings), tell)
     _all(files.error_pages(settings), tell)
     _all(files.certificate(settings), tell)
     _all(files.webhook(settings), tell)

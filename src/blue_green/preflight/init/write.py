@@ -11,10 +11,10 @@ import trio
 
 from blue_green.config import parsing
 from blue_green.config.settings import GitSettings
-from blue_green.preflight import neighbours
-from blue_green.preflight.init.apps import detect
-from blue_green.preflight.init.found import App, Checkout
-from blue_green.preflight.init.text import text
+from blue_green.preflight import other_sites
+from blue_green.preflight.init.checkout import App, Checkout
+from blue_green.preflight.init.detect import detect
+from blue_green.preflight.init.render import text
 from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.source.git import Git, GitError
@@ -40,7 +40,7 @@ def write(file: Path, directory: Path, ask: Ask, *, force: bool) -> App:
         raise CannotWrite(f"{file} exists already: --force overwrites it")
     checkout = look(directory)
     app = choose(detect(checkout), ask)
-    taken = {port for neighbour in neighbours.of(file) for port in neighbour.ports}
+    taken = {port for neighbour in other_sites.of(file) for port in neighbour.ports}
     blue, green, listen = free_ports(directory.resolve(), taken)
     where = _relative(directory, file.absolute().parent)
     listen_on = f"{HOST}:{listen}"

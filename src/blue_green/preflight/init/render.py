@@ -5,7 +5,7 @@ from typing import Any
 
 import tomli_w
 
-from blue_green.preflight.init.found import App
+from blue_green.preflight.init.checkout import App
 from blue_green.system import documents
 
 COMMENTS_AT = 40

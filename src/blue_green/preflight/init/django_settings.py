@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from attrs import frozen
 
-from blue_green.preflight.init.found import Checkout
+from blue_green.preflight.init.checkout import Checkout
 
 ROOT = PurePosixPath("/checkout")
 """Stands for the checkout, wherever that is."""

@@ -25,9 +25,9 @@ SLOTS = ("blue", "green")
 
 def _status(arguments: argparse.Namespace) -> int:
     if arguments.watch:
-        from blue_green.cli import watching  # noqa: PLC0415 - slow, and only for this
+        from blue_green.cli import watch_status  # noqa: PLC0415 - slow, and only for this
 
-        return watching.watch(socket_of(arguments), as_json=arguments.json)
+        return watch_status.watch(socket_of(arguments), as_json=arguments.json)
     result = ask(arguments, {"command": "status"})
     return tell(arguments, result, lambda: _text(display.status(result, Look.of(sys.stdout))))
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from blue_green.config.settings import HealthSettings
-from blue_green.preflight.checks import answers
+from blue_green.preflight.checks import probe_advice
 from tests.cli.test_cli import answering
 from tests.support.check_context import LOCAL_ONLY, CheckedSite, left_behind, only, troubles
 from tests.support.site import PATIENCE, until
@@ -76,7 +76,7 @@ async def test_an_answer_that_will_not_change_is_explained(
     async with trio.open_nursery() as nursery:
         [listener] = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
         port = listener.socket.getsockname()[1]
-        told = await answers.explanation("127.0.0.1", port, HealthSettings())
+        told = await probe_advice.explanation("127.0.0.1", port, HealthSettings())
         nursery.cancel_scope.cancel()
     assert told is not None
     assert text in told[0]

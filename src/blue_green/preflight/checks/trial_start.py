@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from blue_green.config.settings import Argv, Count, HealthSettings, Port, StateSettings
-from blue_green.preflight.checks import answers, network
+from blue_green.preflight.checks import network, probe_advice
 from blue_green.preflight.checks.context import CheckContext, mark
 from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, warned
 from blue_green.preflight.checks.machine import memory_for_two, memory_of
@@ -159,7 +159,7 @@ async def _judge(backend: Backend, settings: HealthSettings) -> Finding | None:
     async with trio.open_nursery() as nursery:
 
         async def doubt() -> None:
-            await answers.until_lasting(HOST, backend.target.port, settings)
+            await probe_advice.until_lasting(HOST, backend.target.port, settings)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(doubt)
@@ -172,7 +172,7 @@ async def _judge(backend: Backend, settings: HealthSettings) -> Finding | None:
         nursery.cancel_scope.cancel()
     if is_healthy:
         return None
-    what, then = await answers.explanation(HOST, backend.target.port, settings) or (why, "")
+    what, then = await probe_advice.explanation(HOST, backend.target.port, settings) or (why, "")
     return failed(ABOUT, what, then, output or backend.output)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from attrs import evolve, frozen
 
-from blue_green.preflight.init.django import named
-from blue_green.preflight.init.found import App, Checkout, data_of, health_path
+from blue_green.preflight.init.checkout import App, Checkout, data_of, health_path
+from blue_green.preflight.init.django_settings import named
 
 ENVIRONMENTS = (".venv", "venv", "env")
 REQUIREMENTS = ("requirements.txt", "pyproject.toml", "Pipfile", "setup.cfg")

@@ -13,7 +13,7 @@ import pytest
 import trio
 from attrs import Factory, define
 
-from blue_green.admin.pages import AdminPages
+from blue_green.admin.routes import AdminPages
 from blue_green.admin.server import Server
 from blue_green.config import parsing
 from blue_green.site.site import Site

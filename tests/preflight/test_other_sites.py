@@ -7,7 +7,7 @@ import pytest
 import tomli_w
 import trio
 
-from blue_green.preflight import neighbours
+from blue_green.preflight import other_sites
 from blue_green.preflight.init import write
 from blue_green.supervisor import settings_file
 from tests.support.check_context import CheckedSite, only
@@ -27,7 +27,7 @@ from tests.support.site import RealSite
     ],
 )
 def test_a_supervisor_is_known_by_its_command_line(words: Sequence[str], file: str | None) -> None:
-    assert neighbours.settings_of(words) == (None if file is None else Path(file))
+    assert other_sites.settings_of(words) == (None if file is None else Path(file))
 
 
 async def test_a_second_site_gets_none_of_the_ports_of_one_that_runs(
@@ -43,7 +43,7 @@ async def test_a_second_site_gets_none_of_the_ports_of_one_that_runs(
     monkeypatch.setattr(write, "LISTEN", site.port)
     async with site.running():
         file = other.path / "supervisor.toml"
-        (first,) = [one for one in neighbours.of(file) if one.file == site.config_file]
+        (first,) = [one for one in other_sites.of(file) if one.file == site.config_file]
         assert site.process is not None
         assert (first.pid, first.ports) == (
             site.process.pid,
@@ -94,12 +94,12 @@ def test_a_service_that_is_not_running_keeps_its_ports(
     stopped.write_text(tomli_w.dumps({"app": app, "proxy": {"listen": ["[::]:2"]}}))
     unit = f"[Service]\nExecStart=/usr/bin/blue-green run {stopped}\n"
     (units / "blog.service").write_text(unit)
-    monkeypatch.setattr(neighbours, "UNITS", units)
+    monkeypatch.setattr(other_sites, "UNITS", units)
     found = only(subject.check())
     assert (found.verdict, found.about) == ("failed", "[app] ports")
     assert f"{subject.green} belongs to another site, too" in found.text
     assert str(stopped) in found.text
-    (other,) = [one for one in neighbours.of(subject.file) if one.file == stopped]
+    (other,) = [one for one in other_sites.of(subject.file) if one.file == stopped]
     assert other.ports == frozenset({subject.green, 1, 2})
 
 
@@ -107,7 +107,7 @@ def test_a_copy_of_the_settings_is_no_other_site(subject: CheckedSite) -> None:
     subject.configure()
     copy = subject.file.with_name("supervisor.next.toml")
     copy.write_bytes(subject.file.read_bytes())
-    assert copy not in [one.file for one in neighbours.of(subject.file)]
+    assert copy not in [one.file for one in other_sites.of(subject.file)]
 
 
 def test_two_checkouts_rarely_get_the_same_ports_and_one_always_the_same() -> None:

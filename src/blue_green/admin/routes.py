@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from blue_green.admin import browser
-from blue_green.admin.bodies import Message
 from blue_green.admin.events import Events
 from blue_green.admin.hook import MAX_BODY, Hook
+from blue_green.admin.page import page
+from blue_green.admin.request_body import Message
 from blue_green.admin.server import Handler, Reading, Reply, Routes, Stream
 from blue_green.site.site import Site
 
@@ -46,7 +46,7 @@ class AdminPages:
         self._site = site
         self._exposition: Exposition | None = None
         self._events = Events(site)
-        self._page = browser.page()
+        self._page = page()
         webhook = site.settings.webhook
         self._hook_path = webhook.path
         self._hook: Hook | None = None

@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from blue_green.preflight.init.found import App, Checkout, data_of, health_path
-from blue_green.preflight.init.python import asgi_and_wsgi, datasette, django
+from blue_green.preflight.init.checkout import App, Checkout, data_of, health_path
+from blue_green.preflight.init.python_apps import asgi_and_wsgi, datasette, django
 
 PAGES = ("public", "dist", "_site", "site", "build", "docs", ".")
 
