@@ -32,7 +32,8 @@ from tests.faults.aftermath import at_rest, settled
 from tests.faults.traffic import Traffic, judge
 from tests.support.figures import Figures, memory_of
 from tests.support.http_client import HttpClient
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 ROUND = 10
 PIECES = 10

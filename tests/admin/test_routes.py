@@ -20,7 +20,7 @@ from blue_green.site.site import Site
 from blue_green.site.trigger import Trigger
 from blue_green.system.output import MAX_LINES
 from blue_green.system.users import owner_of
-from tests.raw.harness import Peer
+from tests.raw.peer import Peer
 from tests.support import browser
 from tests.support.browser import Browser, Tab
 from tests.support.http_client import HttpClient

@@ -17,9 +17,12 @@ from blue_green.admin.allowed_hosts import may_ask_by
 from blue_green.admin.request_body import Message
 from blue_green.admin.server import Reading, Reply, Routes, Send, Server, Stream
 from blue_green.routing.metrics import Histogram
-from tests.raw.harness import Gone, Peer, check_is_closed, port_of
+from tests.raw.checks import check_is_closed
+from tests.raw.peer import Gone, Peer
+from tests.raw.proxy import port_of
 from tests.support.http_client import Answer, HttpClient
-from tests.support.site import RealSite, free_ports, until
+from tests.support.site import RealSite, free_ports
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -18,7 +18,8 @@ from blue_green import __version__
 from blue_green.control.messages import encode
 from blue_green.control.server import listening
 from tests.support.repository import Repository
-from tests.support.site import PATIENCE, Done, RealSite, free_ports
+from tests.support.site import Done, RealSite, free_ports
+from tests.waiting import PATIENCE
 
 CLIENTS = ["swap", "rollback", "pause", "resume", "reload", "upgrade", "status", "history", "logs"]
 COMMANDS = ["run", "init", "check", *CLIENTS, "completion"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site import PATIENCE
+from tests.waiting import PATIENCE
 
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")

@@ -17,7 +17,8 @@ from blue_green.system.output import Output
 from tests.support.answers import LIVE, status
 from tests.support.repository import git_of
 from tests.support.screen import on_screen
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 TOP, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 """To the screen that is ours for a while, and back to what was there before."""

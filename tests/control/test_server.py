@@ -14,7 +14,7 @@ from attrs import define
 
 from blue_green.control import client, server
 from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
-from tests.support.site import PATIENCE, until
+from tests.waiting import PATIENCE, until
 
 LONGEST_PATH = 107
 """In bytes: unix(7)."""

@@ -1,9 +1,6 @@
 """The files that people copy to their servers."""
 
-import re
 import shutil
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import pytest
 
 from blue_green.config import settings
 from blue_green.config.values import duration
+from tests.support.units import problems_of_unit
 
 UNIT = Path(__file__).parents[2] / "deploy" / "blue-green.service"
 
@@ -30,24 +28,7 @@ def service() -> dict[str, list[str]]:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
-    assert complaints_about(UNIT.read_text(), tmp_path / UNIT.name) == []
-
-
-def complaints_about(unit: str, path: Path) -> list[str]:
-    """What systemd has against a unit of this name. It is written there."""
-    # It also looks for the program, which is not installed here: another one stands in for it.
-    program = Path(sys.executable).resolve()
-    path.write_text(re.sub(r"(?m)^(Exec\w+)=\S+", rf"\1={program}", unit))
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    # It complains of unknown keys and yet exits with 0; and of the machine's other units, too.
-    complaints = (done.stdout + done.stderr).splitlines()
-    ours = [line for line in complaints if path.name in line]
-    return ours or (complaints if done.returncode else [])
+    assert problems_of_unit(UNIT.read_text(), tmp_path / UNIT.name) == []
 
 
 def test_systemd_gives_an_orderly_stop_its_time(service: dict[str, list[str]]) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from blue_green import cli
 from blue_green.config import parsing
-from tests.deploy.test_service_unit import complaints_about
 from tests.docs.blocks import TOP, Block, commands
 from tests.docs.settings import EXAMPLES
+from tests.support.units import problems_of_unit
 
 REQUIRED = {"command": ["serve"], "ports": [3000, 3001]}
 
@@ -60,7 +60,7 @@ def check_ini(block: Block, directory: Path) -> None:
     kind = "socket" if "[Socket]" in text else "service"
     if kind == "socket":
         shutil.copy(TOP / "deploy" / "blue-green.service", directory)
-    assert complaints_about(text, directory / f"blue-green.{kind}") == []
+    assert problems_of_unit(text, directory / f"blue-green.{kind}") == []
 
 
 def check_haproxy(block: Block, directory: Path) -> None:

@@ -21,7 +21,8 @@ from attrs import define, field
 
 from blue_green.config import parsing
 from tests.support.http_client import HttpClient
-from tests.support.site import RealSite, free_ports, git, until
+from tests.support.site import RealSite, free_ports, git
+from tests.waiting import until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text()
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"

@@ -14,7 +14,8 @@ import pytest
 
 from tests.docs.blocks import blocks
 from tests.end_to_end.test_other_users import NOBODY, PYTHON, a_site, uid_of
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 
 def unit() -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.http_client import HttpClient
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 
 async def lines_of(site: RealSite, revision: str) -> dict[str, Any]:

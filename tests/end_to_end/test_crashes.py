@@ -9,7 +9,8 @@ import trio
 
 from blue_green.site.crash import TOO_MANY_DEATHS, Crash
 from tests.support.http_client import Answer
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.end_to_end.test_swaps import outcomes, reaches
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 CROWD = 200
 APP = Path(__file__).parents[1] / "apps" / "ordered.py"

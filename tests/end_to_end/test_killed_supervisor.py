@@ -10,7 +10,8 @@ import h11
 import pytest
 import trio
 
-from tests.support.site import RealSite, git, until
+from tests.support.site import RealSite, git
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

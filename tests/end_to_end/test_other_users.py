@@ -17,7 +17,8 @@ from blue_green.system import command, root, users
 from blue_green.system.process import CannotStart
 from blue_green.system.users import CAPABILITIES, missing_capabilities
 from tests.support.repository import Repository, git_of
-from tests.support.site import RealSite, git, until
+from tests.support.site import RealSite, git
+from tests.waiting import until
 
 NOBODY = pwd.getpwnam("nobody")
 PYTHON = shutil.which("python3", path="/usr/bin:/bin") or ""

@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support.http_client import HttpClient
-from tests.support.site import PATIENCE, RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import PATIENCE, until
 
 CLIENTS = 4
 SLOW_START = "30s"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -9,7 +9,8 @@ from blue_green.site.overlap import GOES_BACK
 from blue_green.site.receipt import Receipt
 from blue_green.site.rollback import was_rolled_back
 from tests.end_to_end.test_swaps import outcomes, reaches
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import trio
 
 from tests.support.http_client import HttpClient
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

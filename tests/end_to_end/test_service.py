@@ -14,7 +14,8 @@ import trio
 
 from blue_green.routing.gate import RAMP_PATIENCE
 from tests.support.http_client import Answer
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

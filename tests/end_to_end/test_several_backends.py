@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from tests.support.http_client import Answer
-from tests.support.site import RealSite, free_ports, until
+from tests.support.site import RealSite, free_ports
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 UPGRADE = b"GET /tunnel HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"

@@ -13,7 +13,8 @@ from attrs import define, field
 from websockets.exceptions import ConnectionClosed
 
 from tests.end_to_end.test_real_apps import websocket
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 APP = (Path(__file__).parents[1] / "apps" / "streaming.py").read_text()
 LAST = b"\r\n0\r\n\r\n"

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -20,8 +20,9 @@ from blue_green.site.port_guard import LOOK_ANEW, PortGuard, Usurped
 from blue_green.system import port_holders, procfs, rlimit_tag, users
 from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.process import SUPERVISOR, Process
-from tests.support.site import Done, RealSite, free_ports, until
+from tests.support.site import Done, RealSite, free_ports
 from tests.support.stranger import Stranger, stranger
+from tests.waiting import until
 
 US = users.owner_of(Path("/proc/self"))
 

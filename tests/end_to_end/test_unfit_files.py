@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 UNFIT: dict[str, Callable[[Path], object]] = {
     "a FIFO": os.mkfifo,

@@ -7,7 +7,8 @@ from tests.faults.cases import Case
 from tests.faults.scene import Scene
 from tests.faults.traffic import CLIENTS
 from tests.support.figures import PIDFD, Figures, look_at
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 PATIENCE = 5.0
 """Seconds until what has ended must also be gone."""

@@ -17,7 +17,7 @@ import trio
 
 from blue_green.system import procfs
 from tests.faults.scene import Scene
-from tests.support.site import until
+from tests.waiting import until
 
 PYTHON = shutil.which("python3", path="/usr/bin:/bin")
 """One that every user may run."""

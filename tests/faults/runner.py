@@ -13,7 +13,7 @@ from tests.faults.scene import Scene, Stage
 from tests.faults.summary import Summary
 from tests.faults.table import Fault
 from tests.faults.traffic import Traffic, judge
-from tests.support.site import PATIENCE
+from tests.waiting import PATIENCE
 
 
 class Runner:

@@ -17,7 +17,8 @@ from attrs import define, field
 
 from blue_green.control.messages import decode, encode
 from tests.faults.traffic import Traffic
-from tests.support.site import PATIENCE, RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import PATIENCE, until
 
 OVERLAP = ("checkout", "build", "start", "probe", "drain", "soak", "retire")
 EXCLUSIVE = ("checkout", "build", "finish", "stop", "migrate", "start", "probe", "soak")

@@ -10,7 +10,7 @@ import trio
 from attrs import define, field
 
 from tests.support.http_client import HttpClient
-from tests.support.site import until
+from tests.waiting import until
 
 CLIENTS = 4
 PATIENCE = 20.0

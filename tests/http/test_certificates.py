@@ -15,9 +15,12 @@ from cryptography.hazmat.primitives import serialization
 from blue_green.config.settings import TlsSettings
 from blue_green.http import certificates
 from blue_green.http.certificates import BadCertificate, Certificate, load
-from tests.raw.harness import GET, Peer, RunningProxy, check_good_request_follows, running
+from tests.raw.checks import check_good_request_follows
+from tests.raw.messages import GET
+from tests.raw.peer import Peer
+from tests.raw.proxy import RunningProxy, running
 from tests.raw.tls_client import TlsStream, write_pair
-from tests.support.site import until
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ import pytest
 
 from blue_green.http.errors import Pages
 from blue_green.http.own_pages import LARGEST_PAGE, BadPages
-from tests.raw.harness import GET, drops, running
+from tests.raw.backend import drops
+from tests.raw.messages import GET
+from tests.raw.proxy import running
 
 
 @pytest.mark.parametrize("html", [True, False])

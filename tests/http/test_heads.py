@@ -24,7 +24,9 @@ from blue_green.http.heads import (
 )
 from blue_green.http.request import BadRequest, Request, read_request, write_request
 from blue_green.http.response import BadResponse, read_response, write_response
-from tests.raw.harness import check_is_kept, running, says
+from tests.raw.backend import says
+from tests.raw.checks import check_is_kept
+from tests.raw.proxy import running
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 VISIBLE = [*range(0x21, 0x7F), *range(0x80, 0x100)]

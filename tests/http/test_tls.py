@@ -20,27 +20,21 @@ from blue_green.http.sockets import first_port
 from blue_green.http.tls import TlsTransport
 from tests.proxy.test_streaming import IN_KERNEL, MB
 from tests.proxy.test_tunnels import FRAMES, echoes, opened, switches
-from tests.raw.harness import (
-    CHUNKED,
-    GET,
-    GOOD,
-    OK,
-    POST,
-    SHORT,
-    Peer,
+from tests.raw.backend import says, silence
+from tests.raw.checks import (
     check_good_request_follows,
     check_is_closed,
     check_is_kept,
     check_is_refused,
     descriptors,
-    patience,
-    running,
-    says,
-    silence,
     until_descriptors_are,
 )
+from tests.raw.messages import CHUNKED, GET, GOOD, OK, POST
+from tests.raw.peer import Peer
+from tests.raw.proxy import SHORT, running
 from tests.raw.tls_client import TlsStream, trusting, write_pair
-from tests.support.site import until
+from tests.raw.waiting import patience
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -20,9 +20,12 @@ from blue_green.http.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_OWED, TlsTransp
 from blue_green.http.transport import BLOCK
 from tests.hostile.attacks.tls import Updater, hello, what_is_missing
 from tests.http.test_tls import until_still
-from tests.raw.harness import OK, patience, running, says
+from tests.raw.backend import says
+from tests.raw.messages import OK
+from tests.raw.proxy import running
 from tests.raw.tls_client import TlsStream, write_pair
-from tests.support.site import until
+from tests.raw.waiting import patience
+from tests.waiting import until
 
 RECORD = 16 * 1024 + 100
 """Bytes, at most."""

@@ -12,23 +12,12 @@ import pytest
 from blue_green.config.settings import Count, HoldSettings, Period, TlsSettings
 from blue_green.system import log
 from tests.proxy.test_requests import get, post
-from tests.raw.harness import (
-    GET,
-    OK,
-    POST,
-    SHORT,
-    Gone,
-    Peer,
-    RunningProxy,
-    Script,
-    drops,
-    in_turn,
-    running,
-    says,
-    silence,
-)
+from tests.raw.backend import Script, drops, in_turn, says, silence
+from tests.raw.messages import GET, OK, POST
+from tests.raw.peer import Gone, Peer
+from tests.raw.proxy import SHORT, RunningProxy, running
 from tests.raw.tls_client import write_pair
-from tests.support.site import until
+from tests.waiting import until
 
 FORMS = ["logfmt", "json"]
 Lines = Callable[[], list[dict[str, Any]]]

@@ -6,20 +6,11 @@ import trio.testing
 
 from blue_green.config.settings import Count, HoldSettings, Period
 from blue_green.proxy.access_log import GONE
-from tests.raw.harness import (
-    GET,
-    OK,
-    POST,
-    SHORT,
-    Gone,
-    RunningProxy,
-    Script,
-    drops,
-    running,
-    says,
-    silence,
-)
-from tests.support.site import until
+from tests.raw.backend import Script, drops, says, silence
+from tests.raw.messages import GET, OK, POST
+from tests.raw.peer import Gone
+from tests.raw.proxy import SHORT, RunningProxy, running
+from tests.waiting import until
 
 
 async def check_counted(proxy: RunningProxy, *statuses: int) -> None:

@@ -8,21 +8,12 @@ import trio
 import trio.testing
 
 from blue_green.routing.lease import cut
-from tests.raw.harness import (
-    CHUNKED,
-    GET,
-    OK,
-    POST,
-    Peer,
-    RunningProxy,
-    check_good_request_follows,
-    descriptors,
-    running,
-    says,
-    silence,
-    until_descriptors_are,
-)
-from tests.support.site import until
+from tests.raw.backend import says, silence
+from tests.raw.checks import check_good_request_follows, descriptors, until_descriptors_are
+from tests.raw.messages import CHUNKED, GET, OK, POST
+from tests.raw.peer import Peer
+from tests.raw.proxy import RunningProxy, running
+from tests.waiting import until
 
 HANG_UPS = ["close", "reset", "end_sending"]
 

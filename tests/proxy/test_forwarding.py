@@ -7,19 +7,10 @@ import pytest
 
 from blue_green.config.settings import HoldSettings, Period, ProxySettings
 from blue_green.http.errors import Pages
-from tests.raw.harness import (
-    GET,
-    OK,
-    SHORT,
-    Script,
-    check_good_request_follows,
-    check_is_closed,
-    check_is_kept,
-    drops,
-    running,
-    says,
-    silence,
-)
+from tests.raw.backend import Script, drops, says, silence
+from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
+from tests.raw.messages import GET, OK
+from tests.raw.proxy import SHORT, running
 
 CLAIMS = {
     b"x-forwarded-for": b"6.6.6.6",

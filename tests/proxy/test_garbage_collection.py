@@ -11,7 +11,9 @@ import pytest
 
 from blue_green.proxy.exchange import Exchange
 from blue_green.routing.lease import Lease
-from tests.raw.harness import GET, OK, POST, Script, running, says
+from tests.raw.backend import Script, says
+from tests.raw.messages import GET, OK, POST
+from tests.raw.proxy import running
 
 COUNT = 20
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"

@@ -7,19 +7,11 @@ import trio
 import trio.testing
 
 from blue_green.config.settings import Count, HoldSettings, Period
-from tests.raw.harness import (
-    CHUNKED,
-    GET,
-    POST,
-    SHORT,
-    ParsedMessage,
-    Peer,
-    check_good_request_follows,
-    check_is_closed,
-    check_is_kept,
-    running,
-)
-from tests.support.site import until
+from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
+from tests.raw.messages import CHUNKED, GET, POST
+from tests.raw.peer import ParsedMessage, Peer
+from tests.raw.proxy import SHORT, running
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(

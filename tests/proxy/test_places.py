@@ -15,19 +15,13 @@ from blue_green.http.errors import Pages
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client, Trust
 from blue_green.proxy.places import LOOK_AGAIN, SAMPLE, Places
-from tests.raw.harness import (
-    GET,
-    GOOD,
-    Peer,
-    RunningProxy,
-    check_good_request_follows,
-    check_is_kept,
-    running,
-    says,
-    silence,
-)
+from tests.raw.backend import says, silence
+from tests.raw.checks import check_good_request_follows, check_is_kept
+from tests.raw.messages import GET, GOOD
+from tests.raw.peer import Peer
+from tests.raw.proxy import RunningProxy, running
 from tests.raw.tls_client import write_pair
-from tests.support.site import until
+from tests.waiting import until
 
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 50_000_000
 UPGRADE = GET.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")

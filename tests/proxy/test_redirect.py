@@ -7,16 +7,10 @@ import pytest
 from blue_green.config.settings import TlsSettings
 from blue_green.http.request import BadRequest, read_request
 from blue_green.proxy.redirect import location
-from tests.raw.harness import (
-    GET,
-    POST,
-    SHORT,
-    ParsedMessage,
-    Peer,
-    RunningProxy,
-    check_is_closed,
-    running,
-)
+from tests.raw.checks import check_is_closed
+from tests.raw.messages import GET, POST
+from tests.raw.peer import ParsedMessage, Peer
+from tests.raw.proxy import SHORT, RunningProxy, running
 from tests.raw.tls_client import write_pair
 
 

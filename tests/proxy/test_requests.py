@@ -3,18 +3,16 @@
 import pytest
 import trio
 
-from tests.raw.harness import (
-    OK,
-    Peer,
+from tests.raw.backend import in_turn, says, silence
+from tests.raw.checks import (
     check_good_request_follows,
     check_is_closed,
     check_is_kept,
     check_is_refused,
-    in_turn,
-    running,
-    says,
-    silence,
 )
+from tests.raw.messages import OK
+from tests.raw.peer import Peer
+from tests.raw.proxy import running
 
 
 def get(*lines: bytes, target: bytes = b"/", version: bytes = b"1.1") -> bytes:

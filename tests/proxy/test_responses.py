@@ -8,22 +8,12 @@ import trio
 
 from blue_green.http import transport
 from blue_green.proxy import pool
-from tests.raw.harness import (
-    GET,
-    OK,
-    ParsedMessage,
-    Peer,
-    RunningProxy,
-    Script,
-    check_good_request_follows,
-    check_is_closed,
-    check_is_kept,
-    in_turn,
-    running,
-    says,
-    silence,
-)
-from tests.support.site import until
+from tests.raw.backend import Script, in_turn, says, silence
+from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
+from tests.raw.messages import GET, OK
+from tests.raw.peer import ParsedMessage, Peer
+from tests.raw.proxy import RunningProxy, running
+from tests.waiting import until
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"

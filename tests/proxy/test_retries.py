@@ -5,21 +5,13 @@ import trio
 import trio.testing
 
 from blue_green.routing.lease import Target, cut
-from tests.raw.harness import (
-    CHUNKED,
-    GET,
-    OK,
-    POST,
-    SHORT,
-    Peer,
-    check_good_request_follows,
-    check_is_kept,
-    drops,
-    in_turn,
-    running,
-    says,
-)
-from tests.support.site import free_ports, until
+from tests.raw.backend import drops, in_turn, says
+from tests.raw.checks import check_good_request_follows, check_is_kept
+from tests.raw.messages import CHUNKED, GET, OK, POST
+from tests.raw.peer import Peer
+from tests.raw.proxy import SHORT, running
+from tests.support.site import free_ports
+from tests.waiting import until
 
 
 def dead_target() -> Target:

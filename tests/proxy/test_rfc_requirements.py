@@ -8,18 +8,16 @@ import pytest
 
 from blue_green.http import fast_path
 from tests.proxy.test_requests import CHUNKED, SMUGGLED, UPGRADE, get, post
-from tests.raw.harness import (
-    OK,
-    SHORT,
-    ParsedMessage,
-    Peer,
+from tests.raw.backend import says
+from tests.raw.checks import (
     check_good_request_follows,
     check_is_closed,
     check_is_kept,
     check_is_refused,
-    running,
-    says,
 )
+from tests.raw.messages import OK
+from tests.raw.peer import ParsedMessage, Peer
+from tests.raw.proxy import SHORT, running
 
 CODINGS = {
     **dict.fromkeys(

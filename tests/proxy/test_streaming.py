@@ -8,15 +8,10 @@ import pytest
 import trio
 import trio.testing
 
-from tests.raw.harness import (
-    Peer,
-    Script,
-    check_good_request_follows,
-    check_is_closed,
-    check_is_kept,
-    running,
-    says,
-)
+from tests.raw.backend import Script, says
+from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
+from tests.raw.peer import Peer
+from tests.raw.proxy import running
 
 MB = 1024 * 1024
 BLOCK = os.urandom(MB)

@@ -13,17 +13,12 @@ from blue_green.proxy.websocket import GOING_AWAY, Frames
 from blue_green.routing.lease import cut, end_streams
 from blue_green.site.draining import TO_END, close_streams, drain
 from tests.proxy.test_tunnels import opened, switches
-from tests.raw.harness import (
-    GET,
-    Gone,
-    Peer,
-    RunningProxy,
-    Script,
-    check_good_request_follows,
-    check_is_closed,
-    running,
-)
-from tests.support.site import until
+from tests.raw.backend import Script
+from tests.raw.checks import check_good_request_follows, check_is_closed
+from tests.raw.messages import GET
+from tests.raw.peer import Gone, Peer
+from tests.raw.proxy import RunningProxy, running
+from tests.waiting import until
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 CHUNKED = EVENTS + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -8,23 +8,12 @@ import trio.testing
 
 from blue_green.config.settings import Period, ProxySettings
 from blue_green.http.errors import Pages
-from tests.raw.harness import (
-    CHUNKED,
-    GET,
-    OK,
-    POST,
-    SHORT,
-    Peer,
-    RunningProxy,
-    Script,
-    check_good_request_follows,
-    check_is_closed,
-    check_is_kept,
-    running,
-    says,
-    silence,
-)
-from tests.support.site import until
+from tests.raw.backend import Script, says, silence
+from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
+from tests.raw.messages import CHUNKED, GET, OK, POST
+from tests.raw.peer import Peer
+from tests.raw.proxy import SHORT, RunningProxy, running
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(

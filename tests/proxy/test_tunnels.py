@@ -7,18 +7,16 @@ import trio.testing
 from blue_green.routing.lease import cut
 from blue_green.site.draining import drain
 from tests.proxy.test_streaming import MOST_MEMORY, Pouring, checksum, take_body
-from tests.raw.harness import (
-    Gone,
-    Peer,
-    RunningProxy,
-    Script,
+from tests.raw.backend import Script
+from tests.raw.checks import (
     check_good_request_follows,
     check_is_closed,
     descriptors,
-    running,
     until_descriptors_are,
 )
-from tests.support.site import until
+from tests.raw.peer import Gone, Peer
+from tests.raw.proxy import RunningProxy, running
+from tests.waiting import until
 
 ASK = (
     b"GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"

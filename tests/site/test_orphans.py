@@ -15,7 +15,8 @@ import trio
 from blue_green.site.orphans import end_orphans
 from blue_green.site.state import RecordedBackend
 from blue_green.system import port_holders, procfs
-from tests.support.site import PATIENCE, free_ports
+from tests.support.site import free_ports
+from tests.waiting import PATIENCE
 
 SLEEP = "import time; print(flush=True); time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"

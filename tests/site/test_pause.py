@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from tests.support.http_client import Answer
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

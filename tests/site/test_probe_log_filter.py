@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from blue_green.site.probe_log_filter import Probe, ProbeLogFilter
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 HTTP_SERVER = '127.0.0.1 - - [26/Nov/2026 19:58:34] "GET /healthz HTTP/1.1" 200 -'
 GUNICORN = '127.0.0.1 - - [26/Nov/2026:19:58:41 +0000] "GET /healthz HTTP/1.1" 200 2 "-" "{}"'

@@ -13,7 +13,8 @@ import pytest
 from blue_green.site.retry import delay_after
 from blue_green.source import failure
 from blue_green.source.failure import MachineFault, StepFailed
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -13,7 +13,8 @@ from blue_green.site.site import Site
 from blue_green.site.slots import Slots
 from blue_green.source.release import Release
 from blue_green.system import users
-from tests.support.site import free_ports, until
+from tests.support.site import free_ports
+from tests.waiting import until
 
 APP = """
 echo $PORT >>starts

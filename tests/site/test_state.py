@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from blue_green.site import state as state_module
 from blue_green.site.receipt import Receipt
 from blue_green.site.state import HISTORY, LARGEST, Live, RecordedBackend, State, StateFile
-from tests.support.site import until
+from tests.waiting import until
 
 REVISION = "0123456789" * 4
 

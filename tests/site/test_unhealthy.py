@@ -24,7 +24,7 @@ from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.site import unhealthy
 from blue_green.site.probe_log_filter import ProbeLogFilter
-from tests.support.site import until
+from tests.waiting import until
 
 WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 ILL = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"

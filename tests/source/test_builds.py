@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.site import Done, RealSite, until
+from tests.support.site import Done, RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -14,7 +14,8 @@ from blue_green.source.git import GitError
 from tests.support import ssh_server
 from tests.support.following import following
 from tests.support.repository import Repository, git_of
-from tests.support.site import RealSite, git, until
+from tests.support.site import RealSite, git
+from tests.waiting import until
 
 LONGEST = 300
 """Characters of a line that can still be called one."""

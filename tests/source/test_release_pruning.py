@@ -16,7 +16,8 @@ from blue_green.system import trees, users
 from blue_green.system.output import Output
 from tests.support.answers import status as answer
 from tests.support.repository import Repository, git_of
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -15,7 +15,8 @@ from blue_green.source import watch
 from blue_green.source.watch import LONGEST_LOCK, Watch, pull_delay
 from tests.support.following import Following, following, some_looks
 from tests.support.repository import Repository, git_of
-from tests.support.site import git, until
+from tests.support.site import git
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import trio
 from blue_green.config import change_text
 from tests.end_to_end.test_service import service_manager
 from tests.support.http_client import Answer
-from tests.support.site import PATIENCE, RealSite, free_ports, until
+from tests.support.site import RealSite, free_ports
+from tests.waiting import PATIENCE, until
 
 MakeSite = Callable[..., RealSite]
 

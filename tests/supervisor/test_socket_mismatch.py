@@ -13,7 +13,8 @@ import pytest
 
 from blue_green.config.settings import Endpoint, ProxySettings, TlsSettings
 from blue_green.supervisor.socket_mismatch import contradictions, differences
-from tests.support.site import RealSite, free_ports, until
+from tests.support.site import RealSite, free_ports
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

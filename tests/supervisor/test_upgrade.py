@@ -15,7 +15,8 @@ import trio
 import blue_green
 from tests.raw.tls_client import trusting, write_pair
 from tests.support.http_client import HttpClient
-from tests.support.site import RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 

@@ -19,7 +19,7 @@ from typing import Any
 import trio
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.site import until
+from tests.waiting import until
 
 PATIENCE = 30.0
 COMMAND = shutil.which("chromium") or shutil.which("chromium-browser")

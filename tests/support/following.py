@@ -11,7 +11,7 @@ from blue_green.config.settings import GitSettings, Period
 from blue_green.source.git import Git
 from blue_green.source.watch import LOOK_EVERY, Watch
 from tests.support.repository import git_of
-from tests.support.site import PATIENCE, until
+from tests.waiting import PATIENCE, until
 
 
 @define

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from blue_green.source.git import Git
 from blue_green.system import users
-from tests.support.site import PATIENCE, git
+from tests.support.site import git
+from tests.waiting import PATIENCE
 
 
 class Repository:

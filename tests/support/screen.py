@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import trio
 import trio.testing
 
-from tests.support.site import until
+from tests.waiting import until
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

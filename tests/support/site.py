@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,9 @@ from attrs import frozen
 from blue_green.control import client
 from blue_green.system import procfs
 from tests.support.http_client import Answer, HttpClient
+from tests.waiting import PATIENCE, until
 
 APP = Path(__file__).parents[1] / "apps" / "app.py"
-PATIENCE = 40.0
-"""Seconds after which a test that waits gives up, and says what it saw. On a machine with two cores
-and ten times as much to do, a start alone has taken twenty."""
-SOONEST, LATEST = 0.002, 0.02
-"""Seconds between two looks, at first and later: looks must not keep a slow machine busy."""
 
 
 @frozen
@@ -73,26 +69,6 @@ def git(checkout: Path, *words: str) -> str:
         ["git", *who, *words], cwd=checkout, env=env, check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
-
-
-async def until(
-    what: str,
-    condition: Callable[[], Awaitable[Any]] | Callable[[], Any],
-    timeout: float = PATIENCE,
-) -> Any:
-    """Wait until the condition gives something true, and give that; fail with what it gave last."""
-    seen: Any = None
-    pause = SOONEST
-    with trio.move_on_after(timeout):
-        while True:
-            seen = condition()
-            if isinstance(seen, Awaitable):
-                seen = await seen
-            if seen:
-                return seen
-            await trio.sleep(pause)
-            pause = min(pause * 1.1, LATEST)
-    raise AssertionError(f"{what}: not within {timeout:g} s; last seen: {seen!r}")
 
 
 GIVE = """

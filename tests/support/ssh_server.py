@@ -10,7 +10,8 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from tests.support.site import free_ports, until
+from tests.support.site import free_ports
+from tests.waiting import until
 
 SSHD = "/usr/sbin/sshd"
 A_RUN_OF_ITS_OWN = 'mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec "$@"'

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tests.support.site import until
+from tests.waiting import until
 
 UID = 61_234
 """A user of no name, whom only root can be."""

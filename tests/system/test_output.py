@@ -16,7 +16,7 @@ from blue_green.supervisor.logs import Logs, LogsArguments
 from blue_green.system import output
 from blue_green.system.output import Output
 from tests.support.repository import Repository, git_of
-from tests.support.site import PATIENCE, until
+from tests.waiting import PATIENCE, until
 
 REVISION = "1a2b3c4" * 5 + "abcde"
 OTHER = "5" * 40

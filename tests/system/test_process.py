@@ -18,7 +18,8 @@ from blue_green.system.line_reader import LONGEST_LINE, text
 from blue_green.system.process import LOOK_EVERY, SUPERVISOR, CannotStart, Process, ending
 from blue_green.system.tail import MAX_LINES
 from tests.support.screen import on_screen
-from tests.support.site import PATIENCE, RealSite, until
+from tests.support.site import RealSite
+from tests.waiting import PATIENCE, until
 
 US = users.owner_of(Path("/proc/self"))
 

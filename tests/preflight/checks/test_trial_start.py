@@ -13,7 +13,7 @@ from blue_green.config.settings import HealthSettings
 from blue_green.preflight.checks import probe_advice
 from tests.cli.test_cli import answering
 from tests.support.check_context import LOCAL_ONLY, CheckedSite, left_behind, only, troubles
-from tests.support.site import PATIENCE, until
+from tests.waiting import PATIENCE, until
 
 
 def test_a_trial_start_builds_runs_asks_and_leaves_nothing(subject: CheckedSite) -> None:

@@ -12,7 +12,8 @@ import pytest
 import tomli_w
 
 from tests.support.repository import Repository
-from tests.support.site import RealSite, git, until
+from tests.support.site import RealSite, git
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 
