@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from blue_green.config.error import ConfigError
-from blue_green.config.settings import Seconds, Settings
+from blue_green.config.kinds import Seconds
+from blue_green.config.settings import Settings
 from blue_green.supervisor import settings_file
 from blue_green.system import locate
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.config import settings
-from blue_green.config.values import duration
+from blue_green.config.kinds import Argv, Port, Ports, duration
+from blue_green.config.process_settings import ProxySettings
+from blue_green.config.site_settings import AppSettings, SwapSettings
 from tests.support.units import problems_of_unit
 
 UNIT = Path(__file__).parents[2] / "deploy" / "blue-green.service"
@@ -33,7 +34,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
 
 def test_systemd_gives_an_orderly_stop_its_time(service: dict[str, list[str]]) -> None:
     (timeout,) = service["TimeoutStopSec"]
-    drain, stop = settings.SwapSettings().drain_timeout, _default_stop_timeout()
+    drain, stop = SwapSettings().drain_timeout, _default_stop_timeout()
     # A swap in hand stops its candidate; then requests are finished; then the backends stop.
     assert duration(f"{timeout}s") > stop + drain + stop
 
@@ -65,9 +66,9 @@ def test_more_descriptors_are_allowed_than_the_connections_need(
     service: dict[str, list[str]],
 ) -> None:
     (descriptors,) = service["LimitNOFILE"]
-    assert int(descriptors) > 2 * settings.ProxySettings().max_connections
+    assert int(descriptors) > 2 * ProxySettings().max_connections
 
 
 def _default_stop_timeout() -> float:
-    ports = settings.Ports(((settings.Port(1),), (settings.Port(2),)))
-    return settings.AppSettings(settings.Argv(("true",)), ports).stop_timeout
+    ports = Ports(((Port(1),), (Port(2),)))
+    return AppSettings(Argv(("true",)), ports).stop_timeout

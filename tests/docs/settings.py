@@ -1,6 +1,6 @@
 """`docs/settings.md`, made from the code: what is written about a setting stands beside it.
 
-The strings below the classes and the fields of `settings.py` are the prose, `changes.EFFECTS`
+The strings below the classes and the fields of the settings are the prose, `changes.EFFECTS`
 says when a new value takes effect, and `settings.toml` beside this file has an example of each
 section. A type without a name here, or a section without an example, is an error.
 """
@@ -17,8 +17,19 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
-from blue_green.config import changes, parsing
-from blue_green.config import settings as s
+from blue_green.config import changes, kinds, parsing, process_settings, site_settings
+from blue_green.config.kinds import (
+    Argv,
+    Count,
+    Endpoint,
+    Link,
+    Period,
+    Ports,
+    Seconds,
+    Size,
+    TrustedProxy,
+    UrlPath,
+)
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 EXAMPLES = Path(__file__).with_name("settings.toml")
@@ -26,7 +37,7 @@ EXAMPLES = Path(__file__).with_name("settings.toml")
 INTRODUCTION = """\
 # Settings
 
-<!-- Made by `python -m tests.docs` from src/blue_green/config/settings.py: edit that file. -->
+<!-- Made by `python -m tests.docs` from src/blue_green/config: edit the files there. -->
 
 All settings are in one file, `supervisor.toml`. Only `command` and `ports` must be there. The
 examples here are parts of one whole file.
@@ -56,16 +67,16 @@ with it, nothing changes. Otherwise each change is told, and when it takes effec
 """
 
 KINDS: Mapping[Any, tuple[str, str]] = {
-    s.Seconds: ("duration", ""),
-    s.Period: ("duration, not 0", ""),
-    s.Size: ("size", ""),
-    s.Count: ("count", "counts"),
-    s.Argv: ("command", ""),
-    s.Ports: ("ports", ""),
-    s.UrlPath: ("URL path", "URL paths"),
-    s.Link: ("path", "paths"),
-    s.Endpoint: ("address", "addresses"),
-    s.TrustedProxy: ("peer", "peers"),
+    Seconds: ("duration", ""),
+    Period: ("duration, not 0", ""),
+    Size: ("size", ""),
+    Count: ("count", "counts"),
+    Argv: ("command", ""),
+    Ports: ("ports", ""),
+    UrlPath: ("URL path", "URL paths"),
+    Link: ("path", "paths"),
+    Endpoint: ("address", "addresses"),
+    TrustedProxy: ("peer", "peers"),
     signal.Signals: ("signal", ""),
     dict[str, str]: ("table of strings", ""),
     Path: ("path", "paths"),
@@ -85,7 +96,7 @@ HOW = [
     ("address", "Endpoint"),
     ("peer", "TrustedProxy"),
 ]
-"""Words whose meaning stands below a type in `settings.py`."""
+"""Words whose meaning stands below a type in `kinds.py`."""
 
 
 def page() -> str:
@@ -101,8 +112,11 @@ def page() -> str:
 
 @cache
 def prose() -> Mapping[str, str]:
-    """What is written below `Name` and below `Class.field` in `settings.py`."""
-    return dict(_prose(ast.parse(inspect.getsource(s)), ""))
+    """What is written below `Name` and below `Class.field`."""
+    modules = (kinds, site_settings, process_settings)
+    return dict(
+        found for module in modules for found in _prose(ast.parse(inspect.getsource(module)), "")
+    )
 
 
 def _prose(node: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[str, str]]:
@@ -191,10 +205,10 @@ def _default(kind: Any, value: Any) -> str:
 
 def _toml(kind: Any, value: Any) -> str:
     """As it would be written in the file."""
-    if kind in (s.Seconds, s.Period):
+    if kind in (Seconds, Period):
         minutes, rest = divmod(value, 60)
         return f'"{value:g}s"' if rest or minutes < 2 else f'"{minutes:g}m"'
-    if kind is s.Size:
+    if kind is Size:
         return f'"{value // 1024}KiB"' if value and value % 1024 == 0 else str(value)
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(get_args(kind)[0], one) for one in value)}]"

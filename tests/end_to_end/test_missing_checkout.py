@@ -9,8 +9,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from blue_green.config import settings
-from blue_green.config.settings import Argv, Port, Ports
+from blue_green.config.kinds import Argv, Port, Ports
+from blue_green.config.process_settings import StateSettings
+from blue_green.config.settings import Settings
+from blue_green.config.site_settings import AppSettings, GitSettings
 from blue_green.source.git import GitError
 from blue_green.supervisor import startup
 from tests.support.repository import Repository, git_of
@@ -60,9 +62,9 @@ async def test_a_first_start_without_a_checkout_is_an_error(make_site: MakeSite)
 def test_without_a_checkout_its_owner_is_that_of_the_releases(tmp_path: Path) -> None:
     (tmp_path / "releases").mkdir()
     os.chown(tmp_path / "releases", NOBODY.pw_uid, NOBODY.pw_gid)
-    app = settings.AppSettings(Argv(("serve",)), Ports(((Port(1),), (Port(2),))))
-    given = settings.Settings(app, state=settings.StateSettings(tmp_path))
-    given = attrs.evolve(given, git=settings.GitSettings(tmp_path / "gone"))
+    app = AppSettings(Argv(("serve",)), Ports(((Port(1),), (Port(2),))))
+    given = Settings(app, state=StateSettings(tmp_path))
+    given = attrs.evolve(given, git=GitSettings(tmp_path / "gone"))
     owner, user = startup.whom_to_run_as(given)
     assert (owner.uid, user.uid) == (NOBODY.pw_uid, NOBODY.pw_uid)
 

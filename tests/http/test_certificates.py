@@ -12,7 +12,7 @@ import pytest
 import trio
 from cryptography.hazmat.primitives import serialization
 
-from blue_green.config.settings import TlsSettings
+from blue_green.config.process_settings import TlsSettings
 from blue_green.http import certificates
 from blue_green.http.certificates import BadCertificate, Certificate, load
 from tests.raw.checks import check_good_request_follows

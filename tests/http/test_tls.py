@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import TlsSettings
+from blue_green.config.process_settings import TlsSettings
 from blue_green.http.certificates import load
 from blue_green.http.sockets import first_port
 from blue_green.http.tls import TlsTransport

@@ -12,7 +12,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blue_green.config.settings import TlsSettings
+from blue_green.config.process_settings import TlsSettings
 from blue_green.http import tls as module
 from blue_green.http.certificates import load
 from blue_green.http.records import MOST_AT_ONCE, Records

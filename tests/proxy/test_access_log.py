@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from blue_green.config.settings import Count, HoldSettings, Period, TlsSettings
+from blue_green.config.kinds import Count, Period
+from blue_green.config.process_settings import TlsSettings
+from blue_green.config.site_settings import HoldSettings
 from blue_green.system import log
 from tests.proxy.test_requests import get, post
 from tests.raw.backend import Script, drops, in_turn, says, silence

@@ -4,7 +4,8 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Count, HoldSettings, Period
+from blue_green.config.kinds import Count, Period
+from blue_green.config.site_settings import HoldSettings
 from blue_green.proxy.access_log import GONE
 from tests.raw.backend import Script, drops, says, silence
 from tests.raw.messages import GET, OK, POST

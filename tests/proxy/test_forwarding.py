@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from blue_green.config.settings import HoldSettings, Period, ProxySettings
+from blue_green.config.kinds import Period
+from blue_green.config.process_settings import ProxySettings
+from blue_green.config.site_settings import HoldSettings
 from blue_green.http.errors import Pages
 from tests.raw.backend import Script, drops, says, silence
 from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept

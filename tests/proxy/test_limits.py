@@ -6,7 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Count, HoldSettings, Period
+from blue_green.config.kinds import Count, Period
+from blue_green.config.site_settings import HoldSettings
 from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
 from tests.raw.messages import CHUNKED, GET, POST
 from tests.raw.peer import ParsedMessage, Peer

@@ -10,7 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Count, ProxySettings
+from blue_green.config.kinds import Count
+from blue_green.config.process_settings import ProxySettings
 from blue_green.http.errors import Pages
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client, Trust

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.config.settings import TlsSettings
+from blue_green.config.process_settings import TlsSettings
 from blue_green.http.request import BadRequest, read_request
 from blue_green.proxy.redirect import location
 from tests.raw.checks import check_is_closed

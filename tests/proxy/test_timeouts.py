@@ -6,7 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import Period, ProxySettings
+from blue_green.config.kinds import Period
+from blue_green.config.process_settings import ProxySettings
 from blue_green.http.errors import Pages
 from tests.raw.backend import Script, says, silence
 from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept

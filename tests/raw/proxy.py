@@ -8,7 +8,9 @@ from typing import Any
 import trio
 from attrs import Factory, define
 
-from blue_green.config.settings import Endpoint, HoldSettings, ProxySettings
+from blue_green.config.kinds import Endpoint
+from blue_green.config.process_settings import ProxySettings
+from blue_green.config.site_settings import HoldSettings
 from blue_green.http.sockets import open_socket
 from blue_green.proxy.listener import Listener
 from blue_green.proxy.pool import Pool

@@ -13,7 +13,7 @@ from typing import Any
 import trio
 import trustme
 
-from blue_green.config.settings import TlsSettings
+from blue_green.config.process_settings import TlsSettings
 
 HOST = "localhost"
 

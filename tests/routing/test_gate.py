@@ -8,7 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from blue_green.config.settings import Count, HoldSettings, Period
+from blue_green.config.kinds import Count, Period
+from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.gate import Gate, Refused
 from blue_green.routing.lease import Lease, Outcome, Target, cut
 from blue_green.site.draining import TO_END, close_streams, drain

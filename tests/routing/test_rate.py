@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import HoldSettings
+from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Outcome, Target
 from blue_green.routing.rate import KEPT, WINDOW, Rate

@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.settings import HealthSettings, Period, UrlPath
+from blue_green.config.kinds import Period, UrlPath
+from blue_green.config.site_settings import HealthSettings
 from blue_green.site import health
 from blue_green.source.failure import StepFailed
 from tests.support.site import free_ports

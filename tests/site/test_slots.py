@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.config.settings import AppSettings, Argv, Port, Ports, Settings, StateSettings
+from blue_green.config.kinds import Argv, Port, Ports
+from blue_green.config.process_settings import StateSettings
+from blue_green.config.settings import Settings
+from blue_green.config.site_settings import AppSettings
 from blue_green.routing.gate import Gate
 from blue_green.site import crash
 from blue_green.site.site import Site

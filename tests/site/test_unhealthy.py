@@ -8,18 +8,10 @@ import pytest
 import trio
 from attrs import define, field
 
-from blue_green.config.settings import (
-    AppSettings,
-    Argv,
-    Count,
-    HealthSettings,
-    HoldSettings,
-    Period,
-    Port,
-    Ports,
-    ProxySettings,
-    Settings,
-)
+from blue_green.config.kinds import Argv, Count, Period, Port, Ports
+from blue_green.config.process_settings import ProxySettings
+from blue_green.config.settings import Settings
+from blue_green.config.site_settings import AppSettings, HealthSettings, HoldSettings
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.site import unhealthy

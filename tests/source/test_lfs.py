@@ -5,7 +5,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from blue_green.config import settings
+from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed
 from blue_green.source.release import Releases
 from blue_green.system.output import Output
@@ -29,7 +29,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 async def make(repository: Repository, *, in_place: bool = False) -> Path:
-    config = attrs.evolve(settings.ReleaseSettings(), in_place=in_place)
+    config = attrs.evolve(ReleaseSettings(), in_place=in_place)
     git = git_of(repository.path)
     releases = Releases(
         config, git, repository.path.parent / "state", git.owner, {}, output=Output()

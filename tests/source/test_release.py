@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 import pytest
 
-from blue_green.config import settings
+from blue_green.config.kinds import Argv
+from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed, SwapCancelled
 from blue_green.source.release import Releases
 from blue_green.system import users
@@ -34,7 +35,7 @@ def make(repository: Repository, directory: Path) -> MakeReleases:
     """Makes the releases of the checkout; settings can be given."""
 
     def make(**given: Any) -> Releases:
-        config = attrs.evolve(settings.ReleaseSettings(), **given)
+        config = attrs.evolve(ReleaseSettings(), **given)
         us = users.owner_of(repository.path)
         git = git_of(repository.path)
         releases = Releases(config, git, directory.parent, us, {"NAME": "blog"}, output=Output())
@@ -44,8 +45,8 @@ def make(repository: Repository, directory: Path) -> MakeReleases:
     return make
 
 
-def python(program: str) -> settings.Argv:
-    return settings.Argv((sys.executable, "-c", program))
+def python(program: str) -> Argv:
+    return Argv((sys.executable, "-c", program))
 
 
 async def complete(releases: Releases, revision: str) -> Path:

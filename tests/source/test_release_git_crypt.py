@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.config import settings
+from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.release import Releases
 from blue_green.system.output import Output
 from tests.source.test_submodules import FROM_FILES, at
@@ -43,9 +43,7 @@ def releases_of(checkout: Repository) -> Releases:
     top = checkout.path.parent
     (top / "gitconfig").write_text('[protocol "file"]\nallow = always\n')
     git = git_of(checkout.path, GIT_CONFIG_GLOBAL=str(top / "gitconfig"))
-    releases = Releases(
-        settings.ReleaseSettings(), git, top / "state", git.owner, {}, output=Output()
-    )
+    releases = Releases(ReleaseSettings(), git, top / "state", git.owner, {}, output=Output())
     releases.create_directories()
     return releases
 

@@ -10,7 +10,8 @@ import pytest
 
 from blue_green.cli import display
 from blue_green.cli.terminal import Look
-from blue_green.config import settings
+from blue_green.config.kinds import Argv, Count
+from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.release import Releases
 from blue_green.system import trees, users
 from blue_green.system.output import Output
@@ -35,7 +36,7 @@ def crossed(then: str) -> list[str]:
 
 
 def releases_of(repository: Repository, **given: Any) -> Releases:
-    config = attrs.evolve(settings.ReleaseSettings(), **given)
+    config = attrs.evolve(ReleaseSettings(), **given)
     git, us = git_of(repository.path), users.owner_of(repository.path)
     state = repository.path.parent / "state"
     releases = Releases(config, git, state, us, {}, output=Output())
@@ -46,10 +47,10 @@ def releases_of(repository: Repository, **given: Any) -> Releases:
 @as_root
 async def test_others_are_pruned_and_what_could_not_be_removed_is_named(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "checkout")
-    build = settings.Argv(tuple(crossed("true")))
+    build = Argv(tuple(crossed("true")))
     bad = releases_of(repository, build=build)
     await bad.build(await bad.add(repository.first))
-    releases = releases_of(repository, keep=settings.Count(1))
+    releases = releases_of(repository, keep=Count(1))
     revisions = [repository.commit(text=str(number)) for number in range(3)]
     for revision in revisions:
         await releases.build(await releases.add(revision))

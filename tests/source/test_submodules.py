@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from blue_green.config import settings
+from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed
 from blue_green.source.git import GitError
 from blue_green.source.release import Releases
@@ -87,7 +87,7 @@ def releases_of(
     user: str | None = None,
     from_files: bool = True,
 ) -> Releases:
-    config = attrs.evolve(settings.ReleaseSettings(), in_place=in_place)
+    config = attrs.evolve(ReleaseSettings(), in_place=in_place)
     top = checkout.path.parent
     env = {"GIT_CONFIG_GLOBAL": str(top / "gitconfig")} if from_files else {}
     git = git_of(checkout.path, **env)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.config.settings import GitSettings
+from blue_green.config.site_settings import GitSettings
 from blue_green.source import watch
 from blue_green.source.watch import LONGEST_LOCK, Watch, pull_delay
 from tests.support.following import Following, following, some_looks

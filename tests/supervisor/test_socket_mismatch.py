@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.config.settings import Endpoint, ProxySettings, TlsSettings
+from blue_green.config.kinds import Endpoint
+from blue_green.config.process_settings import ProxySettings, TlsSettings
 from blue_green.supervisor.socket_mismatch import contradictions, differences
 from tests.support.site import RealSite, free_ports
 from tests.waiting import until

@@ -7,7 +7,8 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
-from blue_green.config.settings import GitSettings, Period
+from blue_green.config.kinds import Period
+from blue_green.config.site_settings import GitSettings
 from blue_green.source.git import Git
 from blue_green.source.watch import LOOK_EVERY, Watch
 from tests.support.repository import git_of

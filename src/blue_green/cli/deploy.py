@@ -39,7 +39,7 @@ def _restart(arguments: argparse.Namespace) -> int:
 
 
 def _pause(arguments: argparse.Namespace) -> int:
-    from blue_green.config.values import duration  # noqa: PLC0415 - slow, and only for this
+    from blue_green.config.kinds import duration  # noqa: PLC0415 - slow, and only for this
 
     try:
         bare = arguments.time.replace(".", "", 1).isdecimal()

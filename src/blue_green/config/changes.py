@@ -19,7 +19,9 @@ from typing import Any, Literal
 import attrs
 from attrs import frozen
 
-from blue_green.config.settings import Period, Seconds, Settings, Size, TlsSettings
+from blue_green.config.kinds import Period, Seconds, Size
+from blue_green.config.process_settings import TlsSettings
+from blue_green.config.settings import Settings
 
 
 class Effect(Enum):

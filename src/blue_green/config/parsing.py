@@ -23,17 +23,51 @@ from cattrs.errors import (
     IterableValidationError,
 )
 
-from blue_green.config import settings as s
-from blue_green.config import values
 from blue_green.config.error import ConfigError
+from blue_green.config.kinds import (
+    Argv,
+    Count,
+    Endpoint,
+    Link,
+    Period,
+    Ports,
+    Seconds,
+    Size,
+    TrustedProxy,
+    UrlPath,
+    argv,
+    choice,
+    count,
+    duration,
+    endpoint,
+    link,
+    of_type,
+    path,
+    period,
+    ports,
+    shown,
+    signal_,
+    size,
+    trusted_proxy,
+    tuple_of,
+    url_path,
+)
+from blue_green.config.process_settings import (
+    ControlSettings,
+    ProxySettings,
+    StateSettings,
+    TlsSettings,
+)
 from blue_green.config.renamed import with_new_names
+from blue_green.config.settings import Settings
+from blue_green.config.site_settings import HealthSettings, WebhookSettings
 from blue_green.config.state_directory import state_directory
 
 T = TypeVar("T")
 
 SECTIONS: dict[str, type[Any]] = {
-    **{section.name: section.type for section in attrs.fields(s.Settings) if section.type},
-    "proxy.tls": s.TlsSettings,
+    **{section.name: section.type for section in attrs.fields(Settings) if section.type},
+    "proxy.tls": TlsSettings,
 }
 """By the names that stand in brackets."""
 
@@ -42,10 +76,10 @@ PLACEHOLDERS = ("port", "slot", "revision", "release")
 ADMIN_PAGES = ("/", "/events", "/ready", "/live", "/metrics")
 
 
-def parse(document: Mapping[str, Any], path: Path) -> s.Settings:
+def parse(document: Mapping[str, Any], path: Path) -> Settings:
     """Settings from a TOML document that `path` held; relative paths are relative to it."""
     try:
-        settings = _converter().structure(with_new_names(document), s.Settings)
+        settings = _converter().structure(with_new_names(document), Settings)
     except ClassValidationError as error:
         raise ConfigError([f"{path}: {line}" for line in _explain(error)]) from None
     settings = _resolve(settings, document, path.absolute().parent)
@@ -62,7 +96,7 @@ def _table(converter: Converter) -> Callable[[Any, Any], dict[str, str]]:
 
     def structure(value: Any, kind: Any) -> dict[str, str]:
         if not isinstance(value, Mapping):
-            raise ValueError(f'must be a table such as {{ A = "b" }}, not {values.shown(value)}')
+            raise ValueError(f'must be a table such as {{ A = "b" }}, not {shown(value)}')
         table: dict[str, str] = inner(value, kind)
         return table
 
@@ -74,7 +108,7 @@ def _section(converter: Converter, kind: type[T]) -> Callable[[Any, Any], T]:
 
     def structure(value: Any, _: Any) -> T:
         if not isinstance(value, Mapping):
-            raise ValueError(f"must be a section of settings, not {values.shown(value)}")
+            raise ValueError(f"must be a section of settings, not {shown(value)}")
         structured: T = inner(value, kind)
         return structured
 
@@ -84,30 +118,30 @@ def _section(converter: Converter, kind: type[T]) -> Callable[[Any, Any], T]:
 @cache
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    string = values.of_type(str, "a string in quotes")
-    status = values.of_type(int, "a status such as 200")
+    string = of_type(str, "a string in quotes")
+    status = of_type(int, "a status such as 200")
     hooks: dict[Any, Callable[[Any, Any], Any]] = {
         str: string,
-        bool: values.of_type(bool, "true or false"),
-        Path: values.path,
-        s.Seconds: values.duration,
-        s.Period: values.period,
-        s.Size: values.size,
-        s.Count: values.count,
-        s.Argv: values.argv,
-        s.Ports: values.ports,
-        s.UrlPath: values.url_path,
-        signal.Signals: values.signal_,
-        tuple[s.Link, ...]: values.tuple_of(values.link),
-        tuple[s.Endpoint, ...]: values.tuple_of(values.endpoint),
-        tuple[s.TrustedProxy, ...]: values.tuple_of(values.trusted_proxy),
-        tuple[s.UrlPath, ...]: values.tuple_of(values.url_path),
-        tuple[int, ...]: values.tuple_of(status),
-        Literal["overlap", "exclusive"]: values.choice,
-        Literal["cut", "call-off"]: values.choice,
-        Literal["warn", "refuse", "exclusive"]: values.choice,
-        Literal["refuse", "warn"]: values.choice,
-        Literal["logfmt", "json"]: values.choice,
+        bool: of_type(bool, "true or false"),
+        Path: path,
+        Seconds: duration,
+        Period: period,
+        Size: size,
+        Count: count,
+        Argv: argv,
+        Ports: ports,
+        UrlPath: url_path,
+        signal.Signals: signal_,
+        tuple[Link, ...]: tuple_of(link),
+        tuple[Endpoint, ...]: tuple_of(endpoint),
+        tuple[TrustedProxy, ...]: tuple_of(trusted_proxy),
+        tuple[UrlPath, ...]: tuple_of(url_path),
+        tuple[int, ...]: tuple_of(status),
+        Literal["overlap", "exclusive"]: choice,
+        Literal["cut", "call-off"]: choice,
+        Literal["warn", "refuse", "exclusive"]: choice,
+        Literal["refuse", "warn"]: choice,
+        Literal["logfmt", "json"]: choice,
     }
     for kind, hook in hooks.items():
         if isinstance(kind, type):
@@ -160,7 +194,7 @@ def _unknown(key: str, section: type[Any]) -> str:
 # --- the settings as a whole ----------------------------------------------------------------
 
 
-def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s.Settings:
+def _resolve(settings: Settings, document: Mapping[str, Any], base: Path) -> Settings:
     checkout = Path(os.path.normpath(base / settings.git.checkout))
     directory = state_directory(document, base)
     return attrs.evolve(
@@ -168,21 +202,21 @@ def _resolve(settings: s.Settings, document: Mapping[str, Any], base: Path) -> s
         app=attrs.evolve(settings.app, name=settings.app.name or checkout.name),
         git=attrs.evolve(settings.git, checkout=checkout),
         health=_resolve_health(settings),
-        state=s.StateSettings(directory),
-        control=s.ControlSettings(directory / settings.control.socket),
+        state=StateSettings(directory),
+        control=ControlSettings(directory / settings.control.socket),
         proxy=_resolve_proxy(settings.proxy, base),
         admin=attrs.evolve(settings.admin, listen=_resolve_endpoints(settings.admin.listen, base)),
         webhook=_resolve_webhook(settings.webhook, base),
     )
 
 
-def _resolve_health(settings: s.Settings) -> s.HealthSettings:
+def _resolve_health(settings: Settings) -> HealthSettings:
     if settings.health.https is not None:
         return settings.health
     return attrs.evolve(settings.health, https=settings.proxy.tls is not None)
 
 
-def _resolve_proxy(proxy: s.ProxySettings, base: Path) -> s.ProxySettings:
+def _resolve_proxy(proxy: ProxySettings, base: Path) -> ProxySettings:
     tls = proxy.tls and attrs.evolve(
         proxy.tls,
         certificate=base / proxy.tls.certificate,
@@ -194,17 +228,17 @@ def _resolve_proxy(proxy: s.ProxySettings, base: Path) -> s.ProxySettings:
     return attrs.evolve(proxy, listen=listen, error_pages=pages, tls=tls)
 
 
-def _resolve_webhook(webhook: s.WebhookSettings, base: Path) -> s.WebhookSettings:
+def _resolve_webhook(webhook: WebhookSettings, base: Path) -> WebhookSettings:
     if webhook.secret_file is None:
         return webhook
     return attrs.evolve(webhook, secret_file=base / webhook.secret_file)
 
 
-def _resolve_endpoints(ends: tuple[s.Endpoint, ...], base: Path) -> tuple[s.Endpoint, ...]:
+def _resolve_endpoints(ends: tuple[Endpoint, ...], base: Path) -> tuple[Endpoint, ...]:
     return tuple(attrs.evolve(end, path=base / end.path) if end.path else end for end in ends)
 
 
-def contradictions(settings: s.Settings) -> Iterator[str]:
+def contradictions(settings: Settings) -> Iterator[str]:
     """What no single value shows."""
     app, release, proxy = settings.app, settings.release, settings.proxy
     webhook = settings.webhook
@@ -247,18 +281,18 @@ def contradictions(settings: s.Settings) -> Iterator[str]:
     yield from (problem for is_fine, problem in checks if not is_fine)
 
 
-def _clashes(settings: s.Settings) -> Iterator[str]:
+def _clashes(settings: Settings) -> Iterator[str]:
     """Addresses that are meant for two things."""
     app_ports = {port for slot in settings.app.ports for port in slot}
     tls = settings.proxy.tls
-    meant: dict[s.Endpoint, str] = {}
+    meant: dict[Endpoint, str] = {}
     for key, endpoints in (
         ("[proxy] listen", settings.proxy.listen),
         ("[proxy.tls] redirect", tls.redirect if tls else ()),
         ("[admin] listen", settings.admin.listen),
     ):
-        for end, count in Counter(endpoints).items():
-            if count > 1:
+        for end, times in Counter(endpoints).items():
+            if times > 1:
                 yield f"{key}: {end} is named twice"
             if end.path is None and end.port in app_ports:
                 yield f"{key}: port {end.port} is one of the app's own ports"
@@ -267,7 +301,7 @@ def _clashes(settings: s.Settings) -> Iterator[str]:
             meant[end] = key
 
 
-def _misspelt_placeholders(command: s.Argv) -> Iterator[str]:
+def _misspelt_placeholders(command: Argv) -> Iterator[str]:
     """Only near misses: `{}` may also mean something to the app."""
     for name in re.findall(r"\{(\w+)\}", " ".join(command)):
         near = difflib.get_close_matches(name, PLACEHOLDERS, 1)

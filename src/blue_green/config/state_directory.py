@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from blue_green.config import settings
+from blue_green.config.process_settings import StateSettings
 
 
 def state_directory(document: Mapping[str, Any], base: Path) -> Path:
     """The state directory: the one that is set, else systemd's, else beside the file."""
     # systemd lists several directories with colons; the first is ours (systemd.exec(5)).
     from_systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    default = from_systemd or settings.StateSettings().directory
+    default = from_systemd or StateSettings().directory
     return Path(os.path.normpath(base)) / (named(document, "state", "directory") or default)
 
 

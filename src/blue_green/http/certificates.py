@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from blue_green.config.settings import TlsSettings
+from blue_green.config.process_settings import TlsSettings
 from blue_green.system import files
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from blue_green.config.settings import Endpoint
+from blue_green.config.kinds import Endpoint
 from blue_green.system import unix_socket
 from blue_green.system.port_holders import holder
 

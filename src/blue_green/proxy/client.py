@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import trio
 
-from blue_green.config.settings import TrustedProxy
+from blue_green.config.kinds import TrustedProxy
 from blue_green.http.errors import ErrorAnswer
 from blue_green.http.request import Request
 from blue_green.http.transport import Transport

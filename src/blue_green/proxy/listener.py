@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from blue_green.config.settings import ProxySettings
+from blue_green.config.process_settings import ProxySettings
 from blue_green.http.certificates import Certificate
 from blue_green.http.errors import Pages
 from blue_green.http.request import Request

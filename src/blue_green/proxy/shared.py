@@ -6,7 +6,7 @@ import secrets
 import trio
 from attrs import define, field
 
-from blue_green.config.settings import ProxySettings
+from blue_green.config.process_settings import ProxySettings
 from blue_green.http.errors import Pages
 from blue_green.http.request import REQUEST_ID, Request
 from blue_green.proxy.client import Client

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import trio
 
-from blue_green.config.settings import ProxySettings
+from blue_green.config.process_settings import ProxySettings
 from blue_green.http.errors import ErrorAnswer
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 import trio
 from attrs import define, evolve
 
-from blue_green.config.settings import HoldSettings
+from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.routing.metrics import HOLD_SECONDS, Histogram
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
-from blue_green.config.settings import AppSettings
+from blue_green.config.site_settings import AppSettings
 from blue_green.routing.lease import Target
 from blue_green.site.port_guard import PortGuard, Usurped
 from blue_green.site.probe_log_filter import ProbeLogFilter

@@ -13,7 +13,7 @@ import h11
 import trio
 from attrs import frozen
 
-from blue_green.config.settings import HealthSettings
+from blue_green.config.site_settings import HealthSettings
 from blue_green.http.transport import Transport, dial
 from blue_green.site.probe_log_filter import USER_AGENT, Probe, ProbeLogFilter
 from blue_green.source.failure import StepFailed

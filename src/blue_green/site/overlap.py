@@ -7,7 +7,7 @@ while the new one proves itself, and is stopped.
 import trio
 from attrs import evolve
 
-from blue_green.config.settings import Seconds
+from blue_green.config.kinds import Seconds
 from blue_green.site import data_check
 from blue_green.site.draining import drain
 from blue_green.site.receipt import Result

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 
-from blue_green.config.settings import HealthSettings, Settings
+from blue_green.config.settings import Settings
+from blue_green.config.site_settings import HealthSettings
 from blue_green.site import health
 from blue_green.site.backend import Backend, check_is_free
 from blue_green.site.unhealthy import Forget, until_unhealthy

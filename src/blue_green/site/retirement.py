@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from blue_green.config.settings import SwapSettings
+from blue_green.config.site_settings import SwapSettings
 from blue_green.routing.lease import cut
 from blue_green.site.draining import close_streams, drain, requests_of, until_clients_are_waited_for
 from blue_green.site.receipt import Receipt, short_reason

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from blue_green.config.settings import HealthSettings, Settings
+from blue_green.config.settings import Settings
+from blue_green.config.site_settings import HealthSettings
 from blue_green.routing.lease import Target
 from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend

@@ -18,7 +18,8 @@ from pathlib import Path
 import trio
 from attrs import evolve, frozen
 
-from blue_green.config import settings
+from blue_green.config.kinds import Argv
+from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source import build_record, lfs, stray_data, stray_scan, submodules, worktree
 from blue_green.source.build_record import PROMOTED
 from blue_green.source.builds import Builds
@@ -53,7 +54,7 @@ class Releases:
 
     def __init__(
         self,
-        config: settings.ReleaseSettings,
+        config: ReleaseSettings,
         git: Git,
         state_directory: Path,
         user: User,
@@ -82,7 +83,7 @@ class Releases:
         """Where what makes and runs a release writes: where there must be room."""
         return (self._directory, Path(tempfile.gettempdir()), Path(self._user.home))
 
-    def use(self, config: settings.ReleaseSettings, env: Mapping[str, str]) -> None:
+    def use(self, config: ReleaseSettings, env: Mapping[str, str]) -> None:
         """From now on releases are made as these settings say."""
         self.config = config
         self._env = env
@@ -356,7 +357,7 @@ class Releases:
                 f"git checkout {revision[:12]}"
             )
 
-    async def _command(self, what: str, argv: settings.Argv, release: Release) -> None:
+    async def _command(self, what: str, argv: Argv, release: Release) -> None:
         def take(lines: Sequence[str], is_error: bool) -> None:
             self._output.take(what, release.revision, lines, is_error=is_error)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green.config.settings import GitSettings
+from blue_green.config.site_settings import GitSettings
 from blue_green.source import head
 from blue_green.source.git import Git, GitError, GitPaths
 

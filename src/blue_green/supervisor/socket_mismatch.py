@@ -10,7 +10,8 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from blue_green.config.settings import Endpoint, ProxySettings
+from blue_green.config.kinds import Endpoint
+from blue_green.config.process_settings import ProxySettings
 
 Sockets = Sequence[socket.socket]
 

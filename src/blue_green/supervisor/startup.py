@@ -11,7 +11,9 @@ from pathlib import Path
 
 from attrs import define, evolve
 
-from blue_green.config.settings import Count, Endpoint, ProxySettings, Settings
+from blue_green.config.kinds import Count, Endpoint
+from blue_green.config.process_settings import ProxySettings
+from blue_green.config.settings import Settings
 from blue_green.control import server as control
 from blue_green.http import sockets as proxy
 from blue_green.source.release import DIRECTORY

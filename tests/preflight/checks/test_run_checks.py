@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.config.settings import ProxySettings
+from blue_green.config.process_settings import ProxySettings
 from blue_green.preflight.checks import machine, systemd_unit
 from blue_green.supervisor import settings_file
 from blue_green.system import users

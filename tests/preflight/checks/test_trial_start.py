@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import trio
 
-from blue_green.config.settings import HealthSettings
+from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import probe_advice
 from tests.cli.test_cli import answering
 from tests.support.check_context import LOCAL_ONLY, CheckedSite, left_behind, only, troubles

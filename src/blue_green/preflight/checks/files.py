@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path, PurePath
 
-from blue_green.config.settings import Argv, Settings
+from blue_green.config.kinds import Argv
+from blue_green.config.settings import Settings
 from blue_green.http.certificates import BadCertificate, load
 from blue_green.http.errors import Pages
 from blue_green.http.own_pages import BadPages

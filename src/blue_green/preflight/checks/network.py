@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from blue_green.config.settings import Endpoint, Settings
+from blue_green.config.kinds import Endpoint
+from blue_green.config.settings import Settings
 from blue_green.http import sockets as proxy
 from blue_green.preflight import other_sites
 from blue_green.preflight.checks.context import RunningSupervisor

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from blue_green.config.settings import Count, HealthSettings, Period
+from blue_green.config.kinds import Count, Period
+from blue_green.config.site_settings import HealthSettings
 from blue_green.site import health
 
 LASTING = 50

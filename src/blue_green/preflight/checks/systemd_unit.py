@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from pathlib import Path
 
-from blue_green.config.settings import Settings, StateSettings
+from blue_green.config.process_settings import StateSettings
+from blue_green.config.settings import Settings
 from blue_green.preflight.checks.finding import Findings, passed, warned
 from blue_green.system import files, root, users
 

@@ -15,7 +15,9 @@ from pathlib import Path
 import attrs
 import trio
 
-from blue_green.config.settings import Argv, Count, HealthSettings, Port, StateSettings
+from blue_green.config.kinds import Argv, Count, Port
+from blue_green.config.process_settings import StateSettings
+from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import network, probe_advice
 from blue_green.preflight.checks.context import CheckContext, mark
 from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, warned

@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from blue_green.config import parsing
-from blue_green.config.settings import GitSettings
+from blue_green.config.site_settings import GitSettings
 from blue_green.preflight import other_sites
 from blue_green.preflight.init.checkout import App, Checkout
 from blue_green.preflight.init.detect import detect
