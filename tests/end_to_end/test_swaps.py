@@ -356,6 +356,7 @@ async def test_a_candidate_is_warm_before_it_is_live_and_one_after_a_crash_need_
         receipt = json.loads((await site.cli("swap", two, "--json")).out)
         assert list(receipt["seconds"])[2:5] == ["probe", "warm up", "switch"]
         assert receipt["seconds"]["warm up"] >= 0.3
+        await until("the load has reached it", lambda: "two" in texts)
         asked = [line["path"] for line in site.journal() if line["revision"] == two]
         assert asked[:3] == ["/first?slow=0.3", "/second", "/load"]
         [pid] = (await site.status())["live"]["pids"]
