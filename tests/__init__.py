@@ -9,7 +9,7 @@ behaviour as a user would call it. `docs` and `deploy` test the directories of t
 `structure` holds rules for the source and the tests themselves (this one, for example).
 
 Libraries: `raw` (the proxy in this process, between raw connections), `support` (a real site and
-what its tests need), `apps` (what the sites run) and `waiting`. Programs of their own, with `python
--m`: `tests.faults`, `tests.hostile`, `tests.soak`, `tests.bench`, and `tests.docs`, which writes
-`docs/settings.md`.
+what its tests need), `apps` (what the sites run) and `waiting`. Programs, run with `python -m`:
+`tests.faults`, `tests.hostile`, `tests.soak`, `tests.late`, `tests.bench`, and `tests.docs`, which
+writes `docs/settings.md`.
 """
