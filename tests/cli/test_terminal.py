@@ -265,7 +265,7 @@ def test_no_command_prints_what_a_terminal_would_act_upon(
     tell(plain, {"event": "error", "error": HOSTILE, "usage": False}, "")
     tell(argparse.Namespace(json=True), {"event": "result", "name": HOSTILE[:-1]}, "")
     say(f"{HOSTILE}\n{HOSTILE}")
-    print(change_text.change({**change, "old": None, "new": HOSTILE}))
+    say(change_text.change({**change, "old": None, "new": HOSTILE}))
     out, err = capsys.readouterr()
     assert (out.count(SHOWN), err.count(SHOWN)) == (3, 3), (out, err)
     assert (out + err).replace("\n", "").isprintable()

@@ -124,7 +124,7 @@ def test_what_is_no_tag_is_nobodys() -> None:
 
 
 def test_a_hard_limit_that_leaves_no_room_for_tags_is_reported() -> None:
-    program = "from blue_green import tag; print(rlimit_tag.obstacle())"
+    program = "from blue_green.system import rlimit_tag; print(rlimit_tag.obstacle())"
     limited = f"import resource; resource.setrlimit({rlimit_tag.RLIMIT_LOCKS}, (64, 64)); {program}"
     said = [
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -22,7 +22,8 @@ FAULTY = """
 import sys
 from pathlib import Path
 from typing import Any
-from blue_green import cli, trial
+from blue_green import cli
+from blue_green.site import probation as trial
 marker, healthy = Path(sys.argv.pop(1)), trial.until_healthy
 async def until_healthy(backend, settings):
     await healthy(backend, settings)

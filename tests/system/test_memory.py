@@ -115,7 +115,8 @@ def test_what_is_unwell_is_replaced_also_where_swaps_are_refused() -> None:
 SMALL_MACHINE = """
 import sys
 from pathlib import Path
-from blue_green import cli, memory
+from blue_green import cli
+from blue_green.system import memory
 memory.PROC = Path(sys.argv.pop(1))
 sys.exit(cli.main())
 """

@@ -214,7 +214,7 @@ async def test_who_follows_and_does_not_read_makes_nobody_wait_and_learns_what_w
 async def test_who_follows_and_goes_away_is_forgotten(
     path: Path, ring: Output, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blue_green.control.logs.KEEP_ALIVE", 0.05)
+    monkeypatch.setattr("blue_green.supervisor.logs.KEEP_ALIVE", 0.05)
 
     async with await trio.open_unix_socket(path) as stream:
         await stream.send_all(encode({"command": "logs", "follow": True}))

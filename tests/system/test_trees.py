@@ -89,7 +89,7 @@ async def test_a_tree_of_any_depth_is_removed_with_few_descriptors(directory: Pa
 REMOVE = """
 import os, sys, trio
 from pathlib import Path
-from blue_green import trees
+from blue_green.system import trees
 os.setgroups([]), os.setgid({gid}), os.setuid({uid})
 try:
     trio.run(trees.remove, Path(sys.argv[1]))

@@ -61,7 +61,8 @@ class Retirement:
         self._scope = trio.CancelScope()
         self._patience = trio.CancelScope()
         self._patience_with_streams = trio.CancelScope()
-        self._site.slots.start_soon(self._run, slot, receipt)
+        in_flight = len(requests_of(slot.targets))  # Now: some may end before the task begins.
+        self._site.slots.start_soon(self._run, slot, receipt, in_flight)
 
     async def finish(self) -> None:
         """End the streams soon, and wait until the slot is free. Requests have all their time."""
@@ -90,10 +91,10 @@ class Retirement:
         self._is_over.set()
         return slot
 
-    async def _run(self, slot: Slot, receipt: Receipt) -> None:
+    async def _run(self, slot: Slot, receipt: Receipt, in_flight: int) -> None:
         with self._scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._end_requests, slot, receipt)
+                nursery.start_soon(self._end_requests, slot, receipt, in_flight)
                 nursery.start_soon(self._end_streams, slot)
             self._is_stopping = True
         if self._scope.cancelled_caught:
@@ -126,15 +127,14 @@ class Retirement:
             logger.warning("%s", warning)
         self._site.state_file.change()
 
-    async def _end_requests(self, slot: Slot, receipt: Receipt) -> None:
-        before = len(requests_of(slot.targets))
+    async def _end_requests(self, slot: Slot, receipt: Receipt, in_flight: int) -> None:
         with self._patience:
             await drain(slot.targets, self._time_left)
         if self._patience.cancelled_caught:
             await self._hurry_requests(slot)
         left = requests_of(slot.targets)
         lost = cut(left)
-        receipt.drained += before - len(left)
+        receipt.drained += in_flight - len(left)
         receipt.retried += len(left) - lost
         receipt.cut += lost
         if lost:
