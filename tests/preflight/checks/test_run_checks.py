@@ -240,7 +240,7 @@ def test_a_time_span_is_read_as_systemd_does(span: str, seconds: float) -> None:
 
 
 def test_the_unit_that_is_shipped_gives_time_to_stop(subject: CheckedSite) -> None:
-    shipped = Path(__file__).parents[2] / "deploy"
+    shipped = Path(__file__).parents[3] / "deploy"
     [found] = systemd_unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
     subject.configure()
     settings = settings_file.load(subject.file)
