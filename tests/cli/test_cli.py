@@ -97,7 +97,7 @@ def test_help_names_every_command_and_the_exit_statuses(tmp_path: Path) -> None:
     assert done.code == 0
     for command in COMMANDS:
         assert re.search(rf"^ +{command} +\w+", done.out, re.MULTILINE)
-    assert "exit status: 0 done" in done.out
+    assert "exit status: 0 success" in done.out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -298,7 +298,7 @@ async def test_a_wrong_value_in_the_file_is_told_by_every_command(
             assert done.code == 0
             *wrong, last = done.err.splitlines()
             assert ["[hold] limit" in wrong[0], "[hold] ramp" in wrong[1]] == [True, True], wrong
-            assert last == "blue-green: the supervisor goes on with the settings that it has"
+            assert last == "blue-green: the supervisor keeps the settings that it has"
         done = await site.cli("reload")
         assert (done.code, len(done.err.splitlines())) == (2, 2), "it is said once"
 
@@ -363,7 +363,7 @@ def test_lines_that_were_lost_are_told(tmp_path: Path) -> None:
     assert done == Done(
         0,
         "03:04:05.678 blue aaaaaaa | hello\n",
-        "blue-green: 7 lines were lost: they are not read fast enough\n",
+        "blue-green: 7 lines were lost: they were not read fast enough\n",
     )
     request = {"command": "logs", "which": "green", "count": 5, "follow": False}
     assert asked == [encode(request)]

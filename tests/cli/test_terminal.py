@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from blue_green.cli import display
-from blue_green.cli.command import complain, say, tell
-from blue_green.cli.progress import AGAIN, Progress
-from blue_green.cli.terminal import Look, columns
+from blue_green.cli.command import complain, print_result, say
+from blue_green.cli.progress import CLEAR_LINE, Progress
+from blue_green.cli.terminal import Style, columns
 from blue_green.config import change_text
 from blue_green.system import line_reader, log
 from tests.support.answers import BAD, LIVE, NEW, ago, receipt, status
 
-WIDE = Look(unicode=True, width=200)
+WIDE = Style(unicode=True, width=200)
 
 
 class Terminal(io.StringIO):
@@ -53,29 +53,29 @@ def test_colours_and_movement_are_for_terminals_that_want_them(
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    look = Look.of(stream)
-    assert (look.colour, look.moves) == expected
-    assert (look.width is not None) == stream.isatty()
+    style = Style.of(stream)
+    assert (style.colour, style.can_redraw) == expected
+    assert (style.width is not None) == stream.isatty()
 
 
 def test_a_line_ends_where_the_terminal_does() -> None:
-    assert Look(width=8).line("12345", ("6789", "red")) == "1234567~"
-    assert Look(width=8, unicode=True).line("12345", "678") == "12345678"
-    assert Look().line("x" * 500) == "x" * 500
-    wide = Look(width=8, unicode=True).line("日本語の件名")
+    assert Style(width=8).line("12345", ("6789", "red")) == "1234567~"
+    assert Style(width=8, unicode=True).line("12345", "678") == "12345678"
+    assert Style().line("x" * 500) == "x" * 500
+    wide = Style(width=8, unicode=True).line("日本語の件名")
     assert (wide, columns(wide)) == ("日本語…", 7)
 
 
 def test_colours_take_no_room() -> None:
-    assert Look(colour=True, width=4).line(("abcd", "bold red")) == "\x1b[1;31mabcd\x1b[0m"
+    assert Style(colour=True, width=4).line(("abcd", "bold red")) == "\x1b[1;31mabcd\x1b[0m"
 
 
 def test_a_text_is_broken_between_words() -> None:
-    assert Look(width=30).wrapped(4, "it ended with exit status 1 before it was healthy") == [
+    assert Style(width=30).wrapped(4, "it ended with exit status 1 before it was healthy") == [
         "    it ended with exit status",
         "    1 before it was healthy",
     ]
-    assert Look(width=24).wrapped(0, "it took no more than 30 s") == [
+    assert Style(width=24).wrapped(0, "it took no more than 30 s") == [
         "it took no more than",
         "30 s",
     ]
@@ -110,7 +110,7 @@ def test_what_failed_is_told_with_its_last_lines() -> None:
     differing = {"quarantined": {BAD: "exit status 1"}, "output": {BAD: lines}}
     for of_head in ({"head": BAD, "why": "it is in quarantine"}, {}):
         text = shown(status(**differing, **of_head))
-        assert "its last lines:\n                Traceback\n" in text
+        assert "last lines of output:\n                Traceback\n" in text
         assert "\n                  no \\x1b[31m such table\n" in text
 
 
@@ -122,8 +122,8 @@ def test_steps_are_a_line_each_and_told_once() -> None:
     text = shown(status(head=BAD, why=f"again in 2 s: {STEPS}", last_swap=last, last_swaps=[last]))
     stripped = [line.strip() for line in text.splitlines()]
     assert [stripped.count(step) for step in ("1. link it", "2. blue-green reload")] == [1, 1]
-    for look in (WIDE, Look()):
-        lines = [line.strip() for line in display.receipt(last, look)]
+    for style in (WIDE, Style()):
+        lines = [line.strip() for line in display.receipt(last, style)]
         assert lines[1:3] == ["1. link it", "2. blue-green reload"] or lines[2:4] == [
             "1. link it",
             "2. blue-green reload",
@@ -133,10 +133,10 @@ def test_steps_are_a_line_each_and_told_once() -> None:
 def test_of_a_long_traceback_the_end_is_shown_and_where_the_rest_is() -> None:
     lines = [f"line {number}" for number in range(30)]
     shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines), WIDE)
-    at = shown.index("its last lines (blue-green logs bbbbbbb has more):")
+    at = shown.index("last lines of output (more: blue-green logs bbbbbbb):")
     assert [line.strip() for line in shown[at + 1 : at + 11]] == lines[20:]
     shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines[:10]), WIDE)
-    assert "its last lines:" in shown
+    assert "last lines of output:" in shown
 
 
 def test_where_it_is_served_and_which_settings_wait_are_told() -> None:
@@ -162,13 +162,13 @@ def test_a_swap_in_hand_is_told_with_its_phases() -> None:
     text = shown(status(phase="swapping", step="probe", swap=swap, wanted=NEW, head=NEW))
     assert "● blog is swapping (probe)" in text
     assert "     swap to  ccccccc" in text
-    assert "asked by swap, build 3.5 s, probe 2.3 s ..." in text
+    assert "triggered by blue-green swap, build 3.5 s, probe 2.3 s ..." in text
     assert "wanted" not in text
 
 
 def test_what_is_wrong_is_told() -> None:
     text = shown(status(phase="paused", paused_for=41.6, problem="cannot pull: no", held=9))
-    assert "● blog is paused for 42 s more: requests wait" in text
+    assert "● blog is paused for 42 s more: requests are held" in text
     assert "     problem  cannot pull: no" in text
     assert "9 held" in text
     text = shown(status(phase="failing", down="The site is down.", live=None, wanted=None))
@@ -190,7 +190,7 @@ def test_nothing_that_comes_from_outside_moves_the_cursor() -> None:
 def test_every_line_of_the_status_fits(width: int) -> None:
     long = "a rather long reason " * 20
     result = status(problem=long, head=BAD, why=long, last_swaps=[receipt(reason=long)] * 5)
-    for line in display.status(result, Look(unicode=True, width=width)):
+    for line in display.status(result, Style(unicode=True, width=width)):
         assert columns(line) <= max(width, 34), line
 
 
@@ -224,7 +224,7 @@ def test_in_a_pipe_each_phase_is_a_line() -> None:
 def test_on_a_terminal_the_phase_in_hand_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert drawn(Terminal()).split(AGAIN) == [
+    assert drawn(Terminal()).split(CLEAR_LINE) == [
         "swap to ccccccc\n",
         "  … probe         0.0 s",
         "  … probe         0.2 s",
@@ -261,11 +261,12 @@ def test_no_command_prints_what_a_terminal_would_act_upon(
     plain = argparse.Namespace(json=False)
     change = {"section": "proxy", "key": "error_pages", "effect": "now"}
     assert complain(f"{HOSTILE}\n{HOSTILE}", 1) == 1
-    tell(plain, {"event": "result"}, HOSTILE)
-    tell(plain, {"event": "error", "error": HOSTILE, "usage": False}, "")
-    tell(argparse.Namespace(json=True), {"event": "result", "name": HOSTILE[:-1]}, "")
+    print_result(plain, {"event": "result"}, HOSTILE)
+    print_result(plain, {"event": "error", "error": HOSTILE, "usage": False}, "")
+    print_result(argparse.Namespace(json=True), {"event": "result", "name": HOSTILE[:-1]}, "")
     say(f"{HOSTILE}\n{HOSTILE}")
-    say(change_text.change({**change, "old": None, "new": HOSTILE}))
+    changes = [{**change, "old": None, "new": HOSTILE}]
+    print_result(plain, {"event": "result"}, change_text.changes(changes))
     out, err = capsys.readouterr()
     assert (out.count(SHOWN), err.count(SHOWN)) == (3, 3), (out, err)
     assert (out + err).replace("\n", "").isprintable()

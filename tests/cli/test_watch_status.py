@@ -68,7 +68,7 @@ async def test_the_screen_follows_the_status_and_ends_with_interrupt(path: Path)
 
 async def test_the_screen_fits_when_the_terminal_is_resized(path: Path) -> None:
     async with supervisor(path, problem="a long reason " * 9), on_screen(*watched(path)) as screen:
-        await screen.until_drawn("^C ends this")
+        await screen.until_drawn("^C to exit")
         for rows, width in ((10, 44), (24, 70)):
             before = len(screen.raw)
             screen.resize(rows, width)
@@ -97,7 +97,7 @@ async def test_a_supervisor_that_goes_away_is_waited_for(path: Path) -> None:
 
 async def test_without_colour_there_is_none(path: Path) -> None:
     async with supervisor(path), on_screen(*watched(path), NO_COLOR="1") as screen:
-        await screen.until_drawn("^C ends this")
+        await screen.until_drawn("^C to exit")
         assert "\x1b[1;" not in screen.raw
         assert "\x1b[3" not in screen.raw
 
@@ -168,7 +168,7 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
             assert text in screen.text
         told = (await site.cli("status")).out
         assert f"  quarantine  {bad[:7]}  A " in told
-        assert "its last lines:\n" in told
+        assert "last lines of output:\n" in told
         assert "  RuntimeError: no database\n" in told
 
         slow = site.draft("A slow one")
@@ -181,7 +181,7 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
                 await screen.until_shown("probe")
                 screen.type("\x03")
                 assert await screen.ended() == 130
-                assert "the swap goes on" in screen.text
+                assert "the swap continues" in screen.text
             seen = await site.status()
             assert seen["swap"]["revision"] == seen["wanted"] == slow
             assert (seen["why"], seen["head"]) == ("a swap to it is in hand", first)
@@ -206,7 +206,7 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
         ]
         told = (await site.cli("history", "-n", "1")).out
         assert f"  promoted    {slow[:7]}  A slow one\n" in told
-        assert "  by swap; held 1, longest " in told
+        assert "  triggered by blue-green swap; held 1, longest " in told
 
         lines = (await site.cli("logs", slow[:7])).out.splitlines()
         assert sorted(line[13:] for line in lines) == [

@@ -49,7 +49,7 @@ RUN: Mapping[tuple[str, str], Run] = {
             "supervisor",
             "last swaps",
             "promoted",
-            "by watch; held 0, longest",
+            "triggered by a new commit; held 0, longest",
         )
     ),
     (CADDY, "sudo -u app blue-green check /etc/blue-green/supervisor.toml"): Run(("0 failed",)),

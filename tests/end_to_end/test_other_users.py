@@ -279,7 +279,7 @@ async def test_a_trial_start_builds_as_the_user(directory: Path) -> None:
     site = a_site(directory, owner=0, app={"user": "nobody"}, release=build)
     done = await site.run("check", "--start", str(site.config_file))
     assert done.code == 1, done.out
-    assert "its last lines:\n            nobody\n" in done.out
+    assert "last lines of output:\n            nobody\n" in done.out
 
 
 def test_what_root_may_not_do_is_seen() -> None:

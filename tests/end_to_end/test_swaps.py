@@ -117,7 +117,7 @@ async def test_what_is_in_quarantine_is_refused_until_it_is_retried(make_site: M
         refused = await site.cli("swap", unlucky)
         assert refused.code == 1
         assert "it is in quarantine (swap --retry tries it again): the app ended" in refused.out
-        assert "its last lines:\n" in refused.out
+        assert "last lines of output:\n" in refused.out
         assert "    RuntimeError: the database is away\n" in refused.out
         assert len(site.journal("start")) == starts
         outcomes = [swap["outcome"] for swap in site.remembered()["history"]]
@@ -311,7 +311,7 @@ async def test_the_swap_goes_on_when_whoever_asked_goes_away(make_site: MakeSite
             barrier.unlink()
             if how is signal.SIGINT:
                 assert asker.returncode == 130
-                assert "the swap goes on" in complaint
+                assert "the swap continues" in complaint
                 assert "Traceback" not in complaint
             else:
                 assert (await site.cli("swap", revision)).code == 0, "it tells of that same swap"

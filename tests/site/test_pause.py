@@ -40,7 +40,7 @@ async def test_a_pause_lasts_until_resume(make_site: MakeSite) -> None:
         async with held_request(site):
             assert (await site.status())["phase"] == "paused"
             assert (await site.cli("resume")).out == "resumed\n"
-        assert (await site.cli("resume")).out == "it was not paused\n"
+        assert (await site.cli("resume")).out == "was not paused\n"
         assert (await site.status())["phase"] == "serving"
 
 

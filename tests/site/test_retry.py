@@ -129,7 +129,7 @@ async def test_what_waits_to_be_tried_again_gives_way_to_a_newer_commit_at_once(
         assert (status["quarantined"], status["why"]) == ({}, "")
         done = await site.cli("swap", two)
         assert done.code == 1
-        assert "it is tried again in 2 s, and is not in quarantine" in done.out
+        assert "not in quarantine: next attempt in 2 s" in done.out
         assert (await site.cli("rollback")).code == 0
         status = await site.status()
         assert status["wanted"] == status["live"]["revision"] not in (two, three)

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from blue_green.cli import display
-from blue_green.cli.terminal import Look
+from blue_green.cli.terminal import Style
 from blue_green.config.kinds import Argv, Count
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.release import Releases
@@ -93,5 +93,5 @@ async def test_a_build_that_left_what_cannot_be_removed_can_be_retried(
 
 
 def test_status_says_how_many_and_why_the_first() -> None:
-    shown = display.status(answer(unremovable=["/x/y: Permission denied", "z"]), Look())
+    shown = display.status(answer(unremovable=["/x/y: Permission denied", "z"]), Style())
     assert "    releases  2 old releases cannot be removed: /x/y: Permission denied" in shown

@@ -1,4 +1,4 @@
-"""What people type."""
+"""The command line: one parser for all commands, and what errors become of exit statuses."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def _completion(arguments: argparse.Namespace) -> int:
-    from blue_green.cli import completion  # noqa: PLC0415 - only for this
+    from blue_green.cli import completion  # noqa: PLC0415 - no other command needs it
 
     words = [completion.words_of(c.name, c.help, c.offers, c.arguments) for c in COMMANDS]
     print(completion.SHELLS[arguments.shell](words), end="")
@@ -43,7 +43,7 @@ COMMANDS = [
     *show.COMMANDS,
     Command(
         "completion",
-        "print what makes a shell complete these commands",
+        "print a completion script for a shell",
         _completion,
         _completion_arguments,
         "blue-green completion bash > /etc/bash_completion.d/blue-green",
@@ -53,7 +53,7 @@ COMMANDS = [
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status."""
+    """Run a command, and return its exit status."""
     arguments, unknown = _parser().parse_known_args(argv)
     if unknown:
         arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown)}")
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         return complain("\n".join(error.problems), USAGE)
     except BrokenPipeError:
-        # Whoever read our output has had enough; do not let Python complain about it at exit.
+        # The reader of our output has gone: keep Python from reporting that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _hint(unknown: Sequence[str]) -> str:
-    """Where a settings file belongs, if that is what somebody seems to have meant."""
+    """How to pass a settings file, if an unknown argument looks like one."""
     if any(word == "--config" or word.startswith("--config=") for word in unknown):
         return " (this command takes the settings file without --config)"
     file = next((word for word in unknown if is_settings_file(word)), None)
@@ -83,7 +83,7 @@ def _hint(unknown: Sequence[str]) -> str:
 
 
 def _aligned(prog: str) -> argparse.HelpFormatter:
-    """Help with all commands in one column: argparse forgets that they are set in further."""
+    """Align the help of all commands: argparse does not count the indentation of their names."""
     formatter = argparse.HelpFormatter(prog)
     formatter._action_max_length = max(len(command.name) for command in COMMANDS) + 4
     return formatter
@@ -92,9 +92,9 @@ def _aligned(prog: str) -> argparse.HelpFormatter:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="blue-green",
-        description="Invisible deploys on one machine.",
+        description="Zero-downtime deploys on a single server.",
         formatter_class=_aligned,
-        epilog="exit status: 0 done, 1 it failed, 2 wrong usage or settings, 3 no supervisor there",
+        epilog="exit status: 0 success, 1 failure, 2 wrong usage or settings, 3 no supervisor",
     )
     parser.add_argument("--version", action="version", version=f"blue-green {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

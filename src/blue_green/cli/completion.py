@@ -1,6 +1,6 @@
-"""`completion`: what makes bash, zsh and fish complete our commands, made from their table.
+"""Completion scripts for bash, zsh and fish, generated from the table of commands.
 
-Nothing is run for it when somebody presses Tab: the script has all that there is.
+A script is complete in itself: pressing Tab runs no program.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import frozen
 
 FILES = ("FILE", "PATH")
-"""What stands in the help for an argument that is a file."""
+"""Metavars of arguments that are files."""
 
 AddArguments = Callable[[argparse.ArgumentParser], None]
 
@@ -27,21 +27,21 @@ class Option:
 
 @frozen
 class Words:
-    """What can be typed after a command."""
+    """The words that can follow a command."""
 
     name: str
     help: str
     options: Sequence[Option]
     offers: Sequence[str]
-    """Words in place of an argument."""
+    """Values of the positional argument."""
     takes_file: bool
 
 
 def words_of(name: str, about: str, offers: Sequence[str], add: AddArguments) -> Words:
-    """Read what a command takes from what it tells argparse."""
+    """Collect a command's options and arguments from its argparse parser."""
     parser = argparse.ArgumentParser(prog=name)
     add(parser)
-    actions = parser._actions  # There is no other way to ask, and it has been there for ever.
+    actions = parser._actions  # argparse has no public list; this one has been stable since 2.7.
     options = [
         Option(
             names=action.option_strings,
@@ -125,7 +125,7 @@ _blue_green() {{
     )
     if (( CURRENT == 2 )); then
         _describe command commands
-        _arguments '--help[show how it is used]' '--version[tell the version]'
+        _arguments '--help[show help]' '--version[show the version]'
         return
     fi
     local command=$words[2]
@@ -143,12 +143,12 @@ fi
 
 
 def _zsh_option(option: Option) -> list[str]:
-    told = option.help.translate({ord("["): "(", ord("]"): ")", ord(":"): " -"})
+    text = option.help.translate({ord("["): "(", ord("]"): ")", ord(":"): " -"})
     value = ""
     if option.takes_value:
         value = ":file:_files" if option.takes_file else ":value: "
     others = f"({' '.join(option.names)})" if len(option.names) > 1 else ""
-    return [shlex.quote(f"{others}{name}[{told}]{value}") for name in option.names]
+    return [shlex.quote(f"{others}{name}[{text}]{value}") for name in option.names]
 
 
 def fish(commands: Sequence[Words]) -> str:
@@ -156,8 +156,8 @@ def fish(commands: Sequence[Words]) -> str:
     lines = [
         "# fish completion for blue-green: blue-green completion fish | source",
         "complete -c blue-green -f",
-        "complete -c blue-green -n __fish_use_subcommand -l help -d 'show how it is used'",
-        "complete -c blue-green -n __fish_use_subcommand -l version -d 'tell the version'",
+        "complete -c blue-green -n __fish_use_subcommand -l help -d 'show help'",
+        "complete -c blue-green -n __fish_use_subcommand -l version -d 'show the version'",
     ]
     for command in commands:
         about = _fish_quoted(command.help)
@@ -181,7 +181,7 @@ def fish(commands: Sequence[Words]) -> str:
 
 
 def _fish_quoted(text: str) -> str:
-    """In single quotes fish knows two escapes, and no others."""
+    """Quote for fish, which knows just two escapes in single quotes."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

@@ -1,4 +1,4 @@
-"""Commands that change what runs."""
+"""Commands that change what runs, such as `swap` and `reload`."""
 
 import argparse
 
@@ -9,9 +9,9 @@ from blue_green.cli.command import (
     client_arguments,
     complain,
     follow,
+    print_result,
     reject_file,
     socket_of,
-    tell,
 )
 from blue_green.config import change_text
 from blue_green.control import client
@@ -39,7 +39,7 @@ def _restart(arguments: argparse.Namespace) -> int:
 
 
 def _pause(arguments: argparse.Namespace) -> int:
-    from blue_green.config.kinds import duration  # noqa: PLC0415 - slow, and only for this
+    from blue_green.config.kinds import duration  # noqa: PLC0415 - slow to load
 
     try:
         bare = arguments.time.replace(".", "", 1).isdecimal()
@@ -47,19 +47,19 @@ def _pause(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         return complain(f"--for {error}", USAGE)
     result = ask(arguments, {"command": "pause", "seconds": seconds})
-    return tell(arguments, result, f"paused for {seconds:g} s: requests wait at the proxy")
+    return print_result(arguments, result, f"paused for {seconds:g} s: requests wait at the proxy")
 
 
 def _resume(arguments: argparse.Namespace) -> int:
     result = ask(arguments, {"command": "resume"})
     was_paused = result.get("was_paused")
-    return tell(arguments, result, "resumed" if was_paused else "it was not paused")
+    return print_result(arguments, result, "resumed" if was_paused else "was not paused")
 
 
 def _reload(arguments: argparse.Namespace) -> int:
-    # What is wrong with the file is the answer, and is not said twice.
+    # The answer itself lists the problems in the file: do not print them twice.
     *_, result = client.ask(socket_of(arguments, lambda _: None), {"command": "reload"})
-    return tell(arguments, result, lambda: change_text.changes(result["changes"]))
+    return print_result(arguments, result, change_text.changes(result.get("changes", ())))
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
@@ -67,85 +67,93 @@ def _upgrade(arguments: argparse.Namespace) -> int:
     try:
         for message in client.ask(socket_of(arguments), {"command": "upgrade"}):
             if message["event"] == "error":
-                return tell(arguments, message, "")
+                return print_result(arguments, message, "")
             before = message["program"]
     except client.Lost:
         if before is None:
             raise
-    # The new program answers on the same socket, as soon as it is there.
+    # The new program answers on the same socket as soon as it runs.
     now = ask(arguments, {"command": "status"})["supervisor"]
     result = {"event": "result", "before": before, "version": now["version"], "pid": now["pid"]}
     text = f"upgraded from {before} to {now['version']}, pid {now['pid']} as before"
-    return tell(arguments, result, text)
+    return print_result(arguments, result, text)
 
 
 def _swap_arguments(parser: argparse.ArgumentParser) -> None:
     client_arguments(parser)
     parser.add_argument(
         "revision", nargs="?", metavar="REVISION",
-        help="a commit (default: HEAD of the checkout; with --rebuild what is live)",
+        help="a commit (default: HEAD of the checkout; with --rebuild, the live revision)",
     )  # fmt: skip
     parser.add_argument(
-        "--retry", action="store_true", help="also if it failed before, or is live already"
+        "--retry",
+        action="store_true",
+        help="deploy it even if it failed before or is already live",
     )
     parser.add_argument(
-        "--rebuild", action="store_true", help="build it again; what is live serves on meanwhile"
+        "--rebuild",
+        action="store_true",
+        help="build it again, while the live release keeps serving",
     )
-    parser.add_argument("--no-wait", action="store_true", help="do not wait for the end")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="return at once, without waiting for the swap to end"
+    )
 
 
 def _restart_arguments(parser: argparse.ArgumentParser) -> None:
     client_arguments(parser)
-    parser.add_argument("--no-wait", action="store_true", help="do not wait for the end")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="return at once, without waiting for the swap to end"
+    )
 
 
 def _pause_arguments(parser: argparse.ArgumentParser) -> None:
     client_arguments(parser)
     parser.add_argument(
-        "--for", dest="time", default="60s", metavar="TIME", help="its end (default: 60s)"
+        "--for", dest="time", default="60s", metavar="TIME", help="how long to pause (default: 60s)"
     )
 
 
 COMMANDS = [
     Command(
         "swap",
-        "make a revision live, and show how it goes",
+        "make a revision live, and show its progress",
         _swap,
         _swap_arguments,
         "blue-green swap v1.4",
     ),
     Command(
         "rollback",
-        "go back to the release that was live before",
+        "go back to the previous release",
         _rollback,
         client_arguments,
         "blue-green rollback",
     ),
     Command(
         "restart",
-        "replace the processes of the live release by fresh ones, without a build",
+        "replace the live release's processes, without a build or downtime",
         _restart,
         _restart_arguments,
         "blue-green restart",
     ),
     Command(
         "pause",
-        "let requests wait at the proxy",
+        "hold new requests at the proxy",
         _pause,
         _pause_arguments,
         "blue-green pause --for 20s",
     ),
-    Command("resume", "let them go on", _resume, client_arguments, "blue-green resume"),
+    Command("resume", "end a pause", _resume, client_arguments, "blue-green resume"),
     Command(
         "upgrade",
-        "let the installed program take over from the running one",
+        "replace the running supervisor with the installed version, without downtime",
         _upgrade,
         client_arguments,
         "blue-green upgrade",
     ),
     Command(
         "reload",
-        "read the settings again, and say what that changes and when",
+        "read the settings again, and show each change and when it takes effect",
         _reload,
         client_arguments,
         "blue-green reload",

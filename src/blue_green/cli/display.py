@@ -1,10 +1,10 @@
-"""How a terminal shows what the supervisor answers: as lines, made for what it can show."""
+"""The supervisor's answers as lines of text, styled for the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from blue_green.cli.terminal import Look, Piece
+from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
 
 COLOURS = {
@@ -20,126 +20,135 @@ COLOURS = {
     "reverted": "red",
 }
 LABEL = 10
-"""Columns for what stands before each line of the status."""
+"""Columns for the label of each line of the status."""
 MARGIN = LABEL + 4
-MOST_QUARANTINED = 3
-MOST_LINES = 10
-"""Of what an app wrote before its swap failed: a traceback's end is what matters."""
+TRIGGERS = {
+    "watch": "a new commit",
+    "health": "failing health probes",
+    "swap": "blue-green swap",
+    "rollback": "blue-green rollback",
+    "restart": "blue-green restart",
+    "rebuild": "blue-green swap --rebuild",
+}
+"""The values of `asked_by`, in words."""
+MAX_QUARANTINED = 3
+MAX_LINES = 10
+"""Lines of the app's output to show after a failed swap: the end of a traceback matters most."""
 
 
-def status(result: Mapping[str, Any], look: Look) -> list[str]:
-    """One screen, the truth first."""
-    return [*_head(result, look), "", *_rows(result, look), *_last_swaps(result, look)]
+def status(result: Mapping[str, Any], style: Style) -> list[str]:
+    """The whole status, with the state of the site in the first line."""
+    return [*_head(result, style), "", *_rows(result, style), *_last_swaps(result, style)]
 
 
-def receipt(result: Mapping[str, Any], look: Look) -> list[str]:
+def receipt(result: Mapping[str, Any], style: Style) -> list[str]:
     """How a swap ended, and what it cost."""
     colour = COLOURS[result["outcome"]]
     named = [(f"{result['outcome']} ", f"bold {colour}"), result["revision"][:7]]
-    if look.width is None:  # Who reads that line by a program has the whole reason in it.
+    if style.width is None:  # A program that reads the first line finds the reason in it.
         reason, *steps = result["reason"].split("\n")
-        lines = [look.line(*named, f": {reason}" if reason else "")]
-        lines += [look.line("  ", step) for step in steps]
+        lines = [style.line(*named, f": {reason}" if reason else "")]
+        lines += [style.line("  ", step) for step in steps]
     else:
-        lines = [look.line(*named, "  ", (result["subject"], "dim"))]
-        lines += _with_steps(look, 2, result["reason"], colour) if result["reason"] else []
+        lines = [style.line(*named, "  ", (result["subject"], "dim"))]
+        lines += _with_steps(style, 2, result["reason"], colour) if result["reason"] else []
     if warning := result.get("warning"):
-        lines += _with_steps(look, 2, warning, "yellow")
+        lines += _with_steps(style, 2, warning, "yellow")
     if result.get("retry_in"):
-        lines.append(f"it is tried again in {result['retry_in']:g} s, and is not in quarantine")
+        lines.append(f"not in quarantine: next attempt in {result['retry_in']:g} s")
     if output := result["output"]:
-        shown = output[-MOST_LINES:]
+        shown = output[-MAX_LINES:]
         short = result["revision"][:7]
-        more = f" (blue-green logs {short} has more)" if len(output) > len(shown) else ""
-        lines += [f"its last lines{more}:", *(look.line("    ", line) for line in shown)]
+        more = f" (more: blue-green logs {short})" if len(output) > len(shown) else ""
+        lines += [f"last lines of output{more}:", *(style.line("    ", line) for line in shown)]
     if result["seconds"]:
-        lines.append(look.line(_numbers(result)))
+        lines.append(style.line(_numbers(result)))
     return lines
 
 
-def history(receipts: Sequence[Mapping[str, Any]], look: Look) -> list[str]:
-    """The last swaps: two or three lines each."""
+def history(receipts: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
+    """The last swaps, two or three lines each."""
     if not receipts:
         return ["no swaps yet"]
-    return [line for result in receipts for line in _entry(result, look, indent=0)]
+    return [line for result in receipts for line in _entry(result, style, indent=0)]
 
 
-def output(line: Mapping[str, Any], look: Look) -> str:
-    """A line of output, with when it came and who wrote it."""
+def output(line: Mapping[str, Any], style: Style) -> str:
+    """A line of output, with its time and source."""
     clock = datetime.fromisoformat(line["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
-    who = f"{line['source']} {line['revision'][:7]}"
+    source = f"{line['source']} {line['revision'][:7]}"
     colour = {"blue": "cyan", "green": "green"}.get(line["source"], "yellow")
     text = (line["text"], "red") if line["is_error"] else line["text"]
-    # Output is never cut: a terminal breaks what is too long for it.
-    endless = Look(colour=look.colour, unicode=look.unicode)
-    return endless.line((clock, "dim"), " ", (who, colour), (" | ", "dim"), text)
+    # Output is never truncated: the terminal wraps long lines.
+    unbounded = Style(colour=style.colour, unicode=style.unicode)
+    return unbounded.line((clock, "dim"), " ", (source, colour), (" | ", "dim"), text)
 
 
-def _head(result: Mapping[str, Any], look: Look) -> list[str]:
-    dot = "●" if look.unicode else "*"
+def _head(result: Mapping[str, Any], style: Style) -> list[str]:
+    dot = "●" if style.unicode else "*"
     colour = COLOURS[result["phase"]]
     left = result["paused_for"]
-    more = f" for {left:.0f} s more: requests wait" if left is not None else ""
+    more = f" for {left:.0f} s more: requests are held" if left is not None else ""
     step = f" ({result['step']})" if result["step"] else ""
     phase = (f"{result['phase']}{step}", f"bold {colour}")
-    lines = [look.line((f"{dot} ", colour), (f"{result['name']} is ", "bold"), phase, more)]
+    lines = [style.line((f"{dot} ", colour), (f"{result['name']} is ", "bold"), phase, more)]
     if result["down"]:
-        lines += look.wrapped(2, result["down"], "red")
+        lines += style.wrapped(2, result["down"], "red")
     return lines
 
 
-def _rows(result: Mapping[str, Any], look: Look) -> Iterator[str]:
+def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     live, swap = result["live"], result["swap"]
     if live:
-        yield from _release(result, "live", live["revision"], look)
-        yield from look.wrapped(MARGIN, _place(live), "dim")
+        yield from _release(result, "live", live["revision"], style)
+        yield from style.wrapped(MARGIN, _place(live), "dim")
     else:
-        yield _row(look, "live", "nothing")
+        yield _row(style, "live", "nothing")
     if retiring := result["retiring"]:
-        yield from _release(result, "retiring", retiring["revision"], look)
-        yield from look.wrapped(MARGIN, _rest(retiring), "dim")
-    yield from _wanted(result, look)
+        yield from _release(result, "retiring", retiring["revision"], style)
+        yield from style.wrapped(MARGIN, _what_is_left(retiring), "dim")
+    yield from _wanted(result, style)
     if swap:
-        yield from _release(result, "swap to", swap["revision"], look)
-        yield from look.wrapped(MARGIN, _progress(swap), "cyan")
+        yield from _release(result, "swap to", swap["revision"], style)
+        yield from style.wrapped(MARGIN, _progress(swap), "cyan")
         if candidate := result["candidate"]:
-            yield from look.wrapped(MARGIN, f"starts in {_place(candidate)}", "dim")
-    if addresses := result.get("addresses"):  # An older supervisor does not say.
-        yield _row(look, "served on", addresses)
-    yield _row(look, "requests", *_requests(result))
-    yield from _warning(look, "problem", result["problem"])
+            yield from style.wrapped(MARGIN, f"starting in {_place(candidate)}", "dim")
+    if addresses := result.get("addresses"):  # Missing in the answers of older supervisors.
+        yield _row(style, "served on", addresses)
+    yield _row(style, "requests", *_requests(result))
+    yield from _warning(style, "problem", result["problem"])
     for entry in result.get("needs_restart", ()):
-        yield from _warning(look, "settings", change_text.change(entry))
-    if unremovable := result.get("unremovable"):  # An older supervisor does not say.
-        count = f"{len(unremovable)} old release{'s' * (len(unremovable) > 1)} cannot be removed"
-        yield from _warning(look, "releases", f"{count}: {unremovable[0]}")
+        yield from _warning(style, "settings", change_text.change(entry))
+    if unremovable := result.get("unremovable"):  # Missing in the answers of older supervisors.
+        old = _count(len(unremovable), "old release")
+        yield from _warning(style, "releases", f"{old} cannot be removed: {unremovable[0]}")
     if last := result["last_swap"]:
-        yield from _warning(look, "data", last.get("warning", ""))
-    yield from _quarantine(result, look)
+        yield from _warning(style, "data", last.get("warning", ""))
+    yield from _quarantine(result, style)
     ours = result["supervisor"]
     about = f"pid {ours['pid']}, version {ours['version']}, since {_since(ours['since'])}"
-    yield _row(look, "supervisor", (about, "dim"))
+    yield _row(style, "supervisor", (about, "dim"))
 
 
-def _warning(look: Look, label: str, text: str) -> Iterator[str]:
+def _warning(style: Style, label: str, text: str) -> Iterator[str]:
     if text:
-        first, *more = _with_steps(look, MARGIN, text, "yellow")
-        yield _row(look, label) + first[LABEL + 2 :]
+        first, *more = _with_steps(style, MARGIN, text, "yellow")
+        yield _row(style, label) + first[LABEL + 2 :]
         yield from more
 
 
-def _wanted(result: Mapping[str, Any], look: Look) -> Iterator[str]:
-    """What should be live and is not, and why; a swap to it tells of itself."""
+def _wanted(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """What should be live and is not, and why. A swap to it has lines of its own."""
     label, revision = _missing(result)
-    in_hand = result["swap"]["revision"] if result["swap"] else None
-    if revision and revision != in_hand:
-        yield from _release(result, label, revision, look)
-        yield from _with_steps(look, MARGIN, result["why"], "yellow")
-        yield from _last_lines(result, revision, look)
+    current = result["swap"]["revision"] if result["swap"] else None
+    if revision and revision != current:
+        yield from _release(result, label, revision, style)
+        yield from _with_steps(style, MARGIN, result["why"], "yellow")
+        yield from _last_lines(result, revision, style)
 
 
 def _missing(result: Mapping[str, Any]) -> tuple[str, str]:
-    """What is wanted, or else checked out, and is not live; nothing if it is."""
+    """The label and id of the requested revision, or else of HEAD, unless it is live."""
     live = result["live"]["revision"] if result["live"] else None
     for label, revision in (("wanted", result["wanted"]), ("HEAD", result["head"])):
         if revision and revision != live:
@@ -155,15 +164,15 @@ def _requests(result: Mapping[str, Any]) -> Iterator[Piece]:
         yield f", {_count(result['tunnels'], 'stream')}"
 
 
-def _rest(retiring: Mapping[str, Any]) -> str:
-    """What a release that was live before still has to do."""
+def _what_is_left(retiring: Mapping[str, Any]) -> str:
+    """What a retiring release still has to finish."""
     left = ", ".join(
         _count(retiring[key], name)
         for key, name in (("in_flight", "request"), ("streams", "stream"))
         if retiring[key]
     )
     if not left:
-        return f"stops in {_place(retiring)}"
+        return f"stopping in {_place(retiring)}"
     return f"{left} for up to {retiring['seconds_left']:.0f} s more, in {_place(retiring)}"
 
 
@@ -171,69 +180,75 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def _quarantine(result: Mapping[str, Any], look: Look) -> Iterator[str]:
-    """Those that are not told of as wanted already; the newest at the end."""
-    _, told = _missing(result)
-    entries = [entry for entry in result["quarantined"].items() if entry[0] != told]
-    if len(entries) > MOST_QUARANTINED:
-        yield _row(look, "quarantine", f"{len(entries) - MOST_QUARANTINED} older ones, and:")
-    for revision, reason in entries[-MOST_QUARANTINED:]:
-        yield from _release(result, "quarantine", revision, look)
-        yield from look.wrapped(MARGIN, reason, "dim")
-        yield from _last_lines(result, revision, look)
+def _quarantine(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """Revisions in quarantine, the newest last, but for one that `_wanted` shows."""
+    _, shown = _missing(result)
+    entries = [entry for entry in result["quarantined"].items() if entry[0] != shown]
+    if len(entries) > MAX_QUARANTINED:
+        older = _count(len(entries) - MAX_QUARANTINED, "older revision")
+        yield _row(style, "quarantine", f"{older}, and:")
+    for revision, reason in entries[-MAX_QUARANTINED:]:
+        yield from _release(result, "quarantine", revision, style)
+        yield from style.wrapped(MARGIN, reason, "dim")
+        yield from _last_lines(result, revision, style)
 
 
-def _last_lines(result: Mapping[str, Any], revision: str, look: Look) -> Iterator[str]:
-    """What the candidate wrote last, if it failed."""
+def _last_lines(result: Mapping[str, Any], revision: str, style: Style) -> Iterator[str]:
+    """The last output of a candidate that failed."""
     if lines := result.get("output", {}).get(revision):
-        yield look.line(" " * MARGIN, ("its last lines:", "dim"))
-        yield from (look.line(" " * (MARGIN + 2), line) for line in lines)
+        yield style.line(" " * MARGIN, ("last lines of output:", "dim"))
+        yield from (style.line(" " * (MARGIN + 2), line) for line in lines)
 
 
-def _last_swaps(result: Mapping[str, Any], look: Look) -> list[str]:
+def _last_swaps(result: Mapping[str, Any], style: Style) -> list[str]:
     if not result["last_swaps"]:
         return []
-    # What is to be done about the last one stands above.
+    # What to do about the last one is shown above.
     brief = [{**last, "reason": last["reason"].split("\n")[0]} for last in result["last_swaps"]]
-    lines = [line for last in brief for line in _entry(last, look, indent=2)]
-    return ["", look.line(("last swaps", "bold")), *lines]
+    lines = [line for last in brief for line in _entry(last, style, indent=2)]
+    return ["", style.line(("last swaps", "bold")), *lines]
 
 
-def _entry(result: Mapping[str, Any], look: Look, *, indent: int) -> list[str]:
-    """One swap: when, how it ended and what it was; then why, if so, and its numbers."""
+def _entry(result: Mapping[str, Any], style: Style, *, indent: int) -> list[str]:
+    """One swap: its time, outcome and revision, the reason if there is one, and its receipt."""
     when = _moment(result["at"])
     outcome = (f"{result['outcome']:<10}", COLOURS[result["outcome"]])
     revision = (f"  {result['revision'][:7]}", "bold")
     start = " " * indent
-    lines = [look.line(start, when, "  ", outcome, revision, f"  {result['subject']}")]
+    lines = [style.line(start, when, "  ", outcome, revision, f"  {result['subject']}")]
     inner = indent + 2
     if result["reason"]:
-        lines += _with_steps(look, inner, result["reason"])
-    asked = f"by {result['asked_by']}; " if result["asked_by"] else ""
-    return lines + look.wrapped(inner, f"{asked}{_numbers(result)}", "dim")
+        lines += _with_steps(style, inner, result["reason"])
+    trigger = f"{_trigger(result)}; " if result["asked_by"] else ""
+    return lines + style.wrapped(inner, f"{trigger}{_numbers(result)}", "dim")
 
 
-def _with_steps(look: Look, indent: int, text: str, colour: str = "") -> list[str]:
-    """A text that may end in steps, each a line of its own."""
-    return [line for part in text.split("\n") for line in look.wrapped(indent, part, colour)]
+def _with_steps(style: Style, indent: int, text: str, colour: str = "") -> list[str]:
+    """Wrap a text whose further lines are steps to take."""
+    return [line for part in text.split("\n") for line in style.wrapped(indent, part, colour)]
 
 
-def _release(result: Mapping[str, Any], label: str, revision: str, look: Look) -> Iterator[str]:
+def _release(result: Mapping[str, Any], label: str, revision: str, style: Style) -> Iterator[str]:
     subject = result["subjects"].get(revision, "")
-    yield _row(look, label, (revision[:7], "bold"), f"  {subject}")
+    yield _row(style, label, (revision[:7], "bold"), f"  {subject}")
 
 
-def _row(look: Look, label: str, *pieces: Piece) -> str:
-    return look.line((f"  {label:>{LABEL}}  ", "dim"), *pieces)
+def _row(style: Style, label: str, *pieces: Piece) -> str:
+    return style.line((f"  {label:>{LABEL}}  ", "dim"), *pieces)
 
 
 def _progress(swap: Mapping[str, Any]) -> str:
-    """Each phase with its time; the one in hand at the end."""
+    """What triggered the swap, and each phase with its duration, the current one last."""
     done = [f"{phase} {seconds:.1f} s" for phase, seconds in swap["seconds"].items()]
     if swap["phase"] not in swap["seconds"] and swap["phase"]:
         done.append(f"{swap['phase']} {swap['phase_seconds']:.1f} s ...")
-    asked = f"asked by {swap['asked_by']}" if swap["asked_by"] else ""
-    return ", ".join([*filter(None, [asked]), *done])
+    return ", ".join([_trigger(swap), *done] if swap["asked_by"] else done)
+
+
+def _trigger(swap: Mapping[str, Any]) -> str:
+    """What triggered a swap, in words; an unknown trigger of a newer supervisor as it is."""
+    trigger = swap["asked_by"]
+    return f"triggered by {TRIGGERS.get(trigger, trigger)}"
 
 
 def _numbers(result: Mapping[str, Any]) -> str:
@@ -257,7 +272,7 @@ def _since(moment: str) -> str:
 
 
 def _moment(moment: str) -> str:
-    """The local time, with the date unless that is today's."""
+    """The local time, with the date unless it is today."""
     then = datetime.fromisoformat(moment).astimezone()
     is_today = then.date() == datetime.now().astimezone().date()
     return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")

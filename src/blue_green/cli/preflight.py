@@ -1,4 +1,4 @@
-"""Commands for before the first deploy: settings to begin with, and what can be known of it."""
+"""Commands for before the first deploy: `init` writes settings, and `check` verifies them."""
 
 import argparse
 import json
@@ -24,27 +24,28 @@ if TYPE_CHECKING:
 
 
 class _Report:
-    """What was found: a line each as it comes, or all as one JSON object at the end."""
+    """Prints findings: each as it comes, or all as one JSON object at the end."""
 
     def __init__(self, file: Path, *, is_json: bool) -> None:
         self._file = file
         self._is_json = is_json
         self._findings: list[Finding] = []
-        self._gone: BrokenPipeError | None = None
+        self._broken_pipe: BrokenPipeError | None = None
+        """Raised at the end, so that a trial start is still cleaned up."""
 
-    def tell(self, finding: "Finding") -> None:
+    def add(self, finding: "Finding") -> None:
         self._findings.append(finding)
-        if self._is_json or self._gone:
+        if self._is_json or self._broken_pipe:
             return
         try:
-            say(_in_words(finding))
+            say(_as_text(finding))
         except BrokenPipeError as error:
-            self._gone = error  # To be told when what was started has been cleared away.
+            self._broken_pipe = error
 
     def end(self) -> int:
-        """Say the rest; the exit status."""
-        if self._gone:
-            raise self._gone
+        """Print the summary, and return the exit status."""
+        if self._broken_pipe:
+            raise self._broken_pipe
         count = Counter(finding.verdict for finding in self._findings)
         if self._is_json:
             findings = [finding.as_dict() for finding in self._findings]
@@ -65,26 +66,26 @@ def _check(arguments: argparse.Namespace) -> int:
         settings = settings_file.load(arguments.file)
     except ConfigError as error:
         for problem in error.problems:
-            report.tell(finding.failed("settings", problem))
+            report.add(finding.failed("settings", problem))
         report.end()
         return USAGE
-    ended = run_checks.run(arguments.file, settings, report.tell, start=arguments.start)
+    is_complete = run_checks.run(arguments.file, settings, report.add, start=arguments.start)
     status = report.end()
-    return status if ended else INTERRUPTED
+    return status if is_complete else INTERRUPTED
 
 
-def _in_words(finding: "Finding") -> str:
+def _as_text(finding: "Finding") -> str:
     lines = [f"{finding.verdict}  {finding.about}: {finding.text}"]
     if finding.advice:
-        lines.append(f"        what to do: {finding.advice}")
+        lines.append(f"        to fix: {finding.advice}")
     if finding.output:
-        lines.append("        its last lines:")
+        lines.append("        last lines of output:")
         lines += [f"            {line}" for line in finding.output]
     return "\n".join(lines)
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from blue_green.preflight.init.write import CannotWrite, write  # noqa: PLC0415 - slow, and only for this
+    from blue_green.preflight.init.write import CannotWrite, write  # noqa: PLC0415 - slow to load
 
     def ask(question: str) -> str:
         if arguments.yes:
@@ -98,7 +99,7 @@ def _init(arguments: argparse.Namespace) -> int:
         app = write(arguments.file, arguments.checkout, ask, force=arguments.force)
     except CannotWrite as error:
         return complain(str(error), FAILED)
-    say(f"{arguments.file} is written for {app.kind}: {app.because}")
+    say(f"wrote {arguments.file} for {app.kind}: {app.because}")
     for advice in app.advice:
         say(f"note: {advice}")
     say(f"next: blue-green check --start {arguments.file}")
@@ -108,19 +109,22 @@ def _init(arguments: argparse.Namespace) -> int:
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkout", nargs="?", type=Path, default=Path(), metavar="CHECKOUT",
-        help="a git work tree with the app (default: this directory)",
+        help="the app's git checkout (default: the current directory)",
     )  # fmt: skip
     parser.add_argument(
-        "--file", type=Path, default=Path(DEFAULT_FILE), help=f"to write (default: {DEFAULT_FILE})"
+        "--file",
+        type=Path,
+        default=Path(DEFAULT_FILE),
+        help=f"the file to write (default: {DEFAULT_FILE})",
     )
-    parser.add_argument("--yes", action="store_true", help="ask nothing: take what is likeliest")
-    parser.add_argument("--force", action="store_true", help="also if the file is there already")
+    parser.add_argument("--yes", action="store_true", help="do not ask: use the most likely app")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     file_argument(parser)
     parser.add_argument(
-        "--start", action="store_true", help="also build HEAD, start it on a free port and ask it"
+        "--start", action="store_true", help="also build HEAD, start it on a free port and probe it"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -135,7 +139,7 @@ COMMANDS = [
     ),
     Command(
         "check",
-        "tell what can be known before the first deploy",
+        "list problems that can be found before the first deploy, and how to fix them",
         _check,
         _check_arguments,
         "blue-green check --start supervisor.toml",

@@ -1,84 +1,83 @@
-"""A swap on the screen of whoever asked for it, as it happens.
+"""The progress of a swap, shown to the user who started it.
 
-On a terminal the phase in hand is drawn again and again, with its time and how many requests are
-held. In a pipe there is a line for each phase, when it has ended.
+On a terminal the current phase is redrawn in place, with its duration and the number of held
+requests. A pipe gets one line per phase, when the phase has ended.
 """
 
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from blue_green.cli.terminal import Look
+from blue_green.cli.terminal import Style
 
-AGAIN = "\r\x1b[K"
-"""Back to the start of the line, and clear it (ECMA-48, EL)."""
+CLEAR_LINE = "\r\x1b[K"
+"""Return to the start of the line, and erase it (ECMA-48, EL)."""
 
 
 class Progress:
-    """Draws what the supervisor tells."""
+    """Draws the events that the supervisor sends."""
 
     def __init__(self, out: TextIO, *, quiet: bool) -> None:
         self._out = out
         self._quiet = quiet
-        self._look = Look.of(out)
+        self._style = Style.of(out)
         self._revision = ""
-        """The one that is told of: a newer one may take its place."""
+        """The one in the title: a newer one may take its place."""
         self._done = ""
-        """The phase that has ended last."""
-        self._begun = False
-        """The last line may be drawn again."""
+        """The last phase that has ended."""
+        self._is_line_open = False
+        """The last line has no newline yet, and may be redrawn."""
 
     def event(self, message: Mapping[str, Any]) -> None:
-        """Show what happened; what we do not know is left out."""
+        """Show an event; unknown kinds are ignored."""
         if self._quiet:
             return
         kind = message["event"]
         if kind == "phase":
-            self._entitle(message["revision"])
+            self._write_title(message["revision"])
             self._draw(message["phase"], 0.0, 0)
-        elif kind == "tick" and self._look.moves and message["phase"] not in ("", self._done):
-            self._entitle(message["revision"])
+        elif kind == "tick" and self._style.can_redraw and message["phase"] not in ("", self._done):
+            self._write_title(message["revision"])
             self._draw(message["phase"], message["seconds"], message["held"])
         elif kind == "done":
-            self._entitle(message["revision"])
+            self._write_title(message["revision"])
             self._finish(message["phase"], message["seconds"])
 
     def clear(self) -> None:
-        """Take the unfinished line away."""
-        if self._begun:
-            self._write(AGAIN)
-        self._begun = False
+        """Erase the unfinished line."""
+        if self._is_line_open:
+            self._write(CLEAR_LINE)
+        self._is_line_open = False
 
     def leave(self) -> None:
-        """Leave the unfinished line as it is."""
-        if self._begun:
+        """Keep the unfinished line, and end it."""
+        if self._is_line_open:
             self._write("\n")
-        self._begun = False
+        self._is_line_open = False
 
-    def _entitle(self, revision: str) -> None:
+    def _write_title(self, revision: str) -> None:
         if revision != self._revision:
             self._revision = revision
             self.clear()
-            self._write(self._look.line(("swap to ", "bold"), (revision[:7], "bold")) + "\n")
+            self._write(self._style.line(("swap to ", "bold"), (revision[:7], "bold")) + "\n")
 
     def _draw(self, phase: str, seconds: float, held: int) -> None:
-        if not self._look.moves:
+        if not self._style.can_redraw:
             return
-        sign = "…" if self._look.unicode else " "
+        sign = "…" if self._style.unicode else " "
         waiting = ("  1 request held" if held == 1 else f"  {held} requests held") if held else ""
-        # The terminal may have been resized.
-        look = Look.of(self._out)
-        line = look.line(
+        style = Style.of(self._out)  # Again: the terminal may have been resized.
+        line = style.line(
             (f"  {sign} ", "cyan"), f"{phase:<10} {seconds:6.1f} s", (waiting, "yellow")
         )
-        self._write(AGAIN + line)
-        self._begun = True
+        self._write(CLEAR_LINE + line)
+        self._is_line_open = True
 
     def _finish(self, phase: str, seconds: float) -> None:
         self.clear()
         self._done = phase
-        if self._look.moves:
-            sign = "✓" if self._look.unicode else "-"
-            line = self._look.line((f"  {sign} ", "green"), f"{phase:<10} {seconds:6.2f} s")
+        if self._style.can_redraw:
+            sign = "✓" if self._style.unicode else "-"
+            line = self._style.line((f"  {sign} ", "green"), f"{phase:<10} {seconds:6.2f} s")
         else:
             line = f"  {phase:<10} {seconds:6.2f} s"
         self._write(line + "\n")

@@ -1,4 +1,4 @@
-"""Commands that need no running supervisor."""
+"""`run`: the supervisor itself."""
 
 import argparse
 
@@ -6,12 +6,12 @@ from blue_green.cli.command import OK, USAGE, Command, complain, file_argument
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from blue_green.supervisor import (  # noqa: PLC0415 - slow, and only for this
+    from blue_green.supervisor import (  # noqa: PLC0415 - slow to load
         settings_file,
         startup,
         supervisor,
     )
-    from blue_green.system import handover, log  # noqa: PLC0415 - slow, and only for this
+    from blue_green.system import handover, log  # noqa: PLC0415 - slow to load
 
     settings = settings_file.load(arguments.file)
     with log.to_stderr():
@@ -19,7 +19,7 @@ def _run(arguments: argparse.Namespace) -> int:
             startup.warn_root(settings)
             startup.check_trust(arguments.file, settings)
             startup.check_secret(settings)
-            if arguments.trial:  # A running supervisor wants to know whether we could take over.
+            if arguments.trial:  # Run by `upgrade`: could this program take over?
                 print(handover.VERSION)
                 return OK
             supervisor.run(arguments.file, settings)
@@ -36,7 +36,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = [
     Command(
         "run",
-        "supervise a site: proxy, backends and checkout",
+        "run the supervisor: proxy, backends and watch on the checkout",
         _run,
         _run_arguments,
         "blue-green run supervisor.toml",

@@ -1,4 +1,4 @@
-"""Commands that show what runs, and what ran."""
+"""Commands that show the site and change nothing: `status`, `history`, `logs`."""
 
 import argparse
 import json
@@ -13,11 +13,11 @@ from blue_green.cli.command import (
     ask,
     client_arguments,
     complain,
+    print_result,
     reject_file,
     socket_of,
-    tell,
 )
-from blue_green.cli.terminal import Look
+from blue_green.cli.terminal import Style
 from blue_green.control import client
 
 SLOTS = ("blue", "green")
@@ -25,11 +25,13 @@ SLOTS = ("blue", "green")
 
 def _status(arguments: argparse.Namespace) -> int:
     if arguments.watch:
-        from blue_green.cli import watch_status  # noqa: PLC0415 - slow, and only for this
+        from blue_green.cli import watch_status  # noqa: PLC0415 - slow to load
 
         return watch_status.watch(socket_of(arguments), as_json=arguments.json)
     result = ask(arguments, {"command": "status"})
-    return tell(arguments, result, lambda: _text(display.status(result, Look.of(sys.stdout))))
+    return print_result(
+        arguments, result, lambda: _text(display.status(result, Style.of(sys.stdout)))
+    )
 
 
 def _history(arguments: argparse.Namespace) -> int:
@@ -39,7 +41,9 @@ def _history(arguments: argparse.Namespace) -> int:
         receipt.pop("event")
     if result["event"] == "result":
         result["swaps"] = receipts
-    return tell(arguments, result, lambda: _text(display.history(receipts, Look.of(sys.stdout))))
+    return print_result(
+        arguments, result, lambda: _text(display.history(receipts, Style.of(sys.stdout)))
+    )
 
 
 def _logs(arguments: argparse.Namespace) -> int:
@@ -50,13 +54,13 @@ def _logs(arguments: argparse.Namespace) -> int:
         "count": arguments.count,
         "follow": arguments.follow,
     }
-    look = Look.of(sys.stdout)
+    style = Style.of(sys.stdout)
     try:
         for message in client.ask(socket_of(arguments), request):
             if message["event"] == "error":
-                return tell(arguments, message, "")
+                return print_result(arguments, message, "")
             if message["event"] == "lines":
-                _show(message, look, as_json=arguments.json)
+                _show(message, style, as_json=arguments.json)
     except client.Lost as error:
         return complain("the supervisor has stopped" if arguments.follow else str(error), FAILED)
     except KeyboardInterrupt:
@@ -65,12 +69,13 @@ def _logs(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _show(message: dict[str, Any], look: Look, *, as_json: bool) -> None:
+def _show(message: dict[str, Any], style: Style, *, as_json: bool) -> None:
     if message["lost"]:
-        lost = f"{message['lost']} lines were lost: they are not read fast enough"
-        print(f"blue-green: {lost}", file=sys.stderr)
+        lost = message["lost"]
+        lines = "1 line was" if lost == 1 else f"{lost} lines were"
+        print(f"blue-green: {lines} lost: they were not read fast enough", file=sys.stderr)
     for line in message["lines"]:
-        print(json.dumps(line) if as_json else display.output(line, look))
+        print(json.dumps(line) if as_json else display.output(line, style))
     sys.stdout.flush()
 
 
@@ -80,12 +85,12 @@ def _text(lines: list[str]) -> str:
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     client_arguments(parser)
-    parser.add_argument("--watch", action="store_true", help="keep it up to date, until ^C")
+    parser.add_argument("--watch", action="store_true", help="refresh every second, until ^C")
 
 
 def _history_arguments(parser: argparse.ArgumentParser) -> None:
     client_arguments(parser)
-    _count_argument(parser, 10, "how many swaps")
+    _count_argument(parser, 10, "number of swaps")
 
 
 def _logs_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,10 +99,12 @@ def _logs_arguments(parser: argparse.ArgumentParser) -> None:
         "which",
         nargs="?",
         metavar="WHICH",
-        help="only what blue, green, build or migrate wrote, or what belongs to this revision",
+        help="only output of blue, green, build or migrate, or of this revision (default: all)",
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on as lines come, until ^C")
-    _count_argument(parser, 50, "how many lines to begin with")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="keep printing new lines, until ^C"
+    )
+    _count_argument(parser, 50, "number of lines to start with")
 
 
 def _count_argument(parser: argparse.ArgumentParser, default: int, what: str) -> None:
@@ -114,21 +121,21 @@ def _count_argument(parser: argparse.ArgumentParser, default: int, what: str) ->
 COMMANDS = [
     Command(
         "status",
-        "what runs, what is wanted, and how the last swaps went",
+        "show what runs, why HEAD is not live if it is not, and the last swaps",
         _status,
         _status_arguments,
         "blue-green status --watch",
     ),
     Command(
         "history",
-        "the last swaps: outcome, revision, who asked, receipt",
+        "show the last swaps: outcome, revision, trigger and receipt",
         _history,
         _history_arguments,
         "blue-green history -n 3",
     ),
     Command(
         "logs",
-        "what backends, builds and migrations wrote",
+        "show the output of backends, builds and migrations",
         _logs,
         _logs_arguments,
         "blue-green logs --follow green",

@@ -1,8 +1,8 @@
-"""What a stream can show, and text made for it.
+"""What an output stream supports, and text styled for it.
 
-Colours and everything else that moves are for terminals, and for those only that can do it and
-were not told otherwise (no-color.org). What comes from elsewhere (commit messages, output) is made
-printable first: a terminal does what control characters say.
+Only capable terminals get colours and redrawn lines, and no colours where `$NO_COLOR` is set
+(no-color.org). Control characters in text from elsewhere (commit messages, output) are escaped,
+since a terminal would obey them.
 """
 
 import os
@@ -17,54 +17,54 @@ from attrs import frozen
 from blue_green.system.printable import printable
 
 COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-NARROWEST = 20
+MIN_WIDTH = 20
 
 Piece = str | tuple[str, str]
 """Text, or text and the name of its colour."""
 
 
 @frozen
-class Look:
-    """What may be used to show something."""
+class Style:
+    """What a stream supports, and text within that."""
 
     colour: bool = False
-    moves: bool = False
-    """A line may be drawn again: it is a terminal, and not a dumb one."""
+    can_redraw: bool = False
+    """It is a terminal, and not a dumb one."""
     unicode: bool = False
     width: int | None = None
-    """In columns. None: it is no terminal, and lines may be of any length."""
+    """In columns. None: not a terminal, so lines may be of any length."""
 
     @classmethod
-    def of(cls, stream: TextIO) -> "Look":
-        """For this stream, as it is now."""
+    def of(cls, stream: TextIO) -> "Style":
+        """What this stream supports now: a terminal may be resized at any time."""
         is_terminal = stream.isatty()
-        moves = is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+        can_redraw = is_terminal and os.environ.get("TERM", "dumb") != "dumb"
         return cls(
-            colour=moves and not os.environ.get("NO_COLOR"),
-            moves=moves,
+            colour=can_redraw and not os.environ.get("NO_COLOR"),
+            can_redraw=can_redraw,
             unicode="utf" in (stream.encoding or "").lower(),
-            width=max(shutil.get_terminal_size().columns, NARROWEST) if is_terminal else None,
+            width=max(shutil.get_terminal_size().columns, MIN_WIDTH) if is_terminal else None,
         )
 
     def line(self, *pieces: Piece) -> str:
-        """One line of these pieces, cut where the terminal ends."""
+        """Join pieces to a line, truncated to the terminal's width."""
         left = self.width
         shown = []
         for piece in pieces:
             text, colour = piece if isinstance(piece, tuple) else (piece, "")
             text = _cell_text(text)
             if left is not None:
-                text = self._cut(text, left)
+                text = self._truncate(text, left)
                 left -= columns(text)
             shown.append(self._paint(text, colour))
         return "".join(shown).rstrip()
 
     def wrapped(self, indent: int, text: str, colour: str = "") -> list[str]:
-        """A text on as many lines as it takes, each begun so far in."""
-        width = None if self.width is None else max(self.width - indent, NARROWEST)
+        """Wrap a text to the terminal's width, with each line indented."""
+        width = None if self.width is None else max(self.width - indent, MIN_WIDTH)
         return [self.line(" " * indent, (part, colour)) for part in _parts(_cell_text(text), width)]
 
-    def _cut(self, text: str, width: int) -> str:
+    def _truncate(self, text: str, width: int) -> str:
         if columns(text) <= width:
             return text
         sign = "…" if self.unicode else "~"
@@ -85,7 +85,7 @@ def _cell_text(text: str) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal it takes."""
+    """The width of a text on a terminal, in columns."""
     if text.isascii():
         return len(text)
     return sum(
@@ -95,13 +95,13 @@ def columns(text: str) -> int:
 
 
 def _parts(text: str, width: int | None) -> Iterator[str]:
-    """Broken between words, but not before a unit; a word that is too long is left to be cut."""
-    begun = ""
+    """Break a text between words, but not before a unit. A word that is too long stays whole."""
+    line = ""
     for word in re.split(r" (?!(?:s|min|h|d)\b)", text):
-        longer = f"{begun} {word}" if begun else word
-        if width is not None and begun and columns(longer) > width:
-            yield begun
-            begun = word
+        longer = f"{line} {word}" if line else word
+        if width is not None and line and columns(longer) > width:
+            yield line
+            line = word
         else:
-            begun = longer
-    yield begun
+            line = longer
+    yield line

@@ -1,7 +1,7 @@
-"""`status --watch`: the status, kept up to date until ^C.
+"""`status --watch`: the status, refreshed until ^C.
 
-A supervisor that goes away is waited for. A terminal that cannot draw a screen, and a pipe, get the
-status anew each time that it reads differently.
+It survives a restart of the supervisor. A dumb terminal, or a pipe, gets the whole status each time
+that it has changed.
 """
 
 import json
@@ -21,31 +21,31 @@ from rich.text import Text
 
 from blue_green.cli import display
 from blue_green.cli.command import OK
-from blue_green.cli.terminal import Look
+from blue_green.cli.terminal import Style
 from blue_green.control import client
 
-EVERY = 1.0
-PATIENCE = 5.0
-"""Seconds after which a supervisor that does not answer is said not to."""
+INTERVAL = 1.0
+ANSWER_TIMEOUT = 5.0
+"""Seconds to wait for the supervisor before saying that it does not answer."""
 
 
 def watch(path: Path, *, as_json: bool) -> int:
-    """Show the status of the supervisor at this socket again and again; the exit status."""
+    """Show the status of the supervisor at this socket until ^C; return the exit status."""
     try:
         with _resizes() as wait:
             if as_json:
                 _repeat(lambda: _json(path), wait)
-            elif Look.of(sys.stdout).moves:
+            elif Style.of(sys.stdout).can_redraw:
                 _draw(path, wait)
             else:
-                _repeat(lambda: _text(path, Look.of(sys.stdout)), wait)
+                _repeat(lambda: _text(path, Style.of(sys.stdout)), wait)
     except KeyboardInterrupt:
         pass
     return OK
 
 
 def _draw(path: Path, wait: Callable[[], None]) -> None:
-    # Colours are made by us; what rich adds is the screen, and how it is left again.
+    # The text has its colours already: rich switches to the alternate screen and back.
     with Live(
         console=Console(highlight=False),
         screen=True,
@@ -54,13 +54,13 @@ def _draw(path: Path, wait: Callable[[], None]) -> None:
         redirect_stderr=False,
     ) as live:
         while True:
-            text = _text(path, Look.of(sys.stdout))
+            text = _text(path, Style.of(sys.stdout))
             live.update(Text.from_ansi(text, no_wrap=True, overflow="crop"), refresh=True)
             wait()
 
 
 def _repeat(show: Callable[[], str], wait: Callable[[], None]) -> None:
-    """Print it each time that it is different."""
+    """Print it each time that it has changed."""
     before = ""
     while True:
         text = show()
@@ -77,22 +77,24 @@ def _json(path: Path) -> str:
         return json.dumps({"error": str(error)})
 
 
-def _text(path: Path, look: Look) -> str:
+def _text(path: Path, style: Style) -> str:
     clock = time.strftime("%H:%M:%S")
     try:
-        lines = display.status(_ask(path), look)
+        lines = display.status(_ask(path), style)
     except (client.NoSupervisor, client.Lost) as error:
-        dot = "○" if look.unicode else "*"
-        lines = [look.line((f"{dot} no answer from the supervisor", "bold red"))]
-        lines += look.wrapped(2, str(error))
-        lines += look.wrapped(2, "It is looked for again each second.", "dim")
-    if not look.moves:
+        dot = "○" if style.unicode else "*"
+        lines = [style.line((f"{dot} no answer from the supervisor", "bold red"))]
+        lines += style.wrapped(2, str(error))
+        lines += style.wrapped(2, "Trying again every second.", "dim")
+    if not style.can_redraw:
         return "\n".join([*lines, ""])
-    return "\n".join([*lines, "", look.line((f"{clock}, each second; ^C ends this", "dim"))])
+    return "\n".join(
+        [*lines, "", style.line((f"{clock}, refreshed every second; ^C to exit", "dim"))]
+    )
 
 
 def _ask(path: Path) -> dict[str, Any]:
-    *_, result = client.ask(path, {"command": "status"}, patience=PATIENCE)
+    *_, result = client.ask(path, {"command": "status"}, patience=ANSWER_TIMEOUT)
     if result.pop("event") == "error":
         raise client.Lost(result["error"])
     return result
@@ -100,17 +102,17 @@ def _ask(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _resizes() -> Iterator[Callable[[], None]]:
-    """What waits for a moment, or until the terminal has another size."""
+    """Yield a function that waits for `INTERVAL`, or until the terminal is resized."""
     wakes, waker = socket.socketpair()
     with wakes, waker:
         waker.setblocking(False)
         wakes.setblocking(False)
-        # A handler of ours must not draw: it may come in the middle of drawing.
+        # The handler must not draw itself: the signal may come in the middle of drawing.
         handler = signal.signal(signal.SIGWINCH, lambda *_: None)
         descriptor = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
 
         def wait() -> None:
-            if select.select([wakes], [], [], EVERY)[0]:
+            if select.select([wakes], [], [], INTERVAL)[0]:
                 wakes.recv(4096)
 
         try:
