@@ -1,6 +1,7 @@
+import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,12 @@ def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheckedSite:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     return CheckedSite(tmp_path)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory that every user can get to, unlike pytest's own; it belongs to us."""
+    path = Path(tempfile.mkdtemp(prefix="blue-green-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import blocks
-from tests.end_to_end.test_other_users import NOBODY, PYTHON, a_site, uid_of
+from tests.support.other_users import NOBODY, PYTHON, a_site, uid_of
 from tests.support.site import RealSite
 from tests.waiting import until
 

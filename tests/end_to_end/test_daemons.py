@@ -14,9 +14,9 @@ import trio
 
 from blue_green.system import procfs, rlimit_tag
 from blue_green.system.process import FAMILY, SUPERVISOR
-from tests.end_to_end.test_killed_supervisor import killed_at_the_end
+from tests.support.killed import killed_at_the_end
+from tests.support.processes import running
 from tests.support.site import RealSite
-from tests.system.test_process import running
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]

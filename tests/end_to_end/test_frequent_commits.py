@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.test_swaps import outcomes, reaches
 from tests.support.site import RealSite
+from tests.support.swaps import outcomes, reaches
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]

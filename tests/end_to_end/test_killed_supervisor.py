@@ -1,15 +1,14 @@
 """The supervisor is killed, or its memory is lost: the site comes back as it was."""
 
-import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import h11
 import pytest
 import trio
 
+from tests.support.killed import killed_at_the_end
 from tests.support.site import RealSite, git
 from tests.waiting import until
 
@@ -32,30 +31,6 @@ def make_built(make_site: MakeSite) -> MakeSite:
 
 def builds(site: RealSite) -> list[str]:
     return (site.directory / "builds").read_text().split()
-
-
-async def until_remembered(site: RealSite, revision: str) -> None:
-    """What has just happened is written down a moment later; before that, a kill undoes it."""
-
-    def is_remembered() -> bool:
-        state = site.remembered()
-        is_live = state.get("live", {}).get("revision") == revision
-        return is_live and any(swap["revision"] == revision for swap in state["history"])
-
-    await until(f"{revision[:7]} is remembered", is_remembered)
-
-
-@asynccontextmanager
-async def killed_at_the_end(site: RealSite) -> AsyncIterator[None]:
-    """A supervisor until the block ends; then it is killed, and nothing else is."""
-    site.start()
-    try:
-        status = await site.until_phase("serving")
-        await until_remembered(site, status["live"]["revision"])
-        yield
-    finally:
-        with trio.CancelScope(shield=True):
-            assert await site.stop(signal.SIGKILL) == -signal.SIGKILL, site.log()
 
 
 async def comes_back(site: RealSite, revision: str, *, built: list[str]) -> None:

@@ -1,59 +1,18 @@
 """As root, for an app of somebody else: nothing runs as root that need not."""
 
-import json
 import os
-import pwd
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from blue_green.source.git import GitError
-from blue_green.system import command, root, users
-from blue_green.system.process import CannotStart
-from blue_green.system.users import CAPABILITIES, missing_capabilities
+from tests.support.other_users import NOBODY, PYTHON, a_site, as_root, uid_of
 from tests.support.repository import Repository, git_of
-from tests.support.site import RealSite, git
+from tests.support.site import git
 from tests.waiting import until
 
-NOBODY = pwd.getpwnam("nobody")
-PYTHON = shutil.which("python3", path="/usr/bin:/bin") or ""
-"""One that everybody may run, unlike the one of an environment in somebody's home."""
-
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not PYTHON, reason="needs root, and a python3 in /usr/bin"
-)
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """One that others can look into, unlike pytest's own; and root's, as such settings must be."""
-    path = Path(tempfile.mkdtemp(prefix="blue-green-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
-
-
-def a_site(
-    directory: Path, *, owner: int, kind: type[RealSite] = RealSite, **sections: dict[str, Any]
-) -> RealSite:
-    directory.mkdir(exist_ok=True)
-    site = kind(directory, **sections)
-    site.configure(app={"command": [PYTHON, "app.py"]})
-    site.commit()
-    for place in (site.checkout, *site.checkout.rglob("*")):
-        os.chown(place, owner, owner)
-    site.journal_file.touch()
-    site.journal_file.chmod(0o666)
-    return site
-
-
-def uid_of(pid: int) -> int:
-    return Path(f"/proc/{pid}").stat().st_uid
+pytestmark = as_root
 
 
 async def test_the_app_and_git_run_as_the_owner_of_the_checkout(directory: Path) -> None:
@@ -171,57 +130,6 @@ async def test_nothing_is_pulled_as_root_into_directories_that_others_can_write(
     assert await git_of(checkout.path).pull(None) == second != first
 
 
-TOLD_ENVIRONMENT = """
-import json, os, sys
-print(json.dumps({"argv": sys.argv, "env": dict(os.environ), "user": os.geteuid()}))
-"""
-
-
-async def test_what_runs_as_root_has_a_fixed_environment(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("LD_PRELOAD", "PYTHONPATH", "GIT_EXEC_PATH", "GIT_EXTERNAL_DIFF", "BASH_ENV"):
-        monkeypatch.setenv(name, "/theirs")
-    monkeypatch.setenv("HOME", "/home/somebody")
-    monkeypatch.setenv("LANG", "C.UTF-8")
-    us = users.owner_of(Path("/proc/self"))
-    them = users.named("nobody", None, us)
-    given = {"LD_LIBRARY_PATH": "/theirs", "PATH": "/theirs", "GIT_DIR": "/ours"}
-    for user in (us, them):
-        done = await command.run(
-            [PYTHON, "-c", TOLD_ENVIRONMENT], cwd=directory, env=given, user=user, timeout=20
-        )
-        told = json.loads(done.stdout)
-        assert told["user"] == user.uid
-        assert "/theirs" not in told["env"].values()
-        assert told["env"]["HOME"] == user.home
-        assert told["env"]["LANG"] == "C.UTF-8"
-        assert told["env"]["GIT_DIR"] == "/ours"
-
-
-async def test_root_runs_no_program_from_where_others_can_write(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    theirs = directory / "theirs"
-    theirs.mkdir()
-    program = theirs / "git"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
-    us = users.owner_of(Path("/proc/self"))
-    monkeypatch.setenv("PATH", f"{theirs}:bin:.:{os.environ['PATH']}")
-    root.path.cache_clear()
-    try:
-        assert root.program("git", us) == shutil.which("git", path="/usr/local/bin:/usr/bin:/bin")
-        monkeypatch.setenv("PATH", str(theirs))
-        root.path.cache_clear()
-        assert root.path() == root.USUAL_PATH
-    finally:
-        root.path.cache_clear()
-    with pytest.raises(CannotStart, match="there is no program no-such that root may run"):
-        await command.run(["no-such"], cwd=directory, env={}, user=us, timeout=20)
-
-
 @pytest.mark.parametrize("owner", ["root", "the app's user"])
 async def test_a_linked_directory_is_made_by_whom_the_directory_around_it_belongs_to(
     directory: Path, owner: str
@@ -236,16 +144,6 @@ async def test_a_linked_directory_is_made_by_whom_the_directory_around_it_belong
     async with site.running():
         made = [(data / name).stat().st_uid for name in ("in", "in/cache")]
         assert made == ([0, NOBODY.pw_uid] if owner == "root" else [NOBODY.pw_uid] * 2)
-
-
-def test_who_makes_a_directory_is_who_owns_those_above_it(directory: Path) -> None:
-    us = users.owner_of(Path("/proc/self"))
-    them = users.named("nobody", None, us)
-    (directory / "a" / "b").mkdir(parents=True)
-    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is us
-    os.chown(directory / "a", NOBODY.pw_uid, NOBODY.pw_gid)
-    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is them
-    assert users.who_can_make(directory / "d", directory, us, them) is us
 
 
 ASK_GIT = """
@@ -280,15 +178,6 @@ async def test_a_trial_start_builds_as_the_user(directory: Path) -> None:
     done = await site.run("check", "--start", str(site.config_file))
     assert done.code == 1, done.out
     assert "last lines of output:\n            nobody\n" in done.out
-
-
-def test_what_root_may_not_do_is_seen() -> None:
-    line = "Name:\tpython\nCapEff:\t{:016x}\nCapBnd:\t0\n"
-    all_ = sum(1 << bit for bit in CAPABILITIES.values())
-    assert missing_capabilities(line.format(all_)) == []
-    without = all_ & ~(1 << 19) & ~1
-    assert missing_capabilities(line.format(without)) == ["CAP_CHOWN", "CAP_SYS_PTRACE"]
-    assert missing_capabilities("") == list(CAPABILITIES)
 
 
 @pytest.mark.parametrize("unsafe", ["the file", "its directory", "the state directory"])

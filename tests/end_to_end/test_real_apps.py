@@ -1,22 +1,21 @@
 """Apps that others wrote, as people run them: Datasette, and an ASGI app with WebSockets."""
 
 import json
-import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from itertools import groupby
 from typing import Any
 
 import trio
 from attrs import define, field
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
 
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite
-from tests.waiting import PATIENCE, until
+from tests.support.websocket import WebSocket, websocket
+from tests.waiting import until
 
 CLIENTS = 4
 SLOW_START = "30s"
@@ -90,41 +89,6 @@ class RealAppLoad:
     def seen(self, part: Callable[[bytes], str]) -> list[list[str]]:
         """For each client that part of its answers, without repetitions."""
         return [[one for one, _ in groupby(map(part, bodies))] for bodies in self.bodies]
-
-
-class WebSocket:
-    """A WebSocket of the `websockets` library, which blocks and so lives in threads."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
-
-    async def echo(self, text: str) -> str:
-        """What the app says to this text; raise `ConnectionClosed`."""
-        await trio.to_thread.run_sync(self._connection.send, text)
-        return await self.receive()
-
-    async def receive(self) -> str:
-        def receive() -> str | bytes:
-            return self._connection.recv(timeout=PATIENCE)
-
-        return str(await trio.to_thread.run_sync(receive, abandon_on_cancel=True))
-
-
-@asynccontextmanager
-async def websocket(port: int, path: str = "/") -> AsyncIterator[WebSocket]:
-    opened = ExitStack()
-
-    def open_it() -> ClientConnection:
-        # A socket of ours, so that no proxy of the environment comes between.
-        sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        url = f"ws://127.0.0.1:{port}{path}"
-        return opened.enter_context(connect(url, sock=sock, close_timeout=PATIENCE))
-
-    try:
-        yield WebSocket(await trio.to_thread.run_sync(open_it))
-    finally:
-        with trio.CancelScope(shield=True):  # `close_timeout` is the limit.
-            await trio.to_thread.run_sync(opened.close)
 
 
 async def test_datasette_gets_new_metadata_and_keeps_its_data(

@@ -8,8 +8,8 @@ import pytest
 from blue_green.site.overlap import GOES_BACK
 from blue_green.site.receipt import Receipt
 from blue_green.site.rollback import was_rolled_back
-from tests.end_to_end.test_swaps import outcomes, reaches
 from tests.support.site import RealSite
+from tests.support.swaps import outcomes, reaches
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]

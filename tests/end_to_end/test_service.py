@@ -1,12 +1,10 @@
 """As a service: what systemd is told, how it stops, and that there is only one."""
 
 import signal
-import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import h11
 import pytest
@@ -14,27 +12,11 @@ import trio
 
 from blue_green.routing.gate import RAMP_PATIENCE
 from tests.support.http_client import Answer
+from tests.support.service_manager import service_manager
 from tests.support.site import RealSite
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
-
-
-@asynccontextmanager
-async def service_manager(path: Path) -> AsyncIterator[list[str]]:
-    """What a service manager hears while the block lasts, line by line."""
-    heard: list[str] = []
-    with trio.socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        await sock.bind(str(path))
-
-        async def listen() -> None:
-            while True:
-                heard.extend((await sock.recv(4096)).decode().splitlines())
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen)
-            yield heard
-            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager

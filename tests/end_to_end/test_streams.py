@@ -12,8 +12,8 @@ import trio
 from attrs import define, field
 from websockets.exceptions import ConnectionClosed
 
-from tests.end_to_end.test_real_apps import websocket
 from tests.support.site import RealSite
+from tests.support.websocket import websocket
 from tests.waiting import until
 
 APP = (Path(__file__).parents[1] / "apps" / "streaming.py").read_text()

@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from tests.support.site import RealSite
+from tests.support.swaps import outcomes, reaches
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
@@ -29,18 +30,6 @@ STATUS = {
 
 
 PHASES = ["checkout", "build", "start", "probe", "switch", "drain", "soak"]
-
-
-async def reaches(site: RealSite, step: str) -> None:
-    async def look() -> bool:
-        return bool((await site.status())["step"] == step)
-
-    await until(f"the swap has come to {step}", look)
-
-
-def outcomes(site: RealSite) -> list[tuple[str, str]]:
-    """Of all swaps so far, with what they were to."""
-    return [(swap["outcome"], swap["revision"]) for swap in site.remembered()["history"]]
 
 
 async def test_swap_shows_its_phases_in_order_and_ends_with_the_receipt(

@@ -6,7 +6,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from blue_green.config.process_settings import TlsSettings
 from blue_green.http.certificates import load
 from blue_green.http.sockets import first_port
 from blue_green.http.tls import TlsTransport
-from tests.proxy.test_streaming import IN_KERNEL, MB
-from tests.proxy.test_tunnels import FRAMES, echoes, opened, switches
 from tests.raw.backend import says, silence
+from tests.raw.bodies import IN_KERNEL, MB
 from tests.raw.checks import (
     check_good_request_follows,
     check_is_closed,
@@ -33,24 +31,14 @@ from tests.raw.messages import CHUNKED, GET, GOOD, OK, POST
 from tests.raw.peer import Peer
 from tests.raw.proxy import SHORT, running
 from tests.raw.tls_client import TlsStream, trusting, write_pair
-from tests.raw.waiting import patience
+from tests.raw.tunnels import FRAMES, echoes, opened, switches
+from tests.raw.waiting import patience, until_still
 from tests.waiting import until
 
 
 @pytest.fixture
 def tls(tmp_path: Path) -> TlsSettings:
     return write_pair(tmp_path)
-
-
-async def until_still(count: Callable[[], int]) -> None:
-    """Wait until it goes up no more, since all buffers on the way are full."""
-
-    async def is_still() -> bool:
-        before = count()
-        await trio.sleep(0.2)
-        return count() == before
-
-    await until("nothing moves", is_still)
 
 
 # --- requests and answers -------------------------------------------------------------------

@@ -19,12 +19,11 @@ from blue_green.http.records import MOST_AT_ONCE, Records
 from blue_green.http.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_OWED, TlsTransport
 from blue_green.http.transport import BLOCK
 from tests.hostile.attacks.tls import Updater, hello, what_is_missing
-from tests.http.test_tls import until_still
 from tests.raw.backend import says
 from tests.raw.messages import OK
 from tests.raw.proxy import running
 from tests.raw.tls_client import TlsStream, write_pair
-from tests.raw.waiting import patience
+from tests.raw.waiting import patience, until_still
 from tests.waiting import until
 
 RECORD = 16 * 1024 + 100

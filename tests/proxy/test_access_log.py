@@ -13,11 +13,11 @@ from blue_green.config.kinds import Count, Period
 from blue_green.config.process_settings import TlsSettings
 from blue_green.config.site_settings import HoldSettings
 from blue_green.system import log
-from tests.proxy.test_requests import get, post
 from tests.raw.backend import Script, drops, in_turn, says, silence
 from tests.raw.messages import GET, OK, POST
 from tests.raw.peer import Gone, Peer
 from tests.raw.proxy import SHORT, RunningProxy, running
+from tests.raw.requests import get, post
 from tests.raw.tls_client import write_pair
 from tests.waiting import until
 

@@ -13,20 +13,7 @@ from tests.raw.checks import (
 from tests.raw.messages import OK
 from tests.raw.peer import Peer
 from tests.raw.proxy import running
-
-
-def get(*lines: bytes, target: bytes = b"/", version: bytes = b"1.1") -> bytes:
-    """A request without a body, with exactly these header lines."""
-    return b"\r\n".join([b"GET %b HTTP/%b" % (target, version), *lines, b"", b""])
-
-
-def post(*lines: bytes, body: bytes = b"", version: bytes = b"1.1") -> bytes:
-    head = [b"POST /p HTTP/" + version, b"Host: h", *lines, b"", b""]
-    return b"\r\n".join(head) + body
-
-
-CHUNKED = b"Transfer-Encoding: chunked"
-SMUGGLED = b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+from tests.raw.requests import CHUNKED, SMUGGLED, UPGRADE, get, post
 
 BAD = {
     "1 length, then chunked": post(b"Content-Length: 5", CHUNKED, body=SMUGGLED),
@@ -240,9 +227,6 @@ async def test_17_methods_that_are_not_for_us_are_refused(line: bytes, status: i
     async with running() as proxy:
         client = await proxy.ask(line + b"\r\nHost: h\r\n\r\n")
         await check_is_refused(proxy, client, [status])
-
-
-UPGRADE = (b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: k")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from blue_green.http import fast_path
-from tests.proxy.test_requests import CHUNKED, SMUGGLED, UPGRADE, get, post
 from tests.raw.backend import says
 from tests.raw.checks import (
     check_good_request_follows,
@@ -18,6 +17,7 @@ from tests.raw.checks import (
 from tests.raw.messages import OK
 from tests.raw.peer import ParsedMessage, Peer
 from tests.raw.proxy import SHORT, running
+from tests.raw.requests import CHUNKED, SMUGGLED, UPGRADE, get, post
 
 CODINGS = {
     **dict.fromkeys(

@@ -12,12 +12,12 @@ from blue_green.proxy.streams import TO_END_FRAME
 from blue_green.proxy.websocket import GOING_AWAY, Frames
 from blue_green.routing.lease import cut, end_streams
 from blue_green.site.draining import TO_END, close_streams, drain
-from tests.proxy.test_tunnels import opened, switches
 from tests.raw.backend import Script
 from tests.raw.checks import check_good_request_follows, check_is_closed
 from tests.raw.messages import GET
 from tests.raw.peer import Gone, Peer
 from tests.raw.proxy import RunningProxy, running
+from tests.raw.tunnels import opened, switches
 from tests.waiting import until
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"

@@ -4,9 +4,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,26 +11,9 @@ import trio
 
 from blue_green.site.orphans import end_orphans
 from blue_green.site.state import RecordedBackend
-from blue_green.system import port_holders, procfs
-from tests.support.site import free_ports
+from blue_green.system import procfs
+from tests.support.left_behind import DEAF, SLEEP, left_behind
 from tests.waiting import PATIENCE
-
-SLEEP = "import time; print(flush=True); time.sleep(600)"
-DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
-
-
-@contextmanager
-def left_behind(program: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is not attended by anybody; it has got so far as to write a line."""
-    with subprocess.Popen(
-        [sys.executable, "-c", program], env={**os.environ, **env}, stdout=subprocess.PIPE
-    ) as popen:
-        assert popen.stdout is not None
-        popen.stdout.readline()
-        try:
-            yield popen
-        finally:
-            popen.kill()
 
 
 def remembered(popen: subprocess.Popen[bytes]) -> RecordedBackend:
@@ -109,27 +89,3 @@ async def test_where_nothing_was_left_nothing_is_said(
     caplog.set_level(logging.INFO)
     await end(mark, RecordedBackend(2**22 - 1, 5))
     assert caplog.messages == []
-
-
-# --- what /proc tells -----------------------------------------------------------------------
-
-
-def test_who_listens_on_a_port_is_found() -> None:
-    (port,) = free_ports(1)
-    program = f"import socket; s = socket.create_server(('127.0.0.1', {port})); {SLEEP}"
-    with left_behind(program) as popen:
-        found = port_holders.holder(port)
-        assert found.pid == popen.pid
-        assert str(found).startswith(f"pid {popen.pid} ({sys.executable} -c import socket")
-    assert str(port_holders.holder(port)) == "another process"
-
-
-def test_a_name_with_parentheses_does_not_confuse() -> None:
-    program = f'open("/proc/self/comm", "w").write("a) Z 1 (b"); {SLEEP}'
-    with left_behind(program, MARK="x y") as popen:
-        began = procfs.start_time(popen.pid)
-        ours = procfs.start_time(os.getpid())
-        assert began is not None
-        assert ours is not None
-        assert began >= ours
-        assert procfs.marked("MARK=x y") == [popen.pid]

@@ -8,8 +8,8 @@ import pytest
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.release import Releases
 from blue_green.system.output import Output
-from tests.source.test_submodules import FROM_FILES, at
 from tests.support.repository import Repository, git_of
+from tests.support.submodules import FROM_FILES, at
 
 pytestmark = pytest.mark.skipif(not shutil.which("git-crypt"), reason="git-crypt is not installed")
 

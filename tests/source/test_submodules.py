@@ -18,9 +18,7 @@ from blue_green.system import users
 from blue_green.system.output import Output
 from tests.support.repository import Repository, git_of
 from tests.support.site import RealSite, git
-
-FROM_FILES = ("-c", "protocol.file.allow=always")
-"""As a developer here: git takes submodules from other directories only when told to."""
+from tests.support.submodules import FROM_FILES, at
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +69,6 @@ def checkout(top: Path) -> Repository:
 @pytest.fixture
 def plain(top: Path) -> Repository:
     return at(top / "plain")
-
-
-def at(path: Path) -> Repository:
-    """The repository that is there already."""
-    repository = Repository.__new__(Repository)
-    repository.path = path
-    return repository
 
 
 def releases_of(

@@ -13,8 +13,8 @@ from typing import Any
 import trio
 
 from blue_green.config import change_text
-from tests.end_to_end.test_service import service_manager
 from tests.support.http_client import Answer
+from tests.support.service_manager import service_manager
 from tests.support.site import RealSite, free_ports
 from tests.waiting import PATIENCE, until
 

@@ -4,24 +4,21 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
-from attrs import define, field
 
-from blue_green.system import procfs, users
+from blue_green.system import procfs
 from blue_green.system.command import Finished, run
-from blue_green.system.line_reader import LONGEST_LINE, text
-from blue_green.system.process import LOOK_EVERY, SUPERVISOR, CannotStart, Process, ending
+from blue_green.system.line_reader import LONGEST_LINE
+from blue_green.system.process import LOOK_EVERY, SUPERVISOR, CannotStart, ending
 from blue_green.system.tail import MAX_LINES
+from tests.support.processes import US, running
 from tests.support.screen import on_screen
 from tests.support.site import RealSite
 from tests.waiting import PATIENCE, until
-
-US = users.owner_of(Path("/proc/self"))
 
 NO_PID = 2**22 + 1
 """More than Linux ever gives out."""
@@ -39,43 +36,6 @@ if os.fork() == 0:
 os.write(1, b"leader %d\\n" % os.getpid())
 time.sleep({life})
 """
-
-
-@define
-class RunningProcess:
-    """A process that is attended, and what it wrote."""
-
-    process: Process
-    scope: trio.CancelScope = field(factory=trio.CancelScope)
-    lines: list[str] = field(factory=list)
-    errors: list[str] = field(factory=list)
-
-    def take(self, lines: list[bytes], is_error: bool) -> None:
-        (self.errors if is_error else self.lines).extend(map(text, lines))
-
-    async def run(self) -> None:
-        with self.scope:
-            await self.process.run(self.take)
-
-    async def said(self, word: str) -> int:
-        """The number that stands behind this word in the output, when it is there."""
-
-        def look() -> list[int]:
-            return [int(line.split()[1]) for line in self.lines if line.startswith(f"{word} ")]
-
-        numbers: list[int] = await until(word, look)
-        return numbers[0]
-
-
-@asynccontextmanager
-async def running(directory: Path, program: str, **env: str) -> AsyncIterator[RunningProcess]:
-    """This Python program, until the block ends."""
-    argv, marked = [sys.executable, "-c", program], {SUPERVISOR: str(directory)}
-    started = RunningProcess(Process.start(argv, cwd=directory, env={**marked, **env}, user=US))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(started.run)
-        yield started
-        await started.process.stop(signal.SIGKILL, 1)
 
 
 async def python(directory: Path, program: str, timeout: float = PATIENCE) -> Finished:

@@ -1,11 +1,8 @@
 """Trees that somebody else changes meanwhile: removed, or given away."""
 
 import os
-import pwd
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,24 +11,10 @@ from pathlib import Path
 import pytest
 
 from blue_green.system import trees
+from tests.support.other_users import NOBODY, PYTHON, as_root
 
-NOBODY = pwd.getpwnam("nobody")
 STRANGER = 61_234
 """A user of no name."""
-PYTHON = shutil.which("python3", path="/usr/bin:/bin") or ""
-
-as_root = pytest.mark.skipif(
-    os.geteuid() != 0 or not PYTHON, reason="needs root, and a python3 in /usr/bin"
-)
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """One that everybody can get to."""
-    path = Path(tempfile.mkdtemp(prefix="blue-green-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def plant(path: Path, *, owner: int = -1, names: tuple[str, ...] = ("a", "b/c", "b/d/e")) -> Path:

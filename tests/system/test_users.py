@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from blue_green.system import users
+from blue_green.system.users import CAPABILITIES, missing_capabilities
+from tests.support.other_users import NOBODY
 
 BOB = 61_234
 
@@ -69,3 +71,22 @@ def test_links_that_lead_in_a_circle_are_an_error(top: Path) -> None:
     (top / "b").symlink_to("a")
     with pytest.raises(OSError, match="Too many levels"):
         users.writable_by_others(top / "a")
+
+
+def test_who_makes_a_directory_is_who_owns_those_above_it(directory: Path) -> None:
+    us = users.owner_of(Path("/proc/self"))
+    them = users.named("nobody", None, us)
+    (directory / "a" / "b").mkdir(parents=True)
+    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is us
+    os.chown(directory / "a", NOBODY.pw_uid, NOBODY.pw_gid)
+    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is them
+    assert users.who_can_make(directory / "d", directory, us, them) is us
+
+
+def test_what_root_may_not_do_is_seen() -> None:
+    line = "Name:\tpython\nCapEff:\t{:016x}\nCapBnd:\t0\n"
+    all_ = sum(1 << bit for bit in CAPABILITIES.values())
+    assert missing_capabilities(line.format(all_)) == []
+    without = all_ & ~(1 << 19) & ~1
+    assert missing_capabilities(line.format(without)) == ["CAP_CHOWN", "CAP_SYS_PTRACE"]
+    assert missing_capabilities("") == list(CAPABILITIES)

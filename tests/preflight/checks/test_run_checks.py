@@ -18,8 +18,8 @@ from blue_green.config.process_settings import ProxySettings
 from blue_green.preflight.checks import machine, systemd_unit
 from blue_green.supervisor import settings_file
 from blue_green.system import users
-from tests.cli.test_cli import cli
 from tests.support.check_context import CheckedSite, only, troubles
+from tests.support.command import cli
 from tests.support.site import RealSite, free_ports
 
 # --- without a start ------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import trio
 
 from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import probe_advice
-from tests.cli.test_cli import answering
 from tests.support.check_context import LOCAL_ONLY, CheckedSite, left_behind, only, troubles
+from tests.support.command import answering
 from tests.waiting import PATIENCE, until
 
 

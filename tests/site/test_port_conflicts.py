@@ -1,0 +1,22 @@
+"""How often a port that another program has is tried again."""
+
+import trio
+import trio.testing
+
+from blue_green.site.port_conflicts import TRY_AGAIN, PortConflicts
+
+
+async def test_the_other_slot_is_tried_after_a_second_and_then_ever_less_often(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    asked: list[float] = []
+    taken = PortConflicts(lambda _: asked.append(trio.current_time()))
+    began = trio.current_time()
+    news = 0
+    while trio.current_time() < began + 100:
+        news += taken.note(80, "port 80 is taken")
+        await trio.sleep(TRY_AGAIN)
+    assert news == 1
+    assert [at - began for at in asked] == [1, 6, 16, 36, 76]
+    taken.forget(80)
+    assert taken.note(80, "port 80 is taken")

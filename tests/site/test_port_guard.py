@@ -1,0 +1,106 @@
+"""Whose a port is: the app's, or another program's."""
+
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from blue_green.site.port_guard import LOOK_ANEW, PortGuard, Usurped
+from blue_green.system import procfs, rlimit_tag
+from blue_green.system.process import SUPERVISOR, Process
+from tests.support.processes import US
+from tests.support.site import free_ports
+from tests.support.stranger import stranger
+from tests.waiting import until
+
+LISTEN = """
+import os, socket, time
+sock = socket.socket()
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, {share})
+sock.bind(("127.0.0.1", {port}))
+sock.listen()
+if {leave}:
+    if os.fork():
+        sock.close()
+        time.sleep(600)
+    os.setsid()
+print("listens", flush=True)
+time.sleep(600)
+"""
+
+
+@asynccontextmanager
+async def guarded(port: int, directory: Path, **how: int) -> AsyncIterator[PortGuard]:
+    """The guard of the port on which a command listens."""
+    program = LISTEN.format(port=port, **{"share": 0, "leave": 0, **how})
+    argv, env = [sys.executable, "-c", program], {SUPERVISOR: str(directory)}
+    process = Process.start(argv, cwd=directory, env=env, user=US)
+    said: list[list[bytes]] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(process.run, lambda lines, _: said.append(lines))
+        await until("it listens", lambda: said)
+        yield PortGuard(port, process, US.uid)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("leave", [0, 1], ids=["itself", "left its group"])
+async def test_the_port_of_a_command_or_of_its_descendant_is_its_own(
+    tmp_path: Path, leave: int
+) -> None:
+    (port,) = free_ports(1)
+    async with guarded(port, tmp_path, leave=leave) as guard:
+        assert await guard.look() == ""
+        assert await guard.look() == ""
+
+
+async def test_a_port_on_which_nobody_listens_is_nobodys(tmp_path: Path) -> None:
+    other, port = free_ports(2)
+    async with guarded(other, tmp_path) as guard:
+        elsewhere = PortGuard(port, guard._process, US.uid)
+        assert f"no process here listens on port {port}" in await elsewhere.look()
+
+
+async def test_a_port_that_a_program_of_the_same_user_shares_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    (port,) = free_ports(1)
+    with socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        ours.bind(("127.0.0.1", port))
+        async with guarded(port, tmp_path, share=1) as guard:
+            assert await guard.look() == ""
+            ours.listen()
+            with pytest.raises(Usurped, match=f"was opened by pid {os.getpid()} "):
+                for _ in range(LOOK_ANEW):
+                    await guard.look()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user as well")
+async def test_no_other_user_can_share_a_port(directory: Path) -> None:
+    """What the kernel promises (SO_REUSEPORT, socket(7)), and the guard need not look for."""
+    (port,) = free_ports(1)
+    async with guarded(port, directory, share=1) as guard:
+        async with stranger(port, directory, how="sharing") as thief:
+            await trio.sleep(0.3)
+            assert not thief.has_port
+            assert await guard.look() == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user as well")
+async def test_a_stranger_does_not_become_a_descendant_by_its_tag(directory: Path) -> None:
+    """Everybody can read the tag of a command, in /proc/PID/limits."""
+    other, port = free_ports(2)
+    async with guarded(other, directory) as guard:
+        process = guard._process
+        forged = rlimit_tag.named(process.mark.partition("=")[2])
+        async with stranger(port, directory, tag=forged) as thief:
+            await thief.until_it_has_port()
+            assert thief.process.pid in procfs.family(process.mark, process.pid)
+            with pytest.raises(Usurped):
+                await PortGuard(port, process, US.uid).look()

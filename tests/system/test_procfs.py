@@ -1,0 +1,17 @@
+"""What /proc says about processes."""
+
+import os
+
+from blue_green.system import procfs
+from tests.support.left_behind import SLEEP, left_behind
+
+
+def test_a_name_with_parentheses_does_not_confuse() -> None:
+    program = f'open("/proc/self/comm", "w").write("a) Z 1 (b"); {SLEEP}'
+    with left_behind(program, MARK="x y") as popen:
+        began = procfs.start_time(popen.pid)
+        ours = procfs.start_time(os.getpid())
+        assert began is not None
+        assert ours is not None
+        assert began >= ours
+        assert procfs.marked("MARK=x y") == [popen.pid]
