@@ -3,7 +3,8 @@
 import tomllib
 from pathlib import Path
 
-from blue_green.config import changes, parsing
+from blue_green.config import parsing
+from blue_green.config.sections import SECTIONS, settings_of
 from tests.docs import settings
 
 
@@ -15,16 +16,15 @@ def test_the_settings_are_written_down_as_the_code_has_them() -> None:
 
 def test_the_examples_are_one_valid_file_with_all_sections() -> None:
     parsing.parse(tomllib.loads(settings.EXAMPLES.read_text()), Path("/srv/supervisor.toml"))
-    assert settings.examples().keys() == parsing.SECTIONS.keys()
+    assert settings.examples().keys() == SECTIONS.keys()
 
 
 def test_each_setting_is_a_row_with_its_default_and_effect() -> None:
     """Told of the page, and not by what makes it."""
     text = settings.PAGE.read_text()
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
-    assert len(rows) == sum(
-        len(keys) - (section == "proxy") for section, keys in changes.EFFECTS.items()
-    ) + len(("certificate", "key", "redirect"))
+    every = [setting for kind in SECTIONS.values() for setting in settings_of(kind).values()]
+    assert len(rows) == len([setting for setting in every if not setting.is_section])
     found = {row[0].strip("`"): row for row in rows}
     assert found["drain_timeout"][1:3] + found["drain_timeout"][4:] == [
         "duration",
@@ -33,5 +33,5 @@ def test_each_setting_is_a_row_with_its_default_and_effect() -> None:
     ]
     assert found["max_head"][1:3] == ["size", '`"16KiB"`']
     assert found["pull_every"][2] == "never; only HEAD is watched"
-    assert found["ports"][2] == "none: must be given"
+    assert found["ports"][2] == "none: required"
     assert found["certificate"][4] == "restart"

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.kinds import Period, UrlPath
+from blue_green.config.kinds import HostName, Period, UrlPath
 from blue_green.config.site_settings import HealthSettings
 from blue_green.site import health
 from blue_green.source.failure import StepFailed
@@ -101,7 +101,9 @@ async def a_backend() -> AsyncIterator[tuple[int, list[str]]]:
 
 async def warm_up(port: int, *paths: str) -> None:
     warmup = tuple(map(UrlPath, paths))
-    settings = HealthSettings(host="blog.example.com", warmup=warmup, start_timeout=Period(0.5))
+    settings = HealthSettings(
+        host=HostName("blog.example.com"), warmup=warmup, start_timeout=Period(0.5)
+    )
     await health.warm_up("127.0.0.1", port, settings)
 
 

@@ -259,7 +259,7 @@ async def test_a_wrong_file_changes_nothing_and_all_that_is_wrong_is_told(
         told = await problems(site, hold=wrong, app={"ports": [1]})
         assert sorted(told) == [
             "[app] ports: must be two ports, blue's and green's, such as [3000, 3001]",
-            "[hold] limits: is not known; did you mean limit?",
+            "[hold] limits: is unknown; did you mean limit?",
             "[hold] ramp: must be a whole number of at least 1, not 0",
         ]
         await site.until_logged("the settings stay as they were")

@@ -16,6 +16,7 @@ from blue_green.admin.hook import MAX_BODY, Hook
 from blue_green.admin.page import page
 from blue_green.admin.request_body import Message
 from blue_green.admin.server import Handler, Reading, Reply, Routes, Stream
+from blue_green.config.admin_paths import EVENTS, LIVE, METRICS, PAGE, READY
 from blue_green.site.site import Site
 
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 class AdminPages:
     """The routes of the admin address."""
 
-    for_browsers = ("/", "/events")
+    for_browsers = (PAGE, EVENTS)
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -57,11 +58,11 @@ class AdminPages:
     def routes(self) -> Routes:
         routes: dict[str, Mapping[str, Handler | Reading]] = {
             # OPTIONS / is what HAProxy asks unless it is told what to ask.
-            "/": {"GET": self.page, "OPTIONS": self.ready},
-            "/events": {"GET": self.events},
-            "/ready": {"GET": self.ready, "OPTIONS": self.ready},
-            "/live": {"GET": self.live},
-            "/metrics": {"GET": self.metrics},
+            PAGE: {"GET": self.page, "OPTIONS": self.ready},
+            EVENTS: {"GET": self.events},
+            READY: {"GET": self.ready, "OPTIONS": self.ready},
+            LIVE: {"GET": self.live},
+            METRICS: {"GET": self.metrics},
         }
         if self._hook is not None:
             routes[self._hook_path] = {"POST": Reading(partial(self.push, self._hook), MAX_BODY)}

@@ -1,98 +1,103 @@
-"""The settings of the process. The string below a field is its documentation."""
+"""The settings of the process: its addresses, its limits for clients, and its files.
+
+A field is all there is to a setting, as in `site_settings`.
+"""
 
 from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
 
+from blue_green.config.effects import Now, Restart
 from blue_green.config.kinds import Count, Endpoint, Period, Seconds, Size, TrustedProxy
 
 
 @frozen
 class TlsSettings:
-    """Makes the addresses of `[proxy] listen` speak TLS, 1.2 and 1.3, with HTTP/1.1 inside.
+    """Makes the addresses of `[proxy] listen` speak TLS 1.2 and 1.3, with HTTP/1.1 inside.
 
     When the files change, new connections get the new certificate within a few seconds and open
-    ones go on, so certbot or lego needs no hook. A new pair that cannot be used is an error in the
-    log, and the old one stays.
+    connections go on, so certbot and lego need no hook. If the new pair cannot be used, an error is
+    logged and the old pair stays in use.
     """
 
-    certificate: Path
-    """The certificate and those between it and the root, in PEM."""
-    key: Path
+    certificate: Restart[Path]
+    """The certificate and the intermediate certificates, in PEM."""
+    key: Restart[Path]
     """The certificate's private key, in PEM and without a passphrase."""
-    redirect: tuple[Endpoint, ...] = ()
-    """Addresses that speak plain HTTP and answer 308: to https, the host that was asked for, and
-    the port of the first address in `listen`. Of systemd's sockets, those named `redirect` do."""
+    redirect: Restart[tuple[Endpoint, ...]] = ()
+    """Addresses that speak plain HTTP and answer with 308, to https on the requested host and the
+    port of the first address in `listen`. Of systemd's sockets, those named `redirect` do."""
 
 
 @frozen
 class ProxySettings:
-    """The listening side."""
+    """The proxy that clients connect to."""
 
-    listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 8000),)
-    """Where clients connect. Sockets from systemd win."""
-    trusted_proxies: tuple[TrustedProxy, ...] = ()
-    """Peers that are believed what they say about the client: X-Forwarded-* of every name,
-    Forwarded, X-Real-IP, X-Request-Id and the like. From all others these fields are dropped."""
-    header_timeout: Period = Period(10)
-    """How long a request's head may take once it has begun."""
-    idle_timeout: Period = Period(75)
+    listen: Restart[tuple[Endpoint, ...]] = (Endpoint("127.0.0.1", 8000),)
+    """Where clients connect. Sockets from systemd take precedence."""
+    trusted_proxies: Now[tuple[TrustedProxy, ...]] = ()
+    """Proxies in front whose header fields about the client are trusted: X-Forwarded-* of every
+    name, Forwarded, X-Real-IP, X-Request-Id and the like. From all other peers these fields are
+    dropped."""
+    header_timeout: Now[Period] = Period(10)
+    """How long a request's head may take from its first byte."""
+    idle_timeout: Now[Period] = Period(75)
     """How long a client may be silent between requests, or stall within one."""
-    response_timeout: Period = Period(60)
-    """How long a backend may take to begin its answer. For so long it is also left alone when it
-    answers no probes because it is busy with requests."""
-    backend_keepalive: Seconds = Seconds(1)
+    backend_keepalive: Now[Seconds] = Seconds(1)
     """How long an idle connection to a backend is kept for the next request. 0: each request has a
-    connection of its own, which suits servers that serve one connection at a time."""
-    max_head: Size = Size(16 * 1024)
-    """The largest request head, in bytes."""
-    max_body: Size = Size(0)
-    """The largest request body, in bytes. 0: no limit."""
-    max_connections: Count = Count(10_000)
-    """Client connections at once; fewer, where the limit of open files has no room for the default.
-    For one more, the one that has been idle for longest is closed,
-    or else the one whose client has taken or sent nothing for longest; if there is none, it waits
-    in the kernel."""
-    access_log: bool = True
-    """One line for each request."""
-    log_format: Literal["logfmt", "json"] = "logfmt"
-    """How that line is written: `name=value` for people and programs, or a JSON object."""
-    error_pages: Path | None = None
-    """A directory with pages for the errors that we answer: `503.html` is for one status,
-    `error.html` for all others, and `.txt` for clients that did not ask for HTML. `{status}`,
-    `{phrase}` and `{why}` are filled in. A page that is a symbolic link out of the directory is
-    refused. Default: plain pages of our own."""
-    tls: TlsSettings | None = None
+    connection of its own, for servers that serve one connection at a time."""
+    max_head: Now[Size] = Size(16 * 1024)
+    """The largest request head."""
+    max_connections: Now[Count] = Count(10_000)
+    """How many clients may be connected at once; lower if the open-file limit (`ulimit -n`) has no
+    room for that many. For one more, the connection that has been idle longest is closed, or else
+    the one whose client has sent and received nothing for longest; if there is neither, it waits in
+    the kernel's queue."""
+    access_log: Now[bool] = True
+    """Log one line for each request."""
+    log_format: Now[Literal["logfmt", "json"]] = "logfmt"
+    """The format of these lines: `name=value` pairs, or one JSON object per line."""
+    tls: Restart[TlsSettings | None] = None
     """The section `[proxy.tls]`. Default: plain HTTP."""
+
+    # These three are a site's, and are here because there is one site.
+    response_timeout: Now[Period] = Period(60)
+    """How long a backend may take to begin its response. A backend that is busy with requests and
+    does not answer probes is also left alone for this long."""
+    max_body: Now[Size] = Size(0)
+    """The largest request body. 0: no limit."""
+    error_pages: Now[Path | None] = None
+    """A directory with pages for the errors that the proxy answers: `503.html` is for one status,
+    `error.html` for all others, and `.txt` files are for clients that did not ask for HTML.
+    `{status}`, `{phrase}` and `{why}` are filled in. A page that is a symbolic link to outside the
+    directory is refused. Default: built-in plain pages."""
 
 
 @frozen
 class AdminSettings:
-    """How it stands: for balancers, Prometheus and the people who run it, not for all."""
+    """Status for load balancers, Prometheus and operators; not for the public."""
 
-    listen: tuple[Endpoint, ...] = ()
-    """Where the page, `/ready`, `/live` and `/metrics` are. Default: nowhere.
-
-    They tell anyone who asks what runs here and what it writes, so this should not be an address
-    of the internet.
-    """
-    drain_delay: Seconds = Seconds(0)
-    """After SIGTERM, how long to serve on while `/ready` says 503, for balancers to see it."""
+    listen: Restart[tuple[Endpoint, ...]] = ()
+    """Where the page, `/ready`, `/live` and `/metrics` are served. Anyone who can connect can see
+    what runs and what it logs, so this should not be a public address. Default: nowhere."""
+    drain_delay: Now[Seconds] = Seconds(0)
+    """How long to go on serving after SIGTERM while `/ready` answers with 503, so that load
+    balancers notice."""
 
 
 @frozen
 class ControlSettings:
     """Where `blue-green swap` and the other commands reach the supervisor."""
 
-    socket: Path = Path("control.sock")
-    """A Unix socket, relative to the state directory."""
+    socket: Restart[Path] = Path("control.sock")
+    """A Unix socket. A relative path is relative to the state directory."""
 
 
 @frozen
 class StateSettings:
-    """What survives a restart."""
+    """Where everything that survives a restart is kept."""
 
-    directory: Path = Path(".blue-green")
-    """State, releases and the control socket. Default: `$STATE_DIRECTORY`, else `".blue-green"`
-    beside the file."""
+    directory: Restart[Path] = Path(".blue-green")
+    """The directory of the state, the releases and the control socket. Default:
+    `$STATE_DIRECTORY`, else `".blue-green"` beside the settings file."""

@@ -1,4 +1,4 @@
-"""Settings that had another name before: a file that still uses it goes on working, for now."""
+"""Settings that were renamed: for now, a file with the old name still works."""
 
 import logging
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ RENAMED = {("swap", "tunnel_timeout"): "stream_timeout"}
 
 
 def with_new_names(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document with the names of today, and a warning in the log for each old one.
+    """The document with the new names; each old one is logged as a warning.
 
-    An old name beside the new one stays, to be reported as the mistake that it is.
+    An old name beside the new one stays, and is then reported as an unknown key.
     """
     for (section, old), new in RENAMED.items():
         table = document.get(section)
         if isinstance(table, Mapping) and old in table and new not in table:
-            logger.warning("[%s] %s is called %s now: please rename it", section, old, new)
+            logger.warning("[%s] %s is now called %s: please rename it", section, old, new)
             renamed = {new if key == old else key: value for key, value in table.items()}
             document = {**document, section: renamed}
     return document

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import trio
 
-from blue_green.config import change_text, parsing
-from blue_green.config.changes import Change, Effect, changes, in_force
+from blue_green.config import change_text
+from blue_green.config.changes import Change, changes, in_force
+from blue_green.config.contradictions import contradictions
+from blue_green.config.effects import Effect
 from blue_green.config.error import ConfigError
 from blue_green.config.settings import Settings
 from blue_green.http.errors import Pages
@@ -101,7 +103,7 @@ def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:
         pages = Pages(new.proxy.error_pages)
     except BadPages as error:
         problems.append(f"{file}: [proxy] error_pages: {error}")
-    for problem in parsing.contradictions(in_force(old, new)):
+    for problem in contradictions(in_force(old, new)):
         # The app is to have the port that the proxy would leave only then, for example.
         problems.append(f"{file}: {problem} (until a restart, which some of the changes need)")
     if problems:

@@ -13,7 +13,7 @@ from typing import Any
 
 from blue_green.config.error import ConfigError
 from blue_green.config.process_settings import ControlSettings
-from blue_green.config.state_directory import named, state_directory
+from blue_green.config.state_directory import path_in, state_directory
 from blue_green.system import files
 
 LARGEST = 1024 * 1024
@@ -68,7 +68,7 @@ def control_socket(
 
 def _place(document: Mapping[str, Any], path: Path) -> Path:
     directory = state_directory(document, path.absolute().parent)
-    return directory / (named(document, "control", "socket") or ControlSettings().socket)
+    return directory / (path_in(document, "control", "socket") or ControlSettings().socket)
 
 
 def _rest_of(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from blue_green.config.kinds import Count, Period
+from blue_green.config.kinds import Count, Period, Status
 from blue_green.config.site_settings import HealthSettings
 from blue_green.site import health
 
@@ -35,7 +35,7 @@ ADVICE: Mapping[int, tuple[str, str]] = {
 
 async def until_lasting(host: str, port: int, settings: HealthSettings) -> None:
     """Wait until one of these answers has come again and again; raise `StepFailed` very late."""
-    known = tuple(status for status in ADVICE if status not in settings.status)
+    known = tuple(Status(status) for status in ADVICE if status not in settings.status)
     patient = Period(2 * settings.start_timeout + 60)
     doubtful = attrs.evolve(settings, status=known, rise=Count(LASTING), start_timeout=patient)
     await health.until_healthy(host, port, doubtful)

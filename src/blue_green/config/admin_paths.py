@@ -1,0 +1,3 @@
+"""What the admin address serves, besides the webhook."""
+
+ADMIN_PATHS = PAGE, EVENTS, READY, LIVE, METRICS = "/", "/events", "/ready", "/live", "/metrics"

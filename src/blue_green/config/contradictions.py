@@ -1,0 +1,70 @@
+"""What is wrong with settings that are each well-formed."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from blue_green.config.admin_paths import ADMIN_PATHS
+from blue_green.config.kinds import Argv, Endpoint
+from blue_green.config.settings import Settings
+
+PLACEHOLDERS = ("port", "slot", "revision", "release")
+"""What is filled in in `[app] command`."""
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """A line for each problem."""
+    release, proxy, admin = settings.release, settings.proxy, settings.admin
+    webhook = settings.webhook
+    yield from _misspelt_placeholders(settings.app.command)
+    yield from _shared_addresses(settings)
+    rules = [
+        (bool(proxy.listen), "[proxy] listen: must have at least one address"),
+        (proxy.max_head >= 1024, "[proxy] max_head: must be at least 1KiB"),
+        (
+            not (release.in_place and release.link),
+            "[release] link: has no effect with in_place = true",
+        ),
+        (
+            admin.listen or not admin.drain_delay,
+            "[admin] drain_delay: has no effect without [admin] listen",
+        ),
+        (
+            admin.listen or not webhook.secret_file,
+            "[webhook] secret_file: needs [admin] listen, the address that the forge calls",
+        ),
+        (
+            webhook.path not in ADMIN_PATHS and "?" not in webhook.path,
+            f"[webhook] path: must not be one of {', '.join(ADMIN_PATHS)}, and have no query",
+        ),
+    ]
+    yield from (problem for is_kept, problem in rules if not is_kept)
+
+
+def _shared_addresses(settings: Settings) -> Iterator[str]:
+    """Addresses that are given twice, or for two purposes."""
+    app_ports = {port for slot in settings.app.ports for port in slot}
+    tls = settings.proxy.tls
+    seen: dict[Endpoint, str] = {}
+    for key, endpoints in (
+        ("[proxy] listen", settings.proxy.listen),
+        ("[proxy.tls] redirect", tls.redirect if tls else ()),
+        ("[admin] listen", settings.admin.listen),
+    ):
+        for end, times in Counter(endpoints).items():
+            if times > 1:
+                yield f"{key}: {end} is listed twice"
+            if end.path is None and end.port in app_ports:
+                yield f"{key}: port {end.port} is one of the app's own ports"
+            if end in seen:
+                yield f"{key}: {end} is also in {seen[end]}"
+            seen[end] = key
+
+
+def _misspelt_placeholders(command: Argv) -> Iterator[str]:
+    """Only near misses: other braces may mean something to the app."""
+    for name in re.findall(r"\{(\w+)\}", " ".join(command)):
+        near = difflib.get_close_matches(name, PLACEHOLDERS, 1)
+        if name not in PLACEHOLDERS and near:
+            yield f"[app] command: {{{name}}} is unknown; did you mean {{{near[0]}}}?"

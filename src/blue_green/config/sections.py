@@ -1,0 +1,65 @@
+"""The sections of the settings file, and what each setting in them is: read from their classes."""
+
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import attrs
+
+from blue_green.config.effects import Effect
+from blue_green.config.settings import Settings
+from blue_green.config.syntax import SYNTAX, Syntax, syntax_of
+
+
+@attrs.frozen
+class Setting:
+    """One setting, as its field declares it."""
+
+    key: str
+    type: Any
+    """Without the `None` that stands for no value."""
+    default: Any
+    effect: Effect
+
+    @property
+    def syntax(self) -> Syntax:
+        return syntax_of(self.type)
+
+    @property
+    def is_section(self) -> bool:
+        """Whether it is a section of its own, such as `[proxy.tls]`."""
+        return attrs.has(self.type) and self.type not in SYNTAX
+
+
+def settings_of(section: type[Any]) -> Mapping[str, Setting]:
+    """The settings of a section, by their keys."""
+    return {field.name: _setting(section, field) for field in attrs.fields(section)}
+
+
+def _setting(section: type[Any], field: "attrs.Attribute[Any]") -> Setting:
+    effects = [note for note in get_args(field.type)[1:] if isinstance(note, Effect)]
+    if get_origin(field.type) is not Annotated or len(effects) != 1:
+        raise TypeError(
+            f"{section.__name__}.{field.name} does not say when a new value takes effect: its type "
+            "should be Now[...], NextSwap[...], NextBuild[...] or Restart[...]"
+        )
+    kind = get_args(field.type)[0]
+    if get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind):
+        [kind] = (one for one in get_args(kind) if one is not NoneType)
+    return Setting(field.name, kind, field.default, effects[0])
+
+
+def _sections(prefix: str, kind: type[Any]) -> Iterator[tuple[str, type[Any]]]:
+    yield prefix, kind
+    for setting in settings_of(kind).values():
+        if setting.is_section:
+            yield from _sections(f"{prefix}.{setting.key}", setting.type)
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    name: kind
+    for section in attrs.fields(Settings)
+    if section.type is not None
+    for name, kind in _sections(section.name, section.type)
+}
+"""By the names that stand in brackets. A setting without an effect is an error right here."""

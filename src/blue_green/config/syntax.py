@@ -1,0 +1,102 @@
+"""How each kind of value is written in the settings file: for the parser and for the docs."""
+
+import signal
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from attrs import frozen
+
+from blue_green.config import kinds
+from blue_green.config.kinds import (
+    Argv,
+    Branch,
+    Count,
+    Endpoint,
+    HostName,
+    Link,
+    Period,
+    Ports,
+    Seconds,
+    Size,
+    Status,
+    TrustedProxy,
+    UrlPath,
+)
+from blue_green.config.units import Unit
+
+
+@frozen
+class Syntax:
+    """What the parser and the docs know of a type."""
+
+    word: str
+    """Its name in the docs."""
+    read: Callable[[Any], Any]
+    doc: str = ""
+    """How to write it, unless that is obvious."""
+    plural: str = ""
+    """For lists of it."""
+    unit: Unit = ""
+
+
+SYNTAX: Mapping[Any, Syntax] = {
+    Seconds: Syntax(
+        "duration",
+        kinds.duration,
+        '`"500ms"`, `"2s"`, `"5m"`, `"1h"` or a number of seconds; not negative.',
+        unit="s",
+    ),
+    Period: Syntax("duration, not 0", kinds.period, unit="s"),
+    Size: Syntax(
+        "size", kinds.size, 'a number of bytes, or `"16KiB"`, `"1MB"`; not negative.', unit="B"
+    ),
+    Count: Syntax("count", kinds.count, "a whole number of at least 1."),
+    Status: Syntax("status", kinds.status, "a final HTTP status, 200 to 599.", "statuses"),
+    Argv: Syntax(
+        "command",
+        kinds.argv,
+        "a list of strings: a program and its arguments. No shell is involved.",
+    ),
+    Ports: Syntax(
+        "ports",
+        kinds.ports,
+        "blue's and green's, `[3000, 3001]`; for two backends per slot, "
+        "`[[3000, 3002], [3001, 3003]]`.",
+    ),
+    Branch: Syntax("string", kinds.branch),
+    HostName: Syntax("string", kinds.host_name),
+    UrlPath: Syntax(
+        "URL path", kinds.url_path, 'a path on a server, such as `"/healthz"`.', "URL paths"
+    ),
+    Endpoint: Syntax(
+        "address",
+        kinds.endpoint,
+        '`"host:port"`, `"[::]:80"` for IPv6 and IPv4, or a Unix socket, `"unix:/run/app.sock"`.',
+        "addresses",
+    ),
+    TrustedProxy: Syntax(
+        "peer",
+        kinds.trusted_proxy,
+        'an IP address, a network such as `"10.0.0.0/8"`, or `"unix:"` for all on Unix sockets.',
+        "peers",
+    ),
+    Path: Syntax("path", kinds.path, "a relative path is relative to the settings file.", "paths"),
+    Link: Syntax("path", kinds.link, plural="paths"),
+    signal.Signals: Syntax("signal", kinds.signal_),
+    dict[str, str]: Syntax("table of strings", kinds.environment),
+    str: Syntax("string", kinds.of_type(str, "a string in quotes")),
+    bool: Syntax("true or false", kinds.of_type(bool, "true or false")),
+}
+
+
+def syntax_of(kind: Any) -> Syntax:
+    """The kind of a setting's type: one of these, a choice of strings, or a list."""
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        return Syntax(kinds.one_of(choices), partial(kinds.choice, choices))
+    if get_origin(kind) is tuple:
+        item = syntax_of(get_args(kind)[0])
+        return Syntax(f"list of {item.plural}", partial(kinds.list_of, item.read))
+    return SYNTAX[kind]
