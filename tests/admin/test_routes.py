@@ -151,7 +151,7 @@ async def test_a_reader_hears_of_each_phase_at_once(
     build = {"build": ["sleep", "0.2"]}
     async with telling(tmp_path, release=build) as told, told.reader() as reader:
         assert (await reader.next())["swap"] is None
-        told.site.queue.want(
+        told.site.queue.request(
             told.repository.first, Trigger.SWAP
         )  # The app ends soon, and never answers.
         seen: list[tuple[str, str]] = []
@@ -231,7 +231,7 @@ async def test_it_fits_a_phone_and_can_be_read_in_light_and_dark(
     async with telling(tmp_path) as told:
         told.site.output.take("blue", NOTHING, ["a-word-without-end" * 40], is_error=False)
         told.site.pause.begin(60)
-        told.site.queue.want(NOTHING, Trigger.SWAP)
+        told.site.queue.request(NOTHING, Trigger.SWAP)
         backgrounds = set()
         for dark in (False, True):
             tab = await chromium.open(told.url, width=360, dark=dark)
@@ -308,7 +308,7 @@ async def test_a_swap_can_be_watched_phase_by_phase(
         two = site.commit(NO_TAGS)
         await tab.until_reads("#phase", f"swapping to {two[:7]}: build")
         assert await tab.text("#swap-title") == "Swap in hand"
-        assert "wanted by watch" in await tab.text("#swap")
+        assert "triggered by a new commit" in await tab.text("#swap")
         assert "build" in await tab.text("#phases .now")
         go.touch()
         await tab.until_reads("#phase", "serving")

@@ -463,7 +463,7 @@ async def test_prometheus_is_told_what_happened(make_site: MakeSite) -> None:
             await until("it is held", held)
             await site.ask("resume")
         assert (await site.post("/die", b"")).status == 502
-        await site.until_logged("it is started again")
+        await site.until_logged("restarting it")
         assert (await site.get("/")).status == 200
 
         async def counted() -> bool:

@@ -15,7 +15,8 @@ from blue_green.cli.command import complain, print_result, say
 from blue_green.cli.progress import CLEAR_LINE, Progress
 from blue_green.cli.terminal import Style, columns
 from blue_green.config import change_text
-from blue_green.system import line_reader, log
+from blue_green.system import log
+from blue_green.system.printable import printable_line
 from tests.support.answers import BAD, LIVE, NEW, ago, receipt, status
 
 WIDE = Style(unicode=True, width=200)
@@ -248,7 +249,7 @@ def test_the_log_has_nothing_that_a_terminal_would_act_upon(
         with log.to_stderr():
             logger = logging.getLogger("blue_green.test")
             logger.error("submodule %s: gone\nsecond %s", HOSTILE[:-1], HOSTILE[:-1])
-            log.output("build 1234567", [line_reader.text(os.fsencode(HOSTILE))])
+            log.output("build 1234567", [printable_line(os.fsencode(HOSTILE))])
             log.request(f"request path={HOSTILE}", bare=True)
     written = file.read_text()
     assert (written.count(SHOWN), written.count(SHOWN[:-4])) == (2, 4), written

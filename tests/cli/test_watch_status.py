@@ -184,7 +184,7 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
                 assert "the swap continues" in screen.text
             seen = await site.status()
             assert seen["swap"]["revision"] == seen["wanted"] == slow
-            assert (seen["why"], seen["head"]) == ("a swap to it is in hand", first)
+            assert (seen["why"], seen["head"]) == ("it is being deployed", first)
             assert {"checkout", "build"} <= seen["swap"]["seconds"].keys()
             assert seen["subjects"][slow] == "A slow one"
             barrier.unlink()
@@ -194,7 +194,7 @@ async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
         told = (await site.cli("status")).out
         assert f"        live  {slow[:7]}  A slow one\n" in told
         assert f"        HEAD  {first[:7]}  The first one\n" in told
-        assert f"{slow[:7]} was asked for since, by swap\n" in told
+        assert f"{slow[:7]} was deployed since, triggered by blue-green swap\n" in told
         assert "quarantine" not in told, "it was tried before what is live now"
         assert "RuntimeError" not in told
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from blue_green.system import procfs, rlimit_tag
-from blue_green.system.process import FAMILY, SUPERVISOR
+from blue_green.system.process import COMMAND_ID, SUPERVISOR
 from tests.support.killed import killed_at_the_end
 from tests.support.processes import running
 from tests.support.site import RealSite
@@ -106,8 +106,8 @@ async def test_a_hidden_daemon_counts_as_one_of_its_supervisor(tmp_path: Path) -
     with sure_to_end(str(tmp_path)):
         async with running(tmp_path, hiding(tmp_path)):
             (pid,) = await until("the daemon runs", lambda: with_argument(str(tmp_path)))
-            assert pid in procfs.marked(f"{SUPERVISOR}={tmp_path}")
-            assert pid not in procfs.marked(f"{SUPERVISOR}={tmp_path}/other")
+            assert pid in procfs.pids_of_supervisor(f"{SUPERVISOR}={tmp_path}")
+            assert pid not in procfs.pids_of_supervisor(f"{SUPERVISOR}={tmp_path}/other")
 
 
 def test_we_ourselves_stay_as_we_were() -> None:
@@ -120,7 +120,7 @@ def test_we_ourselves_stay_as_we_were() -> None:
 def test_what_is_no_tag_is_nobodys() -> None:
     """Most processes have no limit of locks, or a small one that somebody set."""
     for value in ("", "x", "0", "ffffffffffffffff", "1f"):
-        assert procfs.family(f"{FAMILY}={value}", 2**22 + 1) == []
+        assert procfs.descendants(f"{COMMAND_ID}={value}", 2**22 + 1) == []
 
 
 def test_a_hard_limit_that_leaves_no_room_for_tags_is_reported() -> None:

@@ -20,7 +20,7 @@ def slow_to_build(make_site: MakeSite) -> tuple[RealSite, Path]:
 
 async def until_building(site: RealSite, number: int) -> None:
     """Wait until so many builds have begun, and the last one is at work."""
-    begun = "wanted by watch"
+    begun = "triggered by a new commit"
     await until(f"swap {number} has begun", lambda: site.log().count(begun) >= number)
     await reaches(site, "build")
 

@@ -180,7 +180,7 @@ async def test_a_state_file_that_is_not_understood_is_put_aside(
     async with site.running():
         assert (await site.get("/")).json()["revision"] == good
         assert builds(site) == [good]
-        await site.until_logged(f"warning: {file} is put aside as state.toml.bad")
+        await site.until_logged(f"warning: moving {file} aside to state.toml.bad")
         assert (site.state / "state.toml.bad").read_text() == damaged
         await left_nothing(site, await site.status(), good)
 

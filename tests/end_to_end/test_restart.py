@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from blue_green.site.overlap import GOES_BACK
 from blue_green.site.receipt import Receipt
-from blue_green.site.rollback import was_rolled_back
+from blue_green.site.rollback import ROLLBACK_REQUESTED, was_rolled_back
 from tests.support.site import RealSite
 from tests.support.swaps import outcomes, reaches
 from tests.waiting import until
@@ -162,8 +161,8 @@ def swap(outcome: str, revision: str, previous: str, asked_by: str, reason: str 
 
 DEPLOYED = swap("promoted", "b", "a", "watch")
 ROLLED_BACK = swap("promoted", "a", "b", "rollback")
-RETURNED = swap("reverted", "b", "a", "watch", GOES_BACK)
-BROKEN = swap("reverted", "b", "a", "watch", "the app was ended by SIGSEGV")
+RETURNED = swap("reverted", "b", "a", "watch", ROLLBACK_REQUESTED)
+BROKEN = swap("reverted", "b", "a", "watch", "the app was killed by SIGSEGV")
 FORWARD = swap("promoted", "b", "a", "rollback")
 RESTARTED = swap("promoted", "a", "a", "restart")
 

@@ -155,7 +155,7 @@ async def test_one_of_two_that_dies_in_its_soak_takes_the_release_back(
         os.kill((await pids(site))[1], signal.SIGKILL)
         status = await site.until_live(good)
         assert status["live"]["pids"] == before
-        assert status["quarantined"] == {bad: "the app was ended by SIGKILL"}
+        assert status["quarantined"] == {bad: "the app was killed by SIGKILL"}
         await site.until_only_run(sorted(before))
 
 

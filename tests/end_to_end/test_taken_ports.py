@@ -88,13 +88,13 @@ async def test_what_dies_is_started_in_the_other_slot_when_a_stranger_takes_its_
             os.kill(live["pids"][0], 9)
             await thief.until_it_has_port()
             barrier.unlink()
-            await site.until_logged(f"port {site.blue} is tried again every")
+            await site.until_logged(f"retrying port {site.blue} every")
             answer = await site.get("/secret")
             assert (answer.status, answer.json()["revision"]) == (200, revision)
             live = (await site.until_live(revision))["live"]
             assert (live["slot"], live["ports"]) == ("green", [site.green])
             assert thief.stolen == []
-    assert site.log().count(f"port {site.blue} is tried again every") == 1
+    assert site.log().count(f"retrying port {site.blue} every") == 1
 
 
 async def test_while_strangers_have_the_ports_of_both_slots_requests_wait_and_are_told_why(
@@ -123,7 +123,7 @@ async def test_while_strangers_have_the_ports_of_both_slots_requests_wait_and_ar
             return (await site.get("/")).status == 200
 
         await until("it serves", serves)
-    assert site.log().count(f"port {site.blue} is tried again every") == 1
+    assert site.log().count(f"retrying port {site.blue} every") == 1
 
 
 async def test_a_stranger_on_the_port_that_a_live_app_has_given_up_is_noticed(

@@ -88,7 +88,7 @@ async def test_a_state_that_cannot_be_read_is_put_aside(
     make(site.state / "state.toml")
     async with site.running():
         assert memory_of(site) < MOST_MEMORY
-        await site.until_logged("state.toml is put aside as state.toml.bad")
+        await site.until_logged("state.toml aside to state.toml.bad")
 
 
 async def test_a_lock_file_that_is_none_is_refused_with_words(

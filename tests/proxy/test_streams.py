@@ -11,7 +11,7 @@ from blue_green.proxy.relay import chunk
 from blue_green.proxy.streams import TO_END_FRAME
 from blue_green.proxy.websocket import GOING_AWAY, Frames
 from blue_green.routing.lease import cut, end_streams
-from blue_green.site.draining import TO_END, close_streams, drain
+from blue_green.site.draining import CLOSE_TIMEOUT, close_streams, drain
 from tests.raw.backend import Script
 from tests.raw.checks import check_good_request_follows, check_is_closed
 from tests.raw.messages import GET
@@ -153,7 +153,7 @@ async def test_a_client_that_takes_nothing_does_not_hold_up_the_end() -> None:
         began = trio.current_time()
         assert await close_streams([proxy.target], 0.1) == 1
         await proxy.until_drained()
-        assert trio.current_time() - began < TO_END + 2
+        assert trio.current_time() - began < CLOSE_TIMEOUT + 2
         assert proxy.gate.tally.cut == 1
         await check_good_request_follows(proxy)
 

@@ -12,7 +12,7 @@ from blue_green.config.kinds import Count, Period
 from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.gate import Gate, Refused
 from blue_green.routing.lease import Lease, Outcome, Target, cut
-from blue_green.site.draining import TO_END, close_streams, drain
+from blue_green.site.draining import CLOSE_TIMEOUT, close_streams, drain
 
 
 def a_gate(*, timeout: float = 30, limit: int = 1000, ramp: int = 16) -> Gate:
@@ -414,7 +414,9 @@ async def test_streams_that_take_their_time_to_end_are_ended_one_after_the_other
         lease.cut = lambda: note(closed, trio.current_time())
     await close_streams([target], 60)
     assert closed[:3] == pytest.approx([20, 40, 60])
-    assert closed[3:] == pytest.approx([60 + TO_END] * 3), "their connections were not closed"
+    assert closed[3:] == pytest.approx([60 + CLOSE_TIMEOUT] * 3), (
+        "their connections were not closed"
+    )
 
 
 async def test_waiting_for_streams_ends_when_they_have_ended(autojump_clock: MockClock) -> None:

@@ -23,7 +23,7 @@ MakeSite = Callable[..., RealSite]
 US = users.owner_of(Path("/proc/self"))
 WRITE_DOWN = ["sh", "-c", "cat >>told"]
 
-CRASH = Crash("blue", 3000, "a" * 40, 2, "the app was ended by SIGKILL", ("last", "words"))
+CRASH = Crash("blue", 3000, "a" * 40, 2, "the app was killed by SIGKILL", ("last", "words"))
 
 
 def swap(revision: str = "b" * 40, **more: Any) -> Receipt:
@@ -58,8 +58,8 @@ async def running(it: Notify) -> AsyncIterator[None]:
 async def test_a_swap_and_a_crash_are_told_in_order_each_as_one_json_object(tmp_path: Path) -> None:
     it = notifier(tmp_path, WRITE_DOWN)
     receipt = swap(output=["a line"])
-    it.swapped(receipt)
-    it.crashed(CRASH)
+    it.report_swap(receipt)
+    it.report_crash(CRASH)
     async with running(it):
         pass
     first, second = told(tmp_path)
@@ -84,7 +84,7 @@ async def test_a_swap_and_a_crash_are_told_in_order_each_as_one_json_object(tmp_
         "revision": "a" * 40,
         "subject": None,
         "previous": None,
-        "reason": "the app was ended by SIGKILL",
+        "reason": "the app was killed by SIGKILL",
         "output": ["last", "words"],
         "receipt": None,
         "slot": "blue",
@@ -107,7 +107,7 @@ async def test_a_command_that_fails_is_a_line_in_the_log(
 ) -> None:
     it = notifier(tmp_path, command, timeout=0.2 if "sleep" in command else 10)
     async with running(it):
-        it.swapped(swap(output=["long " * 100_000]))  # More than a pipe holds, and nobody reads.
+        it.report_swap(swap(output=["long " * 100_000]))  # A pipe would overflow.
     [line] = caplog.messages
     assert said in line
 
@@ -115,48 +115,48 @@ async def test_a_command_that_fails_is_a_line_in_the_log(
 async def test_what_waits_is_bounded_and_the_oldest_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notify, "MOST_WAITING", 2)
+    monkeypatch.setattr(notify, "MAX_WAITING", 2)
     it = notifier(tmp_path, WRITE_DOWN)
     for digit in "1234":
-        it.swapped(swap(digit * 40))
+        it.report_swap(swap(digit * 40))
     async with running(it):
         pass
     assert [event["revision"][0] for event in told(tmp_path)] == ["3", "4"]
     assert len(caplog.messages) == 2
-    assert "too slow: it is not told of the swap of 2026-01-01" in caplog.messages[0]
+    assert "too slow: dropped the swap event of 2026-01-01" in caplog.messages[0]
 
 
 async def test_of_many_crashes_only_some_are_told_and_the_others_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notify, "MOST_CRASHES", 2)
+    monkeypatch.setattr(notify, "MAX_CRASHES", 2)
     it = notifier(tmp_path, WRITE_DOWN)
     for _ in range(5):
-        it.crashed(CRASH)
+        it.report_crash(CRASH)
     monkeypatch.setattr(notify, "CRASH_PERIOD", 0.0)  # As if that time had gone by.
-    it.crashed(CRASH)
+    it.report_crash(CRASH)
     async with running(it):
         pass
     assert [event["untold"] for event in told(tmp_path)] == [0, 0, 3]
-    assert caplog.messages == ["[notify] command is not told of each crash: there are too many"]
+    assert caplog.messages == ["[notify] command: too many crashes, not all are reported"]
 
 
 async def test_what_is_told_last_gets_a_moment_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notify, "LAST_MOMENT", 0.1)
+    monkeypatch.setattr(notify, "FLUSH_TIMEOUT", 0.1)
     it = notifier(tmp_path, ["sleep", "600"], timeout=600)
     async with running(it):
-        it.crashed(CRASH)
+        it.report_crash(CRASH)
         began = trio.current_time()
     assert trio.current_time() - began < 5
-    assert "has not been told everything" in caplog.messages[-1]
+    assert "some events were not reported" in caplog.messages[-1]
 
 
 async def test_nothing_is_kept_where_nobody_wants_to_be_told(tmp_path: Path) -> None:
     it = notifier(tmp_path, WRITE_DOWN)
     it.use(parsing.parse({"app": {"command": ["x"], "ports": [1, 2]}}, tmp_path / "s.toml"))
-    it.crashed(CRASH)
+    it.report_crash(CRASH)
     async with running(it):
         pass
     assert told(tmp_path) == []

@@ -43,7 +43,7 @@ async def test_one_that_is_deaf_is_killed_and_then_none_is_left(mark: str) -> No
     name, _, value = mark.partition("=")
     with left_behind(DEAF, **{name: value}) as popen:
         await end(mark, timeout=0.2)
-        assert procfs.marked(mark) == [], "its port would still be taken"
+        assert procfs.pids_of_supervisor(mark) == [], "its port would still be taken"
         assert popen.wait(PATIENCE) == -signal.SIGKILL
 
 

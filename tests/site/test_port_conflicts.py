@@ -3,7 +3,7 @@
 import trio
 import trio.testing
 
-from blue_green.site.port_conflicts import TRY_AGAIN, PortConflicts
+from blue_green.site.port_conflicts import RETRY_INTERVAL, PortConflicts
 
 
 async def test_the_other_slot_is_tried_after_a_second_and_then_ever_less_often(
@@ -14,9 +14,9 @@ async def test_the_other_slot_is_tried_after_a_second_and_then_ever_less_often(
     began = trio.current_time()
     news = 0
     while trio.current_time() < began + 100:
-        news += taken.note(80, "port 80 is taken")
-        await trio.sleep(TRY_AGAIN)
+        news += taken.add(80, "port 80 is taken")
+        await trio.sleep(RETRY_INTERVAL)
     assert news == 1
     assert [at - began for at in asked] == [1, 6, 16, 36, 76]
     taken.forget(80)
-    assert taken.note(80, "port 80 is taken")
+    assert taken.add(80, "port 80 is taken")

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.site.port_guard import LOOK_ANEW, PortGuard, Usurped
+from blue_green.site.port_guard import FULL_CHECK_EVERY, PortGuard, PortStolen
 from blue_green.system import procfs, rlimit_tag
 from blue_green.system.process import SUPERVISOR, Process
 from tests.support.processes import US
@@ -55,15 +55,15 @@ async def test_the_port_of_a_command_or_of_its_descendant_is_its_own(
 ) -> None:
     (port,) = free_ports(1)
     async with guarded(port, tmp_path, leave=leave) as guard:
-        assert await guard.look() == ""
-        assert await guard.look() == ""
+        assert await guard.check() == ""
+        assert await guard.check() == ""
 
 
 async def test_a_port_on_which_nobody_listens_is_nobodys(tmp_path: Path) -> None:
     other, port = free_ports(2)
     async with guarded(other, tmp_path) as guard:
         elsewhere = PortGuard(port, guard._process, US.uid)
-        assert f"no process here listens on port {port}" in await elsewhere.look()
+        assert f"no process on this machine listens on port {port}" in await elsewhere.check()
 
 
 async def test_a_port_that_a_program_of_the_same_user_shares_is_not_its_own(
@@ -74,11 +74,11 @@ async def test_a_port_that_a_program_of_the_same_user_shares_is_not_its_own(
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         ours.bind(("127.0.0.1", port))
         async with guarded(port, tmp_path, share=1) as guard:
-            assert await guard.look() == ""
+            assert await guard.check() == ""
             ours.listen()
-            with pytest.raises(Usurped, match=f"was opened by pid {os.getpid()} "):
-                for _ in range(LOOK_ANEW):
-                    await guard.look()
+            with pytest.raises(PortStolen, match=f"was opened by pid {os.getpid()} "):
+                for _ in range(FULL_CHECK_EVERY):
+                    await guard.check()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user as well")
@@ -89,7 +89,7 @@ async def test_no_other_user_can_share_a_port(directory: Path) -> None:
         async with stranger(port, directory, how="sharing") as thief:
             await trio.sleep(0.3)
             assert not thief.has_port
-            assert await guard.look() == ""
+            assert await guard.check() == ""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user as well")
@@ -98,9 +98,9 @@ async def test_a_stranger_does_not_become_a_descendant_by_its_tag(directory: Pat
     other, port = free_ports(2)
     async with guarded(other, directory) as guard:
         process = guard._process
-        forged = rlimit_tag.named(process.mark.partition("=")[2])
+        forged = rlimit_tag.parse(process.env_marker.partition("=")[2])
         async with stranger(port, directory, tag=forged) as thief:
             await thief.until_it_has_port()
-            assert thief.process.pid in procfs.family(process.mark, process.pid)
-            with pytest.raises(Usurped):
-                await PortGuard(port, process, US.uid).look()
+            assert thief.process.pid in procfs.descendants(process.env_marker, process.pid)
+            with pytest.raises(PortStolen):
+                await PortGuard(port, process, US.uid).check()

@@ -26,7 +26,7 @@ def lines() -> ProbeLogFilter:
     "line", [HTTP_SERVER, GUNICORN.format("blue-green"), UVICORN.format(40123)]
 )
 def test_the_line_of_a_good_probe_is_left_out_once(lines: ProbeLogFilter, line: str) -> None:
-    assert lines.without(["before", line, line, "after"]) == ["before", line, "after"]
+    assert lines.filter(["before", line, line, "after"]) == ["before", line, "after"]
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_the_line_of_a_good_probe_is_left_out_once(lines: ProbeLogFilter, line: 
     ],
 )
 def test_a_line_about_anything_else_stays(lines: ProbeLogFilter, line: str) -> None:
-    assert lines.without([line]) == [line]
+    assert lines.filter([line]) == [line]
 
 
 def test_the_line_of_a_failed_probe_stays(lines: ProbeLogFilter) -> None:
     lines.failed(PROBE)
-    assert lines.without([HTTP_SERVER]) == [HTTP_SERVER]
+    assert lines.filter([HTTP_SERVER]) == [HTTP_SERVER]
 
 
 async def test_only_requests_of_others_are_in_the_log_of_a_site(

@@ -29,7 +29,7 @@ async def until_healthy(backend, settings):
     await healthy(backend, settings)
     if marker.exists() and backend.target.slot == "green":
         raise ZeroDivisionError("a mistake")
-trial.until_healthy = until_healthy
+probation.until_healthy = until_healthy
 sys.exit(cli.main())
 """
 """A supervisor with a mistake of its own, as long as a file is there."""
@@ -62,13 +62,13 @@ def test_any_other_error_of_the_system_is_the_revisions(number: int | None) -> N
     ],
 )
 def test_a_program_that_says_that_there_is_no_room_is_believed(line: str, is_full: bool) -> None:
-    judged = failure.judged(StepFailed("build ended with exit status 1", [line]), ())
+    judged = failure.classify(StepFailed("build ended with exit status 1", [line]), ())
     assert isinstance(judged, MachineFault) == is_full
 
 
 def test_a_disk_with_room_or_that_is_not_there_proves_nothing(tmp_path: Path) -> None:
     failed = StepFailed("build ended with exit status 1")
-    assert failure.judged(failed, [tmp_path, tmp_path / "nowhere"]) is failed
+    assert failure.classify(failed, [tmp_path, tmp_path / "nowhere"]) is failed
 
 
 async def until_waiting(site: RealSite, revision: str, seconds: float) -> dict[str, Any]:
@@ -78,7 +78,7 @@ async def until_waiting(site: RealSite, revision: str, seconds: float) -> dict[s
         status = await site.status()
         last = status["last_swap"]
         fits = (last["revision"], last["retry_in"]) == (revision, seconds)
-        return status if fits and status["why"].startswith("it is tried again in ") else None
+        return status if fits and status["why"].startswith("retrying in ") else None
 
     seen: dict[str, Any] = await until(f"{revision[:7]} waits to be tried again", look)
     return seen
@@ -145,7 +145,7 @@ async def test_a_head_that_waits_to_be_tried_again_is_deployed_after_a_restart(
             stranger.bind(("127.0.0.1", site.green))
             stranger.listen()
             two = site.commit("two")
-            await site.until_logged("it is tried again in")
+            await site.until_logged("retrying in")
     async with site.running():
         await site.until_live(two)
 
@@ -163,7 +163,7 @@ async def test_a_mistake_of_our_own_costs_neither_the_site_nor_the_revision(
         two = site.commit("two")
         status = await until_waiting(site, two, 2)
         assert (status["live"]["revision"], status["quarantined"]) == (one, {})
-        assert "an error of our own: " in status["why"]
+        assert "internal error: " in status["why"]
         assert "ZeroDivisionError('a mistake')" in status["why"]
         marker.unlink()
         await site.until_live(two)

@@ -93,7 +93,7 @@ async def test_only_when_all_fail_again_and_again_requests_are_refused(
 
     slots.go_live(slots.blue)
     slots.blue.supervise()
-    await slots.blue.settled.wait()
+    await slots.blue.until_settled()
     await until("one fails for good", lambda: starts(bad) > crash.TOO_MANY_DEATHS)
     kill_the_good_one()
     await until("the other one is down, too", lambda: not gate.targets)

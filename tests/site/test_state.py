@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from blue_green.site import state as state_module
 from blue_green.site.receipt import Receipt
-from blue_green.site.state import HISTORY, LARGEST, Live, RecordedBackend, State, StateFile
+from blue_green.site.state import HISTORY, MAX_SIZE, Live, RecordedBackend, State, StateFile
 from tests.waiting import until
 
 REVISION = "0123456789" * 4
@@ -217,7 +217,7 @@ async def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
     path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else has to change: until then, what is remembered is not what is so."""
-    monkeypatch.setattr(state_module, "TRY_AGAIN", 0.01)
+    monkeypatch.setattr(state_module, "RETRY_INTERVAL", 0.01)
     file = StateFile(path)
     nursery.start_soon(file.write_changes, full_state)
     in_the_way = path.with_name("state.toml.new")
@@ -240,7 +240,7 @@ async def test_the_most_that_can_be_remembered_is_read_as_a_whole(path: Path) ->
         worst = Receipt("failed", revision, "\\" * 10**5, reason="\t" * 10**6, output=output)
         state.remember(worst)
     await StateFile(path).write(state)
-    assert path.stat().st_size < LARGEST
+    assert path.stat().st_size < MAX_SIZE
     loaded = StateFile(path).load()
     assert as_compared(loaded) == as_compared(state)
     assert len(loaded.quarantine) == len(loaded.history) == HISTORY
@@ -296,7 +296,7 @@ def test_a_huge_file_of_an_older_version_gives_what_a_site_cannot_do_without(
     assert (state.previous, state.head) == ("f" * 40, REVISION)
     assert len(state.backends) == 10
     assert (state.history, state.quarantine) == ([], {})
-    assert f"{path} is put aside as state.toml.bad: it has more than" in caplog.text
+    assert f"moving {path} aside to state.toml.bad: it is larger than" in caplog.text
     assert path.with_name("state.toml.bad").stat().st_size == size
 
 

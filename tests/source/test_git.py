@@ -314,7 +314,7 @@ async def test_one_that_was_killed_is_not_taken_for_a_no(
     path = f"{tmp_path}:{os.environ['PATH']}"
     monkeypatch.setattr(root, "path", lambda: path)  # What counts if we are root.
     git = git_of(repository.path, PATH=path)
-    with pytest.raises(GitError, match="was ended by SIGKILL, and said nothing") as caught:
+    with pytest.raises(GitError, match="was killed by SIGKILL, and said nothing") as caught:
         await git.resolve("main")
     assert not isinstance(caught.value, NoAnswer)
 

@@ -112,7 +112,7 @@ async def test_a_build_command_that_is_not_there_is_named(
 async def test_a_migration_that_fails_says_how(repository: Repository, make: MakeReleases) -> None:
     releases = make(migrate=python("import os; os.kill(os.getpid(), 9)"))
     release = await releases.add(repository.first)
-    with pytest.raises(StepFailed, match="migrate was ended by SIGKILL"):
+    with pytest.raises(StepFailed, match="migrate was killed by SIGKILL"):
         await releases.migrate(release)
 
 

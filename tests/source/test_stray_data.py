@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.source import build_record, stray_data, stray_scan
+from blue_green.source import build_record, stray_data, stray_scan, stray_text
 from blue_green.source.stray_scan import Found
 
 NOW = 0
@@ -55,7 +55,7 @@ def test_a_database_is_known_by_its_header_whatever_it_is_called(release: Path, 
     write(release, "really.db", "notes.txt")
     for name in ("db.sqlite3", "tmp/data", ".tmp/data.db", "a/b/c/words"):
         make_database(release / name, wal=wal).close()
-    found = stray_scan.find(release)
+    found = stray_scan.scan(release)
     assert list(found.databases) == [".tmp/data.db", "a/b/c/words", "db.sqlite3", "tmp/data"]
     assert found.files == []
 
@@ -71,7 +71,7 @@ def test_what_can_be_had_again_does_not_count(release: Path) -> None:
         make_database(release / name).close()
     (release / "empty").touch()
     os.mkfifo(release / "fifo")
-    found = stray_scan.find(release, NOW)
+    found = stray_scan.scan(release, NOW)
     assert (found.databases, found.files) == ({}, ["state.json", "uploads/photo.jpg"])
 
 
@@ -82,7 +82,7 @@ def test_only_what_came_after_the_build_counts_as_a_file(release: Path) -> None:
     time.sleep(0.02)
     os.link(release / "built.css", release.parent / "elsewhere.css")  # As uv and pnpm do.
     write(release, "later.css")
-    assert stray_scan.find(release, since).files == ["later.css"]
+    assert stray_scan.scan(release, since).files == ["later.css"]
 
 
 def test_links_are_not_followed_and_what_is_beside_a_database_belongs_to_it(
@@ -91,9 +91,9 @@ def test_links_are_not_followed_and_what_is_beside_a_database_belongs_to_it(
     make_database(tmp_path / "shared" / "db.sqlite3").close()
     (release / "db.sqlite3").symlink_to(tmp_path / "shared" / "db.sqlite3")
     (release / "shared").symlink_to(tmp_path / "shared")
-    assert not stray_scan.find(release, NOW)
+    assert not stray_scan.scan(release, NOW)
     with closing(make_database(release / "own.db", wal=True)):
-        found = stray_scan.find(release, NOW)
+        found = stray_scan.scan(release, NOW)
         assert (list(found.databases), found.files) == (["own.db"], [])
 
 
@@ -101,13 +101,13 @@ def test_a_database_of_the_build_counts_once_it_is_written_to(
     release: Path, checkout: Path
 ) -> None:
     with closing(make_database(release / "site.db", wal=True)) as connection:
-        built = build_record.complete("a" * 40, stray_scan.find(release))
-        assert not stray_data.look(release, built, checkout, ())
+        built = build_record.complete("a" * 40, stray_scan.scan(release))
+        assert not stray_data.find(release, built, checkout, ())
         connection.execute("insert into words values ('more')")
         connection.commit()  # Into its log, and not yet into the file.
-        found = stray_data.look(release, built, checkout, ())
+        found = stray_data.find(release, built, checkout, ())
     assert found.databases == ["site.db"]
-    assert "git rm --cached site.db" in stray_data.refusal(found)
+    assert "git rm --cached site.db" in stray_text.refusal(found)
 
 
 def test_what_was_copied_into_the_checkout_and_is_linked_now_is_not_left_behind(
@@ -117,30 +117,30 @@ def test_what_was_copied_into_the_checkout_and_is_linked_now_is_not_left_behind(
     make_database(release / "db.sqlite3").close()
     write(release, "media/photo")
     links = ("db.sqlite3", "media/")
-    assert stray_data.look(release, empty, checkout, links).databases == ["db.sqlite3"]
+    assert stray_data.find(release, empty, checkout, links).databases == ["db.sqlite3"]
     write(checkout, "media/photo")
     make_database(checkout / "db.sqlite3").close()
-    assert stray_data.look(release, empty, checkout, ()).databases == ["db.sqlite3"]
-    assert not stray_data.look(release, empty, checkout, links)
+    assert stray_data.find(release, empty, checkout, ()).databases == ["db.sqlite3"]
+    assert not stray_data.find(release, empty, checkout, links)
     future = time.time() + 10
     os.utime(release / "db.sqlite3", (future, future))
-    assert stray_data.look(release, empty, checkout, links).databases == ["db.sqlite3"], (
+    assert stray_data.find(release, empty, checkout, links).databases == ["db.sqlite3"], (
         "written since"
     )
 
 
 def test_the_look_is_bounded(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(release, *(f"{number}.txt" for number in range(20)))
-    monkeypatch.setattr(stray_scan, "MOST_ENTRIES", 10)
-    found = stray_scan.find(release, NOW)
+    monkeypatch.setattr(stray_scan, "MAX_ENTRIES", 10)
+    found = stray_scan.scan(release, NOW)
     assert (len(found.files), found.is_partial) == (10, True)
-    monkeypatch.setattr(stray_scan, "MOST_ENTRIES", 1000)
-    assert stray_scan.find(release, NOW, seconds=0).is_partial
-    assert not stray_scan.find(release, NOW).is_partial
+    monkeypatch.setattr(stray_scan, "MAX_ENTRIES", 1000)
+    assert stray_scan.scan(release, NOW, seconds=0).is_partial
+    assert not stray_scan.scan(release, NOW).is_partial
     make_database(release / "/".join("d" * 40) / "deep.db").close()
-    assert stray_scan.find(release, NOW).databases
+    assert stray_scan.scan(release, NOW).databases
     write(release, "/".join("d" * 80) + "/deep.txt")
-    assert stray_scan.find(release, NOW).is_partial
+    assert stray_scan.scan(release, NOW).is_partial
 
 
 def test_a_release_too_large_to_be_looked_through_is_judged_by_the_time(
@@ -149,30 +149,30 @@ def test_a_release_too_large_to_be_looked_through_is_judged_by_the_time(
     """Otherwise what the build has put there, and was not seen then, would stop every swap."""
     for number in range(5):
         make_database(release / f"{number}.db").close()
-    monkeypatch.setattr(stray_scan, "MOST_ENTRIES", 2)
-    built = build_record.complete("a" * 40, stray_scan.find(release))
+    monkeypatch.setattr(stray_scan, "MAX_ENTRIES", 2)
+    built = build_record.complete("a" * 40, stray_scan.scan(release))
     assert built.is_partial
     monkeypatch.undo()
-    assert not stray_data.look(release, built, checkout, ())
+    assert not stray_data.find(release, built, checkout, ())
     time.sleep(0.02)  # The kernel's clock for files is a coarse one.
     make_database(release / "3.db").close()
-    assert stray_data.look(release, built, checkout, ()).databases == ["3.db"]
+    assert stray_data.find(release, built, checkout, ()).databases == ["3.db"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read all")
 def test_what_cannot_be_read_makes_the_look_a_partial_one(release: Path) -> None:
     (release / "locked").mkdir(mode=0)
-    assert stray_scan.find(release, NOW).is_partial
+    assert stray_scan.scan(release, NOW).is_partial
 
 
 def test_a_release_that_was_not_looked_through_is_not_known_to_be_empty(
     release: Path, checkout: Path
 ) -> None:
     write(release, "/".join("d" * 80) + "/deep.txt")
-    found = stray_data.look(release, build_record.complete("a" * 40, Found()), checkout, ())
+    found = stray_data.find(release, build_record.complete("a" * 40, Found()), checkout, ())
     assert found
-    assert "could not be looked through to its end" in stray_data.warning(found)
-    assert "delete it by hand" in stray_data.kept(found)
+    assert "cannot scan all of" in stray_text.warning(found)
+    assert "delete it by hand" in stray_text.kept(found)
 
 
 @pytest.mark.parametrize("where", ["", "env/", "a/b/"])
@@ -182,13 +182,13 @@ def test_a_virtual_environment_hides_nothing_but_what_was_installed_in_it(
     write(release, f"{where}pyvenv.cfg", f"{where}lib/thing.py", f"{where}bin/python")
     make_database(release / f"{where}lib/installed.db").close()
     time.sleep(0.02)  # The kernel's clock for files is a coarse one.
-    built = build_record.complete("a" * 40, stray_scan.find(release))
+    built = build_record.complete("a" * 40, stray_scan.scan(release))
     time.sleep(0.02)
-    assert not stray_scan.find(release, built.completed)
+    assert not stray_scan.scan(release, built.completed)
     for name in ("data.sqlite", "var/data.sqlite", "lib/written.db"):
         make_database(release / where / name).close()
     write(release, f"{where}lib/late.pyc", f"{where}uploads/photo.jpg")
-    found = stray_scan.find(release, built.completed)
+    found = stray_scan.scan(release, built.completed)
     names = ("data.sqlite", "lib/written.db", "var/data.sqlite")
     assert list(found.databases) == [f"{where}{name}" for name in names]
     assert found.files == [f"{where}uploads/photo.jpg"]
@@ -203,15 +203,15 @@ def test_a_database_written_among_dependencies_counts_and_one_installed_there_do
     time.sleep(0.02)
     make_database(release / "node_modules/x/written.db").close()
     write(release, "node_modules/x/late.js")
-    found = stray_scan.find(release, since)
+    found = stray_scan.scan(release, since)
     assert (list(found.databases), found.files) == (["node_modules/x/written.db"], [])
 
 
 def test_a_release_that_is_not_there_or_a_link_has_nothing(release: Path, tmp_path: Path) -> None:
     write(release, "a.txt")
     (tmp_path / "link").symlink_to(release)
-    assert not stray_scan.find(tmp_path / "link", NOW)
-    assert not stray_scan.find(tmp_path / "nowhere", NOW)
+    assert not stray_scan.scan(tmp_path / "link", NOW)
+    assert not stray_scan.scan(tmp_path / "nowhere", NOW)
 
 
 def test_a_mark_comes_back_and_an_older_one_tells_what_it_can(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_mark_comes_back_and_an_older_one_tells_what_it_can(tmp_path: Path) ->
     written.write(file)
     assert build_record.read(file) == written
     file.write_text(f"{'b' * 40} promoted\n")
-    assert build_record.read(file) == build_record.Mark("b" * 40, "promoted")
+    assert build_record.read(file) == build_record.BuildRecord("b" * 40, "promoted")
 
 
 def test_a_mark_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_of_a_release_whose_mark_is_damaged_nobody_knows_what_it_holds(
     file, release = tmp_path / "mark", tmp_path / "release"
     file.write_text(torn)
     release.mkdir()
-    assert stray_data.look(
+    assert stray_data.find(
         release, build_record.read(file), tmp_path, (), before_deleting=True
     ).is_partial
 
@@ -286,11 +286,11 @@ def test_what_is_said_of_many_files_is_short_and_looks_at_few(checkout: Path) ->
     found = stray_data.StrayData(
         Path("/releases/a"), checkout, (), (), frozenset(), files, tuple(files[:50])
     )
-    for told in (stray_data.warning(found), stray_data.kept(found), stray_data.early(found)):
+    for told in (stray_text.warning(found), stray_text.kept(found), stray_text.early(found)):
         assert "0.jpg, 1.jpg" in told
         assert "and 99990 more" in told
         assert len(told) < 2000
-    assert "with 40 more, in [release]" in stray_data.warning(found)
+    assert "with 40 more, in [release]" in stray_text.warning(found)
     assert Counted.looks < 200
 
 
@@ -301,6 +301,6 @@ def test_a_copy_of_a_database_with_its_log_is_one(release: Path, checkout: Path)
         for file in release.iterdir():
             shutil.copy2(file, checkout)
         links = ("data.db",)
-        assert not stray_data.look(release, built, checkout, links, before_deleting=True)
+        assert not stray_data.find(release, built, checkout, links, before_deleting=True)
         (checkout / "data.db-wal").write_bytes(b"of another time")
-        assert stray_data.look(release, built, checkout, links, before_deleting=True).databases
+        assert stray_data.find(release, built, checkout, links, before_deleting=True).databases

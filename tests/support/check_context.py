@@ -86,6 +86,6 @@ def left_behind(subject: CheckedSite) -> list[str]:
     processes = [
         str(pid)
         for directory in temporary.iterdir()
-        for pid in procfs.marked(f"BLUE_GREEN_SUPERVISOR={directory}")
+        for pid in procfs.pids_of_supervisor(f"BLUE_GREEN_SUPERVISOR={directory}")
     ]
     return [*map(str, temporary.iterdir()), *worktrees, *processes]

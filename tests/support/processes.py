@@ -10,7 +10,7 @@ import trio
 from attrs import define, field
 
 from blue_green.system import users
-from blue_green.system.line_reader import text
+from blue_green.system.printable import printable_line
 from blue_green.system.process import SUPERVISOR, Process
 from tests.waiting import until
 
@@ -28,7 +28,7 @@ class RunningProcess:
     errors: list[str] = field(factory=list)
 
     def take(self, lines: list[bytes], is_error: bool) -> None:
-        (self.errors if is_error else self.lines).extend(map(text, lines))
+        (self.errors if is_error else self.lines).extend(map(printable_line, lines))
 
     async def run(self) -> None:
         with self.scope:

@@ -349,7 +349,7 @@ class RealSite:
 
         For the moment in which it starts a command, it has that command's tag itself.
         """
-        found = procfs.marked(f"BLUE_GREEN_SUPERVISOR={self.state}")
+        found = procfs.pids_of_supervisor(f"BLUE_GREEN_SUPERVISOR={self.state}")
         return [pid for pid in found if self.process is None or pid != self.process.pid]
 
     def releases(self) -> list[str]:

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from blue_green.system import line_reader
+from blue_green.system.printable import LONGEST_LINE, printable_line
 
 ROOM = 1024 * 1024
 """Bytes of a pipe, at most, for a user without privileges (pipe(7))."""
@@ -47,9 +48,9 @@ async def test_a_flood_is_passed_on_in_portions_with_rest_between(what: bytes) -
     written = b"\n".join(line for portion in portions for line in portion)
     assert len(written) > 60_000
     assert len(portions) > 1
-    assert max(map(len, portions)) <= line_reader.MOST_LINES
+    assert max(map(len, portions)) <= line_reader.MAX_LINES
     before_the_last = spent * (len(portions) - 1) / len(portions)
-    assert took > line_reader.REST * before_the_last * 0.5, "it had no rest"
+    assert took > line_reader.PAUSE_FACTOR * before_the_last * 0.5, "it had no rest"
 
 
 class Steps(trio.abc.Instrument):
@@ -83,7 +84,7 @@ async def test_a_program_may_be_ahead_of_its_reader() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(line_reader.read, source, lambda *_: None, False)
             await trio.testing.wait_all_tasks_blocked()
-            assert os.write(sink, b"x" * 2 * line_reader.PIPE) == line_reader.PIPE
+            assert os.write(sink, b"x" * 2 * line_reader.PIPE_SIZE) == line_reader.PIPE_SIZE
             os.close(sink)
     finally:
         os.close(source)
@@ -97,8 +98,8 @@ async def test_a_program_may_be_ahead_of_its_reader() -> None:
         (b"caf\xc3\xa9 caf\xe9", "café caf\\xe9"),
         ("\u202e\U0001f600".encode(), "\\u202e\U0001f600"),
         (b"\xed\xb2\x80", "\\xed\\xb2\\x80"),
-        (b"x" * 20_000, "x" * line_reader.LONGEST_LINE + " ..."),
+        (b"x" * 20_000, "x" * LONGEST_LINE + " ..."),
     ],
 )
 def test_a_line_is_shown_so_that_it_moves_no_cursor(line: bytes, shown: str) -> None:
-    assert line_reader.text(line) == shown
+    assert printable_line(line) == shown

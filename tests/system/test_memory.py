@@ -103,13 +103,13 @@ def test_what_is_resident_counts_where_no_more_may_be_read(
 
 
 def test_enough_is_what_the_live_release_uses() -> None:
-    assert memory.decide(100, 100, "refuse", is_unwell=False) == "enough"
+    assert memory.decide(100, 100, "refuse", is_unhealthy=False) == "enough"
     for low_memory in ("warn", "refuse", "exclusive"):
-        assert memory.decide(100, 99, low_memory, is_unwell=False) == low_memory
+        assert memory.decide(100, 99, low_memory, is_unhealthy=False) == low_memory
 
 
 def test_what_is_unwell_is_replaced_also_where_swaps_are_refused() -> None:
-    assert memory.decide(100, 99, "refuse", is_unwell=True) == "exclusive"
+    assert memory.decide(100, 99, "refuse", is_unhealthy=True) == "exclusive"
 
 
 SMALL_MACHINE = """

@@ -16,10 +16,10 @@ def test_who_listens_on_a_port_is_found() -> None:
     (port,) = free_ports(1)
     program = f"import socket; s = socket.create_server(('127.0.0.1', {port})); {SLEEP}"
     with left_behind(program) as popen:
-        found = port_holders.holder(port)
+        found = port_holders.holder_of(port)
         assert found.pid == popen.pid
         assert str(found).startswith(f"pid {popen.pid} ({sys.executable} -c import socket")
-    assert str(port_holders.holder(port)) == "another process"
+    assert str(port_holders.holder_of(port)) == "another process"
 
 
 def test_the_socket_that_a_connection_comes_to_is_known() -> None:
@@ -45,7 +45,10 @@ def test_where_a_command_listens_is_told(tmp_path: Path) -> None:
     ):
         unix.bind(str(tmp_path / "app.sock"))
         unix.listen()
-        found = {str(one) for one in port_holders.of("NOBODY_HAS=this", os.getpid(), US.uid)}
+        found = {
+            str(one)
+            for one in port_holders.listening_sockets_of("NOBODY_HAS=this", os.getpid(), US.uid)
+        }
         assert found >= {
             f"127.0.0.1:{four.getsockname()[1]}",
             f"[::1]:{six.getsockname()[1]}",

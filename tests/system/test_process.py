@@ -12,8 +12,8 @@ import trio
 
 from blue_green.system import procfs
 from blue_green.system.command import Finished, run
-from blue_green.system.line_reader import LONGEST_LINE
-from blue_green.system.process import LOOK_EVERY, SUPERVISOR, CannotStart, ending
+from blue_green.system.printable import LONGEST_LINE
+from blue_green.system.process import POLL_INTERVAL, SUPERVISOR, CannotStart, ending
 from blue_green.system.tail import MAX_LINES
 from tests.support.processes import US, running
 from tests.support.screen import on_screen
@@ -45,7 +45,7 @@ async def python(directory: Path, program: str, timeout: float = PATIENCE) -> Fi
 
 def alive(directory: Path) -> list[int]:
     """All processes of a test that still live."""
-    return procfs.marked(f"{SUPERVISOR}={directory}")
+    return procfs.pids_of_supervisor(f"{SUPERVISOR}={directory}")
 
 
 # --- the end --------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ async def test_an_end_is_seen_also_when_there_is_no_descriptor_to_look_with(
         try:
             with trio.fail_after(PATIENCE):
                 await it.process.exited.wait()
-            await trio.sleep(5 * LOOK_EVERY)
+            await trio.sleep(5 * POLL_INTERVAL)
             assert not it.process.gone.is_set(), "who is left cannot be known yet"
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -164,7 +164,7 @@ async def test_cancelling_kills_the_whole_family(tmp_path: Path) -> None:
 
 def test_who_has_nothing_to_do_with_a_command_is_not_of_its_family() -> None:
     """Kernel threads have process group 0, and in some containers we ourselves have."""
-    assert procfs.family("NOBODY_HAS=this", NO_PID) == []
+    assert procfs.descendants("NOBODY_HAS=this", NO_PID) == []
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_who_has_nothing_to_do_with_a_command_is_not_of_its_family() -> None:
     [
         (0, "ended with exit status 0"),
         (3, "ended with exit status 3"),
-        (-9, "was ended by SIGKILL"),
+        (-9, "was killed by SIGKILL"),
         (None, "is still running"),
     ],
 )
@@ -183,7 +183,7 @@ def test_an_end_is_told_in_words(code: int | None, words: str) -> None:
 def test_an_end_by_any_signal_can_be_told() -> None:
     """Python has no names for most of the real-time signals."""
     for number in range(1, signal.SIGRTMAX + 1):
-        assert ending(-number).startswith("was ended by ")
+        assert ending(-number).startswith("was killed by ")
 
 
 # --- output ---------------------------------------------------------------------------------

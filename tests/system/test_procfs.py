@@ -14,4 +14,4 @@ def test_a_name_with_parentheses_does_not_confuse() -> None:
         assert began is not None
         assert ours is not None
         assert began >= ours
-        assert procfs.marked("MARK=x y") == [popen.pid]
+        assert procfs.pids_of_supervisor("MARK=x y") == [popen.pid]

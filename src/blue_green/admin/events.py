@@ -15,7 +15,7 @@ import trio
 
 from blue_green.admin.server import Send
 from blue_green.site.site import Site
-from blue_green.site.slots import Slot
+from blue_green.site.slot import Slot
 
 EVERY = 1.0
 AT_LEAST = 0.05

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from blue_green.config.kinds import Endpoint
 from blue_green.system import unix_socket
-from blue_green.system.port_holders import holder
+from blue_green.system.port_holders import holder_of
 
 BACKLOG = 4096
 HTTPS = 443
@@ -53,7 +53,7 @@ def open_socket(endpoint: Endpoint, setting: str = "[proxy] listen") -> socket.s
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE and endpoint.path is None:
-            why = f"{holder(endpoint.port)} listens there already"
+            why = f"{holder_of(endpoint.port)} listens there already"
         raise CannotListen(f"{setting}: cannot listen on {endpoint}: {why}") from None
 
 

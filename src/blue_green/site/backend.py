@@ -1,4 +1,4 @@
-"""One backend: a process tree of a release, on one port of a slot."""
+"""One backend: a process tree that runs a release on one port of a slot."""
 
 import errno
 import re
@@ -9,14 +9,14 @@ import trio
 
 from blue_green.config.site_settings import AppSettings
 from blue_green.routing.lease import Target
-from blue_green.site.port_guard import PortGuard, Usurped
+from blue_green.site.port_guard import PortGuard, PortStolen
 from blue_green.site.probe_log_filter import ProbeLogFilter
 from blue_green.source.failure import MachineFault, PortTaken, from_errno
 from blue_green.source.release import Release
 from blue_green.system import port_holders
-from blue_green.system.line_reader import text
 from blue_green.system.output import Output
 from blue_green.system.port_holders import ListeningSocket
+from blue_green.system.printable import printable_line
 from blue_green.system.process import CannotStart, Process, ending
 from blue_green.system.tail import Tail
 from blue_green.system.users import User
@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 
 
 class Backend:
-    """A running process tree, the address it serves, and its last lines of output."""
+    """A running process tree, the address it listens on, and its last lines of output."""
 
     def __init__(
         self, process: Process, target: Target, settings: AppSettings, output: Output, user: User
@@ -33,7 +33,7 @@ class Backend:
         self.process = process
         self.target = target
         self.is_up = False
-        """It was healthy once, and may be sent requests."""
+        """It has been healthy, and may be sent requests."""
         self.probe_log_filter = ProbeLogFilter()
         self._settings = settings
         self._user = user
@@ -45,80 +45,72 @@ class Backend:
     def start(
         cls,
         settings: AppSettings,
-        *,
-        slot: str,
-        port: int,
         release: Release,
-        user: User,
+        target: Target,
+        *,
         env: Mapping[str, str],
+        user: User,
         output: Output,
     ) -> "Backend":
-        """Start the app; raise `StepFailed` if it cannot be, or if its port is not free.
+        """Start the app; raise `StepFailed` if that fails, or if its port is taken.
 
-        To be followed by `run`.
+        `run` must follow.
         """
-        check_is_free(port)
-        filled_in = {
-            "port": str(port),
-            "slot": slot,
+        check_is_free(target.port)
+        placeholders = {
+            "port": str(target.port),
+            "slot": target.slot,
             "revision": release.revision,
             "release": str(release.path),
         }
-        told = {
-            "PORT": str(port),
-            "BLUE_GREEN_PORT": str(port),
-            "BLUE_GREEN_SLOT": slot,
-            "BLUE_GREEN_REVISION": release.revision,
-            "BLUE_GREEN_RELEASE": str(release.path),
-        }
-        argv = _fill_in(settings.command, filled_in)
+        variables = {f"BLUE_GREEN_{name.upper()}": value for name, value in placeholders.items()}
         try:
             process = Process.start(
-                argv,
+                _fill_in(settings.command, placeholders),
                 cwd=release.path,
-                env={**env, **release.env, **told},
+                env={**env, **release.env, "PORT": str(target.port), **variables},
                 user=user,
                 inherits=True,
             )
         except CannotStart as error:
             raise from_errno(str(error), error.errno) from None
-        return cls(process, Target(HOST, port, slot, release.revision), settings, output, user)
+        return cls(process, target, settings, output, user)
 
     async def run(self) -> None:
-        """See the process to its end, and log what it writes."""
+        """Log the output of the process tree until nothing of it is left."""
         await self.process.run(self._take)
 
-    async def look_at_port(self) -> str:
-        """Nothing if it is its own, or why that is not sure; raise `Usurped` if it is another's."""
-        return "" if self._settings.port_opened_by == "anyone" else await self._guard.look()
+    async def check_port(self) -> str:
+        """Raise `PortStolen` if another program has its port; "", or why that is not certain."""
+        return "" if self._settings.port_opened_by == "anyone" else await self._guard.check()
 
-    async def listens_on(self) -> Sequence[ListeningSocket]:
+    async def listening_sockets(self) -> Sequence[ListeningSocket]:
         """The sockets on which it listens, as far as they can be seen."""
-        mark, leader = self.process.mark, self.process.pid
-        return await trio.to_thread.run_sync(port_holders.of, mark, leader, self._user.uid)
+        command = (self.process.env_marker, self.process.pid, self._user.uid)
+        return await trio.to_thread.run_sync(port_holders.listening_sockets_of, *command)
 
-    async def where_it_listens(self) -> str:
-        """The same in words, for one that does not listen on its port."""
-        mark, leader = self.process.mark, self.process.pid
-        return await trio.to_thread.run_sync(port_holders.in_words, mark, leader, self._user.uid)
+    async def describe_listening_sockets(self) -> str:
+        """On which sockets it listens, in words, for an app that does not listen on its port."""
+        command = (self.process.env_marker, self.process.pid, self._user.uid)
+        return await trio.to_thread.run_sync(port_holders.describe_listening_sockets, *command)
 
-    async def until_lost(self, every: Callable[[], float]) -> str:
-        """Wait until it ends, or somebody else has its port; then it says who.
+    async def until_lost(self, interval: Callable[[], float]) -> str:
+        """Wait until it ends ("") or another program has its port (which one, in words).
 
-        `every` gives the seconds between looks at the port.
+        `interval` gives the seconds between two checks of the port.
         """
         while self.is_alive:
-            with trio.move_on_after(every()):
+            with trio.move_on_after(interval()):
                 await self.process.exited.wait()
                 return ""
             try:
-                await self.look_at_port()
-            except Usurped as usurped:
-                return str(usurped)
+                await self.check_port()
+            except PortStolen as stolen:
+                return str(stolen)
         return ""
 
     async def stop(self) -> None:
-        """End the whole process tree, kindly at first; at the end nothing of it is left."""
+        """Stop the whole process tree, gracefully at first; then nothing of it is left."""
         await self.process.stop(self._settings.stop_signal, self._settings.stop_timeout)
 
     @property
@@ -135,21 +127,21 @@ class Backend:
         return self._tail.lines
 
     def _take(self, lines: list[bytes], is_error: bool) -> None:
-        readable = self.probe_log_filter.without([text(line) for line in lines])
-        self._tail.extend(readable)
-        self._output.take(self.target.slot, self.target.revision, readable, is_error=is_error)
+        texts = self.probe_log_filter.filter([printable_line(line) for line in lines])
+        self._tail.extend(texts)
+        self._output.take(self.target.slot, self.target.revision, texts, is_error=is_error)
 
 
 def _fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
-    """Only the placeholders that are ours: other braces belong to the app."""
+    """Replace our placeholders only: other braces belong to the app."""
     ours = re.compile(r"\{(" + "|".join(values) + r")\}")
     return [ours.sub(lambda match: values[match[1]], word) for word in command]
 
 
 def check_is_free(port: int) -> None:
-    """Raise `MachineFault` if somebody has this port, and say who.
+    """Raise `MachineFault` with the name of the program that has this port, if one has.
 
-    A program that already answers there would be taken for the candidate.
+    Its answers to probes would be mistaken for the candidate's.
     """
     try:
         with socket.socket() as sock:
@@ -159,6 +151,6 @@ def check_is_free(port: int) -> None:
         return  # A low port that only the app, as another user, may bind.
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            holder = port_holders.holder(port)
+            holder = port_holders.holder_of(port)
             raise PortTaken(f"port {port} is taken: {holder} listens there already") from None
         raise MachineFault(f"port {port} cannot be used: {error.strerror}") from None

@@ -1,13 +1,12 @@
-"""Whether a backend that gives a probe no answer may merely be busy with requests.
+"""Whether a backend that does not answer a probe may just be busy with requests.
 
-A server with one worker, or whose workers all have work, answers a probe when it is done with
-what it had before. So a probe without an answer proves nothing while a request that is older than
-the probe has not been answered, or while the answer to one is under way. There is an end to that:
-a request that has waited for `response_timeout`, or a connection on which nothing has moved for
-that long, excuses nothing any more.
+A server whose workers are all busy answers a probe only after its earlier requests. So an
+unanswered probe proves nothing while a request that is older than the probe waits for its response,
+or while a response is being sent. That has a limit: a request that has waited for
+`response_timeout`, or a connection that has been idle for that long, is no sign of work.
 
-How long nothing has moved, the kernel knows (`tcp_info` in linux/tcp.h), so requests that pass
-need not be timed.
+The kernel knows how long a connection has been idle (`tcp_info` in linux/tcp.h), so the request
+path need not measure it.
 """
 
 import fcntl
@@ -24,19 +23,19 @@ SENT_AND_RECEIVED = struct.Struct("44xI4xI")
 """From `tcp_info`: milliseconds since data was last sent, and last received."""
 
 
-class Excuse(Enum):
-    """What the requests of a backend say about a probe that it did not answer."""
+class Activity(Enum):
+    """What a backend was doing when it did not answer a probe, judged by its requests."""
 
-    NONE = "none"
-    """It had nothing else to do."""
+    IDLE = "idle"
+    """It had no requests."""
     BUSY = "busy"
-    """It may have had no time for the probe yet."""
-    OVERDUE = "overdue"
-    """It had something to do, and has not got on with it for too long."""
+    """It may not have got round to the probe yet."""
+    STALLED = "stalled"
+    """It has requests, and has made no progress for too long."""
 
 
-class Work:
-    """What a target had to do since it last answered a probe."""
+class Workload:
+    """The requests of a target since it last answered a probe."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -48,31 +47,31 @@ class Work:
         self._before = set(self._target.leases)
 
     def probe_answered(self) -> None:
-        """Whatever is given up or overdue by now did not keep it from answering."""
+        """Requests that were given up or overdue before did not keep it from answering."""
         self._answered_at = trio.current_time()
         self._given_up, self._overdue = self._target.given_up, self._target.overdue
 
-    def excuse(self, response_timeout: float) -> Excuse:
-        """For a probe that was not answered."""
+    def activity(self, response_timeout: float) -> Activity:
+        """What the target was doing when it did not answer the current probe."""
         if self._target.overdue != self._overdue:
-            return Excuse.OVERDUE
+            return Activity.STALLED
         older = self._before & self._target.leases
-        if any(_quiet(lease) < response_timeout for lease in older):
-            return Excuse.BUSY
+        if any(_seconds_idle(lease) < response_timeout for lease in older):
+            return Activity.BUSY
         if self._target.given_up == self._given_up:
-            return Excuse.NONE
-        # A client has gone without its answer: the backend may be at work on it all the same.
+            return Activity.IDLE
+        # A client has gone away: the backend may still be working on its request.
         since = trio.current_time() - self._answered_at
-        return Excuse.BUSY if since < response_timeout else Excuse.OVERDUE
+        return Activity.BUSY if since < response_timeout else Activity.STALLED
 
 
-def _quiet(lease: Lease) -> float:
-    """Seconds for which the backend has not got on with a request, as far as can be seen.
+def _seconds_idle(lease: Lease) -> float:
+    """Seconds since the backend last made progress with a request, as far as can be seen.
 
-    While its client does not take what has come of the answer, that is not the backend's doing.
+    While the client does not read the response, the backend is not to blame.
     """
     if lease.sock is None:
-        return 0.0  # It is still being dialled, which has a time limit of its own.
+        return 0.0  # We are still connecting, which has a time limit of its own.
     try:
         info = lease.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SENT_AND_RECEIVED.size)
         sent, received = SENT_AND_RECEIVED.unpack(info)
@@ -80,7 +79,7 @@ def _quiet(lease: Lease) -> float:
             return float(sent) / 1000
         return 0.0 if _is_readable(lease.sock) else float(received) / 1000
     except OSError:
-        return float("inf")  # It is closed: the lease ends in this moment.
+        return float("inf")  # The socket is closed, and the lease is about to end.
 
 
 def _is_readable(sock: socket.socket) -> bool:

@@ -1,37 +1,38 @@
-"""Whether the live release holds data that a swap would take out of view."""
+"""A check before a swap: does the live release hold data that the next release would not see?"""
 
 from functools import partial
 
-from blue_green.site.slots import Slot
+from blue_green.site.slot import Slot
 from blue_green.site.swap import Swap
-from blue_green.source import stray_data, stray_scan
+from blue_green.source import stray_scan, stray_text
 from blue_green.source.failure import MachineFault
 from blue_green.source.release import Release
 
 
-async def check(swap: Swap, live: Slot | None, *, seconds: float = stray_scan.MOST_SECONDS) -> None:
-    """Raise `MachineFault` if what the live release has written must not be left there."""
+async def check(swap: Swap, live: Slot | None, *, seconds: float = stray_scan.MAX_SECONDS) -> None:
+    """Raise `MachineFault` if the live release holds a database that must not stay behind."""
     if live is None or live.release is None:
         return
     if live.release.revision == swap.revision and not swap.rebuild:
         return
-    look = partial(swap.site.releases.stray_data_in, live.release.path, seconds=seconds)
-    # The stricter look finds all that the other one does: mostly nothing, and one is enough.
-    kept = await look(before_deleting=True)
-    if kept is None:
+    scan = partial(swap.site.releases.stray_data_in, live.release.path, seconds=seconds)
+    # The strict scan finds everything that the other one does. It mostly finds nothing, and then
+    # one scan is enough.
+    undeletable = await scan(before_deleting=True)
+    if undeletable is None:
         return
-    found = await look()
+    found = await scan()
     if found and found.databases and swap.settings.swap.stray_data == "refuse":
-        raise MachineFault(stray_data.refusal(found))
-    swap.receipt.warning = stray_data.warning(found) if found else stray_data.kept(kept)
+        raise MachineFault(stray_text.refusal(found))
+    swap.receipt.warning = stray_text.warning(found) if found else stray_text.kept(undeletable)
 
 
 async def check_again(swap: Swap, live: Slot | None) -> None:
-    """As `check`, while a candidate or requests wait: it serves since the last look."""
+    """Check again, briefly, for what was written since `check`: a candidate or requests wait."""
     await check(swap, live, seconds=stray_scan.HELD_SECONDS)
 
 
 async def report(swap: Swap, release: Release) -> None:
-    """Say what was written into a release that was given up: that cannot be refused."""
+    """Warn of data in a release that was reverted, for which it is too late to refuse the swap."""
     if found := await swap.site.releases.stray_data_in(release.path):
-        swap.receipt.warning = stray_data.warning(found)
+        swap.receipt.warning = stray_text.warning(found)

@@ -1,10 +1,10 @@
-"""What is wanted next, and one swap at a time towards it.
+"""The deploy queue of a site: one swap at a time, and at most one request behind it.
 
-There is room for one wanted revision, not for a queue: a newer one takes its place, and calls off
-the swap in hand if that has not switched yet. Whoever asked learns what became of it.
+A newer request replaces the one that waits, and supersedes the current swap if that has not
+switched yet. Clients that wait for a request learn how it ended.
 
-A team that commits faster than a build takes would so never see anything go live. Therefore, after
-a swap that was superseded, new commits do not call off the next one. Whoever asks by hand does.
+If a team commits faster than a build takes, nothing would ever go live that way. So after a swap
+that was superseded, new commits do not supersede the next one. Requests made by hand still do.
 """
 
 import logging
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import define, field
 
 from blue_green.routing.metrics import SwapCounts
-from blue_green.site import swap_runner
+from blue_green.site import swap_report, swap_runner
+from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.receipt import Receipt
 from blue_green.site.retry import Retry, delay_after
-from blue_green.site.slots import Slot
-from blue_green.site.swap import Swap
+from blue_green.site.slot import Slot
+from blue_green.site.swap import SUPERSEDED, Report, Swap
 from blue_green.site.trigger import Trigger
 from blue_green.source.git import GitError
 from blue_green.system import systemd
@@ -30,110 +30,75 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TAKING_NOTHING_BACK = (Trigger.HEALTH, Trigger.RESTART, Trigger.REBUILD)
-"""What triggers a swap without replacing what was wanted."""
-MOST_LINES = 10
-"""Of a candidate's output, in the log at the end of its swap."""
-DOWN = "The site is down: no release of it could be started."
-
-
-@define(eq=False)
-class DeployRequest:
-    """A revision that somebody wants to be live, and those who wait to hear of it."""
-
-    revision: str
-    trigger: Trigger
-    retry: bool = False
-    rebuild: bool = False
-    is_head: bool = False
-    """HEAD of the checkout moved to it: with its end, that HEAD has been dealt with."""
-    receipt: Receipt | None = None
-    _listeners: list["trio.MemorySendChannel[dict[str, Any]]"] = field(factory=list)
-
-    def listen(self) -> "trio.MemoryReceiveChannel[dict[str, Any]]":
-        """What happens from now on, as objects of the control protocol; ends with the receipt."""
-        send, receive = trio.open_memory_channel[dict[str, Any]](math.inf)
-        self._listeners.append(send)
-        return receive
-
-    def tell(self, event: dict[str, Any]) -> None:
-        for listener in list(self._listeners):
-            try:
-                listener.send_nowait(event)
-            except trio.BrokenResourceError:
-                self._listeners.remove(listener)  # It went away; the swap goes on.
-
-    def end(self, receipt: Receipt) -> None:
-        self.receipt = receipt
-        for listener in self._listeners:
-            listener.close()
+KEEPS_RETRY = (Trigger.HEALTH, Trigger.RESTART, Trigger.REBUILD)
+"""Triggers that do not cancel the retry of another revision."""
 
 
 class DeployQueue:
-    """One swap after the other, towards what was wanted last."""
+    """Carries out deploy requests one after the other, the newest first."""
 
     def __init__(self, site: "Site") -> None:
         self.current: Swap | None = None
         self.last: Receipt | None = site.state.history[-1] if site.state.history else None
         self.counts = SwapCounts()
         self._site = site
-        self.again: Retry | None = None
-        """What failed through no fault of its revision."""
+        self.pending_retry: Retry | None = None
+        """A swap that failed through no fault of its revision."""
         self._current_request: DeployRequest | None = None
         self._next_request: DeployRequest | None = None
         self._wake = trio.Event()
         self.lock = trio.Lock()
-        """Who has it swaps. Others take it to have no swap begin."""
+        """Held during a swap. Hold it to keep any swap from beginning."""
         self._version = 0
         self._changed = trio.Event()
         self._head: str | None = None
-        """The newest HEAD that was seen."""
+        """The newest HEAD that the watch has reported."""
         self._yields_to_commits = True
-        """A new commit calls off the swap in hand: the one before it was not called off."""
+        """A new commit supersedes the current swap: the swap before was not superseded."""
 
     @property
-    def wanted(self) -> str | None:
-        """The revision that is to be live when all that was asked for is done."""
-        wanted = self._next_request or self._current_request
-        if wanted is not None:
-            return wanted.revision
-        if self.again is not None:
-            return self.again.revision
+    def desired(self) -> str | None:
+        """The revision that will be live when all requests are done."""
+        request = self._next_request or self._current_request
+        if request is not None:
+            return request.revision
+        if self.pending_retry is not None:
+            return self.pending_retry.revision
         live = self._site.slots.live
         return live.release.revision if live and live.release else None
 
     @property
     def head(self) -> str | None:
-        """The newest HEAD of the checkout that we know of."""
+        """The newest known HEAD of the checkout."""
         return self._head or self._site.state.head
 
     @property
     def receipts(self) -> Sequence[Receipt]:
-        """Of the last swaps, the newest first; the swap in hand has none yet."""
+        """Receipts of the last swaps, newest first, without the current one."""
         return self._site.state.history[::-1]
 
     def subject_of(self, revision: str) -> str:
-        """The first line of this commit's message, if a swap to it is remembered."""
-        in_hand = [self.current.receipt] if self.current else []
-        receipts = [receipt for receipt in [*in_hand, *self.receipts] if receipt.subject]
+        """The subject line of a commit, if there is a receipt of a swap to it."""
+        current = [self.current.receipt] if self.current else []
+        receipts = [receipt for receipt in [*current, *self.receipts] if receipt.subject]
         return next((r.subject for r in receipts if r.revision == revision), "")
 
-    def want(
+    def request(
         self, revision: str, trigger: Trigger, *, retry: bool = False, rebuild: bool = False
     ) -> DeployRequest:
-        """From now on this revision is wanted, and nothing that was wanted before."""
-        if trigger not in TAKING_NOTHING_BACK:
-            self.again = None
+        """Request that this revision goes live, in place of all earlier requests."""
+        if trigger not in KEEPS_RETRY:
+            self.pending_retry = None
         is_head = trigger is Trigger.WATCH
         if is_head:
             self._head = revision
-        unwinding = self.current is not None and self.current.is_superseded
-        for wanted in (self._next_request, None if unwinding else self._current_request):
-            if wanted is not None and wanted.revision == revision and not (retry or rebuild):
-                if wanted is self._current_request:
+        is_cancelling = self.current is not None and self.current.is_superseded
+        for request in (self._next_request, None if is_cancelling else self._current_request):
+            if request is not None and request.revision == revision and not (retry or rebuild):
+                if request is self._current_request:
                     self._drop_next()
-                wanted.is_head |= is_head
-                return wanted
+                request.is_head |= is_head
+                return request
         self._drop_next()
         self._next_request = DeployRequest(revision, trigger, retry or rebuild, rebuild, is_head)
         if self.current is not None and (self._yields_to_commits or not is_head):
@@ -147,24 +112,24 @@ class DeployQueue:
             self._drop_next()
             return self._current_request
         previous = self._site.state.previous
-        return self.want(previous, Trigger.ROLLBACK, retry=True) if previous else None
+        return self.request(previous, Trigger.ROLLBACK, retry=True) if previous else None
 
     def restart(self) -> DeployRequest | None:
-        """Replace the processes of the live release by fresh ones; None if nothing is live."""
+        """Replace the processes of the live release; None if nothing is live."""
         live = self._site.slots.live
         if live is None or live.release is None:
             return None
-        return self.want(live.release.revision, Trigger.RESTART, retry=True)
+        return self.request(live.release.revision, Trigger.RESTART, retry=True)
 
     def rebuild(self) -> DeployRequest | None:
-        """Build the live release again, and swap to that; None if nothing is live."""
+        """Build the live release again and swap to the new build; None if nothing is live."""
         live = self._site.slots.live
         if live is None or live.release is None:
             return None
-        return self.want(live.release.revision, Trigger.REBUILD, rebuild=True)
+        return self.request(live.release.revision, Trigger.REBUILD, rebuild=True)
 
     def state_of(self, slot: Slot) -> str:
-        """`live`, `candidate`, `draining` or `retiring`; nothing if nothing runs there."""
+        """`live`, `candidate`, `draining` or `retiring`; "" if nothing runs there."""
         if slot is self._site.slots.live:
             return "live"
         if self.current is not None and slot is self.current.candidate:
@@ -175,146 +140,122 @@ class DeployQueue:
 
     @property
     def version(self) -> int:
-        """How often a swap came to a phase, to the end of one, or to its own end."""
+        """A number that grows with each phase that begins or ends, and with each swap that ends."""
         return self._version
 
     async def until_changed(self, since: int) -> None:
-        """Wait until that has happened more often than this."""
+        """Wait until `version` is greater than `since`."""
         while self._version <= since:
             await self._changed.wait()
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is wanted that is not live."""
+        """Whether there is neither a current swap nor a request."""
         return self._current_request is None and self._next_request is None
 
     async def run(self) -> None:
-        """Swap towards what is wanted, until cancelled."""
+        """Carry out requests until cancelled."""
         while True:
-            while self._next_request is None:
-                self._wake = trio.Event()
-                with trio.move_on_at(self.again.due if self.again else math.inf):
-                    await self._wake.wait()
-                if self._next_request is None and self.again and not self.again.seconds_left:
-                    self._next_request = _wanted_again(self.again)
+            await self._until_request()
             async with self.lock:
                 if self._next_request is not None:
                     self._current_request, self._next_request = self._next_request, None
-                    await self._swap(self._current_request)
+                    await self._carry_out(self._current_request)
                     await self._prune()
 
-    async def _swap(self, wanted: DeployRequest) -> None:
-        site, revision = self._site, wanted.revision
+    async def _until_request(self) -> None:
+        """Wait until there is a request, or a retry is due."""
+        while self._next_request is None:
+            self._wake = trio.Event()
+            retry = self.pending_retry
+            with trio.move_on_at(retry.due if retry else math.inf):
+                await self._wake.wait()
+            retry = self.pending_retry
+            if self._next_request is None and retry and not retry.seconds_left:
+                self._next_request = retry.request.again()
 
-        def tell(event: dict[str, Any]) -> None:
-            wanted.tell(event)
-            self._change()
-            if event["event"] == "phase":
-                systemd.notify(f"STATUS=Swapping to {revision[:7]}: {event['phase']}")
-            else:
-                logger.info("swap %s: %s %.2f s", revision[:7], event["phase"], event["seconds"])
-
-        site.gate.stop_refusing()
-        self.current = Swap(
-            site,
-            revision,
-            retry=wanted.retry,
-            rebuild=wanted.rebuild,
-            trigger=wanted.trigger,
-            report=tell,
-        )
-        logger.info("swap %s: wanted by %s", revision[:7], wanted.trigger)
+    async def _carry_out(self, request: DeployRequest) -> None:
+        self._site.gate.stop_refusing()
+        self.current = swap = Swap(self._site, request, self._report_to(request))
+        logger.info("swap %s: triggered by %s", swap.revision[:7], swap.trigger.description)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._note_subject, self.current.receipt)
-                receipt = await swap_runner.run(self.current)
-            is_refused = self.current.is_refused
-            self._note_retry(wanted, receipt, may_be_retried=self.current.may_be_retried)
+                nursery.start_soon(self._add_subject, swap.receipt)
+                receipt = await swap_runner.run(swap)
+            self._schedule_retry(request, receipt, may_be_retried=swap.may_be_retried)
         finally:
             self.current = None
         self.counts.add(receipt.outcome, receipt.seconds)
-        self._report(receipt)
+        swap_report.log_receipt(receipt)
+        swap_report.publish_live(self._site.slots.live, self._site.gate)
         self._current_request = None
         self._yields_to_commits = receipt.outcome != "superseded"
-        self._note_head()
-        if receipt.outcome != "unchanged" and not is_refused:
-            self.last = receipt
-            if not site.state.is_repeated(receipt):
-                site.notify.swapped(receipt)  # Before we wait: a stop would keep it from that.
-            site.state.remember(receipt)
+        self._remember_head()
+        if receipt.outcome != "unchanged" and not swap.is_refused:
+            self._remember(receipt)
         self._change()
-        await site.save()  # What is reported is remembered.
-        wanted.end(receipt)
+        await self._site.save()  # A restart must not forget what we report now.
+        request.finish(receipt)
+
+    def _report_to(self, request: DeployRequest) -> Report:
+        short = request.revision[:7]
+
+        def report(event: dict[str, Any]) -> None:
+            request.report(event)
+            self._change()
+            if event["event"] == "phase":
+                systemd.notify(f"STATUS=Swapping to {short}: {event['phase']}")
+            else:
+                logger.info("swap %s: %s %.2f s", short, event["phase"], event["seconds"])
+
+        return report
 
     def _change(self) -> None:
         self._version += 1
         self._changed.set()
         self._changed = trio.Event()
 
-    async def _note_subject(self, receipt: Receipt) -> None:
-        """Beside the swap, which does not wait for it before it switches."""
+    async def _add_subject(self, receipt: Receipt) -> None:
+        """Add the commit's subject line to the receipt while the swap runs."""
         try:
             receipt.subject = await self._site.git.subject(receipt.revision)
         except (GitError, OSError) as error:
-            logger.info("the subject of %s is not known: %s", receipt.revision[:7], error)
+            logger.info("cannot read the subject of commit %s: %s", receipt.revision[:7], error)
 
-    def _report(self, receipt: Receipt) -> None:
-        short = receipt.revision[:7]
-        if receipt.outcome in ("failed", "reverted"):
-            logger.error("swap %s: %s: %s", short, receipt.outcome, receipt.reason)
-            if receipt.retry_in:
-                logger.info("swap %s: it is tried again in %g s", short, receipt.retry_in)
-            for line in receipt.output[-MOST_LINES:]:  # They are all above, as they came.
-                logger.info("    %s", line)
-        else:
-            reason = f" ({receipt.reason})" if receipt.reason else ""
-            logger.info("swap %s: %s%s: %s", short, receipt.outcome, reason, receipt)
-        if receipt.warning:
-            logger.warning("swap %s: %s", short, receipt.warning)
-        live = self._site.slots.live
-        if live is None:
-            self._site.gate.refuse(DOWN)
-            systemd.notify("STATUS=Down: no release could be started")
-        elif live.release is not None:
-            systemd.notify(f"STATUS=Serving {live.release.revision[:7]} in {live.name}")
+    def _remember(self, receipt: Receipt) -> None:
+        state = self._site.state
+        self.last = receipt
+        if not state.is_repeated(receipt):
+            # Before anything waits: a stop of the service would prevent it.
+            self._site.notify.report_swap(receipt)
+        state.remember(receipt)
 
-    def _note_head(self) -> None:
-        """Remember the newest HEAD, unless something that it asked for is still to be done."""
-        unfinished = self._next_request or self.again
+    def _remember_head(self) -> None:
+        """Remember the newest HEAD, unless its request has not been carried out yet."""
+        retry = self.pending_retry
+        unfinished = self._next_request or (retry.request if retry else None)
         if self._head is not None and not (unfinished is not None and unfinished.is_head):
             self._site.state.head = self._head
 
-    def _note_retry(self, wanted: DeployRequest, receipt: Receipt, *, may_be_retried: bool) -> None:
-        """Something newer, or somebody who called it off, takes precedence over a retry."""
-        if self._next_request is not None or (
-            self.again and self.again.revision != wanted.revision
-        ):
+    def _schedule_retry(
+        self, request: DeployRequest, receipt: Receipt, *, may_be_retried: bool
+    ) -> None:
+        """Retry a failed swap later, unless a newer request takes precedence."""
+        retry = self.pending_retry
+        if self._next_request is not None or (retry and retry.revision != request.revision):
             return
-        failures = self.again.failures + 1 if self.again else 1
-        self.again = None
+        self.pending_retry = None
         if may_be_retried:
+            failures = retry.failures + 1 if retry else 1
             receipt.retry_in = delay_after(failures)
-            self.again = Retry(
-                revision=wanted.revision,
-                reason=receipt.reason,
-                trigger=wanted.trigger,
-                is_head=wanted.is_head,
-                is_forced=wanted.retry,
-                is_rebuild=wanted.rebuild,
-                failures=failures,
-                due=trio.current_time() + receipt.retry_in,
-            )
+            due = trio.current_time() + receipt.retry_in
+            self.pending_retry = Retry(request, receipt.reason, failures, due)
 
     def _drop_next(self) -> None:
         if self._next_request is not None:
             dropped, self._next_request = self._next_request, None
-            dropped.end(
-                Receipt(
-                    "superseded",
-                    dropped.revision,
-                    reason="something else was wanted",
-                    asked_by=dropped.trigger,
-                )
+            dropped.finish(
+                Receipt("superseded", dropped.revision, reason=SUPERSEDED, asked_by=dropped.trigger)
             )
 
     async def _prune(self) -> None:
@@ -322,14 +263,8 @@ class DeployQueue:
         in_use = {state.previous, state.live.revision if state.live else None}
         in_use |= {self._next_request.revision if self._next_request else None}
         in_use |= {slot.release.revision for slot in slots.both if slot.release}
-        running = slots.places
+        revisions = {revision for revision in in_use if revision}
         try:
-            await self._site.releases.prune({revision for revision in in_use if revision}, running)
+            await self._site.releases.prune(revisions, slots.release_paths)
         except (GitError, OSError) as error:
-            logger.warning("old releases cannot be removed: %s", error)
-
-
-def _wanted_again(retry: Retry) -> DeployRequest:
-    return DeployRequest(
-        retry.revision, retry.trigger, retry.is_forced, retry.is_rebuild, retry.is_head
-    )
+            logger.warning("cannot remove old releases: %s", error)

@@ -1,11 +1,11 @@
-"""A command of the owner's, run after each swap and each crash, to tell whoever should know.
+"""Notifications: a command of the owner's that runs after each swap and each crash.
 
 It gets one JSON object on its standard input. The rules:
 
-- Nothing waits for it. Events wait for it, up to a bound; then the oldest are given up.
-- One runs at a time, so that events are told in the order in which they happened.
-- It runs as the app does. We may be root, and what it is given has lines that the app wrote.
-- Its own failures are a line in the log each, and nothing else.
+- Nothing waits for the command. Events queue up to a bound; then the oldest are dropped.
+- One command runs at a time, so that events arrive in the order in which they happened.
+- It runs as the app's user: we may be root, and its input contains lines that the app wrote.
+- Its failures are logged, and have no other effect.
 """
 
 import json
@@ -28,17 +28,17 @@ from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING = 20
-"""Events that wait for the command: more would be told when nobody wants to hear them any more."""
-MOST_CRASHES = 10
-"""Crashes that are told in each `CRASH_PERIOD`. A request that kills the app may come often."""
+MAX_WAITING = 20
+"""Events that may wait for the command: later ones would be reported too late to be of use."""
+MAX_CRASHES = 10
+"""Crashes that are reported in each `CRASH_PERIOD`: a request that kills the app may come often."""
 CRASH_PERIOD = 600.0
-LAST_MOMENT = 5.0
-"""Seconds that are left for what still waits when the supervisor stops, or is upgraded."""
+FLUSH_TIMEOUT = 5.0
+"""Seconds for waiting events when the supervisor stops, or is upgraded."""
 
 
 class Notify:
-    """Tells the command of `[notify]` what happens."""
+    """Runs the command of `[notify]` for each event."""
 
     def __init__(self, settings: Settings, user: User, directory: Path) -> None:
         """The command runs in this directory, as this user."""
@@ -46,34 +46,34 @@ class Notify:
         self._user = user
         self._directory = directory
         self._waiting: deque[dict[str, Any]] = deque()
-        self._crashes: deque[float] = deque(maxlen=MOST_CRASHES)
-        """When the last ones that were told happened."""
-        self._untold = 0
+        self._crashes: deque[float] = deque(maxlen=MAX_CRASHES)
+        """Times of the last crashes that were reported."""
+        self._unreported = 0
         self._more = trio.Event()
-        self._all_told = trio.Event()
-        self._all_told.set()
+        self._idle = trio.Event()
+        self._idle.set()
 
     def use(self, settings: Settings) -> None:
-        """From now on these hold, also for events that wait already."""
+        """Use these settings from now on, also for events that are waiting."""
         self._settings = settings
 
-    def swapped(self, receipt: Receipt) -> None:
-        """A swap has ended."""
-        numbers = receipt.as_dict()
+    def report_swap(self, receipt: Receipt) -> None:
+        """Report that a swap has ended."""
+        fields = receipt.as_dict()
         same = ("at", "outcome", "revision", "subject", "previous", "reason", "output")
-        self._tell({"event": "swap", **{key: numbers[key] for key in same}, "receipt": numbers})
+        self._add({"event": "swap", **{key: fields[key] for key in same}, "receipt": fields})
 
-    def crashed(self, crash: Crash) -> None:
-        """A live backend has ended, or did not start again."""
+    def report_crash(self, crash: Crash) -> None:
+        """Report that a live backend has ended, or failed to restart."""
         now = time.monotonic()
-        if len(self._crashes) == MOST_CRASHES and now - self._crashes[0] < CRASH_PERIOD:
-            if not self._untold:
-                logger.warning("[notify] command is not told of each crash: there are too many")
-            self._untold += 1
+        if len(self._crashes) == MAX_CRASHES and now - self._crashes[0] < CRASH_PERIOD:
+            if not self._unreported:
+                logger.warning("[notify] command: too many crashes, not all are reported")
+            self._unreported += 1
             return
         self._crashes.append(now)
-        untold, self._untold = self._untold, 0
-        self._tell(
+        unreported, self._unreported = self._unreported, 0
+        self._add(
             {
                 "event": "crash",
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -87,7 +87,7 @@ class Notify:
                 "slot": crash.slot,
                 "port": crash.port,
                 "deaths": crash.deaths,
-                "untold": untold,
+                "untold": unreported,
             }
         )
 
@@ -95,37 +95,37 @@ class Notify:
         """Run the command for each event, until cancelled."""
         while True:
             while not self._waiting:
-                self._all_told.set()
+                self._idle.set()
                 self._more = trio.Event()
                 await self._more.wait()
             await self._run_command(self._waiting.popleft())
 
     async def finish(self) -> None:
-        """Wait for what is still to be told, for a moment."""
-        with trio.move_on_after(LAST_MOMENT) as moment:
-            await self._all_told.wait()
-        if moment.cancelled_caught:
-            logger.warning("[notify] command is not waited for, and has not been told everything")
+        """Wait a few seconds for the command to handle the events that are waiting."""
+        with trio.move_on_after(FLUSH_TIMEOUT) as limit:
+            await self._idle.wait()
+        if limit.cancelled_caught:
+            logger.warning("[notify] command is too slow: some events were not reported")
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _add(self, event: dict[str, Any]) -> None:
         if self._settings.notify.command is None:
             return
-        if len(self._waiting) >= MOST_WAITING:
-            given_up = self._waiting.popleft()
+        if len(self._waiting) >= MAX_WAITING:
+            dropped = self._waiting.popleft()
             logger.warning(
-                "[notify] command is too slow: it is not told of the %s of %s",
-                given_up["event"], given_up["at"],
+                "[notify] command is too slow: dropped the %s event of %s",
+                dropped["event"], dropped["at"],
             )  # fmt: skip
         name = {"name": self._settings.app.name, "host": socket.gethostname()}
         self._waiting.append({"event": event["event"], **name, **event})
-        if self._all_told.is_set():
-            self._all_told = trio.Event()
+        if self._idle.is_set():
+            self._idle = trio.Event()
         self._more.set()
 
     async def _run_command(self, event: dict[str, Any]) -> None:
         argv, timeout = self._settings.notify.command, self._settings.notify.timeout
         if argv is None:
-            return  # A reload has taken it away.
+            return  # A reload has removed it.
         try:
             done = await command.run(
                 argv,

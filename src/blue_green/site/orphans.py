@@ -1,8 +1,8 @@
-"""Backends that an earlier supervisor left behind when it was killed: found, and ended.
+"""Orphans: backends that an earlier supervisor left behind when it was killed.
 
-They are known by the mark in their environment, by their tag, and by what the state file remembers.
-Whatever is signalled was verified to be the process that is meant, and is signalled through a
-pidfd, so that a pid that was given to somebody else since is never hit.
+They are found by the marker in their environment, by their resource-limit tag, and by the pids in
+the state file. Each process is verified and then signalled through a pidfd, so that a pid that was
+reused since is never hit.
 """
 
 import logging
@@ -18,38 +18,43 @@ from blue_green.system.process import Process
 
 logger = logging.getLogger(__name__)
 
-AFTER_KILL = 5.0
-"""Seconds that a process may take to be gone after KILL."""
+KILL_TIMEOUT = 5.0
+"""Seconds that a process may take to end after SIGKILL."""
 
 
 async def end_orphans(
-    mark: str,
+    env_marker: str,
     remembered: list[RecordedBackend],
     *,
     how: signal.Signals,
     timeout: float,
     ours: Sequence[Process] = (),
 ) -> None:
-    """End them all, kindly at first; return when none is left, and with it none of its sockets.
+    """End all orphans, gracefully at first; return when neither they nor their sockets are left.
 
-    Those of `ours`, with their families, were handed over to us and stay.
+    `ours` were handed over to us, and stay with their descendants.
     """
-    for patience, signal_ in ((timeout, how), (AFTER_KILL, signal.SIGKILL)):
-        found = await trio.to_thread.run_sync(_find, mark, remembered, ours)
+    for limit, signal_ in ((timeout, how), (KILL_TIMEOUT, signal.SIGKILL)):
+        found = await trio.to_thread.run_sync(_find, env_marker, remembered, ours)
         if not found:
             return
-        logger.warning("an earlier supervisor left these behind: %s for pids %s",
-                       signal_.name, list(found))  # fmt: skip
-        with trio.move_on_after(patience):
+        logger.warning(
+            "sending %s to pids %s, which an earlier supervisor left behind",
+            signal_.name, list(found),
+        )  # fmt: skip
+        with trio.move_on_after(limit):
             async with trio.open_nursery() as nursery:
                 for pid, began in found.items():
                     nursery.start_soon(_end, pid, began, signal_)
-    if found := await trio.to_thread.run_sync(_find, mark, remembered, ours):
-        logger.error("these cannot be ended: pids %s", list(found))
+    if found := await trio.to_thread.run_sync(_find, env_marker, remembered, ours):
+        logger.error("cannot end pids %s, which an earlier supervisor left behind", list(found))
 
 
 async def _end(pid: int, began: int, how: signal.Signals) -> None:
-    """Signal it, and wait until it is gone: a pidfd is readable after the last file is closed."""
+    """Signal a process, and wait until it is gone.
+
+    Its pidfd becomes readable after the last of its files is closed.
+    """
     try:
         handle = os.pidfd_open(pid)
     except OSError:
@@ -62,16 +67,18 @@ async def _end(pid: int, began: int, how: signal.Signals) -> None:
         os.close(handle)
 
 
-def _find(mark: str, remembered: list[RecordedBackend], ours: Sequence[Process]) -> dict[int, int]:
-    """Those that still run, each with when it began."""
+def _find(
+    env_marker: str, remembered: list[RecordedBackend], ours: Sequence[Process]
+) -> dict[int, int]:
+    """The orphans that still run: pid -> start time."""
     found = {}
-    for pid in procfs.marked(mark):
+    for pid in procfs.pids_of_supervisor(env_marker):
         if (began := procfs.start_time(pid)) is not None:
             found[pid] = began
     for running in remembered:
         if procfs.is_alive(running.pid) and procfs.start_time(running.pid) == running.began:
             found[running.pid] = running.began
     for process in ours:
-        for pid in (process.pid, *procfs.family(process.mark, process.pid)):
+        for pid in (process.pid, *procfs.descendants(process.env_marker, process.pid)):
             found.pop(pid, None)
     return found

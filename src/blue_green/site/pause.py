@@ -1,4 +1,4 @@
-"""A pause that somebody asked for: requests wait, and it ends by itself."""
+"""A manual pause: requests wait, and the pause ends by itself."""
 
 import logging
 import math
@@ -26,14 +26,14 @@ class Pause:
 
     @property
     def seconds_left(self) -> float | None:
-        """None if there is no pause."""
+        """Seconds until the pause ends; None if there is none."""
         return None if self._ends_at is None else max(0.0, self._ends_at - trio.current_time())
 
     def begin(self, seconds: float) -> None:
-        """Pause for so long from now; a pause that is on already gets this new end."""
+        """Pause for so many seconds from now, or change the end of the current pause to that."""
         self._gate.hold(HOLDER)
         self._set(seconds)
-        logger.info("paused for %g s: requests wait", seconds)
+        logger.info("paused for %g s: requests are held", seconds)
 
     def end(self) -> None:
         if self._ends_at is not None:
@@ -41,8 +41,8 @@ class Pause:
             self._gate.resume(HOLDER)
             logger.info("resumed")
 
-    def go_on(self) -> None:
-        """With a pause from before a restart."""
+    def restore(self) -> None:
+        """Continue a pause from before a restart."""
         if self._state.paused_until is not None:
             left = self._state.paused_until - time.time()
             if left > 0:

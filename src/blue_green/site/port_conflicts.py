@@ -1,8 +1,8 @@
 """Ports of the live release that another program has.
 
-Any user of a machine can take a port when a backend dies. That is a fault of the machine and no
-death of the app: requests wait, the port is tried again at short intervals, and if it stays taken
-the release is brought up in the other slot, on its ports.
+Any user of the machine can take a port when a backend dies. That is a fault of the machine, not a
+death of the app: requests wait and the port is retried at short intervals. If it stays taken, the
+release is started in the other slot, on that slot's ports.
 """
 
 import logging
@@ -12,40 +12,40 @@ import trio
 
 logger = logging.getLogger(__name__)
 
-TRY_AGAIN = 0.5
-"""Seconds until a taken port is tried again."""
+RETRY_INTERVAL = 0.5
+"""Seconds until a taken port is retried."""
 PATIENCE = 1.0
 """Seconds for which a port may be taken before the other slot is tried."""
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
-"""Seconds between two attempts at the other slot: they grow, as its ports may be taken, too."""
+"""Seconds between two attempts in the other slot. They grow, as its ports may be taken, too."""
 
 
 class PortConflicts:
-    """Which ones, and since when; it outlives the slots' attempts to start what is live."""
+    """The taken ports, and since when: it outlives the attempts to start the live release."""
 
     def __init__(self, replace: Callable[[str], None]) -> None:
-        """`replace` has the live release brought up in the other slot, and is given the reason."""
+        """`replace(reason)` starts the live release in the other slot."""
         self._replace = replace
         self._since: dict[int, float] = {}
         self._pause = FIRST_PAUSE
         self._replace_at = 0.0
 
-    def note(self, port: int, why: str) -> bool:
-        """It is taken, now or still; whether that is new."""
+    def add(self, port: int, reason: str) -> bool:
+        """Record that the port is taken; whether that is new."""
         now = trio.current_time()
         is_new = port not in self._since
         since = self._since.setdefault(port, now)
         if is_new:
-            logger.error("the live backend on port %d is down: %s", port, why)
-            logger.info("port %d is tried again every %g s", port, TRY_AGAIN)
+            logger.error("the live backend on port %d is down: %s", port, reason)
+            logger.info("retrying port %d every %g s", port, RETRY_INTERVAL)
         if now >= max(since + PATIENCE, self._replace_at):
             self._replace_at = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
-            self._replace(why)
+            self._replace(reason)
         return is_new
 
     def forget(self, port: int) -> None:
-        """The app has it, and works."""
+        """The app has the port again, and works."""
         self._since.pop(port, None)
         self._pause, self._replace_at = FIRST_PAUSE, 0.0

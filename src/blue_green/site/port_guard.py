@@ -1,9 +1,9 @@
-"""Whether a backend's port was opened by the backend itself, and by nobody else who is here.
+"""Check that a backend's port was opened by the backend itself, and not by another program.
 
-Until it was, no answer from there counts. Later on it is enough that a socket which was found to
-be its own is still held by the same descriptor: as long as it listens, nobody else can have its
-address. It might be kept and listen no more, so now and then all is looked at anew. Not each time:
-to say who listens on a machine takes the kernel milliseconds.
+Until then, no answer from the port counts. Later checks are cheaper: while the backend holds the
+descriptor of a socket that was found to be its own and that listens, no other program can have its
+address. It might hold the socket without listening any more, so now and then the check is done in
+full. Not every time, since the kernel takes milliseconds to list all listening sockets.
 """
 
 from pathlib import Path
@@ -14,52 +14,52 @@ from blue_green.source.failure import PortTaken
 from blue_green.system import port_holders
 from blue_green.system.process import Process
 
-LOOK_ANEW = 10
-"""After so many looks all is looked at anew."""
+FULL_CHECK_EVERY = 10
+"""One in so many checks is done in full."""
 ADVICE = 'if it belongs to the app: port_opened_by = "anyone" in [app]'
 
 
-class Usurped(PortTaken):
-    """Somebody else takes the connections to the port; str() says who."""
+class PortStolen(PortTaken):
+    """Another program accepts the connections to the port; str() names it."""
 
 
 class PortGuard:
-    """Knows whose the sockets are that take connections to one port of a backend."""
+    """Checks which process holds the sockets that accept connections to a backend's port."""
 
     def __init__(self, port: int, process: Process, uid: int) -> None:
-        """The backend's process runs as this user."""
+        """`uid` is the user that the backend runs as."""
         self._port = port
         self._process = process
         self._uid = uid
         self._held: dict[int, Path] = {}
-        """The sockets that take its connections, each with a descriptor of its own for it."""
-        self._looks = 0
+        """The sockets that accept its connections: inode -> the backend's descriptor for it."""
+        self._checks = 0
 
-    async def look(self) -> str:
-        """Nothing if the port is the backend's, or why that is not sure; raise `Usurped`."""
+    async def check(self) -> str:
+        """ "" if the port is the backend's, or why that is not certain; raise `PortStolen`."""
         try:
-            return await trio.to_thread.run_sync(self._look)
+            return await trio.to_thread.run_sync(self._check)
         except OSError as error:
-            return f"who listens on port {self._port} cannot be seen: {error.strerror}"
+            return f"cannot see which process listens on port {self._port}: {error.strerror}"
 
-    def _look(self) -> str:
-        self._looks += 1
+    def _check(self) -> str:
+        self._checks += 1
         is_known = bool(self._held) and all(
             port_holders.is_held(*one) for one in self._held.items()
         )
-        if is_known and self._looks % LOOK_ANEW:
+        if is_known and self._checks % FULL_CHECK_EVERY:
             return ""
         self._held = {}
-        there = port_holders.reached_by(self._port, port_holders.on_tcp())
-        if not there:
-            return f"no process here listens on port {self._port}: {ADVICE}"
-        mark, leader = self._process.mark, self._process.pid
-        owned = port_holders.sockets_of(mark, leader, self._uid)
-        for one in there:
-            # Where we may not look, who opened it must do: nobody can open one as somebody else.
+        sockets = port_holders.reached_by(self._port, port_holders.on_tcp())
+        if not sockets:
+            return f"no process on this machine listens on port {self._port}: {ADVICE}"
+        owned = port_holders.sockets_of(self._process.env_marker, self._process.pid, self._uid)
+        for one in sockets:
+            # Where we may not see the descriptors, the socket's user has to do: no program can
+            # open a socket as another user.
             if one.inode not in owned.inodes and (owned.is_complete or one.uid != self._uid):
-                raise Usurped(f"{port_holders.described(one)}, and not by the app: {ADVICE}")
+                raise PortStolen(f"{port_holders.describe(one)}, and not by the app: {ADVICE}")
         self._held = {
-            one.inode: owned.inodes[one.inode] for one in there if one.inode in owned.inodes
+            one.inode: owned.inodes[one.inode] for one in sockets if one.inode in owned.inodes
         }
         return ""

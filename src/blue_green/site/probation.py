@@ -1,6 +1,6 @@
-"""A backend on trial: whether it becomes healthy, warms up, and stays well.
+"""Probation of a backend: it must become healthy, warm up, and stay healthy.
 
-Nobody waits for a time limit to learn that a process is dead.
+The death of its process ends each of these tests at once, before any time limit.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,27 +14,28 @@ from blue_green.site.backend import Backend, check_is_free
 from blue_green.site.unhealthy import Forget, until_unhealthy
 from blue_green.source.failure import MachineFault, StepFailed
 
-TO_END = 0.25
-"""Seconds for an end to be seen that breaks a connection first: then it is the reason to tell."""
+EXIT_TIMEOUT = 0.25
+"""Seconds to wait after a failed test for the process to exit, which would be the real reason."""
 
 
 async def until_healthy(backend: Backend, settings: HealthSettings) -> None:
-    """Wait until its probes are good; raise `StepFailed` when it ends, or takes too long."""
+    """Wait until its probes succeed; raise `StepFailed` if it ends or takes too long."""
 
     async def test(host: str, port: int, settings: HealthSettings) -> None:
         try:
             await health.until_healthy(
-                host, port, settings, backend.look_at_port, backend.probe_log_filter
+                host, port, settings, backend.check_port, backend.probe_log_filter
             )
         except health.NotListening as failure:
-            raise StepFailed(f"{failure}; {await backend.where_it_listens()}") from None
+            where = await backend.describe_listening_sockets()
+            raise StepFailed(f"{failure}; {where}") from None
 
     await _pass(test, backend, settings)
     backend.is_up = True
 
 
 async def warm_up(backend: Backend, settings: HealthSettings) -> None:
-    """Fetch its `warmup` paths; raise `StepFailed` when one fails, or the backend ends."""
+    """Fetch its `warmup` paths; raise `StepFailed` if one fails, or the backend ends."""
     await _pass(health.warm_up, backend, settings)
 
 
@@ -43,11 +44,11 @@ async def all_pass(
     backends: Iterable[Backend],
     settings: HealthSettings,
 ) -> None:
-    """Put them all to one of these tests; raise `StepFailed` as soon as one fails it."""
+    """Run a test on all backends at once; raise `StepFailed` as soon as one fails."""
     failures: list[StepFailed] = []
     async with trio.open_nursery() as nursery:
 
-        async def stand(backend: Backend) -> None:
+        async def run(backend: Backend) -> None:
             try:
                 await test(backend, settings)
             except StepFailed as failure:
@@ -55,18 +56,18 @@ async def all_pass(
                 nursery.cancel_scope.cancel()
 
         for backend in backends:
-            nursery.start_soon(stand, backend)
+            nursery.start_soon(run, backend)
     if failures:
         raise failures[0]
 
 
 async def first_failure(backends: Iterable[Backend], settings: Settings, forget: Forget) -> str:
-    """Wait until one of them ends, or is unhealthy; say which way."""
+    """Wait until one of the backends ends or is unhealthy; which of the two, in words."""
     found: list[str] = []
     async with trio.open_nursery() as nursery:
 
         async def watch(backend: Backend) -> None:
-            found.append(await _trouble(backend, settings, forget))
+            found.append(await _failure_of(backend, settings, forget))
             nursery.cancel_scope.cancel()
 
         for backend in backends:
@@ -74,22 +75,22 @@ async def first_failure(backends: Iterable[Backend], settings: Settings, forget:
     return found[0]
 
 
-async def _trouble(backend: Backend, settings: Settings, forget: Forget) -> str:
-    why = ""
+async def _failure_of(backend: Backend, settings: Settings, forget: Forget) -> str:
+    reason = ""
     async with trio.open_nursery() as nursery:
 
         async def watch() -> None:
-            nonlocal why
-            why = await until_unhealthy(
+            nonlocal reason
+            reason = await until_unhealthy(
                 backend.target, lambda: settings, forget, backend.probe_log_filter
             )
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(watch)
-        usurped = await backend.until_lost(lambda: settings.health.interval)
-        why = why or usurped
+        conflict = await backend.until_lost(lambda: settings.health.interval)
+        reason = reason or conflict
         nursery.cancel_scope.cancel()
-    return why or f"the app {backend.ending}"
+    return reason or f"the app {backend.ending}"
 
 
 async def _pass(
@@ -109,7 +110,7 @@ async def _pass(
             await test(backend.target.host, backend.target.port, settings)
         except StepFailed as failed:
             failure = failed
-            await trio.sleep(TO_END)
+            await trio.sleep(EXIT_TIMEOUT)
         nursery.cancel_scope.cancel()
     if not backend.is_alive:
         await backend.process.gone.wait()

@@ -1,9 +1,9 @@
-"""The lines that an app writes about the probes that it has answered well.
+"""Filter the lines that an app logs about successful probes from its output.
 
-Many servers write a line for each request, so a site that nobody visits would write one for each
-probe, every second. A good probe takes one such line away: one that names the probe's path, a
-good status and, as far as the line tells them, the address and the port that the probe came from
-and its User-Agent. Lines about probes that failed stay, and so does whatever does not look so.
+Many servers log a line for each request, so even an idle site would log one for each probe, every
+second. Each successful probe removes one such line: one with the probe's path, a good status and,
+as far as the line has them, the probe's source address and port and its User-Agent. Lines about
+failed probes stay, and so do all others.
 """
 
 import re
@@ -14,38 +14,38 @@ from attrs import frozen
 USER_AGENT = "blue-green"
 REQUEST = '"GET '
 LOOPBACK = re.compile(r"127\.0\.0\.1(?::(\d+))?(?!\d)")
-MOST_EXPECTED = 64
-"""Lines that may be late, as those of a program that writes many at once."""
+MAX_EXPECTED = 64
+"""Lines that may be outstanding, for programs that write many at once."""
 
 
 @frozen
 class Probe:
-    """One that an app may write a line about."""
+    """A probe that the app may log."""
 
     path: str
     port: int
-    """Ours, from which it came."""
+    """Our port, from which it was sent."""
     good: tuple[int, ...]
-    """Statuses; nothing: any 2xx."""
+    """Statuses of a healthy backend; empty: any 2xx."""
 
 
 class ProbeLogFilter:
-    """Recognises the lines that one backend writes about good probes."""
+    """Filters the lines that one backend logs about successful probes."""
 
     def __init__(self) -> None:
-        self._expected: deque[Probe] = deque(maxlen=MOST_EXPECTED)
+        self._expected: deque[Probe] = deque(maxlen=MAX_EXPECTED)
 
     def expect(self, probe: Probe) -> None:
-        """A probe was sent: its line may come before its answer does."""
+        """A probe was sent: its line may come before its response."""
         self._expected.append(probe)
 
     def failed(self, probe: Probe) -> None:
-        """It failed, so whatever is written about it is worth reading."""
+        """The probe failed, so its line is worth reading."""
         if probe in self._expected:
             self._expected.remove(probe)
 
-    def without(self, lines: list[str]) -> list[str]:
-        """The lines that are about something else."""
+    def filter(self, lines: list[str]) -> list[str]:
+        """The lines that are not about successful probes."""
         return [line for line in lines if not self._takes(line)] if self._expected else lines
 
     def _takes(self, line: str) -> bool:

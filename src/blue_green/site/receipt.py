@@ -1,4 +1,4 @@
-"""What a swap did, in numbers."""
+"""The receipt of a swap: what it did, in numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from blue_green.system.tail import last, shortened
 Result = Literal["promoted", "failed", "superseded", "reverted", "unchanged"]
 
 LONGEST_SUBJECT = 500
-"""Bytes in UTF-8, as is the next."""
+"""Bytes in UTF-8, as in the next one."""
 LONGEST_REASON = 2000
 
 
@@ -20,37 +20,37 @@ def _short_subject(text: str) -> str:
 
 
 def short_reason(text: str) -> str:
-    """What is kept of why something failed."""
+    """A reason for a failure, cut to the length that receipts may have."""
     return shortened(text, LONGEST_REASON)
 
 
 @define
 class Receipt:
-    """The end of a swap. The names of the fields are the keys of its JSON object, and are kept.
+    """How a swap ended. The fields are the keys of its JSON object, and must not be renamed.
 
-    Texts that others wrote are shortened: receipts are remembered, sent and shown by the dozen.
+    Texts from outside are shortened: receipts are stored, sent and shown by the dozen.
     """
 
     outcome: Result
     revision: str
     subject: str = field(default="", converter=_short_subject)
-    """The first line of the revision's commit message, if it is known."""
+    """The subject line of the commit, if it is known."""
     previous: str | None = None
-    """What was live before."""
+    """The revision that was live before."""
     reason: str = field(default="", converter=short_reason)
     """Why it failed, was superseded or was reverted."""
     warning: str = field(default="", converter=short_reason)
-    """What the app has written into the release that was left, and what to do about it."""
+    """Data that the app wrote into the release that is no longer live, and what to do about it."""
     output: Sequence[str] = field(default=(), converter=last)
-    """The last lines of the candidate, if it failed."""
+    """The last lines of the candidate's output, if it failed."""
     held: int = 0
     """Requests that waited at the gate."""
     longest_hold: float = 0.0
     """Seconds."""
     retried: int = 0
-    """Requests that were sent again, to another backend or connection."""
+    """Requests that were retried on another backend or connection."""
     cut: int = 0
-    """Requests and tunnels that we ended, because their time to drain was up."""
+    """Requests that were cut because `drain_timeout` was over."""
     drained: int = 0
     """Requests that were in flight at the switch, and that the old backend finished."""
     failed: int = 0
@@ -58,9 +58,9 @@ class Receipt:
     seconds: dict[str, float] = field(factory=dict)
     """How long each phase took."""
     retry_in: float = 0.0
-    """Seconds after which it is tried again by itself; 0 if it is not."""
+    """Seconds until it is retried automatically; 0 if it is not."""
     asked_by: str = ""
-    """A `Trigger`; nothing in receipts of older versions."""
+    """A `Trigger`; empty in receipts of older versions."""
     at: str = ""
     """When it ended: ISO 8601, UTC."""
 

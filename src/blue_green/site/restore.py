@@ -1,6 +1,6 @@
-"""At a start: what an earlier supervisor left behind is ended, and what served last serves again.
+"""Restore a site at start-up: end the orphans of an earlier supervisor, start the last release.
 
-That needs neither the network nor a build, unless the release is lost. Only then is HEAD looked at.
+That needs neither the network nor a build, unless the release is lost. HEAD is looked at later.
 """
 
 import logging
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 async def last_release(site: "Site") -> None:
-    """Make it live, unless the program before us in this process left it running."""
-    await _end_leftovers(site)
-    await _tidy(site)
+    """Make the last release live, unless an upgrade in place has left it running."""
+    await _end_orphans(site)
+    await _prune(site)
     if site.slots.live is None:
         await _serve(site)
 
 
-async def _end_leftovers(site: "Site") -> None:
+async def _end_orphans(site: "Site") -> None:
     state, slots, settings = site.state, site.slots, site.settings
     remembered = state.backends if state.boot == procfs.boot_id() else []
     await end_orphans(
@@ -39,15 +39,15 @@ async def _end_leftovers(site: "Site") -> None:
     )
 
 
-async def _tidy(site: "Site") -> None:
+async def _prune(site: "Site") -> None:
     live, releases = site.state.live, site.releases
     in_use = {site.state.previous, live.revision if live else releases.last_promoted()}
     try:
         releases.create_directories()
         used = {revision for revision in in_use if revision}
-        await releases.prune(used, site.slots.places, seconds=stray_scan.MOST_SECONDS)
+        await releases.prune(used, site.slots.release_paths, seconds=stray_scan.MAX_SECONDS)
     except (GitError, OSError) as error:
-        logger.warning("old releases cannot be removed: %s", error)
+        logger.warning("cannot remove old releases: %s", error)
 
 
 async def _serve(site: "Site") -> None:
@@ -55,15 +55,15 @@ async def _serve(site: "Site") -> None:
     release = await site.releases.last_good(live.revision if live else None)
     if release is None:
         return
-    if live is None or live.revision != release.revision:  # The state was lost, or the release.
+    if live is None or live.revision != release.revision:  # The state or the release was lost.
         live = state.live = Live("blue", release.revision)
         state.head = None
     logger.info("starting %s, which was live before", live.revision[:7])
     slot = slots.by_name(live.slot)
-    slot.take(release, site.settings)
+    slot.assign(release, site.settings)
     slots.go_live(slot)
     slot.supervise()
-    await slot.settled.wait()
+    await slot.until_settled()
     if slot.targets:
         systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
         logger.info("%s is live again in %s", live.revision[:7], slot.name)

@@ -1,8 +1,8 @@
-"""What a swap leaves behind: the slot that was live, until nothing of it goes on any more.
+"""Retirement of the slot that was live before a swap, until its last connection has ended.
 
-A swap is over when its release has proved itself, however long somebody's download or WebSocket
-takes. What the old release still serves goes on behind it. When the next swap needs the slot, what
-is left there is ended soon: nobody's fix waits for somebody's connection.
+A swap is over when the soak is, however long a download or a WebSocket takes: the old release goes
+on serving them behind it. When the next swap needs the slot, they are ended soon: a deploy does not
+wait for a connection.
 """
 
 import logging
@@ -12,10 +12,10 @@ import trio
 
 from blue_green.config.site_settings import SwapSettings
 from blue_green.routing.lease import cut
-from blue_green.site.draining import close_streams, drain, requests_of, until_clients_are_waited_for
+from blue_green.site.draining import close_streams, drain, requests_of, until_only_clients_are_slow
 from blue_green.site.receipt import Receipt, short_reason
-from blue_green.site.slots import Slot
-from blue_green.source import stray_data
+from blue_green.site.slot import Slot
+from blue_green.source import stray_text
 from blue_green.source.release import Release
 
 if TYPE_CHECKING:
@@ -23,34 +23,35 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SOON = 3.0
-"""Seconds over which streams are ended, and that a slow client gets, when the slot is needed."""
+HURRY_TIMEOUT = 3.0
+"""Seconds over which streams are closed, and that slow clients get, when the slot is needed."""
 
 
 class Retirement:
-    """Of the slot that is not live, if something of it still runs."""
+    """The slot that is retiring, if there is one."""
 
     def __init__(self, site: "Site") -> None:
         self.slot: Slot | None = None
-        """The one that retires."""
         self.requests_until = 0.0
+        """When requests that are left are cut, on trio's clock."""
         self.streams_until = 0.0
-        """When what is left is ended, on trio's clock."""
+        """When streams that are left are closed."""
         self._site = site
         self._is_stopping = False
         self._is_over = trio.Event()
         self._scope = trio.CancelScope()
         """Cancelled when the slot is taken back."""
-        self._patience = trio.CancelScope()
-        self._patience_with_streams = trio.CancelScope()
+        self._request_time = trio.CancelScope()
+        self._stream_time = trio.CancelScope()
+        """Cancelled when the slot is needed soon."""
 
     def begin(
         self, slot: Slot, settings: SwapSettings, receipt: Receipt, *, switched_at: float
     ) -> None:
-        """Retire a slot that is not live any more, beside whatever comes next.
+        """Retire a slot that is no longer live, in the background.
 
-        Its requests may take until `drain_timeout` after the switch, its streams `stream_timeout`
-        from now. What becomes of them is added to the receipt.
+        Its requests may take `drain_timeout` from the switch on, its streams `stream_timeout` from
+        now on. How they end is added to the receipt.
         """
         assert self.slot is None
         self.slot = slot
@@ -59,27 +60,27 @@ class Retirement:
         self._is_stopping = False
         self._is_over = trio.Event()
         self._scope = trio.CancelScope()
-        self._patience = trio.CancelScope()
-        self._patience_with_streams = trio.CancelScope()
+        self._request_time = trio.CancelScope()
+        self._stream_time = trio.CancelScope()
         in_flight = len(requests_of(slot.targets))  # Now: some may end before the task begins.
         self._site.slots.start_soon(self._run, slot, receipt, in_flight)
 
     async def finish(self) -> None:
-        """End the streams soon, and wait until the slot is free. Requests have all their time."""
+        """Close the streams soon, and wait until the slot is free. Requests keep all their time."""
         if self.slot is not None:
-            self._patience_with_streams.cancel()
+            self._stream_time.cancel()
             await self._is_over.wait()
 
     async def hurry(self) -> None:
-        """End everything soon that only its client takes time for, and wait until the slot is free.
+        """Close streams and cut slow clients soon, and wait until the slot is free.
 
-        Requests that the app still works on have the time that they would have had.
+        Requests that the app is still working on keep all their time.
         """
-        self._patience.cancel()
+        self._request_time.cancel()
         await self.finish()
 
     def take_back(self, revision: str) -> Slot | None:
-        """The slot as it was before it retired, if this is its release and all of it still runs."""
+        """Cancel the retirement and return the slot, if it still runs this revision completely."""
         slot = self.slot
         if slot is None or slot.release is None or slot.release.revision != revision:
             return None
@@ -108,29 +109,26 @@ class Retirement:
             await self._report_data(release, receipt)
 
     async def _report_data(self, release: Release, receipt: Receipt) -> None:
-        """Say what it has written up to its end, after every look that a swap waits for.
-
-        Unless it is what is live again.
-        """
+        """Warn of data that it wrote before it stopped, unless it has gone live again."""
         try:
             found = await self._site.releases.stray_data_in(release.path)
         except OSError as error:
-            logger.warning("what %s holds is not known: %s", release.path, error)
+            logger.warning("cannot scan %s for data: %s", release.path, error)
             return
         live = self._site.slots.live
         if not found or (live and live.release and live.release.path == release.path):
             return
         self._site.releases.note_stray_data(found)
-        warning = stray_data.warning(found)
+        warning = stray_text.warning(found)
         if receipt.warning != short_reason(warning):
             receipt.warning = warning
             logger.warning("%s", warning)
         self._site.state_file.change()
 
     async def _end_requests(self, slot: Slot, receipt: Receipt, in_flight: int) -> None:
-        with self._patience:
+        with self._request_time:
             await drain(slot.targets, self._time_left)
-        if self._patience.cancelled_caught:
+        if self._request_time.cancelled_caught:
             await self._hurry_requests(slot)
         left = requests_of(slot.targets)
         lost = cut(left)
@@ -138,7 +136,8 @@ class Retirement:
         receipt.retried += len(left) - lost
         receipt.cut += lost
         if lost:
-            logger.warning("%d requests to the release before were cut: their time was up", lost)
+            requests = "request" if lost == 1 else "requests"
+            logger.warning("cut %d %s to the old release: drain_timeout was over", lost, requests)
 
     @property
     def _time_left(self) -> float:
@@ -146,7 +145,7 @@ class Retirement:
 
     @property
     def seconds_left(self) -> float:
-        """How long this may still take, but for the app's own end."""
+        """Seconds that this may still take, plus those that the app takes to stop."""
         targets = self.slot.targets if self.slot else []
         has_requests = any(target.in_flight for target in targets)
         has_streams = any(target.streams for target in targets)
@@ -154,15 +153,15 @@ class Retirement:
         return max(0.0, until - trio.current_time())
 
     async def _hurry_requests(self, slot: Slot) -> None:
-        """What only its client takes time for gets no more of it; what the app works on does."""
-        await drain(slot.targets, min(SOON, self._time_left))
+        """Cut requests that only wait for their client; the app may finish the others."""
+        await drain(slot.targets, min(HURRY_TIMEOUT, self._time_left))
         cut(lease for lease in requests_of(slot.targets) if lease.waits_for_client)
         with trio.move_on_after(self._time_left):
-            await until_clients_are_waited_for(slot.targets)
-        await drain(slot.targets, SOON)
+            await until_only_clients_are_slow(slot.targets)
+        await drain(slot.targets, HURRY_TIMEOUT)
 
     async def _end_streams(self, slot: Slot) -> None:
-        with self._patience_with_streams:
+        with self._stream_time:
             await close_streams(slot.targets, self.streams_until - trio.current_time())
             return
-        await close_streams(slot.targets, SOON)
+        await close_streams(slot.targets, HURRY_TIMEOUT)

@@ -1,9 +1,9 @@
-"""A swap that failed through no fault of its revision is tried again, ever more rarely."""
+"""Retries of swaps that failed through no fault of their revision, with growing delays."""
 
 import trio
 from attrs import frozen
 
-from blue_green.site.trigger import Trigger
+from blue_green.site.deploy_request import DeployRequest
 
 FIRST_DELAY = 2.0
 LONGEST_DELAY = 600.0
@@ -12,22 +12,19 @@ LONGEST_DELAY = 600.0
 
 @frozen
 class Retry:
-    """A swap that will be tried again, unless something else is wanted first."""
+    """A swap that will be retried, unless another deploy is requested first."""
 
-    revision: str
+    request: DeployRequest
     reason: str
     """Why it failed."""
-    trigger: Trigger
-    is_head: bool
-    """HEAD of the checkout moved to it."""
-    is_forced: bool
-    """It was asked for with `--retry`."""
-    is_rebuild: bool
-    """It was asked for with `--rebuild`."""
     failures: int
     """In a row."""
     due: float
     """On trio's clock."""
+
+    @property
+    def revision(self) -> str:
+        return self.request.revision
 
     @property
     def seconds_left(self) -> float:

@@ -1,7 +1,7 @@
 """A site: one app with its settings, git, releases, slots, gate, deploy queue and state.
 
-The one class that knows all parts of a site. A part is given the narrow thing that it uses, or, if
-it needs much of it, the site itself.
+The one class that knows all parts of a site. A part is given the narrow object that it uses, or, if
+it uses many, the site itself.
 """
 
 import logging
@@ -37,26 +37,26 @@ logger = logging.getLogger(__name__)
 
 
 class CheckoutUnusable(Exception):
-    """The checkout cannot be used, and there is no release to serve either; str() says why."""
+    """The checkout cannot be used, and there is no release to serve; str() says why."""
 
 
 class Site:
-    """All parts of one site. `run` has them work, until it is cancelled."""
+    """All parts of one site. `serve` and `deploy` run them until cancelled."""
 
     def __init__(self, settings: Settings, directory: Path, *, owner: User, user: User) -> None:
-        """`directory` is the settings file's; `owner` runs git, and `user` runs the app.
+        """`directory` contains the settings file; git runs as `owner`, and the app as `user`.
 
-        What an earlier supervisor remembered is read from the state directory.
+        The state of an earlier supervisor is read from the state directory.
         """
         self.settings = settings
         """Those in force."""
         self.user = user
         self.is_stopping = False
-        """The service was told to stop: backends that end do so because of us."""
+        """The service is stopping: backends that end now have not crashed."""
         self.addresses = ""
-        """Where it is served, in words."""
+        """The addresses on which it is served, in words."""
         self.needs_restart: Sequence[Change] = ()
-        """What the settings file has, and only a restart puts in force."""
+        """Changes in the settings file that take effect only after a restart."""
         state_directory = settings.state.directory
         self.state_file = StateFile(state_directory / "state.toml")
         self.state = self.state_file.load()
@@ -87,18 +87,17 @@ class Site:
         self.status = Status(self)
 
     def use(self, settings: Settings) -> None:
-        """From now on these settings hold: each part reads them when it uses them."""
+        """Use these settings from now on; parts that hold the site read them when needed."""
         self.settings = settings
         self.gate.settings = settings.hold
         self.pool.keepalive = settings.proxy.backend_keepalive
         self.watch.use(settings.git)
         self.notify.use(settings)
 
-    async def look_at_checkout(self) -> None:
+    async def check_checkout(self) -> None:
         """Raise `CheckoutUnusable` if there is nothing to serve and nothing to deploy.
 
-        A checkout that is gone while there is a release to serve is logged, and tried again, by
-        the watch.
+        If the checkout is gone but there is a release to serve, the watch logs that and retries.
         """
         try:
             await self.watch.find_checkout()
@@ -108,7 +107,7 @@ class Site:
                 raise CheckoutUnusable(f"{self.git.checkout} cannot be used: {error}") from None
 
     async def serve(self) -> None:
-        """Measure, and write down what is to be remembered, until cancelled."""
+        """Run the tasks that serving requests needs, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.pool.run)
             nursery.start_soon(self.gate.keep_ramping)
@@ -116,40 +115,40 @@ class Site:
             nursery.start_soon(self.state_file.write_changes, self._snapshot)
 
     async def deploy(self) -> None:
-        """Serve what was served last, and then what is wanted, until cancelled.
+        """Serve the last release, then deploy what is requested, until cancelled.
 
-        The last release comes first, without network or build; only then HEAD is looked at.
+        The last release needs neither the network nor a build, so it starts before HEAD is read.
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.pause.run)
             await restore.last_release(self)
             head = self.state.head if self.slots.live is not None else None
             if self.settings.webhook.secret_file is not None:
-                self.watch.pull_now()  # While we were not here, nobody could call.
+                self.watch.pull_now()  # The hook may have been called while we did not run.
             nursery.start_soon(self.queue.run)
-            await self.watch.run(head, self._want_head)
+            await self.watch.run(head, self._deploy_head)
 
     async def save(self) -> None:
-        """Write the state now; what is reported after this is remembered."""
+        """Write the state now, so that a restart remembers what is reported next."""
         await self.state_file.write(self._snapshot())
 
-    def report_unhealthy(self, why: str) -> None:
-        """The live backends fail their probes: replace them, unless a swap does that anyway."""
+    def report_unhealthy(self, reason: str) -> None:
+        """Replace the live backends, which fail their probes, unless a swap will do so anyway."""
         live = self.slots.live
         if live is not None and live.release is not None and self.queue.is_idle:
-            logger.error("the live release is unhealthy and will be replaced: %s", why)
-            self.queue.want(live.release.revision, Trigger.HEALTH, retry=True)
+            logger.error("the live release is unhealthy and will be replaced: %s", reason)
+            self.queue.request(live.release.revision, Trigger.HEALTH, retry=True)
 
     def report_crash(self, crash: Crash) -> None:
-        """A live backend has ended, or did not start again."""
+        """Notify the owner that a live backend has ended, or failed to restart."""
         if not self.is_stopping:
-            self.notify.crashed(crash)
+            self.notify.report_crash(crash)
 
-    def _want_head(self, revision: str) -> None:
-        self.queue.want(revision, Trigger.WATCH)
+    def _deploy_head(self, revision: str) -> None:
+        self.queue.request(revision, Trigger.WATCH)
 
     def _snapshot(self) -> State:
-        """The state, with what runs right now."""
+        """The state, with the processes that run right now."""
         processes = [backend.process for backend in self.slots.backends]
         self.state.boot = procfs.boot_id()
         self.state.backends = [

@@ -1,8 +1,7 @@
-"""What survives a restart, in `state.toml`: replaced as a whole, or not at all.
+"""The state that survives a restart, in `state.toml`: replaced as a whole, or not at all.
 
-Written beside itself, synced, and renamed (rename(2) replaces atomically). A file that cannot be
-understood is put aside with a warning: what is in it can be had again, a site that does not
-start cannot.
+A new file is written, synced, and renamed over the old one (rename(2) is atomic). An invalid file
+is moved aside with a warning: its content can be rebuilt, and the site must start.
 """
 
 import logging
@@ -27,19 +26,19 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 HISTORY = 50
 MIGRATED = 50
-"""Revisions to remember; git tells of those that are ancestors of one of them."""
-LARGEST = 2 * 1024 * 1024
-"""Bytes of a file that is read as a whole, which takes half a second. Ours have less than half."""
-LESS_IMPORTANT = re.compile(rb"^(?:\[quarantine|\[\[history|history =)", re.M)
-"""Where that begins in the file which a site can do without."""
-TRY_AGAIN = 1.0
+"""Revisions to remember; git knows which others are ancestors of one of them."""
+MAX_SIZE = 2 * 1024 * 1024
+"""Bytes of a file that is parsed whole, which takes half a second. Ours are less than half that."""
+NONESSENTIAL = re.compile(rb"^(?:\[quarantine|\[\[history|history =)", re.M)
+"""Where the part of the file begins that a site can do without."""
+RETRY_INTERVAL = 1.0
 """Seconds until the next attempt after the file could not be written."""
 REVISION = validators.matches_re("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @define
 class Live:
-    """The last release that was found good, and where it ran."""
+    """The last release that was promoted, and its slot."""
 
     slot: Literal["blue", "green"]
     revision: str = field(validator=REVISION)
@@ -47,7 +46,7 @@ class Live:
 
 @define
 class RecordedBackend:
-    """A backend that ran when the file was written: its pid, and when it began (proc(5))."""
+    """A backend that ran when the file was written: its pid and start time (proc(5))."""
 
     pid: int
     began: int
@@ -60,18 +59,18 @@ def _bounded(quarantine: Mapping[str, str]) -> dict[str, str]:
 
 @define
 class State:
-    """All that is remembered, and first what a site cannot do without."""
+    """The state of a site; the essential part comes first."""
 
     version: int = VERSION
     live: Live | None = None
     previous: str | None = field(default=None, validator=validators.optional(REVISION))
-    """The revision that was live before: where `rollback` goes."""
+    """The revision that was live before, to which `rollback` goes back."""
     head: str | None = field(default=None, validator=validators.optional(REVISION))
-    """The last HEAD that was dealt with, whatever came of it."""
+    """The last HEAD that was handled, whatever the outcome."""
     paused_until: float | None = None
     """When a pause ends, in seconds since the epoch."""
     boot: str = ""
-    """The boot of the machine that the backends' times belong to."""
+    """The boot ID that the backends' start times belong to."""
     backends: list[RecordedBackend] = field(factory=list)
     migrated: list[str] = field(factory=list)
     """The last revisions whose `migrate` has succeeded here, the newest at the end."""
@@ -81,14 +80,14 @@ class State:
     """The last swaps, the newest at the end."""
 
     def last_output(self, revision: str) -> Sequence[str]:
-        """The last lines of output of the newest swap to it that failed, as far as remembered."""
+        """The last lines of output of its newest failed swap, if there is a receipt of one."""
         swaps = (swap for swap in reversed(self.history) if swap.revision == revision)
         return next((swap.output for swap in swaps if swap.output), ())
 
     def remember(self, receipt: Receipt) -> None:
-        """Note it; one that only repeats the failure before it takes that one's place.
+        """Add a receipt to the history; a repeated failure replaces the one before.
 
-        What is no longer in the history is not in quarantine, either.
+        A revision that leaves the history also leaves quarantine.
         """
         before = self.history[:-1] if self.is_repeated(receipt) else self.history
         self.history = [*before, receipt][-HISTORY:]
@@ -98,28 +97,28 @@ class State:
         }
 
     def is_repeated(self, receipt: Receipt) -> bool:
-        """Whether it was tried again by itself, and has failed in the same way."""
+        """Whether this was an automatic retry that failed in the same way."""
         last = self.history[-1] if self.history else None
         if last is None or not (last.retry_in and receipt.retry_in):
             return False
         return (last.revision, last.reason) == (receipt.revision, receipt.reason)
 
     def put_in_quarantine(self, revision: str, why: str) -> None:
-        """Do not try this revision again until somebody asks for it."""
+        """Keep this revision from being deployed until somebody requests a retry."""
         others = {other: text for other, text in self.quarantine.items() if other != revision}
         self.quarantine = {**others, revision: why}
 
     def snapshot(self) -> "State":
-        """The same as it is now, whatever is remembered later."""
+        """A copy that later changes do not affect."""
         return attrs.evolve(self)
 
     def note_migrated(self, revision: str) -> None:
         self.migrated = [*self.migrated, revision][-MIGRATED:]
 
 
-def quarantined(why: str) -> str:
+def quarantined(reason: str) -> str:
     """Why a revision is not deployed, for people."""
-    return f"it is in quarantine (swap --retry tries it again): {why}"
+    return f"it is in quarantine (to deploy it anyway: swap --retry): {reason}"
 
 
 class StateFile:
@@ -132,52 +131,52 @@ class StateFile:
         self._failing = False
 
     def load(self) -> State:
-        """What was remembered; nothing if there is no file, or one that we do not understand."""
+        """Read the state; a new one if there is no file, or an invalid one."""
         try:
-            data = files.read_start(self._path, LARGEST + 1)
+            data = files.read_start(self._path, MAX_SIZE + 1)
         except FileNotFoundError:
             return State()
         except OSError as error:
-            return self._put_aside(f"it cannot be read: {error}")
-        if len(data) <= LARGEST:
-            return self._understood(data)
-        rest = LESS_IMPORTANT.search(data)
-        state = self._understood(data[: rest.start()] if rest else data)
+            return self._move_aside(f"it cannot be read: {error}")
+        if len(data) <= MAX_SIZE:
+            return self._parse(data)
+        rest = NONESSENTIAL.search(data)
+        state = self._parse(data[: rest.start()] if rest else data)
         if self._path.exists():
-            self._put_aside(
-                f"it has more than {LARGEST} bytes, as those of older versions could: "
-                "the history and the quarantine in it are forgotten"
+            self._move_aside(
+                f"it is larger than {MAX_SIZE} bytes, as files of older versions could be; "
+                "its history and quarantine are lost"
             )
         return state
 
-    def _understood(self, data: bytes) -> State:
+    def _parse(self, data: bytes) -> State:
         try:
             document = tomllib.loads(data.decode())
             version = document.get("version")
             if version != VERSION:
-                return self._put_aside(f"it is of version {version}, and we know {VERSION}")
+                return self._move_aside(f"it has version {version}, and {VERSION} is supported")
             state: State = _converter().structure(document, State)
         except (ValueError, RecursionError, BaseValidationError, ForbiddenExtraKeysError) as error:
-            return self._put_aside(f"it is damaged: {error}")
+            return self._move_aside(f"it is damaged: {error}")
         return state
 
     def change(self) -> None:
-        """Something is different: write it soon."""
+        """Note that the state has changed, so that it is written soon."""
         self._changed.set()
 
     async def write_changes(self, current: Callable[[], State]) -> None:
-        """Write whenever something has changed, and again what failed, until cancelled."""
+        """Write the state whenever it has changed, and retry failed writes, until cancelled."""
         while True:
             await self._changed.wait()
             if self._failing:
-                await trio.sleep(TRY_AGAIN)
+                await trio.sleep(RETRY_INTERVAL)
             self._changed = trio.Event()
             await self.write(current())
 
     async def write(self, state: State) -> None:
-        """Write now. That it fails is logged, once; `write_changes` tries again.
+        """Write the state now. The first failure is logged; `write_changes` retries.
 
-        A site whose disk is full goes on; it only remembers less, as long as that lasts.
+        A site whose disk is full goes on: it remembers less for that time.
         """
         snapshot = state.snapshot()
         async with self._lock:
@@ -195,16 +194,16 @@ class StateFile:
 
     def _replace(self, state: State) -> None:
         document = tomli_w.dumps(_without_none(attrs.asdict(state)))
-        # Candidates' output is in it, which is not everybody's business: only we may read it.
+        # The output of candidates in it may be confidential: only we may read it.
         files.replace(self._path, document.encode(errors="backslashreplace"))
 
-    def _put_aside(self, why: str) -> State:
+    def _move_aside(self, reason: str) -> State:
         aside = self._path.with_name(self._path.name + ".bad")
-        logger.warning("%s is put aside as %s: %s", self._path, aside.name, why)
+        logger.warning("moving %s aside to %s: %s", self._path, aside.name, reason)
         try:
             self._path.replace(aside)
         except OSError as error:
-            logger.error("cannot put %s aside: %s", self._path, error.strerror)
+            logger.error("cannot move %s aside: %s", self._path, error.strerror)
         return State()
 
 
@@ -224,7 +223,7 @@ def _exactly(value: Any, kind: type[Any]) -> Any:
 
 
 def _without_none(value: Any) -> Any:
-    """TOML has no null: what is not there is left out."""
+    """Leave out None values: TOML has no null."""
     if isinstance(value, dict):
         return {key: _without_none(entry) for key, entry in value.items() if entry is not None}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""How the site stands, as one object: for `blue-green status`, and whoever else shows it."""
+"""The status of a site as one object, for `blue-green status` and the admin page."""
 
 import os
 from datetime import UTC, datetime
@@ -8,28 +8,30 @@ import attrs
 import trio
 
 from blue_green import __version__
+from blue_green.site.receipt import Receipt
 from blue_green.site.rollback import was_rolled_back
-from blue_green.site.slots import Slot
+from blue_green.site.slot import Slot
 from blue_green.site.state import quarantined
+from blue_green.site.trigger import Trigger
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
 
 LAST_SWAPS = 5
 LAST_LINES = 10
-"""Of the output of a candidate that failed."""
+"""Lines of a failed candidate's output."""
 
 
 class Status:
-    """Reads the parts of a site. The keys of its object are kept."""
+    """Reads the status from the parts of a site. The keys of its object must not change."""
 
     def __init__(self, site: "Site") -> None:
         self._site = site
         self._began = datetime.now(UTC)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as an object of the control protocol."""
-        site, swaps, swap = self._site, self._site.queue, self._site.queue.current
+        """The whole status, as an object of the control protocol."""
+        site, queue, swap = self._site, self._site.queue, self._site.queue.current
         targets = [backend.target for backend in site.slots.backends]
         return {
             "name": site.settings.app.name,
@@ -39,12 +41,12 @@ class Status:
             "live": _slot(site.slots.live),
             "candidate": _slot(swap.candidate) if swap else None,
             "retiring": self._retiring,
-            "wanted": swaps.wanted,
-            "head": swaps.head,
+            "wanted": queue.desired,
+            "head": queue.head,
             "why": self._why_not_live,
             "subjects": self._subjects,
             "step": swap.phase if swap else None,
-            "swap": self._in_hand,
+            "swap": self._current_swap,
             "requests_per_second": round(self._site.rate.per_second, 1),
             "held": site.gate.held,
             "in_flight": sum(target.in_flight for target in targets),
@@ -56,11 +58,11 @@ class Status:
             "problem": site.watch.problem,
             "needs_restart": [change.as_dict() for change in site.needs_restart],
             "unremovable": list(site.releases.unremovable),
-            "last_swap": swaps.last.as_dict() if swaps.last else None,
+            "last_swap": queue.last.as_dict() if queue.last else None,
             "last_swaps": [
-                # The candidates' output is long, and is with the last swap and in `history`.
+                # Output is long; `last_swap` and `history` have it.
                 attrs.evolve(receipt, output=()).as_dict()
-                for receipt in swaps.receipts[:LAST_SWAPS]
+                for receipt in queue.receipts[:LAST_SWAPS]
             ],
             "supervisor": {
                 "pid": os.getpid(),
@@ -83,7 +85,7 @@ class Status:
 
     @property
     def _retiring(self) -> dict[str, Any] | None:
-        """What the last swap left behind, and how long it may still take."""
+        """The slot that is retiring, and how long that may still take."""
         retirement = self._site.retirement
         if (slot := retirement.slot) is None or (shown := _slot(slot)) is None:
             return None
@@ -95,8 +97,8 @@ class Status:
         }
 
     @property
-    def _in_hand(self) -> dict[str, Any] | None:
-        """The swap in hand: its phases so far, and how long it and its phase have taken."""
+    def _current_swap(self) -> dict[str, Any] | None:
+        """The current swap: its phases so far, and how long it and its phase have taken."""
         swap, now = self._site.queue.current, trio.current_time()
         if swap is None:
             return None
@@ -111,10 +113,10 @@ class Status:
 
     @property
     def _quarantined(self) -> dict[str, str]:
-        """Those in quarantine that matter now: wanted, or tried since what is live went live."""
-        swaps, live = self._site.queue, self._live_revision
-        relevant = {swaps.wanted, swaps.head}
-        for receipt in swaps.receipts:
+        """Relevant revisions in quarantine: requested, or tried since the live one went live."""
+        queue, live = self._site.queue, self._live_revision
+        relevant = {queue.desired, queue.head}
+        for receipt in queue.receipts:
             if receipt.outcome == "promoted" and receipt.revision == live:
                 break
             relevant.add(receipt.revision)
@@ -123,9 +125,9 @@ class Status:
 
     @property
     def _output(self) -> dict[str, list[str]]:
-        """The last lines of output of each candidate that failed and is named."""
-        swaps = self._site.queue
-        named = {swaps.wanted, swaps.head, *self._quarantined} - {self._live_revision, None}
+        """The last lines of output of each failed candidate in the status."""
+        queue = self._site.queue
+        named = {queue.desired, queue.head, *self._quarantined} - {self._live_revision, None}
         outputs = {name: self._site.state.last_output(name) for name in named if name}
         return {name: list(lines[-LAST_LINES:]) for name, lines in outputs.items() if lines}
 
@@ -136,42 +138,42 @@ class Status:
 
     @property
     def _why_not_live(self) -> str:
-        """Why what is wanted, or else HEAD of the checkout, is not live; nothing if it is."""
-        swaps, live = self._site.queue, self._live_revision
-        revision = swaps.wanted if swaps.wanted != live else swaps.head
+        """Why the desired revision, or else HEAD of the checkout, is not live; "" if it is."""
+        queue, live = self._site.queue, self._live_revision
+        revision = queue.desired if queue.desired != live else queue.head
         if revision is None or revision == live:
             return ""
-        if swaps.current is not None:
-            mine = swaps.current.revision == revision
-            return "a swap to it is in hand" if mine else "another swap ends first"
-        if (again := swaps.again) is not None and again.revision == revision:
-            return f"it is tried again in {again.seconds_left:.0f} s: {again.reason}"
-        if was_rolled_back(revision, swaps.receipts):
+        if queue.current is not None:
+            is_current = queue.current.revision == revision
+            return "it is being deployed" if is_current else "waiting for another swap to end"
+        if (retry := queue.pending_retry) is not None and retry.revision == revision:
+            return f"retrying in {retry.seconds_left:.0f} s: {retry.reason}"
+        if was_rolled_back(revision, queue.receipts):
             return (
                 f"not deployed: it was rolled back. `blue-green swap {revision[:7]}` deploys it "
                 "again; a newer commit is deployed as usual"
             )
         if reason := self._site.state.quarantine.get(revision):
             return quarantined(reason)
-        for receipt in swaps.receipts:
+        for receipt in queue.receipts:
             if receipt.revision == revision and receipt.outcome != "promoted":
                 return f"its swap {_ENDINGS[receipt.outcome]}: {receipt.reason}"
             if receipt.revision == live != receipt.previous and receipt.asked_by:
-                return f"{live[:7]} was asked for since, by {receipt.asked_by}"
-        return "no swap to it is remembered"
+                return f"not deployed: {_replacement(receipt)}"
+        return "there is no record of a swap to it"
 
     @property
     def _subjects(self) -> dict[str, str]:
-        """The subject lines of the revisions that are named, where they are known."""
-        swaps = self._site.queue
-        in_hand = swaps.current.revision if swaps.current else None
+        """The known subject lines of the revisions in the status."""
+        queue = self._site.queue
+        current = queue.current.revision if queue.current else None
         named = {
-            self._live_revision, swaps.wanted, swaps.head, in_hand, self._site.state.previous,
+            self._live_revision, queue.desired, queue.head, current, self._site.state.previous,
             *self._quarantined,
         }  # fmt: skip
         if (retiring := self._site.retirement.slot) and retiring.release:
             named.add(retiring.release.revision)
-        subjects = {revision: swaps.subject_of(revision) for revision in named if revision}
+        subjects = {revision: queue.subject_of(revision) for revision in named if revision}
         return {revision: subject for revision, subject in subjects.items() if subject}
 
 
@@ -181,6 +183,14 @@ _ENDINGS = {
     "reverted": "was reverted",
     "unchanged": "changed nothing",
 }
+
+
+def _replacement(receipt: Receipt) -> str:
+    """The swap that took the place of a revision that is not deployed."""
+    short = receipt.revision[:7]
+    if receipt.asked_by == Trigger.ROLLBACK:
+        return f"rolled back to {short}"
+    return f"{short} was deployed since, triggered by {Trigger(receipt.asked_by).description}"
 
 
 def _slot(slot: Slot | None) -> dict[str, Any] | None:

@@ -1,10 +1,10 @@
-"""Whether the old release has to be gone before the new one starts."""
+"""The choice between an overlapping and an exclusive swap."""
 
 import logging
 
 import trio
 
-from blue_green.site.slots import Slot
+from blue_green.site.slot import Slot
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
 from blue_green.source.failure import MachineFault
@@ -14,21 +14,24 @@ logger = logging.getLogger(__name__)
 
 
 async def must_be_exclusive(swap: Swap, live: Slot) -> bool:
-    """By the settings, or for lack of memory; raise `MachineFault` if that is to be refused."""
+    """Whether the settings or a lack of memory demand an exclusive swap.
+
+    Raises `MachineFault` if memory is low and `low_memory` is "refuse".
+    """
     settings = swap.settings.swap
     if settings.strategy == "exclusive":
         return True
-    families = [(backend.process.mark, backend.process.pid) for backend in live.backends]
-    needed = await trio.to_thread.run_sync(procfs.memory_of, families)
+    commands = [(backend.process.env_marker, backend.process.pid) for backend in live.backends]
+    needed = await trio.to_thread.run_sync(procfs.memory_of, commands)
     free = await trio.to_thread.run_sync(memory.available)
-    is_unwell = swap.trigger is Trigger.HEALTH
-    decision = memory.decide(needed, free, settings.low_memory, is_unwell=is_unwell)
+    is_unhealthy = swap.trigger is Trigger.HEALTH
+    decision = memory.decide(needed, free, settings.low_memory, is_unhealthy=is_unhealthy)
     if decision == "enough":
         return False
     has, uses = f"{free / 2**20:.0f} MiB", f"{needed / 2**20:.0f} MiB"
-    why = f"{has} of memory are available, and the live release uses {uses}"
+    reason = f"{has} of memory are available, and the live release uses {uses}"
     if decision == "refuse":
-        raise MachineFault(f'{why}: free some, or set low_memory = "exclusive" in [swap]')
-    then = "so it is stopped first" if decision == "exclusive" else "a second may not fit"
-    logger.warning("swap %s: %s: %s", swap.revision[:7], why, then)
+        raise MachineFault(f'{reason}: free some, or set low_memory = "exclusive" in [swap]')
+    effect = "stopping it first" if decision == "exclusive" else "a second release may not fit"
+    logger.warning("swap %s: %s: %s", swap.revision[:7], reason, effect)
     return decision == "exclusive"

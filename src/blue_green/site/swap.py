@@ -1,4 +1,4 @@
-"""One swap: what it works on, how far it is, and the phases that every strategy is made of."""
+"""One swap: its subject, its progress, and the phases that all strategies share."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -10,11 +10,11 @@ import trio
 
 from blue_green.site import probation
 from blue_green.site.backend import Backend
+from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.receipt import Receipt, Result
-from blue_green.site.slots import Slot
+from blue_green.site.slot import Slot
 from blue_green.site.state import Live
-from blue_green.site.trigger import Trigger
-from blue_green.source import failure, stray_data
+from blue_green.source import failure, stray_text
 from blue_green.source.failure import MachineFault, StepFailed
 from blue_green.source.release import Release
 
@@ -23,73 +23,65 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SUPERSEDED = "another deploy was requested"
+
 Report = Callable[[dict[str, Any]], None]
-"""Called with each phase as it begins and ends, as an object of the control protocol."""
+"""Called when a phase begins and when it ends, with an object of the control protocol."""
 
 
 class Swap:
-    """One swap: what it works on, how far it is, and the phases that every strategy is made of."""
+    """One swap: its subject, its progress, and the phases that all strategies share."""
 
-    def __init__(
-        self,
-        site: "Site",
-        revision: str,
-        *,
-        retry: bool,
-        rebuild: bool,
-        trigger: Trigger,
-        report: Report,
-    ) -> None:
-        self.revision = revision
+    def __init__(self, site: "Site", request: DeployRequest, report: Report) -> None:
+        self.site = site
+        self.settings = site.settings
+        """In force to the end of the swap, whatever a reload changes meanwhile."""
+        self.revision = request.revision
+        self.trigger = request.trigger
+        self.retry = request.retry
+        self.rebuild = request.rebuild
+        self.release: Release | None = None
+        """The new release, once it is prepared."""
+        self.candidate: Slot | None = None
+        """The slot in which the new release starts."""
         self.phase = ""
         self.phase_began = self.began = trio.current_time()
-        self.candidate: Slot | None = None
-        """The slot that is to be live."""
         self.is_past_switch = False
         self.is_superseded = False
-        """It is called off, now or as soon as its migration has ended."""
+        """It is cancelled, now or as soon as its migration has ended."""
         self.is_migrating = False
         self.may_be_retried = False
         """It failed through no fault of the revision."""
         self.is_refused = False
-        """It has failed before anything was done."""
-        self.can_go_back = False
+        """It failed before anything was done."""
+        self.can_roll_back = False
         """The old release is still warm."""
-        self.site = site
-        self.trigger = trigger
-        self.settings = site.settings
-        """Kept to the end of the swap, whatever a reload changes meanwhile."""
-        self.retry = retry
-        self.rebuild = rebuild
-        """Build it again, also if there is a complete release of it."""
-        self.release: Release | None = None
-        """The one that is to be live."""
-        self._report = report
+        self.rollback_requested = trio.Event()
         self.until_switch = trio.CancelScope()
-        self.go_back = trio.Event()
+        self._report = report
         live = site.slots.live
         self.receipt = Receipt(
             outcome="promoted",
-            revision=revision,
+            revision=request.revision,
             previous=live.release.revision if live and live.release else None,
-            asked_by=trigger,
+            asked_by=request.trigger,
         )
 
     def supersede(self) -> None:
-        """Something else is wanted: call it off, if it has not switched."""
+        """Cancel the swap for a newer request, if it has not switched yet."""
         if not self.is_past_switch:
             self.is_superseded = True
             if not self.is_migrating:
                 self.until_switch.cancel()
 
     def roll_back(self) -> bool:
-        """Go back to the old release if it is still warm, and say whether it is."""
-        if self.can_go_back:
-            self.go_back.set()
-        return self.can_go_back
+        """Go back to the old release if it is still warm; whether it is."""
+        if self.can_roll_back:
+            self.rollback_requested.set()
+        return self.can_roll_back
 
     async def start(self, candidate: Slot, release: Release) -> None:
-        """Start it, and wait until it is healthy and warm; raise `StepFailed`."""
+        """Start the release, and wait until it is healthy and warm; raise `StepFailed`."""
         with self.timed("" if candidate.backends else "start"):
             if not candidate.backends:
                 candidate.start(release)
@@ -109,10 +101,10 @@ class Swap:
         return in_flight_of(old) if old else 0
 
     async def migrate(self, release: Release) -> None:
-        """Run `migrate`, unless the data has seen this revision, or a descendant of it.
+        """Run `migrate`, unless the data was migrated to this revision or a descendant of it.
 
-        Once begun it is carried through, also if something else is wanted meanwhile: half a
-        migration may be worse than none, and than all of it.
+        Once begun it is carried through, even if the swap is superseded: half a migration may be
+        worse than a whole one or none.
         """
         state = self.site.state
         done = [*state.migrated, *([state.live.revision] if state.live else [])]
@@ -131,16 +123,16 @@ class Swap:
             self.until_switch.cancel()
         found = await self.site.releases.stray_data_in(release.path)
         if found and found.names:
-            self.receipt.warning = stray_data.early(found)
+            self.receipt.warning = stray_text.early(found)
 
     @asynccontextmanager
     async def starting(
         self, slot: Slot, release: Release, *, is_warm: bool = False
     ) -> AsyncIterator[Slot]:
-        """The slot in which a release starts. Unless it went live, nothing is left of it."""
+        """The slot in which a release starts; it is stopped at the end unless it went live."""
         self.candidate = slot
         if not is_warm:
-            slot.take(release, self.settings)
+            slot.assign(release, self.settings)
         try:
             yield slot
         finally:
@@ -149,7 +141,7 @@ class Swap:
                 await slot.stop()
 
     async def promote(self, candidate: Slot) -> Result:
-        """It has proved itself: from now on it is kept, and is what a restart begins with."""
+        """Supervise the new release from now on, and remember it as the live one."""
         candidate.supervise()
         state, previous = self.site.state, self.receipt.previous
         state.live = Live(candidate.name, self.revision)
@@ -157,31 +149,35 @@ class Swap:
             state.previous = previous
         state.quarantine.pop(self.revision, None)
         assert candidate.release is not None
-        self.site.state_file.change()  # The old one may take its time to end: do not wait for it.
+        self.site.state_file.change()  # Do not wait for the old release to end.
         await self.site.releases.note_promoted(candidate.release)
         return "promoted"
 
-    def reverted(self, trouble: str, output: Sequence[str]) -> Result:
-        """After a rollback, another one goes forward again. Otherwise the revision is to blame."""
+    def reverted(self, reason: str, output: Sequence[str]) -> Result:
+        """End a swap after which the old release is live again.
+
+        The revision goes into quarantine, unless a rollback was requested: another rollback then
+        deploys it again.
+        """
         state = self.site.state
-        if self.go_back.is_set():
+        if self.rollback_requested.is_set():
             state.previous = self.revision
         elif self.receipt.previous != self.revision:
-            state.put_in_quarantine(self.revision, trouble)
+            state.put_in_quarantine(self.revision, reason)
             self.receipt.output = output
-        return self.end("reverted", trouble)
+        return self.end("reverted", reason)
 
-    async def failed(self, why: StepFailed) -> Result:
-        """Quarantine is for a revision that is to blame."""
-        judge = partial(failure.judged, why, self.site.releases.places)
-        why = await trio.to_thread.run_sync(judge, abandon_on_cancel=True)
-        self.receipt.output = why.output
+    async def failed(self, error: StepFailed) -> Result:
+        """End a swap that failed. The revision goes into quarantine if it is to blame."""
+        classify = partial(failure.classify, error, self.site.releases.written_directories)
+        error = await trio.to_thread.run_sync(classify, abandon_on_cancel=True)
+        self.receipt.output = error.output
         if self.revision != self.receipt.previous:
-            if isinstance(why, MachineFault):
+            if isinstance(error, MachineFault):
                 self.may_be_retried = True
             else:
-                self.site.state.put_in_quarantine(self.revision, str(why))
-        return self.end("failed", str(why))
+                self.site.state.put_in_quarantine(self.revision, str(error))
+        return self.end("failed", str(error))
 
     def end(self, outcome: Result, reason: str) -> Result:
         self.receipt.reason = reason
@@ -189,7 +185,7 @@ class Swap:
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
-        """Report a phase, and how long it took. One without a name has nothing to do."""
+        """Report a phase and how long it took. A phase without a name is not reported."""
         if not phase:
             yield
             return

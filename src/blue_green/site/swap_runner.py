@@ -1,7 +1,7 @@
-"""A swap from top to bottom: from a wanted revision to a receipt.
+"""Run a swap from a deploy request to its receipt.
 
-Up to the switch (in an exclusive swap, to the hold) a newer wanted revision calls the swap off.
-From there it is carried through, since turning back would cost more than going on.
+Up to the switch (in an exclusive swap: up to the hold) a newer request supersedes the swap. After
+that it is carried through, since turning back would cost more than going on.
 """
 
 import logging
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from blue_green.site import data_check, exclusive, overlap, strategy
 from blue_green.site.receipt import Receipt, Result
 from blue_green.site.state import quarantined
-from blue_green.site.swap import Swap
+from blue_green.site.swap import SUPERSEDED, Swap
 from blue_green.site.trigger import Trigger
 from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, SwapCancelled
 from blue_green.source.release import Release
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 async def run(swap: Swap) -> Receipt:
-    """Carry the swap out. Expected failures are in the receipt."""
+    """Carry out the swap. Its failures are in the receipt."""
     swap.site.releases.use(swap.settings.release, environment(swap.settings))
     tally = swap.site.gate.start_tally()
     try:
         with swap.until_switch:
             outcome = await _run(swap)
         if swap.until_switch.cancelled_caught:
-            outcome = swap.end("superseded", "something else was wanted")
+            outcome = swap.end("superseded", SUPERSEDED)
     except SwapCancelled as error:
         swap.is_refused = isinstance(error, DeployRefused)
         outcome = swap.end("failed", str(error))
@@ -36,9 +36,9 @@ async def run(swap: Swap) -> Receipt:
     except OSError as error:
         outcome = await swap.failed(MachineFault(str(error)))
     except Exception as error:
-        # What serves goes on, whatever we did wrong.
-        logger.exception("swap %s: an error of our own", swap.revision[:7])
-        outcome = await swap.failed(MachineFault(f"an error of our own: {error!r}"))
+        # The live release goes on serving, whatever our mistake was.
+        logger.exception("swap %s: internal error", swap.revision[:7])
+        outcome = await swap.failed(MachineFault(f"internal error: {error!r}"))
     if outcome == "reverted" and swap.release:
         await data_check.report(swap, swap.release)
     if outcome != "promoted" and swap.rebuild and swap.release:
@@ -57,18 +57,18 @@ async def _run(swap: Swap) -> Result:
     live = site.slots.live
     is_live = live is not None and bool(live.backends) and swap.receipt.previous == swap.revision
     if not swap.retry and is_live:
-        return swap.end("unchanged", "it is live already")
-    why = state.quarantine.get(swap.revision)
-    if why and live is not None and not swap.retry:
+        return swap.end("unchanged", "it is already live")
+    reason = state.quarantine.get(swap.revision)
+    if reason and live is not None and not swap.retry:
         swap.receipt.output = state.last_output(swap.revision)
-        raise DeployRefused(quarantined(why))
-    await data_check.check(swap, live)  # Before the build, which would be for nothing.
+        raise DeployRefused(quarantined(reason))
+    await data_check.check(swap, live)  # Before the build, so as not to build in vain.
     swap.release = release = await _prepare(swap)
     await data_check.check(swap, live)
     if live is None:
         return await overlap.run(swap, None, release)
-    is_way_back = swap.trigger is Trigger.ROLLBACK and not site.releases.in_place
-    if is_way_back and (warm := site.retirement.take_back(swap.revision)):
+    may_be_warm = swap.trigger is Trigger.ROLLBACK and not site.releases.in_place
+    if may_be_warm and (warm := site.retirement.take_back(swap.revision)):
         return await overlap.run(swap, live, release, warm)
     with swap.timed("retire" if site.retirement.slot else ""):
         await site.retirement.hurry()
@@ -80,15 +80,15 @@ async def _run(swap: Swap) -> Result:
 async def _prepare(swap: Swap) -> Release:
     releases = swap.site.releases
     is_live = swap.receipt.previous == swap.revision
-    is_to_be_made = releases.in_place or swap.rebuild
-    release = None if is_to_be_made else releases.find(swap.revision)
+    must_be_made = releases.in_place or swap.rebuild
+    release = None if must_be_made else releases.find(swap.revision)
     if release is not None and (is_live or not await releases.lacks_links(release)):
         return release
     if release is not None:
-        await swap.site.retirement.hurry()  # It is made again where the old one may still run.
+        await swap.site.retirement.hurry()  # It may still run where it will be made again.
     with swap.timed("checkout"):
         release = await releases.add(swap.revision, beside=swap.rebuild)
-    # In place there is always a build, but not for what has been built and runs already.
+    # In place there is always a build, except for a release that is built and runs already.
     is_built = releases.in_place and swap.trigger in (Trigger.HEALTH, Trigger.RESTART)
     with swap.timed("build" if releases.config.build and not is_built else ""):
         if not is_built:

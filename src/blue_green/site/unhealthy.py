@@ -1,10 +1,9 @@
-"""When a live backend is unhealthy: its probes, and what to conclude from those that fail.
+"""Probes of a live backend, and when it counts as unhealthy.
 
-A wrong answer counts against it, and so does a port on which nothing listens. No answer counts
-only if it cannot be because the backend is busy, be it with requests (see `busy`) or with an idle
-connection of ours: a server that serves one connection at a time takes no other before that one is
-closed. So after a probe without an answer these connections are closed, and none is reused before
-a probe is answered.
+A wrong answer counts against it, and so does a port on which nothing listens. A missing answer
+counts only if the backend cannot be busy, with requests (see `busy`) or with an idle connection of
+ours: a server with one worker may accept no other connection before that one is closed. So after an
+unanswered probe these connections are closed, and none is reused until a probe is answered.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,32 +13,32 @@ import trio
 from blue_green.config.settings import Settings
 from blue_green.routing.lease import Target
 from blue_green.site import health
-from blue_green.site.busy import Excuse, Work
+from blue_green.site.busy import Activity, Workload
 from blue_green.site.health import Symptom
 from blue_green.site.probe_log_filter import ProbeLogFilter
 
-NOTICE = 1.0
-"""Seconds in which a new `interval` is noticed, however long the old one is."""
+LONGEST_SLEEP = 1.0
+"""Seconds within which a new `interval` takes effect, however long the old one is."""
 
 Forget = Callable[[Iterable[Target]], int]
-"""Closes the idle connections to these targets; how many there were."""
+"""Closes the idle connections to targets; how many there were."""
 
 
 async def until_unhealthy(
-    target: Target, current: Callable[[], Settings], forget: Forget, lines: ProbeLogFilter
+    target: Target, current: Callable[[], Settings], forget: Forget, log_filter: ProbeLogFilter
 ) -> str:
-    """Probe every `interval`, until `fall` probes in a row count against it; what is wrong.
+    """Probe every `interval` until `fall` probes in a row count against it; why it is unhealthy.
 
-    `current` gives the settings, which a reload may change, and `lines` are those about probes.
+    `current` gives the settings, which a reload may change.
     """
-    work = Work(target)
+    work = Workload(target)
     counted = excused = 0
     try:
         while True:
             settings, began = current(), trio.current_time()
             work.begin_probe()
-            failed = await health.probe(target.host, target.port, settings.health, lines)
-            more = ""
+            failed = await health.probe(target.host, target.port, settings.health, log_filter)
+            addition = ""
             if failed is None or failed.symptom is Symptom.WRONG:
                 work.probe_answered()
                 target.reuses_connections = True
@@ -49,21 +48,21 @@ async def until_unhealthy(
                 counted += 1
             else:
                 is_first, target.reuses_connections = target.reuses_connections, False
-                was_in_the_way = forget([target]) or bool(target.leases)
-                excuse = work.excuse(settings.proxy.response_timeout)
-                if excuse is Excuse.BUSY:
+                had_connections = forget([target]) or bool(target.leases)
+                activity = work.activity(settings.proxy.response_timeout)
+                if activity is Activity.BUSY:
                     excused += 1
-                elif excuse is Excuse.OVERDUE:
+                elif activity is Activity.STALLED:
                     counted, excused = counted + excused + 1, 0
-                    more = f", nor a request within {settings.proxy.response_timeout:g} s"
-                elif is_first and was_in_the_way:
+                    addition = f", nor a request within {settings.proxy.response_timeout:g} s"
+                elif is_first and had_connections:
                     continue
                 else:
                     counted += 1
             if failed is not None and counted >= settings.health.fall:
-                return f"{counted} probes in a row failed: {failed}{more}"
+                return f"{counted} probes in a row failed: {failed}{addition}"
             await trio.lowlevel.checkpoint()
             while (left := began + current().health.interval - trio.current_time()) > 0:
-                await trio.sleep(min(left, NOTICE))
+                await trio.sleep(min(left, LONGEST_SLEEP))
     finally:
         target.reuses_connections = True

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from blue_green.source.stray_scan import Found, Stamp
 from blue_green.system import files
 
-MOST_NOTED = 1000
+MAX_NOTED = 1000
 ROOM_FOR_NAMES = 512 * 1024
 """Bytes of JSON for all names that are noted."""
 BUILT, PROMOTED = "built", "promoted"
@@ -25,7 +25,7 @@ REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @frozen
-class Mark:
+class BuildRecord:
     """A complete release."""
 
     revision: str
@@ -47,20 +47,20 @@ class Mark:
         files.replace(file, f"{self.revision} {self.what}\n{json.dumps(more)}\n".encode())
 
 
-def complete(revision: str, found: Found) -> Mark:
+def complete(revision: str, found: Found) -> BuildRecord:
     """A release that has just been built, and what was found in it."""
     noted: dict[str, Stamp] = {}
     room = ROOM_FOR_NAMES
     for name, stamp in found.databases.items():
         room -= len(json.dumps(name))
-        if room < 0 or len(noted) == MOST_NOTED:
+        if room < 0 or len(noted) == MAX_NOTED:
             break
         noted[name] = stamp
     is_partial = found.is_partial or len(noted) < len(found.databases)
-    return Mark(revision, BUILT, time.time_ns(), noted, is_partial)
+    return BuildRecord(revision, BUILT, time.time_ns(), noted, is_partial)
 
 
-def read(file: Path) -> Mark:
+def read(file: Path) -> BuildRecord:
     """What the file says; raise `OSError`. What we do not understand counts as not noted.
 
     One that does not even name a revision is damaged: then nothing is known of the release.
@@ -73,6 +73,8 @@ def read(file: Path) -> Mark:
         databases = {
             str(name): (int(at), int(size)) for name, (at, size) in more["databases"].items()
         }
-        return Mark(revision, what, int(more["completed"]), databases, bool(more.get("is_partial")))
+        return BuildRecord(
+            revision, what, int(more["completed"]), databases, bool(more.get("is_partial"))
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
-        return Mark(revision, what, is_partial=not REVISION.fullmatch(revision))
+        return BuildRecord(revision, what, is_partial=not REVISION.fullmatch(revision))

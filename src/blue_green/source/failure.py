@@ -56,7 +56,7 @@ def from_errno(reason: str, number: int | None) -> StepFailed:
     return (MachineFault if number in OF_THE_MACHINE else StepFailed)(reason)
 
 
-def judged(failure: StepFailed, places: Iterable[Path]) -> StepFailed:
+def classify(failure: StepFailed, places: Iterable[Path]) -> StepFailed:
     """The same failure, or the machine's if there is no room left: in what it said, or in `places`.
 
     A program that cannot write ends with an exit status like any other. What it had written may be

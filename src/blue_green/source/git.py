@@ -16,7 +16,7 @@ from attrs import define, frozen
 
 from blue_green.source import git_errors, head
 from blue_green.system import command, root
-from blue_green.system.line_reader import text
+from blue_green.system.printable import printable_line
 from blue_green.system.process import CannotStart, ending
 from blue_green.system.users import User
 
@@ -151,7 +151,7 @@ class Git:
         # Unless told, `git log` may run the programs that check signatures.
         words = ("log", "--no-show-signature", "-1", "--format=%s", revision)
         done = await self._run(*words, timeout=SUBJECT_TIMEOUT, most_output=LONGEST_SUBJECT)
-        return text(done.stdout.strip().encode(errors="surrogateescape"))
+        return printable_line(done.stdout.strip().encode(errors="surrogateescape"))
 
     async def add_worktree(self, path: Path, revision: str, *, is_empty: bool = False) -> None:
         """Check this revision out there, on no branch; if `is_empty`, without any file yet."""

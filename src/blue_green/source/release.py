@@ -20,7 +20,15 @@ from attrs import evolve, frozen
 
 from blue_green.config.kinds import Argv
 from blue_green.config.site_settings import ReleaseSettings
-from blue_green.source import build_record, lfs, stray_data, stray_scan, submodules, worktree
+from blue_green.source import (
+    build_record,
+    lfs,
+    stray_data,
+    stray_scan,
+    stray_text,
+    submodules,
+    worktree,
+)
 from blue_green.source.build_record import PROMOTED
 from blue_green.source.builds import Builds
 from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, from_errno
@@ -74,12 +82,12 @@ class Releases:
         self.unremovable: Sequence[str] = ()
         """What pruning could not delete the last time, each with the reason and what to do."""
         self._holding: dict[Path, str] = {}
-        """What went out of view with data in it, or maybe so, as `stray_data.kept` says."""
+        """What went out of view with data in it, or maybe so, as `stray_text.kept` says."""
         self._too_large: dict[Path, StrayData] = {}
         """What pruning could not look through to its end."""
 
     @property
-    def places(self) -> Sequence[Path]:
+    def written_directories(self) -> Sequence[Path]:
         """Where what makes and runs a release writes: where there must be room."""
         return (self._directory, Path(tempfile.gettempdir()), Path(self._user.home))
 
@@ -119,7 +127,7 @@ class Releases:
             return False
 
     async def stray_data_in(
-        self, path: Path, *, seconds: float = stray_scan.MOST_SECONDS, before_deleting: bool = False
+        self, path: Path, *, seconds: float = stray_scan.MAX_SECONDS, before_deleting: bool = False
     ) -> StrayData | None:
         """What was written into a release since it was complete, if anything is nowhere else.
 
@@ -130,7 +138,7 @@ class Releases:
             return None
         found = await trio.to_thread.run_sync(
             partial(
-                stray_data.look,
+                stray_data.find,
                 path,
                 build_record.read(file),
                 self._git.checkout,
@@ -160,7 +168,7 @@ class Releases:
                 release.path, seconds=stray_scan.PATIENT_SECONDS, before_deleting=True
             ):
                 logger.warning(
-                    "%s is made again beside the old one: %s", revision[:7], stray_data.kept(there)
+                    "%s is made again beside the old one: %s", revision[:7], stray_text.kept(there)
                 )
                 release = self._release(revision, builds.another(revision))
             await self._remove(release.path)
@@ -182,7 +190,7 @@ class Releases:
         if self.config.build is not None:
             await self._command("build", self.config.build, release)
         if not self.in_place:
-            look = partial(stray_scan.find, release.path)
+            look = partial(stray_scan.scan, release.path)
             found = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
             noted = build_record.complete(release.revision, found)
             await trio.to_thread.run_sync(noted.write, self._mark(release.path))
@@ -290,8 +298,8 @@ class Releases:
             self._holding.pop(path, None)
             if there:
                 if path in kept:
-                    self._holding[path] = stray_data.kept(there)
-                unremovable.append(stray_data.kept(there))
+                    self._holding[path] = stray_text.kept(there)
+                unremovable.append(stray_text.kept(there))
                 if unremovable[-1] not in self.unremovable:
                     logger.warning("release %s is kept: %s", path.name, unremovable[-1])
                 continue
@@ -317,7 +325,7 @@ class Releases:
 
     def note_stray_data(self, there: StrayData) -> None:
         """`status` is to name it from now on, until a look finds it empty."""
-        self._holding[there.release] = why = stray_data.kept(there)
+        self._holding[there.release] = why = stray_text.kept(there)
         if why not in self.unremovable:
             self.unremovable = [*self.unremovable, why]
 

@@ -1,13 +1,12 @@
-"""What would be left behind in a release, and what to do about it, in words.
+"""Stray data: what an app wrote into its own release, and the next release would not have.
 
-Not left behind is what `link` covers by now, if the checkout's own copy is not older: then somebody
-has probably copied it there, and it was not written to since. That is not certain, since the next
-release may have made a new one there. So before a release is deleted, only a copy counts that is
-untouched since: of the same size, and written at the same time, as `cp -a` leaves it.
+A file that `link` covers by now is not stray if the checkout's own copy is not older: then somebody
+has probably copied it there, and the app has not written to it since. That is not certain, since
+the next release may have created a new file there. So before a release is deleted, a copy counts
+only if it is identical in size and modification time, as `cp -a` makes it.
 """
 
 import os
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,80 +14,93 @@ from pathlib import Path
 from attrs import frozen
 
 from blue_green.source import stray_scan
-from blue_green.source.build_record import Mark
-from blue_green.source.stray_scan import MOST_NAMED, Stamp
-from blue_green.system import documents
-from blue_green.system.line_reader import text
-
-DOCS = f"{documents.place('swaps.md')} has more, under Data"
+from blue_green.source.build_record import BuildRecord
+from blue_green.source.stray_scan import MAX_NAMES, Stamp
+from blue_green.system.printable import printable_line
 
 
 @frozen
 class StrayData:
-    """Names relative to the release."""
+    """Data in one release. Names are relative to the release; directories end in a slash."""
 
     release: Path
     checkout: Path
     links: Sequence[str]
-    """What `link` has now."""
+    """The `link` setting at present."""
     databases: Sequence[str] = ()
-    known: frozenset[str] = frozenset()
-    """Those databases that git or the build had put there, and that were changed since."""
+    tracked: frozenset[str] = frozenset()
+    """Databases that came with the commit or the build, and were changed since."""
     files: Sequence[str] = ()
-    """There may be as many as an app has uploads: nothing below looks at each of them."""
-    tops: Sequence[str] = ()
-    """The directories at the top that hold them, and those that are there themselves."""
+    """There may be as many as an app has uploads: nothing below iterates over all of them."""
+    top_level: Sequence[str] = ()
+    """The top-level directories and files that contain them."""
     is_partial: bool = False
-    """There may be more: it could not be looked through to its end."""
+    """There may be more: the scan did not finish."""
 
     def __bool__(self) -> bool:
-        """It is not known to be empty, so it must not be deleted."""
+        """Whether the release must not be deleted."""
         return bool(self.databases or self.files or self.is_partial)
 
     @property
     def names(self) -> str:
-        """All of them, or the first few."""
-        first = [*self.databases[:MOST_NAMED], *self.files[:MOST_NAMED]][:MOST_NAMED]
-        more = len(self.databases) + len(self.files) - MOST_NAMED
-        return ", ".join(map(shown, first)) + (f" and {more} more" if more > 0 else "")
+        """The names in words: all of them, or the first few."""
+        first = [*self.databases[:MAX_NAMES], *self.files[:MAX_NAMES]][:MAX_NAMES]
+        more = len(self.databases) + len(self.files) - MAX_NAMES
+        return ", ".join(map(printable_name, first)) + (f" and {more} more" if more > 0 else "")
+
+    @property
+    def to_link(self) -> Sequence[str]:
+        """The names that `link` should have."""
+        return self.databases or self.top_level
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether `link` has them already."""
+        return all(_is_linked(name, self.links) for name in self.to_link)
 
 
-def look(
+def printable_name(name: str) -> str:
+    """A file name as printable text: the app chose it."""
+    return printable_line(os.fsencode(name))
+
+
+def find(
     release: Path,
-    mark: Mark,
+    record: BuildRecord,
     checkout: Path,
     links: Sequence[str],
     *,
-    seconds: float = stray_scan.MOST_SECONDS,
+    seconds: float = stray_scan.MAX_SECONDS,
     before_deleting: bool = False,
 ) -> StrayData:
-    """Look through a complete release; takes up to these seconds. To be called in a thread."""
-    is_carried = _is_copied if before_deleting else _is_carried
-    found = stray_scan.find(release, mark.completed, seconds=seconds)
+    """Scan a complete release for up to `seconds`. Call it in a thread."""
+    is_saved = _is_copied if before_deleting else _is_carried_over
+    found = stray_scan.scan(release, record.completed, seconds=seconds)
     databases = [
         name
         for name, stamp in found.databases.items()
-        if _is_written(name, stamp, mark) and not is_carried(name, stamp, checkout, links)
+        if _is_written(name, stamp, record) and not is_saved(name, stamp, checkout, links)
     ]
-    files = [name for name in found.files if not _is_carried(name, None, checkout, links)]
-    known = frozenset(databases) & frozenset(mark.databases)
-    is_unknown = mark.completed is None and mark.is_partial
+    files = [name for name in found.files if not _is_carried_over(name, None, checkout, links)]
+    tracked = frozenset(databases) & frozenset(record.databases)
+    is_unknown = record.completed is None and record.is_partial
     return StrayData(
-        release, checkout, links, databases, known, files, _tops(files),
+        release, checkout, links, databases, tracked, files, _top_level(files),
         is_partial=found.is_partial or is_unknown,
     )  # fmt: skip
 
 
-def _is_written(name: str, stamp: Stamp, mark: Mark) -> bool:
-    """Whether a database came, or was changed, since the release was complete."""
-    if mark.completed is None:
-        return False  # What it had at first was not noted: that it is there says nothing.
-    if mark.is_partial and name not in mark.databases:
-        return stamp[0] > mark.completed
-    return mark.databases.get(name) != stamp
+def _is_written(name: str, stamp: Stamp, record: BuildRecord) -> bool:
+    """Whether a database was created or changed since the release was complete."""
+    if record.completed is None:
+        return False  # The databases of the build are unknown, so this may be one of them.
+    if record.is_partial and name not in record.databases:
+        return stamp[0] > record.completed
+    return record.databases.get(name) != stamp
 
 
-def _is_carried(name: str, stamp: Stamp | None, checkout: Path, links: Sequence[str]) -> bool:
+def _is_carried_over(name: str, stamp: Stamp | None, checkout: Path, links: Sequence[str]) -> bool:
+    """Whether the next release has it, through a link to a copy that is not older."""
     if not _is_linked(name, links):
         return False
     if stamp is None:
@@ -103,12 +115,12 @@ def _is_linked(name: str, links: Sequence[str]) -> bool:
 
 
 def _is_copied(name: str, stamp: Stamp, checkout: Path, links: Sequence[str]) -> bool:
-    """Whether there is a copy that nobody has written to."""
+    """Whether the checkout has an identical copy."""
     return _is_linked(name, links) and _stamp_of(checkout / name) == stamp
 
 
 def _stamp_of(database: Path) -> Stamp | None:
-    """When it was written last, itself or its log, and its size; None if it is not there."""
+    """When a database or its log was last written, and its size; None if there is none."""
     try:
         status = database.stat()
     except OSError:
@@ -120,123 +132,6 @@ def _stamp_of(database: Path) -> Stamp | None:
     return written, status.st_size
 
 
-# --- in words -------------------------------------------------------------------------------
-
-
-def what(left: StrayData) -> str:
-    """What there is."""
-    if left.databases:
-        noun = "a database" if len(left.databases) == 1 else "databases"
-        others = StrayData(left.release, left.checkout, (), (), frozenset(), left.files)
-        besides = f" (and other files: {others.names})" if left.files else ""
-        only = StrayData(left.release, left.checkout, (), left.databases)
-        return f"{noun} written inside of the release {left.release.name}: {only.names}{besides}"
-    noun = "a file" if len(left.files) == 1 else f"{len(left.files)} files"
-    return f"{noun} written inside of the release {left.release.name}: {left.names}"
-
-
-def linking(left: StrayData) -> list[str]:
-    """What has to be changed so that each release sees it."""
-    todo = []
-    if tracked := sorted(left.known)[:MOST_NAMED]:
-        listed = " ".join(shlex.quote(shown(name)) for name in tracked)
-        todo.append(f"git rm --cached {listed}, if git has it, and a line in .gitignore")
-    if not _are_linked(left):
-        names = _to_link(left)
-        more = f", with {len(names) - MOST_NAMED} more," if len(names) > MOST_NAMED else ""
-        listed = _array([*left.links, *names[:MOST_NAMED]])
-        todo.append(f"link = {listed}{more} in [release]")
-    return todo
-
-
-def _to_link(left: StrayData) -> Sequence[str]:
-    return left.databases or left.tops
-
-
-def _are_linked(left: StrayData) -> bool:
-    return all(_is_linked(name, left.links) for name in _to_link(left))
-
-
-def steps(left: StrayData) -> str:
-    """How to keep it in the checkout, where each release sees it: a line for each step."""
-    names = _to_link(left)
-    todo = linking(left)
-    if not _are_linked(left):
-        todo.append("blue-green reload")
-    todo += ["blue-green pause --for 5m", *_copies(left, names)]
-    todo += ["blue-green swap", "blue-green resume"]
-    return "".join(f"\n{number}. {step}" for number, step in enumerate(todo, 1))
-
-
-def refusal(left: StrayData) -> str:
-    """Why a swap goes no further."""
-    return (
-        f"what the app writes would be out of view with another release: {what(left)}. Nothing has "
-        f'changed. Set stray_data = "warn" in [swap] to leave it behind, or keep it in the '
-        f"checkout as follows. {DOCS}:{steps(left)}"
-    )
-
-
-def early(left: StrayData) -> str:
-    """What `migrate` has written where only its own release sees it."""
-    return (
-        f"migrate has made {what(left)}. The next swap would leave that behind, and will be "
-        f"refused. Link it before there is much in it, as follows. {DOCS}:{steps(left)}"
-    )
-
-
-def warning(left: StrayData) -> str:
-    """What is left behind all the same."""
-    if not left.names:
-        return f"{_unseen(left)}: it is not removed when its time has come. {_BY_HAND}. {DOCS}"
-    return (
-        f"out of view with this swap: {what(left)}. It stays in {left.release}, which is not "
-        f"removed. To have it in each release, do as follows. {DOCS}:{steps(left)}"
-    )
-
-
-def kept(left: StrayData) -> str:
-    """Why an old release is not removed."""
-    if not left.names:
-        return f"{_unseen(left)}: it is kept. {_BY_HAND}"
-    return (
-        f"{left.release} holds what is nowhere else: {what(left)}. Copy it to where it belongs, if "
-        "it matters, and delete it there: then the release is removed"
-    )
-
-
-def _unseen(left: StrayData) -> str:
-    return (
-        f"{left.release} could not be looked through to its end for what the app has written there "
-        "(it is too large or too deep, or a part of it cannot be read)"
-    )
-
-
-_BY_HAND = "Save what matters in it, if anything does, and delete it by hand"
-
-
-def shown(name: str) -> str:
-    """The name as text that can be printed: an app chose it."""
-    return text(os.fsencode(name))
-
-
-def _copies(left: StrayData, names: Sequence[str]) -> Sequence[str]:
-    """The commands that copy them, with a database's log."""
-    commands = []
-    for name in names[:3]:
-        source, target = left.release / name.rstrip("/"), (left.checkout / name).parent
-        make = f"mkdir -p {shlex.quote(shown(str(target)))} && " if "/" in name.rstrip("/") else ""
-        star = "" if name.endswith("/") else "*"
-        paths = f"{shlex.quote(shown(str(source)))}{star} {shlex.quote(shown(str(target)))}/"
-        commands.append(f"{make}cp -a {paths}")
-    return commands + (["the same for the others"] if len(names) > 3 else [])
-
-
-def _tops(files: Sequence[str]) -> Sequence[str]:
-    tops = [f"{name.partition('/')[0]}/" if "/" in name else name for name in files]
-    return list(dict.fromkeys(tops))
-
-
-def _array(names: Sequence[str]) -> str:
-    quoted = [f'"{shown(name)}"' for name in dict.fromkeys(names)]
-    return f"[{', '.join(quoted)}]"
+def _top_level(files: Sequence[str]) -> Sequence[str]:
+    names = [f"{name.partition('/')[0]}/" if "/" in name else name for name in files]
+    return list(dict.fromkeys(names))

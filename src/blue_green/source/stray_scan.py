@@ -29,15 +29,15 @@ LOG = "-wal"
 """What a database has beside it that holds changes which are not in it yet."""
 BESIDE = ("-wal", "-shm", "-journal")
 
-MOST_ENTRIES = 1_000_000
+MAX_ENTRIES = 1_000_000
 DEEPEST = 64
 """Each level has a descriptor open, and a frame of Python's."""
-MOST_SECONDS = 10.0
+MAX_SECONDS = 10.0
 PATIENT_SECONDS = 30.0
 """For all looks before old releases are deleted: the next swap waits for them."""
 HELD_SECONDS = 1.0
 """For a look while requests wait."""
-MOST_NAMED = 10
+MAX_NAMES = 10
 PORTION = 128
 PAUSE = 0.0005
 """Seconds after each portion of entries, so that the event loop gets to run."""
@@ -83,7 +83,7 @@ class Found:
         return bool(self.databases or self.files)
 
 
-def find(release: Path, since: int | None = None, *, seconds: float = MOST_SECONDS) -> Found:
+def scan(release: Path, since: int | None = None, *, seconds: float = MAX_SECONDS) -> Found:
     """All databases there, and the other files that came after `since` (ns since the epoch).
 
     With what cannot be read, or takes more than these seconds, the look is a partial one.
@@ -150,7 +150,7 @@ class _Walk:
         is_environment = _is_there(ENVIRONMENT, directory)
         for entry in entries:
             self._entries += 1
-            if self._entries > MOST_ENTRIES or time.monotonic() > self._until:
+            if self._entries > MAX_ENTRIES or time.monotonic() > self._until:
                 raise _EnoughError
             if not self._entries % PORTION:
                 time.sleep(PAUSE)

@@ -8,7 +8,7 @@ from attrs import define
 
 from blue_green.config.error import ConfigError
 from blue_green.control.server import Operation, Refusal, Tell
-from blue_green.site.deploy_queue import DeployRequest
+from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
 from blue_green.site.trigger import Trigger
@@ -87,7 +87,7 @@ class Operations:
             wanted = self._rebuild()
         if wanted is None:
             revision = await self._wanted_by_name(arguments.revision)
-            wanted = self._site.queue.want(
+            wanted = self._site.queue.request(
                 revision, Trigger.SWAP, retry=arguments.retry, rebuild=arguments.rebuild
             )
         if not arguments.wait:
@@ -173,7 +173,7 @@ class Operations:
 
     async def _follow(self, wanted: DeployRequest, tell: Tell) -> dict[str, Any]:
         """Send what happens, and how it stands meanwhile, until it has ended."""
-        async with wanted.listen() as events:
+        async with wanted.subscribe() as events:
             while True:
                 event = None
                 with trio.move_on_after(TICK):

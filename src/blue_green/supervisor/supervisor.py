@@ -67,7 +67,7 @@ async def _supervise(file: Path, settings: Settings, lock: int, handed: Handover
     owner, user = startup.whom_to_run_as(settings)
     site = Site(settings, file.parent, owner=owner, user=user)
     try:
-        await site.look_at_checkout()
+        await site.check_checkout()
         with startup.listening(settings, handed.sockets if handed else None) as listening:
             listener = Listener(
                 settings.proxy,
@@ -116,7 +116,7 @@ class Supervisor:
             pages = AdminPages(site)
             server = Server(self._listening.admin, pages.routes, pages.for_browsers)
             backends.start_soon(server.run)
-        site.pause.go_on()
+        site.pause.restore()
         if handed is not None and handed.live is not None:
             site.slots.take_over(handed.live, site.releases.env_in(Path(handed.live.path)))
         async with trio.open_nursery() as serving:

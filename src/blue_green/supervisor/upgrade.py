@@ -21,7 +21,7 @@ from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
 from blue_green.site.draining import close_streams, requests_of, until_ended
 from blue_green.site.site import Site
-from blue_green.site.slots import Slot
+from blue_green.site.slot import Slot
 from blue_green.supervisor.startup import Listening
 from blue_green.system import command, handover, log, process, systemd, users
 from blue_green.system.handover import HandedBackend, HandedRelease, Handover
@@ -104,7 +104,7 @@ class Upgrade:
     async def _end_streams(self) -> None:
         """All at once, since nobody can come back before the new program is there."""
         if (live := self._site.slots.live) is not None:
-            await close_streams(live.targets, 0.0, to_end=STREAMS_TO_END)
+            await close_streams(live.targets, 0.0, close_timeout=STREAMS_TO_END)
 
     def _hand_over(self, argv: list[str], clients: tuple[handover.HandedClient, ...]) -> None:
         slots = self._site.slots
@@ -163,7 +163,7 @@ def _live(slot: Slot) -> HandedRelease | None:
                 pid=backend.process.pid,
                 pidfd=backend.process.pidfd,
                 outputs=backend.process.outputs,
-                mark=backend.process.mark,
+                mark=backend.process.env_marker,
             )
             for backend in slot.backends
             if backend.is_alive

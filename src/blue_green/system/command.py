@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
-from blue_green.system.line_reader import text
+from blue_green.system.printable import printable_line
 from blue_green.system.process import Process, ending
 from blue_green.system.tail import Tail
 from blue_green.system.users import User
@@ -93,7 +93,7 @@ async def run(
     tail = Tail()
 
     def take(lines: list[bytes], is_error: bool) -> None:
-        readable = [text(line) for line in lines]
+        readable = [printable_line(line) for line in lines]
         tail.extend(readable)
         if on_lines is not None:
             on_lines(readable, is_error)

@@ -51,12 +51,12 @@ def decide(
     free: float,
     low_memory: Literal["warn", "refuse", "exclusive"],
     *,
-    is_unwell: bool,
+    is_unhealthy: bool,
 ) -> Literal["enough", "warn", "refuse", "exclusive"]:
     """What follows for a swap. What is unwell is replaced also where others are refused."""
     if free >= needed:
         return "enough"
-    return "exclusive" if low_memory == "refuse" and is_unwell else low_memory
+    return "exclusive" if low_memory == "refuse" and is_unhealthy else low_memory
 
 
 def _in_groups() -> Iterator[float]:

@@ -1,17 +1,17 @@
-"""Which sockets listen, and whose they are (proc(5), /proc/net).
+"""Listening sockets, and the processes that hold them (proc(5), /proc/net).
 
-Any user of the machine can open a port that is free. One that opens the port of a backend which is
-slow to start would answer the probes in its place, and be sent everybody's requests. So an answer
-proves nothing before the socket that gave it is known to belong to the backend.
+Any user of the machine can open a free port. A program that opens the port of a backend that is
+slow to start would answer the probes in its place, and get everybody's requests. So an answer
+proves nothing until its socket is known to belong to the backend.
 
-Everything here reads /proc, which may take milliseconds: it is for a thread.
+Everything here reads /proc, which may take milliseconds: call it in a thread.
 """
 
 import pwd
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,19 +22,19 @@ from blue_green.system import procfs
 from blue_green.system.procfs import PROC, ProcessInfo
 
 LISTEN = "0A"
-"""The state of a listening socket in /proc/net/tcp. These come first there."""
+"""The state of a listening socket in /proc/net/tcp, where these come first."""
 ACCEPTS = 0x10000
 """The flag of a listening socket in /proc/net/unix."""
 LOOPBACK, EVERYWHERE, EVERYWHERE_6 = ("127.0.0.1", "::ffff:127.0.0.1"), ("0.0.0.0",), ("::",)
-"""Addresses that take connections to 127.0.0.1. The kernel prefers them in this order."""
-MOST_DESCRIPTORS = 10_000
-"""Of one process: after so many we do not go on looking for its listening sockets."""
-LONGEST_LOOK = 0.5
-"""Seconds after which we do not go on looking for who it is that has a port."""
-MOST_SHOWN = 4
-"""Sockets that are named where it is said on which a program listens."""
-MOST_PARENTS = 50
-"""Between a process and the command that it is said to descend from."""
+"""Addresses that accept connections to 127.0.0.1, in the kernel's order of preference."""
+MAX_DESCRIPTORS = 10_000
+"""Descriptors of one process that are searched for sockets."""
+SEARCH_TIMEOUT = 0.5
+"""Seconds after which the search for the holder of a port is given up."""
+MAX_SHOWN = 4
+"""Sockets that a message names."""
+MAX_GENERATIONS = 50
+"""Parents that are looked at between a process and the command that it may descend from."""
 
 
 @frozen
@@ -47,14 +47,14 @@ class ListeningSocket:
     host: str = ""
     port: int = 0
     uid: int = -1
-    """Who opened it; not known of Unix sockets."""
+    """The user that opened it; unknown for Unix sockets."""
 
     def __str__(self) -> str:
         return self.where
 
     @property
     def is_local(self) -> bool:
-        """Only programs of this machine can connect to it."""
+        """Whether only programs on this machine can connect to it."""
         return not self.host or ip_address(self.host.removeprefix("::ffff:")).is_loopback
 
 
@@ -63,13 +63,13 @@ class Owned:
     """The sockets of a command and its descendants."""
 
     inodes: Mapping[int, Path]
-    """The number of each, and by which descriptor somebody has it (/proc/PID/fd/N)."""
+    """Inode -> a descriptor for it (/proc/PID/fd/N)."""
     is_complete: bool = True
     """All of their descriptors could be seen."""
 
 
 def on_tcp() -> Iterator[ListeningSocket]:
-    """All TCP sockets that listen in our network namespace."""
+    """All listening TCP sockets of our network namespace."""
     for table, family in (("self/net/tcp", socket.AF_INET), ("self/net/tcp6", socket.AF_INET6)):
         with suppress(FileNotFoundError), (PROC / table).open() as rows:  # There may be no IPv6.
             next(rows, None)
@@ -83,7 +83,7 @@ def on_tcp() -> Iterator[ListeningSocket]:
 
 
 def on_unix() -> Iterator[ListeningSocket]:
-    """All Unix sockets that listen in our network namespace."""
+    """All listening Unix sockets of our network namespace."""
     with (PROC / "self/net/unix").open(errors="replace") as rows:
         next(rows, None)
         for row in rows:
@@ -95,47 +95,49 @@ def on_unix() -> Iterator[ListeningSocket]:
 
 
 def reached_by(port: int, listeners: Iterable[ListeningSocket]) -> list[ListeningSocket]:
-    """Those that take connections to this port of 127.0.0.1: several, if they share it."""
-    there = [one for one in listeners if one.port == port]
+    """The sockets that accept connections to this port of 127.0.0.1: several, if they share it."""
+    on_port = [one for one in listeners if one.port == port]
     for hosts in (LOOPBACK, EVERYWHERE, EVERYWHERE_6):
-        if found := [one for one in there if one.host in hosts]:
+        if found := [one for one in on_port if one.host in hosts]:
             return found
     return []
 
 
-def of(mark: str, leader: int, uid: int) -> list[ListeningSocket]:
+def listening_sockets_of(env_marker: str, leader: int, uid: int) -> list[ListeningSocket]:
     """The sockets on which a command and its descendants listen, as far as they can be seen."""
-    owned = sockets_of(mark, leader, uid)
-    return [one for one in (*on_tcp(), *on_unix()) if one.inode in owned.inodes]
+    return _listening(sockets_of(env_marker, leader, uid).inodes)
 
 
-def of_processes(pids: Iterable[int]) -> list[ListeningSocket]:
+def listening_sockets_of_processes(pids: Iterable[int]) -> list[ListeningSocket]:
     """The sockets on which these processes listen, as far as they can be seen."""
-    inodes = {inode for pid in pids for inode in _sockets(pid)[0]}
+    return _listening({inode for pid in pids for inode in _sockets(pid)[0]})
+
+
+def _listening(inodes: Collection[int]) -> list[ListeningSocket]:
     return [one for one in (*on_tcp(), *on_unix()) if one.inode in inodes]
 
 
-def in_words(mark: str, leader: int, uid: int) -> str:
-    """Where a command and its descendants listen, that were to listen elsewhere."""
-    owned = sockets_of(mark, leader, uid)
-    found = [str(one) for one in (*on_tcp(), *on_unix()) if one.inode in owned.inodes]
+def describe_listening_sockets(env_marker: str, leader: int, uid: int) -> str:
+    """On which sockets an app listens, in words."""
+    owned = sockets_of(env_marker, leader, uid)
+    found = [str(one) for one in _listening(owned.inodes)]
     if not found:
-        seen = "the app listens nowhere"
-        return seen if owned.is_complete else "where the app listens cannot be seen"
-    others = " and others" if len(found) > MOST_SHOWN else ""
-    return f"the app listens on {', '.join(found[:MOST_SHOWN])}{others}"
+        is_sure = owned.is_complete
+        return "the app does not listen" if is_sure else "cannot see where the app listens"
+    others = " and others" if len(found) > MAX_SHOWN else ""
+    return f"the app listens on {', '.join(found[:MAX_SHOWN])}{others}"
 
 
-def sockets_of(mark: str, leader: int, uid: int) -> Owned:
-    """The sockets of a command, known by its mark and its pid, and of its descendants.
+def sockets_of(env_marker: str, leader: int, uid: int) -> Owned:
+    """The sockets of a command, given by its marker and its pid, and of its descendants.
 
-    It runs as `uid`. What marks its descendants can be read by everybody, and so be imitated: one
-    that runs as another user counts only if it is in the process group, or if its parents lead to
-    the command.
+    It runs as `uid`. Every user can read the marker and the tag of its descendants, and imitate
+    them: a process of another user counts only if it is in the process group, or descends from the
+    command.
     """
     inodes: dict[int, Path] = {}
     is_complete = True
-    for pid in (leader, *procfs.family(mark, leader)):
+    for pid in (leader, *procfs.descendants(env_marker, leader)):
         if procfs.uid_of(pid) == uid or _is_descendant(pid, leader):
             found, all_seen = _sockets(pid)
             inodes |= found
@@ -143,20 +145,20 @@ def sockets_of(mark: str, leader: int, uid: int) -> Owned:
     return Owned(inodes, is_complete)
 
 
-def described(listener: ListeningSocket) -> str:
-    """A socket and whose it is, in words."""
-    who = _name(listener.uid)
-    return f"{listener} was opened by {_holder([listener])} of user {who}"
+def describe(listener: ListeningSocket) -> str:
+    """A socket and the process and user that opened it, in words."""
+    user = _name(listener.uid)
+    return f"{listener} was opened by {_holder([listener])} of user {user}"
 
 
-def holder(port: int) -> ProcessInfo:
-    """Who listens on this TCP port, as far as we may know."""
+def holder_of(port: int) -> ProcessInfo:
+    """The process that listens on this TCP port, as far as it can be seen."""
     return _holder([one for one in on_tcp() if one.port == port])
 
 
 def _holder(listeners: Sequence[ListeningSocket]) -> ProcessInfo:
     inodes = {one.inode for one in listeners}
-    until = time.monotonic() + LONGEST_LOOK
+    until = time.monotonic() + SEARCH_TIMEOUT
     for pid in procfs.pids() if inodes else ():
         if time.monotonic() > until:
             break
@@ -166,7 +168,7 @@ def _holder(listeners: Sequence[ListeningSocket]) -> ProcessInfo:
 
 
 def _is_descendant(pid: int | None, leader: int) -> bool:
-    for _ in range(MOST_PARENTS):
+    for _ in range(MAX_GENERATIONS):
         if pid is None or pid == leader or procfs.group_of(pid) == leader:
             return pid is not None
         pid = procfs.parent_of(pid)
@@ -174,7 +176,7 @@ def _is_descendant(pid: int | None, leader: int) -> bool:
 
 
 def is_held(inode: int, descriptor: Path) -> bool:
-    """Whether this socket still is what the descriptor there stands for."""
+    """Whether the descriptor is still open and refers to this socket."""
     try:
         return str(descriptor.readlink()) == f"socket:[{inode}]"
     except OSError:
@@ -182,11 +184,11 @@ def is_held(inode: int, descriptor: Path) -> bool:
 
 
 def _sockets(pid: int) -> tuple[dict[int, Path], bool]:
-    """The inodes of a process's sockets, each with a descriptor, and whether all could be seen."""
+    """The sockets of a process (inode -> descriptor), and whether all could be seen."""
     found: dict[int, Path] = {}
     try:
         for count, descriptor in enumerate((PROC / str(pid) / "fd").iterdir()):
-            if count == MOST_DESCRIPTORS:
+            if count == MAX_DESCRIPTORS:
                 return found, False
             with suppress(FileNotFoundError):  # It was closed.
                 kind, _, inode = str(descriptor.readlink()).partition(":[")
@@ -200,7 +202,7 @@ def _sockets(pid: int) -> tuple[dict[int, Path], bool]:
 
 
 def _address(text: str, family: socket.AddressFamily) -> tuple[str, int]:
-    """From words of 32 bits in hexadecimal, each of which is in the order of this machine."""
+    """Parse hexadecimal words of 32 bits, each in the byte order of this machine."""
     host, port = text.split(":")
     words = [int(host[at : at + 8], 16) for at in range(0, len(host), 8)]
     packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)

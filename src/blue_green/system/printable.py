@@ -1,26 +1,35 @@
-"""Text that a terminal can be shown: with nothing in it that the terminal would act upon."""
+"""Text that is safe to print: a terminal would act upon nothing in it."""
+
+LONGEST_LINE = 16 * 1024
+"""Bytes of a line of output that are printed."""
 
 
 def printable(text: str) -> str:
-    """The same, with what a terminal would act upon shown instead: it is for one line.
+    """Escape what a terminal would act upon. The text is for one line.
 
-    All that we log or print goes through here, since hardly anything of it is ours alone: the
-    names of branches and files, what git and the app say, what clients ask for.
+    All text that we log or print passes through here, since most of it has parts from outside:
+    names of branches and files, output of git and the app, requests of clients.
     """
-    return text if text.isprintable() else text.translate(_VISIBLE)
+    return text if text.isprintable() else text.translate(_ESCAPES)
 
 
-class _Visible(dict[int, str]):
-    """What is shown for each character, by its number (str.translate)."""
+def printable_line(line: bytes) -> str:
+    """A line of a program's output as printable text, shortened if it is too long."""
+    text = printable(line[:LONGEST_LINE].rstrip(b"\r").decode(errors="surrogateescape"))
+    return text + " ..." if len(line) > LONGEST_LINE else text
+
+
+class _Escapes(dict[int, str]):
+    """What stands for each character, by its number (str.translate)."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
         return character if character.isprintable() else repr(character)[1:-1]
 
 
-_VISIBLE = _Visible()
-_VISIBLE.update({code: _VISIBLE[code] for code in range(0x100)})
-_VISIBLE.update({0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)})
-_VISIBLE[ord("\t")] = "\t"
-"""With what is frequent, so that a line of anything at all is shown within a millisecond or two.
-What is not UTF-8 comes as `surrogateescape` has it."""
+_ESCAPES = _Escapes()
+_ESCAPES.update({code: _ESCAPES[code] for code in range(0x100)})
+_ESCAPES.update({0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)})
+_ESCAPES[ord("\t")] = "\t"
+"""Frequent characters are filled in, so that a line of anything takes a millisecond or two. Bytes
+that are not UTF-8 come as `surrogateescape` decodes them."""

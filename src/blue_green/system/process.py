@@ -1,15 +1,15 @@
-"""A command that we started, and everything that it starts.
+"""A command that we started, and its descendants.
 
-Each command gets a session and a process group of its own. Those of its descendants that leave the
-group are found by a mark in their environment, and by a tag among their limits, which the mark
-names. So a command is known by its pid, a pidfd, the read ends of its output pipes and that mark,
-and by nothing that could not be had again from these.
+Each command gets a session and a process group of its own. Descendants that leave the group are
+found by a marker in their environment, and by a resource-limit tag, which the marker contains. So a
+command is identified by its pid, its pidfd, the read ends of its output pipes and that marker.
+Everything else can be derived from these, which an upgrade in place hands over.
 
-A session of its own has no terminal. In ours, a command could type into our terminal (TIOCSTI,
-ioctl_tty(2)), and what it types would be run by the shell from which we were started, often root's.
+A new session has no terminal. In ours, a command could type into our terminal (TIOCSTI,
+ioctl_tty(2)), and the shell that started us, often root's, would run what it types.
 
-A dead leader is not reaped before the rest of its family has ended: as long as it is a zombie,
-its number cannot be given to a stranger, and a signal to the group reaches only the group.
+A dead leader is not reaped before its descendants have ended: while it is a zombie, its pid cannot
+be reused, and a signal to the group reaches only the group.
 """
 
 import logging
@@ -19,6 +19,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -30,9 +31,9 @@ from blue_green.system.users import User
 logger = logging.getLogger(__name__)
 
 SUPERVISOR = "BLUE_GREEN_SUPERVISOR"
-"""The variable that marks every process of one supervisor, with its state directory."""
-FAMILY = "BLUE_GREEN_FAMILY"
-"""The variable that marks one command and its descendants."""
+"""The environment variable that marks every process of a supervisor: its state directory."""
+COMMAND_ID = "BLUE_GREEN_FAMILY"
+"""The environment variable that marks a command and its descendants: the tag in hexadecimal."""
 
 MISLEADING = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT",
@@ -41,35 +42,35 @@ MISLEADING = (
     "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_QUARANTINE_PATH", "GIT_REPLACE_REF_BASE",
     "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
 )  # fmt: skip
-"""What git sets for its hooks: a supervisor started from one would work on that repository."""
+"""Variables that git sets for its hooks: our git must not work on a hook's repository."""
 
 file_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-"""The open-file limit that we were started with, and that our children get. We raise our own, and
-after an upgrade in place it is that of the program before us.
+"""The open-file limit that we were started with, which our children get. We raise our own; after an
+upgrade in place this is the limit that the first program was started with.
 """
 
-UNKILLABLE = 5.0
-"""Seconds after which a process that does not even die of KILL is left, and reported."""
-LOOK_EVERY = 0.02
-"""Seconds between looks at whether a family is gone."""
-LAST_WORDS = 1.0
-"""Seconds to go on reading after the end, for output that a daemon's open pipe never ends."""
+KILL_TIMEOUT = 5.0
+"""Seconds after SIGKILL until a process that still runs is reported and given up."""
+POLL_INTERVAL = 0.02
+"""Seconds between checks whether all descendants are gone."""
+OUTPUT_TIMEOUT = 1.0
+"""Seconds to go on reading output after the end: a daemon may hold the pipe open for ever."""
 
 
 def set_file_limit(limit: tuple[int, int]) -> None:
-    """Give our children this one: it is what the program before us in this process was given."""
+    """Give this open-file limit to our children; an upgrade in place hands it over."""
     global file_limit  # noqa: PLW0603 - there is one limit for each process
     file_limit = limit
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What every program of a site gets: whose it is, and `[app] env`."""
-    mark = {SUPERVISOR: str(settings.state.directory)}
-    return {**mark, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
+    """The environment of every program of a site: our marker, and `[app] env`."""
+    marker = {SUPERVISOR: str(settings.state.directory)}
+    return {**marker, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
 
 
 class CannotStart(Exception):
-    """The command could not be started at all; `errno` is the system's reason, if it was that."""
+    """The command could not be started; `errno` is the system's error number, if there is one."""
 
     def __init__(self, reason: str, errno: int | None = None) -> None:
         super().__init__(reason)
@@ -77,25 +78,25 @@ class CannotStart(Exception):
 
 
 class Process:
-    """One command's process group, from its start until nothing is left of it."""
+    """A command and its descendants, from the start until none of them is left."""
 
-    def __init__(self, pid: int, pidfd: int, outputs: tuple[int, int], mark: str) -> None:
-        """Ours from now on: the child, its pidfd, and the read ends of its two output pipes."""
+    def __init__(self, pid: int, pidfd: int, outputs: tuple[int, int], env_marker: str) -> None:
+        """Take ownership of the child, its pidfd, and the read ends of its two output pipes."""
         self.pid = pid
         self.pidfd = pidfd
         self.outputs = outputs
-        self.mark = mark
-        """What its descendants have in their environment, with their tag in it, and nobody else."""
+        self.env_marker = env_marker
+        """`NAME=value` in the environment of its descendants only; the value is their tag."""
         self.began = procfs.start_time(pid)
         self.returncode: int | None = None
-        """The exit status of the leader, or minus the signal that ended it."""
+        """The exit status of the leader, or minus the signal that killed it."""
         self.exited = trio.Event()
-        """The leader has ended; others of its family may still be there."""
+        """The leader has ended; descendants may still run."""
         self.gone = trio.Event()
-        """Nothing is left, and the last output has been passed on."""
-        self._patience = 0.0
-        """Until when, on trio's clock, those that outlive the leader may take to end."""
-        self._has_time = True
+        """No process is left, and the last output has been passed on."""
+        self._kill_at = 0.0
+        """When descendants that outlive the leader are killed, on trio's clock."""
+        self._is_killed = False
         self._ended_at = 0.0
 
     @classmethod
@@ -109,14 +110,14 @@ class Process:
         stdin: int = subprocess.DEVNULL,
         inherits: bool = False,
     ) -> "Process":
-        """Start the command; raise `CannotStart` with the reason if that is not possible.
+        """Start the command; raise `CannotStart` with the reason if that fails.
 
-        `env` is added to our own environment. If we are root, this is not inherited, but by the
-        site's own programs: see `root`. `stdin` is a descriptor, and stays the caller's. To be
-        followed by `run`.
+        `env` is added to our own environment. As root, only a program of the site (`inherits`)
+        inherits that: see `root`. `stdin` is a descriptor, which the caller closes. `run` must
+        follow.
         """
-        number = rlimit_tag.new(env.get(SUPERVISOR, ""))
-        family = f"{number:x}"
+        tag = rlimit_tag.new(env.get(SUPERVISOR, ""))
+        command_id = f"{tag:x}"
         if root.is_us() and not inherits:
             variables = root.environment(user, env)
             try:
@@ -124,8 +125,8 @@ class Process:
             except root.Unsafe as error:
                 raise CannotStart(f"cannot start {argv[0]}: {error}") from None
         else:
-            kept_back = {*systemd.OURS, *MISLEADING}
-            ours = {name: value for name, value in os.environ.items() if name not in kept_back}
+            hidden = {*systemd.OURS, *MISLEADING}
+            ours = {name: value for name, value in os.environ.items() if name not in hidden}
             variables = {**ours, **user.environment, **env}
         outputs: list[int] = []
         inputs: list[int] = []
@@ -134,11 +135,11 @@ class Process:
                 output, input_ = os.pipe()
                 outputs.append(output)
                 inputs.append(input_)
-            with rlimit_tag.inherited(number):
+            with rlimit_tag.inherited(tag):
                 popen = subprocess.Popen(
                     argv,
                     cwd=cwd,
-                    env={**variables, FAMILY: family},
+                    env={**variables, COMMAND_ID: command_id},
                     stdin=stdin,
                     stdout=inputs[0],
                     stderr=inputs[1],
@@ -161,18 +162,18 @@ class Process:
             popen.wait()
             _close(outputs)
             raise CannotStart(f"cannot watch {argv[0]}: {error.strerror}", error.errno) from None
-        popen.returncode = 0  # Reaping is our business: it must not try, when it is forgotten.
-        with suppress(PermissionError):  # For another user's it takes CAP_SYS_RESOURCE.
+        popen.returncode = 0  # We reap the child: the destructor of Popen must not.
+        with suppress(PermissionError):  # Another user's process takes CAP_SYS_RESOURCE.
             resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, file_limit)
-        return cls(popen.pid, pidfd, (outputs[0], outputs[1]), f"{FAMILY}={family}")
+        return cls(popen.pid, pidfd, (outputs[0], outputs[1]), f"{COMMAND_ID}={command_id}")
 
     async def run(
         self, on_lines: Callable[[list[bytes], bool], None], *, grace: float = 0.0
     ) -> None:
-        """Pass on the output and see the command to its end.
+        """Pass on the output until the command and all its descendants have ended.
 
-        `on_lines(lines, is_error)` gets the lines of standard output and of standard error. If
-        cancelled, the command is asked to end, and killed after `grace` seconds.
+        `on_lines(lines, is_error)` gets the lines of standard output and standard error. On
+        cancellation the command gets SIGTERM, and SIGKILL after `grace` seconds.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -182,8 +183,8 @@ class Process:
                 self._ended_at = trio.current_time()
                 self.returncode = self._peek()
                 self.exited.set()
-                await self._see_off_the_family()
-                nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS
+                await self._reap_descendants()
+                nursery.cancel_scope.deadline = trio.current_time() + OUTPUT_TIMEOUT
         finally:
             await self._end(grace)
             _close(self.outputs)
@@ -191,23 +192,23 @@ class Process:
             self.gone.set()
 
     def send(self, how: signal.Signals) -> None:
-        """Signal the whole group, or those of it that we may signal."""
+        """Signal the process group, or those processes of it that we may signal."""
         if not self.gone.is_set():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, how)
 
     async def stop(self, how: signal.Signals, timeout: float) -> None:
-        """Ask the whole family to end; what is left of it after `timeout` seconds is killed.
+        """Send a signal to the command and its descendants; kill what is left after `timeout`.
 
-        Is carried through when cancelled: at the end nothing runs any more.
+        Shielded from cancellation: when it returns, no process is left.
         """
         with trio.CancelScope(shield=True):
-            if not self._has_time:
+            if self._is_killed:
                 timeout = 0.0
             if not self.exited.is_set():
-                self._patience = trio.current_time() + timeout
+                self._kill_at = trio.current_time() + timeout
             self.send(how)
-            for pid in await self._family():
+            for pid in await self._descendants():
                 if procfs.group_of(pid) != self.pid:
                     procfs.send(how, pid)
             with trio.move_on_after(timeout):
@@ -218,59 +219,60 @@ class Process:
             await self.gone.wait()
 
     def kill(self) -> None:
-        """End the whole family at once, also if it is being stopped already."""
-        self._has_time = False
-        self._patience = 0.0
+        """Kill the command and its descendants at once, even during a `stop`."""
+        self._is_killed = True
+        self._kill_at = 0.0
         self.send(signal.SIGKILL)
 
-    async def _see_off_the_family(self) -> None:
-        """Wait for those that outlive the leader while a stop gives them time; then kill them."""
-        while family := await self._family():
-            if trio.current_time() >= max(self._patience, self._ended_at) + UNKILLABLE:
-                logger.error("pids %s of pid %d's family cannot be killed", family, self.pid)
+    async def _reap_descendants(self) -> None:
+        """Wait for descendants that outlive the leader, as long as a stop allows, or kill them."""
+        while pids := await self._descendants():
+            if trio.current_time() >= max(self._kill_at, self._ended_at) + KILL_TIMEOUT:
+                logger.error("cannot kill pids %s, descendants of pid %d", pids, self.pid)
                 return
-            if trio.current_time() >= self._patience:
-                self._kill(family)
-            await trio.sleep(LOOK_EVERY)
+            if trio.current_time() >= self._kill_at:
+                self._kill(pids)
+            await trio.sleep(POLL_INTERVAL)
 
-    def _kill(self, family: Sequence[int]) -> None:
+    def _kill(self, pids: Sequence[int]) -> None:
         self.send(signal.SIGKILL)
-        for pid in family:
+        for pid in pids:
             procfs.send(signal.SIGKILL, pid)
 
-    async def _family(self) -> list[int]:
-        with trio.move_on_after(UNKILLABLE):
+    async def _descendants(self) -> list[int]:
+        find = partial(procfs.descendants, self.env_marker, self.pid)
+        with trio.move_on_after(KILL_TIMEOUT):
             while True:
                 try:
-                    return await trio.to_thread.run_sync(procfs.family, self.mark, self.pid)
-                except OSError:  # There is no descriptor left to look with. There will be.
-                    await trio.sleep(LOOK_EVERY)
-        logger.error("cannot see whether anything is left of pid %d's family", self.pid)
+                    return await trio.to_thread.run_sync(find)
+                except OSError:  # We have run out of descriptors, which will pass.
+                    await trio.sleep(POLL_INTERVAL)
+        logger.error("cannot see whether pid %d has left any descendants", self.pid)
         return []
 
     def _peek(self) -> int | None:
-        """How the leader ended, while it stays a zombie."""
+        """How the leader ended; it stays a zombie."""
         return _status(os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT | os.WNOHANG))
 
     def _reap(self) -> int | None:
-        """How the leader ended. From now on its number may be anybody's."""
+        """Reap the leader, whose pid may be reused from now on; how it ended."""
         return _status(os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG))
 
     async def _end(self, grace: float) -> None:
-        """End what still runs, and reap the leader."""
+        """End all processes that still run, and reap the leader."""
         if not self.exited.is_set() and grace:
             self.send(signal.SIGTERM)
             with trio.move_on_after(grace, shield=True):
                 await trio.lowlevel.wait_readable(self.pidfd)
-        with trio.move_on_after(UNKILLABLE, shield=True):
+        with trio.move_on_after(KILL_TIMEOUT, shield=True):
             self.send(signal.SIGKILL)
             await trio.lowlevel.wait_readable(self.pidfd)
-            while family := await self._family():
-                self._kill(family)
-                await trio.sleep(LOOK_EVERY)
+            while pids := await self._descendants():
+                self._kill(pids)
+                await trio.sleep(POLL_INTERVAL)
         self.returncode = self._reap()
         if self.returncode is None:
-            logger.error("pid %d cannot be killed", self.pid)
+            logger.error("cannot kill pid %d", self.pid)
         trio.lowlevel.notify_closing(self.pidfd)
         os.close(self.pidfd)
 
@@ -293,5 +295,5 @@ def ending(code: int | None) -> str:
         return "is still running"
     if code < 0:
         names = {number.value: number.name for number in signal.Signals}
-        return f"was ended by {names.get(-code, f'signal {-code}')}"
+        return f"was killed by {names.get(-code, f'signal {-code}')}"
     return f"ended with exit status {code}"

@@ -1,6 +1,6 @@
-"""What /proc tells about processes that are not our children (proc(5)).
+"""Information from /proc about processes, including those that are not our children (proc(5)).
 
-Everything here races with processes that end; what is gone is left out, never an error.
+Everything here races with processes that end: those that are gone are left out without an error.
 """
 
 import os
@@ -15,11 +15,11 @@ from pathlib import Path
 from attrs import frozen
 
 from blue_green.system import rlimit_tag
-from blue_green.system.line_reader import text
+from blue_green.system.printable import printable_line
 
 PROC = Path("/proc")
 ENDED = (b"Z", b"X")
-LOOKS = 3
+MAX_SCANS = 3
 UIDS = re.compile(rb"(?m)^Uid:\t\d+\t(\d+)")
 LOCKS = re.compile(rb"(?m)^Max file locks +(\d+) ")
 
@@ -36,7 +36,7 @@ class ProcessInfo:
 
 
 def start_time(pid: int) -> int | None:
-    """When the process began, in clock ticks since boot: with the pid, who it is."""
+    """When the process began, in clock ticks since boot: together with the pid, it is unique."""
     fields = _stat(pid)
     return int(fields[19]) if fields else None
 
@@ -47,49 +47,49 @@ def is_alive(pid: int) -> bool:
     return bool(fields) and fields[0] not in ENDED
 
 
-def marked(mark: str) -> list[int]:
-    """The pids of all living processes of one supervisor, but our own.
+def pids_of_supervisor(env_marker: str) -> list[int]:
+    """The pids of all running processes of a supervisor, except our own.
 
-    The mark is a `NAME=value` in their environment; the value also names the owner of their tags.
+    The marker is a `NAME=value` in their environment; their tags are derived from its value.
     """
-    owner = rlimit_tag.prefix(mark.partition("=")[2])
+    prefix = rlimit_tag.prefix(env_marker.partition("=")[2])
 
-    def is_of_it(pid: int, _: Sequence[bytes]) -> bool:
-        return rlimit_tag.prefix_of(_tag(pid)) == owner or _has(pid, mark.encode())
+    def matches(pid: int, _: Sequence[bytes]) -> bool:
+        return rlimit_tag.prefix_of(_tag(pid)) == prefix or _has(pid, env_marker.encode())
 
-    return _living(is_of_it)
+    return _running(matches)
 
 
-def family(mark: str, leader: int) -> list[int]:
-    """A command's descendants that live, but not the command itself.
+def descendants(env_marker: str, leader: int) -> list[int]:
+    """The pids of all running descendants of a command, without the command itself.
 
-    Those in its process group, and those that left it: the mark in their environment tells, or
-    the tag that the value of the mark names in hexadecimal.
+    Those in its process group, and those that have left it but have the marker in their
+    environment, or the tag that the marker contains in hexadecimal.
     """
-    number = rlimit_tag.named(mark.partition("=")[2])
+    tag = rlimit_tag.parse(env_marker.partition("=")[2])
 
-    def is_of_it(pid: int, fields: Sequence[bytes]) -> bool:
+    def matches(pid: int, fields: Sequence[bytes]) -> bool:
         if pid == leader:
             return False
-        return int(fields[2]) == leader or _tag(pid) == number or _has(pid, mark.encode())
+        return int(fields[2]) == leader or _tag(pid) == tag or _has(pid, env_marker.encode())
 
-    return _living(is_of_it)
+    return _running(matches)
 
 
-def _living(is_of_it: Callable[[int, Sequence[bytes]], bool]) -> list[int]:
-    """The pids of all living processes, but ours, that this holds for.
+def _running(matches: Callable[[int, Sequence[bytes]], bool]) -> list[int]:
+    """The pids of all running processes that match, except our own.
 
-    One that ends while we look may have had a child that was not there yet when they were listed,
-    as daemons do. So if none was found, and one has ended, it is looked again.
+    A process that ends during the scan may have had a child that was not there yet when the pids
+    were listed, as daemons do. So if none was found and one has ended, scan again.
     """
     ours = os.getpid()
-    for _ in range(LOOKS):
+    for _ in range(MAX_SCANS):
         found, has_ended = [], False
         for pid in pids():
             fields = _stat(pid)
             if not fields or fields[0] in ENDED:
-                has_ended = has_ended or not fields or is_of_it(pid, fields)
-            elif pid != ours and is_of_it(pid, fields):
+                has_ended = has_ended or not fields or matches(pid, fields)
+            elif pid != ours and matches(pid, fields):
                 found.append(pid)
         if found or not has_ended:
             return found
@@ -97,19 +97,19 @@ def _living(is_of_it: Callable[[int, Sequence[bytes]], bool]) -> list[int]:
 
 
 def group_of(pid: int) -> int | None:
-    """The process group that a process is in."""
+    """The process group of a process."""
     fields = _stat(pid)
     return int(fields[2]) if fields else None
 
 
 def parent_of(pid: int) -> int | None:
-    """The pid of its parent."""
+    """The pid of a process's parent."""
     fields = _stat(pid)
     return int(fields[1]) if fields else None
 
 
 def uid_of(pid: int) -> int | None:
-    """The user that it runs as: the effective uid."""
+    """The effective uid of a process."""
     with suppress(OSError):
         if found := UIDS.search((PROC / str(pid) / "status").read_bytes()):
             return int(found[1])
@@ -117,9 +117,9 @@ def uid_of(pid: int) -> int | None:
 
 
 def memory(pid: int) -> int:
-    """Bytes that the process uses, in memory or swapped out; what it shares counts in part.
+    """Bytes that a process uses, in memory or swapped out, with its part of shared memory.
 
-    Where that cannot be read, as for another user's, all that is resident counts, shared or not.
+    Where that cannot be read, as for another user's process, its resident set size.
     """
     with suppress(OSError):
         rollup = (PROC / str(pid) / "smaps_rollup").read_text()
@@ -129,15 +129,19 @@ def memory(pid: int) -> int:
     return 0
 
 
-def memory_of(families: Sequence[tuple[str, int]]) -> int:
-    """Bytes that some commands, each known by its mark and its pid, and their descendants use."""
-    return sum(memory(pid) for mark, pid in families for pid in (pid, *family(mark, pid)))
+def memory_of(commands: Sequence[tuple[str, int]]) -> int:
+    """Bytes that some commands, each given by its marker and its pid, and their descendants use."""
+    return sum(
+        memory(pid)
+        for env_marker, leader in commands
+        for pid in (leader, *descendants(env_marker, leader))
+    )
 
 
 def send(how: signal.Signals, pid: int, began: int | None = None) -> bool:
-    """Signal exactly this process, if it still is the one that began then.
+    """Signal a process, if it is still the one that began then; whether it was signalled.
 
-    Through a pidfd, so that a pid used again for another process is never hit.
+    Uses a pidfd, so that a reused pid is never hit.
     """
     try:
         handle = os.pidfd_open(pid)
@@ -156,9 +160,9 @@ def send(how: signal.Signals, pid: int, began: int | None = None) -> bool:
 
 @cache
 def boot_id() -> str:
-    """Which boot of the machine this is: start times are counted from it.
+    """The boot ID of the machine, which start times are relative to.
 
-    Read once: a site that has run out of descriptors still writes its state.
+    Read once, so that a site that has run out of descriptors can still write its state.
     """
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()
 
@@ -166,33 +170,33 @@ def boot_id() -> str:
 def _stat(pid: int) -> list[bytes]:
     """The fields of /proc/PID/stat from the third on: state, parent, group, ..."""
     with suppress(OSError):
-        # The second field is the command's name in parentheses, and may itself hold anything.
+        # The second field is the command's name in parentheses, which may contain anything.
         return (PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
     return []
 
 
 def _tag(pid: int) -> int:
-    """The soft limit of file locks, which no kernel obeys: see `tag`. 0 where there is none."""
+    """The tag of a process (see `rlimit_tag`); 0 if it has none."""
     with suppress(OSError):
         if found := LOCKS.search((PROC / str(pid) / "limits").read_bytes()):
             return int(found[1])
     return 0
 
 
-def _has(pid: int, mark: bytes) -> bool:
+def _has(pid: int, env_marker: bytes) -> bool:
     with suppress(OSError):
-        return mark in (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return env_marker in (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     return False
 
 
 def command(pid: int) -> str:
-    """Its command line, or the beginning of it."""
+    """The command line of a process, or the beginning of it."""
     with suppress(OSError):
         words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
-        return text(b" ".join(words)).strip()[:80]
+        return printable_line(b" ".join(words)).strip()[:80]
     return "?"
 
 
 def pids() -> Iterator[int]:
-    """Of all processes that we may see."""
+    """The pids of all processes that we may see."""
     return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())

@@ -41,7 +41,7 @@ def prefix_of(tag: int) -> int:
     return tag >> COMMAND_BITS
 
 
-def named(value: str) -> int:
+def parse(value: str) -> int:
     """The tag that is written here in hexadecimal; -1, which nothing has, if this is no tag.
 
     What an older program handed over to us was not tagged.

@@ -133,7 +133,7 @@ async def test_without_a_link_the_next_deploy_is_refused_with_what_to_do(site: R
         assert (await site.post("/", b"precious")).json()["notes"] == ["precious"]
         one = site.head()
         commit(site, "2")
-        await until("it is refused", lambda: "it is tried again in" in site.log(), SWAP_SECONDS)
+        await until("it is refused", lambda: "retrying in" in site.log(), SWAP_SECONDS)
         status = await site.status()
         assert (status["live"]["revision"], status["quarantined"]) == (one, {})
         reason = status["last_swap"]["reason"]

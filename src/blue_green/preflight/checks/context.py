@@ -61,7 +61,7 @@ def find_running(settings: Settings) -> RunningSupervisor | None:
     return RunningSupervisor(
         pid=status["supervisor"]["pid"],
         ports=frozenset(port for slot in slots for port in slot["ports"]),
-        family=frozenset(procfs.marked(mark(settings.state.directory))),
+        family=frozenset(procfs.pids_of_supervisor(mark(settings.state.directory))),
     )
 
 

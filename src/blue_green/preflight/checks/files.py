@@ -20,7 +20,7 @@ from blue_green.system.users import User
 
 PATH_OF_SERVICES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where systemd looks for the programs of a service (systemd.exec(5))."""
-_FOR_ROOT = f"{documents.place('hardening.md')} has the unit's lines for root"
+_FOR_ROOT = f"{documents.path_of('hardening.md')} has the unit's lines for root"
 AS_A_SERVICE = "name it with its whole path, or set PATH in [app] env"
 
 

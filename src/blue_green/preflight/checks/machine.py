@@ -51,7 +51,7 @@ def memory_for_two(settings: Settings, used: int) -> Finding:
 
 def memory_of(mark: str) -> int:
     """Bytes that all processes use that have this mark in their environment."""
-    return sum(map(procfs.memory, procfs.marked(mark)))
+    return sum(map(procfs.memory, procfs.pids_of_supervisor(mark)))
 
 
 def sqlite(settings: Settings) -> Findings:

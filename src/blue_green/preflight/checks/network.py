@@ -31,7 +31,7 @@ def network(file: Path, settings: Settings, running: RunningSupervisor | None) -
         sharing = next((other for other in others if port in other.ports), None)
         yield _shared(port, sharing) if sharing else _port(port, running, outgoing)
     if running:
-        yield from exposed(port_holders.of_processes(running.family))
+        yield from exposed(port_holders.listening_sockets_of_processes(running.family))
     for end in settings.proxy.listen:
         yield _address("[proxy] listen", end, running)
     for end in settings.proxy.tls.redirect if settings.proxy.tls else ():
@@ -77,7 +77,7 @@ def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Find
     try:
         check_is_free(port)
     except StepFailed as failure:
-        holder = port_holders.holder(port).pid
+        holder = port_holders.holder_of(port).pid
         if running and (port in running.ports or holder in running.family):
             return passed(about, f"{port} is in use by this supervisor")
         return failed(about, str(failure), "end that program, or choose another port")
@@ -106,7 +106,7 @@ def _address(about: str, end: Endpoint, running: RunningSupervisor | None) -> Fi
 def _holder(end: Endpoint) -> int:
     """The pid of who listens there; 0 if that is nobody, or nobody whom we may see."""
     if end.path is None:
-        return port_holders.holder(end.port).pid
+        return port_holders.holder_of(end.port).pid
     with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(1)
         sock.connect(str(end.path))

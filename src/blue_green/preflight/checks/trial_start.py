@@ -22,9 +22,10 @@ from blue_green.preflight.checks import network, probe_advice
 from blue_green.preflight.checks.context import CheckContext, mark
 from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, warned
 from blue_green.preflight.checks.machine import memory_for_two, memory_of
+from blue_green.routing.lease import Target
 from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
-from blue_green.source import stray_data
+from blue_green.source import stray_text
 from blue_green.source.failure import StepFailed
 from blue_green.source.git import GitError
 from blue_green.source.release import Release, Releases
@@ -76,7 +77,7 @@ async def _tell_of_data(releases: Releases, release: Release, tell: Tell) -> Non
             warned(
                 "[release] link",
                 f"the app wrote {found.names} inside its release, where no other release sees it",
-                "; ".join(stray_data.linking(found)),
+                "; ".join(stray_text.changes(found)),
             )
         )
 
@@ -131,18 +132,17 @@ async def _run(
     settings, began = subject.settings, trio.current_time()
     backend = Backend.start(
         settings.app,
-        slot="blue",
-        port=_free_port(),
-        release=release,
-        user=subject.user,
+        release,
+        Target(HOST, _free_port(), "blue", release.revision),
         env=env,
+        user=subject.user,
         output=Output(),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(backend.run)
         finding = await _judge(backend, settings.health)
         used = await trio.to_thread.run_sync(memory_of, mark(directory))
-        for one in network.exposed(await backend.listens_on()):
+        for one in network.exposed(await backend.listening_sockets()):
             tell(one)
         await backend.stop()
     if finding is None:

@@ -37,7 +37,7 @@ def _head(app: App, file: str) -> Iterator[str]:
         yield f"# - {_plain(advice)}"
     yield "#"
     yield "# A line that begins with # is a setting at its default, or an example. All are in"
-    yield f"# {_plain(documents.place('settings.md'))}"
+    yield f"# {_plain(documents.path_of('settings.md'))}"
 
 
 def _app(app: App, ports: tuple[int, int]) -> Iterator[str]:

@@ -101,7 +101,7 @@ def _unknown(ask: Ask) -> App:
         raise CannotWrite(
             "nothing here tells how the app is started (we know Django, Datasette, ASGI, WSGI, "
             "Node, Spin and pages): give its command when you are asked, or write "
-            f"supervisor.toml by hand; all settings are in {documents.place('settings.md')}"
+            f"supervisor.toml by hand; all settings are in {documents.path_of('settings.md')}"
         )
     return App("a program of no known framework", "it is started by the command given", command)
 

@@ -1,0 +1,165 @@
+"""One slot, blue or green: its ports, and the backends of the release that runs on them."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import trio
+
+from blue_green.config.settings import Settings
+from blue_green.routing.lease import Target
+from blue_green.site import probation
+from blue_green.site.backend import HOST, Backend
+from blue_green.site.draining import stop_with_streams
+from blue_green.site.supervision import Supervision
+from blue_green.source.release import Release
+from blue_green.system.handover import HandedRelease
+from blue_green.system.process import Process, environment
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
+
+logger = logging.getLogger(__name__)
+
+STREAM_GRACE = 2.0
+"""Seconds after its stop signal in which an app may end its streams itself."""
+
+
+class Slot:
+    """`blue` or `green`."""
+
+    def __init__(self, name: Literal["blue", "green"], site: "Site") -> None:
+        self.name = name
+        self.settings = site.settings
+        """Those that its release was started with; restarts use them, too."""
+        self.ports: Sequence[int] = self._ports_in(self.settings)
+        self.release: Release | None = None
+        self.since: datetime | None = None
+        """When it became live."""
+        self.restarts = 0
+        """How often a backend was restarted while the slot was supervised."""
+        self._backends: dict[int, Backend] = {}
+        self._site = site
+        self._supervision: Supervision | None = None
+        self._stopping = trio.Lock()
+
+    @property
+    def targets(self) -> list[Target]:
+        return [backend.target for backend in self.backends]
+
+    @property
+    def backends(self) -> list[Backend]:
+        return list(self._backends.values())
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it has backends, or will restart them."""
+        return bool(self._backends) or self._supervision is not None
+
+    def backend_on(self, port: int) -> Backend | None:
+        return self._backends.get(port)
+
+    def assign(self, release: Release, settings: Settings) -> None:
+        """Give the slot a release and its settings. Nothing may run here.
+
+        New ports that the other slot still uses are not taken yet: the slot keeps its own until a
+        later swap.
+        """
+        self.release = release
+        self.settings = settings
+        ports, other = self._ports_in(settings), self._site.slots.other(self)
+        if other.is_in_use and not set(ports).isdisjoint(other.ports):
+            logger.warning(
+                "%s still uses ports %s: %s keeps its own until a later swap",
+                other.name, list(other.ports), self.name,
+            )  # fmt: skip
+        else:
+            self.ports = ports
+
+    def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
+        """Take over running backends from the program that ran in this process before."""
+        self.release = Release(handed.revision, Path(handed.path), env)
+        self.since = datetime.fromisoformat(handed.since) if handed.since else None
+        self.ports = handed.ports
+        for each in handed.backends:
+            target = Target(HOST, each.port, self.name, handed.revision)
+            process = Process(each.pid, each.pidfd, each.outputs, each.mark)
+            app, site = self.settings.app, self._site
+            self._run_backend(Backend(process, target, app, site.output, site.user))
+
+    def start(self, release: Release) -> None:
+        """Start a backend on each port; raise `StepFailed`. Call `stop` even then."""
+        self.release = release
+        for port in self.ports:
+            self.start_backend(port)
+
+    def start_backend(self, port: int) -> Backend:
+        """Start a backend of the release on this port; raise `StepFailed`."""
+        assert self.release is not None
+        site = self._site
+        backend = Backend.start(
+            self.settings.app,
+            self.release,
+            Target(HOST, port, self.name, self.release.revision),
+            env=environment(self.settings),
+            user=site.user,
+            output=site.output,
+        )
+        self._run_backend(backend)
+        return backend
+
+    async def first_failure(self, settings: Settings) -> str:
+        """Wait until a backend ends or is unhealthy; which of the two, in words."""
+        return await probation.first_failure(self.backends, settings, self._site.pool.forget)
+
+    async def remove(self, backend: Backend) -> None:
+        """Stop one backend, which gets no new requests from now on."""
+        self._site.gate.withdraw(backend.target)
+        self._site.pool.forget([backend.target])
+        await backend.stop()
+        if self._backends.get(backend.target.port) is backend:
+            del self._backends[backend.target.port]
+        self._site.state_file.change()
+
+    async def stop(self) -> None:
+        """Stop all backends. The gate must not be able to choose them any more."""
+        self.stop_supervising()
+        with trio.CancelScope(shield=True):  # Each stop has a time limit of its own.
+            async with self._stopping:  # Some apps take a second signal for an order to hurry.
+                self._site.pool.forget(self.targets)
+                grace = min(STREAM_GRACE, self.settings.app.stop_timeout)
+                await stop_with_streams(self.targets, self._stop_all, grace=grace)
+                self._backends.clear()
+        self._site.state_file.change()
+
+    async def _stop_all(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for backend in self.backends:
+                nursery.start_soon(backend.stop)
+
+    def supervise(self) -> None:
+        """Restart backends that die, from now on."""
+        if self._supervision is None:
+            self._supervision = Supervision(self, self._site)
+            self._site.slots.start_soon(self._supervision.run)
+
+    def stop_supervising(self) -> None:
+        if self._supervision is not None:
+            self._supervision.cancel()
+            self._supervision = None
+
+    async def until_settled(self) -> None:
+        """Wait until each supervised backend has come up, or failed to, at least once."""
+        if self._supervision is not None:
+            await self._supervision.settled.wait()
+
+    def _ports_in(self, settings: Settings) -> Sequence[int]:
+        blue, green = settings.app.ports
+        return blue if self.name == "blue" else green
+
+    def _run_backend(self, backend: Backend) -> None:
+        self._backends[backend.target.port] = backend
+        self._site.slots.start_soon(backend.run)
+        self._site.state_file.change()

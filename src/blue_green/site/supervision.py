@@ -1,0 +1,150 @@
+"""Supervision of a live slot: a backend that dies is restarted, and requests wait meanwhile.
+
+A candidate and a draining slot are not supervised: a death there is for the swap to handle. A
+restarted backend is not warmed up, since requests wait for it.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from blue_green.site import probation
+from blue_green.site.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
+from blue_green.site.port_conflicts import RETRY_INTERVAL
+from blue_green.site.unhealthy import until_unhealthy
+from blue_green.source.failure import PortTaken, StepFailed
+
+if TYPE_CHECKING:
+    from blue_green.site.backend import Backend
+    from blue_green.site.site import Site
+    from blue_green.site.slot import Slot
+
+logger = logging.getLogger(__name__)
+
+REMINDER_INTERVAL = 60.0
+"""Seconds until a backend that is still unhealthy is reported again."""
+
+
+class Supervision:
+    """Restarts the backends of a slot until cancelled."""
+
+    def __init__(self, slot: "Slot", site: "Site") -> None:
+        self.settled = trio.Event()
+        """Each backend has come up, or failed to come up, at least once."""
+        self._slot = slot
+        self._site = site
+        self._scope = trio.CancelScope()
+        self._unsettled = set(slot.ports)
+        self._failing_ports: set[int] = set()
+        """Ports whose backend has died too often."""
+
+    def cancel(self) -> None:
+        """Restart nothing from now on; backends that run go on."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Supervise the backend on each port."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                for port in self._slot.ports:
+                    nursery.start_soon(self._supervise_port, port)
+
+    async def _supervise_port(self, port: int) -> None:
+        deaths = 0
+        while True:
+            began = trio.current_time()
+            try:
+                has_worked, failure = await self._run_once(port)
+            except PortTaken as conflict:
+                await self._report_conflict(port, str(conflict), deaths)
+                await trio.sleep(RETRY_INTERVAL)
+                continue
+            deaths = 1 if has_worked else deaths + 1
+            if deaths >= TOO_MANY_DEATHS:
+                self._failing_ports.add(port)
+            if self._failing_ports.issuperset(self._slot.ports):
+                self._site.gate.refuse("The site is down: it keeps failing to start.")
+            crash = await self._remove(port, failure, deaths)
+            logger.error("the live backend on port %d is down: %s", port, crash.reason)
+            logger.info("restarting it%s", f" in {crash.delay:g} s" if crash.delay else "")
+            self._site.report_crash(crash)
+            self._settle(port)
+            await trio.sleep(crash.delay)
+            await trio.sleep_until(began + SHORTEST_LIFE)
+            self._slot.restarts += 1
+
+    async def _run_once(self, port: int) -> tuple[bool, str | None]:
+        """Bring the backend up and wait until it ends: whether it worked, and why it failed.
+
+        Raises `PortTaken` if it cannot start because of another program.
+        """
+        gate = self._site.gate
+        try:
+            backend = self._slot.backend_on(port) or self._slot.start_backend(port)
+            if not backend.is_up:
+                # A supervised backend is judged by the newest settings, a candidate by its swap's.
+                await probation.until_healthy(backend, self._site.settings.health)
+            if backend.target not in gate.targets:
+                gate.admit(backend.target)
+            gate.stop_refusing()
+            self._failing_ports.discard(port)
+            self._site.slots.port_conflicts.forget(port)
+            self._settle(port)
+            healthy_at = trio.current_time()
+            await self._report_until_dead(backend)
+        except PortTaken:
+            raise
+        except StepFailed as failure:
+            return False, str(failure)
+        is_stable = trio.current_time() - healthy_at > STABLE
+        return is_stable or backend.target.answers > 0, None
+
+    async def _report_until_dead(self, backend: "Backend") -> None:
+        """Report the backend while it is unhealthy, until it ends.
+
+        Raises `StepFailed` when another program takes its connections.
+        """
+        site = self._site
+        async with trio.open_nursery() as nursery:
+
+            async def report() -> None:
+                while True:
+                    reason = await until_unhealthy(
+                        backend.target,
+                        lambda: site.settings,
+                        site.pool.forget,
+                        backend.probe_log_filter,
+                    )
+                    site.report_unhealthy(reason)
+                    await trio.sleep(REMINDER_INTERVAL)
+
+            nursery.start_soon(report)
+            conflict = await backend.until_lost(lambda: site.settings.health.interval)
+            nursery.cancel_scope.cancel()
+        if conflict:
+            raise StepFailed(conflict)
+
+    async def _report_conflict(self, port: int, reason: str, deaths: int) -> None:
+        crash = await self._remove(port, reason, deaths)
+        self._site.gate.explain("The app cannot start: another program has its port.")
+        if self._site.slots.port_conflicts.add(port, reason):
+            self._site.report_crash(crash)
+        self._settle(port)
+
+    async def _remove(self, port: int, failure: str | None, deaths: int) -> Crash:
+        """Remove a backend that is down; how that came about."""
+        slot = self._slot
+        assert slot.release is not None
+        revision = slot.release.revision
+        backend = slot.backend_on(port)
+        if backend is None:
+            return Crash(slot.name, port, revision, deaths, failure or "it did not start")
+        await slot.remove(backend)
+        reason = failure or f"the app {backend.ending}"
+        return Crash(slot.name, port, revision, deaths, reason, backend.output)
+
+    def _settle(self, port: int) -> None:
+        self._unsettled.discard(port)
+        if not self._unsettled:
+            self.settled.set()
