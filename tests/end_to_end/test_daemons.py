@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.system import procfs, rlimit_tag
-from blue_green.system.process import COMMAND_ID, SUPERVISOR
+from blue_green.system import procfs, rlimit_tag, supervisor_marker
+from blue_green.system.process import COMMAND_ID
 from tests.support.killed import killed_at_the_end
 from tests.support.processes import running
 from tests.support.site import RealSite
@@ -106,8 +106,8 @@ async def test_a_hidden_daemon_counts_as_one_of_its_supervisor(tmp_path: Path) -
     with sure_to_end(str(tmp_path)):
         async with running(tmp_path, hiding(tmp_path)):
             (pid,) = await until("the daemon runs", lambda: with_argument(str(tmp_path)))
-            assert pid in procfs.pids_of_supervisor(f"{SUPERVISOR}={tmp_path}")
-            assert pid not in procfs.pids_of_supervisor(f"{SUPERVISOR}={tmp_path}/other")
+            assert pid in procfs.pids_of_supervisor(supervisor_marker.entry(tmp_path))
+            assert pid not in procfs.pids_of_supervisor(supervisor_marker.entry(tmp_path / "other"))
 
 
 def test_we_ourselves_stay_as_we_were() -> None:

@@ -12,8 +12,8 @@ import trio
 import trio.testing
 
 from blue_green.site.port_guard import FULL_CHECK_EVERY, PortGuard, PortStolen
-from blue_green.system import procfs, rlimit_tag
-from blue_green.system.process import SUPERVISOR, Process
+from blue_green.system import procfs, rlimit_tag, supervisor_marker
+from blue_green.system.process import Process
 from tests.support.processes import US
 from tests.support.site import free_ports
 from tests.support.stranger import stranger
@@ -39,7 +39,7 @@ time.sleep(600)
 async def guarded(port: int, directory: Path, **how: int) -> AsyncIterator[PortGuard]:
     """The guard of the port on which a command listens."""
     program = LISTEN.format(port=port, **{"share": 0, "leave": 0, **how})
-    argv, env = [sys.executable, "-c", program], {SUPERVISOR: str(directory)}
+    argv, env = [sys.executable, "-c", program], supervisor_marker.variable(directory)
     process = Process.start(argv, cwd=directory, env=env, user=US)
     said: list[list[bytes]] = []
     async with trio.open_nursery() as nursery:

@@ -10,7 +10,7 @@ import tomli_w
 from blue_green.preflight.checks import run_checks
 from blue_green.preflight.checks.finding import Finding
 from blue_green.supervisor import settings_file
-from blue_green.system import procfs
+from blue_green.system import procfs, supervisor_marker
 from tests.support.repository import Repository
 from tests.support.site import free_ports
 
@@ -86,6 +86,6 @@ def left_behind(subject: CheckedSite) -> list[str]:
     processes = [
         str(pid)
         for directory in temporary.iterdir()
-        for pid in procfs.pids_of_supervisor(f"BLUE_GREEN_SUPERVISOR={directory}")
+        for pid in procfs.pids_of_supervisor(supervisor_marker.entry(directory))
     ]
     return [*map(str, temporary.iterdir()), *worktrees, *processes]

@@ -9,9 +9,9 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
-from blue_green.system import users
+from blue_green.system import supervisor_marker, users
 from blue_green.system.printable import printable_line
-from blue_green.system.process import SUPERVISOR, Process
+from blue_green.system.process import Process
 from tests.waiting import until
 
 US = users.owner_of(Path("/proc/self"))
@@ -47,7 +47,7 @@ class RunningProcess:
 @asynccontextmanager
 async def running(directory: Path, program: str, **env: str) -> AsyncIterator[RunningProcess]:
     """This Python program, until the block ends."""
-    argv, marked = [sys.executable, "-c", program], {SUPERVISOR: str(directory)}
+    argv, marked = [sys.executable, "-c", program], supervisor_marker.variable(directory)
     started = RunningProcess(Process.start(argv, cwd=directory, env={**marked, **env}, user=US))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(started.run)

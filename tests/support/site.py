@@ -17,7 +17,7 @@ import trio
 from attrs import frozen
 
 from blue_green.control import client
-from blue_green.system import procfs
+from blue_green.system import procfs, supervisor_marker
 from tests.support.http_client import Answer, HttpClient
 from tests.waiting import PATIENCE, until
 
@@ -349,7 +349,7 @@ class RealSite:
 
         For the moment in which it starts a command, it has that command's tag itself.
         """
-        found = procfs.pids_of_supervisor(f"BLUE_GREEN_SUPERVISOR={self.state}")
+        found = procfs.pids_of_supervisor(supervisor_marker.entry(self.state))
         return [pid for pid in found if self.process is None or pid != self.process.pid]
 
     def releases(self) -> list[str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.system import procfs
+from blue_green.system import procfs, supervisor_marker
 from blue_green.system.command import Finished, run
 from blue_green.system.printable import LONGEST_LINE
-from blue_green.system.process import POLL_INTERVAL, SUPERVISOR, CannotStart, ending
+from blue_green.system.process import POLL_INTERVAL, CannotStart, ending
 from blue_green.system.tail import MAX_LINES
 from tests.support.processes import US, running
 from tests.support.screen import on_screen
@@ -45,7 +45,7 @@ async def python(directory: Path, program: str, timeout: float = PATIENCE) -> Fi
 
 def alive(directory: Path) -> list[int]:
     """All processes of a test that still live."""
-    return procfs.pids_of_supervisor(f"{SUPERVISOR}={directory}")
+    return procfs.pids_of_supervisor(supervisor_marker.entry(directory))
 
 
 # --- the end --------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ async def test_a_cancelled_run_leaves_nothing(tmp_path: Path) -> None:
     async with trio.open_nursery() as nursery:
 
         async def go() -> None:
-            env = {SUPERVISOR: str(tmp_path)}
+            env = supervisor_marker.variable(tmp_path)
             await run(argv, cwd=tmp_path, env=env, user=US, timeout=600)
 
         nursery.start_soon(go)

@@ -16,6 +16,7 @@ from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
 from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
 from blue_green.system import throttle, unix_socket
+from blue_green.system.strict import strict_converter
 
 logger = logging.getLogger(__name__)
 
@@ -141,19 +142,10 @@ def _understand(
 
 def _converter(commands: Mapping[str, Operation]) -> Converter:
     """Knows all commands beforehand: making it takes milliseconds, for which requests wait."""
-    converter = Converter(forbid_extra_keys=True)
-    for kind in (str, bool, int, float):
-        converter.register_structure_hook(kind, _exactly)
+    converter = strict_converter()
     for command in commands.values():
         converter.get_structure_hook(command.arguments)
     return converter
-
-
-def _exactly(value: Any, kind: type[Any]) -> Any:
-    is_number = kind is float and type(value) is int
-    if type(value) is not kind and not is_number:  # A truth is an int, as Python has it.
-        raise ValueError(f"{value!r} should be of type {kind.__name__}")
-    return value
 
 
 def _first_leaf(error: BaseException) -> BaseException:

@@ -10,8 +10,7 @@ from blue_green.site.orphans import end_orphans
 from blue_green.site.state import Live
 from blue_green.source import stray_scan
 from blue_green.source.git import GitError
-from blue_green.system import procfs, systemd
-from blue_green.system.process import SUPERVISOR
+from blue_green.system import procfs, supervisor_marker, systemd
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -31,7 +30,7 @@ async def _end_orphans(site: "Site") -> None:
     state, slots, settings = site.state, site.slots, site.settings
     remembered = state.backends if state.boot == procfs.boot_id() else []
     await end_orphans(
-        f"{SUPERVISOR}={settings.state.directory}",
+        supervisor_marker.entry(settings.state.directory),
         remembered,
         how=settings.app.stop_signal,
         timeout=settings.app.stop_timeout,

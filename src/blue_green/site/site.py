@@ -28,9 +28,9 @@ from blue_green.site.trigger import Trigger
 from blue_green.source.git import Git, GitError
 from blue_green.source.release import Releases
 from blue_green.source.watch import Watch
-from blue_green.system import procfs
+from blue_green.system import procfs, supervisor_marker
 from blue_green.system.output import Output
-from blue_green.system.process import SUPERVISOR, environment
+from blue_green.system.process import environment
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Site:
         self.git = Git(
             settings.git.checkout,
             owner,
-            {SUPERVISOR: str(state_directory)},
+            supervisor_marker.variable(state_directory),
             settings.git.fetch_timeout,
         )
         self.watch = Watch(settings.git, self.git)

@@ -15,11 +15,12 @@ import attrs
 import tomli_w
 import trio
 from attrs import define, field, validators
-from cattrs import Converter
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
 from blue_green.site.receipt import Receipt, short_reason
+from blue_green.source.revision import REVISION
 from blue_green.system import files
+from blue_green.system.strict import strict_converter
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ NONESSENTIAL = re.compile(rb"^(?:\[quarantine|\[\[history|history =)", re.M)
 """Where the part of the file begins that a site can do without."""
 RETRY_INTERVAL = 1.0
 """Seconds until the next attempt after the file could not be written."""
-REVISION = validators.matches_re("[0-9a-f]{40}|[0-9a-f]{64}")
+IS_REVISION = validators.matches_re(REVISION)
 
 
 @define
@@ -41,7 +42,7 @@ class Live:
     """The last release that was promoted, and its slot."""
 
     slot: Literal["blue", "green"]
-    revision: str = field(validator=REVISION)
+    revision: str = field(validator=IS_REVISION)
 
 
 @define
@@ -63,9 +64,9 @@ class State:
 
     version: int = VERSION
     live: Live | None = None
-    previous: str | None = field(default=None, validator=validators.optional(REVISION))
+    previous: str | None = field(default=None, validator=validators.optional(IS_REVISION))
     """The revision that was live before, to which `rollback` goes back."""
-    head: str | None = field(default=None, validator=validators.optional(REVISION))
+    head: str | None = field(default=None, validator=validators.optional(IS_REVISION))
     """The last HEAD that was handled, whatever the outcome."""
     paused_until: float | None = None
     """When a pause ends, in seconds since the epoch."""
@@ -155,7 +156,7 @@ class StateFile:
             version = document.get("version")
             if version != VERSION:
                 return self._move_aside(f"it has version {version}, and {VERSION} is supported")
-            state: State = _converter().structure(document, State)
+            state: State = strict_converter().structure(document, State)
         except (ValueError, RecursionError, BaseValidationError, ForbiddenExtraKeysError) as error:
             return self._move_aside(f"it is damaged: {error}")
         return state
@@ -205,21 +206,6 @@ class StateFile:
         except OSError as error:
             logger.error("cannot move %s aside: %s", self._path, error.strerror)
         return State()
-
-
-def _converter() -> Converter:
-    converter = Converter(forbid_extra_keys=True)
-    for kind in (str, int, float):
-        converter.register_structure_hook(kind, _exactly)
-    return converter
-
-
-def _exactly(value: Any, kind: type[Any]) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is not of type {kind.__name__}")
-    return value
 
 
 def _without_none(value: Any) -> Any:

@@ -5,13 +5,13 @@ object: when it was complete, and which databases were in it then.
 """
 
 import json
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import field, frozen
 
+from blue_green.source.revision import REVISION
 from blue_green.source.stray_scan import Found, Stamp
 from blue_green.system import files
 
@@ -21,7 +21,6 @@ ROOM_FOR_NAMES = 512 * 1024
 BUILT, PROMOTED = "built", "promoted"
 LARGEST = 1024 * 1024
 """Bytes."""
-REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @frozen

@@ -6,7 +6,6 @@ process group. `git pull` is not among them: it is a fetch, and then a fast-forw
 """
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import trio
 from attrs import define, frozen
 
 from blue_green.source import git_errors, head
+from blue_green.source.revision import REVISION
 from blue_green.system import command, root
 from blue_green.system.printable import printable_line
 from blue_green.system.process import CannotStart, ending
@@ -22,8 +22,6 @@ from blue_green.system.users import User
 
 LOCAL_TIMEOUT = 300.0
 """Seconds for commands that stay on this machine; a large work tree takes a while."""
-
-REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 MOST_OUTPUT = 64 * 1024 * 1024
 """Bytes of what git writes: the names of all files of a large repository are some ten million."""

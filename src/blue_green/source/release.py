@@ -32,7 +32,8 @@ from blue_green.source import (
 from blue_green.source.build_record import PROMOTED
 from blue_green.source.builds import Builds
 from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, from_errno
-from blue_green.source.git import REVISION, BadRevision, Git, GitError, trusting
+from blue_green.source.git import BadRevision, Git, GitError, trusting
+from blue_green.source.revision import REVISION
 from blue_green.source.stray_data import StrayData
 from blue_green.system import command, trees, users
 from blue_green.system.output import Output

@@ -1,6 +1,5 @@
 """The output of our programs, for those who ask for it and those who read along."""
 
-import re
 from typing import Any
 
 import trio
@@ -8,6 +7,7 @@ from attrs import define
 
 from blue_green.control.server import Refusal, Tell
 from blue_green.source.git import Git, GitError
+from blue_green.source.revision import ABBREVIATED
 from blue_green.system.output import Chosen, Output
 
 KEEP_ALIVE = 15.0
@@ -55,7 +55,7 @@ class Logs:
         if which in SOURCES:
             return lambda source, revision: source == which
         # An id needs no git, which may be just what does not work.
-        is_id = re.fullmatch("[0-9a-f]{7,64}", which)
+        is_id = ABBREVIATED.fullmatch(which)
         wanted = which if is_id else await self._resolve(which)
         return lambda source, revision: revision.startswith(wanted)
 

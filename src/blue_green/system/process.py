@@ -25,13 +25,11 @@ from pathlib import Path
 import trio
 
 from blue_green.config.settings import Settings
-from blue_green.system import line_reader, procfs, rlimit_tag, root, systemd
+from blue_green.system import line_reader, procfs, rlimit_tag, root, supervisor_marker, systemd
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)
 
-SUPERVISOR = "BLUE_GREEN_SUPERVISOR"
-"""The environment variable that marks every process of a supervisor: its state directory."""
 COMMAND_ID = "BLUE_GREEN_FAMILY"
 """The environment variable that marks a command and its descendants: the tag in hexadecimal."""
 
@@ -65,7 +63,7 @@ def set_file_limit(limit: tuple[int, int]) -> None:
 
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of every program of a site: our marker, and `[app] env`."""
-    marker = {SUPERVISOR: str(settings.state.directory)}
+    marker = supervisor_marker.variable(settings.state.directory)
     return {**marker, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
 
 
@@ -116,7 +114,7 @@ class Process:
         inherits that: see `root`. `stdin` is a descriptor, which the caller closes. `run` must
         follow.
         """
-        tag = rlimit_tag.new(env.get(SUPERVISOR, ""))
+        tag = rlimit_tag.new(env.get(supervisor_marker.NAME, ""))
         command_id = f"{tag:x}"
         if root.is_us() and not inherits:
             variables = root.environment(user, env)

@@ -8,8 +8,7 @@ from attrs import frozen
 from blue_green.config.settings import Settings
 from blue_green.control import client
 from blue_green.source.git import Git
-from blue_green.system import procfs
-from blue_green.system.process import SUPERVISOR
+from blue_green.system import procfs, supervisor_marker
 from blue_green.system.users import User
 
 
@@ -61,10 +60,7 @@ def find_running(settings: Settings) -> RunningSupervisor | None:
     return RunningSupervisor(
         pid=status["supervisor"]["pid"],
         ports=frozenset(port for slot in slots for port in slot["ports"]),
-        family=frozenset(procfs.pids_of_supervisor(mark(settings.state.directory))),
+        family=frozenset(
+            procfs.pids_of_supervisor(supervisor_marker.entry(settings.state.directory))
+        ),
     )
-
-
-def mark(directory: Path) -> str:
-    """What all have in their environment that the supervisor of this state directory started."""
-    return f"{SUPERVISOR}={directory}"

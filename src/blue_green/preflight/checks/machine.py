@@ -49,9 +49,9 @@ def memory_for_two(settings: Settings, used: int) -> Finding:
     return warned(about, f"{text}: a second one may not fit", then)
 
 
-def memory_of(mark: str) -> int:
-    """Bytes that all processes use that have this mark in their environment."""
-    return sum(map(procfs.memory, procfs.pids_of_supervisor(mark)))
+def memory_of(marker: str) -> int:
+    """Bytes that all processes with this marker in their environment use."""
+    return sum(map(procfs.memory, procfs.pids_of_supervisor(marker)))
 
 
 def sqlite(settings: Settings) -> Findings:

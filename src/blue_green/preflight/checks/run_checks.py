@@ -14,7 +14,6 @@ from blue_green.preflight.checks.context import (
     CheckContext,
     RunningSupervisor,
     find_running,
-    mark,
 )
 from blue_green.preflight.checks.finding import Findings, Tell, failed, passed, warned
 from blue_green.preflight.checks.network import network
@@ -22,6 +21,7 @@ from blue_green.preflight.checks.systemd_unit import unit
 from blue_green.preflight.checks.trial_start import start as start_it
 from blue_green.source.git import Git
 from blue_green.supervisor import startup
+from blue_green.system import supervisor_marker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TO_TELL = 5.0
@@ -84,7 +84,8 @@ async def _of_the_app(subject: CheckContext, tell: Tell, *, start: bool) -> None
     _all(files.commands(subject, tracked), tell)
     _all(machine.sqlite(settings), tell)
     if subject.running:
-        used = await trio.to_thread.run_sync(machine.memory_of, mark(settings.state.directory))
+        marker = supervisor_marker.entry(settings.state.directory)
+        used = await trio.to_thread.run_sync(machine.memory_of, marker)
         tell(machine.memory_for_two(settings, used))
     if start:
         await start_it(subject, tell)

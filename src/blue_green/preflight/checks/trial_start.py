@@ -19,7 +19,7 @@ from blue_green.config.kinds import Argv, Count, Port
 from blue_green.config.process_settings import StateSettings
 from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import network, probe_advice
-from blue_green.preflight.checks.context import CheckContext, mark
+from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, warned
 from blue_green.preflight.checks.machine import memory_for_two, memory_of
 from blue_green.routing.lease import Target
@@ -29,9 +29,9 @@ from blue_green.source import stray_text
 from blue_green.source.failure import StepFailed
 from blue_green.source.git import GitError
 from blue_green.source.release import Release, Releases
-from blue_green.system import trees
+from blue_green.system import supervisor_marker, trees
 from blue_green.system.output import Output
-from blue_green.system.process import SUPERVISOR, environment
+from blue_green.system.process import environment
 
 ABOUT = "start"
 CLEARING_AWAY = 120.0
@@ -52,7 +52,7 @@ async def start(subject: CheckContext, tell: Tell) -> None:
         return
     async with _directory(tell) as directory:
         env = environment(attrs.evolve(settings, state=StateSettings(directory)))
-        git = attrs.evolve(subject.git, env={SUPERVISOR: str(directory)})
+        git = attrs.evolve(subject.git, env=supervisor_marker.variable(directory))
         config = attrs.evolve(settings.release, keep=Count(0), build=_build(subject, tell))
         releases = Releases(config, git, directory, subject.user, env, output=Output())
         try:
@@ -141,7 +141,7 @@ async def _run(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(backend.run)
         finding = await _judge(backend, settings.health)
-        used = await trio.to_thread.run_sync(memory_of, mark(directory))
+        used = await trio.to_thread.run_sync(memory_of, supervisor_marker.entry(directory))
         for one in network.exposed(await backend.listening_sockets()):
             tell(one)
         await backend.stop()
