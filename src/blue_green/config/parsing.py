@@ -5,7 +5,7 @@ What may be written is read from the classes of the sections: see `sections`.
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +79,10 @@ def _unknown(key: str, section: str) -> str:
     here = list(settings_of(SECTIONS[section]) if section else attrs.fields_dict(Settings))
     if near := difflib.get_close_matches(key, here, 1):
         return f"is unknown; did you mean {near[0]}?"
-    for place in _places_of(key):
-        return f"does not belong here, but in [{place}]"
-    return f"is unknown; known here: {', '.join(here)}"
-
-
-def _places_of(key: str) -> Iterator[str]:
     for name, kind in SECTIONS.items():
         if key in settings_of(kind):
-            yield name
+            return f"does not belong here, but in [{name}]"
+    return f"is unknown; known here: {', '.join(here)}"
 
 
 def _complete(settings: Settings, document: Mapping[str, Any], base: Path) -> Settings:
