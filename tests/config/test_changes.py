@@ -23,7 +23,7 @@ def told(old: Settings, new: Settings) -> list[str]:
     return change_text.changes([change.as_dict() for change in changes(old, new)]).splitlines()
 
 
-def test_nothing_has_changed() -> None:
+def test_equal_settings_have_no_changes() -> None:
     assert changes(settings(), settings()) == []
     assert told(settings(), settings()) == ["nothing has changed"]
 
@@ -80,7 +80,7 @@ def test_nothing_has_changed() -> None:
         ),
     ],
 )
-def test_a_change_is_told_with_both_values_and_its_time(
+def test_a_change_is_reported_with_both_values_and_its_effect(
     section: str, values: dict[str, Any], line: str
 ) -> None:
     assert line in told(settings(), settings(**{section: values}))
@@ -94,7 +94,7 @@ def test_a_change_within_a_section_of_a_section_names_its_key() -> None:
     assert in_force(old, new) == old
 
 
-def test_values_of_the_apps_environment_are_told_to_nobody() -> None:
+def test_values_of_environment_variables_are_hidden() -> None:
     old = settings(app={"env": {"TOKEN": "secret1", "GONE": "secret2", "SAME": "secret3"}})
     new = settings(app={"env": {"TOKEN": "secret4", "ADDED": "secret5", "SAME": "secret3"}})
     assert told(old, new) == [
@@ -104,7 +104,7 @@ def test_values_of_the_apps_environment_are_told_to_nobody() -> None:
     ]
 
 
-def test_what_only_a_restart_changes_is_not_in_force_before() -> None:
+def test_a_change_that_needs_a_restart_is_not_in_force_before_it() -> None:
     old = settings()
     new = settings(hold={"limit": 7}, app={"name": "other"}, proxy={"listen": ["[::]:80"]})
     between = in_force(old, new)
