@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.http.errors import Pages
+from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import LARGEST_PAGE, BadPages
 from tests.raw.backend import drops
 from tests.raw.messages import GET
@@ -14,39 +14,39 @@ from tests.raw.proxy import running
 
 @pytest.mark.parametrize("html", [True, False])
 def test_ours_say_what_happened(html: bool) -> None:
-    page = Pages().fill_in(503, "Nothing could answer.", html=html).decode()
+    page = ErrorPages().fill_in(503, "Nothing could answer.", html=html).decode()
     assert "503 Service Unavailable" in page
     assert "Nothing could answer." in page
     assert ("<h1>" in page) == html
 
 
 def test_what_happened_is_text_also_in_a_page() -> None:
-    assert b"<script>" not in Pages().fill_in(400, "<script>", html=True)
+    assert b"<script>" not in ErrorPages().fill_in(400, "<script>", html=True)
 
 
 def test_a_page_for_one_status_comes_before_the_one_for_all(tmp_path: Path) -> None:
     (tmp_path / "503.html").write_text("<p>back soon ({status})")
     (tmp_path / "error.html").write_text("<p>{phrase}: {why}")
-    pages = Pages(tmp_path)
+    pages = ErrorPages(tmp_path)
     assert pages.fill_in(503, "why", html=True) == b"<p>back soon (503)"
     assert pages.fill_in(502, "why", html=True) == b"<p>Bad Gateway: why"
-    assert pages.fill_in(503, "why", html=False) == Pages().fill_in(503, "why", html=False)
+    assert pages.fill_in(503, "why", html=False) == ErrorPages().fill_in(503, "why", html=False)
 
 
 def test_braces_of_a_page_that_are_not_ours_stay(tmp_path: Path) -> None:
     (tmp_path / "error.html").write_text("<style>p{color:red}</style>{other}")
-    assert Pages(tmp_path).fill_in(502, "", html=True) == b"<style>p{color:red}</style>{other}"
+    assert ErrorPages(tmp_path).fill_in(502, "", html=True) == b"<style>p{color:red}</style>{other}"
 
 
 def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadPages, match="nowhere cannot be read: No such file"):
-        Pages(tmp_path / "nowhere")
+        ErrorPages(tmp_path / "nowhere")
     (tmp_path / "502.txt").write_bytes(b"\xff")
     with pytest.raises(BadPages, match="not UTF-8"):
-        Pages(tmp_path)
+        ErrorPages(tmp_path)
     (tmp_path / "502.txt").write_bytes(b"x" * (LARGEST_PAGE + 1))
     with pytest.raises(BadPages, match=r"502\.txt is larger than"):
-        Pages(tmp_path)
+        ErrorPages(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["503.html", "error.txt"])
@@ -57,14 +57,14 @@ def test_a_page_that_is_a_link_out_of_the_directory_is_refused(tmp_path: Path, n
     (tmp_path / "private.key").write_text("secret")
     (pages / name).symlink_to("../private.key")
     with pytest.raises(BadPages, match=f"{name} leads out of {pages}"):
-        Pages(pages)
+        ErrorPages(pages)
 
 
 def test_a_page_may_be_a_link_to_another_one(tmp_path: Path) -> None:
     (tmp_path / "502.html").write_text("<p>back soon")
     (tmp_path / "503.html").symlink_to("502.html")
     (tmp_path / "current").symlink_to(tmp_path)
-    assert Pages(tmp_path / "current").fill_in(503, "", html=True) == b"<p>back soon"
+    assert ErrorPages(tmp_path / "current").fill_in(503, "", html=True) == b"<p>back soon"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to have a directory of another user")
@@ -74,14 +74,14 @@ def test_root_follows_no_link_of_another_user_to_the_directory(tmp_path: Path) -
         directory.mkdir()
     (private / "error.txt").write_text("secret")
     (theirs / "pages").symlink_to(private)
-    Pages(theirs / "pages")
+    ErrorPages(theirs / "pages")
     os.chown(theirs, 65534, 65534)
     with pytest.raises(BadPages, match="over a link that others than root can change"):
-        Pages(theirs / "pages")
+        ErrorPages(theirs / "pages")
     (theirs / "pages").unlink()
     (theirs / "pages").mkdir()
     (theirs / "pages" / "error.txt").write_text("mine")
-    assert Pages(theirs / "pages").fill_in(503, "", html=False) == b"mine"
+    assert ErrorPages(theirs / "pages").fill_in(503, "", html=False) == b"mine"
 
 
 def test_a_second_name_of_a_file_that_is_not_for_all_is_no_page(tmp_path: Path) -> None:
@@ -92,21 +92,23 @@ def test_a_second_name_of_a_file_that_is_not_for_all_is_no_page(tmp_path: Path) 
     private.chmod(0o640)
     os.link(private, pages / "503.html")
     with pytest.raises(BadPages, match=r"503\.html has another name elsewhere"):
-        Pages(pages)
+        ErrorPages(pages)
     private.chmod(0o644)
-    assert Pages(pages).fill_in(503, "", html=True) == b"secret"
+    assert ErrorPages(pages).fill_in(503, "", html=True) == b"secret"
 
 
 def test_a_page_that_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "503.txt")
     with pytest.raises(BadPages, match=r"503\.txt is not a regular file"):
-        Pages(tmp_path)
+        ErrorPages(tmp_path)
 
 
 def test_only_pages_of_statuses_are_read(tmp_path: Path) -> None:
     for name in ("index.html", "599.html", "notes.txt", "0503.txt"):
         os.mkfifo(tmp_path / name)
-    assert Pages(tmp_path).fill_in(503, "", html=True) == Pages().fill_in(503, "", html=True)
+    assert ErrorPages(tmp_path).fill_in(503, "", html=True) == ErrorPages().fill_in(
+        503, "", html=True
+    )
 
 
 async def test_a_client_gets_the_page(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ FAULTS = {
     ),
     "a line that ends in LF": (says(b"HTTP/1.1 200 OK\nX: y\n\n"), "does not end in CR LF"),
     "only hints": (
-        says(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 60), "it never came to a final answer"
+        says(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 60), "it never sent a final response"
     ),
 }  # fmt: skip
 
@@ -117,7 +117,7 @@ async def test_a_502_has_the_fault_of_the_backend_in_words_and_its_page_has_not(
         given = await client.answer()
         line = await the_line()
     assert (line["status"], given.status) == (502, 502)
-    assert line["why"].startswith("The backend gave no valid answer: ")
+    assert line["why"].startswith("The backend sent no valid response: ")
     assert fault in line["why"]
     assert "s3cret" not in str(line)
     assert fault.encode() not in given.body
@@ -157,7 +157,7 @@ REFUSED = {
     "an empty line first": (b"\r\n" + get(target=b"/empty"), 400, "/empty", "Host"),
     "another version": (get(b"Host: h", target=b"/2", version=b"2.0"), 505, "/2", "HTTP/1.1"),
     "a coding": (get(b"Host: h", b"Transfer-Encoding: a, chunked"), 501, "/", "chunked"),
-    "half a head": (b"GET /half HTTP/1.1\r\nHost: h\r\n", 408, "/half", "did not come in time"),
+    "half a head": (b"GET /half HTTP/1.1\r\nHost: h\r\n", 408, "/half", "did not arrive in time"),
 }
 
 
@@ -194,7 +194,7 @@ async def test_plain_http_where_tls_is_spoken_is_logged_too(
     assert (given.status, line["status"]) == (400, 400)
     assert (line["method"], line["path"]) == (method, "/plain")
     assert line["bytes"] == len(given.body)
-    assert line["why"] == "This address speaks TLS: ask again with https instead of http."
+    assert line["why"] == "This address speaks TLS: use https instead of http."
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ async def test_what_is_no_request_at_all_is_logged_without_method_and_path(
 
 OURS = {
     "405": (get(b"Host: h", target=b"h:1").replace(b"GET", b"CONNECT", 1), "forward proxy"),
-    "408": (POST, "The rest of the request did not come."),
+    "408": (POST, "The rest of the request did not arrive."),
     "413": (post(b"Content-Length: 9", body=b"x" * 9), "over 5 bytes"),
     "400": (
         post(b"Transfer-Encoding: chunked", body=b"zz\r\n"), "the size of a chunk is not a"
@@ -252,7 +252,7 @@ async def test_a_client_that_hung_up_is_logged_as_that(capfd: pytest.CaptureFixt
         await proxy.until_backend_has(1)
         await client.close()
         line = await the_line()
-    assert (line["status"], line["why"], line["bytes"]) == (499, "The client hung up.", 0)
+    assert (line["status"], line["why"], line["bytes"]) == (499, "The client disconnected.", 0)
 
 
 async def test_what_was_answered_whole_needs_no_reason(capfd: pytest.CaptureFixture[str]) -> None:
@@ -293,7 +293,7 @@ async def test_an_answer_that_the_backend_cut_short_is_marked_and_has_what_was_s
             await client.answer()
         line = await the_line()
     assert (line["status"], line["bytes"], line["cut"]) == (200, sent, True)
-    assert line["why"].startswith("The backend's answer was cut short: ")
+    assert line["why"].startswith("The backend's response was cut short: ")
     assert why in line["why"]
 
 
@@ -325,7 +325,7 @@ async def test_an_answer_that_the_client_does_not_take_is_marked_and_has_what_wa
         line = await the_line()
     assert (line["status"], line["cut"]) == (200, True)
     assert taken <= line["bytes"] < SIZE
-    failed = ("The client hung up.", "The connection to the client failed: ")
+    failed = ("The client disconnected.", "The connection to the client failed: ")
     silent = ("The client sent nothing, or took nothing",)
     assert line["why"].startswith(failed if ends == "hangs up" else silent)
 

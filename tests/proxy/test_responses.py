@@ -82,7 +82,7 @@ async def test_what_is_no_answer_is_not_passed_on_and_its_connection_is_dropped(
         client = await proxy.ask(POST)
         answer = await client.answer()
         assert answer.status == 502, answer
-        assert b"no valid answer" in answer.body
+        assert b"no valid response" in answer.body
         await check_is_kept(client)
         assert len(proxy.backend.heads) == 1
         await proxy.backend.connections[0].gone.wait()
@@ -302,9 +302,9 @@ async def test_a_request_that_is_there_as_a_whole_does_not_hold_its_answer_up(re
             assert [request.body for request in proxy.backend.requests] == [body]
             await check_is_kept(client)
         else:
-            assert (answer.body, answer.field(b"connection")) == (b"early", [b"close"])
+            assert answer.body == b"early"
             assert len(proxy.backend.connections) == 1
-            await check_good_request_follows(proxy)
+            await check_is_kept(client)
             assert len(proxy.backend.connections) == 2, "it went on where half a request is stuck"
 
 

@@ -5,9 +5,8 @@ from ipaddress import ip_network
 import pytest
 
 from blue_green.http.request import read_request
-from blue_green.http.transport import Transport
 from blue_green.proxy import share
-from blue_green.proxy.client import Client, Trust
+from blue_green.proxy.remote import Remote, Trust
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -16,8 +15,7 @@ def share_of(peer: str, *fields: str, unix: bool = False) -> str:
     """Of a request that came from this peer with these header fields."""
     head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: h", *fields, ""))
     trust = Trust((*TRUSTED, "unix:") if unix else TRUSTED)
-    transport = Transport.__new__(Transport)
-    return share.of_request(Client(transport, peer, trust=trust), read_request(head.encode()))
+    return share.of_request(Remote(peer, trust=trust), read_request(head.encode()))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import CloseCode, Frame, Opcode
 
-from blue_green.proxy.relay import chunk
-from blue_green.proxy.streams import TO_END_FRAME
+from blue_green.http.chunks import chunk
+from blue_green.proxy.streams import FRAME_TIMEOUT
 from blue_green.proxy.websocket import GOING_AWAY, Frames
 from blue_green.routing.lease import cut, end_streams
 from blue_green.site.draining import CLOSE_TIMEOUT, close_streams, drain
@@ -228,7 +228,7 @@ async def test_a_websocket_whose_frame_does_not_end_is_closed() -> None:
         began = trio.current_time()
         end_all(proxy)
         await check_is_closed(client)
-        assert trio.current_time() - began < TO_END_FRAME + 2
+        assert trio.current_time() - began < FRAME_TIMEOUT + 2
 
 
 async def test_a_websocket_that_its_backend_has_closed_gets_no_second_close_frame() -> None:

@@ -8,7 +8,7 @@ import trio.testing
 
 from blue_green.config.kinds import Period
 from blue_green.config.process_settings import ProxySettings
-from blue_green.http.errors import Pages
+from blue_green.http.errors import ErrorPages
 from tests.raw.backend import Script, says, silence
 from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
 from tests.raw.messages import CHUNKED, GET, OK, POST
@@ -36,7 +36,9 @@ async def test_a_head_that_does_not_come_in_time_is_told_so(pieces: list[bytes])
 
 async def test_a_shorter_time_limit_holds_for_the_next_who_come() -> None:
     async with running(header_timeout=600.0, idle_timeout=600.0, response_timeout=600.0) as proxy:
-        proxy.listener.use(ProxySettings(access_log=False, header_timeout=Period(SHORT)), Pages())
+        proxy.listener.use(
+            ProxySettings(access_log=False, header_timeout=Period(SHORT)), ErrorPages()
+        )
         client = await proxy.ask(GET[:1])
         assert (await client.answer()).status == 408
 

@@ -123,3 +123,14 @@ def _whole_chunk(data: bytes, at: int, pieces: list[bytes]) -> int:
         return 0
     pieces.append(data[start:stop])
     return stop + 2
+
+
+def chunk(data: bytes) -> bytes:
+    """Some bytes as a chunk of their own."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(fields: Fields) -> bytes:
+    """The end of a chunked body, with these trailers."""
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    return b"0\r\n" + b"".join(lines) + b"\r\n"

@@ -1,4 +1,4 @@
-"""The errors that we answer ourselves: small, saying what happened, for a person to read."""
+"""The error responses of our own: small pages that tell a person what happened."""
 
 from html import escape
 from http import HTTPStatus
@@ -7,10 +7,11 @@ from pathlib import Path
 from attrs import frozen
 
 from blue_green.http import own_pages
-from blue_green.http.clock import date_line
+from blue_green.http.heads import Framing
+from blue_green.http.response import Response
 
-LAST_WORDS = 2.0
-"""Seconds in which a client may take an error that ends its connection."""
+LINGER_TIMEOUT = 2.0
+"""Seconds in which a client may read the last response on its connection, and close its side."""
 
 HTML = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -22,8 +23,8 @@ HTML = """<!doctype html>
 TEXT = "{status} {phrase}\n{why}\n"
 
 
-class Pages:
-    """What errors look like: the user's own pages where there are some, or else ours.
+class ErrorPages:
+    """The templates of error pages: the site's own where there are some, or else ours.
 
     `503.html` is for one status, `error.html` for all others, and the same with `.txt` for clients
     that did not ask for HTML. `{status}`, `{phrase}` and `{why}` are filled in.
@@ -45,8 +46,8 @@ class Pages:
 
 
 @frozen
-class ErrorAnswer(Exception):
-    """What a client gets instead of a backend's answer."""
+class ErrorResponse(Exception):
+    """What a client gets instead of a backend's response."""
 
     status: int
     why: str
@@ -57,24 +58,17 @@ class ErrorAnswer(Exception):
     allow: str | None = None
     """The methods that are served (RFC 9110 section 10.2.1)."""
     fault: str = ""
-    """What else is known and not for strangers: for the access line only."""
+    """More about the cause, which only the access log may show."""
 
     @property
     def in_full(self) -> str:
-        """Why, with the fault."""
+        """The reason with the fault."""
         return f"{self.why.removesuffix('.')}: {self.fault}." if self.fault else self.why
 
-    def page(self, pages: Pages, *, html: bool, head_only: bool) -> bytes:
-        """The answer's body, as far as it is sent."""
-        if head_only or self.status < 300:
-            return b""
-        return pages.fill_in(self.status, self.why, html=html)
-
-    def write(self, pages: Pages, *, html: bool, head_only: bool, connection: str) -> bytes:
-        """The whole answer as bytes; `connection` is the field's value, if it is to be there."""
-        body = self.page(pages, html=html, head_only=False)
+    def render(self, pages: "ErrorPages", *, html: bool) -> tuple[Response, bytes]:
+        """The response's head and its body."""
+        body = pages.fill_in(self.status, self.why, html=html) if self.status >= 300 else b""
         lines = [
-            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
             f"Content-Type: text/{'html' if html else 'plain'}; charset=utf-8",
             f"Content-Length: {len(body)}",
             "Cache-Control: no-store",
@@ -85,7 +79,6 @@ class ErrorAnswer(Exception):
             lines.append(f"Location: {self.location}")
         if self.allow is not None:
             lines.append(f"Allow: {self.allow}")
-        if connection:
-            lines.append(f"Connection: {connection}")
-        head = "\r\n".join(lines).encode() + b"\r\n" + date_line() + b"\r\n"
-        return head if head_only else head + body
+        head = "".join(f"{line}\r\n" for line in lines).encode()
+        phrase = HTTPStatus(self.status).phrase.encode()
+        return Response(self.status, phrase, head, Framing.LENGTH, len(body)), body

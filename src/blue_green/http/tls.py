@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import trio
 
-from blue_green.http.errors import LAST_WORDS
+from blue_green.http.errors import LINGER_TIMEOUT
 from blue_green.http.records import Records
 from blue_green.http.transport import BLOCK, Transport
 from blue_green.system import throttle
@@ -236,7 +236,7 @@ class TlsTransport(Transport):
         plain = Transport(self.sock)
         self.closed = True
         try:
-            with trio.move_on_after(LAST_WORDS):
+            with trio.move_on_after(LINGER_TIMEOUT):
                 await plain.lingering_close()
         finally:
             plain.close()

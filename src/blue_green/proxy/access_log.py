@@ -1,4 +1,4 @@
-"""The access line: one for each request, in a form that a person and a program can read."""
+"""The access log: one line per request, in a form that people and programs can read."""
 
 import json
 import re
@@ -8,128 +8,116 @@ from typing import Any
 
 from attrs import frozen
 
-from blue_green.http.errors import ErrorAnswer, Pages
-from blue_green.proxy.client import Client
-from blue_green.proxy.exchange import Exchange
-from blue_green.routing.lease import Outcome
+from blue_green.http.errors import ErrorPages, ErrorResponse
+from blue_green.proxy.client import Client, EndReason
+from blue_green.proxy.http1_stream import Http1Stream
+from blue_green.system import log as output
 
 GONE = 499
-"""The status of a request whose client did not wait for an answer, as nginx has it."""
+"""The status of a request whose client did not wait for a response, as in nginx."""
 
 REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([^\r\n]*)")
 LONGEST_PATH = 200
 """Characters of the path of a request that was refused."""
 LONGEST_WHY = 300
 TO_BE_QUOTED = re.compile(r"[^!#-<>-\[\]-~]")
-"""What is not visible ASCII, and what means something in logfmt: `"`, `=`, and the backslash."""
+"""Not visible ASCII, or special in logfmt: `"`, `=`, and the backslash."""
 
 
 @frozen
 class End:
-    """How a request ended that was refused, failed or cut: not with all of a backend's answer."""
+    """How a request ended that was refused, failed or cut: no handler sent a whole response."""
 
     status: int
     why: str
     """Empty where it is no fault, as for a redirect."""
     sent: int
-    """Bytes of the body of what the client got."""
+    """Bytes of the body that the client got."""
     is_cut: bool = False
-    """The answer broke off: its head promised more."""
+    """The response broke off: its head promised more."""
 
 
 def end_of(
     client: Client,
-    exchange: Exchange | None,
-    error: ErrorAnswer | None,
+    stream: Http1Stream | None,
+    error: ErrorResponse | None,
     broken: str,
-    pages: Pages,
+    pages: ErrorPages,
 ) -> End:
-    """How it ended. Without an exchange it was refused; `broken` says what broke off, if known."""
-    error = error or client.overdue
-    why = error.in_full if error else broken or _silent_end(client)
-    if exchange is not None and exchange.status:
-        return End(exchange.status, why, max(exchange.sent - client.unsent, 0), is_cut=True)
+    """How it ended. Without a stream it was refused; `broken` says what broke off, if known."""
+    error = error or client.final_error
+    why = error.in_full if error else broken or (client.ended_by or EndReason.SHUTDOWN).value
+    if stream is not None and stream.status:
+        return End(stream.status, why, max(stream.sent - stream.unsent, 0), is_cut=True)
     if error is None:
         return End(GONE, why, 0)
-    page = error.page(pages, html=client.wants_html, head_only=client.wants_head_only)
-    return End(error.status, why if error.status >= 400 else "", len(page))
+    _, body = error.render(pages, html=client.wants_html)
+    length = 0 if client.wants_head_only else len(body)
+    return End(error.status, why if error.status >= 400 else "", length)
 
 
-def _silent_end(client: Client) -> str:
-    """Why a connection was ended without an answer that says so."""
-    if client.gone:
-        return "The client hung up."
-    if client.gave_way:
-        return "The client was slow, and all connections were taken."
-    if client.outcome is Outcome.CUT:
-        return "The backend had to stop."
-    if client.is_ended:
-        return "The client sent nothing, or took nothing, for too long."
-    return "The proxy stopped."
-
-
-def line(client: Client, exchange: Exchange, seconds: float, form: str) -> str:
-    """A request that a backend answered, in `logfmt` or as `json`."""
+def log(stream: Http1Stream, seconds: float, form: str) -> None:
+    """Log a request that got a whole response, in `logfmt` or as `json`."""
     if form == "json":
-        return _in_json(_answered(client, exchange, exchange.status, seconds, exchange.sent))
-    # Written out, since putting it together from its fields costs thrice as much.
-    request, lease = exchange.request, exchange.lease
-    target = lease and lease.target
+        output.request(_in_json(_answered(stream, stream.status, seconds, stream.sent)), bare=True)
+        return
+    # Written out, since joining it from its fields costs three times as much.
+    request, target = stream.request, stream.target
     where = f" slot={target.slot} revision={target.revision[:7]}" if target else ""
-    return (
-        f"request status={exchange.status} seconds={seconds:.4f} method={request.method.decode()}"
-        f" path={_quoted(request.target.decode())} bytes={exchange.sent}"
-        f" held={exchange.held:.4f} id={_quoted(exchange.request_id.decode())}{where}"
-        f" client={client.address or 'unix'}"
+    output.request(
+        f"request status={stream.status} seconds={seconds:.4f} method={request.method.decode()}"
+        f" path={_quoted(request.target.decode())} bytes={stream.sent}"
+        f" held={stream.held:.4f} id={_quoted(stream.request_id.decode())}{where}"
+        f" client={stream.client.remote.address or 'unix'}",
+        bare=False,
     )
 
 
-def line_of_end(
-    client: Client, exchange: Exchange | None, end: End, seconds: float, form: str
-) -> str:
-    """A request that ended in another way."""
-    if exchange is None:
+def log_end(
+    client: Client, stream: Http1Stream | None, end: End, seconds: float, form: str
+) -> None:
+    """Log a request that ended in another way."""
+    if stream is None:
         fields = _refused(client, end.status, seconds, end.sent)
     else:
-        fields = _answered(client, exchange, end.status, seconds, end.sent)
+        fields = _answered(stream, end.status, seconds, end.sent)
     if end.is_cut:
         fields["cut"] = True
     if end.why:
         fields["why"] = _printable(end.why, LONGEST_WHY)
-    return _in_json(fields) if form == "json" else _in_logfmt(fields)
+    is_json = form == "json"
+    output.request(_in_json(fields) if is_json else _in_logfmt(fields), bare=is_json)
 
 
-def _answered(
-    client: Client, exchange: Exchange, status: int, seconds: float, sent: int
-) -> dict[str, Any]:
+def _answered(stream: Http1Stream, status: int, seconds: float, sent: int) -> dict[str, Any]:
     fields = {
         "status": status,
         "seconds": round(seconds, 4),
-        "method": exchange.request.method.decode(),
-        "path": exchange.request.target.decode(),
+        "method": stream.request.method.decode(),
+        "path": stream.request.target.decode(),
         "bytes": sent,
-        "held": round(exchange.held, 4),
-        "id": exchange.request_id.decode(),
+        "held": round(stream.held, 4),
+        "id": stream.request_id.decode(),
     }
-    if exchange.lease is not None:
-        fields["slot"] = exchange.lease.target.slot
-        fields["revision"] = exchange.lease.target.revision[:7]
-    fields["client"] = client.address or "unix"
+    if stream.target is not None:
+        fields["slot"] = stream.target.slot
+        fields["revision"] = stream.target.revision[:7]
+    fields["client"] = stream.client.remote.address or "unix"
     return fields
 
 
 def _refused(client: Client, status: int, seconds: float, sent: int) -> dict[str, Any]:
-    """With method and path as far as the head, or what has come of it, seems to have them."""
+    """With method and path as far as the head, or what has arrived of it, shows them."""
     fields: dict[str, Any] = {"status": status, "seconds": round(seconds, 4)}
     if asked := REQUEST_LINE.match(client.head.lstrip(b"\r\n")):
         path = asked[2].rpartition(b" HTTP/")[0] or asked[2]
         fields["method"] = asked[1].decode()
         fields["path"] = _printable(path[: LONGEST_PATH + 1].decode("latin-1"), LONGEST_PATH)
-    return {**fields, "bytes": sent, "client": client.address or "unix"}
+    return {**fields, "bytes": sent, "client": client.remote.address or "unix"}
 
 
 def _printable(text: str, most: int) -> str:
-    """Without what a terminal might take for a command, and not too long."""
+    """Without control sequences for a terminal, and not too long."""
     if len(text) > most:
         text = f"{text[: most - 3]}..."
     return "".join(char if " " <= char <= "~" else f"\\x{ord(char):02x}" for char in text)
@@ -151,5 +139,5 @@ def _word(value: Any) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Quoted where a program would otherwise read something else."""
+    """Quoted where a program would otherwise misread it."""
     return json.dumps(value) if TO_BE_QUOTED.search(value) else value

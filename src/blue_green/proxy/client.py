@@ -1,159 +1,276 @@
-"""The client's side of a connection: who it is, how long we wait for it, and whether it is there.
+"""A client connection as a state machine: its state, its deadline, and why it was ended.
 
-Whatever is too late, a client that has gone, and a backend that must stop all end the whole
-connection. So each connection has one cancel scope, and a note of what to answer if it is
-cancelled.
+Every transition is a method here, and so is every question that others ask: may it be closed in
+favour of a new connection, can an upgrade take it along, is its request in flight?
 
-Several times in each request it changes how long we are prepared to wait, and nearly always the
-wait is over long before. So a time limit is a number that is noted, and not a timer that is set:
-one task looks now and then at who is late (`Listener`).
+A timeout, a client that disconnects, and a backend that must stop all cancel the connection. So
+there is one cancel scope, and a note of what to respond if it is cancelled.
+
+The deadline changes several times in each request and nearly always is cleared long before it
+passes. So it is a number and not a timer: one task looks at all of them now and then (`Listener`).
+
+HTTP/1.1 has one of these per connection. A protocol with many requests on one connection has
+another one for each of them, with the same `remote`.
 """
 
 import time
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from enum import Enum
 
 import trio
 
-from blue_green.config.kinds import TrustedProxy
-from blue_green.http.errors import ErrorAnswer
+from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import Request
 from blue_green.http.transport import Transport
+from blue_green.proxy.remote import Remote
 from blue_green.routing.lease import Outcome
 
 NEVER = float("inf")
-MOST_REMEMBERED = 4096
-"""Addresses that need not be understood anew when they connect again."""
+REPLACED = ErrorResponse(502, "The backend was replaced before it responded.")
+
+
+class State(Enum):
+    """What the connection is doing, in the order in which it happens."""
+
+    AWAITING_REQUEST = "nothing of a request has arrived"
+    READING_HEAD = "part of a request head has arrived"
+    IN_REQUEST = "a request has been read, and nothing of the final response has been sent"
+    HELD = "its request waits at the gate"
+    RESPONDING = "a part of the final response may have been sent"
+    STREAMING = "the response is an event stream, which may last for ever"
+    TUNNEL = "bytes pass both ways, as for a WebSocket"
+    REFUSING = "the handler is done, and an error is being sent"
+    CLOSING = "all is sent, and the client may still read it"
+
+
+READING = (State.AWAITING_REQUEST, State.READING_HEAD)
+STREAMS = (State.STREAMING, State.TUNNEL)
+IN_REQUEST = (State.IN_REQUEST, State.HELD, State.RESPONDING, State.STREAMING)
+RESPONSE_BEGUN = (State.RESPONDING, State.STREAMING, State.TUNNEL)
+
+
+class EndReason(Enum):
+    """Why the connection was ended before its time, in words for the access log."""
+
+    TIMED_OUT = "The client sent nothing, or took nothing, for too long."
+    DISCONNECTED = "The client disconnected."
+    EVICTED = "The client was slow, and all connections were taken."
+    CUT = "The backend had to stop."
+    SHUTDOWN = "The proxy stopped."
 
 
 class Client:
-    """One client connection, and the request in hand."""
+    """One client connection and its current request."""
 
-    def __init__(
-        self,
-        transport: Transport,
-        address: str,
-        *,
-        trust: "Trust",
-        scheme: bytes = b"http",
-        redirects: bool = False,
-    ) -> None:
+    def __init__(self, transport: Transport, remote: Remote, *, redirects: bool = False) -> None:
         self.transport = transport
-        self.address = address
-        """Its IP address; nothing for a Unix socket."""
-        self.trust = trust
-        self._judged_by: tuple[TrustedProxy, ...] | None = None
-        self._is_trusted = False
-        self.scheme = scheme
-        """How it came to us: by `http` or `https`."""
-        self.forwarded = _forwarded(address, scheme)
-        """The part of the forwarded fields that is the same for all its requests."""
-        self.scope = trio.CancelScope()
-        self.due = NEVER
-        """When it is late, on the clock of `time.monotonic`."""
-        self.late: ErrorAnswer | None = None
-        """What to answer if the scope is cancelled; None: nothing, just close."""
-        self.outcome = Outcome.ABORTED
-        """What becomes of the lease if the scope is cancelled."""
-        self.answering = False
-        """A byte of the final answer was sent: no other answer can be given any more."""
-        self.request: Request | None = None
-        """The one in hand, or the last one."""
-        self.served = False
-        """It has asked for something already."""
+        self.remote = remote
         self.redirects = redirects
-        """It came to an address that only tells where to ask instead."""
+        """It is connected to an address that only redirects to https."""
+        self.state = State.AWAITING_REQUEST
+        self.scope = trio.CancelScope()
+        self.deadline = NEVER
+        """When to end it, on the clock of `time.monotonic`."""
+        self.timeout_response: ErrorResponse | None = None
+        """What to send if it is ended; None: nothing."""
+        self.timeout_outcome = Outcome.ABORTED
+        """How its lease ends if it is ended."""
+        self.ended_by: EndReason | None = None
+        """Set when it is cancelled. From then on nothing above changes any more."""
+        self.served = False
+        """It has sent at least one request."""
+        self.request: Request | None = None
+        """The current one."""
         self.head = b""
-        """What was received of the request in hand, up to the end of its head."""
-        self.is_reading = False
-        """It has no request in hand, or one whose head is not complete."""
+        """What has arrived of the current request's head, or all of it."""
         self.awaited_since = NEVER
-        """Since when we wait for it and for nothing else; on the clock of `time.monotonic`."""
-        self.held_since: float | None = None
-        """When its request, which waits, came to the gate; on the clock of `time.monotonic`."""
-        self.is_parting = False
-        """It has been told all that it will be told."""
-        self.is_stream = False
-        """What it is answered may last for ever: a tunnel, or an event stream."""
-        self.is_tunnel = False
-        self.gone = False
-        self.gave_way = False
-        """It was ended although its time was not up: others needed its place."""
-        self.unsent = 0
-        """Bytes of what it is being sent that it has not taken yet."""
-        self._in_request = False
-        self.is_ended = False
-        """It is cancelled: what it is answered was said then, and what still runs has no say."""
+        """When we began to wait for the client and for nothing else (`time.monotonic`)."""
+        self.held_since = NEVER
+        """When its request began to wait at the gate (`time.monotonic`)."""
+        self._has_disconnected = False
 
-    @property
-    def trusted(self) -> bool:
-        """Whether it is a proxy whose X-Forwarded fields we believe, by the settings of now."""
-        proxies = self.trust.proxies
-        if self._judged_by is not proxies:
-            self._is_trusted = is_trusted(self.address, proxies)
-            self._judged_by = proxies
-        return self._is_trusted
+    # --- the deadline ---
 
-    def allow(self, seconds: float, late: ErrorAnswer | None, outcome: Outcome) -> None:
-        """From now on so long, or else this answer and this outcome."""
-        if self.is_ended:
-            return
-        self.due = time.monotonic() + seconds
-        self.late = late
-        self.outcome = outcome
+    def set_timeout(
+        self, seconds: float, response: ErrorResponse | None, outcome: Outcome
+    ) -> float:
+        """End it after this time, with this response and outcome. Returns the time of now."""
+        now = time.monotonic()
+        if self.ended_by is None:
+            self.deadline = now + seconds
+            self.timeout_response = response
+            self.timeout_outcome = outcome
+        return now
 
-    def allow_all_time(self) -> None:
-        if self.is_ended:
-            return
-        self.due = NEVER
-        self.late = None
-        self.outcome = Outcome.ABORTED
+    def clear_timeout(self) -> None:
+        if self.ended_by is None:
+            self.deadline = NEVER
+            self.timeout_response = None
+            self.timeout_outcome = Outcome.ABORTED
 
-    def end(self) -> None:
-        """End whatever goes on, in the way that was noted last."""
-        self.is_ended = True
-        self.scope.cancel()
+    def shorten_timeout(self, seconds: float) -> None:
+        """Wait no longer than this for what we are waiting for."""
+        self.deadline = min(self.deadline, time.monotonic() + seconds)
+
+    def await_backend(self, timeout: float, too_slow: ErrorResponse) -> None:
+        """Wait for the backend: for so long, unless its response has begun already."""
+        self.awaited_since = NEVER
+        if self.state not in RESPONSE_BEGUN:
+            self.set_timeout(timeout, too_slow, Outcome.OVERDUE)
+
+    def await_body(self, timeout: float, stalled: ErrorResponse) -> None:
+        """Wait for more of the request's body: for so long, unless the response has begun."""
+        self.awaited_since = time.monotonic()
+        if self.state not in RESPONSE_BEGUN:
+            self.set_timeout(timeout, stalled, Outcome.ABORTED)
+
+    def await_client(self, timeout: float) -> None:
+        """Wait for the client, and for nothing else, for so long."""
+        self.awaited_since = self.set_timeout(timeout, None, Outcome.ABORTED)
+
+    def stop_waiting(self) -> None:
+        self.awaited_since = NEVER
+
+    # --- the transitions, in the order in which they happen ---
+
+    def await_request(self, timeout: float) -> None:
+        """Wait for the first request, or for the next one after a response."""
+        self.state = State.AWAITING_REQUEST
+        self.request = None
+        self.head = b""
+        self.await_client(timeout)
+
+    def begin_head(self, timeout: float, too_slow: ErrorResponse) -> None:
+        """Part of a head has arrived; the rest must arrive within this time."""
+        self.state = State.READING_HEAD
+        self.set_timeout(timeout, too_slow, Outcome.ABORTED)
+
+    def begin_request(self, request: Request) -> None:
+        """A whole head has arrived. From now on a disconnect ends the request."""
+        self.state = State.IN_REQUEST
+        self.request = request
+        self.served = True
+        self.awaited_since = NEVER
+        self.clear_timeout()
+        if self._has_disconnected:
+            self._end(EndReason.DISCONNECTED, None, Outcome.ABORTED)
+
+    def begin_hold(self) -> None:
+        """The request waits at the gate."""
+        self.state = State.HELD
+        self.held_since = time.monotonic()
+
+    def end_hold(self) -> None:
+        self.state = State.IN_REQUEST
+        self.held_since = NEVER
+
+    def begin_response(self) -> None:
+        """The final response begins: from now on no other one can be sent."""
+        self.state = State.RESPONDING
+        self.clear_timeout()
+
+    def begin_events(self) -> None:
+        """The response is an event stream."""
+        self.state = State.STREAMING
+
+    def begin_tunnel(self) -> None:
+        """Bytes pass both ways. When the client ends its half, the other half goes on."""
+        self.state = State.TUNNEL
+        self.clear_timeout()
+
+    def begin_error(self, timeout: float) -> None:
+        """The handler is done, and an error is sent within this time."""
+        self.state = State.REFUSING
+        self.set_timeout(timeout, None, Outcome.ABORTED)
+
+    def begin_close(self, timeout: float) -> None:
+        """All is sent. The client has this time to read it and to close its side."""
+        self.state = State.CLOSING
+        self.await_client(timeout)
+
+    # --- ending it before its time: each cancels the scope ---
+
+    def time_out(self) -> None:
+        """The deadline has passed."""
+        self._end(EndReason.TIMED_OUT, self.timeout_response, self.timeout_outcome)
+
+    def disconnect(self) -> None:
+        """The client will send nothing more, which ends a request and nothing else."""
+        self._has_disconnected = True
+        if self.is_in_request:
+            self._end(EndReason.DISCONNECTED, None, Outcome.ABORTED)
+
+    def evict(self) -> None:
+        """Make room for a new connection, at once and without a response."""
+        self._end(EndReason.EVICTED, None, Outcome.ABORTED)
 
     def cut(self) -> bool:
-        """End the request in hand, which is lost: its backend has to stop. True."""
-        gone = ErrorAnswer(502, "The backend was replaced before it answered.")
-        self.late = None if self.answering else gone
-        self.outcome = Outcome.CUT
-        self.end()
+        """End the request, whose backend has to stop; True, since the client loses it."""
+        response = REPLACED if self.state in (State.IN_REQUEST, State.HELD) else None
+        self._end(EndReason.CUT, response, Outcome.CUT)
         return True
 
-    def give_way(self) -> None:
-        """End the connection in favour of a new one, at once and without a word."""
-        self.late = None
-        self.outcome = Outcome.ABORTED
-        self.gave_way = True
-        self.end()
+    def shut_down(self) -> None:
+        """End a connection that has no request."""
+        self._end(EndReason.SHUTDOWN, self.timeout_response, self.timeout_outcome)
 
-    def hung_up(self) -> None:
-        """The client will send no more."""
-        self.gone = True
-        if self._in_request:
-            self._leave()
+    def _end(self, reason: EndReason, response: ErrorResponse | None, outcome: Outcome) -> None:
+        if self.ended_by is None:
+            self.ended_by = reason
+            self.timeout_response = response
+            self.timeout_outcome = outcome
+            self.scope.cancel()
 
-    @property
-    def overdue(self) -> ErrorAnswer | None:
-        """What it is answered because something took too long, or had to stop, if that is so."""
-        return self.late if self.is_ended else None
+    # --- what others ask ---
 
     @property
     def is_idle(self) -> bool:
-        """It has no request in hand, and may have another one."""
-        return not (self._in_request or self.is_tunnel or self.is_parting)
+        """It has no request, and may send one."""
+        return self.state in READING
+
+    @property
+    def is_in_request(self) -> bool:
+        """It waits for the rest of its response."""
+        return self.state in IN_REQUEST
 
     @property
     def is_in_flight(self) -> bool:
-        """It has a request in hand, and that has passed the gate."""
-        return self._in_request and self.held_since is None and not self.is_stream
+        """Its request has passed the gate, and the response is no stream."""
+        return self.state in (State.IN_REQUEST, State.RESPONDING)
+
+    @property
+    def is_stream(self) -> bool:
+        """What it gets may last for ever: a tunnel or an event stream."""
+        return self.state in STREAMS
+
+    @property
+    def is_closing(self) -> bool:
+        return self.state is State.CLOSING
 
     @property
     def is_silent(self) -> bool:
         """We wait for its next request, or for it to close the connection."""
-        return self.is_reading or self.is_parting
+        return self.state in READING or self.state is State.CLOSING
+
+    @property
+    def may_be_evicted(self) -> bool:
+        """We wait for it and for nothing else."""
+        return self.awaited_since < NEVER and self.ended_by is None
+
+    @property
+    def may_move(self) -> bool:
+        """No backend has seen its request: another process can go on with the connection."""
+        can_be_handed_over = self.state in READING or self.state is State.HELD
+        return can_be_handed_over and self.transport.is_plain
+
+    @property
+    def has_response(self) -> bool:
+        """A part of the final response may have been sent: no other one can be sent any more."""
+        return self.state in RESPONSE_BEGUN
+
+    @property
+    def final_error(self) -> ErrorResponse | None:
+        """What it is sent because it was ended, if anything."""
+        return self.timeout_response if self.ended_by is not None else None
 
     @property
     def wants_html(self) -> bool:
@@ -162,71 +279,5 @@ class Client:
 
     @property
     def wants_head_only(self) -> bool:
-        """It asks by HEAD (RFC 9110 section 9.3.2), also where its head is no good request."""
+        """Its method is HEAD (RFC 9110 section 9.3.2), also where the request is malformed."""
         return self.head.lstrip(b"\r\n").startswith(b"HEAD ")
-
-    def begin_request(self, request: Request) -> None:
-        """From now on, a hang-up ends the request."""
-        self.request = request
-        self.answering = False
-        self._in_request = True
-        if self.gone:
-            self._leave()
-
-    def end_request(self) -> None:
-        """From now on, the end of the client's sending is an end like any other."""
-        self._in_request = self.is_reading = False
-
-    def _leave(self) -> None:
-        self.late = None
-        self.outcome = Outcome.ABORTED
-        self.end()
-
-    async def send(self, data: bytes | memoryview, idle_timeout: float) -> None:
-        """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
-        self.unsent = len(data)
-        rest = self.transport.send_now(data)
-        if not rest:
-            await self.transport.maybe_checkpoint()
-        while rest:
-            self.unsent = len(rest)
-            await self.until_writable(idle_timeout)
-            rest = self.transport.send_now(rest)
-        self.unsent = 0
-
-    async def until_writable(self, idle_timeout: float) -> None:
-        """Wait until the client has taken something, but for no more than `idle_timeout`."""
-        self.allow(idle_timeout, None, Outcome.ABORTED)
-        self.awaited_since = time.monotonic()
-        await trio.lowlevel.wait_writable(self.transport.sock)
-        self.awaited_since = NEVER
-        self.allow_all_time()
-
-
-class Trust:
-    """Which peers are trusted proxies; a reload replaces them, for open connections, too."""
-
-    def __init__(self, proxies: tuple[TrustedProxy, ...]) -> None:
-        self.proxies = proxies
-
-
-def _forwarded(address: str, scheme: bytes) -> bytes:
-    line = b"X-Forwarded-For: %b\r\n" % address.encode() if address else b""
-    return b"%bX-Forwarded-Proto: %b\r\nVia: 1.1 blue-green\r\n" % (line, scheme)
-
-
-@lru_cache(MOST_REMEMBERED)
-def is_trusted(address: str, trusted: tuple[TrustedProxy, ...]) -> bool:
-    """Whether a peer is one of the trusted proxies; without an address it is a Unix socket."""
-    if not address:
-        return "unix:" in trusted
-    ip = ip_address(address)
-    return any(network != "unix:" and ip in network for network in trusted)
-
-
-@lru_cache(MOST_REMEMBERED)
-def plain_address(host: str) -> str:
-    """An address as others write it: IPv4 that came over an IPv6 socket is IPv4."""
-    ip: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
-    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
-    return str(mapped or ip)

@@ -1,10 +1,10 @@
-"""Learn that a client has gone, without reading what it sent.
+"""Notice clients that disconnect, without reading what they sent.
 
-A request that waits must not have its body read, and so the end of the client's stream can lie
-behind bytes that stay in the kernel. `EPOLLRDHUP` tells of it all the same (epoll_ctl(2)), and
-one epoll for all clients needs neither a task nor a system call for each request.
+The body of a request that waits must not be read, so the end of the client's stream can lie behind
+bytes that stay in the kernel. `EPOLLRDHUP` reports it all the same (epoll_ctl(2)), and one epoll
+for all clients needs neither a task nor a system call per request.
 
-The end of the client's sending counts as its going away, as in nginx and in Go's net/http.
+A client that shuts down its sending side counts as disconnected, as in nginx and in Go's net/http.
 """
 
 import select
@@ -22,16 +22,16 @@ class Disconnects:
         self._callbacks: dict[int, Callable[[], None]] = {}
 
     def watch(self, sock: socket.socket, callback: Callable[[], None]) -> None:
-        """From now on, until it is closed. In that moment `forget` has to be called, too."""
+        """From now on, until it is closed. Call `forget` at that moment, too."""
         self._callbacks[sock.fileno()] = callback
         self._epoll.register(sock, select.EPOLLRDHUP | select.EPOLLET)
 
     def forget(self, descriptor: int) -> None:
-        """The socket with this descriptor is gone: the next one may get the same."""
+        """The socket with this descriptor is closed: the next one may get the same."""
         del self._callbacks[descriptor]
 
     async def run(self) -> None:
-        """Call those back whose time has come, until cancelled."""
+        """Make the calls, until cancelled."""
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             for descriptor, _ in self._epoll.poll(0):

@@ -1,25 +1,25 @@
-"""What the backend is told of the client: X-Forwarded-*, X-Request-Id, Via (RFC 9110, 7.6.3).
+"""Forwarding headers for the backend: X-Forwarded-*, X-Request-Id, Via (RFC 9110, 7.6.3).
 
-What a client itself says of these is believed only if it is a trusted proxy.
+Values that a client sends itself are used only if it is a trusted proxy.
 """
 
 from blue_green.http.request import Request
-from blue_green.proxy.client import Client
+from blue_green.proxy.remote import Remote
 
 
-def lines(client: Client, request: Request, request_id: bytes) -> bytes:
-    """The lines for one request."""
+def lines(remote: Remote, request: Request, request_id: bytes) -> bytes:
+    """The header lines for one request."""
     told = request.told
     if not told and request.host and request.version == b"1.1":
         return b"%bX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n" % (
-            client.forwarded, request.host, request_id
+            remote.forwarded, request.host, request_id
         )  # fmt: skip
-    believed = told if client.trusted else {}
-    seen = (believed.get(b"x-forwarded-for"), client.address.encode())
+    believed = told if remote.trusted else {}
+    seen = (believed.get(b"x-forwarded-for"), remote.address.encode())
     via = (told.get(b"via"), b"%b blue-green" % request.version)
     ours = {
         b"x-forwarded-for": b", ".join(filter(None, seen)),
-        b"x-forwarded-proto": believed.get(b"x-forwarded-proto", client.scheme),
+        b"x-forwarded-proto": believed.get(b"x-forwarded-proto", remote.scheme),
         b"x-forwarded-host": believed.get(b"x-forwarded-host") or request.host or b"",
         b"via": b", ".join(filter(None, via)),
         b"x-request-id": request_id,

@@ -3,7 +3,6 @@
 import errno
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,33 +10,34 @@ import trio
 
 from blue_green.config.process_settings import ProxySettings
 from blue_green.http.certificates import Certificate
-from blue_green.http.errors import Pages
-from blue_green.http.request import Request
+from blue_green.http.errors import ErrorPages
 from blue_green.http.sockets import first_port, in_words
 from blue_green.http.tls import TlsTransport, has_gone
 from blue_green.http.transport import Transport
 from blue_green.proxy import quiesce
-from blue_green.proxy.client import Client, Trust, plain_address
+from blue_green.proxy.client import Client
+from blue_green.proxy.client_table import LOOK_AGAIN, ClientTable
 from blue_green.proxy.connection import serve
 from blue_green.proxy.disconnects import Disconnects
-from blue_green.proxy.exchange import Exchange
-from blue_green.proxy.places import LOOK_AGAIN, Places
+from blue_green.proxy.exchange import ReverseProxy
+from blue_green.proxy.handler import Handler
 from blue_green.proxy.pool import Pool
-from blue_green.proxy.redirect import Redirection
+from blue_green.proxy.redirect import Redirect
+from blue_green.proxy.remote import Remote, Trust, plain_address
 from blue_green.proxy.shared import Shared
 from blue_green.routing.gate import Gate
 from blue_green.system.handover import HandedClient
 
 logger = logging.getLogger(__name__)
 
-LOOK_AT_LEAST_EVERY = 0.5
-"""Seconds between looks at which clients are late."""
-LAST_WORDS = 1.0
-"""Seconds in which a client may take what it was sent last."""
-FIRST_WORDS = 0.5
-"""Seconds in which a client may ask that we had accepted when we began to accept no more."""
+LONGEST_INTERVAL = 0.5
+"""Seconds between looks at the clients' deadlines."""
+LINGER_TIMEOUT = 1.0
+"""Seconds in which a client may read what it was sent last."""
+FIRST_REQUEST = 0.5
+"""Seconds for the first request of a client that we accepted just before we stopped accepting."""
 MOST_GONE = 32
-"""Connections that have ended already, and are thrown away at once."""
+"""Connections accepted at once whose clients had closed them already."""
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -58,18 +58,18 @@ class Listener:
 
         Raises `BadPages` or `BadCertificate`.
         """
-        self._pages = Pages(settings.error_pages)
+        self._pages = ErrorPages(settings.error_pages)
         self._certificate = Certificate(settings.tls) if settings.tls else None
         self._settings = settings
         self._trust = Trust(settings.trusted_proxies)
         self._gate = gate
-        self._pool = pool
+        self._proxy = ReverseProxy(gate, pool, settings)
         self._sockets = sockets
         self._redirecting = redirecting
         self._handed = handed
-        self._tls_port = first_port(sockets)
+        self._redirect = Redirect(first_port(sockets))
         self._shared: Shared | None = None
-        self._clients = Places()
+        self._clients = ClientTable()
         self._count = 0
         self._fewer = trio.Event()
         self._accepting = trio.CancelScope()
@@ -84,10 +84,11 @@ class Listener:
             places += f", to which {in_words(sock.getsockname())} redirects"
         return places
 
-    def use(self, settings: ProxySettings, pages: Pages) -> None:
+    def use(self, settings: ProxySettings, pages: ErrorPages) -> None:
         """From now on these hold: for new connections and requests, and for what has not begun."""
         self._settings, self._pages = settings, pages
         self._trust.proxies = settings.trusted_proxies
+        self._proxy.settings = settings
         if self._shared is not None:
             self._shared.settings, self._shared.pages = settings, pages
         self._has_room()  # There may be, if `max_connections` is more than it was.
@@ -95,11 +96,11 @@ class Listener:
     async def run(self) -> None:
         """Serve until cancelled."""
         with Disconnects() as disconnects:
-            self._shared = Shared(self._settings, self._gate, self._pool, disconnects, self._pages)
+            self._shared = Shared(self._settings, self._pages, self._gate.by_status, disconnects)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(disconnects.run)
-                    nursery.start_soon(self._end_the_late)
+                    nursery.start_soon(self._clients.enforce_deadlines, self._interval)
                     await self._take_up(self._shared, nursery)
                     if self._certificate is not None:
                         nursery.start_soon(self._certificate.keep_fresh)
@@ -122,13 +123,13 @@ class Listener:
         assert shared is not None
         with quiesce.last_requests_with_tls(shared):
             if any(not client.transport.is_plain for client in self._clients):
-                await trio.sleep(quiesce.TO_HEAR_OF_IT)
-            with quiesce.nobody_comes_in(shared):
+                await trio.sleep(quiesce.TLS_NOTICE)
+            with quiesce.no_new_connections(shared):
                 with trio.fail_after(timeout) as limit:
                     while len(self._clients) < self._count:  # It is accepted, and has not begun.
                         await trio.lowlevel.checkpoint()
-                    await quiesce.part_with_tls(self._clients)
-                with quiesce.no_beginnings(shared):
+                    await quiesce.close_tls(self._clients)
+                with quiesce.no_new_requests(shared):
                     with trio.fail_at(limit.deadline):
                         await quiesce.until_at_rest(self._clients)
                     yield self._clients
@@ -143,7 +144,7 @@ class Listener:
         in_hand = {client for client in self._clients if client.is_in_flight}
         with trio.move_on_after(timeout):
             while any(client.is_in_flight for client in in_hand.intersection(self._clients)):
-                with trio.move_on_after(LOOK_AT_LEAST_EVERY):
+                with trio.move_on_after(LONGEST_INTERVAL):
                     await self._fewer.wait()
 
     async def drain(self, timeout: float) -> int:
@@ -153,9 +154,9 @@ class Listener:
             self._shared.closing = True
         for client in self._clients:
             if client.is_idle and client.served and not quiesce.has_unread(client):
-                client.end()
-            elif client.is_idle:  # What it asks may be on its way: it has only just come.
-                client.due = min(client.due, time.monotonic() + FIRST_WORDS)
+                client.shut_down()
+            elif client.is_idle:  # It has only just connected, and its request may be on its way.
+                client.shorten_timeout(FIRST_REQUEST)
         with trio.move_on_after(timeout):
             while any(not client.is_stream for client in self._clients):
                 await self._fewer.wait()
@@ -163,12 +164,12 @@ class Listener:
 
     async def close(self) -> None:
         """End whatever is left, streams too, once there is nothing that it could go on for."""
-        with trio.move_on_after(LAST_WORDS):
-            while any(client.is_parting for client in self._clients):
+        with trio.move_on_after(LINGER_TIMEOUT):
+            while any(client.is_closing for client in self._clients):
                 await self._fewer.wait()
         for client in self._clients:
             client.cut()
-        with trio.move_on_after(LAST_WORDS):
+        with trio.move_on_after(LINGER_TIMEOUT):
             while self._clients:
                 await self._fewer.wait()
 
@@ -236,12 +237,13 @@ class Listener:
                 self._clients.add(client)
                 if handed is not None:
                     quiesce.take_up(client, handed)
-                await serve(client, shared, self._redirection if redirects else Exchange)
+                handler: Handler = self._redirect if redirects else self._proxy
+                await serve(client, shared, handler)
         except OSError:
             pass  # It was gone before it was looked at.
         except Exception:
             # A bug of ours must cost this connection and no other.
-            logger.exception("a connection ended with an error of ours")
+            logger.exception("unhandled exception in a connection")
         finally:
             self._count -= 1
             if client is not None:
@@ -269,23 +271,16 @@ class Listener:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._certificate is None or redirects or is_handed:
-            return Client(Transport(sock), host, trust=self._trust, redirects=redirects)
+            remote = Remote(host, trust=self._trust)
+            return Client(Transport(sock), remote, redirects=redirects)
         transport = TlsTransport(sock, self._certificate.context)
-        return Client(transport, host, trust=self._trust, scheme=b"https")
+        return Client(transport, Remote(host, trust=self._trust, scheme=b"https"))
 
-    def _redirection(self, client: Client, request: Request, shared: Shared) -> Redirection:
-        return Redirection(client, request, shared, self._tls_port)
-
-    async def _end_the_late(self) -> None:
-        """Cancel the clients whose time is up, up to an eighth of the shortest time too late."""
-        while True:
-            times = (self._settings.header_timeout, self._settings.idle_timeout)
-            shortest = min(*times, self._settings.response_timeout)
-            await trio.sleep(min(shortest / 8, LOOK_AT_LEAST_EVERY))
-            now = time.monotonic()
-            for client in self._clients:
-                if client.due < now:
-                    client.end()
+    def _interval(self) -> float:
+        """Seconds between looks at the deadlines: at most an eighth of the shortest timeout."""
+        times = (self._settings.header_timeout, self._settings.idle_timeout)
+        shortest = min(*times, self._settings.response_timeout)
+        return min(shortest / 8, LONGEST_INTERVAL)
 
     def _stop_listening(self) -> None:
         for sock in (*self._sockets, *self._redirecting):

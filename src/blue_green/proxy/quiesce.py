@@ -1,8 +1,8 @@
-"""All clients at rest: what an upgrade in place waits for, and then takes along.
+"""Bring all clients to rest: what an upgrade in place waits for before it takes them along.
 
-At rest is a client that waits for nothing of ours: it has no request in hand, or one that was read
-and judged and waits at the gate, so that no backend has seen anything of it. Then a connection is
-its descriptor and what was received and not dealt with, and somebody else can go on with it.
+A client is at rest if it needs nothing of this process: it has no request, or one whose head was
+read and that waits at the gate, so that no backend has seen anything of it. Then a connection is
+its descriptor and the bytes that were received and not used, and another process can go on with it.
 """
 
 import select
@@ -11,26 +11,26 @@ from contextlib import contextmanager
 
 import trio
 
-from blue_green.proxy.client import NEVER, Client
+from blue_green.proxy.client import Client
 from blue_green.proxy.shared import Shared
 from blue_green.system.handover import HandedClient
 
-LOOK_EVERY = 0.002
-"""Seconds between looks. Upgrades are rare, and a request should not have to tell of its end."""
+POLL_INTERVAL = 0.002
+"""Seconds. Upgrades are rare, and requests should do no extra work to report their end."""
 
 
-TO_HEAR_OF_IT = 1.0
-"""Seconds in which clients with TLS that are busy hear that their connection ends."""
-TO_SAY_SOMETHING = 1.0
-"""Seconds in which a client with TLS may send its first request, and finish its handshake."""
-LOOK_AT_TLS_EVERY = 0.02
+TLS_NOTICE = 1.0
+"""Seconds in which busy clients with TLS get a response that announces the close."""
+TLS_FIRST_REQUEST = 1.0
+"""Seconds in which a client with TLS may finish its handshake and send its first request."""
+TLS_POLL_INTERVAL = 0.02
 
 
 @contextmanager
 def last_requests_with_tls(shared: Shared) -> Iterator[None]:
-    """In this block, each response with TLS says that its connection ends with it.
+    """In this block, each response with TLS announces that its connection is closed after it.
 
-    A client that hears of the end loses nothing by it. One whose next request is on its way could.
+    A client that reads this loses nothing. One whose next request is on its way could.
     """
     shared.closing_tls = True
     try:
@@ -40,8 +40,8 @@ def last_requests_with_tls(shared: Shared) -> Iterator[None]:
 
 
 @contextmanager
-def nobody_comes_in(shared: Shared) -> Iterator[None]:
-    """In this block no connection is accepted: who comes waits in the kernel."""
+def no_new_connections(shared: Shared) -> Iterator[None]:
+    """In this block no connection is accepted: new ones wait in the kernel."""
     shared.door = trio.Event()
     try:
         yield
@@ -51,38 +51,38 @@ def nobody_comes_in(shared: Shared) -> Iterator[None]:
 
 
 @contextmanager
-def no_beginnings(shared: Shared) -> Iterator[None]:
+def no_new_requests(shared: Shared) -> Iterator[None]:
     """In this block no request begins: what clients send stays in the kernel."""
-    shared.resting = trio.Event()
+    shared.quiesced = trio.Event()
     try:
         yield
     finally:
-        shared.resting.set()
-        shared.resting = None
+        shared.quiesced.set()
+        shared.quiesced = None
 
 
-async def part_with_tls(clients: Collection[Client]) -> None:
-    """Let the connections with TLS end: each with a response, or after long silence.
+async def close_tls(clients: Collection[Client]) -> None:
+    """Wait until the connections with TLS have ended: each with a response, or while idle.
 
-    Who shakes hands or has just done that, and who has sent something, gets an answer first.
+    One in its handshake or just after it, and one that has sent something, gets a response first.
     """
     newcomers = {client for client in clients if _goes_on(client) and not client.served}
-    may_be_silent_until = trio.current_time() + TO_SAY_SOMETHING
+    may_be_silent_until = trio.current_time() + TLS_FIRST_REQUEST
     while going_on := [client for client in clients if _goes_on(client)]:
         is_over = trio.current_time() >= may_be_silent_until
         for client in going_on:
             may_end = is_over or client not in newcomers
             if may_end and client.is_idle and not client.head and not has_unread(client):
-                client.end()
-        await trio.sleep(LOOK_AT_TLS_EVERY)
+                client.shut_down()
+        await trio.sleep(TLS_POLL_INTERVAL)
 
 
 def _goes_on(client: Client) -> bool:
-    return not (client.transport.is_plain or client.is_stream or client.is_parting)
+    return not (client.transport.is_plain or client.is_stream or client.is_closing)
 
 
 def has_unread(client: Client) -> bool:
-    """Whether it has sent something that was not looked at yet, or has ended."""
+    """Whether it has sent bytes that we have not looked at, or has closed its side."""
     if client.transport.buffer:
         return True
     poll = select.poll()
@@ -91,41 +91,35 @@ def has_unread(client: Client) -> bool:
 
 
 async def until_at_rest(clients: Collection[Client]) -> None:
-    """Wait until they are, but for those whose streams go on."""
+    """Wait until all are at rest, except those with streams."""
     while any(_is_busy(client) for client in clients):
-        await trio.sleep(LOOK_EVERY)
+        await trio.sleep(POLL_INTERVAL)
 
 
 def hand_over(clients: Collection[Client]) -> tuple[HandedClient, ...]:
-    """What there is to know of those that can be taken along: who waits first comes first.
+    """The state of those that can be taken along, in the order in which they wait at the gate.
 
-    Streams cannot, and neither can TLS, whose keys are in this program's memory.
+    Streams cannot, and neither can TLS, whose keys are in this process's memory.
     """
     return tuple(
         HandedClient(
             descriptor=client.transport.sock.fileno(),
-            address=client.address,
+            address=client.remote.address,
             unread=(client.head + client.transport.buffer).decode("latin-1"),
             served=client.served,
             redirects=client.redirects,
         )
-        for client in sorted(clients, key=lambda client: client.held_since or NEVER)
-        if _is_at_rest(client) and client.transport.is_plain
+        for client in sorted(clients, key=lambda client: client.held_since)
+        if client.may_move
     )
 
 
 def take_up(client: Client, handed: HandedClient) -> None:
-    """Go on where the program before us stopped."""
+    """Go on where the process before us stopped."""
     client.transport.buffer = handed.unread.encode("latin-1")
     client.served = handed.served
 
 
-def _is_at_rest(client: Client) -> bool:
-    return client.is_reading or client.held_since is not None
-
-
 def _is_busy(client: Client) -> bool:
     """It would lose something."""
-    if client.is_stream or client.is_parting:
-        return False
-    return not (_is_at_rest(client) and client.transport.is_plain)
+    return not (client.is_stream or client.is_closing or client.may_move)

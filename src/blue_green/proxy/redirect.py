@@ -1,41 +1,38 @@
-"""Requests on a plain address that are sent to the same place with https.
+"""Redirect requests on a plain address to the same place with https.
 
-They are read and judged like all others, and never reach the gate. 308 keeps the method
-(RFC 9110 section 15.4.9); like all answers of ours it is not to be stored, so that going back to
-plain HTTP stays possible.
+They are parsed like all others, and never reach the gate. 308 keeps the method (RFC 9110
+section 15.4.9). Like all responses of our own it must not be stored, so that going back to plain
+HTTP stays possible.
 """
 
 import re
 
-from blue_green.http.errors import ErrorAnswer
+from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import Request
 from blue_green.http.sockets import HTTPS
-from blue_green.proxy.client import Client
-from blue_green.proxy.exchange import Exchange
-from blue_green.proxy.shared import Shared
+from blue_green.proxy.client_stream import ClientStream
 
 NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]*)?")
-"""A host, and perhaps a port. What else a URI may have there (RFC 3986 section 3.2.2) names no host
-that anybody has, and somebody's software may take it for something else."""
+"""A host, and perhaps a port. The other characters that a URI allows there (RFC 3986 section 3.2.2)
+are in no real host's name, and some software may give them another meaning."""
 
 
-class Redirection(Exchange):
-    """A request that is answered with where to ask instead."""
+class Redirect:
+    """Answers each request with its https URL."""
 
-    def __init__(self, client: Client, request: Request, shared: Shared, port: int) -> None:
-        super().__init__(client, request, shared)
+    def __init__(self, port: int) -> None:
+        """`port` is the one where we speak https."""
         self._port = port
 
-    async def run(self) -> None:
-        """Raises the answer."""
-        place = location(self.request, self._port)
-        if place is None:
-            raise ErrorAnswer(400, "The request has no Host header that names a host.")
-        raise ErrorAnswer(308, f"This site is at {place}", location=place)
+    async def handle(self, stream: ClientStream) -> None:
+        url = location(stream.request, self._port)
+        if url is None:
+            raise ErrorResponse(400, "The request has no Host header that names a host.")
+        raise ErrorResponse(308, f"This site is at {url}", location=url)
 
 
 def location(request: Request, port: int) -> str | None:
-    """Where the request should go; None if it does not say which host it means."""
+    """The request's https URL; None if it does not name a host."""
     named = NAME.fullmatch((request.host or b"").decode("latin-1"))
     if named is None:
         return None

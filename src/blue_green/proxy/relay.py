@@ -1,11 +1,9 @@
-"""Moving body bytes from one side to the other, a block at a time.
+"""Read message bodies block by block, up to where their framing ends them.
 
-A `Body` knows where it ends. One with a length, or one that ends with its connection, is only
-counted; chunks are unwrapped, and those that go on are our own. Nothing is read before what was
-read has been sent: a slow receiver slows the sender down, and memory stays flat.
+A reader reads no further before it has sent what it read: a slow receiver slows the sender down,
+and memory stays flat.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from blue_green.http.chunks import ChunkReader
@@ -28,31 +26,39 @@ class BodyTooLarge(BadBody):
 
 
 class Body(Protocol):
-    """The rest of a message. `read` gives the next bytes, and none at the end."""
+    """The rest of a message."""
 
     @property
     def trailers(self) -> Fields: ...
 
     @property
-    def count(self) -> int:
-        """How many bytes it has given."""
+    def is_complete(self) -> bool:
+        """It has been read to its end."""
 
-    async def read(self) -> bytes: ...
+    @property
+    def has_arrived(self) -> bool:
+        """Some of it can be read without waiting."""
+
+    async def read(self) -> bytes:
+        """The next bytes, and none at the end; raise `BadBody`."""
 
 
 class LengthBody:
-    """So many bytes."""
+    """A body with a Content-Length."""
 
     trailers: Fields = NO_FIELDS
 
     def __init__(self, transport: Transport, length: int) -> None:
         self.left = length
-        self._length = length
         self._transport = transport
 
     @property
-    def count(self) -> int:
-        return self._length - self.left
+    def is_complete(self) -> bool:
+        return not self.left
+
+    @property
+    def has_arrived(self) -> bool:
+        return bool(self._transport.buffer)
 
     async def read(self) -> bytes:
         if not self.left:
@@ -65,10 +71,11 @@ class LengthBody:
 
 
 class ChunkedBody:
-    """What is in the chunks."""
+    """A chunked body, unwrapped."""
 
     def __init__(self, transport: Transport, limit: int) -> None:
-        self.count = 0
+        self.is_complete = False
+        self._count = 0
         self._transport = transport
         self._limit = limit
         self._reader = ChunkReader()
@@ -76,6 +83,10 @@ class ChunkedBody:
     @property
     def trailers(self) -> Fields:
         return self._reader.trailers
+
+    @property
+    def has_arrived(self) -> bool:
+        return bool(self._transport.buffer)
 
     async def read(self) -> bytes:
         while not self._reader.has_ended:
@@ -89,35 +100,39 @@ class ChunkedBody:
                 if not data:
                     raise BadBody("it broke off before its last chunk")
                 piece = self._reader.feed(data)
-            self.count += len(piece)
-            if 0 < self._limit < self.count:
+            self._count += len(piece)
+            if 0 < self._limit < self._count:
                 raise BodyTooLarge(f"it is larger than {self._limit} bytes")
             if piece:
                 return piece
         self._transport.buffer = self._reader.rest + self._transport.buffer
         self._reader.rest = b""
+        self.is_complete = True
         return b""
 
 
 class CloseBody:
-    """All that comes until the connection ends."""
+    """A body that ends with its connection."""
 
     trailers: Fields = NO_FIELDS
+    is_complete = False
+    """Nothing can follow it."""
 
     def __init__(self, transport: Transport) -> None:
-        self.count = 0
         self._transport = transport
 
+    @property
+    def has_arrived(self) -> bool:
+        return bool(self._transport.buffer)
+
     async def read(self) -> bytes:
-        data = await _receive(self._transport)
-        self.count += len(data)
-        return data
+        return await _receive(self._transport)
 
 
 def body_of(transport: Transport, framing: Framing, length: int, limit: int = 0) -> Body:
-    """The body that comes on this transport, after a head that was framed so.
+    """The body that arrives on this transport after a head with this framing.
 
-    `limit` is for chunks, whose sum nobody tells beforehand: in bytes, 0 for none.
+    `limit` in bytes is for chunks, whose sum is not known beforehand; 0 means none.
     """
     if framing is Framing.CHUNKED:
         return ChunkedBody(transport, limit)
@@ -131,28 +146,3 @@ async def _receive(transport: Transport, limit: int = BLOCK) -> bytes:
         return await transport.receive(limit)
     except OSError as error:
         raise BadBody(f"the connection failed: {error.strerror}") from None
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def last_chunk(fields: Fields) -> bytes:
-    lines = [b"%b: %b\r\n" % field for field in fields]
-    return b"0\r\n" + b"".join(lines) + b"\r\n"
-
-
-async def copy(
-    body: Body, send: Callable[[bytes], Awaitable[None]], *, chunked: bool, head: bytes = b""
-) -> None:
-    """Send the body, in chunks or as it is, after the head.
-
-    The head goes out with the first bytes. Give none where these may be long in coming.
-    """
-    while data := await body.read():
-        if chunked:
-            data = chunk(data)
-        await send(head + data)
-        head = b""
-    if end := head + (last_chunk(body.trailers) if chunked else b""):
-        await send(end)

@@ -1,47 +1,67 @@
-"""What all client connections have in common."""
+"""What all client connections of one server have in common."""
 
 import itertools
 import secrets
+from collections import Counter
+from typing import Protocol
 
 import trio
 from attrs import define, field
 
-from blue_green.config.process_settings import ProxySettings
-from blue_green.http.errors import Pages
+from blue_green.http.errors import ErrorPages
 from blue_green.http.request import REQUEST_ID, Request
 from blue_green.proxy.client import Client
 from blue_green.proxy.disconnects import Disconnects
-from blue_green.proxy.pool import Pool
-from blue_green.routing.gate import Gate
+from blue_green.proxy.remote import Remote
+
+
+class Limits(Protocol):
+    """The settings of a connection, in seconds and bytes."""
+
+    @property
+    def header_timeout(self) -> float: ...
+
+    @property
+    def idle_timeout(self) -> float: ...
+
+    @property
+    def max_head(self) -> int: ...
+
+    @property
+    def access_log(self) -> bool: ...
+
+    @property
+    def log_format(self) -> str: ...
 
 
 @define
 class Shared:
-    """Of these there is one for each listener."""
+    """One for each server."""
 
-    settings: ProxySettings
-    gate: Gate
-    pool: Pool
-    disconnects: Disconnects
-    pages: Pages
+    settings: Limits
+    pages: ErrorPages
+    by_status: Counter[int]
+    """How many requests have ended with each status."""
+    disconnects: Disconnects | None = None
+    """Reports clients that disconnect; without it, only a failing call does."""
     closing: bool = False
-    """The server stops: each connection ends with the request in hand."""
+    """The server stops: each connection ends with its current request."""
     closing_tls: bool = False
-    """Each connection with TLS ends with the request in hand."""
+    """Each connection with TLS ends with its current request."""
     door: trio.Event | None = None
     """No connection is accepted before this."""
-    resting: trio.Event | None = None
+    quiesced: trio.Event | None = None
     """No request may begin before this."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)
     _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
 
     def is_last(self, client: Client) -> bool:
-        """Whether this client's connection ends with the request in hand."""
+        """Whether this client's connection ends with its current request."""
         return self.closing or (self.closing_tls and not client.transport.is_plain)
 
-    def request_id(self, client: Client, request: Request) -> bytes:
+    def request_id(self, remote: Remote, request: Request) -> bytes:
         """The one that a trusted proxy gave it, or a new one."""
-        if request.told and client.trusted:
+        if request.told and remote.trusted:
             given = request.told.get(b"x-request-id")
             if given and REQUEST_ID.fullmatch(given):
                 return given

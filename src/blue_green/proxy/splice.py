@@ -1,7 +1,7 @@
-"""Large bodies stay in the kernel: socket to pipe to socket, with splice(2).
+"""Move large bodies within the kernel: socket to pipe to socket, with splice(2).
 
-Copying through Python costs two passes over every byte. Past some size, setting up a pipe is
-cheaper. Only for plain sockets, and for bodies whose length is known.
+Copying through Python costs two passes over every byte. Beyond some size, setting up a pipe is
+cheaper.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from blue_green.http.transport import Transport
 from blue_green.proxy.relay import BadBody
 
 WORTHWHILE = 512 * 1024
-"""Bytes from which on a body is spliced."""
+"""Bytes of a body from which on splicing is cheaper."""
 PIPE_SIZE = 1024 * 1024
 
 
@@ -26,20 +26,18 @@ async def splice(
     until_writable: Callable[[], Awaitable[None]],
     moved: Callable[[int], None],
 ) -> bool:
-    """Move exactly so many bytes; raise `BadBody` if the source ends or fails before.
+    """Move exactly `length` bytes; raise `BadBody` if the source ends or fails before.
 
-    `until_writable` waits for the sink, in the way and for as long as its owner wants. `moved` is
-    called with how many bytes the sink took each time. Errors of the sink are `OSError`. False, and
-    nothing moved, if there is no pipe to be had, or if the sink is not a plain socket.
+    Both must be plain sockets. `until_writable` waits for the sink. `moved` is called with the
+    number of bytes that the sink took each time. Errors of the sink are `OSError`. Returns False,
+    and nothing is moved, if no pipe can be made.
     """
-    if not sink.is_plain:
-        return False
     try:
         out_of, into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        with suppress(OSError):  # Over the limit of this user (pipe(7)): a small pipe does, too.
+        with suppress(OSError):  # Over this user's limit (pipe(7)): a small pipe works, too.
             fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         waiting = 0
         while length or waiting:

@@ -1,8 +1,8 @@
-"""Streams: answers and tunnels that may last for ever, and how each of them is ended properly.
+"""Streams (event streams and tunnels, which may last for ever), and how to end each properly.
 
-An event stream ends between two events as far as its backend sends these in chunks of their own,
-and with the last chunk; a WebSocket between two frames, with a close frame of ours. So the client
-knows that it may come back, and nothing is broken. Of other protocols we do not know the end.
+An event stream ends between two events, as far as its backend sends these in chunks of their own; a
+WebSocket ends between two frames, with a close frame of ours. So clients reconnect and show no
+error. How to end other protocols is unknown to us.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,28 +12,29 @@ import trio
 from attrs import define, field
 
 from blue_green.http.transport import BLOCK, Transport
-from blue_green.proxy.relay import BadBody, Body, chunk, last_chunk
+from blue_green.proxy.client_stream import ByteStream
+from blue_green.proxy.relay import BadBody, Body
 from blue_green.proxy.websocket import GOING_AWAY, Frames
 from blue_green.routing.lease import Target
 
-LAST_WORDS = 1.0
-"""Seconds that one half of a tunnel may go on when the other has failed."""
+LINGER_TIMEOUT = 1.0
+"""Seconds for one half of a tunnel to go on after the other has failed."""
 
 MOST_FRAMES = 8 * 1024
-"""Bytes taken in at once of frames that may be tiny: four thousand, while all others wait."""
+"""Bytes of frames received at once. Tiny ones are four thousand, and other connections wait."""
 
-TO_END_FRAME = 1.0
-"""Seconds for a frame to end that has begun when its WebSocket is to end."""
-TO_SAY_GOODBYE = 1.0
-"""Seconds for the client's close frame to reach the backend, and for that to close."""
+FRAME_TIMEOUT = 1.0
+"""Seconds for the current frame to end when its WebSocket was asked to end."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds for the client's close frame to reach the backend, and for the backend to close."""
 
 
 @define(eq=False)
 class Ending:
-    """The wish that a stream ends, which can come at any time."""
+    """A request to end a stream, which can be made at any time."""
 
     target: Target
-    """If we stop it and the stream breaks off, that is the end that was to come anyway."""
+    """If we stop it and the stream breaks off, that is its proper end."""
     is_wanted: bool = False
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
@@ -46,137 +47,125 @@ class Ending:
         return self.is_wanted or self.target.is_stopping
 
     async def unless_wanted(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What that gives; nothing if the stream is to end before it gives anything."""
+        """What `read` returns; nothing if the stream is asked to end before that."""
         if not self.is_wanted:
             with trio.CancelScope() as self._reading:
                 return await read()
         return b""
 
 
-async def relay_events(
-    body: Body, send: Callable[[bytes], Awaitable[None]], end: Ending, *, chunked: bool
-) -> None:
-    """Send an event stream until it ends, or is to end."""
+async def relay_events(body: Body, send: Callable[[bytes], Awaitable[None]], end: Ending) -> None:
+    """Send an event stream until it ends, or is asked to end."""
     try:
         while data := await end.unless_wanted(body.read):
-            await send(chunk(data) if chunked else data)
+            await send(data)
     except BadBody:
         if not end.is_due:
             raise
-    if chunked:
-        await send(last_chunk(body.trailers))
 
 
-async def tunnel(one: Transport, other: Transport, moved: Callable[[int], None]) -> None:
+async def tunnel(client: ByteStream, backend: Transport, moved: Callable[[int], None]) -> None:
     """Move bytes both ways, untouched, until both sides have ended or one of them fails.
 
-    When one side ends, the other is told so and can go on sending. `moved` is called with how many
-    bytes came each time.
+    When one side ends, the other one gets its end and can go on sending. `moved` is called with
+    the number of bytes that arrived each time.
     """
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_OneWay(one, other, nursery.cancel_scope, moved).run)
-        nursery.start_soon(_OneWay(other, one, nursery.cancel_scope, moved).run)
+        both = nursery.cancel_scope
+        nursery.start_soon(_until_failure, both, lambda: _copy(client, backend, moved))
+        nursery.start_soon(_until_failure, both, lambda: _copy(backend, client, moved))
 
 
 async def websocket(
-    client: Transport, backend: Transport, end: Ending, moved: Callable[[int], None]
+    client: ByteStream, backend: Transport, end: Ending, moved: Callable[[int], None]
 ) -> None:
-    """The same for a WebSocket, which can also end from outside."""
+    """The same for a WebSocket, which can also be asked to end."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_OneWay(client, backend, nursery.cancel_scope, moved).run)
-        nursery.start_soon(_ToClient(backend, client, nursery.cancel_scope, moved, end).run)
+        both = nursery.cancel_scope
+        to_client = _WebSocketToClient(backend, client, both, moved, end)
+        nursery.start_soon(_until_failure, both, lambda: _copy(client, backend, moved))
+        nursery.start_soon(_until_failure, both, to_client.run)
 
 
-class _OneWay:
-    """One direction of a tunnel."""
-
-    def __init__(
-        self,
-        source: Transport,
-        sink: Transport,
-        both: trio.CancelScope,
-        moved: Callable[[int], None],
-    ) -> None:
-        self.source = source
-        self.sink = sink
-        self.both = both
-        """The scope in which both directions run."""
-        self.moved = moved
-
-    async def run(self) -> None:
-        try:
-            await self.move()
-        except OSError:
-            # One side is gone. What it had sent before, the other may still take.
-            self.both.deadline = trio.current_time() + LAST_WORDS
-
-    async def move(self) -> None:
-        while data := await self.source.receive():
-            self.moved(len(data))
-            await self.sink.send(data)
-        await self.sink.send_eof()
+async def _until_failure(both: trio.CancelScope, move: Callable[[], Awaitable[None]]) -> None:
+    """Run one direction; when it fails, the other one has a moment to deliver what it has."""
+    try:
+        await move()
+    except OSError:
+        both.deadline = trio.current_time() + LINGER_TIMEOUT
 
 
-class _ToClient(_OneWay):
-    """What the backend of a WebSocket sends, which is followed frame by frame."""
+async def _copy(source: ByteStream, sink: ByteStream, moved: Callable[[int], None]) -> None:
+    while data := await source.receive():
+        moved(len(data))
+        await sink.send(data)
+    await sink.send_eof()
+
+
+class _WebSocketToClient:
+    """The direction from the backend to the client, followed frame by frame."""
 
     def __init__(
         self,
         source: Transport,
-        sink: Transport,
+        sink: ByteStream,
         both: trio.CancelScope,
         moved: Callable[[int], None],
         end: Ending,
     ) -> None:
-        super().__init__(source, sink, both, moved)
-        self.end = end
-        self.frames = Frames()
+        self._source = source
+        self._sink = sink
+        self._both = both
+        """The scope in which both directions run."""
+        self._moved = moved
+        self._end = end
+        self._frames = Frames()
 
-    async def move(self) -> None:
+    async def run(self) -> None:
         try:
-            while not (self.end.is_wanted and self.frames.are_whole):
+            while not (self._end.is_wanted and self._frames.are_whole):
                 data = await self._receive()
                 if data is None:
                     continue
                 if not data:
                     break
-                length = self.frames.follow(data, only_this=self.end.is_wanted)
-                self.moved(length)
-                await self.sink.send(data[:length])
+                length = self._frames.follow(data, only_this=self._end.is_wanted)
+                self._moved(length)
+                await self._sink.send(data[:length])
         except OSError:
-            if not self.end.is_due:
+            if not self._end.is_due:
                 raise
-        if not self.end.is_due:
-            await self.sink.send_eof()
+        if not self._end.is_due:
+            await self._sink.send_eof()
             return
-        if self.frames.are_whole and not self.frames.has_closed:
-            await self._say_goodbye()
-        self.both.cancel()
+        if self._frames.are_whole and not self._frames.has_closed:
+            await self._send_close()
+        self._both.cancel()
 
     async def _receive(self) -> bytes | None:
-        """What comes next, nothing at the end, and None when it is time to look again.
+        """What arrives next, nothing at the end, and None when it is time to look again.
 
-        Nothing that has come is lost when the wish to end comes in the same moment.
+        Nothing that has arrived is lost when the stream is asked to end at the same moment.
         """
-        data = self.source.try_receive(max(MOST_FRAMES, min(self.frames.left, BLOCK)))
+        data = self._source.try_receive(max(MOST_FRAMES, min(self._frames.left, BLOCK)))
         if data is not None:
-            await self.source.maybe_checkpoint()
+            await self._source.maybe_checkpoint()
             return data
-        if not self.end.is_wanted:
-            await self.end.unless_wanted(self._readable)
+        if not self._end.is_wanted:
+            await self._end.unless_wanted(self._readable)
             return None
-        with trio.move_on_after(TO_END_FRAME):
-            await self.source.readable()
+        with trio.move_on_after(FRAME_TIMEOUT):
+            await self._source.readable()
             return None
-        return b""  # The frame that is to be the last does not end.
+        return b""  # The last frame did not end in time.
 
     async def _readable(self) -> bytes:
-        await self.source.readable()
+        await self._source.readable()
         return b""
 
-    async def _say_goodbye(self) -> None:
+    async def _send_close(self) -> None:
         """Send a close frame. The client's own goes on to the backend, which then closes."""
-        await self.sink.send(GOING_AWAY)
-        with trio.move_on_after(TO_SAY_GOODBYE), suppress(OSError):
-            while await self.source.receive():
+        await self._sink.send(GOING_AWAY)
+        with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError):
+            while await self._source.receive():
                 pass

@@ -1,74 +1,69 @@
-"""A request's body on its way to the backend, whose answer may come before all of it was sent."""
+"""Send a request's body to the backend, whose response may begin before all of it was sent."""
 
-import time
 from collections.abc import Callable
 
 import trio
 
 from blue_green.config.process_settings import ProxySettings
-from blue_green.http.errors import ErrorAnswer
+from blue_green.http.chunks import chunk, last_chunk
+from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Framing
-from blue_green.http.request import Request
 from blue_green.http.transport import Transport
-from blue_green.proxy.client import NEVER, Client
-from blue_green.proxy.relay import BadBody, BodyTooLarge, body_of, copy
-from blue_green.routing.lease import Outcome
+from blue_green.proxy.client_stream import ClientStream
+from blue_green.proxy.relay import BadBody, BodyTooLarge
 
-TOO_SLOW = ErrorAnswer(504, "The backend took too long to answer.")
-STALLED = ErrorAnswer(408, "The rest of the request did not come.")
+TOO_SLOW = ErrorResponse(504, "The backend took too long to respond.")
+STALLED = ErrorResponse(408, "The rest of the request did not arrive.")
 
 
 class Upload:
     """Sends what is left of one request."""
 
-    refused: ErrorAnswer | None = None
+    refused: ErrorResponse | None = None
     """What is wrong with the body, if it cannot be sent."""
 
-    def __init__(
-        self, client: Client, request: Request, left: int, settings: ProxySettings
-    ) -> None:
-        """`left` are the bytes of the body that are still to be read, if it has a length."""
-        self._client = client
-        self._request = request
-        self._left = left
+    def __init__(self, stream: ClientStream, settings: ProxySettings) -> None:
+        self._stream = stream
+        self._client = stream.client
         self._settings = settings
 
     async def run(
         self, transport: Transport, head: bytes, good: trio.CancelScope, done: Callable[[], None]
     ) -> None:
-        """Send it. A body that cannot be sent is noted, and cancels what is good so far.
+        """Send it, after what is left of the head.
 
-        When the backend reads no further, that is all: its answer may be on its way.
+        A body that cannot be sent is noted in `refused`, and cancels `good`. When the backend
+        stops reading, that is all: its response may be on its way.
         """
-        framing, settings = self._request.framing, self._settings
-        chunked = framing is Framing.CHUNKED
-        body = body_of(self._client.transport, framing, self._left, settings.max_body)
-
-        async def send(data: bytes) -> None:
-            self._allow(settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
-            self._client.awaited_since = NEVER
-            await transport.send(data)
-            self._client.awaited_since = time.monotonic()
-            self._allow(settings.idle_timeout, STALLED, Outcome.ABORTED)
-
         try:
-            if chunked or not self._client.transport.buffer:
-                await send(head)
-                head = b""
-            await copy(body, send, chunked=chunked, head=head)
+            await self._copy(transport, head)
         except OSError:
             return
         except BadBody as bad:
             status = 413 if isinstance(bad, BodyTooLarge) else 400
-            self.refused = ErrorAnswer(status, f"The request's body is not accepted: {bad}.")
+            self.refused = ErrorResponse(status, f"The request's body is not accepted: {bad}.")
             good.cancel()
             return
         finally:
-            self._client.awaited_since = NEVER
+            self._client.stop_waiting()
         done()
-        self._allow(settings.response_timeout, TOO_SLOW, Outcome.OVERDUE)
+        self._client.await_backend(self._settings.response_timeout, TOO_SLOW)
 
-    def _allow(self, seconds: float, late: ErrorAnswer, outcome: Outcome) -> None:
-        """Once the answer has begun, it may take all the time it needs."""
-        if not self._client.answering:
-            self._client.allow(seconds, late, outcome)
+    async def _copy(self, transport: Transport, head: bytes) -> None:
+        """The head goes out with the first bytes of the body if these have arrived already."""
+        is_chunked = self._stream.request.framing is Framing.CHUNKED
+        body = self._stream.body(self._settings.max_body)
+        if is_chunked or not body.has_arrived:
+            await self._send(transport, head)
+            head = b""
+        while data := await body.read():
+            await self._send(transport, head + (chunk(data) if is_chunked else data))
+            head = b""
+        if end := head + (last_chunk(body.trailers) if is_chunked else b""):
+            await self._send(transport, end)
+
+    async def _send(self, transport: Transport, data: bytes) -> None:
+        """Send to the backend, and from then on wait for the client."""
+        self._client.await_backend(self._settings.response_timeout, TOO_SLOW)
+        await transport.send(data)
+        self._client.await_body(self._settings.idle_timeout, STALLED)

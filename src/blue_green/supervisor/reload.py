@@ -18,7 +18,7 @@ from blue_green.config.contradictions import contradictions
 from blue_green.config.effects import Effect
 from blue_green.config.error import ConfigError
 from blue_green.config.settings import Settings
-from blue_green.http.errors import Pages
+from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
 from blue_green.site.site import Site
@@ -79,19 +79,19 @@ class Reload:
             logger.info("    %s", change_text.change(change.as_dict()))
         return found
 
-    def _put_in_force(self, settings: Settings, pages: Pages) -> None:
+    def _put_in_force(self, settings: Settings, pages: ErrorPages) -> None:
         self._site.use(settings)
         self._listener.use(settings.proxy, pages)
 
 
-def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:
+def _read(file: Path, old: Settings) -> tuple[Settings, ErrorPages]:
     """The settings in the file, and the error pages that they name; raise `ConfigError`.
 
     All must be as it must be at a start, and also fit with what only a restart changes.
     """
     new = settings_file.load(file)
     problems = []
-    pages = Pages()
+    pages = ErrorPages()
     try:
         startup.whom_to_run_as(new)
         startup.warn_root(new)
@@ -100,7 +100,7 @@ def _read(file: Path, old: Settings) -> tuple[Settings, Pages]:
     except startup.CannotRun as error:
         problems.append(str(error))
     try:
-        pages = Pages(new.proxy.error_pages)
+        pages = ErrorPages(new.proxy.error_pages)
     except BadPages as error:
         problems.append(f"{file}: [proxy] error_pages: {error}")
     for problem in contradictions(in_force(old, new)):

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from blue_green.config.kinds import Argv
 from blue_green.config.settings import Settings
 from blue_green.http.certificates import BadCertificate, load
-from blue_green.http.errors import Pages
+from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
 from blue_green.preflight.checks import machine
 from blue_green.preflight.checks.context import CheckContext
@@ -70,7 +70,7 @@ def error_pages(settings: Settings) -> Findings:
     if settings.proxy.error_pages is None:
         return
     try:
-        Pages(settings.proxy.error_pages)
+        ErrorPages(settings.proxy.error_pages)
     except BadPages as error:
         yield failed("[proxy] error_pages", str(error))
     else:

@@ -12,10 +12,11 @@ import trio.testing
 
 from blue_green.config.kinds import Count
 from blue_green.config.process_settings import ProxySettings
-from blue_green.http.errors import Pages
+from blue_green.http.errors import ErrorPages
 from blue_green.http.transport import Transport
-from blue_green.proxy.client import Client, Trust
-from blue_green.proxy.places import LOOK_AGAIN, SAMPLE, Places
+from blue_green.proxy.client import Client, EndReason
+from blue_green.proxy.client_table import LOOK_AGAIN, SAMPLE, ClientTable
+from blue_green.proxy.remote import Remote, Trust
 from tests.raw.backend import says, silence
 from tests.raw.checks import check_good_request_follows, check_is_kept
 from tests.raw.messages import GET, GOOD
@@ -154,7 +155,7 @@ async def test_a_raised_limit_lets_those_in_who_wait_for_a_place() -> None:
         second = await proxy.ask(GOOD)
         await trio.sleep(2 * LOOK_AGAIN)
         assert second.has_nothing()
-        proxy.listener.use(ProxySettings(access_log=False, max_connections=Count(2)), Pages())
+        proxy.listener.use(ProxySettings(access_log=False, max_connections=Count(2)), ErrorPages())
         assert (await second.answer()).status == 200
 
 
@@ -217,8 +218,8 @@ async def test_it_is_logged_that_connections_give_way(caplog: pytest.LogCaptureF
     async with running(max_connections=1) as proxy:
         for _ in range(3):
             await check_is_taken_at_once(proxy)
-    (warning,) = [text for text in caplog.messages if "connections are taken" in text]
-    assert warning.startswith("all 1 connections are taken: those that are idle or slow are closed")
+    (warning,) = [text for text in caplog.messages if "connections are in use" in text]
+    assert warning.startswith("all 1 connections are in use: idle and slow ones are closed")
 
 
 async def _from(proxy: RunningProxy, address: str) -> Peer:
@@ -250,8 +251,9 @@ def make_waiting() -> Iterator[Callable[..., Client]]:
         def make(address: str, since: float, *trusted: str) -> Client:
             ours, _ = (stack.enter_context(sock) for sock in socket.socketpair())
             proxies = tuple(ip_network(one) for one in trusted)
-            client = Client(Transport(ours), address, trust=Trust(proxies))
-            client.is_reading, client.awaited_since = True, since
+            client = Client(Transport(ours), Remote(address, trust=Trust(proxies)))
+            client.await_request(timeout=60)
+            client.awaited_since = since
             return client
 
         yield make
@@ -260,14 +262,14 @@ def make_waiting() -> Iterator[Callable[..., Client]]:
 async def test_who_is_ending_already_does_not_give_way_again(
     make_waiting: Callable[..., Client],
 ) -> None:
-    places = Places()
+    clients = ClientTable()
     oldest, other = make_waiting("192.0.2.1", 1.0), make_waiting("192.0.2.2", 2.0)
     for client in (oldest, other):
-        places.add(client)
-    places.make_room(2)
-    assert (oldest.is_ended, other.is_ended) == (True, False)
-    places.make_room(2)
-    assert other.is_ended, "that the first one is not gone yet keeps nobody out"
+        clients.add(client)
+    clients.make_room(2)
+    assert (oldest.ended_by, other.ended_by) == (EndReason.EVICTED, None)
+    clients.make_room(2)
+    assert other.ended_by is not None, "that the first one is not gone yet keeps nobody out"
 
 
 @pytest.mark.parametrize(
@@ -278,9 +280,9 @@ async def test_who_is_ending_already_does_not_give_way_again(
 async def test_who_passes_on_requests_of_many_may_have_many_connections(
     make_waiting: Callable[..., Client], address: str, trusted: tuple[str, ...], gives_way: bool
 ) -> None:
-    places = Places()
+    clients = ClientTable()
     other = make_waiting("203.0.113.1", 1.0)
     for client in (other, *(make_waiting(address, 2.0, *trusted) for _ in range(4))):
-        places.add(client)
-    places.make_room(30)
-    assert other.is_ended is not gives_way
+        clients.add(client)
+    clients.make_room(30)
+    assert (other.ended_by is None) is gives_way

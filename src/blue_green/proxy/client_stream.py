@@ -1,0 +1,82 @@
+"""What a handler talks to: one request and the response to it, whatever the version of HTTP."""
+
+from typing import Protocol
+
+from blue_green.http.heads import Fields
+from blue_green.http.request import Request
+from blue_green.http.response import Response
+from blue_green.http.transport import Transport
+from blue_green.proxy.client import Client
+from blue_green.proxy.relay import Body
+from blue_green.routing.lease import Target
+
+
+class ByteStream(Protocol):
+    """The client's end of a tunnel. Errors are `OSError`."""
+
+    async def receive(self) -> bytes:
+        """Some bytes, as soon as there are any; none at the end."""
+
+    async def send(self, data: bytes) -> None: ...
+
+    async def send_eof(self) -> None: ...
+
+
+class ClientStream(Protocol):
+    """One request and its response.
+
+    A response is either `respond`, or `start`, any number of `send` and `send_from`, and `end`, or
+    `upgrade`. Whatever waits for the client gives up after the `idle_timeout` of the settings.
+    Errors of the connection to the client are `OSError`.
+    """
+
+    client: Client
+    """Its state and deadline, and who it is; when it is cancelled, so is the handler."""
+    request: Request
+    request_id: bytes
+
+    # For the access log; the handler sets them where they apply.
+    held: float
+    """Seconds that the request waited at the gate."""
+    target: Target | None
+    """The backend that it was sent to last."""
+
+    @property
+    def has_whole_request(self) -> bool:
+        """The request's body, if any, has been read to its end."""
+
+    def take_body(self, limit: int) -> bytes | None:
+        """The whole body, if it has arrived and has at most so many bytes; otherwise None."""
+
+    def body(self, limit: int) -> Body:
+        """What is left of the request's body. One over `limit` bytes fails; 0 means no limit."""
+
+    async def send_interim(self, response: Response) -> None:
+        """Send a 1xx response, to a client that understands it."""
+
+    async def respond(self, response: Response, body: bytes) -> None:
+        """Send a whole response."""
+
+    async def start(self, response: Response, first: bytes = b"") -> None:
+        """Send the response's head, and with it the first bytes of its body if there are any."""
+
+    async def send(self, data: bytes) -> None:
+        """Send more of the body."""
+
+    async def send_from(self, source: Transport, length: int) -> None:
+        """Send so many bytes of the body as they arrive from a backend, uncopied if possible.
+
+        Raises `BadBody` if the backend sends fewer.
+        """
+
+    async def end(self, trailers: Fields, *, close: bool = False) -> None:
+        """End the response; with `close`, end the connection after it where it has no other use."""
+
+    async def upgrade(self, response: Response) -> ByteStream:
+        """Switch protocols (101). What is sent and received from then on is a tunnel."""
+
+    def count(self, sent: int) -> None:
+        """Add bytes that went through the tunnel to those of the access log."""
+
+    def reset(self) -> None:
+        """Break the response off, so that the client cannot take it for a whole one."""

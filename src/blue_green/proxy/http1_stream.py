@@ -1,0 +1,168 @@
+"""A request on an HTTP/1.1 connection, which carries one at a time (see `ClientStream`)."""
+
+import trio
+
+from blue_green.http.chunks import chunk, last_chunk
+from blue_green.http.clock import date_line
+from blue_green.http.heads import Fields, Framing
+from blue_green.http.request import Request
+from blue_green.http.response import Response, write_response
+from blue_green.http.transport import Transport
+from blue_green.proxy.client import Client
+from blue_green.proxy.relay import Body, LengthBody, body_of
+from blue_green.proxy.shared import Shared
+from blue_green.proxy.splice import WORTHWHILE, splice
+from blue_green.routing.lease import Target
+
+
+class Http1Stream:
+    """One request and its response; also how the bytes of both are framed on the connection."""
+
+    status = 0
+    """Of the final response, once it has begun."""
+    sent = 0
+    """Bytes of the response's body, or of both directions of a tunnel."""
+    unsent = 0
+    """Bytes of the last piece that the client has not taken yet."""
+    is_complete = False
+    """The handler is done, and has sent a whole response."""
+    held = 0.0
+    target: Target | None = None
+    _body: Body | None = None
+    """The request's body, once somebody reads it."""
+    _has_taken_body = False
+    _is_chunked = False
+    """The response's body is sent in chunks."""
+
+    def __init__(self, client: Client, request: Request, shared: Shared) -> None:
+        self.client = client
+        self.request = request
+        self.request_id = shared.request_id(client.remote, request)
+        self.keep_alive = request.keep_alive
+        """Another request may follow on this connection."""
+        self._transport = client.transport
+        self._shared = shared
+
+    # --- the request ---
+
+    @property
+    def has_whole_request(self) -> bool:
+        if self._body is not None:
+            return self._body.is_complete
+        return self._has_taken_body or self.request.framing is Framing.NONE
+
+    def take_body(self, limit: int) -> bytes | None:
+        request, transport = self.request, self._transport
+        if request.framing is Framing.CHUNKED or request.length > limit:
+            return None
+        if not transport.fill_buffer(request.length):
+            return None
+        self._has_taken_body = True
+        return transport.take(request.length)
+
+    def body(self, limit: int) -> Body:
+        framing = Framing.NONE if self._has_taken_body else self.request.framing
+        self._body = body_of(self._transport, framing, self.request.length, limit)
+        return self._body
+
+    # --- the response ---
+
+    async def send_interim(self, response: Response) -> None:
+        if self.request.version == b"1.1":
+            await self._transport.send(write_response(response))
+
+    async def respond(self, response: Response, body: bytes) -> None:
+        rest = self._transport.send_now(self._head(response) + body)
+        self.sent = len(body)
+        if rest:
+            await self._send(rest)
+
+    async def start(self, response: Response, first: bytes = b"") -> None:
+        head = self._head(response)
+        self.sent = len(first)
+        await self._send(head + (chunk(first) if first and self._is_chunked else first))
+
+    async def send(self, data: bytes) -> None:
+        self.sent += len(data)
+        await self._send(chunk(data) if self._is_chunked else data)
+
+    async def send_from(self, source: Transport, length: int) -> None:
+        if length >= WORTHWHILE and self._transport.is_plain:
+            to_client = self._transport
+            if await splice(source, to_client, length, self._until_writable, self.count):
+                return
+        body = LengthBody(source, length)
+        while data := await body.read():
+            await self.send(data)
+
+    async def end(self, trailers: Fields, *, close: bool = False) -> None:
+        if self._is_chunked:
+            await self._send(last_chunk(trailers))
+        if close:
+            self.keep_alive = False
+
+    async def upgrade(self, response: Response) -> Transport:
+        self.status = response.status
+        self.keep_alive = False
+        self.client.begin_tunnel()
+        lines = b"Connection: upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
+        await self._transport.send(write_response(response, lines))
+        return self._transport
+
+    def count(self, sent: int) -> None:
+        self.sent += sent
+
+    @property
+    def is_closed(self) -> bool:
+        return self._transport.closed
+
+    def reset(self) -> None:
+        self.keep_alive = False
+        self._transport.abort()
+
+    @property
+    def connection_lines(self) -> bytes:
+        """The header lines that say whether another request may follow."""
+        if not self.keep_alive:
+            return b"Connection: close\r\n"
+        return b"Connection: keep-alive\r\n" if self.request.version == b"1.0" else b""
+
+    def keep_alive_unless_closing(self) -> bool:
+        """Whether another request may follow, also by what the server is about to do."""
+        if self._shared.is_last(self.client) or not self.has_whole_request:
+            self.keep_alive = False
+        return self.keep_alive
+
+    def _head(self, response: Response) -> bytes:
+        """Begin the final response: its head as bytes."""
+        has_end = response.framing is Framing.LENGTH or response.framing is Framing.NONE
+        self._is_chunked = not has_end and self.request.version == b"1.1"
+        self.keep_alive_unless_closing()
+        if not (has_end or self._is_chunked):
+            self.keep_alive = False
+        self.status = response.status
+        self.client.begin_response()
+        lines = self.connection_lines
+        if self._is_chunked:
+            lines = b"Transfer-Encoding: chunked\r\n" + lines
+        return write_response(response, lines if response.has_date else date_line() + lines)
+
+    async def _send(self, data: bytes | memoryview) -> None:
+        """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
+        transport = self._transport
+        self.unsent = len(data)
+        rest = transport.send_now(data)
+        if not rest:
+            await transport.maybe_checkpoint()
+        while rest:
+            self.unsent = len(rest)
+            await self._until_writable()
+            rest = transport.send_now(rest)
+        self.unsent = 0
+
+    async def _until_writable(self) -> None:
+        client = self.client
+        client.await_client(self._shared.settings.idle_timeout)
+        await trio.lowlevel.wait_writable(self._transport.sock)
+        client.stop_waiting()
+        client.clear_timeout()

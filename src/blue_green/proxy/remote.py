@@ -1,0 +1,64 @@
+"""The client at the other end of a connection: its address, and whether it is a trusted proxy."""
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from blue_green.config.kinds import TrustedProxy
+
+MOST_CACHED = 4096
+"""Addresses whose parsed form is kept for the next connection."""
+
+
+class Trust:
+    """The trusted proxies. A reload replaces them, also for connections that are open."""
+
+    def __init__(self, proxies: tuple[TrustedProxy, ...]) -> None:
+        self.proxies = proxies
+
+
+class Remote:
+    """One client, as its connection shows it."""
+
+    __slots__ = ("_checked_against", "_is_trusted", "address", "forwarded", "scheme", "trust")
+
+    def __init__(self, address: str, *, trust: Trust, scheme: bytes = b"http") -> None:
+        self.address = address
+        """Its IP address; empty for a Unix socket."""
+        self.trust = trust
+        self.scheme = scheme
+        """How it connected to us: `http` or `https`."""
+        self.forwarded = _forwarded(address, scheme)
+        """The forwarding header lines that are the same for all its requests."""
+        self._checked_against: tuple[TrustedProxy, ...] | None = None
+        self._is_trusted = False
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is a proxy whose X-Forwarded fields we believe, by the current settings."""
+        proxies = self.trust.proxies
+        if self._checked_against is not proxies:
+            self._is_trusted = is_trusted(self.address, proxies)
+            self._checked_against = proxies
+        return self._is_trusted
+
+
+def _forwarded(address: str, scheme: bytes) -> bytes:
+    line = b"X-Forwarded-For: %b\r\n" % address.encode() if address else b""
+    return b"%bX-Forwarded-Proto: %b\r\nVia: 1.1 blue-green\r\n" % (line, scheme)
+
+
+@lru_cache(MOST_CACHED)
+def is_trusted(address: str, trusted: tuple[TrustedProxy, ...]) -> bool:
+    """Whether a peer is one of the trusted proxies; one without an address is a Unix socket."""
+    if not address:
+        return "unix:" in trusted
+    ip = ip_address(address)
+    return any(network != "unix:" and ip in network for network in trusted)
+
+
+@lru_cache(MOST_CACHED)
+def plain_address(host: str) -> str:
+    """An address in its usual form: IPv4 that arrived on an IPv6 socket is written as IPv4."""
+    ip: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return str(mapped or ip)
