@@ -28,7 +28,7 @@ NEVER = float("inf")
 REPLACED = ErrorResponse(502, "The backend was replaced before it responded.")
 
 
-class State(Enum):
+class ClientState(Enum):
     """What the connection is doing, in the order in which it happens."""
 
     AWAITING_REQUEST = "nothing of a request has arrived"
@@ -42,10 +42,15 @@ class State(Enum):
     CLOSING = "all is sent, and the client may still read it"
 
 
-READING = (State.AWAITING_REQUEST, State.READING_HEAD)
-STREAMS = (State.STREAMING, State.TUNNEL)
-IN_REQUEST = (State.IN_REQUEST, State.HELD, State.RESPONDING, State.STREAMING)
-RESPONSE_BEGUN = (State.RESPONDING, State.STREAMING, State.TUNNEL)
+READING = (ClientState.AWAITING_REQUEST, ClientState.READING_HEAD)
+STREAMS = (ClientState.STREAMING, ClientState.TUNNEL)
+IN_REQUEST = (
+    ClientState.IN_REQUEST,
+    ClientState.HELD,
+    ClientState.RESPONDING,
+    ClientState.STREAMING,
+)
+RESPONSE_BEGUN = (ClientState.RESPONDING, ClientState.STREAMING, ClientState.TUNNEL)
 
 
 class EndReason(Enum):
@@ -66,7 +71,7 @@ class Client:
         self.remote = remote
         self.redirects = redirects
         """It is connected to an address that only redirects to https."""
-        self.state = State.AWAITING_REQUEST
+        self.state = ClientState.AWAITING_REQUEST
         self.scope = trio.CancelScope()
         self.deadline = NEVER
         """When to end it, on the clock of `time.monotonic`."""
@@ -134,19 +139,19 @@ class Client:
 
     def await_request(self, timeout: float) -> None:
         """Wait for the first request, or for the next one after a response."""
-        self.state = State.AWAITING_REQUEST
+        self.state = ClientState.AWAITING_REQUEST
         self.request = None
         self.head = b""
-        self.await_client(timeout)
+        self.awaited_since = self.set_timeout(timeout, None, Outcome.ABORTED)
 
     def begin_head(self, timeout: float, too_slow: ErrorResponse) -> None:
         """Part of a head has arrived; the rest must arrive within this time."""
-        self.state = State.READING_HEAD
+        self.state = ClientState.READING_HEAD
         self.set_timeout(timeout, too_slow, Outcome.ABORTED)
 
     def begin_request(self, request: Request) -> None:
         """A whole head has arrived. From now on a disconnect ends the request."""
-        self.state = State.IN_REQUEST
+        self.state = ClientState.IN_REQUEST
         self.request = request
         self.served = True
         self.awaited_since = NEVER
@@ -156,35 +161,35 @@ class Client:
 
     def begin_hold(self) -> None:
         """The request waits at the gate."""
-        self.state = State.HELD
+        self.state = ClientState.HELD
         self.held_since = time.monotonic()
 
     def end_hold(self) -> None:
-        self.state = State.IN_REQUEST
+        self.state = ClientState.IN_REQUEST
         self.held_since = NEVER
 
     def begin_response(self) -> None:
         """The final response begins: from now on no other one can be sent."""
-        self.state = State.RESPONDING
+        self.state = ClientState.RESPONDING
         self.clear_timeout()
 
     def begin_events(self) -> None:
         """The response is an event stream."""
-        self.state = State.STREAMING
+        self.state = ClientState.STREAMING
 
     def begin_tunnel(self) -> None:
         """Bytes pass both ways. When the client ends its half, the other half goes on."""
-        self.state = State.TUNNEL
+        self.state = ClientState.TUNNEL
         self.clear_timeout()
 
     def begin_error(self, timeout: float) -> None:
         """The handler is done, and an error is sent within this time."""
-        self.state = State.REFUSING
+        self.state = ClientState.REFUSING
         self.set_timeout(timeout, None, Outcome.ABORTED)
 
     def begin_close(self, timeout: float) -> None:
         """All is sent. The client has this time to read it and to close its side."""
-        self.state = State.CLOSING
+        self.state = ClientState.CLOSING
         self.await_client(timeout)
 
     # --- ending it before its time: each cancels the scope ---
@@ -205,7 +210,7 @@ class Client:
 
     def cut(self) -> bool:
         """End the request, whose backend has to stop; True, since the client loses it."""
-        response = REPLACED if self.state in (State.IN_REQUEST, State.HELD) else None
+        response = REPLACED if self.state in (ClientState.IN_REQUEST, ClientState.HELD) else None
         self._end(EndReason.CUT, response, Outcome.CUT)
         return True
 
@@ -235,7 +240,7 @@ class Client:
     @property
     def is_in_flight(self) -> bool:
         """Its request has passed the gate, and the response is no stream."""
-        return self.state in (State.IN_REQUEST, State.RESPONDING)
+        return self.state in (ClientState.IN_REQUEST, ClientState.RESPONDING)
 
     @property
     def is_stream(self) -> bool:
@@ -244,12 +249,12 @@ class Client:
 
     @property
     def is_closing(self) -> bool:
-        return self.state is State.CLOSING
+        return self.state is ClientState.CLOSING
 
     @property
     def is_silent(self) -> bool:
         """We wait for its next request, or for it to close the connection."""
-        return self.state in READING or self.state is State.CLOSING
+        return self.state in READING or self.state is ClientState.CLOSING
 
     @property
     def may_be_evicted(self) -> bool:
@@ -259,7 +264,7 @@ class Client:
     @property
     def may_move(self) -> bool:
         """No backend has seen its request: another process can go on with the connection."""
-        can_be_handed_over = self.state in READING or self.state is State.HELD
+        can_be_handed_over = self.state in READING or self.state is ClientState.HELD
         return can_be_handed_over and self.transport.is_plain
 
     @property

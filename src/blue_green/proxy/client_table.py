@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 import trio
 
 from blue_green.proxy import share
-from blue_green.proxy.client import Client, State
+from blue_green.proxy.client import Client, ClientState
 from blue_green.proxy.quiesce import has_unread
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class ClientTable:
                 sample = random.choices(sample, k=SAMPLE)
             awaited = [client for client in sample if client.may_be_evicted]
             for client in sorted(awaited, key=lambda client: self._rank(client, most)):
-                has_asked = client.state is State.AWAITING_REQUEST and has_unread(client)
+                has_asked = client.state is ClientState.AWAITING_REQUEST and has_unread(client)
                 if not has_asked:
                     client.evict()
                     self._log(most)

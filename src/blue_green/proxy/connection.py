@@ -17,7 +17,7 @@ from blue_green.http.response import write_response
 from blue_green.http.tls import NotTls
 from blue_green.http.transport import Transport
 from blue_green.proxy import access_log
-from blue_green.proxy.client import Client, State
+from blue_green.proxy.client import Client, ClientState
 from blue_green.proxy.handler import Handler, ResponseAborted
 from blue_green.proxy.http1_stream import Http1Stream
 from blue_green.proxy.shared import Shared
@@ -54,7 +54,10 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
 
 async def _break_off(client: Client, pages: ErrorPages) -> None:
     """Close a connection that was cancelled, so that the client sees what is complete."""
-    error, has_half = client.final_error, client.state in (State.RESPONDING, State.STREAMING)
+    error, has_half = (
+        client.final_error,
+        client.state in (ClientState.RESPONDING, ClientState.STREAMING),
+    )
     client.begin_close(LINGER_TIMEOUT)
     if has_half:
         client.transport.abort()  # Half a response must not look like a whole one.
@@ -104,7 +107,7 @@ async def _serve_one(client: Client, shared: Shared, handler: Handler) -> bool:
             _note_end(client, stream, end, began, shared)
     if error is not None:
         await _send_error(client, stream, error, shared.pages)
-    return stream is not None and stream.keep_alive_unless_closing() and not stream.is_closed
+    return stream is not None and stream.check_keep_alive() and not stream.is_closed
 
 
 def _note_end(
@@ -204,7 +207,7 @@ async def _send_error(
         return
     lines = CLOSE
     if stream is not None:
-        stream.keep_alive_unless_closing()
+        stream.check_keep_alive()
         lines = stream.connection_lines
     client.begin_error(LINGER_TIMEOUT)
     await client.transport.send(_write_error(error, client, pages, lines))

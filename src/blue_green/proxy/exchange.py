@@ -12,7 +12,7 @@ from blue_green.http.response import Response
 from blue_green.http.transport import BLOCK, Transport
 from blue_green.proxy import forwarding, share
 from blue_green.proxy.beside import beside
-from blue_green.proxy.client import State
+from blue_green.proxy.client import ClientState
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.handler import ResponseAborted
 from blue_green.proxy.pool import MAX_INTERIM, Pool, Unreachable, Upstream, UpstreamError
@@ -153,7 +153,7 @@ class Exchange:
         finally:
             if reusable:
                 self._pool.give_back(upstream)
-            elif self._client.state is State.TUNNEL:
+            elif self._client.state is ClientState.TUNNEL:
                 upstream.transport.close()  # It may still have to read what was sent last.
             else:
                 upstream.transport.abort()

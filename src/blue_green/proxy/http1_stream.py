@@ -14,6 +14,8 @@ from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
 from blue_green.routing.lease import Target
 
+WITHOUT_LENGTH = (Framing.CHUNKED, Framing.CLOSE)
+
 
 class Http1Stream:
     """One request and its response; also how the bytes of both are framed on the connection."""
@@ -127,25 +129,29 @@ class Http1Stream:
             return b"Connection: close\r\n"
         return b"Connection: keep-alive\r\n" if self.request.version == b"1.0" else b""
 
-    def keep_alive_unless_closing(self) -> bool:
+    def check_keep_alive(self) -> bool:
         """Whether another request may follow, also by what the server is about to do."""
-        if self._shared.is_last(self.client) or not self.has_whole_request:
-            self.keep_alive = False
+        if self.keep_alive:
+            if self._shared.is_closing and self._shared.is_last(self.client):
+                self.keep_alive = False
+            if self.request.framing is not Framing.NONE and not self.has_whole_request:
+                self.keep_alive = False
         return self.keep_alive
 
     def _head(self, response: Response) -> bytes:
         """Begin the final response: its head as bytes."""
-        has_end = response.framing is Framing.LENGTH or response.framing is Framing.NONE
-        self._is_chunked = not has_end and self.request.version == b"1.1"
-        self.keep_alive_unless_closing()
-        if not (has_end or self._is_chunked):
-            self.keep_alive = False
+        lines = b"" if response.has_date else date_line()
+        if response.framing in WITHOUT_LENGTH:
+            if self.request.version == b"1.1":
+                self._is_chunked = True
+                lines += b"Transfer-Encoding: chunked\r\n"
+            else:
+                self.keep_alive = False
+        if not self.check_keep_alive() or self.request.version == b"1.0":
+            lines += self.connection_lines
         self.status = response.status
         self.client.begin_response()
-        lines = self.connection_lines
-        if self._is_chunked:
-            lines = b"Transfer-Encoding: chunked\r\n" + lines
-        return write_response(response, lines if response.has_date else date_line() + lines)
+        return write_response(response, lines)
 
     async def _send(self, data: bytes | memoryview) -> None:
         """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
