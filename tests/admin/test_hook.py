@@ -53,14 +53,14 @@ def signed(body: bytes, secret: bytes = SECRET) -> str:
         pytest.param(b"x-event", SECRET, False, id="nothing of it"),
     ],
 )
-def test_a_message_is_signed_or_not(
+def test_only_a_message_with_a_valid_signature_counts_as_signed(
     secret_file: Path, field: bytes, value: bytes, is_right: bool
 ) -> None:
     assert is_signed(Message([(field, value)], BODY), secret_file) is is_right
     assert not is_signed(Message([(field, value)], BODY + b"!"), secret_file) or b"gitlab" in field
 
 
-async def test_the_secret_can_be_changed_at_any_time(
+async def test_a_changed_secret_takes_effect_at_once(
     secret_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pulls: list[None] = []
@@ -74,7 +74,7 @@ async def test_the_secret_can_be_changed_at_any_time(
     assert len(pulls) == 1
 
 
-async def test_whoever_guesses_does_not_fill_the_log(
+async def test_wrong_signatures_do_not_fill_the_log(
     secret_file: Path, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
     hook = Hook(secret_file, lambda: None)
@@ -96,7 +96,7 @@ async def test_whoever_guesses_does_not_fill_the_log(
         ("a secret of sufficient length", 0o640, ""),
     ],
 )
-def test_the_secret_is_looked_at_before_anything_starts(
+def test_a_bad_secret_file_stops_the_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None, mode: int, said: str
 ) -> None:
     document = {
@@ -116,7 +116,7 @@ def test_the_secret_is_looked_at_before_anything_starts(
         assert "".join(caplog.messages).count(said or "nothing is said") == (1 if said else 0)
 
 
-async def test_a_push_is_live_soon_and_so_is_one_that_nobody_could_tell_us_of(
+async def test_a_push_goes_live_soon_also_when_its_hook_was_lost(
     make_site: MakeSite, secret_file: Path
 ) -> None:
     [port] = free_ports(1)

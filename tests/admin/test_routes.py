@@ -116,7 +116,7 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
 # --- the events -------------------------------------------------------------------------------
 
 
-async def test_a_reader_is_told_the_past_at_once_and_then_only_what_is_new(
+async def test_an_event_stream_sends_the_past_first_and_then_only_what_is_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blue_green.admin.events.EVERY", 0.1)
@@ -144,7 +144,7 @@ async def test_a_reader_is_told_the_past_at_once_and_then_only_what_is_new(
             assert [0, 3, 0, 0, 0, 0] in [second[1:] for second in event["seconds"]]
 
 
-async def test_a_reader_hears_of_each_phase_at_once(
+async def test_an_event_stream_sends_each_phase_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blue_green.admin.events.EVERY", 3600)
@@ -164,7 +164,7 @@ async def test_a_reader_hears_of_each_phase_at_once(
         assert event["last_swap"]["outcome"] == "failed"
 
 
-async def test_a_flood_of_output_is_told_by_its_end(tmp_path: Path) -> None:
+async def test_of_a_flood_of_output_an_event_stream_sends_the_end(tmp_path: Path) -> None:
     async with telling(tmp_path) as told:
         told.site.output.take("blue", NOTHING, ["before"] * 1000, is_error=False)
         async with told.reader() as reader:
@@ -177,7 +177,9 @@ async def test_a_flood_of_output_is_told_by_its_end(tmp_path: Path) -> None:
             assert [line[3] for line in event["lines"]] == flood[-100:]
 
 
-async def test_the_page_may_run_its_own_script_and_reach_nobody(tmp_path: Path) -> None:
+async def test_the_page_may_run_only_its_own_script_and_contact_no_other_host(
+    tmp_path: Path,
+) -> None:
     async with telling(tmp_path) as told, HttpClient(told.port, "127.0.0.1") as http:
         answer = await http.get("/", Host="localhost")
         other = await http.get("/events", Host="evil.example")
@@ -225,7 +227,7 @@ async def check_is_readable(tab: Tab) -> None:
 
 
 @needs_browser
-async def test_it_fits_a_phone_and_can_be_read_in_light_and_dark(
+async def test_the_page_fits_a_phone_and_is_readable_in_light_and_dark_mode(
     tmp_path: Path, chromium: Browser
 ) -> None:
     async with telling(tmp_path) as told:
@@ -245,7 +247,7 @@ async def test_it_fits_a_phone_and_can_be_read_in_light_and_dark(
 
 
 @needs_browser
-async def test_when_the_supervisor_is_away_it_says_so_until_it_is_back(
+async def test_the_page_says_that_the_supervisor_is_away_until_it_is_back(
     tmp_path: Path, chromium: Browser
 ) -> None:
     async with telling(tmp_path) as told:
@@ -265,7 +267,7 @@ async def test_when_the_supervisor_is_away_it_says_so_until_it_is_back(
 
 
 @needs_browser
-async def test_a_page_that_nobody_looks_at_takes_no_place(
+async def test_a_hidden_page_holds_no_connection(
     tmp_path: Path, chromium: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blue_green.admin.server.MAX_STREAMS", 1)

@@ -135,7 +135,7 @@ async def serving() -> AsyncIterator[Served]:
         pytest.param(b"OPTIONS /page HTTP/1.1\r\nHost: x.example\r\n\r\n", 200, id="OPTIONS"),
     ],
 )
-async def test_requests_get_their_answer(raw: bytes, status: int) -> None:
+async def test_each_request_gets_its_response(raw: bytes, status: int) -> None:
     async with serving() as served:
         client = await served.ask(raw)
         answer = await client.answer("HEAD" if raw.startswith(b"HEAD") else "GET")
@@ -149,7 +149,7 @@ async def test_requests_get_their_answer(raw: bytes, status: int) -> None:
             await check_is_closed(client)
 
 
-async def test_a_connection_is_kept_and_requests_are_answered_in_order() -> None:
+async def test_a_connection_is_reused_and_requests_are_answered_in_order() -> None:
     async with serving() as served:
         ask = b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n"
         client = await served.ask(ask % b"hello" + ask % b"other" + ask % b"hello")
@@ -184,7 +184,9 @@ TEN = b"Content-Length: 10\r\n\r\n0123456789"
         ),
     ],
 )
-async def test_bodies_are_read_where_they_are_wanted(raw: bytes, status: int, body: bytes) -> None:
+async def test_a_body_is_read_only_for_a_route_that_takes_one(
+    raw: bytes, status: int, body: bytes
+) -> None:
     async with serving() as served:
         client = await served.ask(b"POST /echo HTTP/1.1\r\nHost: h\r\n" + raw)
         answer = await client.answer("POST")
@@ -198,7 +200,7 @@ async def test_bodies_are_read_where_they_are_wanted(raw: bytes, status: int, bo
             await check_is_closed(client)
 
 
-async def test_what_comes_with_the_end_of_a_body_is_the_next_request() -> None:
+async def test_bytes_after_a_body_are_the_next_request() -> None:
     async with serving() as served:
         ask = b"POST /echo HTTP/1.1\r\nHost: h\r\n" + TEN
         client = await served.ask(ask + b"GET /hello HTTP/1.1\r\n\r\n" + ask)
@@ -225,7 +227,7 @@ async def test_a_body_of_tiny_chunks_is_read_a_few_at_a_time() -> None:
     assert chunks / rounds < 500, "others have their turn between"
 
 
-async def test_what_comes_after_a_body_that_is_read_in_pieces_is_not_lost() -> None:
+async def test_bytes_after_a_body_that_is_read_in_pieces_are_not_lost() -> None:
     async with serving() as served:
         body = b"Content-Length: 3000\r\n\r\n" + 3000 * b"a"
         follows = 50 * b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -235,7 +237,7 @@ async def test_what_comes_after_a_body_that_is_read_in_pieces_is_not_lost() -> N
             assert (await client.answer()).status == 200
 
 
-async def test_who_asks_whether_to_send_a_body_is_told() -> None:
+async def test_expect_100_continue_is_answered() -> None:
     async with serving() as served:
         head = b"POST /%b HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
         client = await served.ask(head % b"echo")
@@ -246,7 +248,9 @@ async def test_who_asks_whether_to_send_a_body_is_told() -> None:
         assert (await refused.answer("POST")).status == 405
 
 
-async def test_who_is_slow_with_a_body_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_is_slow_with_a_body_gives_way_to_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
     async with serving() as served:
         slow = await served.ask(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0")
@@ -257,7 +261,9 @@ async def test_who_is_slow_with_a_body_gives_way(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", ["HEAD_TIMEOUT", "IDLE_TIMEOUT", "ANSWER_TIMEOUT"])
-async def test_nothing_takes_for_ever(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_wait_for_a_client_has_a_timeout(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent = {
         "HEAD_TIMEOUT": b"GET / HT",
         "IDLE_TIMEOUT": b"",
@@ -269,7 +275,7 @@ async def test_nothing_takes_for_ever(name: str, monkeypatch: pytest.MonkeyPatch
         assert await client.end() == b""
 
 
-async def test_a_new_client_gets_the_place_of_the_one_that_was_silent_for_longest(
+async def test_a_new_client_displaces_the_one_that_was_silent_longest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
@@ -285,7 +291,7 @@ async def test_a_new_client_gets_the_place_of_the_one_that_was_silent_for_longes
             await other.answer()
 
 
-async def test_when_all_places_are_busy_a_new_client_gets_none(
+async def test_a_new_client_is_refused_when_all_others_are_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
@@ -297,7 +303,7 @@ async def test_when_all_places_are_busy_a_new_client_gets_none(
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-async def test_a_stream_goes_on_while_its_client_is_there(version: bytes) -> None:
+async def test_a_stream_lasts_as_long_as_its_client(version: bytes) -> None:
     async with serving() as served:
         client = await served.ask(b"GET /ticks HTTP/%b\r\n\r\n" % version)
         head = await client.until(b"\r\n\r\n")
@@ -306,7 +312,7 @@ async def test_a_stream_goes_on_while_its_client_is_there(version: bytes) -> Non
             await client.until(b"tick\n")
 
 
-async def test_there_are_few_streams_and_who_leaves_makes_room(
+async def test_streams_are_limited_and_a_client_that_leaves_makes_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "MAX_STREAMS", 1)
@@ -325,7 +331,9 @@ async def test_there_are_few_streams_and_who_leaves_makes_room(
         await until("there is room", has_room)
 
 
-async def test_who_does_not_take_a_stream_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_its_stream_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(server, "ANSWER_TIMEOUT", 0.2)
     async with serving() as served:
         slow = await served.ask(b"GET /flood HTTP/1.0\r\n\r\n")
@@ -350,11 +358,11 @@ async def test_who_does_not_take_a_stream_is_dropped(monkeypatch: pytest.MonkeyP
         ("localhost.evil.example.", False),
     ],
 )
-def test_another_site_cannot_lend_its_name_to_the_page(host: str, may: bool) -> None:
+def test_a_request_with_a_foreign_host_or_origin_is_refused(host: str, may: bool) -> None:
     assert may_ask_by(host) is may
 
 
-def test_a_histogram_has_each_value_in_its_range() -> None:
+def test_a_histogram_counts_each_value_in_its_bucket() -> None:
     histogram = Histogram((1.0, 2.0))
     for value in (0.5, 1.0, 1.5, 99.0):
         histogram.observe(value)
@@ -396,7 +404,7 @@ class Admin:
         return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
 
 
-async def test_a_balancer_learns_whether_to_send_requests_here(make_site: MakeSite) -> None:
+async def test_ready_says_whether_a_balancer_should_send_requests_here(make_site: MakeSite) -> None:
     site = make_site()
     admin = Admin(site, drain_delay="300ms")
     one = site.commit("one")
@@ -429,7 +437,9 @@ async def test_a_balancer_learns_whether_to_send_requests_here(make_site: MakeSi
         assert answers[0].status == 200
 
 
-async def test_while_a_balancer_is_to_see_the_stop_all_is_served(make_site: MakeSite) -> None:
+async def test_requests_are_served_during_the_drain_delay_before_a_stop(
+    make_site: MakeSite,
+) -> None:
     site = make_site()
     admin = Admin(site, drain_delay="10m")
     site.commit("one")
@@ -441,7 +451,7 @@ async def test_while_a_balancer_is_to_see_the_stop_all_is_served(make_site: Make
         # A second signal does not wait: `running` gives it PATIENCE, and not ten minutes.
 
 
-async def test_prometheus_is_told_what_happened(make_site: MakeSite) -> None:
+async def test_metrics_report_what_happened(make_site: MakeSite) -> None:
     site = make_site()
     admin = Admin(site)
     site.commit("zero", raises="broken")

@@ -46,7 +46,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 # --- help -----------------------------------------------------------------------------------
 
 
-def test_the_version_is_told(tmp_path: Path) -> None:
+def test_version_prints_the_version(tmp_path: Path) -> None:
     assert cli(tmp_path, "--version") == Done(0, f"blue-green {__version__}\n", "")
 
 
@@ -76,7 +76,7 @@ def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [*CLIENTS, "restart"])
-def test_a_settings_file_where_none_belongs_is_told_where_it_does(
+def test_a_misplaced_settings_file_is_refused_with_the_option_to_use(
     tmp_path: Path, write: Callable[..., Path], command: str
 ) -> None:
     write()
@@ -87,13 +87,13 @@ def test_a_settings_file_where_none_belongs_is_told_where_it_does(
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_who_reads_the_settings_takes_them_without_an_option(tmp_path: Path, command: str) -> None:
+def test_run_and_check_take_the_settings_file_as_an_argument(tmp_path: Path, command: str) -> None:
     done = cli(tmp_path, command, "--config", "supervisor.toml")
     assert done.code == 2
     assert "takes the settings file without --config" in done.err
 
 
-def test_what_talks_to_a_supervisor_loads_nothing_slow(tmp_path: Path) -> None:
+def test_client_commands_import_nothing_slow(tmp_path: Path) -> None:
     program = f"""
 import sys
 from blue_green import cli
@@ -110,7 +110,7 @@ print({{"trio", "rich", "cattrs", "h11", "asyncio", "prometheus_client"}} & set(
 # --- settings -------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     done = cli(tmp_path, "run", "missing.toml")
     assert (done.code, done.err) == (
         2,
@@ -127,7 +127,7 @@ def test_all_errors_of_the_settings_are_printed(tmp_path: Path, write: Callable[
         assert f" {key}: " in done.err
 
 
-def test_a_checkout_that_is_no_git_repository_is_told(
+def test_a_checkout_that_is_no_git_repository_is_reported(
     tmp_path: Path, write: Callable[..., Path]
 ) -> None:
     (tmp_path / "site").mkdir()
@@ -138,7 +138,7 @@ def test_a_checkout_that_is_no_git_repository_is_told(
     assert "not a git repository" in done.err
 
 
-def test_a_checkout_that_is_missing_is_told(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_a_missing_checkout_is_reported(tmp_path: Path, write: Callable[..., Path]) -> None:
     write(git={"checkout": "nowhere"})
     done = cli(tmp_path, "run", "supervisor.toml")
     assert done.code == 2
@@ -146,7 +146,7 @@ def test_a_checkout_that_is_missing_is_told(tmp_path: Path, write: Callable[...,
 
 
 @pytest.mark.parametrize("section", ["proxy", "admin"])
-def test_a_port_in_use_is_told_with_who_listens(
+def test_a_port_in_use_is_reported_with_the_process_that_listens(
     tmp_path: Path, write: Callable[..., Path], section: str
 ) -> None:
     Repository(tmp_path / "site")
@@ -160,7 +160,7 @@ def test_a_port_in_use_is_told_with_who_listens(
     assert f"[{section}] listen: cannot listen on {address}: pid {os.getpid()} (" in done.err
 
 
-def test_an_ignore_file_that_is_there_is_not_overwritten(
+def test_an_existing_ignore_file_is_not_overwritten(
     tmp_path: Path, write: Callable[..., Path]
 ) -> None:
     site = Repository(tmp_path / "site")
@@ -188,14 +188,16 @@ def test_without_a_supervisor_the_exit_status_is_3(
     )
 
 
-def test_without_any_settings_the_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_without_any_settings_the_missing_file_is_named(tmp_path: Path) -> None:
     done = cli(tmp_path, "status")
     assert (done.code, done.out) == (2, "")
     assert "supervisor.toml: cannot be read" in done.err
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_without_a_file_the_one_here_is_read(tmp_path: Path, command: str) -> None:
+def test_without_an_option_the_settings_file_in_this_directory_is_read(
+    tmp_path: Path, command: str
+) -> None:
     done = cli(tmp_path, command)
     assert done.code == 2
     assert "supervisor.toml: cannot be read" in done.out + done.err
@@ -206,7 +208,7 @@ def test_without_a_file_the_one_here_is_read(tmp_path: Path, command: str) -> No
 
 
 @pytest.mark.parametrize("text", ["[app\n", None], ids=["broken", "deleted"])
-def test_a_supervisor_is_found_although_its_file_is_broken_or_gone(
+def test_a_supervisor_is_found_although_its_settings_file_is_broken_or_gone(
     tmp_path: Path, text: str | None
 ) -> None:
     if text is not None:
@@ -242,7 +244,7 @@ async def test_a_running_supervisor_is_found_by_its_process_when_its_file_is_bro
     assert (done.code, "--socket DIRECTORY/control.sock" in done.err) == (2, True)
 
 
-async def test_a_wrong_value_in_the_file_is_told_by_every_command(
+async def test_every_command_reports_a_wrong_value_in_the_settings_file(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
@@ -274,7 +276,7 @@ PLACES: list[tuple[list[str], dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize(("words", "env", "place"), PLACES)
-def test_the_socket_is_the_one_given_else_the_environments_else_the_files(
+def test_the_socket_option_overrides_the_environment_which_overrides_the_file(
     tmp_path: Path, write: Callable[..., Path], words: list[str], env: dict[str, str], place: str
 ) -> None:
     write(state={"directory": "here"})
@@ -295,7 +297,7 @@ def answer_to(directory: Path, *words: str, answer: dict[str, Any]) -> tuple[Don
 
 
 @pytest.mark.parametrize(("usage", "code"), [(True, 2), (False, 1)])
-def test_what_the_supervisor_refuses_is_printed(tmp_path: Path, usage: bool, code: int) -> None:
+def test_a_refusal_by_the_supervisor_is_printed(tmp_path: Path, usage: bool, code: int) -> None:
     answer = {"event": "error", "error": "there is none", "usage": usage}
     done, _ = answer_to(tmp_path, "rollback", answer=answer)
     assert done == Done(code, "", "blue-green: there is none\n")
@@ -312,7 +314,7 @@ def test_a_supervisor_that_goes_away_is_a_failure(tmp_path: Path) -> None:
     assert "stopped before it answered" in done.err
 
 
-def test_lines_that_were_lost_are_told(tmp_path: Path) -> None:
+def test_lost_lines_are_reported(tmp_path: Path) -> None:
     at = "2026-01-02T03:04:05.678+00:00"
     line = {"at": at, "source": "blue", "revision": "a" * 40, "is_error": False, "text": "hello"}
     lines = {"event": "lines", "lost": 7, "lines": [line]}
@@ -328,7 +330,7 @@ def test_lines_that_were_lost_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("time", "seconds"), [("90s", 90.0), ("2m", 120.0), ("20", 20.0)])
-def test_a_pause_has_an_end(tmp_path: Path, time: str, seconds: float) -> None:
+def test_a_pause_reports_when_it_ends(tmp_path: Path, time: str, seconds: float) -> None:
     answer = {"event": "result", "paused_for": seconds}
     done, asked = answer_to(tmp_path, "pause", "--for", time, answer=answer)
     assert done == Done(0, f"paused for {seconds:g} s: requests wait at the proxy\n", "")

@@ -44,7 +44,7 @@ TERMINALS = [
 
 
 @pytest.mark.parametrize(("stream", "env", "expected"), TERMINALS)
-def test_colours_and_movement_are_for_terminals_that_want_them(
+def test_colours_and_animation_are_only_for_terminals_that_support_them(
     monkeypatch: pytest.MonkeyPatch,
     stream: io.StringIO,
     env: dict[str, str],
@@ -59,7 +59,7 @@ def test_colours_and_movement_are_for_terminals_that_want_them(
     assert (style.width is not None) == stream.isatty()
 
 
-def test_a_line_ends_where_the_terminal_does() -> None:
+def test_a_line_is_cut_at_the_width_of_the_terminal() -> None:
     assert Style(width=8).line("12345", ("6789", "red")) == "1234567~"
     assert Style(width=8, unicode=True).line("12345", "678") == "12345678"
     assert Style().line("x" * 500) == "x" * 500
@@ -67,11 +67,11 @@ def test_a_line_ends_where_the_terminal_does() -> None:
     assert (wide, columns(wide)) == ("日本語…", 7)
 
 
-def test_colours_take_no_room() -> None:
+def test_colours_do_not_count_towards_the_width() -> None:
     assert Style(colour=True, width=4).line(("abcd", "bold red")) == "\x1b[1;31mabcd\x1b[0m"
 
 
-def test_a_text_is_broken_between_words() -> None:
+def test_text_wraps_between_words() -> None:
     assert Style(width=30).wrapped(4, "it ended with exit status 1 before it was healthy") == [
         "    it ended with exit status",
         "    1 before it was healthy",
@@ -89,7 +89,7 @@ def shown(result: dict[str, Any]) -> str:
     return "\n".join(display.status(result, WIDE))
 
 
-def test_the_truth_comes_first() -> None:
+def test_the_first_line_says_what_is_live() -> None:
     first, _, live, place, requests, *_ = display.status(status(), WIDE)
     assert first == "● blog is serving"
     assert live == "        live  1111111  Fix the footer"
@@ -98,7 +98,7 @@ def test_the_truth_comes_first() -> None:
     assert requests == "    requests  12.3 a second, 4 in flight, 0 held"
 
 
-def test_what_is_checked_out_but_not_live_is_told_with_why_and_only_once() -> None:
+def test_a_checked_out_revision_that_is_not_live_is_shown_once_with_the_reason() -> None:
     why = "it is in quarantine: the app ended with exit status 1"
     text = shown(status(head=BAD, why=why, quarantined={BAD: "the app ended with exit status 1"}))
     assert f"        HEAD  bbbbbbb  Break it\n              {why}\n" in text
@@ -106,7 +106,7 @@ def test_what_is_checked_out_but_not_live_is_told_with_why_and_only_once() -> No
     assert text.count("bbbbbbb") == 1
 
 
-def test_what_failed_is_told_with_its_last_lines() -> None:
+def test_a_failure_is_shown_with_its_last_lines() -> None:
     lines = ["Traceback", "  no \x1b[31m such table"]
     differing = {"quarantined": {BAD: "exit status 1"}, "output": {BAD: lines}}
     for of_head in ({"head": BAD, "why": "it is in quarantine"}, {}):
@@ -118,7 +118,7 @@ def test_what_failed_is_told_with_its_last_lines() -> None:
 STEPS = "a database would be left:\n1. link it\n2. blue-green reload"
 
 
-def test_steps_are_a_line_each_and_told_once() -> None:
+def test_each_step_is_shown_once_on_a_line_of_its_own() -> None:
     last = receipt(outcome="failed", revision=BAD, reason=STEPS)
     text = shown(status(head=BAD, why=f"again in 2 s: {STEPS}", last_swap=last, last_swaps=[last]))
     stripped = [line.strip() for line in text.splitlines()]
@@ -131,7 +131,7 @@ def test_steps_are_a_line_each_and_told_once() -> None:
         ]
 
 
-def test_of_a_long_traceback_the_end_is_shown_and_where_the_rest_is() -> None:
+def test_a_long_traceback_is_shown_by_its_end_and_where_to_find_the_rest() -> None:
     lines = [f"line {number}" for number in range(30)]
     shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines), WIDE)
     at = shown.index("last lines of output (more: blue-green logs bbbbbbb):")
@@ -140,7 +140,7 @@ def test_of_a_long_traceback_the_end_is_shown_and_where_the_rest_is() -> None:
     assert "last lines of output:" in shown
 
 
-def test_where_it_is_served_and_which_settings_wait_are_told() -> None:
+def test_the_status_shows_the_addresses_and_the_settings_that_wait_for_a_restart() -> None:
     waiting = {
         "section": "proxy", "key": "listen", "old": ["127.0.0.1:8000"], "new": ["[::]:80"],
         "effect": "restart", "unit": "",
@@ -151,7 +151,7 @@ def test_where_it_is_served_and_which_settings_wait_are_told() -> None:
     assert f"    settings  {told}\n" in text
 
 
-def test_a_swap_in_hand_is_told_with_its_phases() -> None:
+def test_the_current_swap_is_shown_with_its_phases() -> None:
     swap = {
         "revision": NEW,
         "asked_by": "swap",
@@ -167,7 +167,7 @@ def test_a_swap_in_hand_is_told_with_its_phases() -> None:
     assert "wanted" not in text
 
 
-def test_what_is_wrong_is_told() -> None:
+def test_the_status_shows_what_is_wrong() -> None:
     text = shown(status(phase="paused", paused_for=41.6, problem="cannot pull: no", held=9))
     assert "● blog is paused for 42 s more: requests are held" in text
     assert "     problem  cannot pull: no" in text
@@ -176,7 +176,7 @@ def test_what_is_wrong_is_told() -> None:
     assert text.startswith("● blog is failing\n  The site is down.\n\n        live  nothing\n")
 
 
-def test_nothing_that_comes_from_outside_moves_the_cursor() -> None:
+def test_text_from_outside_cannot_move_the_cursor() -> None:
     evil = "\x1b[2J\r\x9b31m\n\u202egood"
     last = receipt(subject=evil, reason=evil, outcome="failed")
     text = shown(status(problem=evil, subjects={LIVE: evil}, last_swaps=[last]))
@@ -195,7 +195,7 @@ def test_every_line_of_the_status_fits(width: int) -> None:
         assert columns(line) <= max(width, 34), line
 
 
-def test_no_swaps_yet_is_said() -> None:
+def test_the_status_says_that_there_were_no_swaps_yet() -> None:
     assert display.history([], WIDE) == ["no swaps yet"]
 
 
@@ -222,7 +222,7 @@ def test_in_a_pipe_each_phase_is_a_line() -> None:
     assert drawn(io.StringIO()) == "swap to ccccccc\n  probe        0.61 s\n"
 
 
-def test_on_a_terminal_the_phase_in_hand_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_the_current_phase_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert drawn(Terminal()).split(CLEAR_LINE) == [
@@ -240,7 +240,7 @@ HOSTILE = "sub\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\udcff"
 SHOWN = r"sub\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\xff"
 
 
-def test_the_log_has_nothing_that_a_terminal_would_act_upon(
+def test_the_log_contains_no_terminal_control_sequences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "log"
@@ -256,7 +256,7 @@ def test_the_log_has_nothing_that_a_terminal_would_act_upon(
     assert written.replace("\n", "").isprintable()
 
 
-def test_no_command_prints_what_a_terminal_would_act_upon(
+def test_no_command_prints_terminal_control_sequences(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plain = argparse.Namespace(json=False)

@@ -85,7 +85,7 @@ async def test_the_screen_fits_when_the_terminal_is_resized(path: Path) -> None:
             assert {columns(line) for line in screen.frame.splitlines()} == {width}
 
 
-async def test_a_supervisor_that_goes_away_is_waited_for(path: Path) -> None:
+async def test_the_screen_waits_for_a_supervisor_that_went_away(path: Path) -> None:
     async with on_screen(*watched(path)) as screen:
         async with supervisor(path):
             await screen.until_drawn("● blog is serving")
@@ -95,14 +95,14 @@ async def test_a_supervisor_that_goes_away_is_waited_for(path: Path) -> None:
             await screen.until_drawn("● blog is serving")
 
 
-async def test_without_colour_there_is_none(path: Path) -> None:
+async def test_no_color_is_respected(path: Path) -> None:
     async with supervisor(path), on_screen(*watched(path), NO_COLOR="1") as screen:
         await screen.until_drawn("^C to exit")
         assert "\x1b[1;" not in screen.raw
         assert "\x1b[3" not in screen.raw
 
 
-async def test_a_dumb_terminal_gets_what_is_new_as_plain_lines(path: Path) -> None:
+async def test_a_dumb_terminal_gets_changes_as_plain_lines(path: Path) -> None:
     async with supervisor(path) as answer, on_screen(*watched(path), TERM="dumb") as screen:
         await screen.until_shown("● blog is serving")
         answer["held"] = 17
@@ -112,7 +112,7 @@ async def test_a_dumb_terminal_gets_what_is_new_as_plain_lines(path: Path) -> No
         assert "\x1b" not in screen.raw
 
 
-async def test_as_json_it_is_an_object_a_line(path: Path) -> None:
+async def test_json_output_is_one_object_per_line(path: Path) -> None:
     async with supervisor(path), on_screen(*watched(path), "--json") as screen:
         await screen.until_shown("}\n")
         answer = json.loads(screen.text.splitlines()[0])
@@ -149,7 +149,7 @@ async def test_output_is_followed_until_interrupt_or_until_the_supervisor_stops(
 # --- a real site ----------------------------------------------------------------------------
 
 
-async def test_a_swap_is_seen_as_it_goes_and_what_it_left_can_be_looked_at(
+async def test_a_swap_shows_its_progress_and_its_output_can_be_read_afterwards(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site(release={"build": ["sh", "-c", "echo compiling; echo careful >&2"]})

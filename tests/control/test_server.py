@@ -116,7 +116,7 @@ async def test_a_command_answers_with_events_and_a_result(path: Path, commands: 
     ]
 
 
-async def test_a_refusal_is_told_and_is_not_the_askers_mistake(
+async def test_a_refusal_is_answered_as_such_and_not_as_wrong_usage(
     path: Path, commands: Commands
 ) -> None:
     answer = await ask(path, command="refuse")
@@ -146,7 +146,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize(("line", "said"), BAD_LINES.values(), ids=BAD_LINES.keys())
-async def test_what_is_no_request_is_answered_with_what_is_wrong(
+async def test_an_invalid_request_is_answered_with_the_reason(
     path: Path, commands: Commands, line: bytes, said: str
 ) -> None:
     answer = await send(path, line)
@@ -155,7 +155,7 @@ async def test_what_is_no_request_is_answered_with_what_is_wrong(
     assert await still_serves(path)
 
 
-async def test_a_client_that_says_nothing_is_not_waited_for_forever(
+async def test_a_silent_client_is_disconnected_after_a_timeout(
     path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "PATIENCE", 0.2)
@@ -163,12 +163,12 @@ async def test_a_client_that_says_nothing_is_not_waited_for_forever(
     assert answer["error"] == "no complete line came"
 
 
-async def test_a_silent_client_does_not_keep_others_waiting(path: Path, commands: Commands) -> None:
+async def test_a_silent_client_does_not_delay_others(path: Path, commands: Commands) -> None:
     async with await trio.open_unix_socket(path):
         assert await still_serves(path)
 
 
-async def test_a_request_may_come_in_pieces(path: Path, commands: Commands) -> None:
+async def test_a_request_may_arrive_in_pieces(path: Path, commands: Commands) -> None:
     async with await trio.open_unix_socket(path) as stream:
         for byte in encode({"command": "greet", "name": "slow"}):
             await stream.send_all(bytes([byte]))
@@ -176,7 +176,7 @@ async def test_a_request_may_come_in_pieces(path: Path, commands: Commands) -> N
     assert json.loads(answer.splitlines()[-1])["text"] == "hello slow"
 
 
-async def test_a_command_goes_on_when_its_client_goes_away(
+async def test_a_command_continues_when_its_client_disconnects(
     path: Path, commands: Commands, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with await trio.open_unix_socket(path) as stream:
@@ -188,7 +188,7 @@ async def test_a_command_goes_on_when_its_client_goes_away(
     assert caplog.messages == [], "a client that goes away is nothing to complain about"
 
 
-async def test_an_error_of_ours_is_logged_and_told_and_ends_nothing(
+async def test_an_unhandled_exception_is_logged_and_reported_and_the_server_goes_on(
     path: Path, commands: Commands, caplog: pytest.LogCaptureFixture
 ) -> None:
     (answer,) = await ask(path, command="fail")
@@ -204,7 +204,7 @@ def test_only_an_object_is_a_message(line: bytes) -> None:
         decode(line)
 
 
-def test_a_message_is_one_line_whatever_is_in_it() -> None:
+def test_a_message_is_one_line_whatever_it_contains() -> None:
     message = {"text": "two\nlines\r\u2028\x00", "surrogate": "\udcff"}
     assert encode(message).count(b"\n") == 1
     assert decode(encode(message)) == message
@@ -227,7 +227,7 @@ def listen(path: Path) -> None:
 # --- the socket -----------------------------------------------------------------------------
 
 
-async def test_only_our_own_user_gets_in(path: Path, commands: Commands) -> None:
+async def test_only_our_own_user_may_connect(path: Path, commands: Commands) -> None:
     mode = path.stat().st_mode
     assert stat.S_ISSOCK(mode)
     assert stat.S_IMODE(mode) == 0o600
@@ -249,25 +249,25 @@ async def test_a_live_socket_is_not_replaced(path: Path, commands: Commands) -> 
     assert await still_serves(path)
 
 
-def test_a_file_in_its_place_is_not_deleted(path: Path) -> None:
+def test_a_file_in_place_of_the_socket_is_not_deleted(path: Path) -> None:
     path.write_text("precious")
     with pytest.raises(server.ControlSocketError, match=str(path)):
         listen(path)
     assert path.read_text() == "precious"
 
 
-def test_a_directory_in_its_place_is_named(path: Path) -> None:
+def test_a_directory_in_place_of_the_socket_is_named(path: Path) -> None:
     path.mkdir()
     with pytest.raises(server.ControlSocketError, match=str(path)):
         listen(path)
 
 
-def test_a_directory_that_is_not_there_is_named(path: Path) -> None:
+def test_a_missing_directory_is_named(path: Path) -> None:
     with pytest.raises(server.ControlSocketError, match="No such file"):
         listen(path / "sub" / "control.sock")
 
 
-def test_a_path_that_is_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
     long = tmp_path / ("x" * LONGEST_PATH)
     with pytest.raises(server.ControlSocketError, match=f"{LONGEST_PATH} bytes"):
         listen(long)
@@ -275,7 +275,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
         list(client.ask(long, {}))
 
 
-def test_the_longest_path_that_can_be_is_taken(
+def test_the_longest_possible_path_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -286,12 +286,12 @@ def test_the_longest_path_that_can_be_is_taken(
 # --- the client -----------------------------------------------------------------------------
 
 
-def test_where_nobody_is_there_is_no_supervisor(path: Path) -> None:
+def test_a_missing_socket_means_no_supervisor(path: Path) -> None:
     with pytest.raises(client.NoSupervisor, match=r"is `blue-green run` running\?"):
         list(client.ask(path, {"command": "status"}))
 
 
-def test_where_nobody_listens_any_more_there_is_no_supervisor(path: Path) -> None:
+def test_a_stale_socket_means_no_supervisor(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
     with pytest.raises(client.NoSupervisor, match=str(path)):
@@ -299,7 +299,7 @@ def test_where_nobody_listens_any_more_there_is_no_supervisor(path: Path) -> Non
 
 
 @pytest.mark.parametrize("answer", [b"", b'{"event": "phase"}\n', b'{"event": "res', b"nonsense\n"])
-async def test_a_supervisor_that_goes_away_is_lost(
+async def test_a_supervisor_that_disconnects_raises_lost(
     path: Path, nursery: trio.Nursery, answer: bytes
 ) -> None:
     listener = listener_at(path)
@@ -315,7 +315,7 @@ async def test_a_supervisor_that_goes_away_is_lost(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_supervisor_that_goes_away_before_it_has_heard_is_lost(
+async def test_a_supervisor_that_disconnects_before_reading_raises_lost(
     path: Path, nursery: trio.Nursery
 ) -> None:
     listener = listener_at(path)

@@ -32,7 +32,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     assert problems_of_unit(UNIT.read_text(), tmp_path / UNIT.name) == []
 
 
-def test_systemd_gives_an_orderly_stop_its_time(service: dict[str, list[str]]) -> None:
+def test_systemd_waits_long_enough_for_an_orderly_stop(service: dict[str, list[str]]) -> None:
     (timeout,) = service["TimeoutStopSec"]
     drain, stop = SwapSettings().drain_timeout, _default_stop_timeout()
     # A swap in hand stops its candidate; then requests are finished; then the backends stop.
@@ -56,13 +56,13 @@ def test_the_service_runs_the_command_of_the_package(service: dict[str, list[str
     assert Path(file).is_absolute()
 
 
-def test_a_reload_is_asked_of_this_supervisor(service: dict[str, list[str]]) -> None:
+def test_systemctl_reload_reaches_this_supervisor(service: dict[str, list[str]]) -> None:
     (start,), (reload,) = service["ExecStart"], service["ExecReload"]
     program, _, file = start.split()
     assert reload.split() == [program, "reload", "--config", file]
 
 
-def test_more_descriptors_are_allowed_than_the_connections_need(
+def test_the_unit_allows_more_descriptors_than_max_connections_needs(
     service: dict[str, list[str]],
 ) -> None:
     (descriptors,) = service["LimitNOFILE"]

@@ -44,16 +44,18 @@ def with_a_capability(service: str) -> str:
     return re.sub(r"(?m)^CapabilityBoundingSet=$\n", "", offered)
 
 
-def test_systemd_has_nothing_to_say_about_the_units(units: Callable[[str], list[Path]]) -> None:
+def test_systemd_accepts_both_units(units: Callable[[str], list[Path]]) -> None:
     assert said_by("systemd-analyze", "verify", "--man=no", *units(SERVICE)) == ""
 
 
 @pytest.mark.parametrize("service", [SERVICE, with_a_capability(SERVICE)], ids=["", "low ports"])
-def test_the_unit_is_rated_two_or_better(units: Callable[[str], list[Path]], service: str) -> None:
+def test_systemd_rates_the_exposure_of_the_unit_as_two_or_better(
+    units: Callable[[str], list[Path]], service: str
+) -> None:
     said_by("systemd-analyze", "security", "--offline=true", "--threshold=20", units(service)[0])
 
 
-def test_each_line_that_an_app_may_have_to_loosen_says_so() -> None:
+def test_each_line_that_may_break_an_app_is_marked_loosen() -> None:
     """A tight line stands below a comment that begins with LOOSEN, or cannot be in an app's way."""
     harmless = {
         "ProtectSystem", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
@@ -70,7 +72,7 @@ def test_each_line_that_an_app_may_have_to_loosen_says_so() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
+def test_sysusers_and_tmpfiles_create_the_user_and_the_directories(tmp_path: Path) -> None:
     secret = tmp_path / "etc" / "blue-green" / "webhook.secret"
     secret.parent.mkdir(parents=True)
     secret.write_text("a secret of sufficient length")

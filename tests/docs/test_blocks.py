@@ -17,7 +17,7 @@ from tests.faults.table import FAULTS
 
 
 @pytest.mark.parametrize("block", blocks(), ids=str)
-def test_the_program_that_would_read_a_block_understands_it(block: Block, tmp_path: Path) -> None:
+def test_each_block_is_valid_for_the_program_that_reads_it(block: Block, tmp_path: Path) -> None:
     assert block.language in CHECKS, "say what it is written in, or `text`"
     CHECKS[block.language](block, tmp_path)
 
@@ -53,13 +53,13 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert not anchor or anchor in names, f"{target}#{anchor}"
 
 
-def test_no_page_is_lost() -> None:
+def test_every_page_is_linked_from_another() -> None:
     text = "\n".join(path.read_text() for path in PAGES)
     for path in PAGES[1:]:
         assert f"{path.name})" in text or f"{path.name}#" in text, f"nothing leads to {path.name}"
 
 
-def test_each_phase_and_each_number_of_a_swap_is_told_of() -> None:
+def test_each_phase_and_each_number_of_a_swap_is_documented() -> None:
     page = (TOP / "docs" / "swaps.md").read_text()
     source = "".join(
         path.read_text() for path in Path(inspect.getfile(blue_green)).parent.rglob("*.py")
@@ -70,12 +70,12 @@ def test_each_phase_and_each_number_of_a_swap_is_told_of() -> None:
     assert [one.name for one in attrs.fields(Receipt) if f"`{one.name}`" not in page] == []
 
 
-def test_each_fault_of_the_suite_is_told_of() -> None:
+def test_each_fault_of_the_suite_is_documented() -> None:
     page = (TOP / "docs" / "failures.md").read_text()
     assert [fault.name for fault in FAULTS if f"*{fault.name}*" not in page] == []
 
 
-def test_the_numbers_that_are_worth_an_alert_exist() -> None:
+def test_the_metrics_that_are_recommended_for_alerts_exist() -> None:
     page = (TOP / "docs" / "watching.md").read_text()
     source = inspect.getsource(exposition)
     named = set(re.findall(r"blue_green_(\w+?)(?:_total)?[{\[ ]", page))
@@ -83,7 +83,7 @@ def test_the_numbers_that_are_worth_an_alert_exist() -> None:
     assert [name for name in named if f'blue_green_{name}"' not in source] == []
 
 
-def test_each_line_of_the_unit_that_may_have_to_go_is_told_of() -> None:
+def test_each_line_of_the_unit_that_may_break_an_app_is_documented() -> None:
     unit = (TOP / "deploy" / "blue-green.service").read_text()
     page = (TOP / "docs" / "hardening.md").read_text()
     loose = re.findall(r"(?m)^# LOOSEN(?:[^\n]*\n#)*[^\n]*\n(\w+=)", unit)

@@ -190,7 +190,7 @@ async def running_fleet(directory: Path) -> AsyncIterator[Fleet]:
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
-async def test_machines_are_rolled_one_at_a_time_and_no_request_notices(tmp_path: Path) -> None:
+async def test_machines_are_rolled_one_at_a_time_and_no_request_fails(tmp_path: Path) -> None:
     async with running_fleet(tmp_path) as fleet:
         first, second = fleet.sites
         two = first.draft("two")

@@ -23,6 +23,6 @@ def test_every_command_is_shown() -> None:
         assert f"`blue-green {command.name}" in README or f"`{command.name}`" in README
 
 
-def test_what_it_says_runs_the_tests_is_what_runs_them_before_a_change_lands() -> None:
+def test_the_documented_test_command_is_the_one_that_is_run_before_a_change_lands() -> None:
     (command,) = [block.text for block in blocks("sh") if "/pytest" in block.text]
     assert command in (TOP / ".ci" / "run").read_text()

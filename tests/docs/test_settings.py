@@ -8,7 +8,7 @@ from blue_green.config.sections import SECTIONS, settings_of
 from tests.docs import settings
 
 
-def test_the_settings_are_written_down_as_the_code_has_them() -> None:
+def test_the_page_of_settings_matches_the_code() -> None:
     assert settings.PAGE.read_text() == settings.page(), (
         "settings have changed: run `python -m tests.docs` and look at the difference"
     )

@@ -36,7 +36,7 @@ def check(fields: dict[str, Any], size: int, revision: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
-async def test_a_request_is_told_in_the_form_of_the_settings(
+async def test_a_request_is_logged_in_the_configured_format(
     make_site: Callable[..., RealSite], form: str
 ) -> None:
     believed = ["127.0.0.1"]

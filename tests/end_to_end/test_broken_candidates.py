@@ -104,7 +104,7 @@ async def test_a_candidate_that_dies_after_the_switch_gives_traffic_back(
         await takes(site, site.commit("better"))
 
 
-async def test_a_stranger_on_the_idle_port_is_not_taken_for_the_candidate(
+async def test_another_program_on_the_idle_port_is_not_taken_for_the_candidate(
     make_site: MakeSite,
 ) -> None:
     site = make_site()
@@ -128,7 +128,7 @@ async def test_a_stranger_on_the_idle_port_is_not_taken_for_the_candidate(
         await takes(site, site.commit("better"))
 
 
-async def test_a_release_that_is_deaf_to_sigterm_is_killed_when_its_time_is_up(
+async def test_a_release_that_ignores_sigterm_is_killed_after_stop_timeout(
     make_site: MakeSite,
 ) -> None:
     site = make_site(app={"stop_timeout": "500ms"})
@@ -141,7 +141,7 @@ async def test_a_release_that_is_deaf_to_sigterm_is_killed_when_its_time_is_up(
         await site.until_only_run(status["live"]["pids"])
 
 
-async def test_a_release_that_is_retired_takes_its_grandchildren_along(
+async def test_the_descendants_of_a_retired_release_end_with_it(
     make_site: MakeSite,
 ) -> None:
     site = make_site(app={"stop_timeout": "500ms"})
@@ -167,7 +167,7 @@ async def test_a_release_that_is_retired_takes_its_grandchildren_along(
         ),
     ],
 )  # fmt: skip
-async def test_a_build_that_does_not_succeed_starts_nothing(
+async def test_a_failed_build_starts_nothing(
     make_site: MakeSite, script: str, reason: str, last_line: str
 ) -> None:
     site = make_site(release={"build": ["sh", "build.sh"], "build_timeout": "3s"})
@@ -179,7 +179,7 @@ async def test_a_build_that_does_not_succeed_starts_nothing(
         await takes(site, site.commit("better", {"build.sh": "true"}))
 
 
-async def test_a_command_that_is_not_there_is_named(make_site: MakeSite) -> None:
+async def test_a_missing_command_is_named(make_site: MakeSite) -> None:
     site = make_site(app={"command": ["{release}/serve"]})
     script = site.checkout / "serve"
     script.write_text(f"#!/bin/sh\nexec {sys.executable} app.py\n")
@@ -195,7 +195,7 @@ async def test_a_command_that_is_not_there_is_named(make_site: MakeSite) -> None
         await takes(site, site.commit("better"))
 
 
-async def test_a_linked_path_that_is_not_there_is_named_in_the_log(make_site: MakeSite) -> None:
+async def test_a_missing_linked_path_is_logged(make_site: MakeSite) -> None:
     site = make_site(release={"link": [".env"]})
     secrets = site.checkout / ".env"
     secrets.write_text("KEY=1")
@@ -208,7 +208,7 @@ async def test_a_linked_path_that_is_not_there_is_named_in_the_log(make_site: Ma
 
 
 @pytest.mark.parametrize("kind", ["file", "symlink"])
-async def test_a_commit_that_is_in_the_way_of_a_linked_path_fails_alone(
+async def test_a_commit_that_contains_a_linked_path_fails_alone(
     make_site: MakeSite, tmp_path: Path, kind: str
 ) -> None:
     """Whoever can push chooses what the link's directory is: nothing may end or leak by it."""
@@ -233,7 +233,9 @@ async def test_a_commit_that_is_in_the_way_of_a_linked_path_fails_alone(
         await takes(site, site.commit("better"))
 
 
-async def test_what_failed_candidates_wrote_is_kept_and_sent_in_bytes(make_site: MakeSite) -> None:
+async def test_the_kept_output_of_failed_candidates_is_bounded_in_bytes(
+    make_site: MakeSite,
+) -> None:
     """Each writes sixty lines of 16,000 bytes that take four times as many to be shown."""
     loud = "import os\nfor _ in range(60):\n    os.write(2, b'\\1' * 16_000 + b'\\n')\n"
     site = make_site()

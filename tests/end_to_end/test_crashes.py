@@ -46,7 +46,7 @@ async def test_a_crashed_release_is_restarted_while_requests_wait(make_site: Mak
         assert sorted(seen) == ["/die", "/held"], "what is not safe is sent once only"
 
 
-async def test_a_crash_loop_is_answered_quickly_until_it_ends(make_site: MakeSite) -> None:
+async def test_requests_are_refused_quickly_during_a_crash_loop(make_site: MakeSite) -> None:
     site = make_site()
     away = site.directory / "database-is-away"
     one = site.commit("one", raises_while_there_is=str(away))
@@ -69,7 +69,7 @@ async def test_a_crash_loop_is_answered_quickly_until_it_ends(make_site: MakeSit
         assert (await site.get("/")).json()["revision"] == one
 
 
-async def test_a_request_that_kills_the_app_again_and_again_costs_others_only_its_start(
+async def test_a_request_that_keeps_killing_the_app_only_delays_others_by_its_start(
     make_site: MakeSite,
 ) -> None:
     site = make_site()
@@ -82,7 +82,7 @@ async def test_a_request_that_kills_the_app_again_and_again_costs_others_only_it
     assert "started again in" not in site.log(), "not even once after a delay"
 
 
-async def test_one_that_answers_its_probes_and_dies_of_each_request_is_refused(
+async def test_requests_are_refused_when_each_one_kills_an_app_that_passes_its_probes(
     make_site: MakeSite,
 ) -> None:
     site = make_site()
@@ -97,13 +97,15 @@ async def test_one_that_answers_its_probes_and_dies_of_each_request_is_refused(
     assert "started again in 2 s" in site.log(), "the delays grew"
 
 
-def test_delays_grow_only_from_the_third_death_in_a_row() -> None:
+def test_restart_delays_grow_only_from_the_third_death_in_a_row() -> None:
     crashes = [Crash("blue", 3000, "a" * 40, deaths, "it died") for deaths in range(1, 12)]
     assert [crash.delay for crash in crashes[:6]] == [0, 0, 0.5, 1, 2, 4]
     assert crashes[-1].delay == 30
 
 
-async def test_a_first_release_that_cannot_start_is_told_to_everyone(make_site: MakeSite) -> None:
+async def test_a_first_release_that_cannot_start_is_reported_to_clients_and_in_the_log(
+    make_site: MakeSite,
+) -> None:
     site = make_site()
     bad = site.commit("bad", raises="no such table")
     async with site.running(wait_for="failing"):
@@ -117,7 +119,7 @@ async def test_a_first_release_that_cannot_start_is_told_to_everyone(make_site: 
         assert (await site.get("/")).status == 200
 
 
-async def test_a_live_release_that_falls_silent_is_replaced(make_site: MakeSite) -> None:
+async def test_a_live_release_that_stops_answering_is_replaced(make_site: MakeSite) -> None:
     site = make_site(health={"timeout": "500ms"}, swap={"drain_timeout": "500ms"})
     one = site.commit("one")
     async with site.running(), site.steady_load():
@@ -136,7 +138,7 @@ async def test_a_live_release_that_falls_silent_is_replaced(make_site: MakeSite)
         await site.until_only_run(status["live"]["pids"])
 
 
-async def test_a_release_that_dies_while_the_old_one_still_drains_is_not_left_dead(
+async def test_a_release_that_dies_while_the_old_one_drains_is_restarted(
     make_site: MakeSite,
 ) -> None:
     """The old one retires: somebody has to look after the new one, which serves alone."""
@@ -161,7 +163,7 @@ async def test_a_release_that_dies_while_the_old_one_still_drains_is_not_left_de
             nursery.cancel_scope.cancel()
 
 
-async def test_without_file_descriptors_the_site_survives(make_site: MakeSite) -> None:
+async def test_the_site_survives_running_out_of_file_descriptors(make_site: MakeSite) -> None:
     """Probes that fail for want of a descriptor say nothing about the release."""
     site = make_site(proxy={"header_timeout": "30s"})
     one = site.commit("one")

@@ -110,14 +110,14 @@ async def test_a_hidden_daemon_counts_as_one_of_its_supervisor(tmp_path: Path) -
             assert pid not in procfs.pids_of_supervisor(supervisor_marker.entry(tmp_path / "other"))
 
 
-def test_we_ourselves_stay_as_we_were() -> None:
+def test_the_supervisors_own_limits_are_unchanged() -> None:
     before = resource.getrlimit(rlimit_tag.RLIMIT_LOCKS)
     with rlimit_tag.inherited(rlimit_tag.new("x")):
         assert resource.getrlimit(rlimit_tag.RLIMIT_LOCKS) != before
     assert resource.getrlimit(rlimit_tag.RLIMIT_LOCKS) == before
 
 
-def test_what_is_no_tag_is_nobodys() -> None:
+def test_a_limit_that_is_no_tag_identifies_no_command() -> None:
     """Most processes have no limit of locks, or a small one that somebody set."""
     for value in ("", "x", "0", "ffffffffffffffff", "1f"):
         assert procfs.descendants(f"{COMMAND_ID}={value}", 2**22 + 1) == []
@@ -135,7 +135,7 @@ def test_a_hard_limit_that_leaves_no_room_for_tags_is_reported() -> None:
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-async def test_nginx_as_a_daemon_fails_its_swap_and_leaves_its_port(make_site: MakeSite) -> None:
+async def test_nginx_that_daemonises_fails_its_swap_and_frees_its_port(make_site: MakeSite) -> None:
     run = f"""
         [ -e nginx.conf.in ] || exec {sys.executable} app.py
         sed "s/PORT/$PORT/" nginx.conf.in >nginx.conf
@@ -159,7 +159,7 @@ async def test_nginx_as_a_daemon_fails_its_swap_and_leaves_its_port(make_site: M
         assert (await site.status())["live"]["revision"] == good
 
 
-async def test_what_an_app_hides_ends_with_its_slot(make_site: MakeSite) -> None:
+async def test_hidden_descendants_end_with_their_slot(make_site: MakeSite) -> None:
     site = make_site(app={"stop_timeout": "500ms"})
     site.commit("one", grandchildren="hidden")
     async with site.running():
@@ -170,7 +170,7 @@ async def test_what_an_app_hides_ends_with_its_slot(make_site: MakeSite) -> None
         assert not any(map(procfs.is_alive, first))
 
 
-async def test_what_an_app_hid_ends_when_the_supervisor_comes_back(make_site: MakeSite) -> None:
+async def test_hidden_descendants_end_when_the_supervisor_restarts(make_site: MakeSite) -> None:
     site = make_site(app={"stop_timeout": "500ms"})
     site.commit("one", grandchildren="hidden")
     async with killed_at_the_end(site):

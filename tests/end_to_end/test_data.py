@@ -148,7 +148,9 @@ async def test_a_newer_database_in_the_checkout_is_no_copy_of_what_the_release_h
         assert words(own) == ["precious"]
 
 
-async def test_files_alone_do_not_stop_a_swap_and_are_named(make_site: MakeSite) -> None:
+async def test_stray_files_that_are_no_database_are_named_and_do_not_stop_a_swap(
+    make_site: MakeSite,
+) -> None:
     site = make_site()
     one = site.commit("one")
     async with site.running(), site.steady_load():
@@ -159,7 +161,9 @@ async def test_files_alone_do_not_stop_a_swap_and_are_named(make_site: MakeSite)
         assert "report.csv" in done.out
 
 
-async def test_a_rollback_does_not_leave_a_database_either(make_site: MakeSite) -> None:
+async def test_a_rollback_is_refused_too_when_it_would_leave_a_database_behind(
+    make_site: MakeSite,
+) -> None:
     site = make_site()
     one = site.commit("one")
     async with site.running(), site.steady_load():
@@ -175,7 +179,7 @@ async def test_a_rollback_does_not_leave_a_database_either(make_site: MakeSite) 
         assert words(release_of(site, two) / "db.sqlite3") == ["precious"]
 
 
-async def test_a_release_that_is_taken_back_keeps_what_it_wrote_and_that_is_told(
+async def test_a_release_that_is_rolled_back_keeps_its_files_and_they_are_reported(
     make_site: MakeSite,
 ) -> None:
     site = make_site(
@@ -191,7 +195,7 @@ async def test_a_release_that_is_taken_back_keeps_what_it_wrote_and_that_is_told
         assert (release_of(site, bad) / "db.sqlite3").exists()
 
 
-async def test_links_to_what_is_not_there_yet_are_made_and_lead_into_the_checkout(
+async def test_links_to_missing_paths_are_made_and_lead_into_the_checkout(
     make_site: MakeSite,
 ) -> None:
     site = make_site(
@@ -226,7 +230,7 @@ async def test_a_file_that_replaced_its_link_is_noticed(make_site: MakeSite) -> 
         assert "settings.json" in done.out
 
 
-async def test_a_revision_that_has_in_git_what_is_linked_now_can_be_gone_back_to(
+async def test_a_rollback_works_to_a_revision_that_has_a_linked_path_in_git(
     make_site: MakeSite,
 ) -> None:
     site = make_site()
@@ -244,7 +248,7 @@ async def test_a_revision_that_has_in_git_what_is_linked_now_can_be_gone_back_to
         assert (release_of(site, two) / "words.txt").read_text() == "of this machine"
 
 
-async def test_a_release_too_deep_to_be_looked_through_is_kept_and_named(
+async def test_a_release_too_deep_to_be_scanned_is_kept_and_named(
     make_site: MakeSite,
 ) -> None:
     site = make_site(release={"keep": 1}, swap={"soak": "0s"})

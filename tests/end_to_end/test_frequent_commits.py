@@ -32,7 +32,7 @@ async def until_wanted(site: RealSite, revision: str) -> None:
     await until(f"{revision[:7]} is wanted", is_wanted)
 
 
-async def test_after_a_superseded_swap_commits_do_not_call_off_the_next(
+async def test_after_a_superseded_swap_a_commit_does_not_cancel_the_next_one(
     make_site: MakeSite,
 ) -> None:
     site, held = slow_to_build(make_site)
@@ -57,7 +57,9 @@ async def test_after_a_superseded_swap_commits_do_not_call_off_the_next(
         ]
 
 
-async def test_somebody_who_asks_calls_off_what_commits_do_not(make_site: MakeSite) -> None:
+async def test_a_swap_command_cancels_a_swap_that_commits_do_not_cancel(
+    make_site: MakeSite,
+) -> None:
     site, held = slow_to_build(make_site)
     first = site.commit("first")
     async with site.running():

@@ -57,7 +57,7 @@ def family_of(site: RealSite) -> list[int]:
     return found if len(found) == 3 else []
 
 
-async def test_killed_while_it_serves(make_built: MakeSite) -> None:
+async def test_a_site_comes_back_after_a_kill_while_it_serves(make_built: MakeSite) -> None:
     site = make_built()
     good = site.commit("good", grandchildren=True)
     site.configure(app={"stop_timeout": "500ms"})
@@ -75,7 +75,9 @@ async def test_killed_while_it_serves(make_built: MakeSite) -> None:
 
 
 @pytest.mark.parametrize("stage", ["build", "probe"])
-async def test_killed_while_a_candidate_is_on_its_way(make_built: MakeSite, stage: str) -> None:
+async def test_a_site_comes_back_after_a_kill_while_a_candidate_starts(
+    make_built: MakeSite, stage: str
+) -> None:
     site = make_built()
     good = site.commit("good")
     async with killed_at_the_end(site):
@@ -93,7 +95,9 @@ async def test_killed_while_a_candidate_is_on_its_way(make_built: MakeSite, stag
         await left_nothing(site, await site.status(), *kept)
 
 
-async def test_killed_while_the_old_release_drains(make_built: MakeSite) -> None:
+async def test_a_site_comes_back_after_a_kill_while_the_old_release_drains(
+    make_built: MakeSite,
+) -> None:
     """The new one has not proved itself yet, so the old one comes first; then it has its turn."""
     site = make_built(swap={"soak": "30s"})
     old = site.commit("old")
@@ -122,7 +126,7 @@ async def test_killed_while_the_old_release_drains(make_built: MakeSite) -> None
         assert builds(site) == [old, new]
 
 
-async def test_killed_while_git_checks_out(make_built: MakeSite) -> None:
+async def test_a_site_comes_back_after_a_kill_while_git_checks_out(make_built: MakeSite) -> None:
     """git locks a work tree that it makes: what is left must not be in the way later."""
     site = make_built()
     good = site.commit("good")
@@ -142,7 +146,7 @@ async def test_killed_while_git_checks_out(make_built: MakeSite) -> None:
         await left_nothing(site, await site.until_live(next_one), good, next_one)
 
 
-async def test_a_work_tree_that_git_was_killed_in_is_made_anew(make_site: MakeSite) -> None:
+async def test_a_work_tree_in_which_git_was_killed_is_recreated(make_site: MakeSite) -> None:
     """What git leaves when it is killed between locking a work tree and making its directory."""
     site = make_site()
     site.commit("good")
@@ -167,7 +171,7 @@ async def test_a_work_tree_that_git_was_killed_in_is_made_anew(make_site: MakeSi
         pytest.param(lambda text: text.replace("[live]", "[gone]"), id="unknown key"),
     ],
 )
-async def test_a_state_file_that_is_not_understood_is_put_aside(
+async def test_an_invalid_state_file_is_put_aside(
     make_built: MakeSite, damage: Callable[[str], str]
 ) -> None:
     site = make_built()
@@ -206,7 +210,7 @@ async def test_a_broken_head_does_not_empty_a_site_that_lost_its_state(
         await site.stop()
 
 
-async def test_a_release_that_was_rolled_back_stays_so(make_built: MakeSite) -> None:
+async def test_a_rollback_survives_a_restart(make_built: MakeSite) -> None:
     site = make_built()
     one = site.commit("one")
     async with site.running():
@@ -222,7 +226,7 @@ async def test_a_release_that_was_rolled_back_stays_so(make_built: MakeSite) -> 
         assert builds(site) == [one, two]
 
 
-async def test_a_stranger_with_a_remembered_pid_is_left_alone(make_built: MakeSite) -> None:
+async def test_another_process_with_a_remembered_pid_is_left_alone(make_built: MakeSite) -> None:
     site = make_built()
     site.commit("good")
     async with killed_at_the_end(site):

@@ -60,7 +60,7 @@ class Load:
             self.failures.append("a new request reached the old release after the switch")
 
 
-async def test_three_commits_land_and_no_request_notices(
+async def test_three_commits_go_live_and_no_request_fails(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()

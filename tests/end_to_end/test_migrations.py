@@ -46,7 +46,7 @@ MakeMigrating = Callable[..., Migrating]
 
 
 @pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
-async def test_it_runs_once_for_each_revision_and_not_for_a_rollback_or_a_restart(
+async def test_migrate_runs_once_per_revision_and_not_for_a_rollback_or_a_restart(
     make_migrating: MakeMigrating, strategy: str
 ) -> None:
     migrating = make_migrating(swap={"strategy": strategy})
@@ -67,7 +67,7 @@ async def test_it_runs_once_for_each_revision_and_not_for_a_rollback_or_a_restar
     assert (migrating.times(one), migrating.times(two)) == (1, 1)
 
 
-async def test_it_runs_while_the_old_release_serves_and_before_the_candidate_starts(
+async def test_migrate_runs_while_the_old_release_serves_and_before_the_candidate_starts(
     make_migrating: MakeMigrating,
 ) -> None:
     migrating = make_migrating()
@@ -84,7 +84,7 @@ async def test_it_runs_while_the_old_release_serves_and_before_the_candidate_sta
         await site.until_live(new)
 
 
-async def test_a_migration_that_failed_is_run_again_when_its_revision_is(
+async def test_a_failed_migration_runs_again_when_its_revision_is_retried(
     make_migrating: MakeMigrating,
 ) -> None:
     migrating = make_migrating()
@@ -120,7 +120,7 @@ async def test_a_release_that_failed_after_its_migration_does_not_migrate_again(
     assert migrating.times(two) == 1
 
 
-async def test_an_ancestor_of_what_has_migrated_does_not_migrate(
+async def test_an_ancestor_of_a_migrated_revision_does_not_migrate(
     make_migrating: MakeMigrating,
 ) -> None:
     """Its migrations are in the data already, though not by our hand; to go back is no step."""

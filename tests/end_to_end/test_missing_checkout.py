@@ -59,7 +59,7 @@ async def test_a_first_start_without_a_checkout_is_an_error(make_site: MakeSite)
 
 
 @needs_root
-def test_without_a_checkout_its_owner_is_that_of_the_releases(tmp_path: Path) -> None:
+def test_without_a_checkout_the_owner_of_the_releases_is_used(tmp_path: Path) -> None:
     (tmp_path / "releases").mkdir()
     os.chown(tmp_path / "releases", NOBODY.pw_uid, NOBODY.pw_gid)
     app = AppSettings(Argv(("serve",)), Ports(((Port(1),), (Port(2),))))
@@ -71,7 +71,9 @@ def test_without_a_checkout_its_owner_is_that_of_the_releases(tmp_path: Path) ->
 
 @needs_root
 @pytest.mark.parametrize("part", [".", ".git"])
-async def test_what_comes_back_as_somebody_elses_is_not_trusted(tmp_path: Path, part: str) -> None:
+async def test_a_checkout_that_comes_back_with_another_owner_is_not_trusted(
+    tmp_path: Path, part: str
+) -> None:
     repository = Repository(tmp_path / "checkout")
     git = git_of(repository.path)
     os.chown(repository.path / part, NOBODY.pw_uid, NOBODY.pw_gid)

@@ -131,7 +131,7 @@ async def test_nothing_is_pulled_as_root_into_directories_that_others_can_write(
 
 
 @pytest.mark.parametrize("owner", ["root", "the app's user"])
-async def test_a_linked_directory_is_made_by_whom_the_directory_around_it_belongs_to(
+async def test_a_linked_directory_is_created_by_the_owner_of_its_parent(
     directory: Path, owner: str
 ) -> None:
     """In the app's own directory root makes nothing and gives nothing away: a name there may lead
@@ -181,7 +181,7 @@ async def test_a_trial_start_builds_as_the_user(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("unsafe", ["the file", "its directory", "the state directory"])
-async def test_root_does_not_rely_on_what_others_can_write(directory: Path, unsafe: str) -> None:
+async def test_root_refuses_files_that_others_can_write(directory: Path, unsafe: str) -> None:
     site = a_site(directory, owner=NOBODY.pw_uid)
     site.state.mkdir()
     place = {
@@ -196,7 +196,7 @@ async def test_root_does_not_rely_on_what_others_can_write(directory: Path, unsa
     assert f"{place} can be written by others than root" in site.log()
 
 
-async def test_settings_that_others_can_write_are_not_read_again(directory: Path) -> None:
+async def test_settings_that_others_can_write_are_not_reloaded(directory: Path) -> None:
     site = a_site(directory, owner=NOBODY.pw_uid)
     async with site.running():
         site.configure(hold={"limit": 1})
@@ -207,7 +207,7 @@ async def test_settings_that_others_can_write_are_not_read_again(directory: Path
         assert [change["key"] for change in (await site.ask("reload"))["changes"]] == ["limit"]
 
 
-async def test_git_of_somebody_else_is_not_run_as_the_owner(directory: Path) -> None:
+async def test_a_git_directory_with_another_owner_is_refused(directory: Path) -> None:
     site = a_site(directory, owner=0, app={"user": "nobody"})
     os.chown(site.checkout / ".git", NOBODY.pw_uid, NOBODY.pw_gid)
     site.start()

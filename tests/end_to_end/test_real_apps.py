@@ -126,7 +126,7 @@ async def test_datasette_gets_new_metadata_and_keeps_its_data(
     assert titles.seen(lambda body: json.loads(body)["title"]) == [both] * CLIENTS
 
 
-async def test_a_websocket_outlives_the_switch_until_its_time_is_up(
+async def test_a_websocket_outlives_the_switch_until_stream_timeout(
     make_site: Callable[..., RealSite],
 ) -> None:
     command = [sys.executable, "-m", "uvicorn", "echo:app", "--port", "{port}"]

@@ -33,7 +33,7 @@ async def text(site: RealSite) -> str:
 
 
 @pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
-async def test_what_is_live_is_built_again_beside_itself(
+async def test_a_rebuild_of_the_live_revision_is_built_beside_it(
     make_built: Callable[..., tuple[RealSite, Path]], strategy: str
 ) -> None:
     site, given = make_built(swap={"strategy": strategy})
@@ -94,7 +94,7 @@ async def test_a_rebuild_that_fails_leaves_the_build_that_is_live(
         await until("the failed build is gone", lambda: site.releases() == [one[:12]])
 
 
-async def test_a_link_that_was_added_is_there_after_a_rebuild_and_not_before(
+async def test_an_added_link_takes_effect_with_a_rebuild(
     make_site: MakeSite,
 ) -> None:
     site = make_site()
@@ -112,7 +112,7 @@ async def test_a_link_that_was_added_is_there_after_a_rebuild_and_not_before(
         assert (releases / f"{one[:12]}-2" / "uploads").is_symlink()
 
 
-async def test_without_a_revision_what_is_live_is_built_again_also_where_head_is_another(
+async def test_a_rebuild_without_a_revision_builds_the_live_one_even_if_head_differs(
     make_built: Callable[..., tuple[RealSite, Path]],
 ) -> None:
     site, given = make_built()
@@ -131,7 +131,7 @@ async def test_without_a_revision_what_is_live_is_built_again_also_where_head_is
         assert (done.code, two[:7] in done.out) == (1, True), "named, any other is"
 
 
-async def test_a_rebuild_of_what_is_live_calls_no_other_swap_off(
+async def test_a_rebuild_of_the_live_revision_cancels_no_other_swap(
     make_built: Callable[..., tuple[RealSite, Path]],
 ) -> None:
     site, _ = make_built()

@@ -80,7 +80,7 @@ async def test_in_place_a_restart_does_not_build(make_site: MakeSite) -> None:
         assert commands.read_text() == "built\n"
 
 
-async def test_a_restart_calls_off_no_swap(make_site: MakeSite) -> None:
+async def test_a_restart_cancels_no_swap(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():
@@ -95,7 +95,7 @@ async def test_a_restart_calls_off_no_swap(make_site: MakeSite) -> None:
         await site.until_live(two)
 
 
-async def test_where_nothing_is_live_a_restart_says_so(make_site: MakeSite) -> None:
+async def test_a_restart_with_nothing_live_is_refused(make_site: MakeSite) -> None:
     site = make_site(health={"start_timeout": "10s"})
     bad = site.commit("bad", raises="no")
     async with site.running(wait_for="failing"):
@@ -113,7 +113,7 @@ async def test_where_nothing_is_live_a_restart_says_so(make_site: MakeSite) -> N
 
 
 @pytest.mark.parametrize("words", [("--retry",), ()])
-async def test_what_was_rolled_back_is_deployed_again_only_by_its_name(
+async def test_a_rolled_back_revision_is_deployed_again_only_by_name(
     make_site: MakeSite, words: tuple[str, ...]
 ) -> None:
     site = make_site()
@@ -180,5 +180,7 @@ RESTARTED = swap("promoted", "a", "a", "restart")
         ([RETURNED, DEPLOYED], False),
     ],
 )
-def test_the_last_word_about_a_revision_counts(history: list[Receipt], answer: bool) -> None:
+def test_the_last_swap_decides_whether_a_revision_was_rolled_back(
+    history: list[Receipt], answer: bool
+) -> None:
     assert was_rolled_back("b", reversed(history)) == answer

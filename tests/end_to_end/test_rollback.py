@@ -41,7 +41,7 @@ async def test_a_rollback_while_the_old_release_is_warm_is_instant(
         assert (status["live"]["pids"], status["wanted"]) == (warm["pids"], one)
 
 
-async def test_a_release_that_fails_its_probes_in_its_soak_is_left_by_itself(
+async def test_a_release_that_fails_its_probes_during_the_soak_is_rolled_back(
     make_site: MakeSite,
 ) -> None:
     site = make_site(swap={"soak": "30s"}, health={"fall": 2})
@@ -78,7 +78,7 @@ async def test_a_rollback_afterwards_does_not_build_and_a_second_goes_forward(
         assert builds.read_text().split() == ["built", "built"]
 
 
-async def test_without_a_previous_release_a_rollback_says_so(make_site: MakeSite) -> None:
+async def test_a_rollback_without_a_previous_release_is_refused(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():
@@ -87,7 +87,7 @@ async def test_without_a_previous_release_a_rollback_says_so(make_site: MakeSite
         assert done.err == "blue-green: there is no previous release to go back to\n"
 
 
-async def test_a_rollback_calls_off_a_swap_that_has_not_switched(make_site: MakeSite) -> None:
+async def test_a_rollback_cancels_a_swap_that_has_not_switched(make_site: MakeSite) -> None:
     site = make_site()
     one = site.commit("one")
     async with site.running():

@@ -38,7 +38,7 @@ async def holds(site: RealSite) -> bool:
     return bool((await site.status())["held"])
 
 
-async def test_systemd_is_told_what_goes_on(make_site: MakeSite) -> None:
+async def test_systemd_is_notified_of_start_swaps_and_stop(make_site: MakeSite) -> None:
     site = make_site()
     one = site.commit("one")
     async with service_manager(site.directory / "notify") as heard:
@@ -59,7 +59,7 @@ async def test_systemd_is_told_what_goes_on(make_site: MakeSite) -> None:
     assert statuses[-2:] == [f"Serving {two[:7]} in green", "Stopping"]
 
 
-async def test_sigterm_finishes_what_is_in_flight(make_site: MakeSite) -> None:
+async def test_sigterm_finishes_requests_in_flight(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():
@@ -103,7 +103,7 @@ async def test_a_second_sigterm_while_backends_stop_does_not_wait_either(
         assert site.processes() == []
 
 
-async def test_sigterm_during_a_swap_leaves_nothing(make_site: MakeSite) -> None:
+async def test_sigterm_during_a_swap_leaves_no_process(make_site: MakeSite) -> None:
     site = make_site()
     one = site.commit("one")
     async with site.running():
@@ -115,7 +115,7 @@ async def test_sigterm_during_a_swap_leaves_nothing(make_site: MakeSite) -> None
         assert site.remembered().get("quarantine", {}) == {}
 
 
-async def test_held_requests_are_not_left_waiting_when_it_stops(make_site: MakeSite) -> None:
+async def test_held_requests_are_answered_when_the_supervisor_stops(make_site: MakeSite) -> None:
     site = make_site(hold={"ramp": 1}, swap={"drain_timeout": "3s"})
     site.commit("one")
     async with site.running():
@@ -134,7 +134,7 @@ async def test_held_requests_are_not_left_waiting_when_it_stops(make_site: MakeS
         assert answers[0].status in (200, 503), answers[0].body.decode()
 
 
-async def test_a_second_supervisor_says_who_the_first_is(make_site: MakeSite) -> None:
+async def test_a_second_supervisor_names_the_first(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running(), site.steady_load():
@@ -150,7 +150,7 @@ async def test_a_second_supervisor_says_who_the_first_is(make_site: MakeSite) ->
         assert (await site.status())["supervisor"]["pid"] == first
 
 
-async def test_a_control_socket_that_is_listened_on_is_not_taken(make_site: MakeSite) -> None:
+async def test_a_control_socket_in_use_is_not_taken_over(make_site: MakeSite) -> None:
     """Two sites that by mistake have one socket: the first keeps it."""
     site = make_site()
     site.commit("one")
@@ -173,7 +173,7 @@ async def test_a_control_socket_that_is_listened_on_is_not_taken(make_site: Make
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-async def test_the_control_socket_is_ours_alone_and_goes_with_us(
+async def test_the_control_socket_is_private_and_removed_at_the_end(
     make_site: MakeSite, restarted: bool
 ) -> None:
     site = make_site()

@@ -94,7 +94,7 @@ async def answers_of_both(site: RealSite, revision: str) -> bool:
     return {a["revision"] for a in found} == {revision} and len({a["pid"] for a in found}) == 2
 
 
-async def test_nobody_notices_that_one_crashes_and_it_is_started_again(
+async def test_a_crash_of_one_backend_fails_no_request_and_it_is_restarted(
     make_pair: MakeSite,
 ) -> None:
     site = make_pair(proxy={"access_log": True})
@@ -143,7 +143,7 @@ async def test_one_candidate_of_two_that_fails_fails_the_swap_and_leaves_nothing
         assert set(texts) == {"good"}
 
 
-async def test_one_of_two_that_dies_in_its_soak_takes_the_release_back(
+async def test_a_backend_that_dies_during_the_soak_rolls_the_release_back(
     make_pair: MakeSite,
 ) -> None:
     site = make_pair(swap={"soak": "30s"})
@@ -159,7 +159,7 @@ async def test_one_of_two_that_dies_in_its_soak_takes_the_release_back(
         await site.until_only_run(sorted(before))
 
 
-async def test_tunnels_of_all_outlive_the_switch_and_are_closed_in_their_time(
+async def test_tunnels_to_all_backends_outlive_the_switch_until_stream_timeout(
     make_pair: MakeSite,
 ) -> None:
     # They are used while it soaks, and closed after that, spread over more than a second.

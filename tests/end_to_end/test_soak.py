@@ -20,5 +20,5 @@ async def test_a_few_swaps_leave_everything_as_it_was(tmp_path: Path) -> None:
         pytest.param([40_000] * 20 + [44_000] * 10, False, id="has made a step"),
     ],
 )
-def test_growth_is_told_from_noise(memory: list[int], is_flat: bool) -> None:
+def test_growth_is_distinguished_from_noise(memory: list[int], is_flat: bool) -> None:
     assert (soak.growth(memory) == []) == is_flat

@@ -89,7 +89,7 @@ async def until_answered_by(site: RealSite, text: str, timeout: float) -> float:
     return trio.current_time() - began
 
 
-async def test_streams_live_on_behind_a_swap_and_end_properly(make_streaming: MakeSite) -> None:
+async def test_streams_outlive_a_swap_and_end_properly(make_streaming: MakeSite) -> None:
     site = make_streaming(swap={"stream_timeout": "3s"})
     site.commit("one")
     async with (
@@ -121,7 +121,9 @@ async def is_over(site: RealSite) -> bool:
     return await retiring(site) is None
 
 
-async def test_a_fix_waits_for_no_stream_and_no_slow_client(make_streaming: MakeSite) -> None:
+async def test_the_next_swap_waits_for_no_stream_and_no_slow_client(
+    make_streaming: MakeSite,
+) -> None:
     """Nor for an upload that its client does not send; what they end with says so."""
     site = make_streaming(swap={"stream_timeout": "10m", "drain_timeout": "10m", "soak": "500ms"})
     site.commit("one")
@@ -144,7 +146,7 @@ async def test_a_fix_waits_for_no_stream_and_no_slow_client(make_streaming: Make
         assert (await upload.receive_some()).startswith(b"HTTP/1.1 502 ")
 
 
-async def test_a_request_that_the_app_works_on_has_its_time_when_a_fix_comes(
+async def test_a_request_that_the_app_is_processing_gets_its_time_when_the_next_swap_comes(
     make_streaming: MakeSite, tmp_path: Path
 ) -> None:
     site = make_streaming(swap={"drain_timeout": "60s"})
@@ -173,7 +175,7 @@ async def steps(site: RealSite, phase: str) -> bool:
     return bool((await site.status())["step"] == phase)
 
 
-async def test_a_rollback_goes_back_to_what_still_runs_and_its_streams_go_on(
+async def test_a_rollback_to_a_release_that_still_runs_keeps_its_streams(
     make_streaming: MakeSite,
 ) -> None:
     site = make_streaming()
@@ -208,7 +210,7 @@ async def test_an_exclusive_swap_waits_for_no_stream(
 
 
 @pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
-async def test_an_unanswered_get_goes_to_the_new_release_when_its_time_is_up(
+async def test_an_unanswered_get_is_retried_on_the_new_release_after_drain_timeout(
     make_streaming: MakeSite, tmp_path: Path, strategy: str
 ) -> None:
     site = make_streaming(swap={"strategy": strategy, "drain_timeout": "500ms"})
@@ -237,7 +239,7 @@ def asked_for(site: RealSite, path: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("overdue", ["cut", "call-off"])
-async def test_what_is_overdue_in_an_exclusive_swap_is_cut_or_calls_it_off_and_holds_nobody(
+async def test_an_overdue_request_is_cut_by_an_exclusive_swap_or_cancels_it(
     make_streaming: MakeSite, overdue: str
 ) -> None:
     site = make_streaming(swap={"strategy": "exclusive", "drain_timeout": "2s", "overdue": overdue})
@@ -259,7 +261,7 @@ async def test_what_is_overdue_in_an_exclusive_swap_is_cut_or_calls_it_off_and_h
             assert (await site.status())["quarantined"] == {}
 
 
-async def test_who_waits_in_an_exclusive_swap_gets_the_old_release_when_the_new_never_starts(
+async def test_held_requests_get_the_old_release_when_the_new_one_never_starts(
     make_site: MakeSite,
 ) -> None:
     """However short the time is that requests are held otherwise."""
@@ -278,7 +280,7 @@ async def test_who_waits_in_an_exclusive_swap_gets_the_old_release_when_the_new_
 
 
 @pytest.mark.parametrize("ends_streams", [True, False], ids=["by the app", "by us"])
-async def test_a_stop_waits_for_requests_and_ends_streams_properly(
+async def test_a_stop_waits_for_requests_and_closes_streams_properly(
     make_streaming: MakeSite, tmp_path: Path, ends_streams: bool
 ) -> None:
     """And serves others as long as it waits."""
@@ -321,7 +323,7 @@ async def test_a_stop_waits_for_requests_and_ends_streams_properly(
         assert closed.value.rcvd.code == 1012
 
 
-async def test_an_upgrade_waits_for_no_stream_and_ends_each_once_and_properly(
+async def test_an_upgrade_waits_for_no_stream_and_closes_each_once(
     make_streaming: MakeSite,
 ) -> None:
     site = make_streaming(swap={"stream_timeout": "10m"})

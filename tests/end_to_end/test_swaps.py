@@ -49,7 +49,7 @@ async def test_swap_shows_its_phases_in_order_and_ends_with_the_receipt(
         assert numbers.startswith("held 0, longest 0.0 s, retried 0, cut 0, failed 0, took ")
 
 
-async def test_json_has_the_keys_of_the_design(make_site: MakeSite) -> None:
+async def test_json_has_the_documented_keys(make_site: MakeSite) -> None:
     site = make_site()
     one = site.commit("one")
     async with site.running():
@@ -80,7 +80,7 @@ async def test_swap_without_waiting_ends_at_once(make_site: MakeSite) -> None:
         await site.until_live(slow)
 
 
-async def test_what_is_live_already_is_left_as_it_is(make_site: MakeSite) -> None:
+async def test_a_swap_to_the_live_revision_changes_nothing(make_site: MakeSite) -> None:
     site = make_site()
     one = site.commit("one")
     async with site.running():
@@ -93,7 +93,7 @@ async def test_what_is_live_already_is_left_as_it_is(make_site: MakeSite) -> Non
         assert (await site.status())["live"]["pids"] != before["pids"]
 
 
-async def test_what_is_in_quarantine_is_refused_until_it_is_retried(make_site: MakeSite) -> None:
+async def test_a_quarantined_revision_is_refused_until_it_is_retried(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():
@@ -116,7 +116,7 @@ async def test_what_is_in_quarantine_is_refused_until_it_is_retried(make_site: M
         assert (await site.until_live(unlucky))["quarantined"] == {}
 
 
-async def test_a_name_of_no_revision_is_wrong_usage(make_site: MakeSite) -> None:
+async def test_an_unknown_revision_is_wrong_usage(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():
@@ -135,7 +135,7 @@ async def test_a_name_of_no_revision_is_wrong_usage(make_site: MakeSite) -> None
         ("probe", {"start_delay": 600}),
     ],
 )
-async def test_a_newer_revision_calls_off_a_swap_that_has_not_switched(
+async def test_a_newer_revision_cancels_a_swap_that_has_not_switched(
     make_site: MakeSite, step: str, slow: dict[str, Any]
 ) -> None:
     site = make_site(release={"build": ["sh", "build.sh"]})
@@ -192,7 +192,9 @@ async def test_a_newer_revision_runs_next_after_the_switch(make_site: MakeSite, 
         await site.until_only_run(status["live"]["pids"])
 
 
-async def test_wanting_again_what_is_just_being_called_off_gets_it(make_site: MakeSite) -> None:
+async def test_a_revision_requested_while_its_swap_is_being_cancelled_is_deployed(
+    make_site: MakeSite,
+) -> None:
     """As when somebody resets the branch to a commit, and at once back to the other."""
     site = make_site(app={"stop_timeout": "1s"})
     site.commit("one")
@@ -206,7 +208,7 @@ async def test_wanting_again_what_is_just_being_called_off_gets_it(make_site: Ma
         await site.until_live(two)
 
 
-async def test_who_asks_while_an_exclusive_swap_holds_requests_comes_after_it(
+async def test_a_request_for_a_swap_waits_while_an_exclusive_swap_holds_requests(
     make_site: MakeSite,
 ) -> None:
     """What is stopped already cannot be called off; of those that wait, the last one counts."""
@@ -256,7 +258,7 @@ async def test_twenty_commits_in_two_seconds_are_at_most_three_swaps(make_site: 
         await site.until_only_run(status["live"]["pids"])
 
 
-async def test_old_code_sees_old_files(make_site: MakeSite) -> None:
+async def test_the_old_release_keeps_its_old_files(make_site: MakeSite) -> None:
     """The test app reads its text when it answers, as others read templates."""
     site = make_site(swap={"soak": "10s"})
     site.commit("one")
@@ -280,7 +282,7 @@ async def test_old_code_sees_old_files(make_site: MakeSite) -> None:
         await site.until_live(two)
 
 
-async def test_the_swap_goes_on_when_whoever_asked_goes_away(make_site: MakeSite) -> None:
+async def test_a_swap_continues_when_its_client_disconnects(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():
@@ -309,7 +311,7 @@ async def test_the_swap_goes_on_when_whoever_asked_goes_away(make_site: MakeSite
             assert len(starts) == 1
 
 
-async def test_a_commit_is_not_missed_because_git_failed_for_a_moment(
+async def test_a_commit_is_not_missed_when_git_fails_once(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
@@ -335,7 +337,7 @@ async def test_a_commit_is_not_missed_because_git_failed_for_a_moment(
         assert await complains() == ""
 
 
-async def test_a_candidate_is_warm_before_it_is_live_and_one_after_a_crash_need_not_be(
+async def test_a_candidate_is_warmed_up_before_it_goes_live_and_a_restarted_one_is_not(
     make_site: MakeSite,
 ) -> None:
     site = make_site(health={"warmup": ["/first?slow=0.3", "/second"]})
@@ -355,7 +357,7 @@ async def test_a_candidate_is_warm_before_it_is_live_and_one_after_a_crash_need_
         assert [line["path"] for line in site.journal()].count("/second") == 2
 
 
-async def test_a_candidate_that_dies_of_its_warmup_changes_nothing(make_site: MakeSite) -> None:
+async def test_a_candidate_that_dies_during_its_warmup_changes_nothing(make_site: MakeSite) -> None:
     site = make_site(health={"warmup": ["/die"]}, app={"stop_timeout": "500ms"})
     one = site.commit("one")
     async with site.running(wait_for="failing"):

@@ -54,7 +54,9 @@ async def slow_swap(site: RealSite, how: str = "eager") -> AsyncIterator[SlowSwa
             yield swap
 
 
-async def test_a_stranger_on_the_port_of_a_slow_candidate_gets_no_request(site: RealSite) -> None:
+async def test_another_program_on_the_port_of_a_slow_candidate_gets_no_request(
+    site: RealSite,
+) -> None:
     async with slow_swap(site) as swap:
         await swap.ended.wait()
         assert swap.done.code == 1, swap.done
@@ -65,7 +67,9 @@ async def test_a_stranger_on_the_port_of_a_slow_candidate_gets_no_request(site: 
         assert swap.thief.stolen == []
 
 
-async def test_who_has_the_port_is_said_of_a_candidate_that_fails_for_it(site: RealSite) -> None:
+async def test_a_candidate_that_fails_on_a_taken_port_names_the_process_that_has_it(
+    site: RealSite,
+) -> None:
     site.configure(health={"timeout": "20s"})  # The stranger does not answer the first probe.
     async with slow_swap(site, "silent") as swap:
         swap.barrier.unlink()
@@ -76,7 +80,7 @@ async def test_who_has_the_port_is_said_of_a_candidate_that_fails_for_it(site: R
         assert swap.thief.stolen == []
 
 
-async def test_what_dies_is_started_in_the_other_slot_when_a_stranger_takes_its_port(
+async def test_a_crashed_app_whose_port_was_taken_is_restarted_in_the_other_slot(
     site: RealSite,
 ) -> None:
     """Requests wait for that, and the stranger gets none of them."""
@@ -97,7 +101,7 @@ async def test_what_dies_is_started_in_the_other_slot_when_a_stranger_takes_its_
     assert site.log().count(f"retrying port {site.blue} every") == 1
 
 
-async def test_while_strangers_have_the_ports_of_both_slots_requests_wait_and_are_told_why(
+async def test_requests_wait_and_are_told_why_while_other_programs_have_both_ports(
     site: RealSite,
 ) -> None:
     """However long that lasts: as soon as a port is free again, the app serves there."""
@@ -126,7 +130,7 @@ async def test_while_strangers_have_the_ports_of_both_slots_requests_wait_and_ar
     assert site.log().count(f"retrying port {site.blue} every") == 1
 
 
-async def test_a_stranger_on_the_port_that_a_live_app_has_given_up_is_noticed(
+async def test_another_program_on_a_port_that_the_live_app_closed_is_noticed(
     site: RealSite,
 ) -> None:
     site.configure(hold={"timeout": "500ms"}, health={"fall": 1000})
@@ -141,7 +145,7 @@ async def test_a_stranger_on_the_port_that_a_live_app_has_given_up_is_noticed(
             assert thief.stolen == before
 
 
-async def test_another_program_may_open_the_port_where_the_settings_say_so(site: RealSite) -> None:
+async def test_another_program_may_open_the_port_if_the_settings_allow_it(site: RealSite) -> None:
     site.configure(app={"port_opened_by": "anyone"})
     site.commit()
     second = site.draft("second")

@@ -65,9 +65,7 @@ def _status_with_urllib(port: int) -> int:
         return status
 
 
-async def test_a_pair_that_cannot_be_used_stops_the_start(
-    make_site: MakeSite, tmp_path: Path
-) -> None:
+async def test_an_unusable_certificate_stops_the_start(make_site: MakeSite, tmp_path: Path) -> None:
     site = make_site()
     tls = write_pair(tmp_path)
     tls.key.write_text("nonsense")

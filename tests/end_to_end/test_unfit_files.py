@@ -37,7 +37,7 @@ def only_the_app_runs(site: RealSite) -> bool:
 
 
 @pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT)
-async def test_a_head_that_cannot_be_read_stops_nobody_and_is_reported(
+async def test_an_unreadable_git_head_is_reported_and_the_site_goes_on(
     make_site: Callable[..., RealSite], make: Callable[[Path], object]
 ) -> None:
     site = make_site()
@@ -64,7 +64,7 @@ async def test_a_head_that_cannot_be_read_stops_nobody_and_is_reported(
         assert await problem() == ""
 
 
-async def test_a_start_with_a_head_that_cannot_be_read_serves_what_was_live(
+async def test_a_start_with_an_unreadable_git_head_serves_the_last_live_release(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
@@ -79,7 +79,7 @@ async def test_a_start_with_a_head_that_cannot_be_read_serves_what_was_live(
 
 
 @pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT)
-async def test_a_state_that_cannot_be_read_is_put_aside(
+async def test_an_unreadable_state_file_is_put_aside(
     make_site: Callable[..., RealSite], make: Callable[[Path], object]
 ) -> None:
     site = make_site()
@@ -91,7 +91,7 @@ async def test_a_state_that_cannot_be_read_is_put_aside(
         await site.until_logged("state.toml aside to state.toml.bad")
 
 
-async def test_a_lock_file_that_is_none_is_refused_with_words(
+async def test_a_lock_path_that_is_no_file_is_refused_with_a_message(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
@@ -103,7 +103,7 @@ async def test_a_lock_file_that_is_none_is_refused_with_words(
     assert f"{site.state / 'lock'}: cannot be the lock file, remove it: is not" in done.err
 
 
-async def test_a_fifo_in_place_of_the_settings_is_refused_with_words(
+async def test_a_fifo_in_place_of_the_settings_is_refused_with_a_message(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
@@ -116,7 +116,7 @@ async def test_a_fifo_in_place_of_the_settings_is_refused_with_words(
 
 
 @pytest.mark.parametrize("make", UNFIT.values(), ids=UNFIT)
-async def test_a_command_that_looks_for_the_supervisor_refuses_settings_that_never_end(
+async def test_client_commands_refuse_settings_files_without_an_end(
     make_site: Callable[..., RealSite], make: Callable[[Path], object]
 ) -> None:
     site = make_site()

@@ -19,7 +19,7 @@ def ended(sent: Sent, outcome: str, **headers: str) -> Sent:
     return Sent(sent.method, sent.path, sent.body, outcome, headers=headers)
 
 
-def test_what_went_well_is_not_complained_of() -> None:
+def test_good_responses_are_not_reported() -> None:
     assert judge([GET, POST], [got(POST), got(GET)], allowed=(), died=()) == []
     again = [got(GET, pid=7), got(GET, pid=8)]
     assert judge([GET], again, allowed=(), died={7}) == []
@@ -47,7 +47,7 @@ def test_what_went_well_is_not_complained_of() -> None:
         (GET, [got(GET), got(POST)], "nobody sent it"),
     ],
 )
-def test_each_kind_of_trouble_is_seen(
+def test_each_kind_of_failure_is_reported(
     sent: Sent, seen: list[dict[str, Any]], complaint: str
 ) -> None:
     allowed = {"502", "503", "closed unseen"}

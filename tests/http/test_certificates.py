@@ -36,7 +36,7 @@ def encrypted(key: Path, form: str) -> bytes:
     return loaded.private_bytes(serialization.Encoding.PEM, kind, lock)
 
 
-def test_a_good_pair_is_logged_with_its_names_and_its_end(
+def test_a_good_certificate_is_logged_with_its_names_and_expiry(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -44,7 +44,7 @@ def test_a_good_pair_is_logged_with_its_names_and_its_end(
     assert "the certificate is for a.example, b.example until 2099-01-02" in caplog.text
 
 
-def test_a_certificate_that_clients_will_refuse_is_served_and_said(
+def test_a_certificate_that_clients_will_refuse_is_served_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A site with an expired certificate is better than none."""
@@ -79,7 +79,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("name", "content", "why"), BROKEN.values(), ids=BROKEN)
-def test_what_is_wrong_is_told_with_the_file(
+def test_each_problem_is_reported_with_its_file(
     tls: TlsSettings, name: str, content: bytes | str | float | None, why: str
 ) -> None:
     path: Path = getattr(tls, name)
@@ -105,9 +105,7 @@ def test_a_directory_and_a_pipe_are_refused_without_waiting(tls: TlsSettings) ->
 
 
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
-def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(
-    tls: TlsSettings, form: str
-) -> None:
+def test_a_key_with_a_passphrase_is_refused_without_a_prompt(tls: TlsSettings, form: str) -> None:
     tls.key.write_bytes(encrypted(tls.key, form))
     with pytest.raises(BadCertificate, match="has a passphrase, which nobody is there to type"):
         load(tls)
@@ -121,7 +119,7 @@ def test_the_key_of_another_certificate_is_refused(tls: TlsSettings, tmp_path: P
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose app runs as somebody else")
-def test_root_is_warned_of_a_key_that_everybody_can_read(
+def test_root_is_warned_about_a_world_readable_key(
     tls: TlsSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(tls)
@@ -165,7 +163,7 @@ async def until_another_than(proxy: RunningProxy, before: bytes | None) -> None:
     await until("another certificate", changed)
 
 
-async def test_a_new_pair_serves_new_connections_and_old_ones_go_on(
+async def test_a_new_certificate_serves_new_connections_and_old_ones_go_on(
     tls: TlsSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with watched(tls, monkeypatch) as (proxy, _):
@@ -174,7 +172,7 @@ async def test_a_new_pair_serves_new_connections_and_old_ones_go_on(
         await until_another_than(proxy, before)
 
 
-async def test_symbolic_links_that_turn_to_other_files_are_followed(
+async def test_retargeted_symbolic_links_are_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As certbot has it: `live/` holds links into `archive/`, which turn one after the other."""
@@ -202,7 +200,7 @@ async def test_symbolic_links_that_turn_to_other_files_are_followed(
         assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-async def test_a_broken_pair_is_one_error_and_changes_nothing_until_it_is_mended(
+async def test_a_broken_certificate_is_logged_once_and_changes_nothing_until_it_is_fixed(
     tls: TlsSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with watched(tls, monkeypatch) as (proxy, _):
@@ -220,7 +218,7 @@ async def test_a_broken_pair_is_one_error_and_changes_nothing_until_it_is_mended
         await until_another_than(proxy, before)
 
 
-async def test_a_pair_that_is_still_being_written_is_left_alone(
+async def test_a_certificate_that_is_still_being_written_is_not_loaded(
     tls: TlsSettings,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -13,18 +13,18 @@ from tests.raw.proxy import running
 
 
 @pytest.mark.parametrize("html", [True, False])
-def test_ours_say_what_happened(html: bool) -> None:
+def test_built_in_error_pages_say_what_happened(html: bool) -> None:
     page = ErrorPages().fill_in(503, "Nothing could answer.", html=html).decode()
     assert "503 Service Unavailable" in page
     assert "Nothing could answer." in page
     assert ("<h1>" in page) == html
 
 
-def test_what_happened_is_text_also_in_a_page() -> None:
+def test_the_reason_is_escaped_in_an_error_page() -> None:
     assert b"<script>" not in ErrorPages().fill_in(400, "<script>", html=True)
 
 
-def test_a_page_for_one_status_comes_before_the_one_for_all(tmp_path: Path) -> None:
+def test_a_page_for_one_status_takes_precedence_over_the_general_one(tmp_path: Path) -> None:
     (tmp_path / "503.html").write_text("<p>back soon ({status})")
     (tmp_path / "error.html").write_text("<p>{phrase}: {why}")
     pages = ErrorPages(tmp_path)
@@ -33,12 +33,12 @@ def test_a_page_for_one_status_comes_before_the_one_for_all(tmp_path: Path) -> N
     assert pages.fill_in(503, "why", html=False) == ErrorPages().fill_in(503, "why", html=False)
 
 
-def test_braces_of_a_page_that_are_not_ours_stay(tmp_path: Path) -> None:
+def test_unknown_braces_in_a_page_are_kept(tmp_path: Path) -> None:
     (tmp_path / "error.html").write_text("<style>p{color:red}</style>{other}")
     assert ErrorPages(tmp_path).fill_in(502, "", html=True) == b"<style>p{color:red}</style>{other}"
 
 
-def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_unusable_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadPages, match="nowhere cannot be read: No such file"):
         ErrorPages(tmp_path / "nowhere")
     (tmp_path / "502.txt").write_bytes(b"\xff")
@@ -68,7 +68,7 @@ def test_a_page_may_be_a_link_to_another_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to have a directory of another user")
-def test_root_follows_no_link_of_another_user_to_the_directory(tmp_path: Path) -> None:
+def test_root_does_not_follow_another_users_link_to_the_directory(tmp_path: Path) -> None:
     theirs, private = tmp_path / "theirs", tmp_path / "private"
     for directory in (theirs, private):
         directory.mkdir()
@@ -84,7 +84,7 @@ def test_root_follows_no_link_of_another_user_to_the_directory(tmp_path: Path) -
     assert ErrorPages(theirs / "pages").fill_in(503, "", html=False) == b"mine"
 
 
-def test_a_second_name_of_a_file_that_is_not_for_all_is_no_page(tmp_path: Path) -> None:
+def test_a_hard_link_to_a_file_that_is_not_world_readable_is_no_page(tmp_path: Path) -> None:
     """Whoever can write to the directory could have made a hard link to a key there."""
     private, pages = tmp_path / "key.pem", tmp_path / "pages"
     pages.mkdir()
@@ -97,13 +97,13 @@ def test_a_second_name_of_a_file_that_is_not_for_all_is_no_page(tmp_path: Path) 
     assert ErrorPages(pages).fill_in(503, "", html=True) == b"secret"
 
 
-def test_a_page_that_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_a_page_that_is_not_a_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "503.txt")
     with pytest.raises(BadPages, match=r"503\.txt is not a regular file"):
         ErrorPages(tmp_path)
 
 
-def test_only_pages_of_statuses_are_read(tmp_path: Path) -> None:
+def test_only_files_named_after_a_status_are_read(tmp_path: Path) -> None:
     for name in ("index.html", "599.html", "notes.txt", "0503.txt"):
         os.mkfifo(tmp_path / name)
     assert ErrorPages(tmp_path).fill_in(503, "", html=True) == ErrorPages().fill_in(
@@ -111,7 +111,7 @@ def test_only_pages_of_statuses_are_read(tmp_path: Path) -> None:
     )
 
 
-async def test_a_client_gets_the_page(tmp_path: Path) -> None:
+async def test_a_client_gets_the_custom_error_page(tmp_path: Path) -> None:
     (tmp_path / "502.txt").write_text("{status}: try again")
     async with running(drops, error_pages=tmp_path) as proxy:
         client = await proxy.ask(GET.replace(b"GET", b"POST"))

@@ -78,7 +78,7 @@ def by_h11(head: bytes) -> h11.Request:
 
 
 @given(METHODS, TARGETS, FIELDS, FIELDS, FRAMINGS)
-def test_a_good_request_is_understood_the_same_after_us(
+def test_a_valid_request_means_the_same_after_the_proxy(
     method: bytes,
     target: bytes,
     before: list[tuple[bytes, bytes]],
@@ -180,7 +180,7 @@ HOSTILE = st.lists(
 @given(HOSTILE)
 @example(b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: h\r\nX: a\x0bb\r\n\r\n")
-def test_the_short_way_never_differs_from_the_long_one_on_requests(data: bytes) -> None:
+def test_the_fast_path_agrees_with_the_slow_path_on_requests(data: bytes) -> None:
     head = data[: data.find(b"\r\n\r\n") + 4]
     # Thrice: then from the verdicts on its lines, and then from the one on the whole.
     for _ in range(3):
@@ -207,7 +207,7 @@ AROUND_A_COOKIE = st.lists(
 @example(b"GET / HTTP/1.1\r\nCookie: a\r\nHost: h\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: h\r\nCookie: a\r\nHost: h\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 99 + b"Cookie: a\r\n\r\n")
-def test_the_short_way_around_a_cookie_never_differs_from_the_long_one(data: bytes) -> None:
+def test_the_fast_path_around_a_cookie_agrees_with_the_slow_path(data: bytes) -> None:
     head = data[: data.find(b"\r\n\r\n") + 4]
     for _ in range(3):
         if (short := fast_path.read_request(head)) is not None:
@@ -220,9 +220,7 @@ def test_the_short_way_around_a_cookie_never_differs_from_the_long_one(data: byt
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", b"GET")
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", b"GET")
 @example(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n", b"GET")
-def test_the_short_way_never_differs_from_the_long_one_on_responses(
-    data: bytes, method: bytes
-) -> None:
+def test_the_fast_path_agrees_with_the_slow_path_on_responses(data: bytes, method: bytes) -> None:
     head, asked = data[: data.find(b"\r\n\r\n") + 4], _asked(method)
     for _ in range(3):
         if (short := fast_path.read_response(head, asked)) is not None:
@@ -245,7 +243,7 @@ def _asked(method: bytes) -> Request:
 @settings(max_examples=1000)
 @given(HOSTILE)
 @example(b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n")
-def test_what_is_not_refused_is_framed_once_and_has_one_host(data: bytes) -> None:
+def test_an_accepted_request_has_one_framing_and_one_host(data: bytes) -> None:
     head = _one_head(data)
     if head is None:
         return
@@ -266,7 +264,9 @@ def test_what_is_not_refused_is_framed_once_and_has_one_host(data: bytes) -> Non
 
 @settings(max_examples=1000)
 @given(HOSTILE, st.sampled_from([b"GET", b"HEAD", b"POST"]))
-def test_an_answer_is_unfit_or_understood_the_same_after_us(data: bytes, method: bytes) -> None:
+def test_a_response_is_rejected_or_means_the_same_after_the_proxy(
+    data: bytes, method: bytes
+) -> None:
     head, asked = _one_head(data), _asked(method)
     if head is None:
         return
@@ -282,7 +282,7 @@ def test_an_answer_is_unfit_or_understood_the_same_after_us(data: bytes, method:
 
 
 @given(FIELDS)
-def test_a_head_is_split_from_what_follows_it_wherever_it_ends(
+def test_a_head_is_split_from_the_following_bytes_wherever_it_ends(
     fields: list[tuple[bytes, bytes]],
 ) -> None:
     head = b"GET / HTTP/1.1\r\n" + lines(fields) + b"\r\n"
@@ -296,13 +296,13 @@ def test_a_head_is_split_from_what_follows_it_wherever_it_ends(
 @pytest.mark.parametrize(
     "data", [b"\n", b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\nX: a\nb\r\n\r\n", b"a\r\n\n\r\n\r\n"]
 )
-def test_a_line_that_ends_in_lf_alone_is_no_line(data: bytes) -> None:
+def test_a_bare_lf_does_not_end_a_line(data: bytes) -> None:
     with pytest.raises(ValueError, match="CR LF"):
         split_head(data)
 
 
 @given(FIELDS, st.sampled_from(sorted(NOT_IN_TRAILERS)))
-def test_trailers_that_mean_something_elsewhere_do_not_go_on(
+def test_trailers_that_are_header_fields_elsewhere_are_dropped(
     fields: list[tuple[bytes, bytes]], forbidden: bytes
 ) -> None:
     kept = [field for field in fields if field[0].lower() not in NOT_IN_TRAILERS]
@@ -319,14 +319,14 @@ def test_trailers_that_mean_something_elsewhere_do_not_go_on(
         (b"Secret\r\nHost: h\r\n", "header"),
     ],
 )
-def test_a_refusal_says_what_is_wrong_and_repeats_nothing(raw: bytes, why: str) -> None:
+def test_a_refusal_says_what_is_wrong_without_repeating_the_input(raw: bytes, why: str) -> None:
     with pytest.raises(BadRequest, match=why) as refused:
         read_request(b"POST / HTTP/1.1\r\n" + raw + b"\r\n")
     assert re.fullmatch(r"[A-Z][^:]*\.", str(refused.value))
     assert "Secret" not in str(refused.value)
 
 
-def test_lines_with_secrets_and_long_lines_are_not_kept() -> None:
+def test_lines_with_secrets_and_long_lines_are_not_cached() -> None:
     secret = [b"Cookie: s3cret", b"Authorization: s3cret", b"X: s3cret" + b"x" * 300]
     head = b"\r\n".join([b"GET / HTTP/1.1", b"Host: h", *secret, b"", b""])
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: s3cret\r\n\r\n"
@@ -338,7 +338,7 @@ def test_lines_with_secrets_and_long_lines_are_not_kept() -> None:
     assert not [text for text in kept if b"s3cret" in text]
 
 
-def test_a_short_request_that_comes_again_is_known_as_a_whole() -> None:
+def test_a_repeated_short_request_is_cached_whole() -> None:
     head = b"GET /whole HTTP/1.1\r\nHost: whole\r\nAccept: */*\r\n\r\n"
     long = head.replace(b"whole", b"whole" * 60, 1)
     for _ in range(4):
@@ -348,7 +348,7 @@ def test_a_short_request_that_comes_again_is_known_as_a_whole() -> None:
     assert long not in fast_path._requests
 
 
-def test_lines_that_come_together_again_are_known_together() -> None:
+def test_lines_that_repeat_together_are_cached_together() -> None:
     fields = b"Host: again\r\nConnection: close\r\nAccept: */*"
     for number in range(3):
         request = fast_path.read_request(b"GET /%d HTTP/1.1\r\n%b\r\n\r\n" % (number, fields))
@@ -357,7 +357,7 @@ def test_lines_that_come_together_again_are_known_together() -> None:
     assert fields in fast_path._request_groups
 
 
-def test_lines_around_a_cookie_are_known_however_often_it_changes() -> None:
+def test_lines_around_a_changing_cookie_are_cached() -> None:
     before, after = b"Host: around\r\nX: 1", b"Y: 2\r\nConnection: close"
     for number in range(3):
         head = b"GET / HTTP/1.1\r\n%b\r\nCookie: %d\r\n%b\r\n\r\n" % (before, number, after)
@@ -366,7 +366,7 @@ def test_lines_around_a_cookie_are_known_however_often_it_changes() -> None:
     assert {before, after} <= set(fast_path._request_groups)
 
 
-def test_no_more_than_so_many_lines_are_kept() -> None:
+def test_the_caches_are_bounded() -> None:
     for number in range(2 * fast_path.MOST_KEPT):
         for _ in range(2):
             fast_path.read_request(b"GET / HTTP/1.1\r\nHost: h\r\nX: %d\r\n\r\n" % number)
@@ -416,7 +416,7 @@ ANSWERS = b"".join(
 @settings(max_examples=40, deadline=None)
 @given(cuts=st.sets(st.integers(1, len(ANSWERS) - 1), max_size=20))
 @example(cuts=set(range(1, len(ANSWERS))))
-async def test_any_split_over_packets_gives_the_same_answer(cuts: set[int]) -> None:
+async def test_any_split_over_packets_gives_the_same_response(cuts: set[int]) -> None:
     bounds = [0, *sorted(cuts), len(ANSWERS)]
     pieces = [ANSWERS[start:end] for start, end in pairwise(bounds)]
     async with running(says(*pieces)) as proxy:
@@ -431,7 +431,7 @@ async def test_any_split_over_packets_gives_the_same_answer(cuts: set[int]) -> N
 
 
 @given(st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b"a"]), max_size=12), st.data())
-def test_a_head_in_pieces_is_split_where_it_would_be_as_a_whole(
+def test_a_head_that_arrives_in_pieces_is_split_like_a_whole_one(
     parts: list[bytes], data: st.DataObject
 ) -> None:
     whole = b"".join(parts)

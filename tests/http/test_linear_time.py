@@ -36,7 +36,7 @@ def read(kind: str, text: str) -> None:
 @pytest.mark.parametrize("kind", BEGINNINGS)
 @pytest.mark.parametrize("pump", [" ", "\t", "a", "a ", " a", ",", "a:", ";", "\x0b", "\x80"])
 @pytest.mark.parametrize("tail", ["", "\0", "\x0b", "\x7f", "\n"])
-def test_nothing_takes_longer_to_read_than_its_length_explains(
+def test_reading_a_message_takes_time_in_proportion_to_its_length(
     kind: str, pump: str, tail: str
 ) -> None:
     before, rest = BEGINNINGS[kind]
@@ -47,7 +47,7 @@ def test_nothing_takes_longer_to_read_than_its_length_explains(
     check(kind, lambda text: read(kind, text), text(SHORT), text(LONG))
 
 
-def test_a_head_that_comes_byte_by_byte_is_looked_at_once() -> None:
+def test_a_head_that_arrives_byte_by_byte_is_scanned_once() -> None:
     def drip(text: str) -> None:
         data = text.encode()
         for known in range(len(data)):

@@ -62,7 +62,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("request_", "answer", "body"), ANSWERS.values(), ids=ANSWERS)
-async def test_answers_with_any_kind_of_body(
+async def test_responses_with_any_kind_of_body_arrive_over_tls(
     tls: TlsSettings, request_: bytes, answer: bytes, body: bytes
 ) -> None:
     script = says(answer, close=b"Length" not in answer and b"chunked" not in answer)
@@ -80,7 +80,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES)
-async def test_requests_with_any_kind_of_body(tls: TlsSettings, raw: bytes) -> None:
+async def test_requests_with_any_kind_of_body_arrive_over_tls(tls: TlsSettings, raw: bytes) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).body == b"ok"
@@ -88,7 +88,7 @@ async def test_requests_with_any_kind_of_body(tls: TlsSettings, raw: bytes) -> N
         await check_is_kept(client)
 
 
-async def test_the_end_of_an_answer_without_a_length_is_said_with_close_notify(
+async def test_a_response_without_a_length_ends_with_close_notify(
     tls: TlsSettings,
 ) -> None:
     async with running(says(b"HTTP/1.1 200 OK\r\n\r\nok", close=True), tls=tls) as proxy:
@@ -97,7 +97,7 @@ async def test_the_end_of_an_answer_without_a_length_is_said_with_close_notify(
         await check_is_closed(client)
 
 
-async def test_an_answer_that_breaks_off_ends_without_close_notify(tls: TlsSettings) -> None:
+async def test_an_aborted_response_ends_without_close_notify(tls: TlsSettings) -> None:
     async with running(says(OK[:-1], close=True), tls=tls) as proxy:
         client = await proxy.ask(GET)
         assert (await client.end()).endswith(b"\r\n\r\no")
@@ -114,13 +114,13 @@ async def test_several_requests_in_one_record_are_answered_in_order(tls: TlsSett
         await check_is_closed(client)
 
 
-async def test_a_request_may_follow_in_the_record_in_which_a_body_ends(tls: TlsSettings) -> None:
+async def test_a_request_may_begin_in_the_record_in_which_a_body_ends(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(POST, b"hello" + GOOD)
         assert [(await client.answer()).body for _ in range(2)] == [b"ok", b"good"]
 
 
-async def test_a_request_may_come_in_a_thousand_pieces(tls: TlsSettings) -> None:
+async def test_a_request_may_arrive_in_a_thousand_pieces(tls: TlsSettings) -> None:
     """Records of one byte, and those cut anywhere."""
     async with running(tls=tls) as proxy:
         client = await proxy.connect()
@@ -146,7 +146,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("raw", "status"), BAD.values(), ids=BAD)
-async def test_what_is_refused_on_plain_connections_is_refused_here(
+async def test_bad_requests_are_refused_over_tls_too(
     tls: TlsSettings, raw: bytes, status: int
 ) -> None:
     async with running(tls=tls) as proxy:
@@ -167,7 +167,9 @@ async def test_a_client_that_still_sends_can_read_that_its_body_is_too_large(
 # --- what the backend is told ---------------------------------------------------------------
 
 
-async def test_the_backend_is_told_of_https_whatever_the_client_says(tls: TlsSettings) -> None:
+async def test_the_backend_gets_x_forwarded_proto_https_whatever_the_client_sends(
+    tls: TlsSettings,
+) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(GET)
         await client.answer()
@@ -179,7 +181,7 @@ async def test_the_backend_is_told_of_https_whatever_the_client_says(tls: TlsSet
         assert said == [[b"https"]] * 3
 
 
-async def test_a_trusted_proxy_may_say_otherwise(tls: TlsSettings) -> None:
+async def test_a_trusted_proxy_may_set_x_forwarded_proto(tls: TlsSettings) -> None:
     from ipaddress import ip_network
 
     trusted = (ip_network("127.0.0.1"),)
@@ -192,7 +194,7 @@ async def test_a_trusted_proxy_may_say_otherwise(tls: TlsSettings) -> None:
 # --- large bodies ---------------------------------------------------------------------------
 
 
-async def test_a_large_answer_comes_whole_at_the_clients_pace(tls: TlsSettings) -> None:
+async def test_a_large_response_arrives_whole_at_the_clients_pace(tls: TlsSettings) -> None:
     size = 64 * MB
     block = os.urandom(MB)
     sent = 0
@@ -221,7 +223,7 @@ async def test_a_large_answer_comes_whole_at_the_clients_pace(tls: TlsSettings) 
         await check_is_kept(client)
 
 
-async def test_a_large_body_goes_up_whole_while_a_large_answer_comes_down(tls: TlsSettings) -> None:
+async def test_a_large_upload_and_a_large_download_run_at_the_same_time(tls: TlsSettings) -> None:
     body = os.urandom(10 * MB)
 
     async def echo(peer: Peer) -> None:
@@ -285,7 +287,7 @@ async def test_either_side_of_a_tunnel_may_end_its_half(tls: TlsSettings) -> Non
             assert said == [b"x" * 100_000]
 
 
-async def test_what_was_taken_in_is_not_lost_when_our_half_ends(tls: TlsSettings) -> None:
+async def test_buffered_bytes_are_not_lost_when_our_half_is_closed(tls: TlsSettings) -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     transport = TlsTransport(ours, load(tls))
@@ -310,7 +312,7 @@ async def test_what_was_taken_in_is_not_lost_when_our_half_ends(tls: TlsSettings
     transport.close()
 
 
-async def test_a_tunnel_that_breaks_off_ends_for_the_backend_too(tls: TlsSettings) -> None:
+async def test_a_tunnel_aborted_by_the_client_ends_for_the_backend_too(tls: TlsSettings) -> None:
     async with running(switches(echoes), tls=tls) as proxy:
         client = await opened(proxy)
         await client.send(b"hello")
@@ -325,7 +327,7 @@ async def test_a_tunnel_that_breaks_off_ends_for_the_backend_too(tls: TlsSetting
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("raw", [GET, POST, POST + b"hello"], ids=["GET", "no body yet", "POST"])
-async def test_who_hangs_up_while_held_leaves_the_queue(
+async def test_a_client_that_disconnects_while_held_leaves_the_queue(
     tls: TlsSettings, raw: bytes, how: str
 ) -> None:
     async with running(tls=tls) as proxy:
@@ -341,9 +343,7 @@ async def test_who_hangs_up_while_held_leaves_the_queue(
 
 @pytest.mark.parametrize("how", ["close", "reset", "end_sending"])
 @pytest.mark.parametrize("raw", [POST + b"hel", CHUNKED + b"5\r\nhel"], ids=["length", "chunked"])
-async def test_a_body_that_breaks_off_is_never_completed(
-    tls: TlsSettings, raw: bytes, how: str
-) -> None:
+async def test_an_aborted_body_is_never_completed(tls: TlsSettings, raw: bytes, how: str) -> None:
     async with running(silence, tls=tls) as proxy:
         client = await proxy.ask(raw)
         await proxy.until_backend_has(1)
@@ -371,7 +371,7 @@ async def test_connections_leave_no_descriptors_behind(tls: TlsSettings) -> None
         await until_descriptors_are(before)
 
 
-async def test_an_idle_client_is_told_goodbye(tls: TlsSettings) -> None:
+async def test_an_idle_client_gets_close_notify(tls: TlsSettings) -> None:
     async with running(tls=tls, idle_timeout=SHORT) as proxy:
         client = await proxy.ask(GET)
         assert (await client.answer()).body == b"ok"
@@ -385,7 +385,7 @@ HELLO_BEGINS = b"\x16\x03\x01\x02\x00\x01"
 
 
 @pytest.mark.parametrize("first", [b"", HELLO_BEGINS], ids=["nothing", "half a hello"])
-async def test_half_a_handshake_ends_when_its_time_is_up_and_others_do_not_notice(
+async def test_half_a_handshake_times_out_without_delaying_others(
     tls: TlsSettings, first: bytes
 ) -> None:
     async with running(tls=tls, header_timeout=SHORT) as proxy:
@@ -407,7 +407,7 @@ async def test_a_handshake_counts_as_a_connection(tls: TlsSettings) -> None:
         assert await silent.end() == b""
 
 
-async def test_garbage_gets_an_alert(tls: TlsSettings) -> None:
+async def test_garbage_gets_a_tls_alert(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.connect_plainly()
         await client.send(b"\x16\x03\x01\x00\x10" + b"\xff" * 16)
@@ -417,7 +417,7 @@ async def test_garbage_gets_an_alert(tls: TlsSettings) -> None:
         await check_good_request_follows(proxy)
 
 
-async def test_plain_http_is_told_so(tls: TlsSettings) -> None:
+async def test_plain_http_on_a_tls_port_is_answered_with_an_explanation(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.connect_plainly()
         await client.send(GET)
@@ -431,7 +431,9 @@ async def test_plain_http_is_told_so(tls: TlsSettings) -> None:
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_what_is_agreed_on(tls: TlsSettings, newest: ssl.TLSVersion) -> None:
+async def test_tls_1_2_and_1_3_and_http_1_1_are_negotiated(
+    tls: TlsSettings, newest: ssl.TLSVersion
+) -> None:
     async with running(tls=tls) as proxy:
         context = trusting()
         context.maximum_version = newest
@@ -446,7 +448,7 @@ async def test_what_is_agreed_on(tls: TlsSettings, newest: ssl.TLSVersion) -> No
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs the program openssl")
-async def test_a_client_may_change_its_keys_at_any_time(tls: TlsSettings) -> None:
+async def test_a_client_may_update_its_keys_at_any_time(tls: TlsSettings) -> None:
     """And wants ours changed, too (RFC 8446 section 4.6.3): this program sends that when told K."""
     async with running(tls=tls) as proxy, trio.open_nursery() as nursery:
         changing = ((b"K\n", b"KEYUPDATE"), (GET, b"\nok"))
@@ -472,7 +474,7 @@ async def test_a_client_may_change_its_keys_at_any_time(tls: TlsSettings) -> Non
         nursery.cancel_scope.cancel()
 
 
-async def test_the_end_of_the_server_ends_a_handshake(tls: TlsSettings) -> None:
+async def test_stopping_the_server_ends_a_handshake(tls: TlsSettings) -> None:
     async with running(tls=tls) as proxy:
         silent = await proxy.connect_plainly()
         idle = await proxy.ask(GET)

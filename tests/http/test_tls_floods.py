@@ -36,7 +36,7 @@ def tls(tmp_path: Path) -> TlsSettings:
 
 
 @given(st.lists(st.integers(0, 40), max_size=30), st.data())
-def test_records_come_in_portions_of_a_few(lengths: list[int], data: st.DataObject) -> None:
+def test_records_are_read_a_few_at_a_time(lengths: list[int], data: st.DataObject) -> None:
     whole = [b"\x17\x03\x03" + length.to_bytes(2) + b"x" * length for length in lengths]
     stream = b"".join(whole)
     ends = [sum(map(len, whole[: count + 1])) for count in range(len(whole))]
@@ -81,7 +81,7 @@ async def shaken(transport: TlsTransport, theirs: socket.socket) -> TlsStream:
 
 
 @pytest.mark.parametrize("pair", [200_000], indirect=True)
-async def test_only_what_the_kernel_has_room_for_is_encrypted_in_larger_pieces(
+async def test_no_more_is_encrypted_at_once_than_the_kernel_has_room_for(
     pair: tuple[TlsTransport, socket.socket],
 ) -> None:
     transport, theirs = pair
@@ -93,7 +93,7 @@ async def test_only_what_the_kernel_has_room_for_is_encrypted_in_larger_pieces(
 
 
 @pytest.mark.parametrize("pair", [4096, 200_000], indirect=True)
-async def test_a_client_that_does_not_read_has_little_of_its_answer_encrypted(
+async def test_little_is_encrypted_ahead_for_a_client_that_does_not_read(
     pair: tuple[TlsTransport, socket.socket],
 ) -> None:
     transport, theirs = pair
@@ -123,7 +123,7 @@ async def test_a_client_that_does_not_read_has_little_of_its_answer_encrypted(
     assert received == answer
 
 
-async def test_nobody_shakes_hands_with_a_client_that_has_gone(
+async def test_no_handshake_is_done_for_a_client_that_has_gone(
     pair: tuple[TlsTransport, socket.socket],
 ) -> None:
     transport, theirs = pair
@@ -134,7 +134,7 @@ async def test_nobody_shakes_hands_with_a_client_that_has_gone(
     assert not hasattr(transport, "_tls"), "nothing was computed"
 
 
-async def test_so_many_handshakes_wait_and_no_more(
+async def test_the_number_of_waiting_handshakes_is_bounded(
     tls: TlsSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 3)
@@ -163,7 +163,7 @@ async def test_so_many_handshakes_wait_and_no_more(
 
 
 @pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
-async def test_a_client_that_updates_its_keys_without_end_is_read_no_further(
+async def test_a_client_that_updates_its_keys_endlessly_is_read_no_further(
     pair: tuple[TlsTransport, socket.socket],
 ) -> None:
     """Each update is to be answered, and nobody takes the answers: then there are no more."""
@@ -197,7 +197,7 @@ async def test_a_client_that_updates_its_keys_without_end_is_read_no_further(
 
 
 @pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
-async def test_of_updates_of_keys_only_a_few_are_taken_in_between_two_waits(
+async def test_only_a_few_key_updates_are_processed_between_two_checkpoints(
     pair: tuple[TlsTransport, socket.socket],
 ) -> None:
     """However often somebody looks whether there is something to read."""

@@ -20,7 +20,7 @@ def pair() -> Iterator[Pair]:
         yield Transport(ours), theirs
 
 
-async def test_who_hoped_in_vain_lets_the_kernel_tell_for_a_while(
+async def test_speculative_reads_that_find_nothing_pause_for_a_while(
     pair: Pair, autojump_clock: trio.testing.MockClock
 ) -> None:
     transport, other = pair
@@ -39,7 +39,7 @@ async def test_who_hoped_in_vain_lets_the_kernel_tell_for_a_while(
                 assert transport.try_receive() == b"late", "it only hoped"
 
 
-async def test_who_is_answered_within_a_turn_goes_on_hoping(pair: Pair) -> None:
+async def test_speculative_reads_that_find_data_continue(pair: Pair) -> None:
     transport, other = pair
 
     async def answer() -> None:
@@ -55,9 +55,7 @@ async def test_who_is_answered_within_a_turn_goes_on_hoping(pair: Pair) -> None:
     assert transport.try_receive() is None
 
 
-async def test_what_comes_late_is_waited_for(
-    pair: Pair, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_late_data_is_waited_for(pair: Pair, autojump_clock: trio.testing.MockClock) -> None:
     transport, other = pair
 
     async def answer() -> None:
@@ -72,7 +70,7 @@ async def test_what_comes_late_is_waited_for(
         assert await transport.receive() == b""
 
 
-def test_what_has_come_is_gathered_behind_what_was_taken_in(pair: Pair) -> None:
+def test_new_data_is_appended_behind_buffered_data(pair: Pair) -> None:
     transport, other = pair
     transport.buffer = b"ab"
     assert transport.fill_buffer(2)

@@ -26,11 +26,13 @@ from tests.support.site import RealSite
         (["blue-green"], None),
     ],
 )
-def test_a_supervisor_is_known_by_its_command_line(words: Sequence[str], file: str | None) -> None:
+def test_a_supervisor_is_recognised_by_its_command_line(
+    words: Sequence[str], file: str | None
+) -> None:
     assert other_sites.settings_of(words) == (None if file is None else Path(file))
 
 
-async def test_a_second_site_gets_none_of_the_ports_of_one_that_runs(
+async def test_a_second_site_gets_other_ports_than_a_running_one(
     make_site: Callable[..., RealSite], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
@@ -72,7 +74,7 @@ async def test_check_names_the_site_that_has_the_idle_port(
     assert f"{site.config_file}, pid {site.process and site.process.pid}" in done.out
 
 
-def test_settings_that_lie_beside_are_seen_and_only_warned_of(subject: CheckedSite) -> None:
+def test_settings_in_neighbouring_directories_are_only_a_warning(subject: CheckedSite) -> None:
     beside = subject.directory / "another.toml"
     subject.configure()
     beside.write_text(tomli_w.dumps({**subject.sections, "git": {"checkout": "another"}}))
@@ -103,14 +105,14 @@ def test_a_service_that_is_not_running_keeps_its_ports(
     assert other.ports == frozenset({subject.green, 1, 2})
 
 
-def test_a_copy_of_the_settings_is_no_other_site(subject: CheckedSite) -> None:
+def test_a_copy_of_the_settings_is_not_another_site(subject: CheckedSite) -> None:
     subject.configure()
     copy = subject.file.with_name("supervisor.next.toml")
     copy.write_bytes(subject.file.read_bytes())
     assert copy not in [one.file for one in other_sites.of(subject.file)]
 
 
-def test_two_checkouts_rarely_get_the_same_ports_and_one_always_the_same() -> None:
+def test_ports_rarely_collide_and_are_always_the_same_for_one_checkout() -> None:
     chosen = [write.free_ports(Path(f"/srv/site-{number}"), ())[:2] for number in range(20)]
     assert len(set(chosen)) > 17
     assert chosen[3] == write.free_ports(Path("/srv/site-3"), ())[:2]

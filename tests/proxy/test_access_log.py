@@ -109,7 +109,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("script", "fault"), FAULTS.values(), ids=FAULTS)
-async def test_a_502_has_the_fault_of_the_backend_in_words_and_its_page_has_not(
+async def test_a_502_has_its_reason_in_the_log_and_not_on_the_page(
     capfd: pytest.CaptureFixture[str], script: Script, fault: str, form: str
 ) -> None:
     async with logging_proxy(capfd, script, log_format=form) as (proxy, the_line):
@@ -126,7 +126,7 @@ async def test_a_502_has_the_fault_of_the_backend_in_words_and_its_page_has_not(
     assert "cut" not in line
 
 
-async def test_a_backend_that_cannot_be_reached_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_an_unreachable_backend_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     async with logging_proxy(capfd) as (proxy, the_line):
         proxy.target.port, real = 1, proxy.target.port
         client = await proxy.ask(GET)
@@ -163,7 +163,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
-async def test_a_refused_request_is_logged_with_what_it_seems_to_have_asked_for(
+async def test_a_refused_request_is_logged_with_its_apparent_target(
     capfd: pytest.CaptureFixture[str], case: tuple[bytes, int, str, str], form: str
 ) -> None:
     raw, status, path, why = case
@@ -183,7 +183,7 @@ async def test_a_refused_request_is_logged_with_what_it_seems_to_have_asked_for(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_plain_http_where_tls_is_spoken_is_logged_too(
+async def test_plain_http_on_a_tls_port_is_logged(
     capfd: pytest.CaptureFixture[str], tls: TlsSettings, method: str
 ) -> None:
     async with logging_proxy(capfd, tls=tls) as (proxy, the_line):
@@ -200,7 +200,7 @@ async def test_plain_http_where_tls_is_spoken_is_logged_too(
 @pytest.mark.parametrize(
     "raw", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"<script> /\r\n\r\n", b"\r\n\r\n\r\n"]
 )
-async def test_what_is_no_request_at_all_is_logged_without_method_and_path(
+async def test_garbage_is_logged_without_method_and_path(
     capfd: pytest.CaptureFixture[str], raw: bytes
 ) -> None:
     async with logging_proxy(capfd) as (proxy, the_line):
@@ -223,7 +223,7 @@ OURS = {
 
 
 @pytest.mark.parametrize(("status", "raw", "why"), [(k, *v) for k, v in OURS.items()], ids=OURS)
-async def test_every_error_of_ours_says_why(
+async def test_every_error_of_the_proxy_is_logged_with_its_reason(
     capfd: pytest.CaptureFixture[str], status: str, raw: bytes, why: str
 ) -> None:
     limits: dict[str, Any] = {"max_body": 5}
@@ -237,7 +237,9 @@ async def test_every_error_of_ours_says_why(
     assert line["method"] == raw.split(b" ")[0].decode()
 
 
-async def test_a_503_of_the_gate_says_why(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_503_of_the_gate_is_logged_with_its_reason(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     hold = HoldSettings(Period(SHORT), Count(0))
     async with logging_proxy(capfd, hold=hold) as (proxy, the_line):
         proxy.gate.hold("a test")
@@ -246,7 +248,9 @@ async def test_a_503_of_the_gate_says_why(capfd: pytest.CaptureFixture[str]) -> 
     assert (line["status"], line["why"]) == (503, "Too many requests are waiting already.")
 
 
-async def test_a_client_that_hung_up_is_logged_as_that(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_client_that_disconnected_is_logged_as_such(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     async with logging_proxy(capfd, silence) as (proxy, the_line):
         client = await proxy.ask(GET)
         await proxy.until_backend_has(1)
@@ -255,7 +259,9 @@ async def test_a_client_that_hung_up_is_logged_as_that(capfd: pytest.CaptureFixt
     assert (line["status"], line["why"], line["bytes"]) == (499, "The client disconnected.", 0)
 
 
-async def test_what_was_answered_whole_needs_no_reason(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_complete_response_is_logged_without_a_reason(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     for form in FORMS:
         bad = b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"
         async with logging_proxy(capfd, says(bad), log_format=form) as (proxy, the_line):
@@ -284,7 +290,7 @@ HALVES = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("half", "sent", "why"), HALVES.values(), ids=HALVES)
-async def test_an_answer_that_the_backend_cut_short_is_marked_and_has_what_was_sent(
+async def test_a_response_truncated_by_the_backend_is_marked_with_the_bytes_sent(
     capfd: pytest.CaptureFixture[str], half: bytes, sent: int, why: str, form: str
 ) -> None:
     async with logging_proxy(capfd, says(half, close=True), log_format=form) as (proxy, the_line):
@@ -302,7 +308,7 @@ SIZE = 30_000_000
 
 @pytest.mark.parametrize("framing", [b"Content-Length: %d" % SIZE, b"Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("ends", ["hangs up", "stops reading"])
-async def test_an_answer_that_the_client_does_not_take_is_marked_and_has_what_was_sent(
+async def test_a_response_that_the_client_does_not_read_is_marked_with_the_bytes_sent(
     capfd: pytest.CaptureFixture[str], framing: bytes, ends: str
 ) -> None:
     async def script(peer: Peer) -> None:
@@ -330,7 +336,7 @@ async def test_an_answer_that_the_client_does_not_take_is_marked_and_has_what_wa
     assert line["why"].startswith(failed if ends == "hangs up" else silent)
 
 
-async def test_an_answer_that_is_cut_since_its_backend_must_stop_is_marked(
+async def test_a_response_aborted_because_its_backend_must_stop_is_marked(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     async def script(peer: Peer) -> None:
@@ -349,7 +355,7 @@ async def test_an_answer_that_is_cut_since_its_backend_must_stop_is_marked(
     assert line["why"] == "The backend had to stop."
 
 
-async def test_a_tunnel_that_is_cut_has_what_went_through_it(
+async def test_an_aborted_tunnel_is_logged_with_the_bytes_sent(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     async def script(peer: Peer) -> None:
@@ -368,7 +374,7 @@ async def test_a_tunnel_that_is_cut_has_what_went_through_it(
     assert (line["status"], line["bytes"], line["cut"]) == (101, 10, True)
 
 
-async def test_a_request_that_was_sent_again_has_no_reason(
+async def test_a_retried_request_is_logged_without_a_reason(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     async with logging_proxy(capfd, in_turn(drops, says(OK))) as (proxy, the_line):

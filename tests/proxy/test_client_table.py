@@ -93,7 +93,7 @@ async def check_is_taken_at_once(proxy: RunningProxy) -> Peer:
 
 
 @pytest.mark.parametrize("first", [idle, silent, dripping, refused])
-async def test_the_connection_that_was_silent_for_longest_gives_way(first: Kind) -> None:
+async def test_the_connection_that_was_idle_longest_gives_way(first: Kind) -> None:
     async with running(max_connections=3) as proxy:
         oldest = await first(proxy)
         others = [await idle(proxy) for _ in range(2)]
@@ -118,7 +118,7 @@ async def test_a_client_that_is_slow_gives_way_when_none_is_silent(kind: Kind) -
 
 
 @pytest.mark.parametrize("what", [GET, UPGRADE], ids=["a request", "a tunnel"])
-async def test_what_is_in_flight_does_not_give_way(what: bytes) -> None:
+async def test_a_connection_with_a_request_in_flight_does_not_give_way(what: bytes) -> None:
     script = silence if what is GET else says(SWITCHING)
     async with running(script, max_connections=2) as proxy:
         busy = [await proxy.ask(what) for _ in range(2)]
@@ -148,7 +148,7 @@ async def test_a_request_that_is_held_does_not_give_way() -> None:
         assert (await new.answer()).status == 200
 
 
-async def test_a_raised_limit_lets_those_in_who_wait_for_a_place() -> None:
+async def test_a_raised_limit_admits_waiting_connections() -> None:
     async with running(silence, max_connections=1) as proxy:
         await proxy.ask(GET)
         await proxy.until_backend_has(1)
@@ -173,7 +173,7 @@ async def test_an_address_with_many_connections_gives_way_first() -> None:
             await check_is_kept(client)
 
 
-async def test_a_request_that_is_on_its_way_is_not_lost() -> None:
+async def test_a_request_in_transit_is_not_lost_when_its_connection_is_chosen() -> None:
     """The newest thing that a client did was to ask, only we have not looked yet."""
     async with running(max_connections=2) as proxy:
         for _ in range(20):
@@ -188,7 +188,7 @@ async def test_a_request_that_is_on_its_way_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("places", [5, 400])
-async def test_those_who_hold_all_places_in_silence_keep_nobody_out(places: int) -> None:
+async def test_idle_connections_on_all_places_keep_no_new_client_out(places: int) -> None:
     async with running(max_connections=places) as proxy:
         hoarded = [await proxy.connect_plainly() for _ in range(places)]
         await trio.testing.wait_all_tasks_blocked()
@@ -200,7 +200,7 @@ async def test_those_who_hold_all_places_in_silence_keep_nobody_out(places: int)
         assert places < SAMPLE or not any(closed[-places // 10 :])
 
 
-async def test_clients_that_never_shake_hands_keep_nobody_out(
+async def test_clients_that_never_finish_a_handshake_keep_no_new_client_out(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     tls = write_pair(tmp_path_factory.mktemp("tls"))
@@ -214,7 +214,7 @@ async def test_clients_that_never_shake_hands_keep_nobody_out(
             await check_gave_way(client)
 
 
-async def test_it_is_logged_that_connections_give_way(caplog: pytest.LogCaptureFixture) -> None:
+async def test_evicted_connections_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with running(max_connections=1) as proxy:
         for _ in range(3):
             await check_is_taken_at_once(proxy)
@@ -259,7 +259,7 @@ def make_waiting() -> Iterator[Callable[..., Client]]:
         yield make
 
 
-async def test_who_is_ending_already_does_not_give_way_again(
+async def test_a_connection_that_is_closing_is_not_evicted_again(
     make_waiting: Callable[..., Client],
 ) -> None:
     clients = ClientTable()
@@ -277,7 +277,7 @@ async def test_who_is_ending_already_does_not_give_way_again(
     [("192.0.2.1", (), True), ("192.0.2.1", ("192.0.2.0/24",), False), ("", (), False)],
     ids=["anybody", "a trusted proxy", "a Unix socket"],
 )
-async def test_who_passes_on_requests_of_many_may_have_many_connections(
+async def test_a_trusted_proxy_may_have_many_connections(
     make_waiting: Callable[..., Client], address: str, trusted: tuple[str, ...], gives_way: bool
 ) -> None:
     clients = ClientTable()

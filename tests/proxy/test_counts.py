@@ -22,7 +22,7 @@ async def check_counted(proxy: RunningProxy, *statuses: int) -> None:
     assert counted == {status: statuses.count(status) for status in statuses}
 
 
-async def test_answers_of_the_backend_are_counted_by_their_status() -> None:
+async def test_responses_of_the_backend_are_counted_by_status() -> None:
     async with running(says(OK)) as proxy:
         client = await proxy.ask(GET + GET)
         for _ in range(2):
@@ -40,7 +40,9 @@ async def test_answers_of_the_backend_are_counted_by_their_status() -> None:
         pytest.param(b"GET / HT", 408, id="a head that does not come"),
     ],
 )
-async def test_so_are_requests_that_no_backend_sees(raw: bytes, status: int) -> None:
+async def test_requests_that_never_reach_a_backend_are_counted_by_status(
+    raw: bytes, status: int
+) -> None:
     async with running(max_head=1024, max_body=4, header_timeout=SHORT) as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).status == status
@@ -55,14 +57,16 @@ async def test_so_are_requests_that_no_backend_sees(raw: bytes, status: int) -> 
         pytest.param(silence, 504, id="the backend is silent"),
     ],
 )
-async def test_so_are_requests_that_a_backend_fails(script: Script, status: int) -> None:
+async def test_requests_that_a_backend_fails_are_counted_by_status(
+    script: Script, status: int
+) -> None:
     async with running(script, response_timeout=SHORT) as proxy:
         client = await proxy.ask(POST + b"hello")
         assert (await client.answer()).status == status
         await check_counted(proxy, status)
 
 
-async def test_an_answer_that_is_cut_counts_as_what_its_head_said() -> None:
+async def test_an_aborted_response_counts_by_the_status_of_its_head() -> None:
     half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
     async with running(says(half, close=True)) as proxy:
         client = await proxy.ask(GET)
@@ -71,7 +75,7 @@ async def test_an_answer_that_is_cut_counts_as_what_its_head_said() -> None:
         await check_counted(proxy, 200)
 
 
-async def test_a_request_that_is_cut_before_its_answer_counts_as_the_error_it_gets() -> None:
+async def test_a_request_aborted_before_its_response_counts_by_the_error_it_gets() -> None:
     async with running(silence) as proxy:
         client = await proxy.ask(POST + b"hello")
         await proxy.until_backend_has(1)
@@ -82,7 +86,7 @@ async def test_a_request_that_is_cut_before_its_answer_counts_as_the_error_it_ge
         await check_counted(proxy, 502)
 
 
-async def test_a_client_that_does_not_wait_is_counted_as_gone() -> None:
+async def test_a_client_that_disconnects_is_counted_as_gone() -> None:
     async with running(silence) as proxy:
         client = await proxy.ask(GET)
         await proxy.until_backend_has(1)
@@ -98,7 +102,7 @@ async def test_a_connection_without_a_request_is_not_counted() -> None:
         assert proxy.gate.by_status.total() == 0
 
 
-async def test_the_wait_of_each_request_that_had_to_is_noted_however_it_ends() -> None:
+async def test_the_time_each_request_was_held_is_recorded_however_it_ends() -> None:
     async with running(hold=HoldSettings(Period(SHORT), Count(2))) as proxy:
         proxy.gate.hold("a test")
         waiting = [await proxy.ask(GET), await proxy.ask(GET)]

@@ -20,7 +20,7 @@ HANG_UPS = ["close", "reset", "end_sending"]
 
 @pytest.mark.parametrize("how", HANG_UPS)
 @pytest.mark.parametrize("raw", [GET, POST, POST + b"hello"], ids=["GET", "no body yet", "POST"])
-async def test_who_hangs_up_while_held_leaves_the_queue_and_is_never_sent(
+async def test_a_client_that_disconnects_while_held_is_never_sent_to_a_backend(
     raw: bytes, how: str
 ) -> None:
     async with running() as proxy:
@@ -37,7 +37,7 @@ async def test_who_hangs_up_while_held_leaves_the_queue_and_is_never_sent(
 @pytest.mark.parametrize("how", HANG_UPS)
 @pytest.mark.parametrize("raw", [GET, POST + b"hello"], ids=["GET", "POST"])
 @pytest.mark.parametrize("begun", [False, True], ids=["before the answer", "in the answer"])
-async def test_who_hangs_up_in_flight_ends_the_backends_request(
+async def test_a_client_that_disconnects_in_flight_ends_the_backends_request(
     raw: bytes, how: str, begun: bool
 ) -> None:
     async def script(peer: Peer) -> None:
@@ -63,7 +63,7 @@ async def _check_was_ended(proxy: RunningProxy) -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["before the answer", "in the answer"])
-async def test_a_request_that_is_cut_gets_an_error_or_a_broken_connection(begun: bool) -> None:
+async def test_an_aborted_request_gets_an_error_or_a_broken_connection(begun: bool) -> None:
     async def script(peer: Peer) -> None:
         if begun:
             await peer.send(OK[:-1])
@@ -86,7 +86,7 @@ async def test_a_request_that_is_cut_gets_an_error_or_a_broken_connection(begun:
         assert proxy.gate.tally.cut == 1
 
 
-async def test_the_end_does_not_wait_for_a_connection_whose_last_answer_was_sent() -> None:
+async def test_a_stop_does_not_wait_for_a_connection_whose_last_response_was_sent() -> None:
     async def script(peer: Peer) -> None:
         await says(OK[:-1])(peer)
         await draining.wait()
@@ -101,7 +101,7 @@ async def test_the_end_does_not_wait_for_a_connection_whose_last_answer_was_sent
         assert await client.end() == b"k"
 
 
-async def test_the_end_does_not_wait_for_a_connection_whose_request_was_refused() -> None:
+async def test_a_stop_does_not_wait_for_a_connection_whose_request_was_refused() -> None:
     async def refuse() -> None:
         await until("the end has begun", lambda: proxy.listener._accepting.cancel_called)
         proxy.gate.close("It stops.")
@@ -115,7 +115,7 @@ async def test_the_end_does_not_wait_for_a_connection_whose_request_was_refused(
         assert (await client.answer()).status == 503
 
 
-async def test_who_has_just_come_when_the_end_begins_may_still_ask() -> None:
+async def test_a_client_that_connected_just_before_a_stop_may_still_send_a_request() -> None:
     async with running(says(OK)) as proxy:
         new, silent = await proxy.ask(b""), await proxy.ask(b"")
         await until("both are there", lambda: len(proxy.listener._clients) == 2)
@@ -143,7 +143,7 @@ async def test_aborted_requests_leave_no_descriptors_behind() -> None:
 
 
 @pytest.mark.parametrize("resets", [False, True])
-async def test_who_has_gone_before_being_accepted_costs_no_request(resets: bool) -> None:
+async def test_a_client_that_disconnects_before_accept_is_no_request(resets: bool) -> None:
     """They may be thousands, and those who wait behind them are there still."""
     linger = struct.pack("ii", resets, 0)
     async with running() as proxy:

@@ -49,7 +49,7 @@ CLAIMED = b"".join(b"%b: %b\r\n" % claim for claim in CLAIMS.items())
         ),
     ],
 )
-async def test_only_trusted_proxies_have_a_say_in_who_asks(
+async def test_only_trusted_proxies_may_name_the_client(
     trusted: list[str], told: dict[bytes, list[bytes]]
 ) -> None:
     networks = tuple(map(IPv4Network, trusted))
@@ -65,7 +65,7 @@ async def test_only_trusted_proxies_have_a_say_in_who_asks(
         await check_good_request_follows(proxy)
 
 
-async def test_whom_to_trust_is_judged_anew_at_the_next_request_of_an_open_connection() -> None:
+async def test_trust_is_evaluated_again_for_each_request_of_an_open_connection() -> None:
     localhost = (IPv4Network("127.0.0.0/8"),)
     async with running() as proxy:
         client = await proxy.connect()
@@ -87,7 +87,7 @@ CLAIMS_OF_ANY_KIND = [
 
 
 @pytest.mark.parametrize("name", CLAIMS_OF_ANY_KIND)
-async def test_no_claim_about_the_client_passes_but_from_a_trusted_proxy(name: bytes) -> None:
+async def test_forwarding_headers_pass_only_from_a_trusted_proxy(name: bytes) -> None:
     twins = [name, name.replace(b"-", b"_"), name.replace(b"-", b"."), name.replace(b"-", b"_", 1)]
     claims = b"".join(b"%b: admin\r\n" % twin for twin in twins)
     for trusted in ((), (IPv4Network("127.0.0.0/8"),)):
@@ -99,7 +99,7 @@ async def test_no_claim_about_the_client_passes_but_from_a_trusted_proxy(name: b
             assert passed == ([name.lower()] if trusted else [])
 
 
-async def test_no_claim_about_the_client_passes_in_a_trailer() -> None:
+async def test_forwarding_headers_never_pass_in_a_trailer() -> None:
     lines = b"X-Forwarded-User: admin\r\nX_Forwarded.For: admin\r\nX-Sum: 1\r\n"
     body = b"1\r\nx\r\n0\r\n" + lines + b"\r\n"
     async with running() as proxy:
@@ -110,7 +110,7 @@ async def test_no_claim_about_the_client_passes_in_a_trailer() -> None:
         assert proxy.backend.requests[0].trailers == [(b"X-Sum", b"1")]
 
 
-async def test_an_id_that_a_stranger_gives_is_not_taken() -> None:
+async def test_a_request_id_from_an_untrusted_client_is_replaced() -> None:
     async with running() as proxy:
         await (await proxy.ask(GET[:-2] + b"X-Request-Id: abc-1\r\n\r\n")).answer()
         [id_] = proxy.backend.requests[0].field(b"x-request-id")

@@ -37,7 +37,7 @@ def uncollected() -> Iterator[None]:
         pytest.param(POST + b"hello", says(OK), id="an upload"),
     ],
 )
-async def test_a_request_that_was_answered_leaves_no_garbage(raw: bytes, script: Script) -> None:
+async def test_an_answered_request_leaves_no_reference_cycles(raw: bytes, script: Script) -> None:
     async with running(script) as proxy:
         client = await proxy.ask(raw)
         await client.answer()

@@ -33,7 +33,7 @@ async def test_a_body_over_max_body_is_refused(raw: bytes, status: int) -> None:
         await check_good_request_follows(proxy)
 
 
-async def test_a_declared_body_that_is_too_large_reaches_nobody() -> None:
+async def test_a_declared_body_that_is_too_large_reaches_no_backend() -> None:
     async with running(max_body=4) as proxy:
         assert (await (await proxy.ask(POST)).answer()).status == 413
         assert proxy.backend.connections == []
@@ -68,7 +68,7 @@ async def test_one_more_than_the_limit_is_refused_at_once() -> None:
         await check_is_kept(second)
 
 
-async def test_one_client_gets_no_more_than_its_share_of_the_places_at_the_gate() -> None:
+async def test_one_client_gets_no_more_than_its_share_of_the_queue() -> None:
     """By the address that a trusted proxy names: all these come from one."""
     trusted = (IPv4Network("127.0.0.1"), IPv4Network("10.0.0.0/8"))
     async with running(

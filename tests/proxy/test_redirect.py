@@ -52,7 +52,9 @@ async def test_requests_are_redirected_and_never_reach_the_gate(tls: TlsSettings
         proxy.gate.resume("test")
 
 
-async def test_a_body_is_not_read_and_ends_the_connection(tls: TlsSettings) -> None:
+async def test_a_request_with_a_body_is_redirected_unread_and_its_connection_closed(
+    tls: TlsSettings,
+) -> None:
     async with running(tls=tls) as proxy:
         raw = POST.replace(b"Host: h", b"Host: site.example")
         for more in (b"", b"hello", b"hello" + GET):
@@ -74,7 +76,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("raw", "status"), BAD.values(), ids=BAD)
-async def test_what_cannot_be_redirected_is_refused(
+async def test_a_request_that_cannot_be_redirected_is_refused(
     tls: TlsSettings, raw: bytes, status: int
 ) -> None:
     async with running(tls=tls) as proxy:
@@ -84,7 +86,7 @@ async def test_what_cannot_be_redirected_is_refused(
         assert answer.field(b"location") == []
 
 
-async def test_limits_are_those_of_the_proxy(tls: TlsSettings) -> None:
+async def test_the_redirect_has_the_limits_of_the_proxy(tls: TlsSettings) -> None:
     async with running(tls=tls, header_timeout=SHORT) as proxy:
         client = await asked(proxy, b"GET / HTTP/1.1\r\nHo")
         assert (await client.answer()).status == 408
@@ -108,7 +110,7 @@ HOSTS = {
 
 
 @pytest.mark.parametrize(("host", "place"), HOSTS.items())
-def test_only_a_host_that_names_one_is_used(host: bytes, place: str | None) -> None:
+def test_only_a_valid_host_is_used_in_the_location(host: bytes, place: str | None) -> None:
     try:
         request = read_request(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
     except BadRequest:
@@ -117,7 +119,7 @@ def test_only_a_host_that_names_one_is_used(host: bytes, place: str | None) -> N
         assert location(request, 443) == place
 
 
-def test_the_port_is_named_where_it_is_not_the_usual_one() -> None:
+def test_the_location_names_the_port_unless_it_is_443() -> None:
     request = read_request(b"OPTIONS * HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")
     assert location(request, 8443) == "https://[::1]:8443"
     assert location(request, 443) == "https://[::1]"

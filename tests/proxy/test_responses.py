@@ -75,7 +75,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("script", UNFIT.values(), ids=UNFIT)
-async def test_what_is_no_answer_is_not_passed_on_and_its_connection_is_dropped(
+async def test_an_invalid_response_is_not_relayed_and_its_connection_is_dropped(
     script: Script,
 ) -> None:
     async with running(script) as proxy:
@@ -105,7 +105,7 @@ SHORT = {
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 @pytest.mark.parametrize("answer", SHORT.values(), ids=SHORT)
-async def test_a_body_cut_short_is_never_taken_for_whole(answer: bytes, version: bytes) -> None:
+async def test_a_truncated_body_is_never_taken_for_whole(answer: bytes, version: bytes) -> None:
     async with running(says(answer, close=True)) as proxy:
         client = await proxy.ask(GET.replace(b"1.1", version))
         head = await client.until(b"\r\n\r\n")
@@ -119,7 +119,7 @@ async def test_a_body_cut_short_is_never_taken_for_whole(answer: bytes, version:
         await check_good_request_follows(proxy)
 
 
-async def test_42_a_body_that_ends_with_a_reset_is_not_taken_for_whole() -> None:
+async def test_a_body_that_ends_with_a_reset_is_not_taken_for_whole() -> None:
     async def script(peer: Peer) -> None:
         await says(answer_of(b"Connection: close", body=b"abc"))(peer)
         await passed.wait()
@@ -135,7 +135,7 @@ async def test_42_a_body_that_ends_with_a_reset_is_not_taken_for_whole() -> None
         await check_good_request_follows(proxy)
 
 
-async def test_44_chunked_wins_over_a_length_which_is_removed() -> None:
+async def test_chunked_takes_precedence_over_a_content_length_which_is_removed() -> None:
     lines = (b"Content-Length: 3", b"Transfer-Encoding: chunked")
     async with running(says(answer_of(*lines, body=b"5\r\nright\r\n0\r\n\r\n"))) as proxy:
         client = await proxy.ask(GET)
@@ -149,7 +149,7 @@ async def test_44_chunked_wins_over_a_length_which_is_removed() -> None:
 
 @pytest.mark.parametrize("extra", [b"more", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"])
 @pytest.mark.parametrize("when", ["at once", "later"])
-async def test_46_what_nobody_asked_for_is_dropped_and_the_next_answer_is_right(
+async def test_an_unrequested_response_is_dropped_and_the_next_one_is_right(
     extra: bytes, when: str
 ) -> None:
     async def script(peer: Peer) -> None:
@@ -174,7 +174,7 @@ async def test_46_what_nobody_asked_for_is_dropped_and_the_next_answer_is_right(
         await check_good_request_follows(proxy)
 
 
-async def test_48_early_hints_are_relayed_before_the_answer() -> None:
+async def test_early_hints_are_relayed_before_the_response() -> None:
     hints = answer_of(b"Link: </a.css>", first=b"HTTP/1.1 103 Early Hints")
     async with running(says(hints, OK)) as proxy:
         client = await proxy.ask(GET)
@@ -216,7 +216,7 @@ BODILESS = {
 
 
 @pytest.mark.parametrize(("request_", "answer", "lengths"), BODILESS.values(), ids=BODILESS)
-async def test_an_answer_without_a_body_has_none_whatever_it_says(
+async def test_a_response_that_cannot_have_a_body_has_none_whatever_its_fields_say(
     request_: bytes, answer: bytes, lengths: list[bytes]
 ) -> None:
     async with running(in_turn(says(answer), says(RIGHT))) as proxy:
@@ -234,7 +234,7 @@ LENGTH = 20_000_000
 
 
 @pytest.mark.parametrize("slowly", [False, True], ids=["50 at once", "50 slowly"])
-async def test_an_early_answer_is_relayed_whole_and_sending_stops(slowly: bool) -> None:
+async def test_an_early_response_is_relayed_whole_and_the_upload_stops(slowly: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.send(answer_of(b"Content-Length: 10", body=b"early"))
         if slowly:
@@ -276,7 +276,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("reads", [True, False], ids=["read slowly", "not read"])
-async def test_a_request_that_is_there_as_a_whole_does_not_hold_its_answer_up(reads: bool) -> None:
+async def test_a_complete_request_does_not_delay_its_response(reads: bool) -> None:
     body = b"x" * 100_000
 
     async def script(peer: Peer) -> None:
@@ -317,7 +317,7 @@ async def _pour(client: Peer) -> None:
 
 
 @pytest.mark.parametrize("pause", ["of the upload", "of the answer"])
-async def test_a_long_answer_that_began_before_the_upload_ended_is_not_cut(pause: str) -> None:
+async def test_a_long_response_that_began_during_the_upload_is_not_cut(pause: str) -> None:
     """What is allowed for the request's body says nothing about the answer's."""
 
     async def script(peer: Peer) -> None:
@@ -354,7 +354,9 @@ OLD = {
 
 
 @pytest.mark.parametrize(("head", "closes"), OLD.values(), ids=OLD)
-async def test_an_answer_of_1_0_is_relayed_as_1_1_and_framed(head: bytes, closes: bool) -> None:
+async def test_an_http_1_0_response_is_relayed_as_1_1_with_framing(
+    head: bytes, closes: bool
+) -> None:
     async with running(says(head, b"right", close=closes)) as proxy:
         client = await proxy.ask(GET)
         answer = await client.answer()
@@ -370,7 +372,7 @@ def _check_is_framed(answer: ParsedMessage) -> None:
     assert framing in ([b"5"], [b"chunked"])
 
 
-async def test_an_answer_that_dies_after_its_hints_is_not_asked_for_again() -> None:
+async def test_a_request_is_not_retried_after_early_hints() -> None:
     async with running(says(b"HTTP/1.1 103 Early Hints\r\n\r\n", close=True)) as proxy:
         answer = await (await proxy.ask(GET)).answer()
         assert (answer.interim, answer.status) == ([103], 502)
@@ -378,7 +380,7 @@ async def test_an_answer_that_dies_after_its_hints_is_not_asked_for_again() -> N
         await check_good_request_follows(proxy)
 
 
-async def test_large_heads_and_bodies_in_a_row_lose_nothing() -> None:
+async def test_large_heads_and_bodies_in_a_row_arrive_complete() -> None:
     """Interim answers and an answer, in pieces that end nowhere in particular."""
     hints = answer_of(b"X: " + b"x" * 50_000, first=b"HTTP/1.1 103 Early Hints")
     body = bytes(range(256)) * 2000

@@ -19,7 +19,7 @@ def dead_target() -> Target:
     return Target("127.0.0.1", free_ports(1)[0], "green", "b" * 40)
 
 
-async def test_a_request_whose_dial_failed_goes_to_whatever_is_live_next() -> None:
+async def test_a_request_that_could_not_connect_goes_to_the_next_live_backend() -> None:
     async with running() as proxy:
         proxy.gate.switch([dead_target()])
         client = await proxy.ask(POST + b"hello")
@@ -32,7 +32,7 @@ async def test_a_request_whose_dial_failed_goes_to_whatever_is_live_next() -> No
         assert proxy.gate.tally.failed == 0
 
 
-async def test_a_backend_that_cannot_be_dialled_is_given_up_after_a_while() -> None:
+async def test_connecting_to_a_backend_is_given_up_after_a_timeout() -> None:
     async with running() as proxy:
         proxy.gate.switch([dead_target()])
         client = await proxy.ask(GET)
@@ -55,7 +55,7 @@ NOT_REPEATED = {
 
 
 @pytest.mark.parametrize("raw", REPEATED.values(), ids=REPEATED)
-async def test_a_safe_request_is_sent_again_once(raw: bytes) -> None:
+async def test_a_safe_request_is_retried_once(raw: bytes) -> None:
     async with running(in_turn(drops, says(OK))) as proxy:
         client = await proxy.ask(raw)
         answer = await client.answer(raw.split()[0].decode())
@@ -73,7 +73,7 @@ async def test_a_request_that_kills_backends_does_not_kill_them_all() -> None:
 
 
 @pytest.mark.parametrize("raw", NOT_REPEATED.values(), ids=NOT_REPEATED)
-async def test_a_request_that_may_have_done_something_is_never_sent_again(raw: bytes) -> None:
+async def test_a_request_that_may_have_had_an_effect_is_never_retried(raw: bytes) -> None:
     async with running(in_turn(drops, says(OK))) as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).status == 502
@@ -81,13 +81,13 @@ async def test_a_request_that_may_have_done_something_is_never_sent_again(raw: b
         await check_good_request_follows(proxy)
 
 
-async def test_after_one_byte_of_an_answer_nothing_is_sent_again() -> None:
+async def test_after_one_byte_of_a_response_nothing_is_retried() -> None:
     async with running(in_turn(says(b"H", close=True), says(OK))) as proxy:
         assert (await (await proxy.ask(GET)).answer()).status == 502
         assert len(proxy.backend.heads) == 1
 
 
-async def test_a_retry_may_be_held_for_longer_than_an_answer_may_take() -> None:
+async def test_a_retry_may_be_held_for_longer_than_response_timeout() -> None:
     async def dies(peer: Peer) -> None:
         await peer.request()
         proxy.gate.switch([])
@@ -104,9 +104,7 @@ async def test_a_retry_may_be_held_for_longer_than_an_answer_may_take() -> None:
 
 @pytest.mark.parametrize("raw", [GET, POST + b"hello"], ids=["GET", "POST"])
 @pytest.mark.parametrize("how", ["close", "reset"])
-async def test_an_idle_connection_that_the_backend_ended_is_not_used_again(
-    raw: bytes, how: str
-) -> None:
+async def test_an_idle_connection_closed_by_the_backend_is_not_reused(raw: bytes, how: str) -> None:
     async with running() as proxy:
         client = await proxy.ask(GET)
         assert (await client.answer()).status == 200
@@ -117,7 +115,7 @@ async def test_an_idle_connection_that_the_backend_ended_is_not_used_again(
         assert proxy.gate.tally.retried == 0
 
 
-async def test_connections_to_the_backend_are_used_again() -> None:
+async def test_connections_to_the_backend_are_reused() -> None:
     async with running() as proxy:
         for _ in range(3):
             client = await proxy.ask(GET + POST + b"hello")
@@ -129,7 +127,7 @@ async def test_connections_to_the_backend_are_used_again() -> None:
         await check_good_request_follows(proxy)
 
 
-async def test_a_request_that_is_cut_as_its_backend_dies_is_told_so() -> None:
+async def test_a_request_aborted_as_its_backend_dies_gets_an_error() -> None:
     """Whatever else goes on in the same turn of the loop has no say in what it is told."""
 
     async def script(peer: Peer) -> None:
@@ -166,7 +164,7 @@ async def test_without_keepalive_each_request_has_a_connection_of_its_own() -> N
         assert len(proxy.backend.connections) == 3
 
 
-async def test_while_connections_may_be_in_its_way_none_to_a_target_is_reused() -> None:
+async def test_no_connection_is_reused_while_it_may_block_a_busy_backend() -> None:
     async with running() as proxy:
         client = await proxy.ask(GET)
         await client.answer()

@@ -32,7 +32,7 @@ CODINGS = {
 
 
 @pytest.mark.parametrize(("coding", "status"), CODINGS.items(), ids=map(repr, CODINGS))
-async def test_5_a_body_that_does_not_end_in_chunked_once_is_400_and_another_coding_501(
+async def test_a_body_not_ending_in_one_chunked_is_400_and_another_coding_501(
     coding: bytes, status: int
 ) -> None:
     async with running() as proxy:
@@ -40,7 +40,7 @@ async def test_5_a_body_that_does_not_end_in_chunked_once_is_400_and_another_cod
         await check_is_refused(proxy, client, [status])
 
 
-async def test_5_codings_in_two_headers_are_one_list() -> None:
+async def test_transfer_codings_in_two_fields_are_one_list() -> None:
     async with running() as proxy:
         raw = post(b"Transfer-Encoding: gzip", CHUNKED, body=SMUGGLED)
         await check_is_refused(proxy, await proxy.ask(raw), [501])
@@ -49,7 +49,7 @@ async def test_5_codings_in_two_headers_are_one_list() -> None:
 @pytest.mark.parametrize(
     "host", [b"a,b", b"h.", b"h:", b"a_b", b"[::1]:80", b"1.2.3.4:5", b"%C3%A9", b"x!$&'()*+;=~"]
 )
-async def test_9_an_odd_but_legal_host_goes_on(host: bytes) -> None:
+async def test_an_odd_but_legal_host_is_forwarded(host: bytes) -> None:
     async with running() as proxy:
         client = await proxy.ask(get(b"Host: " + host))
         assert (await client.answer()).status == 200
@@ -59,7 +59,7 @@ async def test_9_an_odd_but_legal_host_goes_on(host: bytes) -> None:
 
 
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
-async def test_19_an_upgrade_that_says_it_has_no_content_is_an_upgrade(method: bytes) -> None:
+async def test_an_upgrade_with_content_length_zero_is_an_upgrade(method: bytes) -> None:
     async def script(peer: Peer) -> None:
         head = await peer.until(b"\r\n\r\n")
         await peer.send(
@@ -94,7 +94,7 @@ def options(*lines: bytes, body: bytes = b"", target: bytes = b"/") -> bytes:
 
 
 @pytest.mark.parametrize("target", [b"*", b"/"])
-async def test_33_an_options_that_may_go_no_further_is_answered_by_us(target: bytes) -> None:
+async def test_options_with_max_forwards_zero_is_answered_by_the_proxy(target: bytes) -> None:
     async with running() as proxy:
         client = await proxy.ask(options(b"Max-Forwards: 0", target=target))
         answer = await client.answer("OPTIONS")
@@ -115,7 +115,9 @@ async def test_33_an_options_that_may_go_no_further_is_answered_by_us(target: by
         (b"9" * 5000, b"9" * 18),
     ],
 )
-async def test_33_an_options_goes_on_with_one_less(sent: bytes, received: bytes) -> None:
+async def test_options_is_forwarded_with_max_forwards_reduced_by_one(
+    sent: bytes, received: bytes
+) -> None:
     async with running() as proxy:
         client = await proxy.ask(options(b"max-forwards: " + sent, b"X: y"))
         assert (await client.answer("OPTIONS")).status == 200
@@ -127,13 +129,13 @@ async def test_33_an_options_goes_on_with_one_less(sent: bytes, received: bytes)
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"+1", b"1.5", b"one", b"1, 2", b"\xb2"])
-async def test_33_a_max_forwards_that_is_no_number_is_refused(value: bytes) -> None:
+async def test_a_max_forwards_that_is_no_number_is_refused(value: bytes) -> None:
     async with running() as proxy:
         client = await proxy.ask(options(b"Max-Forwards: " + value))
         await check_is_refused(proxy, client, [400])
 
 
-async def test_33_what_is_no_options_keeps_its_max_forwards() -> None:
+async def test_other_methods_keep_their_max_forwards() -> None:
     async with running() as proxy:
         client = await proxy.ask(get(b"Host: h", b"Max-Forwards: 0"))
         assert (await client.answer()).status == 200
@@ -154,7 +156,7 @@ EXPECT = b"Expect: 100-continue"
         pytest.param(post(EXPECT), id="POST"),
     ],
 )
-async def test_34_an_expectation_without_content_does_not_go_on(raw: bytes) -> None:
+async def test_an_expectation_without_content_is_not_forwarded(raw: bytes) -> None:
     async with running() as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).status == 200
@@ -176,7 +178,7 @@ VIA = {
 
 
 @pytest.mark.parametrize(("raw", "via"), VIA.values(), ids=VIA)
-async def test_35_via_names_the_version_that_was_received(raw: bytes, via: bytes) -> None:
+async def test_via_names_the_version_that_was_received(raw: bytes, via: bytes) -> None:
     async with running() as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).status == 200
@@ -197,9 +199,7 @@ REFUSED_HEADS = {
 
 
 @pytest.mark.parametrize(("raw", "status"), REFUSED_HEADS.values(), ids=REFUSED_HEADS)
-async def test_36_a_head_that_is_refused_is_answered_without_a_body(
-    raw: bytes, status: int
-) -> None:
+async def test_a_refused_head_request_is_answered_without_a_body(raw: bytes, status: int) -> None:
     limits: dict[str, Any] = {"header_timeout": SHORT} if status == 408 else {}
     async with running(max_head=1024, **limits) as proxy:
         client = await proxy.ask(raw)
@@ -212,7 +212,7 @@ async def test_36_a_head_that_is_refused_is_answered_without_a_body(
 
 
 @pytest.mark.parametrize("target", [b"h:443", b"/", b"h"])
-async def test_37_a_connect_is_told_which_methods_there_are(target: bytes) -> None:
+async def test_a_refused_connect_lists_the_allowed_methods(target: bytes) -> None:
     async with running() as proxy:
         raw = get(b"Host: h:443", target=target).replace(b"GET", b"CONNECT", 1)
         answer = await check_is_refused(proxy, await proxy.ask(raw), [405])
@@ -231,7 +231,7 @@ async def answers_without_reading(peer: Peer) -> None:
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"PROPFIND"])
 @pytest.mark.parametrize("framing", ["length", "length, not plain", "chunked"])
-async def test_38_content_that_a_backend_does_not_read_is_never_the_next_request(
+async def test_content_that_a_backend_does_not_read_is_never_the_next_request(
     method: bytes, framing: str
 ) -> None:
     """Other clients got the answers to the requests that were hidden in it."""
@@ -269,7 +269,7 @@ async def test_38_content_that_a_backend_does_not_read_is_never_the_next_request
         pytest.param(post(CHUNKED, body=b"2\r\nhi\r\n0\r\n\r\n"), id="POST in chunks"),
     ],
 )
-async def test_38_after_other_requests_the_connection_is_used_again(raw: bytes) -> None:
+async def test_after_other_requests_the_connection_is_reused(raw: bytes) -> None:
     async with running() as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).status == 200
@@ -282,7 +282,9 @@ async def test_38_after_other_requests_the_connection_is_used_again(raw: bytes) 
 @pytest.mark.parametrize(
     "target", ["/é".encode(), "/?q=é".encode(), b"/\xff", b"/\xc0\xaf", "http://h/é".encode()]
 )
-async def test_39_a_target_with_other_than_ascii_is_refused_with_words(target: bytes) -> None:
+async def test_a_target_with_non_ascii_characters_is_refused_with_an_explanation(
+    target: bytes,
+) -> None:
     async with running() as proxy:
         answer = await check_is_refused(
             proxy, await proxy.ask(get(b"Host: h", target=target)), [400]
@@ -290,7 +292,7 @@ async def test_39_a_target_with_other_than_ascii_is_refused_with_words(target: b
         assert b"percent-encoded" in answer.body
 
 
-async def test_39_a_target_with_a_space_is_refused_with_words() -> None:
+async def test_a_target_with_a_space_is_refused_with_an_explanation() -> None:
     async with running() as proxy:
         raw = get(b"Host: h", target=b"/a b")
         answer = await check_is_refused(proxy, await proxy.ask(raw), [400])
@@ -318,7 +320,7 @@ UNDATED = {
 
 
 @pytest.mark.parametrize("answer", UNDATED.values(), ids=UNDATED)
-async def test_53_an_answer_without_a_date_gets_one(answer: bytes) -> None:
+async def test_a_response_without_a_date_gets_one(answer: bytes) -> None:
     async with running(says(answer, close=b"1.0" in answer)) as proxy:
         client = await proxy.connect()
         for _ in range(3):  # Then from what was kept of its lines, and of its whole head.
@@ -340,7 +342,7 @@ DATED = {
 
 
 @pytest.mark.parametrize("answer", DATED.values(), ids=DATED)
-async def test_53_an_answer_with_a_date_keeps_it(answer: bytes) -> None:
+async def test_a_response_with_a_date_keeps_it(answer: bytes) -> None:
     async with running(says(answer)) as proxy:
         client = await proxy.connect()
         for _ in range(3):
@@ -350,7 +352,7 @@ async def test_53_an_answer_with_a_date_keeps_it(answer: bytes) -> None:
         await check_good_request_follows(proxy)
 
 
-async def test_53_the_short_way_knows_a_date_from_a_line_that_it_has_seen() -> None:
+async def test_the_fast_path_recognises_a_date_in_a_cached_line() -> None:
     head = b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Length: 2\r\n\r\n" % DATE
     request = fast_path.read_request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     assert request is not None
@@ -360,7 +362,7 @@ async def test_53_the_short_way_knows_a_date_from_a_line_that_it_has_seen() -> N
         assert answer.has_date
 
 
-async def test_53_each_second_has_its_own_date(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_second_has_its_own_date(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = [b"Thu, 01 Jan 1970 00:16:40 GMT", b"Thu, 01 Jan 1970 00:16:41 GMT"]
     async with running() as proxy:
         for second, date in enumerate(seconds):
@@ -379,7 +381,7 @@ OURS: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize(("raw", "status"), OURS.values(), ids=OURS)
-async def test_53_our_own_answers_have_a_date(raw: bytes, status: int) -> None:
+async def test_the_proxys_own_responses_have_a_date(raw: bytes, status: int) -> None:
     async with running(max_head=1024, max_body=4) as proxy:
         client = await proxy.ask(raw)
         answer = await client.answer()

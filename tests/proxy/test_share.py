@@ -32,7 +32,7 @@ def test_an_address_counts_for_itself_and_ipv6_for_its_network(address: str, exp
     assert share_of(address) == expected
 
 
-def test_what_a_peer_says_that_is_not_trusted_does_not_count() -> None:
+def test_an_untrusted_peers_forwarding_header_does_not_count() -> None:
     assert share_of("192.0.2.1", "X-Forwarded-For: 1.2.3.4") == "192.0.2.1"
     assert share_of("192.0.2.1", "Forwarded: for=1.2.3.4") == "192.0.2.1"
 
@@ -59,25 +59,25 @@ def test_what_a_peer_says_that_is_not_trusted_does_not_count() -> None:
         ("X-Forwarded-Proto: https", "10.0.0.1"),
     ],
 )
-def test_what_a_trusted_proxy_names_counts_from_the_right(field: str, expected: str) -> None:
+def test_addresses_from_trusted_proxies_are_read_from_the_right(field: str, expected: str) -> None:
     assert share_of("10.0.0.1", field) == expected
     by_socket = share.NOBODY if expected == "10.0.0.1" else expected
     assert share_of("", field, unix=True) == by_socket
 
 
-def test_a_long_name_is_no_address_and_is_not_kept() -> None:
+def test_a_long_name_is_no_address_and_is_not_cached() -> None:
     share._address.cache_clear()
     for number in range(10):
         assert share_of("10.0.0.1", f"X-Forwarded-For: {number}{'x' * 1000}") == "10.0.0.1"
     assert share._address.cache_info().currsize == 0
 
 
-def test_two_fields_are_one_list() -> None:
+def test_two_forwarding_fields_are_one_list() -> None:
     fields = ("X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 1.2.3.4")
     assert share_of("10.0.0.1", *fields) == "1.2.3.4"
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1"])
-def test_a_proxy_on_this_machine_that_nobody_named_is_not_one_client(peer: str) -> None:
+def test_an_unconfigured_proxy_on_this_machine_does_not_count_as_one_client(peer: str) -> None:
     assert share_of(peer, "X-Forwarded-For: 1.2.3.4") == share.NOBODY
     assert share_of(peer) == share.of_address(peer)

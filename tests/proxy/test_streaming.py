@@ -101,7 +101,7 @@ async def test_a_backend_that_does_not_read_stops_the_client(framing: str) -> No
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
-async def test_pieces_of_an_answer_pass_one_by_one(framing: str, version: bytes) -> None:
+async def test_pieces_of_a_response_are_relayed_one_by_one(framing: str, version: bytes) -> None:
     """The backend says the next thing only when the client has read the last."""
 
     async def script(peer: Peer) -> None:
@@ -137,7 +137,7 @@ async def test_pieces_of_an_answer_pass_one_by_one(framing: str, version: bytes)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS[:2])
-async def test_pieces_of_a_request_pass_one_by_one(framing: str) -> None:
+async def test_pieces_of_a_request_are_relayed_one_by_one(framing: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.until(b"\r\n\r\n")
         for number in range(20):
@@ -181,7 +181,7 @@ async def test_a_head_does_not_wait_for_its_body() -> None:
         assert (await client.answer()).body == b"right"
 
 
-async def test_a_flood_of_tiny_chunks_stops_nobody_else() -> None:
+async def test_a_flood_of_tiny_chunks_does_not_stop_other_requests() -> None:
     """One connection's bytes, however finely cut, are never all that the loop has to do."""
     flood = b"1\r\nx\r\n" * 300_000 + b"0\r\n\r\n"
     async with running(says(headed(b"HTTP/1.1 200 OK", "chunked", 0) + flood)) as proxy:

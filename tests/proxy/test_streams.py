@@ -49,7 +49,7 @@ def end_all(proxy: RunningProxy) -> None:
     assert end_streams(proxy.target.leases)
 
 
-async def test_an_event_stream_is_no_request_in_flight() -> None:
+async def test_an_event_stream_does_not_count_as_a_request_in_flight() -> None:
     async with running(tells()) as proxy:
         client = await proxy.ask(GET)
         await client.until(EVENT)
@@ -67,7 +67,7 @@ async def test_an_event_stream_is_no_request_in_flight() -> None:
         EVENTS + b"Content-Length: 100\r\n\r\n",  # It has an end, which is worth waiting for.
     ],
 )
-async def test_other_answers_are_requests_in_flight(head: bytes) -> None:
+async def test_other_responses_count_as_requests_in_flight(head: bytes) -> None:
     async with running(tells(head)) as proxy:
         client = await proxy.ask(GET)
         await client.until(EVENT)
@@ -75,7 +75,7 @@ async def test_other_answers_are_requests_in_flight(head: bytes) -> None:
         await client.close()
 
 
-async def test_events_that_answer_a_post_are_a_request_and_never_look_whole_when_cut() -> None:
+async def test_an_event_stream_for_a_post_is_a_request_and_never_looks_whole_when_cut() -> None:
     async with running(tells()) as proxy:
         client = await proxy.ask(GET.replace(b"GET / ", b"POST / "))
         await client.until(EVENT)
@@ -113,7 +113,7 @@ async def test_an_event_stream_that_ends_with_its_connection_is_closed_in_order(
         await check_is_closed(client)
 
 
-async def test_an_event_stream_whose_backend_we_stop_ends_properly() -> None:
+async def test_an_event_stream_whose_backend_is_stopped_ends_properly() -> None:
     """Also when the backend dies without a last chunk, in the middle of one."""
     dies = trio.Event()
     async with running(tells(CHUNKED, chunk(EVENT), b"ff\r\nhalf", then=dies)) as proxy:
@@ -137,7 +137,7 @@ async def test_an_event_stream_whose_backend_crashes_is_cut() -> None:
         assert client.was_reset
 
 
-async def test_a_client_that_takes_nothing_does_not_hold_up_the_end() -> None:
+async def test_a_client_that_reads_nothing_does_not_delay_the_end_of_its_stream() -> None:
     async def pours(peer: Peer) -> None:
         await peer.request()
         peer.small_buffers()
@@ -179,7 +179,7 @@ def talks(*pieces: bytes, said: list[bytes] | None = None) -> Script:
     return switches(then)
 
 
-async def test_a_websocket_ends_with_a_close_frame_that_says_come_back() -> None:
+async def test_a_websocket_ends_with_a_going_away_close_frame() -> None:
     said: list[bytes] = []
 
     async def closes(peer: Peer) -> None:
@@ -200,7 +200,7 @@ async def test_a_websocket_ends_with_a_close_frame_that_says_come_back() -> None
         assert proxy.gate.tally.cut == 0
 
 
-async def test_a_websocket_ends_only_when_its_frame_is_whole() -> None:
+async def test_a_websocket_is_closed_only_after_a_whole_frame() -> None:
     goes_on = trio.Event()
     data = frame(Opcode.BINARY, b"x" * 300)
 
@@ -221,7 +221,7 @@ async def test_a_websocket_ends_only_when_its_frame_is_whole() -> None:
         await client.close()
 
 
-async def test_a_websocket_whose_frame_does_not_end_is_closed() -> None:
+async def test_a_websocket_whose_frame_never_ends_is_closed() -> None:
     async with running(talks(HELLO[:4])) as proxy:
         client = await opened(proxy)
         await client.exactly(4)
@@ -231,7 +231,7 @@ async def test_a_websocket_whose_frame_does_not_end_is_closed() -> None:
         assert trio.current_time() - began < FRAME_TIMEOUT + 2
 
 
-async def test_a_websocket_that_its_backend_has_closed_gets_no_second_close_frame() -> None:
+async def test_a_websocket_closed_by_its_backend_gets_no_second_close_frame() -> None:
     goodbye = frame(Opcode.CLOSE, b"\x03\xe8")
     async with running(talks(HELLO + goodbye)) as proxy:
         client = await opened(proxy)
@@ -240,7 +240,7 @@ async def test_a_websocket_that_its_backend_has_closed_gets_no_second_close_fram
         await check_is_closed(client)
 
 
-async def test_a_websocket_whose_backend_we_stop_ends_with_a_close_frame() -> None:
+async def test_a_websocket_whose_backend_is_stopped_ends_with_a_close_frame() -> None:
     dies = trio.Event()
 
     async def then(peer: Peer) -> None:
@@ -270,7 +270,7 @@ frames = st.lists(
 
 
 @given(frames, st.data())
-def test_frames_are_followed_in_whatever_pieces_they_come(
+def test_frames_are_parsed_in_whatever_pieces_they_arrive(
     made: list[tuple[Opcode, int, bool]], data: st.DataObject
 ) -> None:
     written = [frame(opcode, b"x" * size, mask=mask) for opcode, size, mask in made]

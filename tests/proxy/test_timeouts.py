@@ -25,7 +25,7 @@ from tests.waiting import until
         pytest.param([b"\r\n", GET[:9]], id="27 an empty line first"),
     ],
 )
-async def test_a_head_that_does_not_come_in_time_is_told_so(pieces: list[bytes]) -> None:
+async def test_a_late_request_head_is_answered_with_408(pieces: list[bytes]) -> None:
     async with running(header_timeout=SHORT) as proxy:
         client = await proxy.ask(*pieces)
         assert (await client.answer()).status == 408
@@ -34,7 +34,7 @@ async def test_a_head_that_does_not_come_in_time_is_told_so(pieces: list[bytes])
         await check_good_request_follows(proxy)
 
 
-async def test_a_shorter_time_limit_holds_for_the_next_who_come() -> None:
+async def test_a_shorter_timeout_applies_to_new_connections() -> None:
     async with running(header_timeout=600.0, idle_timeout=600.0, response_timeout=600.0) as proxy:
         proxy.listener.use(
             ProxySettings(access_log=False, header_timeout=Period(SHORT)), ErrorPages()
@@ -44,7 +44,7 @@ async def test_a_shorter_time_limit_holds_for_the_next_who_come() -> None:
 
 
 @pytest.mark.parametrize("drop", [b"G", b"\r\n"], ids=["27 of a head", "27 of empty lines"])
-async def test_dripping_buys_no_time(drop: bytes) -> None:
+async def test_a_dripping_client_gets_no_extra_time(drop: bytes) -> None:
     async def drip() -> None:
         while True:
             await client.stream.send_all(drop)
@@ -61,7 +61,7 @@ async def test_dripping_buys_no_time(drop: bytes) -> None:
 
 
 @pytest.mark.parametrize("served", [False, True], ids=["27 before a request", "after one"])
-async def test_a_silent_connection_is_closed_without_a_word(served: bool) -> None:
+async def test_a_silent_connection_is_closed_without_a_response(served: bool) -> None:
     limits: dict[str, Any] = {"idle_timeout" if served else "header_timeout": SHORT}
     async with running(**limits) as proxy:
         client = await proxy.connect()
@@ -71,7 +71,7 @@ async def test_a_silent_connection_is_closed_without_a_word(served: bool) -> Non
         await check_good_request_follows(proxy)
 
 
-async def test_27_a_thousand_idle_connections_are_not_noticed_by_others() -> None:
+async def test_a_thousand_idle_connections_do_not_delay_others() -> None:
     async with running() as proxy:
         for _ in range(1000):
             await proxy.connect()
@@ -99,9 +99,7 @@ async def test_a_body_that_stalls_ends_the_backends_request(pieces: list[bytes])
 
 @pytest.mark.parametrize("how", ["close", "reset", "end_sending"])
 @pytest.mark.parametrize("pieces", STALLING.values(), ids=STALLING)
-async def test_a_body_that_breaks_off_ends_the_backends_request(
-    pieces: list[bytes], how: str
-) -> None:
+async def test_an_aborted_body_ends_the_backends_request(pieces: list[bytes], how: str) -> None:
     async with running() as proxy:
         client = await proxy.ask(*pieces)
         await until("a lease", lambda: proxy.target.leases)
@@ -120,7 +118,7 @@ async def _check_was_aborted(proxy: RunningProxy) -> None:
 
 @pytest.mark.parametrize("raw", [GET, POST + b"hello"], ids=["GET", "POST"])
 @pytest.mark.parametrize("script", [silence, says(b"HTTP/1.1 20")], ids=["nothing", "half a head"])
-async def test_an_answer_that_does_not_begin_in_time_is_504(raw: bytes, script: Script) -> None:
+async def test_a_response_that_does_not_begin_in_time_is_a_504(raw: bytes, script: Script) -> None:
     async with running(script, response_timeout=SHORT) as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).status == 504
@@ -131,7 +129,7 @@ async def test_an_answer_that_does_not_begin_in_time_is_504(raw: bytes, script: 
         await check_good_request_follows(proxy)
 
 
-async def test_an_answer_may_pause_for_longer_than_it_may_take_to_begin() -> None:
+async def test_a_response_may_pause_for_longer_than_response_timeout() -> None:
     async def script(peer: Peer) -> None:
         await says(OK[:-1])(peer)
         await trio.sleep(2 * SHORT)
@@ -143,7 +141,7 @@ async def test_an_answer_may_pause_for_longer_than_it_may_take_to_begin() -> Non
         await check_is_kept(client)
 
 
-async def test_a_client_that_does_not_read_is_cut() -> None:
+async def test_a_client_that_does_not_read_is_disconnected() -> None:
     size = 30_000_000
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
     async with running(says(answer), idle_timeout=SHORT) as proxy:

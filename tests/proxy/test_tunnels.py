@@ -19,7 +19,7 @@ from tests.raw.tunnels import FRAMES, echoes, opened, switches
 from tests.waiting import until
 
 
-async def test_bytes_go_both_ways_untouched() -> None:
+async def test_a_tunnel_relays_bytes_both_ways_unchanged() -> None:
     async with running(switches(echoes)) as proxy:
         client = await opened(proxy)
         for _ in range(3):
@@ -102,7 +102,7 @@ async def test_100_mb_go_each_way_at_once_with_flat_memory() -> None:
 
 
 @pytest.mark.parametrize("who", ["client", "backend"])
-async def test_when_one_side_is_reset_the_other_one_ends_too(who: str) -> None:
+async def test_a_reset_of_one_side_ends_the_other(who: str) -> None:
     async def script(peer: Peer) -> None:
         if who == "backend":
             await peer.exactly(2)
@@ -122,7 +122,7 @@ async def test_when_one_side_is_reset_the_other_one_ends_too(who: str) -> None:
         await check_good_request_follows(proxy)
 
 
-async def test_a_tunnel_is_no_request_and_is_cut_when_its_time_is_up() -> None:
+async def test_a_tunnel_does_not_count_as_a_request_and_ends_after_stream_timeout() -> None:
     async with running(switches(echoes)) as proxy:
         client = await opened(proxy)
         assert await drain([proxy.target], timeout=5) == 0

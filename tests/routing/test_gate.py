@@ -23,7 +23,7 @@ def a_target(port: int = 1, slot: str = "blue") -> Target:
     return Target("127.0.0.1", port, slot, "a" * 40)
 
 
-async def test_one_client_has_its_share_and_no_more_whatever_became_of_its_requests() -> None:
+async def test_one_client_has_no_more_than_its_share_however_its_requests_ended() -> None:
     gate = Gate(HoldSettings(Period(10), Count(6), Count(16), per_client=Count(2)))
 
     async def wait(owner: str) -> None:
@@ -113,7 +113,7 @@ async def test_requests_wait_until_something_is_live_and_go_in_order() -> None:
     await play(a_gate(ramp=100), scenario)
 
 
-async def test_a_newcomer_never_overtakes_those_that_wait() -> None:
+async def test_a_new_request_never_overtakes_waiting_ones() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1, 2, 3)
         gate.switch([a_target()])
@@ -128,7 +128,7 @@ async def test_a_newcomer_never_overtakes_those_that_wait() -> None:
     await play(a_gate(ramp=1), scenario)
 
 
-async def test_at_most_ramp_go_at_first_and_one_more_for_each_answer() -> None:
+async def test_at_most_ramp_requests_go_at_first_and_one_more_per_response() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(*range(10))
         gate.switch([a_target()])
@@ -144,7 +144,7 @@ async def test_at_most_ramp_go_at_first_and_one_more_for_each_answer() -> None:
     await play(a_gate(ramp=3), scenario)
 
 
-async def test_slow_requests_do_not_keep_the_others_waiting(autojump_clock: MockClock) -> None:
+async def test_slow_requests_do_not_delay_the_others(autojump_clock: MockClock) -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         crowd.nursery.start_soon(gate.keep_ramping)
         await crowd.comes(*range(10))
@@ -160,7 +160,7 @@ async def test_slow_requests_do_not_keep_the_others_waiting(autojump_clock: Mock
 
 
 @pytest.mark.parametrize("who", [0, 1, 2], ids=["the first", "one inside", "the last"])
-async def test_who_hangs_up_leaves_the_queue_and_the_others_keep_their_order(who: int) -> None:
+async def test_a_cancelled_request_leaves_the_queue_in_order(who: int) -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(0, 1, 2)
         crowd.scopes[who].cancel()
@@ -173,7 +173,7 @@ async def test_who_hangs_up_leaves_the_queue_and_the_others_keep_their_order(who
     await play(a_gate(), scenario)
 
 
-async def test_who_hangs_up_in_the_moment_of_its_turn_passes_it_on() -> None:
+async def test_a_request_cancelled_at_its_turn_passes_it_on() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(0, 1)
         crowd.scopes[0].cancel()
@@ -185,7 +185,7 @@ async def test_who_hangs_up_in_the_moment_of_its_turn_passes_it_on() -> None:
     await play(a_gate(ramp=1), scenario)
 
 
-async def test_a_gate_that_closes_while_they_go_keeps_the_rest_in_order() -> None:
+async def test_a_gate_that_closes_while_requests_leave_keeps_the_rest_in_order() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(*range(6))
         gate.switch([a_target()])
@@ -199,7 +199,7 @@ async def test_a_gate_that_closes_while_they_go_keeps_the_rest_in_order() -> Non
     await play(a_gate(), scenario)
 
 
-async def test_each_holder_must_resume() -> None:
+async def test_the_gate_opens_only_when_every_holder_has_resumed() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         gate.switch([a_target()])
         gate.hold("pause")
@@ -215,7 +215,7 @@ async def test_each_holder_must_resume() -> None:
     await play(a_gate(), scenario)
 
 
-async def test_held_requests_follow_to_what_is_live_when_they_go() -> None:
+async def test_held_requests_go_to_the_release_that_is_live_when_they_leave() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         old, new = a_target(1), a_target(2, "green")
         gate.switch([old])
@@ -237,7 +237,7 @@ async def test_one_more_than_the_limit_is_refused_at_once() -> None:
     await play(a_gate(limit=2), scenario)
 
 
-async def test_who_waited_too_long_is_refused(autojump_clock: MockClock) -> None:
+async def test_a_request_that_waited_too_long_is_refused(autojump_clock: MockClock) -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1)
         await trio.sleep(4)
@@ -253,7 +253,7 @@ async def test_who_waited_too_long_is_refused(autojump_clock: MockClock) -> None
     await play(a_gate(timeout=5), scenario)
 
 
-async def test_a_hopeless_gate_refuses_those_that_wait_and_those_that_come() -> None:
+async def test_a_refusing_gate_refuses_waiting_and_new_requests() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1, 2)
         gate.refuse("It keeps crashing.")
@@ -273,7 +273,7 @@ async def test_a_hopeless_gate_refuses_those_that_wait_and_those_that_come() -> 
     await play(a_gate(), scenario)
 
 
-async def test_a_hopeless_gate_still_holds_for_a_pause() -> None:
+async def test_a_refusing_gate_still_holds_requests_during_a_pause() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         gate.hold("pause")
         gate.refuse("It keeps crashing.")
@@ -283,7 +283,7 @@ async def test_a_hopeless_gate_still_holds_for_a_pause() -> None:
     await play(a_gate(), scenario)
 
 
-async def test_a_gate_that_is_shut_refuses_even_who_was_paused() -> None:
+async def test_a_closed_gate_refuses_even_paused_requests() -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         gate.hold("pause")
         await crowd.comes(1)
@@ -296,7 +296,7 @@ async def test_a_gate_that_is_shut_refuses_even_who_was_paused() -> None:
     await play(a_gate(), scenario)
 
 
-async def test_a_lease_goes_to_the_target_with_the_fewest() -> None:
+async def test_a_lease_goes_to_the_target_with_the_fewest_leases() -> None:
     gate, targets = a_gate(), [a_target(1), a_target(2), a_target(3)]
     gate.switch(targets)
     leases = [await gate.acquire() for _ in range(3)]
@@ -305,7 +305,7 @@ async def test_a_lease_goes_to_the_target_with_the_fewest() -> None:
     assert (await gate.acquire()).target is leases[1].target
 
 
-async def test_a_request_that_failed_at_a_target_goes_to_another_one_if_there_is_one() -> None:
+async def test_a_request_that_failed_at_one_target_goes_to_another_if_there_is_one() -> None:
     gate, refuses, busy = a_gate(), a_target(1), a_target(2)
     gate.switch([refuses])
     assert (await gate.acquire(refuses)).target is refuses
@@ -315,7 +315,7 @@ async def test_a_request_that_failed_at_a_target_goes_to_another_one_if_there_is
     assert (await gate.acquire()).target is refuses, "it has fewer"
 
 
-async def test_a_target_that_is_not_live_any_more_gets_no_lease_and_knows_it() -> None:
+async def test_a_withdrawn_target_gets_no_lease() -> None:
     gate, old, new = a_gate(), a_target(1), a_target(2)
     gate.switch([old])
     gate.switch([new])
@@ -342,7 +342,9 @@ async def test_draining_ends_when_the_last_request_does(autojump_clock: MockCloc
         assert trio.current_time() - began == pytest.approx(2)
 
 
-async def test_draining_gives_up_in_time_and_says_what_is_left(autojump_clock: MockClock) -> None:
+async def test_draining_gives_up_after_its_timeout_and_returns_what_is_left(
+    autojump_clock: MockClock,
+) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
     for _ in range(3):
@@ -350,7 +352,7 @@ async def test_draining_gives_up_in_time_and_says_what_is_left(autojump_clock: M
     assert await drain([target], 10) == 3
 
 
-async def test_who_gave_up_draining_can_try_again_and_two_can_wait(
+async def test_draining_can_be_tried_again_and_awaited_twice(
     autojump_clock: MockClock,
 ) -> None:
     gate, target = a_gate(), a_target()
@@ -383,7 +385,7 @@ def note(notes: list[T], what: T) -> bool:
     return True
 
 
-async def test_streams_are_ended_spread_over_their_time(autojump_clock: MockClock) -> None:
+async def test_streams_are_closed_evenly_over_the_given_time(autojump_clock: MockClock) -> None:
     gate, target = a_gate(), a_target()
     gate.switch([target])
     closed: list[float] = []
@@ -402,7 +404,7 @@ async def test_streams_are_ended_spread_over_their_time(autojump_clock: MockCloc
     assert gate.tally.cut == 4
 
 
-async def test_streams_that_take_their_time_to_end_are_ended_one_after_the_other_too(
+async def test_streams_that_close_slowly_are_closed_one_after_the_other_too(
     autojump_clock: MockClock,
 ) -> None:
     gate, target = a_gate(), a_target()
@@ -446,7 +448,7 @@ async def test_the_tally_counts_what_happened_since() -> None:
     assert (numbers.retried, numbers.failed, numbers.cut) == (1, 2, 1)
 
 
-async def test_the_tally_counts_those_too_that_wait_at_its_start_and_at_its_end(
+async def test_the_tally_includes_requests_held_at_its_start_and_at_its_end(
     autojump_clock: MockClock,
 ) -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
@@ -462,7 +464,7 @@ async def test_the_tally_counts_those_too_that_wait_at_its_start_and_at_its_end(
     await play(a_gate(), scenario)
 
 
-def test_only_leases_that_can_be_cut_are() -> None:
+def test_only_leases_that_can_be_aborted_are_aborted() -> None:
     gate, target = a_gate(), a_target()
     called: list[int] = []
     one, other = Lease(gate, target, 0), Lease(gate, target, 0)
@@ -476,7 +478,7 @@ def test_only_leases_that_can_be_cut_are() -> None:
 # --- a hold whose end is certain ------------------------------------------------------------
 
 
-async def test_nobody_is_refused_while_a_patient_holder_holds(autojump_clock: MockClock) -> None:
+async def test_no_request_times_out_while_a_patient_holder_holds(autojump_clock: MockClock) -> None:
     """Nor for as long afterwards as one may wait: those that came first are let go first."""
 
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
@@ -495,7 +497,7 @@ async def test_nobody_is_refused_while_a_patient_holder_holds(autojump_clock: Mo
     await play(a_gate(timeout=30), scenario)
 
 
-async def test_the_time_runs_again_when_the_last_patient_holder_has_resumed(
+async def test_timeouts_run_again_when_the_last_patient_holder_has_resumed(
     autojump_clock: MockClock,
 ) -> None:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:

@@ -10,7 +10,7 @@ from blue_green.routing.lease import Outcome, Target
 from blue_green.routing.rate import KEPT, WINDOW, Rate
 
 
-async def test_the_rate_is_that_of_the_last_seconds(
+async def test_the_rate_covers_the_last_seconds(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
     gate = Gate(HoldSettings())
@@ -30,7 +30,9 @@ async def test_the_rate_is_that_of_the_last_seconds(
     assert rate.per_second == 0
 
 
-async def test_the_first_moment_is_no_flood(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_rate_of_the_first_moment_is_not_exaggerated(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     gate = Gate(HoldSettings())
     by_status = gate.by_status
     rate = Rate(gate)
@@ -39,7 +41,7 @@ async def test_the_first_moment_is_no_flood(autojump_clock: trio.testing.MockClo
     assert rate.per_second == 3
 
 
-async def test_each_second_has_its_requests_by_the_class_of_their_status(
+async def test_each_second_counts_its_requests_by_status_class(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
     gate = Gate(HoldSettings())
@@ -57,7 +59,7 @@ async def test_each_second_has_its_requests_by_the_class_of_their_status(
     assert (rate.since(rate.end), rate.end) == ([], 2)
 
 
-async def test_a_hold_shows_in_each_second_that_it_touches_however_short_it_was(
+async def test_a_hold_shows_in_each_second_that_it_touches(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
     gate = Gate(HoldSettings())
@@ -82,7 +84,7 @@ async def test_a_hold_shows_in_each_second_that_it_touches_however_short_it_was(
     assert [second.held for second in rate.since(0)] == [3, 1, 1, 1, 0]
 
 
-async def test_only_the_last_minutes_are_kept(
+async def test_only_the_last_minutes_are_remembered(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
     gate = Gate(HoldSettings())

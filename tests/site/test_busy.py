@@ -97,7 +97,7 @@ async def test_a_worker_that_is_busy_with_a_request_is_left_alone(
         assert "unwell" not in site.log()
 
 
-async def test_a_worker_is_left_alone_whose_client_did_not_wait_for_the_answer(
+async def test_a_worker_whose_client_disconnected_is_left_alone(
     make_site: MakeSite,
 ) -> None:
     site = a_site(make_site, "gunicorn")
@@ -147,7 +147,7 @@ async def test_a_server_that_takes_one_connection_at_a_time_is_left_alone(
         assert "unwell" not in site.log()
 
 
-async def test_a_hung_process_is_replaced_soon_though_its_backlog_is_full(
+async def test_a_hung_process_is_replaced_soon_although_its_backlog_is_full(
     make_site: MakeSite,
 ) -> None:
     site = a_site(make_site)

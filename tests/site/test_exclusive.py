@@ -49,7 +49,7 @@ async def held(site: RealSite) -> bool:
     return bool((await site.status())["held"])
 
 
-async def test_requests_wait_for_the_new_release_and_are_answered_by_it(
+async def test_requests_wait_for_the_new_release_which_answers_them(
     make_exclusive: MakeSite,
 ) -> None:
     site = make_exclusive()
@@ -101,7 +101,7 @@ async def test_requests_wait_for_the_new_release_and_are_answered_by_it(
         ),
     ],
 )  # fmt: skip
-async def test_a_candidate_brings_the_old_release_back(
+async def test_a_failed_candidate_brings_the_old_release_back(
     make_exclusive: MakeSite,
     behaviour: dict[str, Any],
     files: dict[str, str],
@@ -132,7 +132,7 @@ async def test_a_candidate_brings_the_old_release_back(
     assert ran_one_at_a_time(site)
 
 
-async def test_a_request_that_takes_too_long_calls_the_swap_off(make_exclusive: MakeSite) -> None:
+async def test_a_request_that_takes_too_long_cancels_the_swap(make_exclusive: MakeSite) -> None:
     site = make_exclusive(swap={"drain_timeout": "300ms", "overdue": "call-off"})
     site.put_up("request", site.commit("old"))
     async with site.running():

@@ -27,16 +27,16 @@ def looks_until(start: float) -> list[float]:
     ("start", "latest"),
     [(0.1, 0.11), (0.5, 0.51), (1.0, 1.01), (3.0, 3.015), (10.0, 10.2), (60.0, 60.25)],
 )
-def test_a_candidate_that_listens_is_found_soon(start: float, latest: float) -> None:
+def test_a_candidate_that_listens_is_noticed_soon(start: float, latest: float) -> None:
     assert start <= looks_until(start)[-1] <= latest
 
 
-def test_one_that_starts_slowly_is_asked_ever_more_rarely() -> None:
+def test_a_slow_candidate_is_probed_less_and_less_often() -> None:
     assert len(looks_until(10.0)) < 500
     assert len(looks_until(60.0)) < 700
 
 
-async def test_one_that_never_listens_is_given_up_in_time(
+async def test_a_candidate_that_never_listens_is_given_up_after_start_timeout(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     [port] = free_ports(1)
@@ -46,7 +46,7 @@ async def test_one_that_never_listens_is_given_up_in_time(
 
 
 @pytest.mark.parametrize("https", [False, True])
-async def test_a_probe_that_is_redirected_to_https_says_what_helps(https: bool) -> None:
+async def test_a_probe_redirected_to_https_suggests_a_setting(https: bool) -> None:
     async def redirect(stream: trio.SocketStream) -> None:
         async with stream:
             heads.append((await stream.receive_some()).decode())
@@ -129,7 +129,7 @@ async def test_each_warmup_path_is_fetched_once_and_in_order(
         ("/never", "warmup took more than 0.5 s: GET /never was not answered"),
     ],
 )
-async def test_a_warmup_path_that_cannot_be_had_is_named(path: str, why: str) -> None:
+async def test_a_warmup_path_that_fails_is_named(path: str, why: str) -> None:
     async with a_backend() as (port, heads):
         with pytest.raises(StepFailed, match=why):
             await warm_up(port, "/good", path, "/good")

@@ -55,7 +55,7 @@ async def running(it: Notify) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_swap_and_a_crash_are_told_in_order_each_as_one_json_object(tmp_path: Path) -> None:
+async def test_the_command_gets_swaps_and_crashes_in_order_as_json_objects(tmp_path: Path) -> None:
     it = notifier(tmp_path, WRITE_DOWN)
     receipt = swap(output=["a line"])
     it.report_swap(receipt)
@@ -102,7 +102,7 @@ async def test_a_swap_and_a_crash_are_told_in_order_each_as_one_json_object(tmp_
         (["sleep", "600"], "sleep 600 took too long"),
     ],
 )
-async def test_a_command_that_fails_is_a_line_in_the_log(
+async def test_a_failed_command_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, command: list[str], said: str
 ) -> None:
     it = notifier(tmp_path, command, timeout=0.2 if "sleep" in command else 10)
@@ -112,7 +112,7 @@ async def test_a_command_that_fails_is_a_line_in_the_log(
     assert said in line
 
 
-async def test_what_waits_is_bounded_and_the_oldest_is_given_up(
+async def test_waiting_notifications_are_bounded_and_the_oldest_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(notify, "MAX_WAITING", 2)
@@ -126,7 +126,7 @@ async def test_what_waits_is_bounded_and_the_oldest_is_given_up(
     assert "too slow: dropped the swap event of 2026-01-01" in caplog.messages[0]
 
 
-async def test_of_many_crashes_only_some_are_told_and_the_others_counted(
+async def test_of_many_crashes_some_are_notified_and_the_others_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(notify, "MAX_CRASHES", 2)
@@ -141,7 +141,7 @@ async def test_of_many_crashes_only_some_are_told_and_the_others_counted(
     assert caplog.messages == ["[notify] command: too many crashes, not all are reported"]
 
 
-async def test_what_is_told_last_gets_a_moment_and_no_more(
+async def test_the_last_notification_gets_a_bounded_time_at_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(notify, "FLUSH_TIMEOUT", 0.1)
@@ -153,7 +153,7 @@ async def test_what_is_told_last_gets_a_moment_and_no_more(
     assert "some events were not reported" in caplog.messages[-1]
 
 
-async def test_nothing_is_kept_where_nobody_wants_to_be_told(tmp_path: Path) -> None:
+async def test_without_a_command_no_notification_is_kept(tmp_path: Path) -> None:
     it = notifier(tmp_path, WRITE_DOWN)
     it.use(parsing.parse({"app": {"command": ["x"], "ports": [1, 2]}}, tmp_path / "s.toml"))
     it.report_crash(CRASH)
@@ -162,7 +162,7 @@ async def test_nothing_is_kept_where_nobody_wants_to_be_told(tmp_path: Path) -> 
     assert told(tmp_path) == []
 
 
-async def test_a_site_tells_of_what_happens_to_it(make_site: MakeSite) -> None:
+async def test_a_site_notifies_of_its_swaps_and_crashes(make_site: MakeSite) -> None:
     site = make_site(notify={"command": ["false"]})
     one = site.commit("one")
     async with site.running():

@@ -32,14 +32,14 @@ def mark(tmp_path: Path) -> str:
     return f"MARK={tmp_path}"
 
 
-async def test_one_with_the_mark_is_asked_to_end(mark: str) -> None:
+async def test_a_process_with_the_mark_gets_sigterm(mark: str) -> None:
     name, _, value = mark.partition("=")
     with left_behind(SLEEP, **{name: value}) as popen:
         await end(mark)
         assert popen.wait(PATIENCE) == -signal.SIGTERM
 
 
-async def test_one_that_is_deaf_is_killed_and_then_none_is_left(mark: str) -> None:
+async def test_a_process_that_ignores_sigterm_is_killed(mark: str) -> None:
     name, _, value = mark.partition("=")
     with left_behind(DEAF, **{name: value}) as popen:
         await end(mark, timeout=0.2)
@@ -47,13 +47,13 @@ async def test_one_that_is_deaf_is_killed_and_then_none_is_left(mark: str) -> No
         assert popen.wait(PATIENCE) == -signal.SIGKILL
 
 
-async def test_a_remembered_one_without_the_mark_is_ended(mark: str) -> None:
+async def test_a_remembered_process_without_the_mark_is_ended(mark: str) -> None:
     with left_behind(SLEEP) as popen:
         await end(mark, remembered(popen))
         assert popen.wait(PATIENCE) == -signal.SIGTERM
 
 
-async def test_a_pid_that_belongs_to_somebody_else_now_is_not_signalled(mark: str) -> None:
+async def test_a_reused_pid_is_not_signalled(mark: str) -> None:
     with left_behind(SLEEP) as popen:
         other = remembered(popen)
         await end(mark, RecordedBackend(other.pid, other.began - 1), timeout=0.1)
@@ -64,16 +64,14 @@ async def test_a_pid_that_belongs_to_somebody_else_now_is_not_signalled(mark: st
 
 
 @pytest.mark.parametrize("variable", ["MARKED", "MARK"])
-async def test_a_mark_that_only_resembles_ours_is_not_ours(mark: str, variable: str) -> None:
+async def test_a_similar_mark_does_not_match(mark: str, variable: str) -> None:
     value = mark.partition("=")[2]
     with left_behind(SLEEP, **{variable: f"{value}/other"}) as popen:
         await end(mark, timeout=0.1)
         assert popen.poll() is None
 
 
-async def test_one_that_is_dead_but_not_reaped_is_not_waited_for(
-    mark: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_zombie_is_not_waited_for(mark: str, caplog: pytest.LogCaptureFixture) -> None:
     """Nobody reaps orphans in a container whose first process is not an init."""
     with left_behind(SLEEP) as popen:
         zombie = remembered(popen)
@@ -83,7 +81,7 @@ async def test_one_that_is_dead_but_not_reaped_is_not_waited_for(
     assert caplog.messages == []
 
 
-async def test_where_nothing_was_left_nothing_is_said(
+async def test_without_orphans_nothing_is_logged(
     mark: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -58,7 +58,7 @@ async def test_a_second_pause_sets_a_new_end_and_one_resume_ends_both(
             await site.cli("resume")
 
 
-async def test_a_forgotten_pause_ends_by_itself(make_site: MakeSite) -> None:
+async def test_a_pause_ends_by_itself(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():
@@ -83,7 +83,7 @@ async def test_a_pause_survives_a_restart(make_site: MakeSite) -> None:
         pass
 
 
-async def test_a_swap_goes_through_during_a_pause(make_site: MakeSite) -> None:
+async def test_a_swap_completes_during_a_pause(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
     async with site.running():

@@ -6,7 +6,7 @@ import trio.testing
 from blue_green.site.port_conflicts import RETRY_INTERVAL, PortConflicts
 
 
-async def test_the_other_slot_is_tried_after_a_second_and_then_ever_less_often(
+async def test_the_other_slot_is_tried_after_a_second_and_then_less_and_less_often(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     asked: list[float] = []

@@ -59,14 +59,14 @@ async def test_the_port_of_a_command_or_of_its_descendant_is_its_own(
         assert await guard.check() == ""
 
 
-async def test_a_port_on_which_nobody_listens_is_nobodys(tmp_path: Path) -> None:
+async def test_a_port_on_which_nothing_listens_is_reported(tmp_path: Path) -> None:
     other, port = free_ports(2)
     async with guarded(other, tmp_path) as guard:
         elsewhere = PortGuard(port, guard._process, US.uid)
         assert f"no process on this machine listens on port {port}" in await elsewhere.check()
 
 
-async def test_a_port_that_a_program_of_the_same_user_shares_is_not_its_own(
+async def test_a_port_shared_with_another_program_of_the_same_user_is_usurped(
     tmp_path: Path,
 ) -> None:
     (port,) = free_ports(1)
@@ -93,7 +93,9 @@ async def test_no_other_user_can_share_a_port(directory: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user as well")
-async def test_a_stranger_does_not_become_a_descendant_by_its_tag(directory: Path) -> None:
+async def test_a_forged_tag_does_not_make_another_users_process_a_descendant(
+    directory: Path,
+) -> None:
     """Everybody can read the tag of a command, in /proc/PID/limits."""
     other, port = free_ports(2)
     async with guarded(other, directory) as guard:

@@ -53,7 +53,7 @@ def test_the_line_of_a_failed_probe_stays(lines: ProbeLogFilter) -> None:
     assert lines.filter([HTTP_SERVER]) == [HTTP_SERVER]
 
 
-async def test_only_requests_of_others_are_in_the_log_of_a_site(
+async def test_only_real_requests_are_in_the_output_of_a_site(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site(app={"command": [sys.executable, "-u", "-m", "http.server", "{port}"]})

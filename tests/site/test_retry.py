@@ -43,12 +43,12 @@ def test_the_delay_grows_up_to_ten_minutes() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE])
-def test_an_error_of_the_system_that_is_about_room_is_the_machines(number: int) -> None:
+def test_a_system_error_about_room_is_the_machines_fault(number: int) -> None:
     assert isinstance(failure.from_errno("no", number), MachineFault)
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, None])
-def test_any_other_error_of_the_system_is_the_revisions(number: int | None) -> None:
+def test_any_other_system_error_is_the_revisions_fault(number: int | None) -> None:
     assert not isinstance(failure.from_errno("no", number), MachineFault)
 
 
@@ -61,12 +61,12 @@ def test_any_other_error_of_the_system_is_the_revisions(number: int | None) -> N
         ("SyntaxError: invalid syntax", False),
     ],
 )
-def test_a_program_that_says_that_there_is_no_room_is_believed(line: str, is_full: bool) -> None:
+def test_output_that_reports_a_full_disk_is_believed(line: str, is_full: bool) -> None:
     judged = failure.classify(StepFailed("build ended with exit status 1", [line]), ())
     assert isinstance(judged, MachineFault) == is_full
 
 
-def test_a_disk_with_room_or_that_is_not_there_proves_nothing(tmp_path: Path) -> None:
+def test_a_disk_with_room_or_a_missing_one_proves_nothing(tmp_path: Path) -> None:
     failed = StepFailed("build ended with exit status 1")
     assert failure.classify(failed, [tmp_path, tmp_path / "nowhere"]) is failed
 
@@ -89,7 +89,7 @@ def outcomes(notified: Path) -> list[str]:
     return [json.loads(line)["outcome"] for line in lines]
 
 
-async def test_a_port_that_is_taken_is_tried_again_until_it_is_free(make_site: MakeSite) -> None:
+async def test_a_taken_port_is_retried_until_it_is_free(make_site: MakeSite) -> None:
     site = make_site()
     notified = site.directory / "notified"
     site.configure(notify={"command": ["sh", "-c", f"cat >>{notified}; echo >>{notified}"]})
@@ -115,7 +115,7 @@ async def test_a_port_that_is_taken_is_tried_again_until_it_is_free(make_site: M
         )
 
 
-async def test_what_waits_to_be_tried_again_gives_way_to_a_newer_commit_at_once(
+async def test_a_revision_that_waits_for_a_retry_gives_way_to_a_newer_commit(
     make_site: MakeSite,
 ) -> None:
     site = make_site(release={"build": ["sh", "build.sh"]})
@@ -135,7 +135,7 @@ async def test_what_waits_to_be_tried_again_gives_way_to_a_newer_commit_at_once(
         assert status["wanted"] == status["live"]["revision"] not in (two, three)
 
 
-async def test_a_head_that_waits_to_be_tried_again_is_deployed_after_a_restart(
+async def test_a_revision_that_waits_for_a_retry_is_deployed_after_a_restart(
     make_site: MakeSite,
 ) -> None:
     site = make_site()
@@ -151,7 +151,7 @@ async def test_a_head_that_waits_to_be_tried_again_is_deployed_after_a_restart(
 
 
 @pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
-async def test_a_mistake_of_our_own_costs_neither_the_site_nor_the_revision(
+async def test_an_unhandled_exception_costs_neither_the_site_nor_the_revision(
     make_site: MakeSite, tmp_path: Path, strategy: str
 ) -> None:
     marker = tmp_path / "mistaken"

@@ -56,7 +56,7 @@ def ports_of(gate: Gate) -> list[int]:
     return [target.port for target in gate.targets]
 
 
-async def test_what_is_still_starting_gets_no_request_when_its_slot_goes_live(
+async def test_a_backend_that_is_still_starting_gets_no_request_when_its_slot_goes_live(
     slots: Slots, gate: Gate, tmp_path: Path
 ) -> None:
     """As when traffic goes back to a release of which a backend was just being started again."""
@@ -76,7 +76,7 @@ async def test_what_is_still_starting_gets_no_request_when_its_slot_goes_live(
     await slots.stop()
 
 
-async def test_only_when_all_fail_again_and_again_requests_are_refused(
+async def test_requests_are_refused_only_when_all_backends_keep_failing(
     slots: Slots, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise one that can never start would turn each hiccup of the other into an outage."""

@@ -53,25 +53,25 @@ def as_compared(state: State) -> tuple[object, ...]:
             state.backends, state.quarantine, receipts)  # fmt: skip
 
 
-async def test_everything_comes_back_as_it_was(path: Path) -> None:
+async def test_everything_is_restored_as_it_was(path: Path) -> None:
     await StateFile(path).write(full_state())
     assert as_compared(StateFile(path).load()) == as_compared(full_state())
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-async def test_a_history_from_before_subjects_were_noted_comes_back(path: Path) -> None:
+async def test_a_history_without_subjects_is_restored(path: Path) -> None:
     await StateFile(path).write(State(history=[Receipt("promoted", REVISION, subject="new")]))
     path.write_text(path.read_text().replace('subject = "new"\n', ""))
     assert StateFile(path).load().history == [Receipt("promoted", REVISION)]
 
 
-async def test_a_state_with_nothing_in_it_comes_back(path: Path) -> None:
+async def test_an_empty_state_is_restored(path: Path) -> None:
     await StateFile(path).write(State())
     assert StateFile(path).load() == State()
 
 
 @given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
-def test_any_text_comes_back(reason: str, line: str) -> None:
+def test_any_text_is_restored(reason: str, line: str) -> None:
     receipt = Receipt("failed", REVISION, reason=reason, output=(line,))
     state = State(quarantine={REVISION: reason}, history=[receipt])
 
@@ -142,7 +142,7 @@ WRONG: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("content", WRONG.values(), ids=WRONG.keys())
-def test_what_cannot_be_understood_is_put_aside_with_a_warning(
+def test_an_invalid_state_file_is_put_aside_with_a_warning(
     path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
     path.write_bytes(content)
@@ -163,13 +163,13 @@ async def test_a_truncated_state_is_put_aside_wherever_it_was_cut(path: Path) ->
         path.with_name("state.toml.bad").unlink(missing_ok=True)
 
 
-def test_a_directory_in_its_place_is_put_aside(path: Path) -> None:
+def test_a_directory_in_place_of_the_file_is_put_aside(path: Path) -> None:
     path.mkdir()
     assert StateFile(path).load() == State()
     assert path.with_name("state.toml.bad").is_dir()
 
 
-async def test_a_directory_that_is_gone_is_logged_once_and_raises_nothing(
+async def test_a_missing_directory_is_logged_once_and_raises_nothing(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = StateFile(path.parent / "sub" / path.name)
@@ -199,7 +199,7 @@ async def test_a_state_that_cannot_be_encoded_raises_nothing(path: Path) -> None
     await StateFile(path).write(State(quarantine={REVISION: "no such file: \udcff"}))
 
 
-async def test_changes_are_written_as_they_come(path: Path, nursery: trio.Nursery) -> None:
+async def test_changes_are_written_as_they_happen(path: Path, nursery: trio.Nursery) -> None:
     file, state = StateFile(path), State()
 
     def is_written() -> bool:
@@ -213,7 +213,7 @@ async def test_changes_are_written_as_they_come(path: Path, nursery: trio.Nurser
     nursery.cancel_scope.cancel()
 
 
-async def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
+async def test_a_failed_write_is_repeated_as_soon_as_possible(
     path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else has to change: until then, what is remembered is not what is so."""
@@ -230,7 +230,7 @@ async def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
     nursery.cancel_scope.cancel()
 
 
-async def test_the_most_that_can_be_remembered_is_read_as_a_whole(path: Path) -> None:
+async def test_the_largest_possible_state_is_read_whole(path: Path) -> None:
     """Whatever candidates write: it is kept in bytes, and not only in lines."""
     state = State(live=Live("blue", REVISION), quarantine={})
     for number in range(2 * HISTORY):
@@ -246,7 +246,7 @@ async def test_the_most_that_can_be_remembered_is_read_as_a_whole(path: Path) ->
     assert len(loaded.quarantine) == len(loaded.history) == HISTORY
 
 
-def test_the_quarantine_forgets_with_the_history() -> None:
+def test_the_quarantine_is_bounded_with_the_history() -> None:
     state = State()
     state.put_in_quarantine("a" * 40, "it failed")
     state.remember(Receipt("failed", "a" * 40))
@@ -257,7 +257,7 @@ def test_the_quarantine_forgets_with_the_history() -> None:
     assert state.quarantine == {}
 
 
-async def test_what_is_written_is_what_was_so_when_it_was_to_be_written(path: Path) -> None:
+async def test_a_write_contains_the_state_as_it_was_when_requested(path: Path) -> None:
     """The file is made in a thread, while the site goes on."""
     state = full_state()
     before = as_compared(full_state())
@@ -270,7 +270,7 @@ async def test_what_is_written_is_what_was_so_when_it_was_to_be_written(path: Pa
     assert as_compared(StateFile(path).load()) == before
 
 
-def test_a_huge_file_of_an_older_version_gives_what_a_site_cannot_do_without(
+def test_a_huge_file_of_an_older_version_still_yields_the_essentials(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Older versions kept 50 lines of up to 16 KiB for each failed swap, and reasons as long."""
@@ -300,6 +300,6 @@ def test_a_huge_file_of_an_older_version_gives_what_a_site_cannot_do_without(
     assert path.with_name("state.toml.bad").stat().st_size == size
 
 
-def test_what_is_written_is_toml_that_a_person_can_read(path: Path) -> None:
+def test_the_written_file_is_readable_toml(path: Path) -> None:
     path.write_text(tomli_w.dumps({"version": 1, "live": {"slot": "blue", "revision": REVISION}}))
     assert StateFile(path).load().live == Live("blue", REVISION)

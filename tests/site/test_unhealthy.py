@@ -95,7 +95,7 @@ async def test_a_wrong_answer_counts_however_busy_the_backend_is() -> None:
     assert it.verdict == ["2 probes in a row failed: GET / was answered 500"]
 
 
-async def test_silence_counts_when_there_is_nothing_else_to_do() -> None:
+async def test_an_unanswered_probe_counts_when_the_backend_is_idle() -> None:
     async with watched() as it:
         it.answer = b""
         await until("it is found", lambda: it.verdict)
@@ -119,7 +119,7 @@ async def unanswered(it: Watched) -> Lease:
 
 
 @pytest.mark.parametrize("kind", [unanswered, answered, aborted])
-async def test_silence_proves_nothing_while_a_request_may_be_what_it_is_busy_with(
+async def test_an_unanswered_probe_proves_nothing_while_a_request_may_keep_the_backend_busy(
     kind: Callable[[Watched], Awaitable[Lease]],
 ) -> None:
     async with watched() as it:
@@ -137,7 +137,7 @@ async def test_silence_proves_nothing_while_a_request_may_be_what_it_is_busy_wit
 
 
 @pytest.mark.parametrize("kind", [answered, aborted])
-async def test_what_has_not_moved_for_response_timeout_excuses_nothing(
+async def test_a_request_that_exceeded_response_timeout_is_no_excuse(
     kind: Callable[[Watched], Awaitable[Lease]],
 ) -> None:
     async with watched(response_timeout=0.5) as it:
@@ -160,7 +160,7 @@ async def test_once_a_request_is_overdue_all_probes_since_then_count() -> None:
     assert why.endswith("no answer to GET / within 0.1 s, nor a request within 60 s")
 
 
-async def test_a_request_that_is_younger_than_the_probe_explains_nothing() -> None:
+async def test_a_request_younger_than_the_probe_is_no_excuse() -> None:
     async with watched() as it:
         it.answer = b""
 

@@ -36,7 +36,7 @@ def outcome(done: Done) -> str:
     return str(receipt["outcome"])
 
 
-async def test_a_second_swap_joins_a_build_and_later_ones_find_it_done(site: RealSite) -> None:
+async def test_a_second_swap_joins_a_running_build_and_later_ones_reuse_it(site: RealSite) -> None:
     async with site.running():
         one = (await site.status())["live"]["revision"]
         two, wait = site.draft("two"), site.directory / "wait"
@@ -58,7 +58,7 @@ async def test_a_second_swap_joins_a_build_and_later_ones_find_it_done(site: Rea
         assert (builds_of(site, one), builds_of(site, two)) == (1, 1)
 
 
-async def test_a_build_that_failed_is_tried_anew_only_when_that_is_asked_for(
+async def test_a_failed_build_is_repeated_only_on_request(
     site: RealSite,
 ) -> None:
     fail = site.directory / "fail"

@@ -37,7 +37,7 @@ def add_hooks(checkout: Repository, *names: str) -> Path:
 # --- names ----------------------------------------------------------------------------------
 
 
-async def test_a_name_stands_for_a_revision(repository: Repository) -> None:
+async def test_a_name_resolves_to_a_revision(repository: Repository) -> None:
     second = repository.commit(text="second")
     repository.git("tag", "-a", "v1", "-m", "annotated", repository.first)
     git = git_of(repository.path)
@@ -57,7 +57,7 @@ async def test_a_subject_is_the_first_line_of_the_message_and_can_be_printed(
         await git.subject("f" * 40)
 
 
-async def test_of_an_enormous_subject_only_the_beginning_is_read(repository: Repository) -> None:
+async def test_only_the_beginning_of_an_enormous_subject_is_read(repository: Repository) -> None:
     message = repository.path / "message"
     message.write_text("Title " + "x" * 50_000_000)
     repository.git("commit", "-q", "--allow-empty", "-F", str(message))
@@ -68,7 +68,7 @@ async def test_of_an_enormous_subject_only_the_beginning_is_read(repository: Rep
     assert procfs.memory(os.getpid()) < before + 20 * 2**20
 
 
-async def test_a_command_that_writes_without_end_is_ended_with_an_error(
+async def test_a_git_command_that_writes_endlessly_is_ended_with_an_error(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(git_module, "MOST_OUTPUT", 1000)
@@ -78,7 +78,9 @@ async def test_a_command_that_writes_without_end_is_ended_with_an_error(
 
 
 @pytest.mark.parametrize("name", ["", "-h", "--help", "--all", "a\nb", "main\x00", "\ud800"])
-async def test_a_name_that_git_could_mistake_is_refused(repository: Repository, name: str) -> None:
+async def test_a_name_that_git_could_take_for_an_option_is_refused(
+    repository: Repository, name: str
+) -> None:
     with pytest.raises(GitError, match="is not the name of a revision"):
         await git_of(repository.path).resolve(name)
 
@@ -86,13 +88,13 @@ async def test_a_name_that_git_could_mistake_is_refused(repository: Repository, 
 @pytest.mark.parametrize(
     "name", ["nowhere", "f" * 40, "main:text.txt", "main..main", "^main", ".."]
 )
-async def test_a_name_that_is_not_known_is_told(repository: Repository, name: str) -> None:
+async def test_an_unknown_name_is_reported(repository: Repository, name: str) -> None:
     with pytest.raises(GitError) as caught:
         await git_of(repository.path).resolve(name)
     assert name in str(caught.value)
 
 
-async def test_what_is_no_checkout_is_told(tmp_path: Path) -> None:
+async def test_a_directory_that_is_no_checkout_is_reported(tmp_path: Path) -> None:
     with pytest.raises(GitError, match="not a git repository"):
         await git_of(tmp_path).head()
 
@@ -116,13 +118,13 @@ async def test_a_supervisor_started_by_a_hook_stays_with_its_checkout(
 # --- places ---------------------------------------------------------------------------------
 
 
-async def test_a_checkout_keeps_all_in_its_git_directory(repository: Repository) -> None:
+async def test_a_checkout_keeps_everything_in_its_git_directory(repository: Repository) -> None:
     places = await git_of(repository.path).places()
     assert places.git_dir.samefile(repository.path / ".git")
     assert places.common_dir.samefile(repository.path / ".git")
 
 
-async def test_a_linked_work_tree_shares_what_it_does_not_own(
+async def test_a_linked_work_tree_shares_the_common_git_directory(
     repository: Repository, tmp_path: Path
 ) -> None:
     repository.git("worktree", "add", "-q", "-b", "other", str(tmp_path / "linked"))
@@ -149,7 +151,7 @@ async def test_a_work_tree_is_added(repository: Repository, tmp_path: Path) -> N
     assert await git.head() != repository.first
 
 
-async def test_a_work_tree_inside_of_a_release_that_is_there_is_not_touched(
+async def test_a_work_tree_inside_an_existing_release_is_not_touched(
     repository: Repository, tmp_path: Path
 ) -> None:
     """Whoever the release belongs to may put something else in its place at any moment."""
@@ -163,7 +165,7 @@ async def test_a_work_tree_inside_of_a_release_that_is_there_is_not_touched(
     assert str(releases) not in repository.git("worktree", "list")
 
 
-async def test_a_work_tree_whose_files_are_gone_is_forgotten(
+async def test_a_work_tree_whose_files_are_gone_is_pruned(
     repository: Repository, tmp_path: Path
 ) -> None:
     git, path, own = git_of(repository.path), tmp_path / "releases" / "one", tmp_path / "own"
@@ -179,7 +181,7 @@ async def test_a_work_tree_whose_files_are_gone_is_forgotten(
 # --- pull -----------------------------------------------------------------------------------
 
 
-async def test_a_pull_goes_forward_to_the_upstream(
+async def test_a_pull_fast_forwards_to_the_upstream(
     repository: Repository, checkout: Repository
 ) -> None:
     second = repository.commit(text="second")
@@ -197,7 +199,7 @@ async def test_a_checkout_that_is_ahead_stays_where_it_is(checkout: Repository) 
     assert await git_of(checkout.path).pull(None) == ahead
 
 
-async def test_a_pull_keeps_changes_that_are_not_in_the_way(
+async def test_a_pull_keeps_changes_that_do_not_conflict(
     repository: Repository, checkout: Repository
 ) -> None:
     second = repository.commit(other="new")
@@ -264,7 +266,7 @@ def checkout_gone(_: Repository, checkout: Repository) -> None:
         (checkout_gone, "there is no directory"),
     ],
 )
-async def test_a_pull_that_cannot_be_says_what_is_in_the_way(
+async def test_an_impossible_pull_says_what_conflicts(
     repository: Repository,
     checkout: Repository,
     prepare: Callable[[Repository, Repository], None],
@@ -298,14 +300,14 @@ async def test_a_tag_that_was_moved_does_not_stop_a_pull_that_fetches_all_tags(
     assert await git_of(checkout.path).pull("main") == second
 
 
-async def test_a_command_that_fails_without_a_word_is_told_with_its_exit_status(
+async def test_a_command_that_fails_silently_is_reported_with_its_exit_status(
     repository: Repository,
 ) -> None:
     with pytest.raises(NoAnswer, match=r"^git rev-parse ended with exit status 1, and said nothi"):
         await git_of(repository.path).run("rev-parse", "--verify", "--quiet", "nothing")
 
 
-async def test_one_that_was_killed_is_not_taken_for_a_no(
+async def test_a_killed_git_command_is_not_taken_for_a_negative_answer(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by the kernel, when memory is short."""
@@ -368,7 +370,7 @@ FAKE_SSH = '#!/bin/sh\necho "$@" > "$HOME/asked"\nexit 9\n'
         "$HOME/fake-ssh -v",
     ],
 )
-async def test_ssh_is_run_as_configured_and_asks_nobody(
+async def test_ssh_is_run_as_configured_and_never_prompts(
     checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """git has a shell read this setting, so that `~` and variables are usual in it."""
@@ -394,14 +396,14 @@ async def test_an_ssh_command_that_is_misspelt_is_an_error_of_git(checkout: Repo
 # --- what is in it --------------------------------------------------------------------------
 
 
-async def test_the_names_in_a_revision_are_all_there(repository: Repository) -> None:
+async def test_all_names_in_a_revision_are_listed(repository: Repository) -> None:
     long = [f"a name of a file that goes on and on {number}" for number in range(400)]
     revision = repository.commit(**dict.fromkeys([*long, "größe"], ""))
     names = await git_of(repository.path).names(revision)
     assert names == {"text.txt", "größe.txt", *(f"{name}.txt" for name in long)}
 
 
-async def test_a_directory_inside_is_not_a_checkout(repository: Repository) -> None:
+async def test_a_subdirectory_of_a_checkout_is_not_one(repository: Repository) -> None:
     (repository.path / "inside").mkdir()
     assert await git_of(repository.path).is_top()
     assert not await git_of(repository.path / "inside").is_top()

@@ -53,7 +53,7 @@ class StubServer:
                 await stream.send_all(self.answer)
 
 
-async def test_each_problem_is_told_once_until_another_one_comes(
+async def test_each_problem_is_logged_once_until_another_one_occurs(
     repository: Repository,
     checkout: Repository,
     tmp_path: Path,
@@ -110,7 +110,7 @@ async def test_each_problem_is_told_once_until_another_one_comes(
     assert all("\n" not in line and len(line) < LONGEST for line in told)
 
 
-async def test_a_pull_over_ssh_needs_the_remotes_key_and_asks_nobody(
+async def test_a_pull_over_ssh_needs_the_remotes_key_and_never_prompts(
     repository: Repository, checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if reason := ssh_server.why_not():
@@ -148,14 +148,14 @@ async def test_a_pull_over_ssh_needs_the_remotes_key_and_asks_nobody(
     ],
     ids=["nothing", "unknown", "known", "the line that tells most"],
 )  # fmt: skip
-def test_of_complaints_that_are_known_only_the_one_that_tells_is_kept(
+def test_only_the_informative_line_of_known_git_errors_is_kept(
     output: list[str], line: str
 ) -> None:
     assert git_errors.in_one_line(output).startswith(line)
     assert "@@@" not in git_errors.in_one_line(output)
 
 
-async def test_what_serves_does_not_notice_a_remote_that_hangs(
+async def test_a_hanging_remote_does_not_affect_serving(
     make_site: Callable[..., RealSite], tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     site = make_site(git={"pull_every": "50ms", "fetch_timeout": "500ms"})

@@ -39,7 +39,7 @@ async def make(repository: Repository, *, in_place: bool = False) -> Path:
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-async def test_pointers_in_place_of_files_are_told_with_what_to_do(
+async def test_lfs_pointers_in_place_of_files_are_reported_with_a_remedy(
     repository: Repository, in_place: bool
 ) -> None:
     with pytest.raises(StepFailed, match=r"\.bin and 2 more files are LFS pointers") as caught:
@@ -48,14 +48,14 @@ async def test_pointers_in_place_of_files_are_told_with_what_to_do(
     assert "`git lfs install` as " in str(caught.value)
 
 
-async def test_the_only_pointer_is_named_however_it_is_called(repository: Repository) -> None:
+async def test_a_single_lfs_pointer_is_named_whatever_its_name(repository: Repository) -> None:
     repository.git("rm", "-q", "b.bin", "sub/a.bin")
     repository.commit()
     with pytest.raises(StepFailed, match=r'/ä "quoted"\.bin is an LFS pointer'):
         await make(repository)
 
 
-async def test_files_that_the_owners_filter_has_fetched_are_fine(repository: Repository) -> None:
+async def test_files_fetched_by_the_owners_filter_are_accepted(repository: Repository) -> None:
     """As `git lfs install` sets it up."""
     repository.git("config", "filter.lfs.smudge", "cat >/dev/null; echo content of")
     repository.git("config", "filter.lfs.required", "true")
@@ -70,13 +70,15 @@ async def test_a_filter_that_fails_fails_the_release(repository: Repository) -> 
         await make(repository)
 
 
-async def test_what_is_small_but_no_pointer_is_fine(repository: Repository) -> None:
+async def test_a_small_file_that_is_no_pointer_is_accepted(repository: Repository) -> None:
     for name in NAMES:
         (repository.path / name).write_text("was never moved to LFS")
     repository.commit()
     assert (await make(repository) / "b.bin").exists()
 
 
-async def test_what_the_owner_does_not_want_may_stay_a_pointer(repository: Repository) -> None:
+async def test_a_file_that_lfs_is_configured_to_exclude_may_stay_a_pointer(
+    repository: Repository,
+) -> None:
     repository.git("config", "lfs.fetchexclude", "*.bin")
     assert (await make(repository) / "b.bin").read_text() == POINTER

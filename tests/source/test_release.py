@@ -72,7 +72,7 @@ async def test_a_release_has_the_files_of_its_revision(
     assert releases.find(repository.first) == release
 
 
-async def test_a_build_runs_in_the_release_and_is_told_about_it(
+async def test_a_build_runs_in_the_release_with_its_environment_variables(
     repository: Repository, make: MakeReleases
 ) -> None:
     program = (
@@ -83,7 +83,7 @@ async def test_a_build_runs_in_the_release_and_is_told_about_it(
     assert (path / "built").read_text() == f"{repository.first} blog"
 
 
-async def test_a_build_that_fails_says_how_and_what_it_wrote(
+async def test_a_failed_build_is_reported_with_its_status_and_output(
     repository: Repository, make: MakeReleases
 ) -> None:
     program = "import sys; [print(n) for n in range(99)]; print('no compiler'); sys.exit(4)"
@@ -102,23 +102,21 @@ async def test_a_build_that_takes_too_long_is_ended(
         await complete(releases, repository.first)
 
 
-async def test_a_build_command_that_is_not_there_is_named(
-    repository: Repository, make: MakeReleases
-) -> None:
+async def test_a_missing_build_command_is_named(repository: Repository, make: MakeReleases) -> None:
     with pytest.raises(StepFailed, match="build: cannot start no-such-command"):
         await complete(make(build=("no-such-command",)), repository.first)
 
 
-async def test_a_migration_that_fails_says_how(repository: Repository, make: MakeReleases) -> None:
+async def test_a_failed_migration_is_reported_with_its_status(
+    repository: Repository, make: MakeReleases
+) -> None:
     releases = make(migrate=python("import os; os.kill(os.getpid(), 9)"))
     release = await releases.add(repository.first)
     with pytest.raises(StepFailed, match="migrate was killed by SIGKILL"):
         await releases.migrate(release)
 
 
-async def test_what_was_left_half_made_is_made_anew(
-    repository: Repository, make: MakeReleases
-) -> None:
+async def test_a_half_made_release_is_recreated(repository: Repository, make: MakeReleases) -> None:
     failing = make(build=python("open('half', 'w'); raise SystemExit(1)"))
     with pytest.raises(StepFailed):
         await complete(failing, repository.first)
@@ -150,7 +148,7 @@ REMAINS = [a_directory, only_known_to_git, a_work_tree_with_a_lock, of_another_r
 
 
 @pytest.mark.parametrize("leave", REMAINS)
-async def test_whatever_is_in_its_place_is_cleared_away(
+async def test_anything_in_place_of_a_release_is_removed(
     repository: Repository,
     make: MakeReleases,
     directory: Path,
@@ -162,13 +160,13 @@ async def test_whatever_is_in_its_place_is_cleared_away(
     assert sorted(file.name for file in path.iterdir()) == [".git", "text.txt"]
 
 
-async def test_a_revision_that_is_not_there_is_a_failed_step(make: MakeReleases) -> None:
+async def test_a_missing_revision_is_a_failed_step(make: MakeReleases) -> None:
     with pytest.raises(StepFailed, match="cannot check out fffffff"):
         await make().add("f" * 40)
 
 
 @pytest.mark.parametrize("name", ["..", "", "../other", "--detach"])
-async def test_what_is_no_revision_never_deletes_anything(
+async def test_a_name_that_is_no_revision_never_deletes_anything(
     repository: Repository, make: MakeReleases, directory: Path, name: str
 ) -> None:
     """A name from a damaged state file, for example."""
@@ -195,9 +193,7 @@ async def test_links_show_the_checkouts_own_files(
     assert (repository.path / "var" / "data.db").read_text() == "written by the app"
 
 
-async def test_what_is_linked_outlives_the_release(
-    repository: Repository, make: MakeReleases
-) -> None:
+async def test_linked_files_outlive_the_release(repository: Repository, make: MakeReleases) -> None:
     (repository.path / "uploads").mkdir()
     (repository.path / "uploads" / "cat.jpg").write_text("")
     releases = make(link=("uploads",))
@@ -207,7 +203,7 @@ async def test_what_is_linked_outlives_the_release(
     assert (repository.path / "uploads" / "cat.jpg").exists()
 
 
-async def test_what_is_linked_and_not_there_yet_appears_in_the_checkout(
+async def test_a_missing_linked_path_is_created_in_the_checkout(
     repository: Repository, make: MakeReleases
 ) -> None:
     release = await make(link=("var/log/", "data/app.db")).add(repository.first)
@@ -236,7 +232,7 @@ async def test_a_link_below_a_tracked_file_fails(
 # --- pruned ---------------------------------------------------------------------------------
 
 
-async def test_only_the_newest_are_kept_and_what_is_in_use(
+async def test_only_the_newest_releases_and_those_in_use_are_kept(
     repository: Repository, make: MakeReleases, directory: Path
 ) -> None:
     releases = make(keep=2)
@@ -278,7 +274,7 @@ async def test_in_place_the_checkout_is_the_release(
     assert not list(repository.path.parent.glob("*.built"))
 
 
-async def test_in_place_only_what_is_checked_out_can_run(
+async def test_in_place_only_the_checked_out_revision_can_run(
     repository: Repository, make: MakeReleases
 ) -> None:
     second = repository.commit(text="second")

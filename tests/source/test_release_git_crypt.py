@@ -69,7 +69,7 @@ async def test_the_keys_of_the_checkout_outlive_its_releases(
     assert list((checkout.path / ".git/git-crypt").rglob("*")) == keys != []
 
 
-async def test_a_release_of_a_checkout_that_is_locked_has_what_git_has(
+async def test_a_release_of_a_locked_checkout_has_the_encrypted_files(
     upstream: Repository, tmp_path: Path
 ) -> None:
     checkout = upstream.clone(tmp_path / "checkout")

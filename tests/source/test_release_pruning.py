@@ -45,7 +45,9 @@ def releases_of(repository: Repository, **given: Any) -> Releases:
 
 
 @as_root
-async def test_others_are_pruned_and_what_could_not_be_removed_is_named(tmp_path: Path) -> None:
+async def test_the_other_releases_are_pruned_and_those_that_could_not_be_removed_named(
+    tmp_path: Path,
+) -> None:
     repository = Repository(tmp_path / "checkout")
     build = Argv(tuple(crossed("true")))
     bad = releases_of(repository, build=build)
@@ -67,7 +69,7 @@ async def test_others_are_pruned_and_what_could_not_be_removed_is_named(tmp_path
 
 
 @as_root
-async def test_a_build_that_left_what_cannot_be_removed_can_be_retried(
+async def test_a_build_that_left_an_unremovable_release_can_be_retried(
     make_site: MakeSite,
 ) -> None:
     site = make_site(release={"keep": 1})
@@ -92,6 +94,6 @@ async def test_a_build_that_left_what_cannot_be_removed_can_be_retried(
         assert done.code == 0, done
 
 
-def test_status_says_how_many_and_why_the_first() -> None:
+def test_status_says_how_many_could_not_be_removed_and_why() -> None:
     shown = display.status(answer(unremovable=["/x/y: Permission denied", "z"]), Style())
     assert "    releases  2 old releases cannot be removed: /x/y: Permission denied" in shown

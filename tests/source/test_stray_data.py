@@ -51,7 +51,7 @@ def write(release: Path, *names: str) -> None:
 
 
 @pytest.mark.parametrize("wal", [False, True])
-def test_a_database_is_known_by_its_header_whatever_it_is_called(release: Path, wal: bool) -> None:
+def test_a_database_is_recognised_by_its_header_whatever_its_name(release: Path, wal: bool) -> None:
     write(release, "really.db", "notes.txt")
     for name in ("db.sqlite3", "tmp/data", ".tmp/data.db", "a/b/c/words"):
         make_database(release / name, wal=wal).close()
@@ -60,7 +60,7 @@ def test_a_database_is_known_by_its_header_whatever_it_is_called(release: Path, 
     assert found.files == []
 
 
-def test_what_can_be_had_again_does_not_count(release: Path) -> None:
+def test_reproducible_files_do_not_count(release: Path) -> None:
     names = (
         ".git/index", "node_modules/x/data.db", "node_modules/.cache/x", "__pycache__/a.pyc",
         ".cache/http", "http_cache.sqlite", "log/production.log", "server.pid", "a.pyc",
@@ -75,7 +75,7 @@ def test_what_can_be_had_again_does_not_count(release: Path) -> None:
     assert (found.databases, found.files) == ({}, ["state.json", "uploads/photo.jpg"])
 
 
-def test_only_what_came_after_the_build_counts_as_a_file(release: Path) -> None:
+def test_only_files_newer_than_the_build_count(release: Path) -> None:
     write(release, "built.css")
     time.sleep(0.02)  # The kernel's clock for files is a coarse one.
     since = time.time_ns()
@@ -85,7 +85,7 @@ def test_only_what_came_after_the_build_counts_as_a_file(release: Path) -> None:
     assert stray_scan.scan(release, since).files == ["later.css"]
 
 
-def test_links_are_not_followed_and_what_is_beside_a_database_belongs_to_it(
+def test_links_are_not_followed_and_a_databases_companions_belong_to_it(
     release: Path, tmp_path: Path
 ) -> None:
     make_database(tmp_path / "shared" / "db.sqlite3").close()
@@ -97,7 +97,7 @@ def test_links_are_not_followed_and_what_is_beside_a_database_belongs_to_it(
         assert (list(found.databases), found.files) == (["own.db"], [])
 
 
-def test_a_database_of_the_build_counts_once_it_is_written_to(
+def test_a_database_made_by_the_build_counts_once_it_is_written_to(
     release: Path, checkout: Path
 ) -> None:
     with closing(make_database(release / "site.db", wal=True)) as connection:
@@ -110,7 +110,7 @@ def test_a_database_of_the_build_counts_once_it_is_written_to(
     assert "git rm --cached site.db" in stray_text.refusal(found)
 
 
-def test_what_was_copied_into_the_checkout_and_is_linked_now_is_not_left_behind(
+def test_a_file_copied_into_the_checkout_and_linked_is_not_stray(
     release: Path, checkout: Path
 ) -> None:
     empty = build_record.complete("a" * 40, Found())
@@ -129,7 +129,7 @@ def test_what_was_copied_into_the_checkout_and_is_linked_now_is_not_left_behind(
     )
 
 
-def test_the_look_is_bounded(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scan_is_bounded(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(release, *(f"{number}.txt" for number in range(20)))
     monkeypatch.setattr(stray_scan, "MAX_ENTRIES", 10)
     found = stray_scan.scan(release, NOW)
@@ -143,7 +143,7 @@ def test_the_look_is_bounded(release: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert stray_scan.scan(release, NOW).is_partial
 
 
-def test_a_release_too_large_to_be_looked_through_is_judged_by_the_time(
+def test_a_release_too_large_to_be_scanned_is_judged_by_timestamps(
     release: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise what the build has put there, and was not seen then, would stop every swap."""
@@ -160,14 +160,12 @@ def test_a_release_too_large_to_be_looked_through_is_judged_by_the_time(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read all")
-def test_what_cannot_be_read_makes_the_look_a_partial_one(release: Path) -> None:
+def test_an_unreadable_directory_makes_the_scan_partial(release: Path) -> None:
     (release / "locked").mkdir(mode=0)
     assert stray_scan.scan(release, NOW).is_partial
 
 
-def test_a_release_that_was_not_looked_through_is_not_known_to_be_empty(
-    release: Path, checkout: Path
-) -> None:
+def test_an_unscanned_release_is_not_known_to_be_empty(release: Path, checkout: Path) -> None:
     write(release, "/".join("d" * 80) + "/deep.txt")
     found = stray_data.find(release, build_record.complete("a" * 40, Found()), checkout, ())
     assert found
@@ -176,7 +174,7 @@ def test_a_release_that_was_not_looked_through_is_not_known_to_be_empty(
 
 
 @pytest.mark.parametrize("where", ["", "env/", "a/b/"])
-def test_a_virtual_environment_hides_nothing_but_what_was_installed_in_it(
+def test_a_virtual_environment_hides_only_the_files_installed_in_it(
     release: Path, where: str
 ) -> None:
     write(release, f"{where}pyvenv.cfg", f"{where}lib/thing.py", f"{where}bin/python")
@@ -207,14 +205,14 @@ def test_a_database_written_among_dependencies_counts_and_one_installed_there_do
     assert (list(found.databases), found.files) == (["node_modules/x/written.db"], [])
 
 
-def test_a_release_that_is_not_there_or_a_link_has_nothing(release: Path, tmp_path: Path) -> None:
+def test_a_missing_release_or_a_link_has_no_stray_data(release: Path, tmp_path: Path) -> None:
     write(release, "a.txt")
     (tmp_path / "link").symlink_to(release)
     assert not stray_scan.scan(tmp_path / "link", NOW)
     assert not stray_scan.scan(tmp_path / "nowhere", NOW)
 
 
-def test_a_mark_comes_back_and_an_older_one_tells_what_it_can(tmp_path: Path) -> None:
+def test_a_build_record_is_restored_also_from_an_older_version(tmp_path: Path) -> None:
     file = tmp_path / "mark"
     written = build_record.complete("a" * 40, Found({'odd "name"\udcff': (1, 512)}))
     written.write(file)
@@ -223,7 +221,7 @@ def test_a_mark_comes_back_and_an_older_one_tells_what_it_can(tmp_path: Path) ->
     assert build_record.read(file) == build_record.BuildRecord("b" * 40, "promoted")
 
 
-def test_a_mark_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_build_record_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     """It knows which databases are nowhere else. Here a file may not grow, as on a full disk."""
     file = tmp_path / "mark"
     noted = Found({"own.db": (1, 512)})
@@ -247,7 +245,7 @@ def test_a_mark_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> 
         pytest.param("\0" * 100, id="zeros"),
     ],
 )
-def test_of_a_release_whose_mark_is_damaged_nobody_knows_what_it_holds(
+def test_a_release_with_a_damaged_build_record_is_not_known_to_be_empty(
     tmp_path: Path, torn: str
 ) -> None:
     """So it must not be deleted."""
@@ -259,7 +257,7 @@ def test_of_a_release_whose_mark_is_damaged_nobody_knows_what_it_holds(
     ).is_partial
 
 
-def test_a_mark_never_has_more_than_is_read_of_it(tmp_path: Path) -> None:
+def test_a_build_record_is_never_longer_than_the_read_limit(tmp_path: Path) -> None:
     names = ["\N{SNOWMAN}" * 600 + str(number) for number in range(1000)]
     file = tmp_path / "mark"
     build_record.complete("a" * 40, Found(dict.fromkeys(names, (1, 512)))).write(file)
@@ -268,7 +266,7 @@ def test_a_mark_never_has_more_than_is_read_of_it(tmp_path: Path) -> None:
     assert len(again.databases) > 100
 
 
-def test_what_is_said_of_many_files_is_short_and_looks_at_few(checkout: Path) -> None:
+def test_the_report_of_many_files_is_short_and_examines_few(checkout: Path) -> None:
     """An app may have any number of uploads, and it is said while others wait."""
 
     class Counted(list[str]):
@@ -294,7 +292,7 @@ def test_what_is_said_of_many_files_is_short_and_looks_at_few(checkout: Path) ->
     assert Counted.looks < 200
 
 
-def test_a_copy_of_a_database_with_its_log_is_one(release: Path, checkout: Path) -> None:
+def test_a_copy_of_a_database_with_its_log_is_recognised(release: Path, checkout: Path) -> None:
     """As `cp -a` makes it: then the release may be deleted; and not when its log is another."""
     built = build_record.complete("a" * 40, Found())
     with closing(make_database(release / "data.db", wal=True)):

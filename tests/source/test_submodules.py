@@ -121,7 +121,7 @@ async def test_a_release_has_its_submodules_from_the_checkout_without_any_remote
     assert whole.git("status", "--porcelain") == ""
 
 
-async def test_what_the_checkout_never_had_is_fetched(
+async def test_a_submodule_missing_in_the_checkout_is_fetched(
     plain: Repository, upstream: Repository
 ) -> None:
     assert texts(await make(plain)) == ["first", "first"]
@@ -177,7 +177,7 @@ async def test_a_branch_may_be_renamed_to_a_name_below_its_own(
     assert texts(await make(checkout)) == ["first", "second"]
 
 
-async def test_what_was_not_pushed_is_told_with_the_submodule(
+async def test_an_unpushed_commit_is_reported_with_its_submodule(
     upstream: Repository, checkout: Repository
 ) -> None:
     (upstream.path / "lib" / "text.txt").write_text("only here")
@@ -189,7 +189,7 @@ async def test_what_was_not_pushed_is_told_with_the_submodule(
 
 
 @pytest.mark.parametrize(("key", "value"), [("update", "none"), ("active", "false")])
-async def test_one_that_the_checkout_has_switched_off_is_left_out(
+async def test_a_submodule_that_is_inactive_in_the_checkout_is_left_out(
     checkout: Repository, key: str, value: str
 ) -> None:
     checkout.git("config", f"submodule.lib.{key}", value)
@@ -219,7 +219,7 @@ async def test_releases_with_submodules_are_removed_like_others(checkout: Reposi
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-async def test_submodules_are_handed_over_to_whom_the_app_runs_as(checkout: Repository) -> None:
+async def test_submodules_belong_to_the_user_the_app_runs_as(checkout: Repository) -> None:
     releases = releases_of(checkout, user="nobody")
     release = await releases.add(checkout.git("rev-parse", "HEAD"))
     file = release.path / "lib" / "text.txt"
@@ -304,7 +304,7 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
         place_of(tmp_path / "modules", name)
 
 
-def test_a_name_inside_of_another_ones_repository_is_refused(tmp_path: Path) -> None:
+def test_a_name_inside_another_submodules_repository_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "HEAD").touch()
     with pytest.raises(GitError, match='inside the repository of the submodule "lib"'):
@@ -337,7 +337,7 @@ def test_a_relative_url_that_leads_nowhere_is_refused() -> None:
         resolve("../../lib", "host:site")
 
 
-async def test_a_submodules_path_reaches_no_terminal_as_it_is(
+async def test_a_submodules_path_is_escaped_for_terminals(
     make_site: Callable[..., RealSite],
 ) -> None:
     """It may hold anything, and whoever can push has chosen it."""

@@ -24,7 +24,7 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "checkout")
 
 
-async def test_a_head_that_is_not_the_one_before_is_told_at_once(repository: Repository) -> None:
+async def test_a_changed_head_is_reported_at_once(repository: Repository) -> None:
     git = git_of(repository.path)
     it = Following(Watch(GitSettings(repository.path), git))
     await it.watch.find_checkout()
@@ -34,7 +34,7 @@ async def test_a_head_that_is_not_the_one_before_is_told_at_once(repository: Rep
         nursery.cancel_scope.cancel()
 
 
-async def test_another_branch_at_the_same_revision_is_not_told(repository: Repository) -> None:
+async def test_another_branch_at_the_same_revision_is_not_reported(repository: Repository) -> None:
     async with following(repository.path) as it:
         repository.git("checkout", "-q", "-b", "feature/deep")
         await some_looks()
@@ -92,7 +92,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("kind", ["a checkout", "a linked work tree"])
-async def test_every_way_in_which_head_moves_is_told_once_and_within_a_second(
+async def test_every_move_of_head_is_reported_once_within_a_second(
     repository: Repository, tmp_path: Path, is_timed: bool, kind: str
 ) -> None:
     theirs = repository.clone(tmp_path / "theirs")
@@ -116,7 +116,7 @@ async def test_every_way_in_which_head_moves_is_told_once_and_within_a_second(
             await it.until_told(*before, head, timeout=1 if is_timed else 5)
 
 
-async def test_a_merge_is_told_when_it_is_done(repository: Repository) -> None:
+async def test_a_merge_is_reported_when_it_is_complete(repository: Repository) -> None:
     repository.git("checkout", "-q", "-b", "side")
     repository.commit(text="side")
     repository.git("checkout", "-q", "main")
@@ -129,7 +129,7 @@ async def test_a_merge_is_told_when_it_is_done(repository: Repository) -> None:
         await it.until_told(repository.commit(text="both"))
 
 
-async def test_a_rebase_that_is_stuck_is_told_of_and_where_it_stands_is_not(
+async def test_a_stuck_rebase_is_logged_and_its_head_not_deployed(
     repository: Repository, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "blue_green.source.watch")
@@ -155,7 +155,7 @@ async def test_a_rebase_that_is_stuck_is_told_of_and_where_it_stands_is_not(
         assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
 
 
-async def test_a_head_in_a_half_done_rebase_is_better_than_none(repository: Repository) -> None:
+async def test_the_head_of_a_half_done_rebase_is_better_than_none(repository: Repository) -> None:
     (repository.path / ".git" / "rebase-merge").mkdir()
     git = git_of(repository.path)
     it = Following(Watch(GitSettings(repository.path), git))
@@ -166,7 +166,7 @@ async def test_a_head_in_a_half_done_rebase_is_better_than_none(repository: Repo
         nursery.cancel_scope.cancel()
 
 
-async def test_a_git_command_at_work_is_waited_for(repository: Repository) -> None:
+async def test_a_running_git_command_is_waited_for(repository: Repository) -> None:
     second = repository.commit(text="second")
     lock = repository.path / ".git" / "index.lock"
     async with following(repository.path) as it:
@@ -179,7 +179,7 @@ async def test_a_git_command_at_work_is_waited_for(repository: Repository) -> No
         assert second not in it.told
 
 
-async def test_a_checkout_that_vanished_is_told_once_and_its_return_noticed(
+async def test_a_vanished_checkout_is_logged_once_and_its_return_noticed(
     repository: Repository, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "blue_green.source.watch")
@@ -199,7 +199,7 @@ async def test_a_checkout_that_vanished_is_told_once_and_its_return_noticed(
         await it.until_told(second)
 
 
-async def test_a_checkout_that_was_not_there_at_first_is_told_when_it_comes(
+async def test_a_checkout_that_was_missing_at_first_is_noticed_when_it_appears(
     repository: Repository, tmp_path: Path
 ) -> None:
     it = Following(Watch(GitSettings(repository.path), git_of(repository.path)))
@@ -213,7 +213,7 @@ async def test_a_checkout_that_was_not_there_at_first_is_told_when_it_comes(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_head_that_could_not_be_read_at_first_is_read_again(
+async def test_a_head_that_was_unreadable_at_first_is_read_again(
     repository: Repository, tmp_path: Path
 ) -> None:
     """The ref has moved, and git fails only this once: nothing else will move to tell of it."""
@@ -245,14 +245,14 @@ def upstream(repository: Repository, tmp_path: Path) -> Repository:
     return other
 
 
-def test_pulls_that_fail_become_rarer_and_no_two_machines_stay_in_step() -> None:
+def test_failing_pulls_back_off_with_jitter() -> None:
     usual = [pull_delay(60, failures, 0.5) for failures in range(6)]
     assert usual == [60, 120, 240, 480, 480, 480]
     assert [pull_delay(60, 0, chance) for chance in (0.0, 1.0)] == pytest.approx([54, 66])
     assert pull_delay(60, 2, 1.0) == pytest.approx(264)
 
 
-async def test_what_was_pushed_is_pulled_and_told(
+async def test_a_pushed_commit_is_pulled_and_reported(
     repository: Repository, upstream: Repository
 ) -> None:
     async with following(repository.path, pull_every=0.2) as it:
@@ -272,7 +272,7 @@ async def test_a_commit_here_does_not_hide_that_pulls_fail(
         assert "cannot pull" in it.problems[0]
 
 
-async def test_a_hundred_who_ask_for_a_pull_get_one(
+async def test_a_hundred_requests_for_a_pull_cause_one(
     repository: Repository, upstream: Repository, tmp_path: Path
 ) -> None:
     trace = tmp_path / "trace"
@@ -287,7 +287,7 @@ async def test_a_hundred_who_ask_for_a_pull_get_one(
         assert trace.read_text().count("git fetch --quiet --force origin") == 1
 
 
-async def test_a_pull_that_was_asked_for_during_another_is_made_after_it(
+async def test_a_pull_requested_during_another_follows_it(
     repository: Repository, upstream: Repository, tmp_path: Path
 ) -> None:
     trace = tmp_path / "trace"
@@ -299,7 +299,7 @@ async def test_a_pull_that_was_asked_for_during_another_is_made_after_it(
         await until("two", lambda: trace.read_text().count("git fetch --quiet --force origin") == 2)
 
 
-async def test_a_pull_that_was_asked_for_in_vain_is_tried_again(
+async def test_a_requested_pull_that_failed_is_retried(
     repository: Repository,
     upstream: Repository,
     tmp_path: Path,

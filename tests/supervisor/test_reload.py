@@ -94,7 +94,7 @@ async def held_request(site: RealSite) -> AsyncIterator[list[Answer]]:
 # --- now ------------------------------------------------------------------------------------
 
 
-async def test_what_can_change_live_does_and_nobody_who_asks_notices(make_site: MakeSite) -> None:
+async def test_settings_that_can_change_live_do_and_no_request_fails(make_site: MakeSite) -> None:
     site = make_site()
     site.commit()
     async with site.running():
@@ -171,7 +171,7 @@ async def test_held_requests_follow_to_the_new_ports(make_site: MakeSite) -> Non
         assert answers[0].json()["pid"] in after["pids"]
 
 
-async def test_a_crash_before_the_swap_brings_back_what_ran_and_a_rollback_too(
+async def test_a_crash_or_a_rollback_before_the_next_swap_uses_the_old_settings(
     make_site: MakeSite,
 ) -> None:
     """The old release goes on with its own command and ports, live or warm."""
@@ -195,7 +195,7 @@ async def test_a_crash_before_the_swap_brings_back_what_ran_and_a_rollback_too(
         assert (again["ports"], word_of(again)) == ([site.blue], "old")
 
 
-async def test_a_port_that_the_other_slot_still_has_is_taken_when_it_is_free(
+async def test_a_port_that_the_other_slot_still_uses_is_taken_when_it_is_free(
     make_site: MakeSite,
 ) -> None:
     site = make_site()
@@ -223,7 +223,7 @@ async def test_an_exclusive_swap_can_take_the_port_of_the_one_that_it_stops(
         assert (new["slot"], new["ports"], word_of(new)) == ("green", [site.blue], "new")
 
 
-async def test_a_swap_in_hand_goes_on_as_it_began(make_site: MakeSite) -> None:
+async def test_the_current_swap_keeps_the_settings_it_began_with(make_site: MakeSite) -> None:
     site = make_site(app=runs("old"))
     site.commit("one")
     async with site.running():
@@ -249,7 +249,7 @@ async def test_a_swap_in_hand_goes_on_as_it_began(make_site: MakeSite) -> None:
 # --- what is wrong --------------------------------------------------------------------------
 
 
-async def test_a_wrong_file_changes_nothing_and_all_that_is_wrong_is_told(
+async def test_an_invalid_file_changes_nothing_and_all_errors_are_reported(
     make_site: MakeSite,
 ) -> None:
     site = make_site()
@@ -291,7 +291,7 @@ async def test_a_wrong_file_changes_nothing_and_all_that_is_wrong_is_told(
         assert "is not TOML" in done.err
 
 
-async def test_sighup_reloads_and_systemd_is_told(make_site: MakeSite) -> None:
+async def test_sighup_reloads_and_notifies_systemd(make_site: MakeSite) -> None:
     site = make_site()
     site.commit()
     async with service_manager(site.directory / "notify") as heard:

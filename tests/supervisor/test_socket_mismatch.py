@@ -46,7 +46,7 @@ def locals_(count: int) -> list[Endpoint]:
     return [Endpoint(LOCAL, port) for port in free_ports(count)]
 
 
-def test_sockets_that_the_settings_name_are_no_matter() -> None:
+def test_sockets_that_match_the_settings_are_not_reported() -> None:
     one, two, three = locals_(3)
     with opened(one, two) as serving, opened(three) as redirecting:
         settings = proxy([Endpoint("localhost", one.port), two], [three])
@@ -56,12 +56,12 @@ def test_sockets_that_the_settings_name_are_no_matter() -> None:
         assert list(contradictions(serving, redirecting, settings)) == []
 
 
-def test_settings_that_name_no_address_are_no_matter() -> None:
+def test_settings_without_an_address_are_not_reported() -> None:
     with opened(*locals_(1)) as serving:
         assert list(differences(serving, (), ProxySettings())) == []
 
 
-def test_other_addresses_than_those_of_the_settings_are_told() -> None:
+def test_addresses_that_differ_from_the_settings_are_reported() -> None:
     one, two, three = locals_(3)
     with opened(one) as serving:
         [difference] = differences(serving, (), proxy([two]))
@@ -72,7 +72,7 @@ def test_other_addresses_than_those_of_the_settings_are_told() -> None:
         assert difference.startswith(f"[proxy.tls] redirect is {three}, and systemd has opened no")
 
 
-def test_another_order_is_told_if_it_says_where_to_redirect_to() -> None:
+def test_another_order_is_reported_if_it_decides_where_to_redirect() -> None:
     one, two, three = locals_(3)
     with opened(two, one) as serving, opened(three) as redirecting:
         [difference] = differences(serving, redirecting, proxy([one, two], [three]))

@@ -59,7 +59,7 @@ def test_addresses_of_the_settings_serve_or_redirect(settings: Settings, tmp_pat
             pass
 
 
-def test_sockets_from_systemd_redirect_if_they_are_named_so(
+def test_sockets_from_systemd_named_redirect_do_redirect(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with inherited(monkeypatch, "site.socket", "redirect", "redirect", "unknown"):
@@ -80,7 +80,7 @@ def test_sockets_from_systemd_without_names_serve(
             assert listening.redirecting == []
 
 
-def test_names_of_sockets_that_make_no_sense_are_refused() -> None:
+def test_nonsensical_names_of_sockets_are_refused() -> None:
     with socket.socket() as one, socket.socket() as other:
         with pytest.raises(startup.CannotRun, match=r"one named redirect needs \[proxy.tls\]"):
             startup._sorted([("", one), ("redirect", other)], speaks_tls=False)

@@ -51,7 +51,7 @@ async def upgraded(site: RealSite) -> dict[str, Any]:
     return status
 
 
-async def test_under_load_no_request_fails_and_no_backend_is_restarted(
+async def test_under_load_an_upgrade_fails_no_request_and_restarts_no_backend(
     make_site: MakeSite, is_timed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With `pytest --timed`, on a quiet machine, nobody waits for half a second."""
@@ -86,7 +86,9 @@ async def test_under_load_no_request_fails_and_no_backend_is_restarted(
     assert longest < (0.5 if is_timed else LONGEST)
 
 
-async def test_with_tls_no_request_fails_either(make_site: MakeSite, tmp_path: Path) -> None:
+async def test_with_tls_no_request_fails_during_an_upgrade(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
     """Keys stay behind, so connections end: each with a response, or after long silence."""
     pair = write_pair(tmp_path, "localhost")
     site = make_site(proxy={"tls": {"certificate": str(pair.certificate), "key": str(pair.key)}})
@@ -123,7 +125,7 @@ async def test_with_tls_no_request_fails_either(make_site: MakeSite, tmp_path: P
     assert failures == [], f"{len(failures)} failures beside {answered} answers"
 
 
-async def test_requests_that_wait_are_answered_after_it_in_their_order(
+async def test_held_requests_are_answered_in_order_after_an_upgrade(
     make_site: MakeSite,
 ) -> None:
     site = make_site(hold={"ramp": 1})
@@ -153,9 +155,7 @@ async def held(site: RealSite, count: int) -> bool:
     return bool((await site.status())["held"] == count)
 
 
-async def test_the_new_program_is_what_is_installed_now(
-    make_site: MakeSite, installed: Path
-) -> None:
+async def test_the_new_program_is_the_installed_one(make_site: MakeSite, installed: Path) -> None:
     site = make_site()
     site.commit()
     site.start(PYTHONPATH=str(installed.parent))
@@ -179,7 +179,7 @@ async def other_pids(site: RealSite, old: int) -> bool:
 
 
 @pytest.mark.parametrize("what", ["install", "settings"])
-async def test_when_the_new_program_does_not_start_nothing_has_happened(
+async def test_a_new_program_that_does_not_start_changes_nothing(
     make_site: MakeSite, installed: Path, what: str
 ) -> None:
     site = make_site()
@@ -206,7 +206,7 @@ async def test_when_the_new_program_does_not_start_nothing_has_happened(
         assert await site.stop() == 0
 
 
-async def test_a_request_that_takes_too_long_calls_it_off_and_nobody_waits_for_it(
+async def test_a_request_that_takes_too_long_cancels_the_upgrade_and_delays_no_one(
     make_site: MakeSite,
 ) -> None:
     site = make_site(swap={"drain_timeout": "2s"})
@@ -225,7 +225,7 @@ async def test_a_request_that_takes_too_long_calls_it_off_and_nobody_waits_for_i
             nursery.cancel_scope.cancel()
 
 
-async def test_a_signal_does_the_same(make_site: MakeSite) -> None:
+async def test_sigusr2_upgrades_too(make_site: MakeSite) -> None:
     site = make_site()
     site.commit()
     async with site.running():

@@ -35,7 +35,7 @@ def test_only_regular_files_are_read(path: Path, make: Callable[[Path], object])
         files.open_own(path, os.O_RDWR)
 
 
-def test_a_file_that_is_not_there_is_an_ordinary_error(path: Path) -> None:
+def test_a_missing_file_is_an_ordinary_error(path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.read_bounded(path, 100)
 
@@ -55,12 +55,12 @@ def test_a_sparse_file_of_a_terabyte_costs_nothing(path: Path) -> None:
         files.read_bounded(path, 100)
 
 
-def test_a_file_of_the_kernel_that_seems_empty_is_read_up_to_the_limit() -> None:
+def test_a_proc_file_that_seems_empty_is_read_up_to_the_limit() -> None:
     assert files.read_text(Path("/proc/self/comm"), 100).endswith("\n")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_we_may_not_read_is_an_ordinary_error(path: Path) -> None:
+def test_a_file_without_read_permission_is_an_ordinary_error(path: Path) -> None:
     path.touch(mode=0o200)
     with pytest.raises(PermissionError):
         files.read_bounded(path, 100)
@@ -81,7 +81,7 @@ def test_links_are_followed_but_not_out_of_the_directory(tmp_path: Path) -> None
             files.read_text(inside / name, 100, inside=inside)
 
 
-def test_a_file_of_our_own_is_made_and_no_link_in_its_place_is_followed(path: Path) -> None:
+def test_an_own_file_is_created_without_following_a_link_in_its_place(path: Path) -> None:
     descriptor = files.open_own(path, os.O_RDWR)
     os.close(descriptor)
     assert path.stat().st_mode & 0o777 == 0o600

@@ -26,7 +26,7 @@ def full_of(what: bytes, room: int = 64 * 1024) -> int:
 
 
 @pytest.mark.parametrize("what", [b"\n", b"a\n", b"x" * 70_000 + b"\n", b"\0"])
-async def test_a_flood_is_passed_on_in_portions_with_rest_between(what: bytes) -> None:
+async def test_a_flood_of_output_is_read_in_portions_with_pauses(what: bytes) -> None:
     portions: list[list[bytes]] = []
     spent = 0.0
 
@@ -63,7 +63,7 @@ class Steps(trio.abc.Instrument):
         self.count += 1
 
 
-async def test_usual_lines_need_no_rest_for_each_portion() -> None:
+async def test_ordinary_output_is_read_without_pauses() -> None:
     portions: list[int] = []
     source = full_of(b"x" * 149 + b"\n", ROOM)
     steps = Steps()
@@ -77,7 +77,7 @@ async def test_usual_lines_need_no_rest_for_each_portion() -> None:
     assert steps.count < len(portions) / 2
 
 
-async def test_a_program_may_be_ahead_of_its_reader() -> None:
+async def test_a_program_may_write_ahead_of_its_reader() -> None:
     source, sink = os.pipe()
     os.set_blocking(sink, False)
     try:
@@ -101,5 +101,5 @@ async def test_a_program_may_be_ahead_of_its_reader() -> None:
         (b"x" * 20_000, "x" * LONGEST_LINE + " ..."),
     ],
 )
-def test_a_line_is_shown_so_that_it_moves_no_cursor(line: bytes, shown: str) -> None:
+def test_control_characters_in_a_line_are_made_visible(line: bytes, shown: str) -> None:
     assert printable_line(line) == shown

@@ -36,7 +36,7 @@ def read_until(end: int, last: str) -> list[str]:
 
 
 @pytest.mark.parametrize("character", ["x", "\u00e9", "\u4e2d", "\U0001f600"])
-def test_a_log_that_nobody_reads_takes_no_more_than_its_room(character: str) -> None:
+def test_an_unread_log_takes_bounded_memory(character: str) -> None:
     with sink_and_reader() as (sink, reading):
         tracemalloc.start()
         lines = 20_000
@@ -55,7 +55,7 @@ def test_a_log_that_nobody_reads_takes_no_more_than_its_room(character: str) -> 
         assert read_until(reading, "again") == ["read again"]
 
 
-def test_lines_that_come_together_are_said_and_lost_one_by_one() -> None:
+def test_lines_logged_together_are_written_and_lost_one_by_one() -> None:
     with sink_and_reader() as (sink, reading):
         times, count = 3_000, 4
         for _ in range(times):
@@ -66,7 +66,7 @@ def test_lines_that_come_together_are_said_and_lost_one_by_one() -> None:
         assert {line.partition(" ")[2] for line in told} == {"blue | " + "x" * 3_000}
 
 
-def test_what_waits_is_written_at_the_end() -> None:
+def test_waiting_lines_are_written_at_the_end() -> None:
     with sink_and_reader() as (sink, reading):
         reader = Thread(target=read_until, args=(reading, "the end"))
         reader.start()
@@ -78,7 +78,7 @@ def test_what_waits_is_written_at_the_end() -> None:
         assert not reader.is_alive()
 
 
-def test_the_end_is_not_kept_waiting_by_a_log_that_nobody_reads() -> None:
+def test_an_unread_log_does_not_delay_the_end() -> None:
     with sink_and_reader() as (sink, _reading):
         for _ in range(100):
             sink.line(LINE)

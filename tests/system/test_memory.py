@@ -25,7 +25,7 @@ STAT = "anon 700\ninactive_file 30\nactive_file 60\n"
 # --- what is there --------------------------------------------------------------------------
 
 
-def test_the_machine_tells_what_is_available() -> None:
+def test_available_memory_is_read_from_meminfo() -> None:
     assert memory.in_machine(MEMINFO.format(available=2048)) == 2048 * 1024
     assert memory.in_machine("MemTotal: 1 kB\n") == inf, "a kernel from before 3.14"
 
@@ -39,7 +39,7 @@ def test_the_machine_tells_what_is_available() -> None:
         ("1000\n", "1200\n", "inactive_file 0\n", -200),
     ],
 )
-def test_a_group_has_room_up_to_its_limit_and_for_what_its_cache_gives_back(
+def test_a_cgroup_has_room_up_to_its_limit_plus_its_reclaimable_cache(
     limit: str, current: str, stat: str, room: float
 ) -> None:
     assert memory.in_group(limit, current, stat) == room
@@ -54,12 +54,12 @@ def test_a_group_has_room_up_to_its_limit_and_for_what_its_cache_gives_back(
         ("0::/../../outside\n", None),
     ],
 )
-def test_our_group_is_the_one_of_version_2(cgroup: str, group: Path | None) -> None:
+def test_our_cgroup_is_the_one_of_version_2(cgroup: str, group: Path | None) -> None:
     assert memory.group_of(cgroup) == group
 
 
 @pytest.mark.parametrize(("slice_limit", "room"), [("max", 400), ("900", 300), ("5000", 400)])
-def test_the_narrowest_of_the_machine_and_all_groups_on_the_way_up_counts(
+def test_the_tightest_limit_of_the_machine_and_all_parent_cgroups_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_limit: str, room: int
 ) -> None:
     proc, groups = tmp_path / "proc", tmp_path / "groups"
@@ -76,20 +76,20 @@ def test_the_narrowest_of_the_machine_and_all_groups_on_the_way_up_counts(
     assert memory.available() == room
 
 
-def test_this_machine_has_some() -> None:
+def test_available_memory_of_this_machine_is_positive() -> None:
     assert 2**20 < memory.available() < inf
 
 
 # --- what is used ---------------------------------------------------------------------------
 
 
-def test_a_process_uses_what_it_has_written_to() -> None:
+def test_a_process_uses_the_memory_it_has_written_to() -> None:
     before = procfs.memory(os.getpid())
     block = bytearray(os.urandom(1)) * (64 * 2**20)
     assert procfs.memory(os.getpid()) - before > 0.9 * len(block)
 
 
-def test_what_is_resident_counts_where_no_more_may_be_read(
+def test_resident_memory_counts_where_smaps_may_not_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "7").mkdir()
@@ -102,13 +102,13 @@ def test_what_is_resident_counts_where_no_more_may_be_read(
 # --- what follows ---------------------------------------------------------------------------
 
 
-def test_enough_is_what_the_live_release_uses() -> None:
+def test_as_much_memory_as_the_live_release_uses_is_enough() -> None:
     assert memory.decide(100, 100, "refuse", is_unhealthy=False) == "enough"
     for low_memory in ("warn", "refuse", "exclusive"):
         assert memory.decide(100, 99, low_memory, is_unhealthy=False) == low_memory
 
 
-def test_what_is_unwell_is_replaced_also_where_swaps_are_refused() -> None:
+def test_an_unhealthy_release_is_replaced_even_where_swaps_are_refused() -> None:
     assert memory.decide(100, 99, "refuse", is_unhealthy=True) == "exclusive"
 
 
@@ -137,7 +137,7 @@ def make_small(make_site: MakeSite, tmp_path: Path) -> MakeSite:
     return make
 
 
-async def test_a_swap_is_refused_until_there_is_memory(
+async def test_a_swap_is_refused_until_there_is_enough_memory(
     make_small: MakeSite, tmp_path: Path
 ) -> None:
     site = make_small(swap={"low_memory": "refuse"})
@@ -157,7 +157,7 @@ async def test_a_swap_is_refused_until_there_is_memory(
         assert (await site.cli("swap", two)).code == 0
 
 
-async def test_a_swap_is_exclusive_where_two_may_not_fit(
+async def test_a_swap_is_exclusive_where_two_releases_may_not_fit(
     make_small: MakeSite, tmp_path: Path
 ) -> None:
     lock = {"LOCK": str(tmp_path / "lock")}  # The app ends if another one has it.

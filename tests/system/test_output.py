@@ -48,7 +48,7 @@ def texts(ring: Output, start: int = 0) -> list[str]:
 # --- the ring -------------------------------------------------------------------------------
 
 
-def test_a_line_is_known_by_when_it_came_and_who_wrote_it(ring: Output) -> None:
+def test_a_line_records_its_time_and_its_writer(ring: Output) -> None:
     before = datetime.now(UTC)
     ring.take("build", REVISION, ["oh no"], is_error=True)
     (line,) = ring.read(0, everything).lines
@@ -57,14 +57,14 @@ def test_a_line_is_known_by_when_it_came_and_who_wrote_it(ring: Output) -> None:
     assert told == {"source": "build", "revision": REVISION, "is_error": True, "text": "oh no"}
 
 
-def test_only_so_many_lines_are_kept(ring: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_kept_lines_is_bounded(ring: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "MAX_LINES", 3)
     for number in range(10):
         write(ring, f"{number}a", f"{number}b")
     assert texts(ring) == ["8b", "9a", "9b"]
 
 
-def test_only_so_much_text_is_kept(ring: Output) -> None:
+def test_the_size_of_kept_text_is_bounded(ring: Output) -> None:
     random = Random(1)
     written = ["ü" * random.choice([0, 0, 1, 50, 3000, 8000]) + str(n) for n in range(3000)]
     for number, text in enumerate(written, start=1):
@@ -90,9 +90,7 @@ def test_one_piece_is_small_enough_to_be_written_out_at_once(ring: Output) -> No
 @pytest.mark.parametrize(
     ("count", "shown"), [(0, []), (1, ["d"]), (2, ["b", "d"]), (9, ["b", "d"])]
 )
-def test_the_last_lines_are_those_that_are_chosen(
-    ring: Output, count: int, shown: list[str]
-) -> None:
+def test_the_last_lines_that_match_are_returned(ring: Output, count: int, shown: list[str]) -> None:
     for source, text in zip(["green", "blue", "green", "blue"], "abcd", strict=True):
         write(ring, text, source=source)
 
@@ -103,7 +101,7 @@ def test_the_last_lines_are_those_that_are_chosen(
     assert [line.text for line in ring.read(start, is_blue).lines] == shown
 
 
-def test_who_comes_too_late_is_told_how_many_lines_are_gone(
+def test_a_late_reader_learns_how_many_lines_were_dropped(
     ring: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output, "MAX_LINES", 2)
@@ -154,7 +152,7 @@ def followers(ring: Output) -> int:
     return ring._more.statistics().tasks_waiting
 
 
-async def test_output_is_chosen_by_slot_or_revision(
+async def test_output_is_filtered_by_slot_or_revision(
     path: Path, ring: Output, repository: Repository
 ) -> None:
     write(ring, "compiled", source="build", revision=repository.first)
@@ -172,12 +170,12 @@ async def test_output_is_chosen_by_slot_or_revision(
     "wrong",
     [{"which": "nobody"}, {"which": "--all"}, {"count": -1}, {"count": True}, {"count": 1.0}],
 )
-async def test_what_cannot_be_chosen_is_wrong_usage(path: Path, wrong: dict[str, Any]) -> None:
+async def test_an_unknown_filter_is_wrong_usage(path: Path, wrong: dict[str, Any]) -> None:
     (answer,) = await answers(path, **wrong)
     assert (answer["event"], answer["usage"]) == ("error", True)
 
 
-async def test_who_follows_gets_lines_as_they_come(path: Path, ring: Output) -> None:
+async def test_a_follower_gets_lines_as_they_arrive(path: Path, ring: Output) -> None:
     write(ring, "before")
     async with await trio.open_unix_socket(path) as stream:
         await stream.send_all(encode({"command": "logs", "follow": True}))
@@ -188,7 +186,7 @@ async def test_who_follows_gets_lines_as_they_come(path: Path, ring: Output) -> 
             write(ring, {"before": "one", "one": "two"}.get(text, "end"))
 
 
-async def test_who_follows_and_does_not_read_makes_nobody_wait_and_learns_what_was_lost(
+async def test_a_follower_that_does_not_read_delays_no_one_and_learns_what_was_lost(
     path: Path, ring: Output
 ) -> None:
     write(ring, "first")
@@ -211,7 +209,7 @@ async def test_who_follows_and_does_not_read_makes_nobody_wait_and_learns_what_w
     assert read + lost == 1 + 300 * 100 + 1
 
 
-async def test_who_follows_and_goes_away_is_forgotten(
+async def test_a_follower_that_disconnects_is_forgotten(
     path: Path, ring: Output, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blue_green.supervisor.logs.KEEP_ALIVE", 0.05)

@@ -12,7 +12,7 @@ from tests.support.processes import US
 from tests.support.site import free_ports
 
 
-def test_who_listens_on_a_port_is_found() -> None:
+def test_the_process_that_listens_on_a_port_is_found() -> None:
     (port,) = free_ports(1)
     program = f"import socket; s = socket.create_server(('127.0.0.1', {port})); {SLEEP}"
     with left_behind(program) as popen:
@@ -22,7 +22,7 @@ def test_who_listens_on_a_port_is_found() -> None:
     assert str(port_holders.holder_of(port)) == "another process"
 
 
-def test_the_socket_that_a_connection_comes_to_is_known() -> None:
+def test_the_socket_that_gets_a_connection_is_identified() -> None:
     """The kernel prefers one that is bound to the address, and then one of IPv4."""
     one = ListeningSocket("127.0.0.1:80", 1, "127.0.0.1", 80)
     mapped = ListeningSocket("[::ffff:127.0.0.1]:80", 2, "::ffff:127.0.0.1", 80)
@@ -37,7 +37,7 @@ def test_the_socket_that_a_connection_comes_to_is_known() -> None:
     assert port_holders.reached_by(80, everything[:2]) == []
 
 
-def test_where_a_command_listens_is_told(tmp_path: Path) -> None:
+def test_the_addresses_on_which_a_command_listens_are_listed(tmp_path: Path) -> None:
     with (
         socket.create_server(("::1", 0), family=socket.AF_INET6) as six,
         socket.create_server(("127.0.0.1", 0)) as four,

@@ -61,7 +61,7 @@ async def test_a_command_that_is_asked_to_stop_stops(tmp_path: Path) -> None:
         assert it.process.gone.is_set()
 
 
-async def test_an_end_is_seen_also_when_there_is_no_descriptor_to_look_with(
+async def test_an_end_is_noticed_also_without_a_pidfd(
     tmp_path: Path,
 ) -> None:
     async with running(tmp_path, 'print("up 1", flush=True); input()') as it:
@@ -78,7 +78,7 @@ async def test_an_end_is_seen_also_when_there_is_no_descriptor_to_look_with(
             await it.process.gone.wait()
 
 
-async def test_one_that_ignores_it_is_killed_when_its_time_is_up(
+async def test_a_command_that_ignores_the_signal_is_killed_after_the_timeout(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     program = f'{DEAF}; import time; print("up 1", flush=True); time.sleep(600)'
@@ -89,7 +89,7 @@ async def test_one_that_ignores_it_is_killed_when_its_time_is_up(
         assert f"pid {it.process.pid} did not stop within 0.2 s: killed" in caplog.text
 
 
-async def test_stopping_what_has_ended_is_no_error(tmp_path: Path) -> None:
+async def test_stopping_an_ended_command_is_no_error(tmp_path: Path) -> None:
     async with running(tmp_path, "") as it:
         await it.process.gone.wait()
         it.process.send(signal.SIGTERM)
@@ -99,7 +99,7 @@ async def test_stopping_what_has_ended_is_no_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("child", [DEAF, f"os.setsid(); {DEAF}"], ids=["in group", "left group"])
 @pytest.mark.parametrize("leader", ["", DEAF], ids=["leader ends", "leader deaf"])
-async def test_grandchildren_end_with_it_also_if_deaf(
+async def test_descendants_that_ignore_signals_end_with_the_command(
     tmp_path: Path, child: str, leader: str
 ) -> None:
     program = WITH_CHILD.format(child=child, leader=leader, life=600)
@@ -111,7 +111,7 @@ async def test_grandchildren_end_with_it_also_if_deaf(
 
 
 @pytest.mark.parametrize("child", [DEAF, f"os.setsid(); {DEAF}"], ids=["in group", "left group"])
-async def test_grandchildren_end_when_the_leader_ends_by_itself(tmp_path: Path, child: str) -> None:
+async def test_descendants_end_when_the_leader_ends_by_itself(tmp_path: Path, child: str) -> None:
     program = WITH_CHILD.format(child=child, leader="time.sleep(0.5)", life=0)
     async with running(tmp_path, program) as it:
         await it.said("child")
@@ -120,7 +120,7 @@ async def test_grandchildren_end_when_the_leader_ends_by_itself(tmp_path: Path, 
         assert alive(tmp_path) == []
 
 
-async def test_a_child_is_asked_once(tmp_path: Path) -> None:
+async def test_a_child_gets_the_stop_signal_once(tmp_path: Path) -> None:
     """Programs take a second SIGTERM for impatience, and drop what they are doing."""
     child = 'signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"asked 1\\n"))'
     program = WITH_CHILD.format(child=child, leader=DEAF, life=600)
@@ -133,7 +133,7 @@ async def test_a_child_is_asked_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("child", [DEAF, f"os.setsid(); {DEAF}"], ids=["in group", "left group"])
 @pytest.mark.parametrize("leader", ["", DEAF], ids=["leader ends", "leader deaf"])
-async def test_nothing_is_left_when_a_stop_is_cut_short(
+async def test_nothing_is_left_when_a_stop_is_cancelled(
     tmp_path: Path, child: str, leader: str
 ) -> None:
     program = WITH_CHILD.format(child=child, leader=leader, life=600)
@@ -151,7 +151,7 @@ async def test_nothing_is_left_when_a_stop_is_cut_short(
             procfs.send(signal.SIGKILL, pid)
 
 
-async def test_cancelling_kills_the_whole_family(tmp_path: Path) -> None:
+async def test_cancelling_kills_all_descendants(tmp_path: Path) -> None:
     async with running(
         tmp_path, WITH_CHILD.format(child=f"os.setsid(); {DEAF}", leader=DEAF, life=600)
     ) as it:
@@ -162,7 +162,7 @@ async def test_cancelling_kills_the_whole_family(tmp_path: Path) -> None:
         await until("none is left", lambda: not alive(tmp_path))
 
 
-def test_who_has_nothing_to_do_with_a_command_is_not_of_its_family() -> None:
+def test_an_unrelated_process_is_not_a_descendant() -> None:
     """Kernel threads have process group 0, and in some containers we ourselves have."""
     assert procfs.descendants("NOBODY_HAS=this", NO_PID) == []
 
@@ -176,11 +176,11 @@ def test_who_has_nothing_to_do_with_a_command_is_not_of_its_family() -> None:
         (None, "is still running"),
     ],
 )
-def test_an_end_is_told_in_words(code: int | None, words: str) -> None:
+def test_an_ending_is_described_in_words(code: int | None, words: str) -> None:
     assert ending(code) == words
 
 
-def test_an_end_by_any_signal_can_be_told() -> None:
+def test_an_ending_by_any_signal_can_be_described() -> None:
     """Python has no names for most of the real-time signals."""
     for number in range(1, signal.SIGRTMAX + 1):
         assert ending(-number).startswith("was killed by ")
@@ -189,7 +189,7 @@ def test_an_end_by_any_signal_can_be_told() -> None:
 # --- output ---------------------------------------------------------------------------------
 
 
-async def test_output_comes_line_by_line_and_tells_errors_apart(tmp_path: Path) -> None:
+async def test_output_arrives_line_by_line_with_stderr_marked(tmp_path: Path) -> None:
     program = 'import sys; print("a\\n\\nb"); print("e", file=sys.stderr); print("no end", end="")'
     async with running(tmp_path, program) as it:
         await it.process.gone.wait()
@@ -204,7 +204,7 @@ async def test_a_very_long_line_is_cut_and_the_next_one_is_whole(tmp_path: Path)
         assert max(map(len, it.lines)) == len(it.lines[0])
 
 
-async def test_a_line_that_never_ends_is_passed_on_while_it_comes(tmp_path: Path) -> None:
+async def test_an_endless_line_is_passed_on_in_pieces(tmp_path: Path) -> None:
     program = 'import sys, time; sys.stdout.write("x" * 10**5); sys.stdout.flush(); time.sleep(600)'
     async with running(tmp_path, program) as it:
         await until("some of it", lambda: it.lines)
@@ -222,7 +222,7 @@ async def test_a_line_that_never_ends_is_passed_on_while_it_comes(tmp_path: Path
         ("\u202egnp".encode(), r"\u202egnp"),
     ],
 )
-async def test_what_a_terminal_would_act_upon_is_made_visible(
+async def test_terminal_control_sequences_are_made_visible(
     tmp_path: Path, written: bytes, shown: str
 ) -> None:
     program = f"import sys; sys.stdout.buffer.write({written!r} + b'\\n')"
@@ -275,7 +275,7 @@ async def test_only_standard_descriptors_are_inherited_and_input_is_closed(tmp_p
         assert (await python(tmp_path, program)).stdout == "['0', '1', '2', '3'] ''"
 
 
-async def test_what_is_meant_for_us_is_kept_from_it(
+async def test_variables_meant_for_the_supervisor_are_kept_from_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "GIT_DIR", "KEPT"):
@@ -318,12 +318,12 @@ async def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert done.tail in ((), ("so far",))
 
 
-async def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_a_missing_command_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"cannot start no-such-command: (No such file|there is)"):
         await run(["no-such-command"], cwd=tmp_path, env={}, user=US, timeout=1)
 
 
-async def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=str(tmp_path / "gone")):
         await run(["true"], cwd=tmp_path / "gone", env={}, user=US, timeout=1)
 

@@ -19,7 +19,7 @@ print(json.dumps({"argv": sys.argv, "env": dict(os.environ), "user": os.geteuid(
 """
 
 
-async def test_what_runs_as_root_has_a_fixed_environment(
+async def test_commands_run_as_root_have_a_fixed_environment(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LD_PRELOAD", "PYTHONPATH", "GIT_EXEC_PATH", "GIT_EXTERNAL_DIFF", "BASH_ENV"):
@@ -41,7 +41,7 @@ async def test_what_runs_as_root_has_a_fixed_environment(
         assert told["env"]["GIT_DIR"] == "/ours"
 
 
-async def test_root_runs_no_program_from_where_others_can_write(
+async def test_root_runs_no_program_from_a_directory_that_others_can_write(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = directory / "theirs"

@@ -21,7 +21,7 @@ def test_only_the_last_lines_are_kept() -> None:
     assert tail.lines[:1] + tail.lines[-2:] == ("7", "the", "end")
 
 
-def test_of_long_lines_fewer_are_kept_and_their_beginnings() -> None:
+def test_of_long_lines_fewer_are_kept_and_only_their_beginnings() -> None:
     lines = last([f"{number} {'x' * 10**6}" for number in range(MAX_LINES)])
     assert lines[-1].startswith(f"{MAX_LINES - 1} xxx")
     assert lines[-1].endswith(" ...")

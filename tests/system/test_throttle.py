@@ -14,7 +14,7 @@ from blue_green.system import throttle
 ROUNDS = 100
 
 
-async def test_in_each_round_few_go_on_and_all_in_turn() -> None:
+async def test_each_round_resumes_a_few_tasks_in_turn() -> None:
     had: Counter[int] = Counter()
 
     async def work(number: int) -> None:
@@ -32,7 +32,7 @@ async def test_in_each_round_few_go_on_and_all_in_turn() -> None:
     assert max(had.values()) - min(had.values()) <= 1, had
 
 
-async def test_one_alone_waits_for_one_round() -> None:
+async def test_a_single_task_waits_for_one_round() -> None:
     rounds = 0
 
     async def count() -> None:
@@ -49,16 +49,16 @@ async def test_one_alone_waits_for_one_round() -> None:
     assert ROUNDS - 2 <= rounds <= ROUNDS + 2
 
 
-async def test_one_who_is_cancelled_leaves_no_place_empty() -> None:
+async def test_a_cancelled_task_leaves_its_turn_to_another() -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(40):
             nursery.start_soon(throttle.wait)
         await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    await test_in_each_round_few_go_on_and_all_in_turn()
+    await test_each_round_resumes_a_few_tasks_in_turn()
 
 
-async def test_calls_that_always_succeed_let_others_run_after_a_time(
+async def test_calls_that_always_succeed_yield_to_other_tasks_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now, had_their_turn = 1.0, False

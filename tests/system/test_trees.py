@@ -55,7 +55,7 @@ async def test_a_link_is_removed_and_not_what_it_leads_to(directory: Path) -> No
     assert names_in(kept) == ["a", "b"]
 
 
-async def test_a_tree_of_any_depth_is_removed_with_few_descriptors(directory: Path) -> None:
+async def test_a_tree_of_any_depth_is_removed_with_few_open_descriptors(directory: Path) -> None:
     tree = directory / "tree"
     tree.mkdir()
     here = os.open(tree, os.O_RDONLY)
@@ -104,7 +104,7 @@ def test_read_only_directories_are_removed_also_without_root(directory: Path) ->
 
 
 @as_root
-def test_what_cannot_be_removed_is_named_and_its_place_is_free(directory: Path) -> None:
+def test_an_unremovable_tree_is_named_and_moved_out_of_the_way(directory: Path) -> None:
     os.chown(directory, NOBODY.pw_uid, NOBODY.pw_gid)
     tree = plant(directory / "tree", owner=NOBODY.pw_uid)
     os.chown(tree / "b", 0, 0)
@@ -115,7 +115,7 @@ def test_what_cannot_be_removed_is_named_and_its_place_is_free(directory: Path) 
 
 
 @as_root
-async def test_what_was_left_is_removed_later(directory: Path) -> None:
+async def test_a_tree_that_was_moved_out_of_the_way_is_removed_later(directory: Path) -> None:
     os.chown(directory, NOBODY.pw_uid, NOBODY.pw_gid)
     tree = plant(directory / "tree", owner=NOBODY.pw_uid)
     os.chown(tree / "b", 0, 0)
@@ -204,7 +204,9 @@ async def test_root_removes_nothing_elsewhere_whatever_the_owner_of_a_tree_does(
 
 
 @as_root
-async def test_nothing_is_put_where_the_owner_replaced_roots_own_directory(directory: Path) -> None:
+async def test_nothing_is_moved_into_a_directory_that_the_owner_put_in_place_of_roots(
+    directory: Path,
+) -> None:
     """Where root would have gone on to delete what it took for its own."""
     releases = directory / "releases"
     tree = plant(releases / "tree", owner=NOBODY.pw_uid)
@@ -232,7 +234,7 @@ async def test_nothing_is_put_where_the_owner_replaced_roots_own_directory(direc
 
 
 @as_root
-async def test_a_tree_is_given_with_all_that_is_in_it(directory: Path) -> None:
+async def test_a_tree_is_given_away_with_everything_in_it(directory: Path) -> None:
     tree = plant(directory / "tree")
     (tree / "b" / "link").symlink_to(directory / "elsewhere")
     (directory / "elsewhere").write_text("")
@@ -246,7 +248,7 @@ async def test_a_tree_is_given_with_all_that_is_in_it(directory: Path) -> None:
 
 
 @as_root
-async def test_a_file_with_another_name_elsewhere_is_not_given_away(directory: Path) -> None:
+async def test_a_hard_linked_file_is_not_given_away(directory: Path) -> None:
     tree = plant(directory / "tree", owner=STRANGER)
     secret = directory / "secret"
     secret.write_text("root's")
@@ -271,7 +273,7 @@ async def test_a_tree_that_is_a_link_is_not_given_away(directory: Path) -> None:
 
 
 @as_root
-async def test_what_was_given_away_in_part_can_be_removed(directory: Path) -> None:
+async def test_a_partly_given_away_tree_can_be_removed(directory: Path) -> None:
     os.chown(directory, STRANGER, STRANGER)
     tree = plant(directory / "tree", owner=STRANGER)
     os.link(tree / "a", tree / "b" / "d" / "planted")

@@ -40,13 +40,13 @@ def ok(top: Path) -> Path:
     return path
 
 
-def test_what_is_roots_all_the_way_is_nobody_elses(top: Path, ok: Path) -> None:
+def test_a_path_that_only_root_can_change_is_safe(top: Path, ok: Path) -> None:
     (top / "x").symlink_to("srv/../srv")
     assert users.writable_by_others(top / "x" / "ok") is None
     assert users.writable_by_others(ok / "not" / "yet") is None
 
 
-def test_a_link_in_between_that_others_can_replace_counts(top: Path, bobs: Path, ok: Path) -> None:
+def test_a_link_on_the_path_that_others_can_replace_counts(top: Path, bobs: Path, ok: Path) -> None:
     (bobs / "l").symlink_to(ok)
     (top / "x").symlink_to(bobs / "l")
     (top / "relative").symlink_to("bob/l")
@@ -56,7 +56,7 @@ def test_a_link_in_between_that_others_can_replace_counts(top: Path, bobs: Path,
     assert users.writable_by_others(top / "up") == bobs
 
 
-def test_a_link_of_somebody_else_in_a_sticky_directory_counts(top: Path, ok: Path) -> None:
+def test_another_users_link_in_a_sticky_directory_counts(top: Path, ok: Path) -> None:
     shared = top / "tmp"
     shared.mkdir()
     shared.chmod(0o1777)
@@ -73,7 +73,7 @@ def test_links_that_lead_in_a_circle_are_an_error(top: Path) -> None:
         users.writable_by_others(top / "a")
 
 
-def test_who_makes_a_directory_is_who_owns_those_above_it(directory: Path) -> None:
+def test_a_directory_is_created_by_the_owner_of_its_parents(directory: Path) -> None:
     us = users.owner_of(Path("/proc/self"))
     them = users.named("nobody", None, us)
     (directory / "a" / "b").mkdir(parents=True)
@@ -83,7 +83,7 @@ def test_who_makes_a_directory_is_who_owns_those_above_it(directory: Path) -> No
     assert users.who_can_make(directory / "d", directory, us, them) is us
 
 
-def test_what_root_may_not_do_is_seen() -> None:
+def test_missing_capabilities_of_root_are_listed() -> None:
     line = "Name:\tpython\nCapEff:\t{:016x}\nCapBnd:\t0\n"
     all_ = sum(1 << bit for bit in CAPABILITIES.values())
     assert missing_capabilities(line.format(all_)) == []

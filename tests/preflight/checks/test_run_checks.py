@@ -25,19 +25,19 @@ from tests.support.site import RealSite, free_ports
 # --- without a start ------------------------------------------------------------------------
 
 
-def test_what_is_in_order_passes_and_nothing_is_written(subject: CheckedSite) -> None:
+def test_a_good_setup_passes_and_nothing_is_written(subject: CheckedSite) -> None:
     assert troubles(subject.check()) == []
     assert not subject.state.exists()
 
 
-def test_a_port_that_is_taken_is_told_with_its_holder(subject: CheckedSite) -> None:
+def test_a_taken_port_is_reported_with_its_holder(subject: CheckedSite) -> None:
     with socket.create_server(("127.0.0.1", subject.green)):
         found = only(subject.check())
     assert (found.verdict, found.about) == ("failed", "[app] ports")
     assert f"{subject.green} is taken: pid {os.getpid()}" in found.text
 
 
-def test_the_default_of_connections_is_what_there_is_room_for(
+def test_the_default_of_max_connections_fits_the_descriptor_limit(
     subject: CheckedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default = ProxySettings().max_connections
@@ -55,7 +55,7 @@ def test_the_default_of_connections_is_what_there_is_room_for(
     assert "leaves room for 437 of 10000" in found.text
 
 
-def test_a_database_that_is_to_come_is_no_reason_to_warn(subject: CheckedSite) -> None:
+def test_a_database_that_does_not_exist_yet_is_not_warned_about(subject: CheckedSite) -> None:
     """As `init` links them."""
     found = subject.check(release={"link": ["db.sqlite3", "var/data.db"]})
     assert troubles(found) == []
@@ -64,7 +64,7 @@ def test_a_database_that_is_to_come_is_no_reason_to_warn(subject: CheckedSite) -
     assert "var/data.db is not there yet" in other.text
 
 
-def test_an_address_that_is_taken_is_told_with_its_holder(subject: CheckedSite) -> None:
+def test_a_taken_address_is_reported_with_its_holder(subject: CheckedSite) -> None:
     with socket.create_server(("127.0.0.1", subject.port)):
         found = only(subject.check())
     assert (found.verdict, found.about) == ("failed", "[proxy] listen")
@@ -98,7 +98,7 @@ def test_an_address_that_is_taken_is_told_with_its_holder(subject: CheckedSite) 
         ({"control": {"socket": "s" * 120}}, "failed", "bytes long", "name a shorter one"),
     ],
 )
-def test_what_is_wrong_is_told_with_what_to_do(
+def test_each_problem_is_reported_with_a_remedy(
     subject: CheckedSite, sections: dict[str, Any], verdict: str, text: str, advice: str
 ) -> None:
     found = only(subject.check(**sections))
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_told_with_what_to_do(
     assert advice in found.advice
 
 
-def test_a_push_hook_needs_its_secret_and_something_to_pull(subject: CheckedSite) -> None:
+def test_a_push_hook_needs_a_secret_and_an_upstream(subject: CheckedSite) -> None:
     hook: dict[str, Any] = {
         "admin": {"listen": [f"127.0.0.1:{free_ports(1)[0]}"]},
         "webhook": {"secret_file": "secret"},
@@ -129,12 +129,12 @@ def test_a_command_that_names_one_port_would_start_both_slots_there(subject: Che
     assert found.advice == "write {port} instead"
 
 
-def test_what_only_the_build_can_make_passes(subject: CheckedSite) -> None:
+def test_files_that_the_build_will_create_pass(subject: CheckedSite) -> None:
     made = {"command": [".venv/bin/python", "app.py"]}
     assert troubles(subject.check(app=made, release={"build": ["true"]})) == []
 
 
-def test_what_is_linked_is_in_every_release(subject: CheckedSite) -> None:
+def test_linked_paths_count_as_part_of_every_release(subject: CheckedSite) -> None:
     (subject.checkout.path / ".git/info/exclude").write_text("tools\n")
     (subject.checkout.path / "tools").mkdir()
     (subject.checkout.path / "tools/python").symlink_to(sys.executable)
@@ -142,13 +142,13 @@ def test_what_is_linked_is_in_every_release(subject: CheckedSite) -> None:
     assert troubles(subject.check(app={"command": ["tools/python"]}, release=linked)) == []
 
 
-def test_changes_that_are_not_committed_are_in_no_release(subject: CheckedSite) -> None:
+def test_uncommitted_changes_are_reported_as_not_deployed(subject: CheckedSite) -> None:
     (subject.checkout.path / "text.txt").write_text("changed")
     found = only(subject.check())
     assert (found.verdict, found.advice) == ("warned", "git commit, or git stash")
 
 
-def test_a_remote_is_asked_and_nothing_is_fetched(subject: CheckedSite) -> None:
+def test_the_remote_is_queried_and_nothing_is_fetched(subject: CheckedSite) -> None:
     upstream, ours = subject.checkout, subject.directory / "clone"
     clone = upstream.clone(ours)
     upstream.commit(text="newer")
@@ -171,7 +171,7 @@ def test_two_releases_do_not_share_an_old_sqlite(subject: CheckedSite) -> None:
     assert troubles(found) == []
 
 
-def test_requests_that_would_not_wait_for_a_start_are_reported(subject: CheckedSite) -> None:
+def test_a_hold_timeout_shorter_than_a_start_is_reported(subject: CheckedSite) -> None:
     [found] = troubles(subject.check(swap={"strategy": "exclusive"}))
     assert (found.verdict, found.about) == ("warned", "[hold] timeout")
     assert "requests get 503 after 30 s, and a start may take 60 s" in found.text
@@ -181,11 +181,13 @@ def test_requests_that_would_not_wait_for_a_start_are_reported(subject: CheckedS
     ("version", "safe"),
     [((3, 40, 1), False), ((3, 51, 2), False), ((3, 51, 3), True), ((3, 44, 6), True)],
 )
-def test_which_sqlite_is_safe(version: tuple[int, int, int], safe: bool) -> None:
+def test_versions_of_sqlite_are_classified_as_safe_or_not(
+    version: tuple[int, int, int], safe: bool
+) -> None:
     assert machine.is_safe(version) == safe
 
 
-def test_an_admin_address_for_everybody_is_a_warning(subject: CheckedSite) -> None:
+def test_a_public_admin_address_is_a_warning(subject: CheckedSite) -> None:
     [port] = free_ports(1)
     found = only(subject.check(admin={"listen": [f"0.0.0.0:{port}"]}))
     assert (found.verdict, found.about) == ("warned", "[admin] listen")
@@ -195,7 +197,7 @@ def test_an_admin_address_for_everybody_is_a_warning(subject: CheckedSite) -> No
     ("mode", "way", "may"),
     [(0o604, 0o711, True), (0o640, 0o711, False), (0o604, 0o710, False), (0o604, 0o755, True)],
 )
-def test_what_others_may_is_told_by_all_modes_on_the_way(mode: int, way: int, may: bool) -> None:
+def test_all_modes_on_the_path_decide_what_others_may_do(mode: int, way: int, may: bool) -> None:
     stranger = users.User(12345, 12345, (), "stranger", "/", "/bin/sh")
     file = Path(tempfile.mkdtemp()) / "way" / "file"
     file.parent.parent.chmod(0o755)
@@ -222,7 +224,7 @@ User=blog
 """
 
 
-def test_the_unit_of_a_file_is_found(tmp_path: Path) -> None:
+def test_the_unit_that_runs_a_settings_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "blog.service").write_text(UNIT)
     (tmp_path / "shop.service").write_text(UNIT.replace("blog", "shop"))
     (tmp_path / "gone.service").symlink_to("nowhere")
@@ -239,7 +241,7 @@ def test_a_time_span_is_read_as_systemd_does(span: str, seconds: float) -> None:
     assert systemd_unit.seconds(span) == seconds
 
 
-def test_the_unit_that_is_shipped_gives_time_to_stop(subject: CheckedSite) -> None:
+def test_the_shipped_unit_leaves_enough_time_to_stop(subject: CheckedSite) -> None:
     shipped = Path(__file__).parents[3] / "deploy"
     [found] = systemd_unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
     subject.configure()
@@ -248,7 +250,7 @@ def test_the_unit_that_is_shipped_gives_time_to_stop(subject: CheckedSite) -> No
     assert [one.text for one in judged][-1] == "the 70 s are enough for an orderly stop"
 
 
-def test_a_unit_must_give_time_to_stop(subject: CheckedSite) -> None:
+def test_a_unit_must_leave_enough_time_to_stop(subject: CheckedSite) -> None:
     subject.configure(swap={"drain_timeout": "30s"}, app={"stop_timeout": "20s"})
     settings = settings_file.load(subject.file)
     too_short = dict(systemd_unit.written(UNIT), TimeoutStopSec="69")
@@ -263,7 +265,7 @@ def test_a_unit_must_give_time_to_stop(subject: CheckedSite) -> None:
 # --- the command, and a supervisor that runs ------------------------------------------------
 
 
-async def test_a_supervisor_that_runs_is_seen_and_not_disturbed(
+async def test_a_running_supervisor_is_detected_and_not_disturbed(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
@@ -287,7 +289,7 @@ async def test_a_supervisor_that_runs_is_seen_and_not_disturbed(
         assert "never twice at once" in done.out
 
 
-async def test_a_running_app_that_others_can_reach_is_warned_of(
+async def test_a_running_app_that_others_can_reach_is_a_warning(
     make_site: Callable[..., RealSite],
 ) -> None:
     site = make_site()
@@ -297,7 +299,7 @@ async def test_a_running_app_that_others_can_reach_is_warned_of(
     assert f"warned  [app] command: the app listens on 0.0.0.0:{site.blue}: who can" in done.out
 
 
-def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
+def test_all_wrong_settings_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "supervisor.toml").write_text("[app]\ncommand = 7\nports = [1, 1]\n")
     done = cli(tmp_path, "check", "supervisor.toml", "--json")
     report = json.loads(done.out)

@@ -16,7 +16,7 @@ from tests.support.command import answering
 from tests.waiting import PATIENCE, until
 
 
-def test_a_trial_start_builds_runs_asks_and_leaves_nothing(subject: CheckedSite) -> None:
+def test_a_trial_start_builds_runs_and_probes_and_leaves_nothing(subject: CheckedSite) -> None:
     found = subject.check(start=True, release={"build": ["touch", "built"]})
     assert troubles(found) == []
     texts = [one.text for one in found]
@@ -27,7 +27,7 @@ def test_a_trial_start_builds_runs_asks_and_leaves_nothing(subject: CheckedSite)
     assert not subject.state.exists()
 
 
-def test_a_database_that_the_app_writes_into_its_release_is_told_with_its_link(
+def test_a_database_written_into_the_release_is_reported_with_the_link_to_add(
     subject: CheckedSite, capfd: pytest.CaptureFixture[str]
 ) -> None:
     app = (subject.checkout.path / "app.py").read_text()
@@ -59,7 +59,7 @@ def test_a_database_that_the_app_writes_into_its_release_is_told_with_its_link(
         ),
     ],
 )
-async def test_an_answer_that_will_not_change_is_explained(
+async def test_a_permanent_bad_response_is_explained(
     statuses: dict[str, int], text: str, advice: str
 ) -> None:
     async def answer(stream: trio.SocketStream) -> None:
@@ -84,7 +84,7 @@ async def test_an_answer_that_will_not_change_is_explained(
 
 
 @pytest.mark.long
-def test_nobody_waits_for_long_for_an_answer_that_will_not_change(subject: CheckedSite) -> None:
+def test_a_permanent_bad_response_ends_the_wait_early(subject: CheckedSite) -> None:
     subject.answers(LOCAL_ONLY)
     found = only(subject.check(start=True, health={"start_timeout": "1h"}))
     assert (found.verdict, found.about) == ("failed", "start")
@@ -94,7 +94,7 @@ def test_nobody_waits_for_long_for_an_answer_that_will_not_change(subject: Check
 
 
 @pytest.mark.parametrize("step", ["app", "build"])
-def test_what_fails_shows_its_last_lines(subject: CheckedSite, step: str) -> None:
+def test_a_failed_start_shows_its_last_lines(subject: CheckedSite, step: str) -> None:
     fails = [sys.executable, "-c", "raise SystemExit('it has no database')"]
     sections = {"app": {"command": fails}} if step == "app" else {"release": {"build": fails}}
     found = only(subject.check(start=True, **sections))
@@ -122,7 +122,7 @@ SOCKET = "s = socket.socket(socket.{family}); s.bind({address}); s.listen()"
     ],
     ids=["nowhere", "another port", "IPv6 only", "a Unix socket"],
 )
-def test_where_an_app_listens_instead_of_its_port_is_said(
+def test_an_app_that_listens_elsewhere_is_reported_with_its_address(
     subject: CheckedSite, listen: str, told: str
 ) -> None:
     (subject.checkout.path / "app.py").write_text(ELSEWHERE.format(listen=listen))
@@ -131,7 +131,7 @@ def test_where_an_app_listens_instead_of_its_port_is_said(
     assert re.search(rf": nothing listens on port \d+; .*{told}$", found.text), found.text
 
 
-def test_an_app_that_listens_for_more_than_this_machine_is_warned_of(subject: CheckedSite) -> None:
+def test_an_app_that_listens_beyond_loopback_is_a_warning(subject: CheckedSite) -> None:
     app = (subject.checkout.path / "app.py").read_text()
     (subject.checkout.path / "app.py").write_text(app.replace("127.0.0.1", "0.0.0.0"))
     subject.checkout.commit()
@@ -140,7 +140,7 @@ def test_an_app_that_listens_for_more_than_this_machine_is_warned_of(subject: Ch
     assert "the app listens on 0.0.0.0:" in found.text
 
 
-def test_what_must_not_run_twice_is_not_started_where_one_may_run(subject: CheckedSite) -> None:
+def test_an_app_that_must_not_run_twice_is_not_started_beside_another(subject: CheckedSite) -> None:
     busy = {"event": "error", "error": "it is busy", "usage": False}
     with answering(subject.state / "control.sock", busy):
         swap, hold = {"strategy": "exclusive"}, {"timeout": "60s"}
@@ -149,7 +149,7 @@ def test_what_must_not_run_twice_is_not_started_where_one_may_run(subject: Check
     assert "cannot be seen: it is busy" in found[0].text
 
 
-async def test_a_check_that_is_interrupted_leaves_nothing_either(
+async def test_an_interrupted_check_leaves_nothing(
     subject: CheckedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = subject.directory / "tmp"

@@ -116,7 +116,7 @@ def commit(site: RealSite, version: str) -> str:
     return site.head()
 
 
-async def test_what_was_written_is_there_after_a_deploy(site: RealSite) -> None:
+async def test_a_linked_database_survives_a_deploy(site: RealSite) -> None:
     await init(site)
     async with site.running():
         assert (await site.post("/", b"precious")).json() == {"version": "1", "notes": ["precious"]}
@@ -125,7 +125,7 @@ async def test_what_was_written_is_there_after_a_deploy(site: RealSite) -> None:
     assert (site.checkout / "media" / "last.txt").read_text() == "precious"
 
 
-async def test_without_a_link_the_next_deploy_is_refused_with_what_to_do(site: RealSite) -> None:
+async def test_without_a_link_the_next_deploy_is_refused_with_a_remedy(site: RealSite) -> None:
     """As for those whose settings are older than this, or were written by hand."""
     await init(site, link=[])
     async with site.running():

@@ -126,7 +126,7 @@ def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
         ),
     ],
 )
-def test_an_app_is_known_by_its_files(
+def test_an_app_is_recognised_by_its_files(
     fill: Fill, tracked: dict[str, str], untracked: dict[str, str], kind: str, command: str
 ) -> None:
     found, settings = settings_for(fill(tracked, untracked))
@@ -141,7 +141,7 @@ def test_a_database_that_releases_share_wants_one_writer(fill: Fill) -> None:
     assert settings.release.migrate == ("python3", "manage.py", "migrate", "--noinput")
 
 
-def test_what_it_writes_names_a_file_with_all_settings(fill: Fill) -> None:
+def test_the_written_file_names_the_page_of_all_settings(fill: Fill) -> None:
     checkout = fill({"spin.toml": ""})
     settings_for(checkout)
     text = (checkout / "supervisor.toml").read_text()
@@ -149,7 +149,7 @@ def test_what_it_writes_names_a_file_with_all_settings(fill: Fill) -> None:
     assert "## [app]" in Path(place.removeprefix("# ")).read_text()
 
 
-def test_who_is_asked_for_a_command_is_shown_one(fill: Fill) -> None:
+def test_a_missing_command_comes_with_an_example(fill: Fill) -> None:
     asked: list[str] = []
 
     def ask(question: str) -> str:
@@ -171,7 +171,7 @@ MEDIA_ROOT = BASE_DIR / "media"
 """
 
 
-def test_what_django_will_write_is_linked_before_it_exists(fill: Fill) -> None:
+def test_djangos_future_files_are_linked_before_they_exist(fill: Fill) -> None:
     checkout = fill({"manage.py": DJANGO, "blog/settings.py": DJANGO_SETTINGS, ".env.example": ""})
     _, settings = settings_for(checkout)
     assert settings.release.link == (".env", "db.sqlite3", "media/")
@@ -204,7 +204,7 @@ def test_what_django_will_write_is_linked_before_it_exists(fill: Fill) -> None:
         ("def (", [], []),
     ],
 )
-def test_djangos_settings_are_read_as_far_as_they_are_plain(
+def test_djangos_settings_are_read_where_they_are_literals(
     fill: Fill, text: str, databases: list[str], uploads: list[str]
 ) -> None:
     checkout = Checkout(fill({"blog/settings.py": text}), frozenset())
@@ -261,7 +261,7 @@ def test_databases_that_a_program_names_are_linked_before_they_exist(
     assert (settings.release.link, settings.swap.strategy) == (link, strategy)
 
 
-def test_a_database_that_is_committed_is_each_releases_own(fill: Fill) -> None:
+def test_a_committed_database_is_not_linked(fill: Fill) -> None:
     _, settings = settings_for(fill({"datasette.yaml": "", "data.db": ""}))
     assert (settings.swap.strategy, settings.release.link) == ("overlap", ())
 
@@ -278,7 +278,7 @@ def test_an_environment_is_built_in_each_release_or_else_linked(fill: Fill) -> N
     assert (settings.release.build, settings.release.link) == (None, ("venv",))
 
 
-def test_what_the_app_says_of_its_names_and_pages_is_used(fill: Fill) -> None:
+def test_names_and_pages_that_the_app_declares_are_used(fill: Fill) -> None:
     hosts = 'ALLOWED_HOSTS = ["blog.example.com", "www.example.com"]'
     _, settings = settings_for(fill({"manage.py": DJANGO, "blog/settings.py": hosts}))
     assert settings.health.host == "blog.example.com"
@@ -293,20 +293,20 @@ def test_what_the_app_says_of_its_names_and_pages_is_used(fill: Fill) -> None:
         ("# SECURE_SSL_REDIRECT = True", False),
     ],
 )
-def test_django_that_insists_on_https_is_probed_as_over_https(
+def test_django_that_requires_https_is_probed_as_over_https(
     fill: Fill, line: str, https: bool
 ) -> None:
     _, settings = settings_for(fill({"manage.py": DJANGO, "blog/settings.py": line}))
     assert settings.health.https is https
 
 
-def test_a_page_for_probes_is_used(fill: Fill) -> None:
+def test_a_health_page_is_used_for_probes(fill: Fill) -> None:
     program = 'app = FastAPI()\n@app.get("/healthz")\ndef health(): ...'
     _, settings = settings_for(fill({"app.py": program}))
     assert settings.health.path == "/healthz"
 
 
-def test_of_several_apps_one_is_chosen(fill: Fill) -> None:
+def test_one_of_several_apps_is_chosen(fill: Fill) -> None:
     package = '{"scripts": {"start": "node server.js"}}'
     checkout = fill({"main.py": "app = FastAPI()", "package.json": package})
     kind, _ = settings_for(checkout, "2")
@@ -319,7 +319,7 @@ def test_of_several_apps_one_is_chosen(fill: Fill) -> None:
         settings_for(checkout, "3")
 
 
-def test_what_nobody_knows_is_asked_for(fill: Fill) -> None:
+def test_unknown_values_are_left_to_the_user(fill: Fill) -> None:
     checkout = fill({"serve.sh": ""})
     with pytest.raises(CannotWrite, match="nothing here tells how the app is started"):
         settings_for(checkout)
@@ -327,18 +327,18 @@ def test_what_nobody_knows_is_asked_for(fill: Fill) -> None:
     assert settings.app.command == ("./serve.sh", "--port", "{port}", "a \\ b")
 
 
-def test_odd_names_and_files_that_make_no_sense_do_no_harm(fill: Fill) -> None:
+def test_odd_names_and_nonsensical_files_do_no_harm(fill: Fill) -> None:
     odd = {"package.json": "[]", "main.py": "def (", "datasette.yaml": "", "spin.toml.py": ""}
     kind, settings = settings_for(fill(odd, {'a"b\\.db': "", "c d.db": "", "e.db": ""}))
     assert (kind, settings.release.link) == ("Datasette", ("e.db",))
 
 
-def test_a_checkout_without_a_commit_is_told(tmp_path: Path) -> None:
+def test_a_checkout_without_a_commit_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CannotWrite, match="git init, git add and git commit come first"):
         settings_for(tmp_path)
 
 
-def test_the_command_writes_what_check_is_happy_with_and_overwrites_nothing(fill: Fill) -> None:
+def test_init_writes_a_file_that_passes_check_and_overwrites_nothing(fill: Fill) -> None:
     checkout = fill({"index.html": "hello"})
     done = cli(checkout, "init", "--yes")
     assert (done.code, done.err) == (0, "")
@@ -392,7 +392,7 @@ def datasette(checkout: Path) -> dict[str, str]:
         pytest.param(node_app, marks=[pytest.mark.long, NEEDS_NODE]),
     ],
 )
-async def test_what_is_written_runs(
+async def test_the_written_settings_run(
     make_site: Callable[..., RealSite], app: Callable[[Path], dict[str, str]]
 ) -> None:
     site = make_site()
