@@ -83,8 +83,8 @@ async def test_wrong_signatures_do_not_fill_the_log(
     await trio.sleep(61)
     await hook.push(Message([], b""))
     one, others = caplog.messages
-    assert one.startswith("a call of the webhook turned away: no signature")
-    assert others.startswith("20 calls of the webhook turned away")
+    assert one.startswith("1 webhook call refused: no signature")
+    assert others.startswith("20 webhook calls refused")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
 async def test_an_event_stream_sends_the_past_first_and_then_only_what_is_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blue_green.admin.events.EVERY", 0.1)
+    monkeypatch.setattr("blue_green.admin.events.INTERVAL", 0.1)
     async with telling(tmp_path) as told:
         told.site.output.take("blue", NOTHING, ["one", "two"], is_error=False)
         async with told.reader() as reader:
@@ -147,7 +147,7 @@ async def test_an_event_stream_sends_the_past_first_and_then_only_what_is_new(
 async def test_an_event_stream_sends_each_phase_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blue_green.admin.events.EVERY", 3600)
+    monkeypatch.setattr("blue_green.admin.events.INTERVAL", 3600)
     build = {"build": ["sleep", "0.2"]}
     async with telling(tmp_path, release=build) as told, told.reader() as reader:
         assert (await reader.next())["swap"] is None
@@ -271,7 +271,7 @@ async def test_a_hidden_page_holds_no_connection(
     tmp_path: Path, chromium: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blue_green.admin.server.MAX_STREAMS", 1)
-    monkeypatch.setattr("blue_green.admin.events.EVERY", 0.1)
+    monkeypatch.setattr("blue_green.admin.events.INTERVAL", 0.1)
     async with telling(tmp_path) as told:
         first = await chromium.open(told.url)
         await first.until_reads("#phase", "starting")
@@ -302,14 +302,14 @@ async def test_a_swap_can_be_watched_phase_by_phase(
         assert one[:7] in await tab.text("#slots .in-blue")
         for _ in range(3):
             await site.get("/")
-        await tab.until_reads("#told", "3 requests, 0 with 4xx, 0 with 5xx; at most ")
+        await tab.until_reads("#summary", "3 requests, 0 with 4xx, 0 with 5xx; peak ")
         drawn = "[...document.querySelectorAll('#ended path')].map((p) => p.getAttribute('class'))"
         assert await tab.evaluate(drawn) == ["area"]
 
         go.unlink()
         two = site.commit(NO_TAGS)
         await tab.until_reads("#phase", f"swapping to {two[:7]}: build")
-        assert await tab.text("#swap-title") == "Swap in hand"
+        assert await tab.text("#swap-title") == "Current swap"
         assert "triggered by a new commit" in await tab.text("#swap")
         assert "build" in await tab.text("#phases .now")
         go.touch()
@@ -321,7 +321,7 @@ async def test_a_swap_can_be_watched_phase_by_phase(
 
         bad = site.commit("broken", raises=f"{NO_TAGS} \x1b[31mred\x1b[0m")
         await tab.until_reads("#notices", "the app ended with exit status 1")
-        assert f"Not live is {bad[:7]} broken" in await tab.text("#notices")
+        assert f"Not live {bad[:7]} broken" in await tab.text("#notices")
         await tab.until_reads("#lines", f"{NO_TAGS} red")
         assert f"{NO_TAGS} red" in await tab.evaluate(
             "document.querySelector('#candidate pre').textContent"

@@ -13,7 +13,7 @@ from attrs import Factory, define
 from prometheus_client.parser import text_string_to_metric_families
 
 from blue_green.admin import server
-from blue_green.admin.allowed_hosts import may_ask_by
+from blue_green.admin.allowed_hosts import is_allowed_host
 from blue_green.admin.request_body import Message
 from blue_green.admin.server import Reading, Reply, Routes, Send, Server, Stream
 from blue_green.routing.metrics import Histogram
@@ -359,7 +359,7 @@ async def test_a_client_that_does_not_read_its_stream_is_dropped(
     ],
 )
 def test_a_request_with_a_foreign_host_or_origin_is_refused(host: str, may: bool) -> None:
-    assert may_ask_by(host) is may
+    assert is_allowed_host(host) is may
 
 
 def test_a_histogram_counts_each_value_in_its_bucket() -> None:

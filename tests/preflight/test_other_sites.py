@@ -70,7 +70,7 @@ async def test_check_names_the_site_that_has_the_idle_port(
         second.configure(app={"ports": [second.blue, site.green]})
         done = await site.run("check", str(second.file))
     assert done.code == 1
-    assert f"{site.green} belongs to another site, too, which needs it" in done.out
+    assert f"{site.green} is also used by another site: " in done.out
     assert f"{site.config_file}, pid {site.process and site.process.pid}" in done.out
 
 
@@ -78,11 +78,11 @@ def test_settings_in_neighbouring_directories_are_only_a_warning(subject: Checke
     beside = subject.directory / "another.toml"
     subject.configure()
     beside.write_text(tomli_w.dumps({**subject.sections, "git": {"checkout": "another"}}))
-    found = [one for one in subject.check() if "named in other settings" in one.text]
+    found = [one for one in subject.check() if "also named in other settings" in one.text]
     assert [one.verdict for one in found] == ["warned", "warned"]
     assert str(beside) in found[0].text
     beside.write_text("not [ toml")
-    assert [one for one in subject.check() if "named in other settings" in one.text] == []
+    assert [one for one in subject.check() if "also named in other settings" in one.text] == []
 
 
 def test_a_service_that_is_not_running_keeps_its_ports(
@@ -99,7 +99,7 @@ def test_a_service_that_is_not_running_keeps_its_ports(
     monkeypatch.setattr(other_sites, "UNITS", units)
     found = only(subject.check())
     assert (found.verdict, found.about) == ("failed", "[app] ports")
-    assert f"{subject.green} belongs to another site, too" in found.text
+    assert f"{subject.green} is also used by another site" in found.text
     assert str(stopped) in found.text
     (other,) = [one for one in other_sites.of(subject.file) if one.file == stopped]
     assert other.ports == frozenset({subject.green, 1, 2})

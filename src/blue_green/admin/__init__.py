@@ -1,5 +1,5 @@
-"""The admin address: whether to send us requests, and numbers, for other machines.
+"""The admin address: the status page, readiness for load balancers, metrics, and the webhook.
 
-Apart from the proxy in all things, so that it answers also when the proxy has as many connections
-as it may have, and when it takes none any more.
+It shares nothing with the proxy, so that it still answers when the proxy has reached its connection
+limit, or has stopped accepting connections.
 """

@@ -1,9 +1,9 @@
-"""By which names what is for browsers may be asked for.
+"""Host names under which a browser may read the admin page: protection against DNS rebinding.
 
-Any site that somebody has open can make its own name lead to this address ("DNS rebinding"): the
-browser then takes what is here for that site's own, and lets its scripts read it. Such a name is
-one that the whole world can look up, so it has a dot. The answer is only for those who ask by an
-address, by a name without a dot, or by the name of this machine.
+Any site that is open in a browser can let its own name resolve to this address. The browser then
+treats this page as part of that site, and lets the site's scripts read it. Such a name is in the
+public DNS, so it contains a dot. The page is therefore served only under IP addresses, names
+without a dot, and the name of this machine.
 """
 
 import ipaddress
@@ -13,8 +13,8 @@ import socket
 PORT = re.compile(r":\d*$")
 
 
-def may_ask_by(host: str) -> bool:
-    """Whether this Host cannot be the name of a site that has nothing to do with us."""
+def is_allowed_host(host: str) -> bool:
+    """Whether this Host cannot be the public name of an unrelated site."""
     name = PORT.sub("", host).lower().rstrip(".")
     if "." not in name or name.endswith(".localhost") or name == socket.gethostname().lower():
         return True

@@ -1,10 +1,10 @@
-"""What the page is told: Server-Sent Events, whose data is one JSON object each.
+"""The page's data: server-sent events, each with one JSON object.
 
-The first object has all that is known: how the site stands, each of the last seconds, the last
-lines of output. Those that follow have how it stands then, and what is new of the rest. One comes
-each second, so a reader who gets none for a while knows that nobody is there, and one more as soon
-as a swap comes to its next phase. Each reader is told what is so when it is ready to hear it:
-nothing waits for one who is slow.
+The first object is complete: the site's status, each of the last seconds, and the last lines of
+output. The following ones have the current status, and only new seconds and lines. An event is sent
+every second, so a reader that gets none for a while knows that the supervisor does not answer, and
+as soon as a swap enters its next phase. An event is made when its reader is ready for it, so a slow
+reader delays nothing and buffers nothing.
 """
 
 import json
@@ -17,27 +17,27 @@ from blue_green.admin.server import Send
 from blue_green.site.site import Site
 from blue_green.site.slot import Slot
 
-EVERY = 1.0
-AT_LEAST = 0.05
-"""Seconds between two events, also if swaps come to their phases faster than that."""
+INTERVAL = 1.0
+MIN_INTERVAL = 0.05
+"""Minimum seconds between two events, even if swaps change their phases faster."""
 LINES = 100
-"""How many lines of output are told at once, the last ones."""
+"""Maximum number of output lines in one event: the last ones."""
 LONGEST_LINE = 2000
-"""How many characters of a line are told."""
+"""Maximum number of characters of a line."""
 
 
 class Events:
-    """Tells each reader how the site stands, until it goes away."""
+    """The event stream of a site."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
 
     async def send_all(self, send: Send) -> None:
-        """One event after the other, until cancelled."""
+        """Send events until cancelled."""
         next_second, next_line = 0, max(0, self._site.output.end - LINES)
         while True:
-            told = trio.current_time()
-            moves = self._site.queue.version
+            sent_at = trio.current_time()
+            version = self._site.queue.version
             seconds, next_second = self._site.rate.since(next_second), self._site.rate.end
             lost, lines, next_line = self._lines_since(next_line)
             event = {
@@ -51,12 +51,12 @@ class Events:
             }
             text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
             await send(f"data: {text}\n\n".encode(errors="replace"))
-            await trio.sleep_until(told + AT_LEAST)
-            with trio.move_on_at(told + EVERY):
-                await self._site.queue.until_changed(moves)
+            await trio.sleep_until(sent_at + MIN_INTERVAL)
+            with trio.move_on_at(sent_at + INTERVAL):
+                await self._site.queue.until_changed(version)
 
     def _lines_since(self, number: int) -> tuple[int, list[list[Any]], int]:
-        """How many lines were passed over, those that are told, and the number of the next."""
+        """The number of skipped lines, the lines to send, and the number of the next line."""
         start = max(number, self._site.output.end - LINES)
         piece = self._site.output.read(start, lambda source, revision: True)
         lines = [

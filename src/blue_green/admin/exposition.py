@@ -1,8 +1,8 @@
-"""The numbers as text that Prometheus reads, made when it asks for them.
+"""Metrics in the text format of Prometheus, generated for each scrape.
 
-Nothing is kept for it: a scrape reads what the parts know anyway. Our own numbers are read on the
-event loop, in one go, so that they fit together. Those of the process come from /proc, where
-listing thousands of descriptors takes a while: a thread does that.
+A scrape reads state that exists anyway. The site's metrics are read on the event loop without a
+checkpoint in between, so that they are consistent. Those of the process come from /proc, where
+listing thousands of descriptors takes a while, so a thread reads them.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ from blue_green.site.site import Site
 
 
 class Exposition(Collector):
-    """Reads the parts of a site."""
+    """Collects the metrics of a site."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -56,7 +56,7 @@ class Exposition(Collector):
     def _requests(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
             "blue_green_requests",
-            "Requests that have ended, by the status that the client got; 499 if it did not wait",
+            "Finished requests, by the status sent to the client; 499 if it disconnected before",
             labels=["status"],
         )
         for status, count in sorted(self._site.gate.by_status.items()):
@@ -65,28 +65,26 @@ class Exposition(Collector):
         targets = [backend.target for backend in self._site.slots.backends]
         yield GaugeMetricFamily(
             "blue_green_requests_in_flight",
-            "Requests at a backend now",
+            "In-flight requests at backends",
             sum(target.in_flight for target in targets),
         )
         yield GaugeMetricFamily(
             "blue_green_tunnels",
-            "Streams that are open now: WebSockets, other upgrades, and event streams",
+            "Open streams: WebSockets, other upgrades, and event streams",
             sum(target.streams for target in targets),
         )
         gate = self._site.gate
-        yield GaugeMetricFamily("blue_green_requests_held", "Requests that wait now", gate.held)
+        yield GaugeMetricFamily("blue_green_requests_held", "Held requests", gate.held)
         yield HistogramMetricFamily(
             "blue_green_hold_seconds",
-            "How long requests waited that had to, however they ended",
+            "How long held requests waited, whatever their outcome",
             buckets=_cumulative(gate.holds),
             sum_value=gate.holds.total,
         )
 
     def _changes(self) -> Iterator[Metric]:
-        swaps = CounterMetricFamily(
-            "blue_green_swaps", "DeployQueue, by how they ended", labels=["outcome"]
-        )
-        for outcome in get_args(Result):  # Also those at 0: a rise is only seen from there.
+        swaps = CounterMetricFamily("blue_green_swaps", "Swaps, by outcome", labels=["outcome"])
+        for outcome in get_args(Result):  # Including 0, from which Prometheus sees the first rise.
             swaps.add_metric([outcome], self._site.queue.counts.by_outcome[outcome])
         yield swaps
         phases = SummaryMetricFamily(
@@ -97,7 +95,7 @@ class Exposition(Collector):
         yield phases
         restarts = CounterMetricFamily(
             "blue_green_backend_restarts",
-            "Live backends that had to be started again",
+            "Restarts of live backends",
             labels=["slot"],
         )
         for slot in self._site.slots.both:
@@ -106,16 +104,16 @@ class Exposition(Collector):
 
     def _releases(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
-            "blue_green_ready", "Whether /ready says 200", float(self._is_ready())
+            "blue_green_ready", "Whether /ready answers 200", float(self._is_ready())
         )
         build = GaugeMetricFamily(
-            "blue_green_build_info", "The supervisor itself", labels=["version"]
+            "blue_green_build_info", "The version of the supervisor", labels=["version"]
         )
         build.add_metric([__version__], 1)
         yield build
         releases = GaugeMetricFamily(
             "blue_green_release_info",
-            "What runs in each slot: live, candidate, draining or retiring",
+            "The release in each slot, and its state: live, candidate, draining or retiring",
             labels=["slot", "revision", "state"],
         )
         for slot in self._site.slots.both:
@@ -125,6 +123,6 @@ class Exposition(Collector):
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
-    """As Prometheus has it: in each range, all those below it are counted again."""
+    """Buckets as Prometheus defines them: each includes the counts of all smaller ones."""
     bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
     return list(zip(bounds, accumulate(histogram.counts), strict=True))

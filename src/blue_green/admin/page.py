@@ -1,9 +1,9 @@
-"""The page for people: one HTML file, that shows what `/events` tells and can do nothing else.
+"""The status page: one HTML file that shows the data of `/events` and does nothing else.
 
-The browser is told to hold it to that (Content-Security-Policy, level 3): it runs the page's own
-script and no other, known by its hash; it loads nothing; it talks to the address that it came from
-and no other; nobody may frame it. What comes from outside (output, commit messages, reasons) cannot
-become HTML, since nothing may be made from text at all (`require-trusted-types-for`).
+A Content-Security-Policy (level 3) makes the browser enforce that: it runs only the page's own
+script, identified by its hash; it loads nothing else; it connects only to the page's own origin;
+and no other page may frame it. Text from outside (output, commit messages, reasons) cannot become
+HTML, since the policy forbids to create HTML from strings (`require-trusted-types-for`).
 """
 
 import base64
@@ -16,7 +16,7 @@ FILE = Path(__file__).with_name("page.html")
 
 
 def page() -> Reply:
-    """The page as it is sent to everybody."""
+    """The page, the same for every request."""
     html = FILE.read_text(encoding="utf-8")
     policy = [
         "default-src 'none'",
@@ -39,7 +39,7 @@ def page() -> Reply:
 
 
 def _hash_of(element: str, html: str) -> str:
-    """By which the policy knows the one such element (CSP 3, section 2.3.1)."""
+    """The hash by which the policy identifies the only such element (CSP 3, section 2.3.1)."""
     _, text = html.split(f"<{element}>")
     text, _ = text.split(f"</{element}>")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

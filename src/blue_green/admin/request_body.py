@@ -1,4 +1,4 @@
-"""The body of a request to the admin address, which is read only where a route wants it."""
+"""Reading the body of a request to the admin address, for handlers that need it."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from attrs import frozen
 from blue_green.system import throttle
 
 PIECE = 2 * 1024
-"""Bytes, of chunks that may be tiny: what is read at once should take no longer than a request."""
+"""Bytes to parse at once: even in tiny chunks, they take no longer than an ordinary request."""
 NOT_TEXT = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
-"""What neither JSON nor a form has in it, and what h11 takes minutes over in a trailer."""
+"""Neither JSON nor a form contains these, and h11 takes minutes to reject them in a trailer."""
 
 
 @frozen
@@ -20,7 +20,7 @@ class Message:
     """A request with its body."""
 
     fields: Sequence[tuple[bytes, bytes]]
-    """Of the head: names in lower case, and values."""
+    """The header fields: names in lower case, and values."""
     body: bytes
 
     def field(self, name: bytes) -> list[bytes]:
@@ -31,9 +31,9 @@ class Message:
 async def read_body(
     http: h11.Connection, stream: trio.SocketStream, request: h11.Request, unread: bytes, most: int
 ) -> bytes | None:
-    """The request's body, of which `unread` has come already; None if it is over `most` bytes.
+    """Read the request's body, which begins with `unread`; None if it is over `most` bytes.
 
-    Raises `h11.RemoteProtocolError` if it is none, or breaks off.
+    Raises `h11.RemoteProtocolError` if it is malformed or incomplete.
     """
     lengths = [value for name, value in request.headers if name == b"content-length"]
     if lengths and int(lengths[0]) > most:
@@ -53,7 +53,7 @@ async def read_body(
         elif isinstance(event, h11.Data):
             body += event.data
     if unread:
-        http.receive_data(unread)  # It is the next request's.
+        http.receive_data(unread)  # It belongs to the next request.
     return bytes(body) if len(body) <= most else None
 
 

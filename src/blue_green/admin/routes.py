@@ -1,7 +1,7 @@
-"""What the admin address answers: a page for people, and the rest for programs and for pushes.
+"""The routes of the admin address: the status page, health endpoints, metrics, and the webhook.
 
-The library that writes metrics is loaded when they are asked for the first time: that takes longer
-than the rest of a start, and during an upgrade in place requests wait for the start.
+The metrics library is loaded at the first scrape: loading it takes longer than the rest of the
+start, and requests wait for the start during an upgrade in place.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ from blue_green.site.site import Site
 
 
 def why_not_ready(site: Site) -> str:
-    """Why a balancer should send its requests elsewhere; nothing if it may send them here.
+    """Why a load balancer should send its requests elsewhere; empty if the site is ready.
 
-    As long as there is something to wait for, it may: they are held, and answered.
+    A site that holds requests is ready as long as they will be answered.
     """
     if site.is_stopping:
         return "The server is stopping."
@@ -57,7 +57,7 @@ class AdminPages:
     @property
     def routes(self) -> Routes:
         routes: dict[str, Mapping[str, Handler | Reading]] = {
-            # OPTIONS / is what HAProxy asks unless it is told what to ask.
+            # HAProxy's health check sends OPTIONS / by default.
             PAGE: {"GET": self.page, "OPTIONS": self.ready},
             EVENTS: {"GET": self.events},
             READY: {"GET": self.ready, "OPTIONS": self.ready},
@@ -69,20 +69,20 @@ class AdminPages:
         return routes
 
     async def page(self) -> Reply:
-        """What runs and how it goes, for people."""
+        """The status page."""
         return self._page
 
     async def events(self) -> Stream:
-        """The same for the page, as it changes."""
+        """The page's data, as server-sent events."""
         return Stream("text/event-stream", self._events.send_all)
 
     async def ready(self) -> Reply:
-        """Whether to send requests here: 200, or 503 and why not."""
+        """Readiness: 200, or 503 with the reason."""
         why_not = why_not_ready(self._site)
         return Reply(503, f"{why_not}\n".encode()) if why_not else Reply(200, b"ready\n")
 
     async def live(self) -> Reply:
-        """That it can be answered is the answer: the event loop turns."""
+        """Liveness: any answer shows that the event loop turns."""
         return Reply(200, b"live\n")
 
     async def metrics(self) -> Reply:
@@ -94,7 +94,7 @@ class AdminPages:
         return Reply(200, await self._exposition.text(), self._exposition.content_type)
 
     async def push(self, hook: Hook, message: Message) -> Reply:
-        """Something was pushed, as long as there is somebody to look what."""
+        """A webhook call; refused while the supervisor stops, since no fetch would follow."""
         if self._site.is_stopping:
             return Reply(503, b"The server is stopping.\n")
         return await hook.push(message)

@@ -25,7 +25,7 @@ import h11
 import trio
 from attrs import define, field, frozen
 
-from blue_green.admin.allowed_hosts import may_ask_by
+from blue_green.admin.allowed_hosts import is_allowed_host
 from blue_green.admin.request_body import Message, read_body
 from blue_green.http.heads import MAX_LINES, check_lines
 from blue_green.system import throttle
@@ -223,7 +223,7 @@ class Server:
             return Reply(405, f"Here one can use: {allow}\n".encode(), headers={"Allow": allow})
         if path in self._for_browsers and method in ("GET", "HEAD"):
             host = dict(request.headers)[b"host"].decode("latin-1")
-            if not may_ask_by(host):
+            if not is_allowed_host(host):
                 return Reply(421, b"Ask for this by address, or through ssh -L.\n")
         if isinstance(handler, Reading):
             body = await self._read_body(connection, request, handler.most)

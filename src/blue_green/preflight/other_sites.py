@@ -1,8 +1,8 @@
-"""Other sites on this machine, and the ports that their settings name.
+"""Other sites on this machine, and the ports in their settings.
 
-A port that nobody listens on now may be that of another site's idle slot, and is needed at its next
-swap. Supervisors know nothing of each other, but can be found: those that run in /proc, those that
-are services in systemd's directory, and settings that lie beside ours.
+A port on which nothing listens now may belong to another site's idle slot, which needs it at its
+next swap. Sites are found in three places: running supervisors in /proc, services in systemd's
+directory, and settings files next to this one.
 """
 
 import os
@@ -23,43 +23,43 @@ PROC = Path("/proc")
 UNITS = Path("/etc/systemd/system")
 DEFAULT_FILE = "supervisor.toml"
 PROGRAMS = ("blue-green", "blue_green")
-"""What comes before `run` in a command line: the program, or the module after `-m`."""
-MOST_BESIDE = 200
-"""Files that are looked at in one directory."""
-MOST_OPEN = 100_000
-"""Descriptors of a supervisor that are looked at."""
-LISTENS = "00010000"
-"""The flags of a Unix socket that listens."""
-LARGEST_UNIT = 64 * 1024
+"""The word before `run` in a command line: the program, or the module after `-m`."""
+MAX_FILES = 200
+"""Files to read in one directory."""
+MAX_DESCRIPTORS = 100_000
+"""Descriptors of a supervisor to examine."""
+LISTENING = "00010000"
+"""The flags of a listening Unix socket in /proc/net/unix."""
+MAX_UNIT_SIZE = 64 * 1024
 EXEC_START = re.compile(r"(?m)^ExecStart=[-@:+!]*(.+)$")
 
 
 @frozen
-class Neighbour:
+class OtherSite:
     """The settings of another site."""
 
     file: Path
     ports: frozenset[int]
-    """Of the app, and those that it is served on."""
+    """Of the app, and of the addresses on which it is served."""
     pid: int = 0
-    """Of its supervisor, if it runs."""
+    """Of its supervisor; 0 if none runs."""
     is_service: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}, pid {self.pid}" if self.pid else str(self.file)
 
 
-def of(file: Path) -> Sequence[Neighbour]:
-    """Those of the site whose settings are in this file, which need not be there yet.
+def of(file: Path) -> Sequence[OtherSite]:
+    """Other sites than that of this settings file, which need not exist yet.
 
-    Those that run come first. What cannot be read is left out, and so is a copy of these settings,
-    such as one that is about to replace them: it has their checkout and their ports.
+    Running sites come first. Unreadable settings are left out, and so is a copy of this file, such
+    as one that is about to replace it: its checkout and ports are the same.
     """
     own = file.resolve()
     itself: _Site | None = None
     with suppress(ConfigError):
         itself = _site_in(own)
-    found: dict[Path, Neighbour] = {}
+    found: dict[Path, OtherSite] = {}
     sources = [
         *((path, pid, False) for pid, path in _running()),
         *((path, 0, True) for path in _services()),
@@ -72,13 +72,13 @@ def of(file: Path) -> Sequence[Neighbour]:
                 continue
             site = _site_in(real)
             if site and site.ports and site != itself:
-                found[real] = Neighbour(real, site.ports, pid, is_service)
+                found[real] = OtherSite(real, site.ports, pid, is_service)
     return list(found.values())
 
 
 @frozen
 class _Site:
-    """What tells two sites apart."""
+    """What distinguishes two sites."""
 
     checkout: Path
     ports: frozenset[int]
@@ -94,7 +94,7 @@ def _site_in(file: Path) -> _Site | None:
 
 
 def _running() -> Iterator[tuple[int, Path]]:
-    """Supervisors that share our network, and their files."""
+    """Yield the pid and the settings file of each supervisor in our network namespace."""
     ours = _network("self")
     for entry in PROC.iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -107,7 +107,7 @@ def _running() -> Iterator[tuple[int, Path]]:
 
 
 def socket_of(file: Path) -> Path | None:
-    """The control socket of a supervisor that was started with this file, if we may know."""
+    """The control socket of a supervisor that was started with this file, if it can be found."""
     own = file.resolve()
     with suppress(OSError):
         for pid, named in _running():
@@ -118,13 +118,14 @@ def socket_of(file: Path) -> Path | None:
 
 
 def _control_socket(pid: int) -> Path | None:
-    """The one that it listens on and keeps for its own user (proc(5), net/unix)."""
+    """The Unix socket on which it listens that is private to its user (proc(5), net/unix)."""
     opened = {
-        str(entry.readlink()) for entry in islice((PROC / str(pid) / "fd").iterdir(), MOST_OPEN)
+        str(entry.readlink())
+        for entry in islice((PROC / str(pid) / "fd").iterdir(), MAX_DESCRIPTORS)
     }
     for line in (PROC / str(pid) / "net" / "unix").read_text(errors="replace").splitlines()[1:]:
         fields = line.split(maxsplit=7)
-        if len(fields) == 8 and fields[3] == LISTENS and f"socket:[{fields[6]}]" in opened:
+        if len(fields) == 8 and fields[3] == LISTENING and f"socket:[{fields[6]}]" in opened:
             path = Path(fields[7])
             with suppress(OSError):
                 if not path.lstat().st_mode & 0o077:
@@ -133,7 +134,7 @@ def _control_socket(pid: int) -> Path | None:
 
 
 def _network(pid: str) -> str:
-    """The network that a process is in (namespaces(7)); nothing if we may not know."""
+    """The network namespace of a process (namespaces(7)); empty if it may not be read."""
     try:
         return str((PROC / pid / "ns" / "net").readlink())
     except OSError:
@@ -141,7 +142,7 @@ def _network(pid: str) -> str:
 
 
 def settings_of(words: Sequence[str]) -> Path | None:
-    """The settings file in a supervisor's command line; None if it is another program's."""
+    """The settings file in a supervisor's command line; None for other programs."""
     for at, word in enumerate(words[:-1]):
         if PurePath(word).name in PROGRAMS and words[at + 1] == "run":
             named = [argument for argument in words[at + 2 :] if not argument.startswith("-")]
@@ -151,9 +152,9 @@ def settings_of(words: Sequence[str]) -> Path | None:
 
 def _services() -> Iterator[Path]:
     with suppress(OSError):
-        for unit in islice(sorted(UNITS.glob("*.service")), MOST_BESIDE):
+        for unit in islice(sorted(UNITS.glob("*.service")), MAX_FILES):
             with suppress(OSError, ValueError):
-                text = files.read_text(unit, LARGEST_UNIT)
+                text = files.read_text(unit, MAX_UNIT_SIZE)
                 for command in EXEC_START.findall(text):
                     named = settings_of(shlex.split(command))
                     if named is not None and named.is_absolute():
@@ -163,12 +164,12 @@ def _services() -> Iterator[Path]:
 def _beside(file: Path) -> Iterator[Path]:
     directory = file.parent
     with suppress(OSError):
-        yield from islice(sorted(directory.glob("*.toml")), MOST_BESIDE)
-        yield from islice(sorted(directory.parent.glob(f"*/{DEFAULT_FILE}")), MOST_BESIDE)
+        yield from islice(sorted(directory.glob("*.toml")), MAX_FILES)
+        yield from islice(sorted(directory.parent.glob(f"*/{DEFAULT_FILE}")), MAX_FILES)
 
 
 def _ports(document: Mapping[str, Any]) -> frozenset[int]:
-    """All ports in a settings file, which may be for another version, or no settings at all."""
+    """All ports in a settings file, which may be of another version, or of another program."""
     app, proxy, admin = (_table(document, name) for name in ("app", "proxy", "admin"))
     addresses = [*_list(proxy, "listen"), *_list(_table(proxy, "tls"), "redirect")]
     addresses += _list(admin, "listen")

@@ -49,10 +49,10 @@ def test_the_default_of_max_connections_fits_the_descriptor_limit(
     limited(20_000)
     assert troubles(subject.check(proxy={"max_connections": default})) == []
     found = only(subject.check(proxy={"max_connections": default - 1}))
-    assert "leaves room for 9925 of 9999" in found.text, "it was asked for"
+    assert "allows 9925 of 9999" in found.text, "it was asked for"
     limited(1024)
     found = only(subject.check(proxy={"max_connections": default}))
-    assert "leaves room for 437 of 10000" in found.text
+    assert "allows 437 of 10000" in found.text
 
 
 def test_a_database_that_does_not_exist_yet_is_not_warned_about(subject: CheckedSite) -> None:
@@ -60,8 +60,8 @@ def test_a_database_that_does_not_exist_yet_is_not_warned_about(subject: Checked
     found = subject.check(release={"link": ["db.sqlite3", "var/data.db"]})
     assert troubles(found) == []
     [one, other] = [one for one in found if one.about == "[release] link"]
-    assert "db.sqlite3 is not there yet" in one.text
-    assert "var/data.db is not there yet" in other.text
+    assert "db.sqlite3 does not exist yet" in one.text
+    assert "var/data.db does not exist yet" in other.text
 
 
 def test_a_taken_address_is_reported_with_its_holder(subject: CheckedSite) -> None:
@@ -79,23 +79,28 @@ def test_a_taken_address_is_reported_with_its_holder(subject: CheckedSite) -> No
         (
             {"release": {"link": ["data"]}},
             "warned",
-            "data is not there yet",
+            "data does not exist yet",
             'write "data/"',
         ),
-        ({"release": {"link": ["text.txt"]}}, "failed", "tracked by git", "git rm -r --cached"),
+        (
+            {"release": {"link": ["text.txt"]}},
+            "failed",
+            "git tracks text.txt",
+            "git rm -r --cached",
+        ),
         ({"app": {"command": ["no-such-program"]}}, "failed", "in $PATH", "install it"),
-        ({"app": {"command": ["./app.py"]}}, "failed", "cannot be run by", "make it executable"),
-        ({"app": {"command": ["bin/app"]}}, "failed", "is in no release", "set build"),
+        ({"app": {"command": ["./app.py"]}}, "failed", "cannot run", "make it executable"),
+        ({"app": {"command": ["bin/app"]}}, "failed", "no release has", "set build"),
         ({"app": {"command": ["/no/such/program"]}}, "failed", "does not exist", ""),
-        ({"release": {"build": ["./build"]}}, "failed", "is in no release", "add it to link"),
+        ({"release": {"build": ["./build"]}}, "failed", "no release has", "add it to link"),
         ({"git": {"pull_every": "5m"}}, "failed", "--set-upstream-to origin/main", ""),
         ({"git": {"pull_every": "5m", "branch": "b"}}, "failed", "git checkout b", ""),
         ({"proxy": {"error_pages": "nowhere"}}, "failed", "cannot be read", ""),
         ({"notify": {"command": ["./nowhere"]}}, "failed", "nowhere does not exist", ""),
         ({"notify": {"command": ["no-such-program"]}}, "failed", "no program no-such-program", ""),
         ({"proxy": {"tls": {"certificate": "no.pem", "key": "no.key"}}}, "failed", "no.pem", ""),
-        ({"proxy": {"max_connections": 10**9}}, "warned", "leaves room for", "LimitNOFILE=2000"),
-        ({"control": {"socket": "s" * 120}}, "failed", "bytes long", "name a shorter one"),
+        ({"proxy": {"max_connections": 10**9}}, "warned", "open-file limit", "LimitNOFILE=2000"),
+        ({"control": {"socket": "s" * 120}}, "failed", "bytes long", "use a shorter path"),
     ],
 )
 def test_each_problem_is_reported_with_a_remedy(
@@ -157,7 +162,7 @@ def test_the_remote_is_queried_and_nothing_is_fetched(subject: CheckedSite) -> N
     assert clone.git("rev-parse", "origin/main") == clone.git("rev-parse", "HEAD")
     clone.git("remote", "set-url", "origin", str(subject.directory / "gone"))
     found = only(subject.check())
-    assert "main of origin cannot be reached" in found.text
+    assert "cannot reach main of origin" in found.text
 
 
 def test_two_releases_do_not_share_an_old_sqlite(subject: CheckedSite) -> None:
@@ -174,7 +179,7 @@ def test_two_releases_do_not_share_an_old_sqlite(subject: CheckedSite) -> None:
 def test_a_hold_timeout_shorter_than_a_start_is_reported(subject: CheckedSite) -> None:
     [found] = troubles(subject.check(swap={"strategy": "exclusive"}))
     assert (found.verdict, found.about) == ("warned", "[hold] timeout")
-    assert "requests get 503 after 30 s, and a start may take 60 s" in found.text
+    assert "requests get 503 after 30 s, but a restart may take 60 s" in found.text
 
 
 @pytest.mark.parametrize(
@@ -247,7 +252,7 @@ def test_the_shipped_unit_leaves_enough_time_to_stop(subject: CheckedSite) -> No
     subject.configure()
     settings = settings_file.load(subject.file)
     judged = systemd_unit.judge(found.name, systemd_unit.written(found.read_text()), settings)
-    assert [one.text for one in judged][-1] == "the 70 s are enough for an orderly stop"
+    assert [one.text for one in judged][-1] == "70 s are enough for an orderly stop"
 
 
 def test_a_unit_must_leave_enough_time_to_stop(subject: CheckedSite) -> None:
@@ -259,7 +264,7 @@ def test_a_unit_must_leave_enough_time_to_stop(subject: CheckedSite) -> None:
     ]
     assert verdicts[-1] == "passed"
     [_, late] = systemd_unit.judge("blog", too_short, settings)
-    assert (late.verdict, late.advice) == ("warned", "TimeoutStopSec=90")
+    assert (late.verdict, late.advice) == ("warned", "set TimeoutStopSec=90")
 
 
 # --- the command, and a supervisor that runs ------------------------------------------------
@@ -286,7 +291,7 @@ async def test_a_running_supervisor_is_detected_and_not_disturbed(
         assert before == after
         site.configure(swap={"strategy": "exclusive"})
         done = await site.run("check", "--start", str(site.config_file))
-        assert "never twice at once" in done.out
+        assert "only one copy may run" in done.out
 
 
 async def test_a_running_app_that_others_can_reach_is_a_warning(
@@ -296,7 +301,7 @@ async def test_a_running_app_that_others_can_reach_is_a_warning(
     site.commit(host="0.0.0.0")
     async with site.running():
         done = await site.run("check", str(site.config_file))
-    assert f"warned  [app] command: the app listens on 0.0.0.0:{site.blue}: who can" in done.out
+    assert f"warned  [app] command: the app listens on 0.0.0.0:{site.blue}: anyone" in done.out
 
 
 def test_all_wrong_settings_are_reported_at_once(tmp_path: Path) -> None:

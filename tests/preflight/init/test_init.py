@@ -321,7 +321,7 @@ def test_one_of_several_apps_is_chosen(fill: Fill) -> None:
 
 def test_unknown_values_are_left_to_the_user(fill: Fill) -> None:
     checkout = fill({"serve.sh": ""})
-    with pytest.raises(CannotWrite, match="nothing here tells how the app is started"):
+    with pytest.raises(CannotWrite, match="no known framework found"):
         settings_for(checkout)
     _, settings = settings_for(checkout, "./serve.sh --port {port} 'a \\ b'")
     assert settings.app.command == ("./serve.sh", "--port", "{port}", "a \\ b")
@@ -334,7 +334,7 @@ def test_odd_names_and_nonsensical_files_do_no_harm(fill: Fill) -> None:
 
 
 def test_a_checkout_without_a_commit_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(CannotWrite, match="git init, git add and git commit come first"):
+    with pytest.raises(CannotWrite, match="run git init, git add and git commit first"):
         settings_for(tmp_path)
 
 
@@ -349,7 +349,7 @@ def test_init_writes_a_file_that_passes_check_and_overwrites_nothing(fill: Fill)
     file.write_text("mine")
     again = cli(checkout, "init", "--yes")
     assert (again.code, file.read_text()) == (1, "mine")
-    assert "--force overwrites it" in again.err
+    assert "use --force to overwrite it" in again.err
     assert cli(checkout, "init", "--yes", "--force").code == 0
     assert settings_file.load(file).app.command[:2] == ("python3", "-m")
 

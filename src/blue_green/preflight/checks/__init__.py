@@ -1,5 +1,5 @@
-"""What can be known before the first deploy, each thing with what to do about it.
+"""Checks before the first deploy, each with advice on how to fix what it finds.
 
-A check asks the code that does the thing itself when the supervisor runs, so that the two cannot
-disagree, and changes nothing: not the state directory, and nothing of a supervisor that runs.
+A check calls the code that the supervisor itself runs, so that the two cannot disagree. It changes
+nothing: neither the state directory nor anything that belongs to a running supervisor.
 """

@@ -1,17 +1,17 @@
-"""The checkout: its owner and state, its branch, and the remote that it follows."""
+"""The checkout: its owner, its state, its branch and its remote."""
 
 import os
 from collections.abc import Collection
 
 from blue_green.preflight.checks.context import CheckContext
-from blue_green.preflight.checks.finding import Finding, Tell, failed, passed, warned
+from blue_green.preflight.checks.finding import Finding, Report, failed, passed, warned
 from blue_green.source.git import GitError
 from blue_green.system import users
 
 
-async def checkout(subject: CheckContext, tell: Tell) -> Collection[str] | None:
-    """Look at it; the names of all that HEAD has, or None if it cannot be used."""
-    git, about = subject.git, "[git] checkout"
+async def checkout(context: CheckContext, report: Report) -> Collection[str] | None:
+    """Check it; return the names of all files in HEAD, or None if it cannot be used."""
+    git, about = context.git, "[git] checkout"
     try:
         places = await git.places()
         head = await git.head()
@@ -19,51 +19,58 @@ async def checkout(subject: CheckContext, tell: Tell) -> Collection[str] | None:
         changed = await git.changed()
         is_top = await git.is_top()
     except (GitError, OSError) as error:
-        tell(failed(about, f"{git.checkout} cannot be used: {error}"))
+        report(failed(about, f"{git.checkout} cannot be used: {error}"))
         return None
     if not is_top:
-        tell(failed(about, f"{git.checkout} is inside of a work tree", "name the top of it"))
+        report(
+            failed(
+                about, f"{git.checkout} is a subdirectory of a work tree", "name its top directory"
+            )
+        )
         return None
-    tell(passed(about, f"{git.checkout} has {head[:7]} checked out, as {git.owner.name} sees it"))
-    if changed and not subject.settings.release.in_place:
-        tell(
+    report(passed(about, f"{git.checkout} is at {head[:7]}, and {git.owner.name} can read it"))
+    if changed and not context.settings.release.in_place:
+        report(
             warned(
                 about,
-                f"{changed} files are changed and not committed: no release has these changes",
+                f"uncommitted changes in {changed} file{'' if changed == 1 else 's'}: "
+                "releases do not have them",
                 "git commit, or git stash",
             )
         )
     if not users.may(git.owner, places.common_dir, os.W_OK | os.X_OK):
-        tell(
+        report(
             failed(
                 about,
-                f"{git.owner.name} cannot write to {places.common_dir}, where git keeps the work "
-                "trees of releases",
-                "run this as the checkout's owner",
+                f"{git.owner.name} cannot write to {places.common_dir}, where git registers the "
+                "work trees of releases",
+                "run this check as the owner of the checkout",
             )
         )
-    tell(await _branch(subject))
+    report(await _branch(context))
     return tracked
 
 
-async def _branch(subject: CheckContext) -> Finding:
-    """What is pulled, if anything is; else whether there is a branch for it."""
-    git, settings = subject.git, subject.settings.git
+async def _branch(context: CheckContext) -> Finding:
+    """Check the upstream branch and that its remote can be reached, if commits are pulled."""
+    git, settings = context.git, context.settings.git
     about = "[git] pull_every" if settings.pull_every is not None else "[webhook]"
-    if settings.pull_every is None and subject.settings.webhook.secret_file is None:
-        return passed("[git] pull_every", "it is not set: what somebody checks out is deployed")
+    if settings.pull_every is None and context.settings.webhook.secret_file is None:
+        return passed(
+            "[git] pull_every", "not set: only commits checked out by others are deployed"
+        )
     try:
         upstream = await git.upstream(settings.branch)
     except GitError as error:
         return failed("[git] branch", str(error))
-    theirs = f"{upstream.source.removeprefix('refs/heads/')} of {upstream.remote}"
+    remote_branch = f"{upstream.source.removeprefix('refs/heads/')} of {upstream.remote}"
     try:
         await git.reach(upstream)
     except GitError as error:
         return failed(
             about,
-            f"{theirs} cannot be reached as {git.owner.name}: {error}",
-            "nobody can be asked for a password: use a key or a token of this user, whose "
-            "known_hosts has the host",
+            f"{git.owner.name} cannot reach {remote_branch}: {error}",
+            "git cannot ask for a password here: give this user a key or a token, and add the "
+            "host to their known_hosts",
         )
-    return passed(about, f"{upstream.branch} follows {theirs}, which can be reached")
+    return passed(about, f"{upstream.branch} follows {remote_branch}, which can be reached")

@@ -1,4 +1,4 @@
-"""Whose settings are checked, and what runs with them already."""
+"""What the checks examine: settings, users, git, and a supervisor that already runs with them."""
 
 import os
 from pathlib import Path
@@ -14,48 +14,48 @@ from blue_green.system.users import User
 
 @frozen
 class RunningSupervisor:
-    """A supervisor that runs with these settings."""
+    """A supervisor that already runs with these settings."""
 
     pid: int
     ports: frozenset[int]
-    """Those of its live backends and of its candidate."""
+    """Of its live backends and of its candidate."""
     family: frozenset[int]
-    """The pids of all that it has started."""
+    """The pids of all processes that it has started."""
 
 
 @frozen
 class CheckContext:
-    """What most checks are about."""
+    """What most checks need."""
 
     file: Path
     settings: Settings
     owner: User
-    """Whom git runs as."""
+    """The user that git runs as."""
     user: User
-    """Whom the app runs as."""
+    """The user that the app runs as."""
     git: Git
     running: RunningSupervisor | None
     may_run: bool
-    """There is one, or it cannot be seen whether there is."""
+    """A supervisor runs, or it is not known whether one does."""
 
 
-class CannotTell(Exception):
-    """Whether a supervisor runs cannot be seen; str() says why."""
+class UnknownSupervisor(Exception):
+    """It is not known whether a supervisor runs; str() says why."""
 
 
 def find_running(settings: Settings) -> RunningSupervisor | None:
-    """The supervisor of this state directory, as it tells itself; raise `CannotTell`."""
+    """Ask the supervisor of this state directory about itself; raise `UnknownSupervisor`."""
     path = settings.control.socket
     try:
         *_, status = client.ask(path, {"command": "status"})
     except client.NoSupervisor as error:
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-            raise CannotTell(str(error)) from None
+            raise UnknownSupervisor(str(error)) from None
         return None
     except client.Lost as error:
-        raise CannotTell(str(error)) from None
+        raise UnknownSupervisor(str(error)) from None
     if status["event"] == "error":
-        raise CannotTell(status["error"])
+        raise UnknownSupervisor(status["error"])
     slots = [slot for slot in (status["live"], status["candidate"]) if slot]
     return RunningSupervisor(
         pid=status["supervisor"]["pid"],

@@ -1,4 +1,4 @@
-"""What a check has found."""
+"""The findings of checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -8,23 +8,23 @@ from attrs import asdict, frozen
 
 @frozen
 class Finding:
-    """One thing that was looked at, and what to do if it is not as it should be."""
+    """The result of one check, and how to fix what it found."""
 
     verdict: Literal["passed", "warned", "failed"]
     about: str
-    """The setting, or the thing."""
+    """The setting, or another thing that was checked."""
     text: str
     advice: str = ""
     output: tuple[str, ...] = ()
-    """The last lines of the program in question."""
+    """The last lines that the program wrote."""
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "output": list(self.output)}
 
 
 Findings = Iterator[Finding]
-Tell = Callable[[Finding], None]
-"""Told of each finding as it is made."""
+Report = Callable[[Finding], None]
+"""Called with each finding as soon as it is known."""
 
 
 def passed(about: str, text: str) -> Finding:
@@ -36,5 +36,5 @@ def warned(about: str, text: str, advice: str) -> Finding:
 
 
 def failed(about: str, text: str, advice: str = "", output: Sequence[str] = ()) -> Finding:
-    """`advice` is empty where the text says itself what to do."""
+    """`advice` may be empty if the text itself says what to do."""
     return Finding("failed", about, text, advice, tuple(output))

@@ -1,20 +1,22 @@
-"""Whether requests wait as long as what they wait for may take."""
+"""Whether held requests wait long enough for a restart after a crash."""
 
 from blue_green.config.settings import Settings
 from blue_green.preflight.checks.finding import Findings, passed, warned
 
 
 def hold(settings: Settings) -> Findings:
-    """After a crash, an app of which one copy may run is not there until it has started again."""
+    """After a crash, an app of which only one copy may run is down until it has restarted."""
     if settings.swap.strategy != "exclusive":
         return
     waits, starts = settings.hold.timeout, settings.health.start_timeout
     if waits >= starts:
-        yield passed("[hold] timeout", f"requests wait for {waits:g} s, and a start may take less")
+        yield passed(
+            "[hold] timeout", f"held requests wait {waits:g} s, as long as a start may take"
+        )
         return
     yield warned(
         "[hold] timeout",
-        f"when the app has crashed, requests get 503 after {waits:g} s, and a start may take "
+        f"after a crash, held requests get 503 after {waits:g} s, but a restart may take "
         f"{starts:g} s",
-        "set timeout in [hold] above the start_timeout of [health], or that to what a start takes",
+        "raise timeout in [hold] above start_timeout in [health], or lower start_timeout",
     )

@@ -1,4 +1,4 @@
-"""What the machine gives: open files, memory, and its SQLite."""
+"""The machine: its open-file limit, its memory, and its SQLite."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -12,50 +12,50 @@ from blue_green.supervisor import startup
 from blue_green.system import memory, procfs
 
 SAFE_SQLITE = (3, 51, 3)
-"""From here on a database in WAL mode cannot be damaged by one process that starts its log anew
-while another copies from it (sqlite.org/wal.html#walresetbug).
+"""The first release in which one process cannot corrupt a database in WAL mode by resetting the
+log while another process checkpoints it (sqlite.org/wal.html#walresetbug).
 """
-MENDED_SQLITE: Mapping[tuple[int, ...], int] = {(3, 44): 6, (3, 50): 7}
-"""Older series that were mended, too, and from which release on."""
+FIXED_SQLITE: Mapping[tuple[int, ...], int] = {(3, 44): 6, (3, 50): 7}
+"""Older series that have the fix, too, and their first release with it."""
 DATABASES = ("*.db", "*.sqlite", "*.sqlite3")
 
 
 def open_files(settings: Settings) -> Findings:
-    """Whether the limit that holds here carries all connections."""
+    """Compare the open-file limit with `max_connections`."""
     wanted = settings.proxy.max_connections
     granted = startup.within_file_limit(settings).proxy.max_connections
     if not startup.lacks_room(wanted, granted):
-        yield passed("[proxy] max_connections", f"open files suffice for {granted} connections")
+        yield passed("[proxy] max_connections", f"the open-file limit allows {granted} connections")
         return
     needed = 2 * wanted + startup.DESCRIPTORS_OF_OUR_OWN
     yield warned(
         "[proxy] max_connections",
-        f"the limit of open files that holds here leaves room for {granted} of {wanted}",
-        f"LimitNOFILE={needed} in the unit, or ulimit -Hn {needed}; or set fewer",
+        f"the open-file limit (ulimit -n) allows {granted} of {wanted} connections",
+        f"set LimitNOFILE={needed} in the unit, or ulimit -Hn {needed}; or lower max_connections",
     )
 
 
 def memory_for_two(settings: Settings, used: int) -> Finding:
-    """Whether another release fits beside one that uses so many bytes."""
+    """Whether the machine has memory for another release that uses `used` bytes."""
     free, about = memory.available(), "memory"
     if isinf(free):
-        return passed(about, f"the app uses {_mib(used)}; nothing tells how much is available")
-    text = f"the app uses {_mib(used)} of memory, and {_mib(free)} are available"
+        return passed(about, f"the app uses {_mib(used)}; the available memory is unknown")
+    text = f"the app uses {_mib(used)}, and {_mib(free)} are available"
     if free >= used:
         return passed(about, text)
     if "exclusive" in (settings.swap.strategy, settings.swap.low_memory):
         return passed(about, f"{text}: the old one is stopped before a new one starts")
-    then = 'set low_memory = "exclusive" in [swap], or free some'
-    return warned(about, f"{text}: a second one may not fit", then)
+    advice = 'set low_memory = "exclusive" in [swap], or free some memory'
+    return warned(about, f"{text}: a second release may not fit", advice)
 
 
 def memory_of(marker: str) -> int:
-    """Bytes that all processes with this marker in their environment use."""
+    """Bytes used by all processes with this marker in their environment."""
     return sum(map(procfs.memory, procfs.pids_of_supervisor(marker)))
 
 
 def sqlite(settings: Settings) -> Findings:
-    """Two releases that overlap have a database open at once."""
+    """Check for an SQLite that is unsafe when two overlapping releases write one database."""
     if settings.swap.strategy != "overlap":
         return
     found = next(databases(settings.git.checkout, settings.release.link), None)
@@ -68,8 +68,8 @@ def sqlite(settings: Settings) -> Findings:
     safe = ".".join(map(str, SAFE_SQLITE))
     yield warned(
         "[swap] strategy",
-        f"two releases may write {found.name} at once, and SQLite {version}, which is here, can "
-        f"then damage a database in WAL mode; {safe} is the first that cannot",
+        f"two releases may write {found.name} at once, which can corrupt a database in WAL mode "
+        f"with SQLite {version}, installed here; {safe} is the first safe version",
         'set strategy = "exclusive", unless the app has a newer SQLite of its own',
     )
 
@@ -77,11 +77,11 @@ def sqlite(settings: Settings) -> Findings:
 def is_safe(version: tuple[int, int, int]) -> bool:
     """Whether two processes may write one database with this version of SQLite."""
     *series, release = version
-    return version >= SAFE_SQLITE or release >= MENDED_SQLITE.get(tuple(series), release + 1)
+    return version >= SAFE_SQLITE or release >= FIXED_SQLITE.get(tuple(series), release + 1)
 
 
 def databases(checkout: Path, links: tuple[str, ...]) -> Iterator[Path]:
-    """SQLite's files in the checkout, in its directories, and in those that are linked."""
+    """Yield SQLite's files in the checkout, its subdirectories, and linked paths."""
     places = [checkout, *(checkout / name for name in links)]
     try:
         places += [path for path in checkout.iterdir() if path.is_dir() and path.name[0] != "."]
@@ -90,7 +90,7 @@ def databases(checkout: Path, links: tuple[str, ...]) -> Iterator[Path]:
             place.glob(pattern) for place in places if place.is_dir() for pattern in DATABASES
         )
     except OSError:
-        return  # Whether the checkout can be read is told by another check.
+        return  # Another check reports a checkout that cannot be read.
 
 
 def _is_database(file: Path) -> bool:

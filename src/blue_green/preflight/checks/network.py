@@ -1,4 +1,4 @@
-"""Ports and addresses: free, or whose."""
+"""Ports and addresses: whether they are free, and which program uses them if not."""
 
 import socket
 import struct
@@ -12,7 +12,7 @@ from blue_green.http import sockets as proxy
 from blue_green.preflight import other_sites
 from blue_green.preflight.checks.context import RunningSupervisor
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
-from blue_green.preflight.other_sites import Neighbour
+from blue_green.preflight.other_sites import OtherSite
 from blue_green.site.backend import check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.system import port_holders
@@ -24,7 +24,7 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 
 def network(file: Path, settings: Settings, running: RunningSupervisor | None) -> Findings:
-    """The app's ports, our own addresses, and the control socket."""
+    """Check the app's ports, the supervisor's addresses, and the control socket."""
     outgoing = _range_for_outgoing()
     others = other_sites.of(file)
     for port in (port for slot in settings.app.ports for port in slot):
@@ -41,35 +41,34 @@ def network(file: Path, settings: Settings, running: RunningSupervisor | None) -
         if end.host in EVERYWHERE:
             yield warned(
                 "[admin] listen",
-                f"{end} tells everybody who can reach this machine what runs here",
-                "name a private address, such as 127.0.0.1",
+                f"{end} shows what runs here to anyone who can reach this machine",
+                "use a private address, such as 127.0.0.1",
             )
     if (length := len(bytes(settings.control.socket))) > LONGEST_PATH:
         yield failed(
             "[control] socket",
-            f"{settings.control.socket} is {length} bytes long, and a Unix socket's path has at "
-            f"most {LONGEST_PATH}",
-            "name a shorter one, or a shorter state directory",
+            f"{settings.control.socket} is {length} bytes long, over the limit of {LONGEST_PATH} "
+            "for a Unix socket's path",
+            "use a shorter path, or a shorter state directory",
         )
 
 
 def exposed(listeners: Sequence[ListeningSocket]) -> Findings:
-    """Where an app listens for more than this machine."""
+    """Warn of each socket of the app that other machines can reach."""
     for one in listeners:
         if not one.is_local:
             yield warned(
                 "[app] command",
-                f"the app listens on {one}: who can reach this machine can pass by the proxy",
-                "have it listen on 127.0.0.1",
+                f"the app listens on {one}: anyone who can reach this machine can bypass the proxy",
+                "let it listen on 127.0.0.1",
             )
 
 
-def _shared(port: int, other: Neighbour) -> Finding:
-    about, advice = "[app] ports", "choose other ports, or other ones there"
+def _shared(port: int, other: OtherSite) -> Finding:
+    about, advice = "[app] ports", "choose other ports here or there"
     if other.pid or other.is_service:
-        text = f"{port} belongs to another site, too, which needs it at one of its swaps: {other}"
-        return failed(about, text, advice)
-    return warned(about, f"{port} is named in other settings, too: {other}", advice)
+        return failed(about, f"{port} is also used by another site: {other}", advice)
+    return warned(about, f"{port} is also named in other settings: {other}", advice)
 
 
 def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Finding:
@@ -84,7 +83,7 @@ def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Find
     if port in outgoing:
         return warned(
             about,
-            f"{port} is free now, but any outgoing connection may take it ({OUTGOING})",
+            f"{port} is free now, but an outgoing connection may take it ({OUTGOING})",
             f"choose one below {outgoing.start}",
         )
     return passed(about, f"{port} is free")
@@ -99,12 +98,12 @@ def _address(about: str, end: Endpoint, running: RunningSupervisor | None) -> Fi
     except proxy.CannotListen as error:
         advice = "end that program, or choose another address"
         if isinstance(error.__context__, PermissionError):
-            advice = "see CAP_NET_BIND_SERVICE in deploy/blue-green.service, or choose another one"
+            advice = "see CAP_NET_BIND_SERVICE in deploy/blue-green.service, or use another port"
         return failed(about, str(error).removeprefix(f"{about}: "), advice)
 
 
 def _holder(end: Endpoint) -> int:
-    """The pid of who listens there; 0 if that is nobody, or nobody whom we may see."""
+    """The pid of the process that listens there; 0 if there is none, or none that we may see."""
     if end.path is None:
         return port_holders.holder_of(end.port).pid
     with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
@@ -117,7 +116,7 @@ def _holder(end: Endpoint) -> int:
 
 
 def _range_for_outgoing() -> range:
-    """The ports that the kernel takes for connections that go out (ip(7))."""
+    """The ephemeral ports, which the kernel uses for outgoing connections (ip(7))."""
     with suppress(OSError, ValueError):
         first, last = map(int, OUTGOING.read_text().split())
         return range(first, last + 1)

@@ -1,4 +1,4 @@
-"""Answers to a probe that will not change by themselves, and what helps against each."""
+"""Probe responses that will not change by themselves, and how to fix the cause of each."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,14 @@ from blue_green.config.site_settings import HealthSettings
 from blue_green.site import health
 
 LASTING = 50
-"""Answers of one kind in a row, a tenth of a second apart, after which it is expected to stay."""
+"""Equal responses in a row, a tenth of a second apart, after which no other is expected."""
 
 REFUSES = "the app most likely refuses the Host header {host}"
 ADVICE: Mapping[int, tuple[str, str]] = {
     **dict.fromkeys(
         health.REDIRECTS,
         (
-            "a page that redirects says nothing of whether the app works",
+            "a redirect does not show whether the app works",
             'set host = "the site\'s public name" in [health], or a path that is not redirected',
         ),
     ),
@@ -27,14 +27,20 @@ ADVICE: Mapping[int, tuple[str, str]] = {
             'set host = "the site\'s public name" in [health], or have the app allow {host}',
         ),
     ),
-    401: ("it wants a login", "set a path in [health] that is open, or status = [200, 401]"),
-    404: ("it does not have this page", "set a path in [health] that it has"),
+    401: (
+        "the path requires a login",
+        "set a path in [health] without a login, or status = [200, 401]",
+    ),
+    404: ("the app does not have this path", "set a path in [health] that exists"),
 }
-"""What an answer most likely means, and what helps."""
+"""For each status: the most likely cause, and how to fix it."""
 
 
 async def until_lasting(host: str, port: int, settings: HealthSettings) -> None:
-    """Wait until one of these answers has come again and again; raise `StepFailed` very late."""
+    """Wait until one of these responses has come `LASTING` times in a row.
+
+    Raises `StepFailed` if that does not happen, long after the start timeout.
+    """
     known = tuple(Status(status) for status in ADVICE if status not in settings.status)
     patient = Period(2 * settings.start_timeout + 60)
     doubtful = attrs.evolve(settings, status=known, rise=Count(LASTING), start_timeout=patient)
@@ -42,7 +48,7 @@ async def until_lasting(host: str, port: int, settings: HealthSettings) -> None:
 
 
 async def explanation(host: str, port: int, settings: HealthSettings) -> tuple[str, str] | None:
-    """What its answer most likely means, and what helps; None for one that tells nothing."""
+    """The most likely cause of the probe's response, and how to fix it; None if unknown."""
     named = settings.host or f"{host}:{port}"
     failed = await health.probe(host, port, settings)
     if failed is None or failed.status not in ADVICE:
@@ -53,12 +59,12 @@ async def explanation(host: str, port: int, settings: HealthSettings) -> tuple[s
         (https, "the app redirects to https", "set https = true in [health]"),
         (
             localhost,
-            f"the app refuses the Host header {named}, and takes localhost",
+            f"the app refuses the Host header {named}, and accepts localhost",
             'set host = "localhost" in [health]',
         ),
         (
             https | localhost,
-            "the app redirects to https, and takes the Host header localhost",
+            "the app redirects to https, and accepts the Host header localhost",
             'set https = true and host = "localhost" in [health]',
         ),
     ):

@@ -1,4 +1,4 @@
-"""All checks, in the order in which their findings are told."""
+"""Run all checks, in the order in which their findings are reported."""
 
 import signal
 from functools import partial
@@ -10,12 +10,12 @@ from blue_green.config.settings import Settings
 from blue_green.preflight.checks import files, hold_timeout, machine
 from blue_green.preflight.checks.checkout import checkout
 from blue_green.preflight.checks.context import (
-    CannotTell,
     CheckContext,
     RunningSupervisor,
+    UnknownSupervisor,
     find_running,
 )
-from blue_green.preflight.checks.finding import Findings, Tell, failed, passed, warned
+from blue_green.preflight.checks.finding import Findings, Report, failed, passed, warned
 from blue_green.preflight.checks.network import network
 from blue_green.preflight.checks.systemd_unit import unit
 from blue_green.preflight.checks.trial_start import start as start_it
@@ -24,18 +24,18 @@ from blue_green.supervisor import startup
 from blue_green.system import supervisor_marker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-TO_TELL = 5.0
-"""Seconds that a running supervisor may take to tell of itself."""
+STATUS_TIMEOUT = 5.0
+"""Seconds that a running supervisor may take to answer."""
 
 
-def run(file: Path, settings: Settings, tell: Tell, *, start: bool) -> bool:
-    """Tell of everything that can be known; with `start`, of a trial start, too.
+def run(file: Path, settings: Settings, report: Report, *, start: bool) -> bool:
+    """Report all findings; with `start`, make a trial start, too.
 
-    A signal makes it end early; then it clears away what it has made, and the answer is False.
+    Returns False if a signal ended it early. It cleans up in either case.
     """
 
     async def until_signal() -> bool:
-        has_ended = False
+        is_complete = False
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
 
@@ -44,69 +44,69 @@ def run(file: Path, settings: Settings, tell: Tell, *, start: bool) -> bool:
                         nursery.cancel_scope.cancel()
 
                 nursery.start_soon(listen)
-                await _survey(file, settings, tell, start=start)
-                has_ended = True
+                await _check_all(file, settings, report, start=start)
+                is_complete = True
                 nursery.cancel_scope.cancel()
-        return has_ended
+        return is_complete
 
     return trio.run(until_signal)
 
 
-async def _survey(file: Path, settings: Settings, tell: Tell, *, start: bool) -> None:
-    tell(passed("settings", f"{file} can be read, and nothing in it is wrong"))
-    running, may_run = await _running(settings, tell)
-    _all(network(file, settings, running), tell)
-    _all(machine.open_files(settings), tell)
-    _all(hold_timeout.hold(settings), tell)
-    _all(files.error_pages(settings), tell)
-    _all(files.certificate(settings), tell)
-    _all(files.webhook(settings), tell)
-    _all(unit(file, settings), tell)
+async def _check_all(file: Path, settings: Settings, report: Report, *, start: bool) -> None:
+    report(passed("settings", f"{file} is valid"))
+    running, may_run = await _running(settings, report)
+    _all(network(file, settings, running), report)
+    _all(machine.open_files(settings), report)
+    _all(hold_timeout.hold(settings), report)
+    _all(files.error_pages(settings), report)
+    _all(files.certificate(settings), report)
+    _all(files.webhook(settings), report)
+    _all(unit(file, settings), report)
     try:
         owner, user = startup.whom_to_run_as(settings)
     except startup.CannotRun as error:
-        tell(failed("whom to run as", str(error)))
+        report(failed("users", str(error)))
         return
     git = Git(settings.git.checkout, owner, {}, settings.git.fetch_timeout)
-    subject = CheckContext(file, settings, owner, user, git, running, may_run)
-    await _of_the_app(subject, tell, start=start)
+    context = CheckContext(file, settings, owner, user, git, running, may_run)
+    await _check_app(context, report, start=start)
 
 
-async def _of_the_app(subject: CheckContext, tell: Tell, *, start: bool) -> None:
-    settings = subject.settings
-    _all(files.trust(subject), tell)
-    _all(files.state(subject), tell)
-    _all(files.notify(subject), tell)
-    tracked = await checkout(subject, tell)
+async def _check_app(context: CheckContext, report: Report, *, start: bool) -> None:
+    settings = context.settings
+    _all(files.trust(context), report)
+    _all(files.state(context), report)
+    _all(files.notify(context), report)
+    tracked = await checkout(context, report)
     if tracked is None:
         return
-    _all(files.links(subject, tracked), tell)
-    _all(files.commands(subject, tracked), tell)
-    _all(machine.sqlite(settings), tell)
-    if subject.running:
+    _all(files.links(context, tracked), report)
+    _all(files.commands(context, tracked), report)
+    _all(machine.sqlite(settings), report)
+    if context.running:
         marker = supervisor_marker.entry(settings.state.directory)
         used = await trio.to_thread.run_sync(machine.memory_of, marker)
-        tell(machine.memory_for_two(settings, used))
+        report(machine.memory_for_two(settings, used))
     if start:
-        await start_it(subject, tell)
+        await start_it(context, report)
 
 
-async def _running(settings: Settings, tell: Tell) -> tuple[RunningSupervisor | None, bool]:
-    """The supervisor that runs with these settings already, if one does; and whether one may."""
+async def _running(settings: Settings, report: Report) -> tuple[RunningSupervisor | None, bool]:
+    """A supervisor that already runs with these settings, and whether one might."""
     look = partial(find_running, settings)
     try:
-        with trio.fail_after(TO_TELL):
+        with trio.fail_after(STATUS_TIMEOUT):
             running = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
-    except (CannotTell, trio.TooSlowError) as error:
-        why = str(error) or f"no answer within {TO_TELL:g} s"
-        advice = "run this check as whom the supervisor runs as"
-        tell(warned("supervisor", f"whether one runs already cannot be seen: {why}", advice))
+    except (UnknownSupervisor, trio.TooSlowError) as error:
+        why = str(error) or f"no answer within {STATUS_TIMEOUT:g} s"
+        advice = "run this check as the user that the supervisor runs as"
+        report(warned("supervisor", f"cannot find out whether one is running: {why}", advice))
         return None, True
     if running is not None:
-        tell(passed("supervisor", f"one runs already with these settings, pid {running.pid}"))
+        report(passed("supervisor", f"already running with these settings, pid {running.pid}"))
     return running, running is not None
 
 
-def _all(findings: Findings, tell: Tell) -> None:
+def _all(findings: Findings, report: Report) -> None:
     for finding in findings:
-        tell(finding)
+        report(finding)

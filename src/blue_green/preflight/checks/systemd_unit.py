@@ -1,4 +1,4 @@
-"""The systemd unit that runs these settings: whom it runs as, and how long it may take to stop."""
+"""The systemd unit for these settings: its user, its state directory, and its stop timeout."""
 
 import re
 import subprocess
@@ -13,13 +13,13 @@ from blue_green.system import files, root, users
 
 UNITS = Path("/etc/systemd/system")
 RUNNING = Path("/run/systemd/system")
-"""Is there when systemd runs the machine (sd_booted(3))."""
+"""Exists if systemd is the init system (sd_booted(3))."""
 DEFAULT_STOP = 90.0
-"""Seconds: systemd's DefaultTimeoutStopSec, unless that was changed."""
-LARGEST = 1024 * 1024
-"""Bytes of a unit file."""
-BEYOND = 20.0
-"""Seconds for what does not even die at once when it is killed."""
+"""Seconds: the default of systemd's DefaultTimeoutStopSec."""
+MAX_SIZE = 1024 * 1024
+"""Maximum size of a unit file, in bytes."""
+KILL_MARGIN = 20.0
+"""Seconds added for processes that take a while to die even after SIGKILL."""
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 UNITS_OF_TIME = {
     **dict.fromkeys(("us", "usec"), 1e-6),
@@ -33,28 +33,28 @@ SYSTEMCTL_TIMEOUT = 10.0
 
 
 def unit(file: Path, settings: Settings) -> Findings:
-    """The service that names this file, if there is one."""
+    """Check each installed service that runs this settings file."""
     for path in naming(file, UNITS):
         shown = _shown(path.name) if RUNNING.is_dir() else {}
-        service = shown or written(files.read_text(path, LARGEST))
+        service = shown or written(files.read_text(path, MAX_SIZE))
         yield from judge(path.name, service, settings)
         beside = file.absolute().parent / StateSettings().directory
         if (named := service.get("StateDirectory")) and settings.state.directory == beside:
             yield warned(
                 f"{path.name}: StateDirectory",
-                f"the service keeps its state in /var/lib/{named.split()[0]}, and the commands "
-                f"look for it in {beside}",
-                f'directory = "/var/lib/{named.split()[0]}" in [state]',
+                f"the service keeps its state in /var/lib/{named.split()[0]}, but commands look "
+                f"for it in {beside}",
+                f'set directory = "/var/lib/{named.split()[0]}" in [state]',
             )
 
 
 def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings:
-    """What is to be said of a service with these properties, as its file has them."""
+    """Check the properties of a service, in the format of its unit file."""
     us = users.owner_of(Path("/proc/self")).name
     if (user := service.get("User") or "root") != us:
         yield warned(
             name,
-            f"it runs as {user}, and this check as {us}, for whom other things may hold",
+            f"it runs as {user}, but this check runs as {us}, whose permissions may differ",
             f"sudo -u {user} blue-green check ...",
         )
     allowed = seconds(service.get("TimeoutStopSec", ""))
@@ -64,27 +64,27 @@ def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings
     if allowed < longest:
         yield warned(
             about,
-            f"systemd kills what is left after {allowed:g} s, and an orderly stop may take "
-            f"{longest:g} s (drain_timeout, twice stop_timeout, drain_delay)",
-            f"TimeoutStopSec={longest + BEYOND:.0f}",
+            f"systemd kills the service after {allowed:g} s, but an orderly stop may take "
+            f"{longest:g} s (drain_timeout + 2 x stop_timeout + drain_delay)",
+            f"set TimeoutStopSec={longest + KILL_MARGIN:.0f}",
         )
     else:
-        yield passed(about, f"the {allowed:g} s are enough for an orderly stop")
+        yield passed(about, f"{allowed:g} s are enough for an orderly stop")
 
 
 def naming(file: Path, directory: Path) -> Iterator[Path]:
-    """The services there whose ExecStart names this settings file."""
+    """Yield the services there whose ExecStart names this settings file."""
     for path in sorted(directory.glob("*.service")):
         try:
-            started = written(files.read_text(path, LARGEST)).get("ExecStart", "")
+            started = written(files.read_text(path, MAX_SIZE)).get("ExecStart", "")
         except (OSError, UnicodeDecodeError):
-            continue  # A link to a unit that is masked or gone, or that is not for us to read.
+            continue  # A link to a unit that is masked or gone, or a file that we may not read.
         if str(file.absolute()) in re.split(r"[\s\"']+", started):
             yield path
 
 
 def written(text: str) -> dict[str, str]:
-    """The properties in the [Service] section of a unit file; the last of a name wins."""
+    """The properties in the [Service] section of a unit file; the last one of a name counts."""
     properties: dict[str, str] = {}
     section = ""
     for line in re.sub(r"\\\n", " ", text).splitlines():
@@ -98,7 +98,7 @@ def written(text: str) -> dict[str, str]:
 
 
 def seconds(span: str) -> float:
-    """A time span of systemd.time(7), such as `1min 30s`."""
+    """Parse a time span such as `1min 30s` (systemd.time(7))."""
     if not span:
         return DEFAULT_STOP
     if span in ("infinity", "0"):
@@ -107,7 +107,7 @@ def seconds(span: str) -> float:
 
 
 def _shown(name: str) -> dict[str, str]:
-    """What systemd has in force, drop-ins included; nothing if it cannot be asked."""
+    """The properties in force, including drop-ins; empty if systemctl fails."""
     command = ["systemctl", "show", "--property=User,TimeoutStopUSec,StateDirectory", name]
     us, env = users.owner_of(Path("/proc/self")), None
     try:

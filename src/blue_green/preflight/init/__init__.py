@@ -1,1 +1,1 @@
-"""A first supervisor.toml for the app in a checkout, from what its files tell."""
+"""`init`: detect the app in a checkout from its files, and write a first supervisor.toml."""

@@ -1,4 +1,4 @@
-"""What is in a checkout, and what an app turned out to be."""
+"""The files of a checkout, and the app that was detected in it."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,18 @@ from attrs import frozen
 
 from blue_green.system import files
 
-LARGEST = 1024 * 1024
-"""Bytes up to which a file is read."""
+MAX_SIZE = 1024 * 1024
+"""Bytes: larger files are not read."""
 LINKABLE = (".env", "data", "instance", "media", "storage", "uploads")
-"""What apps keep beside their code and out of git."""
+"""Names that apps commonly keep next to their code and out of git."""
 SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
-"""What is committed in place of `.env`."""
+"""Names of the template that is committed in place of `.env`."""
 DATABASE = re.compile(r"\w[\w.-]*\.(db|sqlite|sqlite3)")
 NAMED = re.compile(
-    r"""sqlite(?:\+\w+)?:///(?:\./)?(\w[\w./-]*)"""  # As a url, relative to where the app runs.
+    r"""sqlite(?:\+\w+)?:///(?:\./)?(\w[\w./-]*)"""  # As a URL, relative to the app's directory.
     r"""|(?:sqlite3\.connect|new\s+(?:\w+\.)?Database)\(\s*["'](?:\./)?(\w[\w./-]*)["']"""
 )
-"""Where a program's text names a database of SQLite."""
+"""A program's mention of an SQLite database."""
 INSTANCE = re.compile(r"instance_path|instance_relative_config|flask_sqlalchemy")
 MOST_FILES = 300
 HEALTH = re.compile(r"""["'](/(?:healthz?|livez|readyz|up|ping))/?["']""")
@@ -29,7 +29,7 @@ HEALTH = re.compile(r"""["'](/(?:healthz?|livez|readyz|up|ping))/?["']""")
 
 @frozen
 class Checkout:
-    """A work tree, and the names of all that is committed in it."""
+    """A work tree, and the names of its committed files."""
 
     path: Path
     tracked: frozenset[str]
@@ -38,32 +38,32 @@ class Checkout:
         return (self.path / name).exists()
 
     def text(self, name: str) -> str:
-        """What is in a file; nothing if it is not there, is too large, or is no text."""
+        """The text of a file; empty if it does not exist, is too large, or is not text."""
         try:
-            return files.read_text(self.path / name, LARGEST)
+            return files.read_text(self.path / name, MAX_SIZE)
         except (OSError, UnicodeDecodeError):
             return ""
 
     def first(self, *names: str) -> str | None:
-        """The first of these that is there."""
+        """The first of these that exists."""
         return next((name for name in names if self.has(name)), None)
 
     @property
     def databases(self) -> Sequence[str]:
-        """Those of SQLite at its top."""
+        """SQLite databases at the top of the checkout."""
         names = [path.name for path in self.path.iterdir() if path.is_file()]
         return sorted(name for name in names if DATABASE.fullmatch(name))
 
     @property
     def links(self) -> Sequence[str]:
-        """What is there and not committed, and every release is likely to need."""
+        """Uncommitted files and directories that every release is likely to need."""
         names = [name for name in LINKABLE if self.has(name)]
         if ".env" not in names and any(name in self.tracked for name in SAMPLES):
             names.append(".env")
         return [name for name in (*names, *self.databases) if name not in self.tracked]
 
     def with_data(self, links: Sequence[str], data: Sequence[str]) -> tuple[str, ...]:
-        """The links, and the paths at which the app keeps data, whether they are there or not."""
+        """Add the paths at which the app keeps data, whether they exist or not, to the links."""
         found = list(links)
         for name in data:
             path = PurePosixPath(name)
@@ -73,9 +73,11 @@ class Checkout:
         return tuple(found)
 
     def advice(self, data: Sequence[str]) -> Sequence[str]:
-        """What to do about data that is committed, which each release has its own copy of."""
+        """What to do about committed data, of which each release has its own copy."""
         names = [name for name in data if name.rstrip("/") in self.tracked]
-        return [f"the app writes {name}, and git has it: git rm -r --cached it" for name in names]
+        return [
+            f"the app writes {name}, which is in git: git rm -r --cached {name}" for name in names
+        ]
 
     def of_its_own(self, pattern: str) -> Iterator[str]:
         """The committed files whose names match."""
@@ -84,11 +86,11 @@ class Checkout:
 
 @frozen
 class App:
-    """What starts an app, and what it needs."""
+    """How to start an app, and what it needs."""
 
     kind: str
     because: str
-    """What in the checkout says so."""
+    """How it was detected."""
     command: tuple[str, ...]
     build: tuple[str, ...] = ()
     migrate: tuple[str, ...] = ()
@@ -96,22 +98,22 @@ class App:
     strategy: Literal["overlap", "exclusive"] = "overlap"
     why_strategy: str = ""
     path: str = "/"
-    """What a probe asks for."""
+    """The path to probe."""
     host: str = ""
     """The probe's Host header, if it needs one."""
     https: bool = False
-    """It redirects what does not come over https."""
+    """It redirects plain HTTP to https."""
     advice: tuple[str, ...] = ()
-    """What one should know before the first deploy."""
+    """Notes for before the first deploy."""
 
 
 def data_of(checkout: Checkout, pattern: str) -> tuple[str, ...]:
-    """Where the committed files whose names match keep data, as far as that stands in them."""
+    """The paths at which committed files whose names match keep data, as far as they name them."""
     found: dict[str, None] = {}
     for file in islice(checkout.of_its_own(pattern), MOST_FILES):
         text = checkout.text(file)
         if INSTANCE.search(text):
-            found["instance/"] = None  # Flask's place for what is no code.
+            found["instance/"] = None  # Flask's directory for data.
             continue
         for match in NAMED.finditer(text):
             name = match[1] or match[2]
@@ -121,6 +123,6 @@ def data_of(checkout: Checkout, pattern: str) -> tuple[str, ...]:
 
 
 def health_path(text: str) -> str:
-    """The page for probes that a program seems to have, or else the first page."""
+    """The health endpoint that a program seems to have, or else `/`."""
     match = HEALTH.search(text)
     return match[1] if match else "/"

@@ -1,4 +1,4 @@
-"""What kind of app is in a checkout: each kind is known by its files."""
+"""Detect the kind of app in a checkout by its files."""
 
 import json
 import re
@@ -14,9 +14,9 @@ PAGES = ("public", "dist", "_site", "site", "build", "docs", ".")
 
 
 def detect(checkout: Checkout) -> Sequence[App]:
-    """The apps that it may be, the likeliest first."""
+    """The apps that it may be, the most likely first."""
     found = [app for kind in KINDS for app in kind(checkout)]
-    return found or [app for kind in IF_NOTHING_ELSE for app in kind(checkout)]
+    return found or [app for kind in FALLBACKS for app in kind(checkout)]
 
 
 def spin(checkout: Checkout) -> Iterator[App]:
@@ -24,7 +24,7 @@ def spin(checkout: Checkout) -> Iterator[App]:
         return
     yield App(
         kind="Spin",
-        because="spin.toml is there",
+        because="detected from spin.toml",
         command=("spin", "up", "--listen", "127.0.0.1:{port}", "--file", "spin.toml"),
         build=("spin", "build") if _is_built_by_spin(checkout.text("spin.toml")) else (),
         link=checkout.with_data(checkout.links, _spin_data(checkout.text("spin.toml"))),
@@ -40,7 +40,7 @@ def node(checkout: Checkout) -> Iterator[App]:
     if not isinstance(start := scripts.get("start"), str):
         return
     tool, install = _installer(checkout)
-    # node itself, where it is nothing but that: npm would stand between us and its signals.
+    # A plain `node FILE` is run directly: npm would not pass signals on to it.
     is_plain = re.fullmatch(r"node [\w./=@ -]+", start)
     command = tuple(shlex.split(start)) if is_plain else (tool, "start")
     steps = [install] if package.get("dependencies") or package.get("devDependencies") else []
@@ -48,7 +48,7 @@ def node(checkout: Checkout) -> Iterator[App]:
     data = data_of(checkout, r"(?!tests?/|node_modules/)([\w-]+/)*[\w.-]+\.[cm]?[jt]s")
     yield App(
         kind="Node",
-        because=f'package.json starts it with "{start}"',
+        because=f'package.json has the start script "{start}"',
         command=command,
         build=("sh", "-c", " && ".join(steps))
         if len(steps) > 1
@@ -56,14 +56,14 @@ def node(checkout: Checkout) -> Iterator[App]:
         link=checkout.with_data(checkout.links, data),
         path=health_path(checkout.text(command[-1]) if is_plain else ""),
         advice=(
-            "it must listen on $PORT, and may listen on 127.0.0.1 only",
+            "it must listen on $PORT, and should listen on 127.0.0.1 only",
             *checkout.advice(data),
         ),
     )
 
 
 def static(checkout: Checkout) -> Iterator[App]:
-    """Pages, and nothing that runs."""
+    """Static pages, without a program."""
     directory = next((name for name in PAGES if checkout.has(f"{name}/index.html")), None)
     if directory is None:
         return
@@ -71,9 +71,9 @@ def static(checkout: Checkout) -> Iterator[App]:
     where = f"{directory}/index.html".removeprefix("./")
     yield App(
         kind="static files",
-        because=f"{where} is there",
+        because=f"detected from {where}",
         command=("python3", "-m", *words, "--directory", directory),
-        advice=("Python's own server is good for a few visitors; name a better one for many",),
+        advice=("Python's built-in server is for light traffic only; use a better one for more",),
     )
 
 
@@ -84,11 +84,11 @@ KINDS: Sequence[Callable[[Checkout], Iterator[App]]] = (
     asgi_and_wsgi,
     node,
 )
-IF_NOTHING_ELSE: Sequence[Callable[[Checkout], Iterator[App]]] = (static,)
+FALLBACKS: Sequence[Callable[[Checkout], Iterator[App]]] = (static,)
 
 
 def _installer(checkout: Checkout) -> tuple[str, str]:
-    """The tool whose lock file is there, and how it installs exactly what that names."""
+    """The package manager whose lock file exists, and the command that installs from it."""
     if checkout.has("pnpm-lock.yaml"):
         return "pnpm", "pnpm install --frozen-lockfile"
     if checkout.has("yarn.lock"):
@@ -97,7 +97,7 @@ def _installer(checkout: Checkout) -> tuple[str, str]:
 
 
 def _spin_data(text: str) -> tuple[str, ...]:
-    """Where Spin keeps an app's own databases, unless it is told otherwise."""
+    """The default directory of an app's databases in Spin."""
     return (".spin/",) if re.search(r"key_value_stores|sqlite_databases", text) else ()
 
 

@@ -1,7 +1,7 @@
-"""What the settings of a Django project name that is not in git: SQLite's files, and uploads.
+"""Find the SQLite databases and upload directories that a Django project's settings name.
 
-The project is not run: its settings are parsed, and as much of them is worked out as is plain
-(strings, paths, what depends on `__file__`, and defaults for the environment).
+The project is not run: its settings are parsed, and simple expressions are evaluated (strings,
+paths, `__file__`, and the defaults of environment variables).
 """
 
 import ast
@@ -14,9 +14,9 @@ from attrs import frozen
 from blue_green.preflight.init.checkout import Checkout
 
 ROOT = PurePosixPath("/checkout")
-"""Stands for the checkout, wherever that is."""
-DEEPEST = 5
-"""Settings that import others, which import others."""
+"""A placeholder for the path of the checkout."""
+MAX_DEPTH = 5
+"""Of settings modules that import others."""
 URL = "sqlite:///"
 
 Value = str | PurePosixPath
@@ -24,7 +24,7 @@ Value = str | PurePosixPath
 
 @frozen
 class Named:
-    """Paths in the checkout."""
+    """Paths that the settings name, relative to the checkout."""
 
     databases: Sequence[str] = ()
     uploads: Sequence[str] = ()
@@ -32,7 +32,7 @@ class Named:
 
 
 def named(checkout: Checkout, module: str) -> Named:
-    """What the settings in this module name inside of the checkout."""
+    """The paths inside of the checkout that this settings module names."""
     settings = _Settings(checkout)
     settings.read(module)
     return Named(_inside(settings.databases), _inside(settings.uploads))
@@ -45,7 +45,7 @@ def _inside(values: Sequence[Value]) -> Sequence[str]:
 
 
 class _Settings:
-    """Modules, read one after the other, as far as they are plain."""
+    """Evaluates settings modules as far as their expressions are simple."""
 
     def __init__(self, checkout: Checkout) -> None:
         self.databases: list[Value] = []
@@ -69,7 +69,7 @@ class _Settings:
         for statement in body:
             self._values["__file__"] = str(ROOT / file)
             match statement:
-                case ast.ImportFrom(names=[ast.alias(name="*")]) if depth < DEEPEST:
+                case ast.ImportFrom(names=[ast.alias(name="*")]) if depth < MAX_DEPTH:
                     self.read(_absolute(statement, package), depth + 1)
                 case ast.Assign(targets=targets, value=value):
                     for target in targets:
@@ -91,7 +91,7 @@ class _Settings:
                 self.uploads.append(plain)
 
     def _databases_in(self, value: ast.expr) -> Iterator[Value]:
-        """SQLite's files in the dictionaries there, and in urls."""
+        """Yield SQLite's files from the dictionaries and URLs in an expression."""
         for node in ast.walk(value):
             if isinstance(node, ast.Dict):
                 entries = {
@@ -109,7 +109,7 @@ class _Settings:
                     yield url.removeprefix(URL)
 
     def _value(self, node: ast.expr) -> Value | None:
-        """What an expression is, if that is plain."""
+        """Evaluate a simple expression; None for any other."""
         match node:
             case ast.Constant(value=str() as text):
                 return text
@@ -136,7 +136,7 @@ class _Settings:
         return None
 
     def _call(self, call: ast.Call) -> Value | None:
-        """Functions for paths, and those that ask the environment and have a default."""
+        """Evaluate a call of a path function, or the default of an environment lookup."""
         name, owner = _name_of(call.func)
         arguments = [self._value(argument) for argument in call.args]
         if name in METHODS and isinstance(call.func, ast.Attribute) and not owner:
@@ -179,7 +179,7 @@ METHODS: Mapping[str, Function] = {
 
 
 def _name_of(function: ast.expr) -> tuple[str, str]:
-    """The last name of a function, and whether it is one of `os` or `os.path`."""
+    """The last part of a function's name, and its owner if that is `os` or `os.path`."""
     match function:
         case ast.Name(id=name):
             return name, ""
@@ -212,7 +212,7 @@ def _is_file(name: str) -> bool:
 
 
 def _absolute(statement: ast.ImportFrom, package: str) -> str:
-    """The whole name of the module that is imported from."""
+    """The absolute name of the imported module."""
     if not statement.level:
         return statement.module or ""
     parts = package.split(".")

@@ -1,4 +1,4 @@
-"""Apps in Python: Django, Datasette, and what has an ASGI or a WSGI application."""
+"""Apps in Python: Django, Datasette, and modules with an ASGI or WSGI application."""
 
 import ast
 import re
@@ -16,8 +16,8 @@ ASGI = ("FastAPI", "Starlette", "Quart", "Litestar")
 WSGI = ("Flask", "Bottle")
 DATASETTE_FILES = ("datasette.yaml", "datasette.yml", "datasette.json")
 METADATA = ("metadata.yaml", "metadata.yml", "metadata.json")
-SHARED = "{} is linked: all releases share it, also after its requirements change"
-SQLITE = "SQLite wants one writer: requests wait a moment while one release takes over from another"
+SHARED = "{} is linked: all releases share it, even when its requirements change"
+SQLITE = "SQLite allows one writer, so only one release may run: requests wait during a swap"
 LOCAL = ("--host", "127.0.0.1", "--port", "{port}")
 
 
@@ -29,7 +29,7 @@ class Python:
     build: tuple[str, ...] = ()
     link: tuple[str, ...] = ()
     required: frozenset[str] = frozenset()
-    """The names of what the app says it needs, in lower case."""
+    """The names in the app's requirements, in lower case."""
     installed: frozenset[str] = frozenset()
     advice: tuple[str, ...] = ()
 
@@ -38,12 +38,12 @@ class Python:
         return (self.program, "-m", *words)
 
     def first(self, *names: str) -> str | None:
-        """The first of these packages that it has."""
+        """The first of these packages that is required or installed."""
         return next((name for name in names if name in self.required | self.installed), None)
 
 
 def python_of(checkout: Checkout) -> Python:
-    """Each release gets an environment of its own if it can be built, and else shares one."""
+    """Prefer an environment that is built for each release to one that all releases share."""
     inside = ".venv/bin/python"
     required = _required(checkout)
     if checkout.has("uv.lock") and shutil.which("uv"):
@@ -92,12 +92,12 @@ def django(checkout: Checkout) -> Iterator[App]:
         command = python.run(*servers[server])
     else:
         command = (python.program, "manage.py", "runserver", "--noreload", "127.0.0.1:{port}")
-        advice.append("runserver is for development: install gunicorn or uvicorn, and name it here")
+        advice.append("runserver is for development: install gunicorn or uvicorn, and use it here")
     migrate = (python.program, "manage.py", "migrate", "--noinput")
     yield _with_sqlite(
         App(
             kind="Django",
-            because=f"manage.py is there, and {server or 'no server that we know'}",
+            because=f"detected from manage.py, with {server or 'no production server'}",
             command=command,
             build=python.build,
             migrate=migrate,
@@ -109,7 +109,7 @@ def django(checkout: Checkout) -> Iterator[App]:
             advice=(
                 *advice,
                 *checkout.advice((*data.databases, *data.uploads)),
-                "static files: collectstatic belongs to build, if you use it",
+                "if you use collectstatic, add it to build",
             ),
         ),
         checkout,
@@ -121,7 +121,7 @@ def datasette(checkout: Checkout) -> Iterator[App]:
     python = python_of(checkout)
     config, metadata = checkout.first(*DATASETTE_FILES), checkout.first(*METADATA)
     databases = checkout.databases
-    # That it is installed says little: it may be there for something else.
+    # That it is installed is weak evidence: it may serve another purpose.
     is_likely = metadata or "datasette" in python.installed
     if not (config or "datasette" in python.required or (databases and is_likely)):
         return
@@ -134,7 +134,7 @@ def datasette(checkout: Checkout) -> Iterator[App]:
     seen = [name for name in (config, metadata, *databases) if name] or ["a requirement"]
     app = App(
         kind="Datasette",
-        because=f"{', '.join(seen)} tells of it",
+        because=f"detected from {', '.join(seen)}",
         command=(own, *words) if own else python.run("datasette", *words),
         build=python.build,
         link=(*python.link, *checkout.links),
@@ -145,7 +145,7 @@ def datasette(checkout: Checkout) -> Iterator[App]:
 
 
 def asgi_and_wsgi(checkout: Checkout) -> Iterator[App]:
-    """Whatever has an application object at the top of a module."""
+    """Modules with an application object at their top level."""
     if "manage.py" in checkout.tracked:
         return
     python = python_of(checkout)
@@ -167,7 +167,7 @@ def asgi_and_wsgi(checkout: Checkout) -> Iterator[App]:
 
 
 def _serving(python: Python, kind: str, module: str, name: str) -> tuple[str, ...]:
-    """The server that it has for these applications, or else the usual one."""
+    """The command of an installed server for this kind of application, or else of the usual one."""
     target = f"{module}:{name}"
     bind = ("--bind", "127.0.0.1:{port}", target)
     if kind == "ASGI":
@@ -184,7 +184,7 @@ def _serving(python: Python, kind: str, module: str, name: str) -> tuple[str, ..
 
 
 def _applications(file: str, text: str) -> Iterator[tuple[str, str]]:
-    """The names of the application objects of a module, and of what kind they are."""
+    """Yield the name and the kind of each application object of a module."""
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError):
@@ -206,7 +206,7 @@ def _applications(file: str, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _with_sqlite(app: App, checkout: Checkout, named: Sequence[str] = ()) -> App:
-    """What writes a database that all releases share must not run twice."""
+    """Choose the exclusive strategy for an app with an SQLite database that all releases share."""
     databases = (*checkout.databases, *(name for name in named if not name.endswith("/")))
     if any(name in app.link for name in databases):
         return evolve(app, strategy="exclusive", why_strategy=SQLITE)
@@ -228,7 +228,7 @@ def _allowed_host(text: str) -> str:
 
 
 def _required(checkout: Checkout) -> frozenset[str]:
-    """The names in the files that list requirements; a few words too many do no harm."""
+    """The words in files that list requirements: some are not packages, which does no harm."""
     text = "\n".join(map(checkout.text, REQUIREMENTS))
     return frozenset(word.lower() for word in re.findall(r"[A-Za-z][\w-]*", text))
 

@@ -1,4 +1,4 @@
-"""The text of a supervisor.toml: what was found, and a line for what one may want to change."""
+"""The text of a supervisor.toml: the detected settings, and others in comments."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,30 +28,32 @@ def text(app: App, *, file: str, checkout: str, ports: tuple[int, int], listen: 
 
 
 def _head(app: App, file: str) -> Iterator[str]:
-    yield "# Settings for blue-green, as `blue-green init` wrote them. Try them with"
+    yield "# Settings for blue-green, written by `blue-green init`. Check them with"
     yield "#"
     yield f"#     blue-green check --start {_plain(file)}"
     yield "#"
-    yield f"# It was taken for {_plain(app.kind)}: {_plain(app.because)}."
+    yield f"# The app: {_plain(app.kind)}, {_plain(app.because)}."
     for advice in app.advice:
         yield f"# - {_plain(advice)}"
     yield "#"
-    yield "# A line that begins with # is a setting at its default, or an example. All are in"
+    yield "# Settings in comments show a default or an example. All settings are described in"
     yield f"# {_plain(documents.path_of('settings.md'))}"
 
 
 def _app(app: App, ports: tuple[int, int]) -> Iterator[str]:
     yield "[app]"
-    yield _line("command", app.command, "no shell; {port} is filled in, and is in $PORT, too")
-    yield _line("ports", ports, "blue's and green's")
+    yield _line("command", app.command, "not a shell; {port} is replaced, and also in $PORT")
+    yield _line("ports", ports, "of blue and green")
     yield _line("env", {"LOG_LEVEL": "info"}, "added to the app's environment", off=True)
-    yield _line("user", "www-data", "if root runs this; default: the checkout's owner", off=True)
+    yield _line(
+        "user", "www-data", "if blue-green runs as root; default: the checkout's owner", off=True
+    )
 
 
 def _git(checkout: str) -> Iterator[str]:
     yield "[git]"
-    yield _line("checkout", checkout, "each commit that is checked out here is deployed")
-    yield _line("pull_every", "5m", "fetch and fast-forward; default: only look", off=True)
+    yield _line("checkout", checkout, "each new commit checked out here is deployed")
+    yield _line("pull_every", "5m", "fetch and fast-forward; default: never", off=True)
 
 
 def _release(app: App) -> Iterator[str]:
@@ -59,18 +61,20 @@ def _release(app: App) -> Iterator[str]:
     build = app.build or ("make",)
     yield _line("build", build, "run once in each new release", off=not app.build)
     migrate = app.migrate or ("./migrate",)
-    why = "run once for each new revision, before it starts"
-    yield _line("migrate", migrate, why, off=not app.migrate)
+    comment = "run once for each new revision, before it starts"
+    yield _line("migrate", migrate, comment, off=not app.migrate)
     link = app.link or (".env", "uploads")
-    yield _line("link", link, "not in git, and seen by every release", off=not app.link)
+    yield _line("link", link, "not in git, shared by all releases", off=not app.link)
 
 
 def _health(app: App) -> Iterator[str]:
     yield "[health]"
-    yield _line("path", app.path, "answers 2xx when the app works")
+    yield _line("path", app.path, "must answer 2xx when the app works")
     host = app.host or "www.example.com"
     yield _line("host", host, "the Host header of the probe", off=not app.host)
-    yield _line("https", True, "probe as over https, for apps that insist on it", off=not app.https)
+    yield _line(
+        "https", True, "send X-Forwarded-Proto: https, for apps that redirect", off=not app.https
+    )
     yield _line("start_timeout", "60s", "how long a new release may take to start", off=True)
 
 
@@ -78,20 +82,22 @@ def _swap(app: App) -> Iterator[str]:
     yield "[swap]"
     if app.why_strategy:
         yield f"# {_plain(app.why_strategy)}."
-    why = 'or "exclusive", if it must not run twice'
-    yield _line("strategy", app.strategy, why if app.strategy == "overlap" else 'or "overlap"')
+    other = 'or "exclusive", if only one copy may run'
+    yield _line("strategy", app.strategy, other if app.strategy == "overlap" else 'or "overlap"')
     yield _line("drain_timeout", "30s", "for the old release to finish its requests", off=True)
 
 
 def _hold() -> Iterator[str]:
     yield "[hold]"
-    yield _line("timeout", "90s", "how long requests wait when the app has crashed")
+    yield _line("timeout", "90s", "how long requests wait after a crash")
 
 
 def _rest(listen: str) -> Iterator[str]:
     yield "[proxy]"
-    yield _line("listen", (listen,), "the site's address, or where nginx or Caddy asks")
-    yield _line("trusted_proxies", ("127.0.0.1",), "whose X-Forwarded-* are believed", off=True)
+    yield _line("listen", (listen,), "the site's address, or the address nginx or Caddy proxies to")
+    yield _line(
+        "trusted_proxies", ("127.0.0.1",), "whose X-Forwarded-* fields are trusted", off=True
+    )
     yield ""
     yield "[state]"
     yield _line("directory", ".blue-green", "as a service: /var/lib/blue-green", off=True)
@@ -113,5 +119,5 @@ def _value(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """What a comment of TOML may hold: names of files can have anything in them."""
+    """Replace characters that a TOML comment may not hold, but a file's name may."""
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,4 +1,4 @@
-"""From a checkout to a supervisor.toml that can be used."""
+"""Write a working supervisor.toml for a checkout."""
 
 import os
 import shlex
@@ -21,26 +21,26 @@ from blue_green.source.git import Git, GitError
 from blue_green.system import documents, users
 
 FIRST_PORT, PAIRS, LISTEN = 20_000, 5000, 8000
-"""Below those that the kernel takes for connections that go out (ip(7)), and rarely used."""
+"""Below the ephemeral ports (ip(7)), and rarely used."""
 
 Ask = Callable[[str], str]
-"""Ask a person; the answer, or nothing if nobody is there to be asked."""
+"""Ask the user a question; returns an empty string without a terminal."""
 
 
 class CannotWrite(Exception):
-    """There is no telling what to write, or no writing it; str() says why and what to do."""
+    """The settings cannot be determined or written; str() says why and what to do."""
 
 
 def write(file: Path, directory: Path, ask: Ask, *, force: bool) -> App:
-    """Write settings for the app in this checkout, and say what it was taken for.
+    """Write settings for the app in this checkout, and return the app.
 
-    Raises `CannotWrite`, and `ConfigError` if an answer makes settings that are wrong.
+    Raises `CannotWrite`, and `ConfigError` if the user's answer makes the settings invalid.
     """
     if file.exists() and not force:
-        raise CannotWrite(f"{file} exists already: --force overwrites it")
+        raise CannotWrite(f"{file} already exists: use --force to overwrite it")
     checkout = look(directory)
     app = choose(detect(checkout), ask)
-    taken = {port for neighbour in other_sites.of(file) for port in neighbour.ports}
+    taken = {port for site in other_sites.of(file) for port in site.ports}
     blue, green, listen = free_ports(directory.resolve(), taken)
     where = _relative(directory, file.absolute().parent)
     listen_on = f"{HOST}:{listen}"
@@ -54,7 +54,7 @@ def write(file: Path, directory: Path, ask: Ask, *, force: bool) -> App:
 
 
 def look(directory: Path) -> Checkout:
-    """What is in this directory; raise `CannotWrite`."""
+    """List the committed files of this directory; raise `CannotWrite`."""
     try:
         owner = users.owner_of(directory)
         git = Git(directory.resolve(), owner, {}, GitSettings().fetch_timeout)
@@ -63,24 +63,26 @@ def look(directory: Path) -> Checkout:
         raise CannotWrite(f"{directory} cannot be read: {error.strerror}") from None
     except GitError as error:
         raise CannotWrite(
-            f"{directory} has no commit to make a release of ({error}): "
-            "git init, git add and git commit come first"
+            f"{directory} has no commit to deploy ({error}): "
+            "run git init, git add and git commit first"
         ) from None
 
 
 async def _tracked(git: Git) -> frozenset[str]:
     if not await git.is_top():
-        raise CannotWrite(f"{git.checkout} is inside of a work tree: name the top of it")
+        raise CannotWrite(
+            f"{git.checkout} is a subdirectory of a work tree: name its top directory"
+        )
     return await git.names(await git.head())
 
 
 def choose(found: Sequence[App], ask: Ask) -> App:
-    """The only one, or what somebody says; without an answer the likeliest."""
+    """The only app, or the one that the user chooses; without an answer, the most likely one."""
     if not found:
         return _unknown(ask)
     if len(found) == 1:
         return found[0]
-    listed = [f"  {number}: {app.kind}, since {app.because}" for number, app in enumerate(found, 1)]
+    listed = [f"  {number}: {app.kind}, {app.because}" for number, app in enumerate(found, 1)]
     answer = ask("\n".join(["Which app is it?", *listed, "number [1]: "])).strip() or "1"
     if not answer.isdecimal() or not 0 < int(answer) <= len(found):
         raise CannotWrite(f'"{answer}" is not one of the numbers 1 to {len(found)}')
@@ -89,8 +91,8 @@ def choose(found: Sequence[App], ask: Ask) -> App:
 
 def _unknown(ask: Ask) -> App:
     answer = ask(
-        "Nothing here tells how the app is started. Write the command that does, with {port} for "
-        "the\nport that it is to listen on (which is also in $PORT), such as\n"
+        "No known framework found. Enter the command that starts the app, with {port} for the port "
+        "on\nwhich it must listen (also in $PORT), such as\n"
         "    ./serve --listen 127.0.0.1:{port}\ncommand: "
     )
     try:
@@ -99,17 +101,17 @@ def _unknown(ask: Ask) -> App:
         raise CannotWrite(f"{answer}: {error}") from None
     if not command:
         raise CannotWrite(
-            "nothing here tells how the app is started (we know Django, Datasette, ASGI, WSGI, "
-            "Node, Spin and pages): give its command when you are asked, or write "
-            f"supervisor.toml by hand; all settings are in {documents.path_of('settings.md')}"
+            "no known framework found (Django, Datasette, ASGI, WSGI, Node, Spin or static files): "
+            "enter the app's command when asked, or write supervisor.toml by hand; "
+            f"{documents.path_of('settings.md')} describes all settings"
         )
-    return App("a program of no known framework", "it is started by the command given", command)
+    return App("a generic app", "no known framework found", command)
 
 
 def free_ports(checkout: Path, taken: Collection[int]) -> tuple[int, int, int]:
-    """Two for the app and one for us, that nobody has and no other site has taken.
+    """Two ports for the app and one for the proxy, free and not named by any other site.
 
-    Those for the app depend on the checkout, so that two sites rarely choose the same.
+    Those for the app depend on the checkout's path, so that two sites rarely choose the same.
     """
     first = FIRST_PORT + 2 * (zlib.crc32(bytes(checkout)) % PAIRS)
     blue = _free_from(first, taken)
@@ -126,11 +128,11 @@ def _free_from(first: int, taken: Collection[int]) -> int:
         except StepFailed:
             continue
         return port
-    raise CannotWrite(f"no port from {first} to {first + 1000} is free")
+    raise CannotWrite(f"no free port from {first} to {first + 999}")
 
 
 def _relative(checkout: Path, base: Path) -> str:
-    """The checkout as the file at `base` may name it: short if it is there or below."""
+    """The path of the checkout for a file in `base`: relative if it is there or below."""
     checkout = Path(os.path.normpath(checkout.absolute()))
     inside = checkout.is_relative_to(base)
     return str(checkout.relative_to(base)) if inside else str(checkout)
