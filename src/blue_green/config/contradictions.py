@@ -1,23 +1,20 @@
 """What is wrong with settings that are each well-formed."""
 
-import difflib
-import re
 from collections import Counter
 from collections.abc import Iterator
 
+from blue_green.config import placeholders
 from blue_green.config.admin_paths import ADMIN_PATHS
-from blue_green.config.kinds import Argv, Endpoint
+from blue_green.config.kinds import Endpoint
 from blue_green.config.settings import Settings
-
-PLACEHOLDERS = ("port", "slot", "revision", "release")
-"""What is filled in in `[app] command`."""
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
     """A line for each problem."""
     release, proxy, admin = settings.release, settings.proxy, settings.admin
     webhook = settings.webhook
-    yield from _misspelt_placeholders(settings.app.command)
+    for name, meant in placeholders.misspelt(settings.app.command):
+        yield f"[app] command: {{{name}}} is unknown; did you mean {{{meant}}}?"
     yield from _shared_addresses(settings)
     rules = [
         (bool(proxy.listen), "[proxy] listen: must have at least one address"),
@@ -60,11 +57,3 @@ def _shared_addresses(settings: Settings) -> Iterator[str]:
             if end in seen:
                 yield f"{key}: {end} is also in {seen[end]}"
             seen[end] = key
-
-
-def _misspelt_placeholders(command: Argv) -> Iterator[str]:
-    """Only near misses: other braces may mean something to the app."""
-    for name in re.findall(r"\{(\w+)\}", " ".join(command)):
-        near = difflib.get_close_matches(name, PLACEHOLDERS, 1)
-        if name not in PLACEHOLDERS and near:
-            yield f"[app] command: {{{name}}} is unknown; did you mean {{{near[0]}}}?"

@@ -177,7 +177,7 @@ class WebhookSettings:
     path: Restart[UrlPath] = UrlPath("/hook")
     """The webhook's path on the admin address."""
     secret_file: Restart[Path | None] = None
-    """A file with the webhook's secret, the same as at the forge. It is read for each call, and
+    """A file with the secret, 16 to 4096 bytes, as set at the forge. It is read for each call, and
     only its owner and one group may have access to it. Default: there is no webhook."""
 
 

@@ -1,12 +1,12 @@
 """One backend: a process tree that runs a release on one port of a slot."""
 
 import errno
-import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
+from blue_green.config.placeholders import Placeholders
 from blue_green.config.site_settings import AppSettings
 from blue_green.routing.lease import Target
 from blue_green.site.port_guard import PortGuard, PortStolen
@@ -57,18 +57,13 @@ class Backend:
         `run` must follow.
         """
         check_is_free(target.port)
-        placeholders = {
-            "port": str(target.port),
-            "slot": target.slot,
-            "revision": release.revision,
-            "release": str(release.path),
-        }
-        variables = {f"BLUE_GREEN_{name.upper()}": value for name, value in placeholders.items()}
+        port = str(target.port)
+        filled = Placeholders(port, target.slot, release.revision, str(release.path))
         try:
             process = Process.start(
-                _fill_in(settings.command, placeholders),
+                filled.fill_in(settings.command),
                 cwd=release.path,
-                env={**env, **release.env, "PORT": str(target.port), **variables},
+                env={**env, **release.env, "PORT": port, **filled.variables},
                 user=user,
                 inherits=True,
             )
@@ -130,12 +125,6 @@ class Backend:
         texts = self.probe_log_filter.filter([printable_line(line) for line in lines])
         self._tail.extend(texts)
         self._output.take(self.target.slot, self.target.revision, texts, is_error=is_error)
-
-
-def _fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
-    """Replace our placeholders only: other braces belong to the app."""
-    ours = re.compile(r"\{(" + "|".join(values) + r")\}")
-    return [ours.sub(lambda match: values[match[1]], word) for word in command]
 
 
 def check_is_free(port: int) -> None:

@@ -115,7 +115,7 @@ SOCKET = "s = socket.socket(socket.{family}); s.bind({address}); s.listen()"
 @pytest.mark.parametrize(
     ("listen", "told"),
     [
-        ("", "the app listens nowhere"),
+        ("", "the app does not listen"),
         (SOCKET.format(family="AF_INET", address='("127.0.0.1", 4321)'), "127.0.0.1:4321"),
         (SOCKET.format(family="AF_INET6", address='("::1", port)'), r"\[::1\]:\d+"),
         (SOCKET.format(family="AF_UNIX", address='"app.sock"'), r"unix:app\.sock"),
