@@ -1,4 +1,4 @@
-"""The push hook: who knows the secret can have us fetch, and nobody can do more."""
+"""The push hook: a signed request starts a pull, and any other request does nothing."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""The page on the admin address: what it is told, and what a browser makes of it."""
+"""The page on the admin address and its event stream, also in a real browser."""
 
 import json
 import re

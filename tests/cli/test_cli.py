@@ -1,4 +1,4 @@
-"""What people type, as the real command."""
+"""The command line, run as the real command."""
 
 import os
 import re

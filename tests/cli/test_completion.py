@@ -1,4 +1,4 @@
-"""Completion, as the shells do it."""
+"""Completion, tried in the shells themselves."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""What a terminal is shown: made for its width, and with nothing that could confuse it."""
+"""What a terminal shows: fitted to its width, and free of control sequences from outside."""
 
 import argparse
 import io

@@ -1,4 +1,4 @@
-"""What people see who watch: `status --watch`, and a swap as it happens, in a real terminal."""
+"""`status --watch` and the progress of a swap, in a real terminal."""
 
 import json
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""What a changed setting is called, what it was and is, and when it takes effect."""
+"""Changed settings: their names, their values, and when they take effect."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""supervisor.toml becomes settings, or every error in it at once."""
+"""supervisor.toml becomes settings, or a list of every problem in it."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The control socket: one request a client, and no client is another one's trouble."""
+"""The control socket: one request per client, and no client affects another."""
 
 import json
 import logging

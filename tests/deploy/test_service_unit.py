@@ -1,4 +1,4 @@
-"""The files that people copy to their servers."""
+"""The shipped service unit, checked against the program's own defaults."""
 
 import shutil
 from collections import defaultdict

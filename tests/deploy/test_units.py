@@ -1,4 +1,4 @@
-"""What is in deploy/ for systemd is what systemd understands, and as tight as it says."""
+"""systemd accepts what `deploy/` holds for it, and rates it as tight as documented."""
 
 import os
 import re

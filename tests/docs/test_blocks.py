@@ -1,4 +1,4 @@
-"""Whatever the documents show is understood by the program that would read it."""
+"""Whatever the documents show is valid for the program that reads it."""
 
 import inspect
 import re

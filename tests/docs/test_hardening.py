@@ -1,4 +1,4 @@
-"""As root, with no more than `docs/hardening.md` leaves it."""
+"""Root can do its work with only the privileges that `docs/hardening.md` leaves it."""
 
 import os
 import shutil

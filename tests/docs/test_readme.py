@@ -1,4 +1,4 @@
-"""The README does not promise what is not there; what holds for all pages is in `tests/docs`."""
+"""The README shows real defaults and commands; checks for all pages are in `test_blocks`."""
 
 import tomllib
 from pathlib import Path

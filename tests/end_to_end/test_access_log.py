@@ -1,4 +1,4 @@
-"""The line for each request, for people and for programs."""
+"""The access log in both of its formats."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""A commit that does not work is an event in the log, and not an outage."""
+"""A commit that does not work is logged and causes no outage."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A live release dies, or falls silent, or never came up."""
+"""A live release crashes, hangs, or never starts."""
 
 import resource
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Processes that hide: out of their group and session, and with a cleared environment."""
+"""Processes that leave their group and session and clear their environment are still found."""
 
 import resource
 import shutil

@@ -1,4 +1,4 @@
-"""Nothing that an app writes into its release is lost with the next one, or without a word."""
+"""Data that an app writes into its release is never lost silently."""
 
 import shutil
 import sqlite3

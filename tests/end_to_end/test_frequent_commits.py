@@ -1,4 +1,4 @@
-"""Commits that come faster than a build takes do not keep everything from going live."""
+"""Commits that arrive faster than a build takes still go live."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Requests that come while nothing can serve them wait, and are answered as soon as something can.
+"""Requests that arrive while nothing can serve them wait and are then answered.
 
-With `pytest --timed`, the first of 200 has its answer within 20 ms of the moment in which it could
-be answered, and the last within 100 ms, on a small machine that also runs the client and the
-backend. Otherwise only what no load on the machine explains is a failure.
+With `pytest --timed`, the first of 200 requests is answered within 20 ms of the moment in which
+that became possible, and the last within 100 ms, on a small machine that also runs the client and
+the backend. Otherwise only delays that no load on the machine explains are failures.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The supervisor is killed, or its memory is lost: the site comes back as it was."""
+"""After a kill, or without its state file, the supervisor restores the site."""
 
 import subprocess
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`migrate` runs once for each new revision, forward only, and is never cut short by a commit."""
+"""`migrate` runs once per new revision, forward only, and no commit interrupts it."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A checkout that is gone is a problem that is told, and not the end of the site."""
+"""A missing checkout is reported, and the site goes on."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""As root, for an app of somebody else: nothing runs as root that need not."""
+"""Run by root for an app of another user: nothing runs as root that need not."""
 
 import os
 import stat

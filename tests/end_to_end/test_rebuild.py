@@ -1,4 +1,4 @@
-"""`swap --rebuild`: a revision is built again beside what is live, and switched to."""
+"""`swap --rebuild`: the live revision is built again beside itself and switched to."""
 
 import signal
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Fresh processes of the live release, and what `swap` without a name does after a rollback."""
+"""`restart` replaces the processes of the live release; `swap` respects an earlier rollback."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The way back: at once while the old release is warm, and without a build afterwards."""
+"""Rollback: instant while the old release is warm, and without a build afterwards."""
 
 from collections.abc import Callable
 

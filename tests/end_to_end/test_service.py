@@ -1,4 +1,4 @@
-"""As a service: what systemd is told, how it stops, and that there is only one."""
+"""As a service: notifications to systemd, orderly stops, and one supervisor per site."""
 
 import signal
 import stat

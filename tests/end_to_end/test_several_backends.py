@@ -1,4 +1,4 @@
-"""Several backends a slot: the load is shared, one may crash, and a swap replaces them all."""
+"""Several backends per slot share the load, crash independently, and are swapped together."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A few swaps under load cost no request and leave nothing; `python -m tests.soak` does many."""
+"""A few swaps under load cost no request and leak nothing; `python -m tests.soak` does many."""
 
 from pathlib import Path
 

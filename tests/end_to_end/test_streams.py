@@ -1,4 +1,4 @@
-"""Streams and slow clients on a real site: nobody waits for them, and they end properly."""
+"""Streams and slow clients: no swap waits for them, and they are closed properly."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""What a swap shows, which revision wins, and the way back."""
+"""What a swap reports, which of several requested revisions wins, and what cancels a swap."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Another user's program on the port of a backend: it is never taken for the app."""
+"""Another program on a backend's port is never taken for the app."""
 
 import os
 import socket

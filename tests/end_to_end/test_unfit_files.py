@@ -1,4 +1,4 @@
-"""A file that would never end, or keep its reader waiting for ever, stops nobody."""
+"""Files without an end, and files whose reading blocks, stop neither site nor command."""
 
 import os
 import resource

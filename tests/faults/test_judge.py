@@ -1,4 +1,4 @@
-"""The judge sees what it is there to see."""
+"""The judge of the fault suite recognises each kind of failure."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""That the suite works; what it judges takes a machine that does little else."""
+"""The suite of attacks runs; measuring with it takes an idle machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The certificate and its key: what is refused, and how new files are taken."""
+"""Certificates and keys: which are refused, and how new files are loaded."""
 
 import logging
 import os

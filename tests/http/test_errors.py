@@ -1,4 +1,4 @@
-"""What the errors look like that we answer ourselves."""
+"""Error responses: the built-in pages and custom ones."""
 
 import os
 from pathlib import Path

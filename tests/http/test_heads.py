@@ -1,6 +1,6 @@
-"""Heads as plain functions: what is judged good goes on so that anybody understands the same.
+"""Parsing of heads: what is accepted is forwarded so that everybody reads it the same way.
 
-The short way through plain heads may defer to the long one, and never differ from it.
+The fast path for ordinary heads may defer to the slow path, and never disagrees with it.
 """
 
 import re

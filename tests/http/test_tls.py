@@ -1,4 +1,4 @@
-"""TLS is a wire like any other: what holds for plain connections holds with it, too."""
+"""What holds for plain connections holds for TLS, too."""
 
 import hashlib
 import os
@@ -136,12 +136,12 @@ async def test_a_request_may_arrive_in_a_thousand_pieces(tls: TlsSettings) -> No
 
 
 BAD = {
-    "1 two framings": (CHUNKED[:-2] + b"Content-Length: 5\r\n\r\n0\r\n\r\n" + GET, 400),
-    "9 no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),
-    "12 HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-    "14 a NUL": (b"GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 400),
-    "16 a large head": (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431),
-    "17 CONNECT": (b"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", 405),
+    "two framings": (CHUNKED[:-2] + b"Content-Length: 5\r\n\r\n0\r\n\r\n" + GET, 400),
+    "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    "a NUL": (b"GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 400),
+    "a large head": (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431),
+    "CONNECT": (b"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", 405),
 }
 
 

@@ -1,4 +1,4 @@
-"""What TLS may cost: records in portions, handshakes that somebody waits for, bounded memory."""
+"""The cost of TLS is bounded: records, handshakes, key updates and memory."""
 
 import socket
 import threading

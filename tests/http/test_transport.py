@@ -1,4 +1,4 @@
-"""When the other side is looked for in the loop's next turn, and when the kernel has to tell."""
+"""When a transport reads speculatively, and when it waits for the kernel."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A second site on the machine gets ports of its own, and is told whose it must not have."""
+"""A second site on the machine gets ports of its own, and conflicts are reported."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

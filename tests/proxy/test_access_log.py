@@ -1,4 +1,4 @@
-"""What the access line says of requests that were refused, failed or cut."""
+"""Log lines of requests that were refused, failed or aborted."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""When all places for connections are taken: who gives way to a new one, and who does not."""
+"""Which connection gives way to a new one when the limit of connections is reached."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""Requests that end before they are answered: the client goes, or we have to."""
+"""Requests that end before their response: the client disconnects, or the proxy stops."""
 
 import socket
 import struct

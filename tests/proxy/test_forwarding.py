@@ -1,4 +1,4 @@
-"""What the backend is told of the client, and the client of an error."""
+"""Forwarding headers, request ids, and the format of errors."""
 
 from ipaddress import IPv4Network
 from typing import Any
@@ -34,10 +34,10 @@ CLAIMED = b"".join(b"%b: %b\r\n" % claim for claim in CLAIMS.items())
                 b"x-forwarded-host": [b"h"],
                 b"forwarded": [],
             },
-            id="24 a stranger",
+            id="an unknown client",
         ),
         pytest.param(
-            ["10.0.0.0/8"], {b"x-forwarded-for": [b"127.0.0.1"]}, id="24 another is trusted"
+            ["10.0.0.0/8"], {b"x-forwarded-for": [b"127.0.0.1"]}, id="another proxy is trusted"
         ),
         pytest.param(
             ["127.0.0.0/8"],
@@ -45,7 +45,7 @@ CLAIMED = b"".join(b"%b: %b\r\n" % claim for claim in CLAIMS.items())
                 **{name: [value] for name, value in CLAIMS.items()},
                 b"x-forwarded-for": [b"6.6.6.6, 127.0.0.1"],
             },
-            id="24 a trusted proxy",
+            id="a trusted proxy",
         ),
     ],
 )

@@ -1,6 +1,6 @@
-"""What is left of a request when it is over: nothing that a garbage collector has to find.
+"""A finished request leaves nothing that only the garbage collector can free.
 
-Else the collector runs every few hundred requests, and looks at every object that there is.
+Otherwise the collector would run every few hundred requests, and visit every object each time.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""How much: of a head, of a body, of connections, and of requests that are held."""
+"""Limits of bodies and of held requests."""
 
 from ipaddress import IPv4Network
 

@@ -1,4 +1,4 @@
-"""Plain addresses that send every request to the same place with https."""
+"""Plain addresses that redirect every request to https."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Answers that are good, bad, or broken off, and what becomes of them: cases 41 to 51."""
+"""Responses that are valid, invalid or aborted, and what the client gets of them."""
 
 import socket
 from typing import Any
@@ -30,45 +30,43 @@ async def resets(peer: Peer) -> None:
 
 
 UNFIT = {
-    "41 closes": says(close=True),
-    "41 resets": resets,
-    "41 garbage": says(b"garbage\r\n\r\n"),
-    "41 garbage, then closes": says(b"\x16\x03\x01", close=True),
-    "41 a greeting": says(b"220 mail.example ESMTP\r\n\r\n"),
-    "41 half a head": says(b"HTTP/1.1 200 OK\r\nContent-Le", close=True),
-    "41 an empty line first": says(b"\r\n" + OK),
+    "closes": says(close=True),
+    "resets": resets,
+    "garbage": says(b"garbage\r\n\r\n"),
+    "garbage, then closes": says(b"\x16\x03\x01", close=True),
+    "a greeting": says(b"220 mail.example ESMTP\r\n\r\n"),
+    "half a head": says(b"HTTP/1.1 200 OK\r\nContent-Le", close=True),
+    "an empty line first": says(b"\r\n" + OK),
     **{
-        f"43 length {length!r}": says(answer_of(b"Content-Length: " + length, body=b"hello"))
+        f"length {length!r}": says(answer_of(b"Content-Length: " + length, body=b"hello"))
         for length in (b"5, 6", b"abc", b"-2", b"9" * 20, b"", b"+5", b"0x5", b"5 5", b"9" * 400)
     },
-    "43 two lengths": says(answer_of(b"Content-Length: 5", b"Content-Length: 6", body=b"hello!")),
+    "two lengths": says(answer_of(b"Content-Length: 5", b"Content-Length: 6", body=b"hello!")),
     **{
-        f"45 encoding {coding!r}": says(
-            answer_of(b"Transfer-Encoding: " + coding, body=b"0\r\n\r\n")
-        )
+        f"encoding {coding!r}": says(answer_of(b"Transfer-Encoding: " + coding, body=b"0\r\n\r\n"))
         for coding in (b"foo", b"gzip, chunked", b"chunked, chunked", b"identity", b"")
     },
-    "45 in two headers": says(answer_of(*[b"Transfer-Encoding: chunked"] * 2, body=b"0\r\n\r\n")),
+    "in two headers": says(answer_of(*[b"Transfer-Encoding: chunked"] * 2, body=b"0\r\n\r\n")),
     **{
-        f"47 value with {bytes([code])!r}": says(
+        f"value with {bytes([code])!r}": says(
             answer_of(b"Content-Length: 0", b"X: a" + bytes([code]) + b"b")
         )
         for code in (0, 1, 8, 11, 12, 13, 27, 127)
     },
-    "47 reason with a control character": says(
+    "reason with a control character": says(
         answer_of(b"Content-Length: 0", first=b"HTTP/1.1 200 O\x01K")
     ),
-    "47 name with a space": says(answer_of(b"Content-Length: 0", b"X Y: z")),
-    "47 no colon": says(answer_of(b"Content-Length: 0", b"X")),
-    "47 lines that end in LF": says(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
-    "47 70 KiB": says(answer_of(b"Content-Length: 0", b"X: " + b"x" * 70 * 1024)),
-    "47 200 KiB": says(answer_of(b"Content-Length: 0", b"X: " + b"x" * 200 * 1024)),
-    "48 two thousand 1xx": says(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2000, OK),
-    "48 101 unasked": says(
+    "name with a space": says(answer_of(b"Content-Length: 0", b"X Y: z")),
+    "no colon": says(answer_of(b"Content-Length: 0", b"X")),
+    "lines that end in LF": says(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
+    "a head of 70 KiB": says(answer_of(b"Content-Length: 0", b"X: " + b"x" * 70 * 1024)),
+    "a head of 200 KiB": says(answer_of(b"Content-Length: 0", b"X: " + b"x" * 200 * 1024)),
+    "two thousand interim responses": says(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2000, OK),
+    "an unrequested 101": says(
         answer_of(b"Connection: upgrade", b"Upgrade: foo", first=b"HTTP/1.1 101 Switching")
     ),
     **{
-        f"48 status {status!r}": says(answer_of(first=b"HTTP/1.1 " + status))
+        f"status {status!r}": says(answer_of(first=b"HTTP/1.1 " + status))
         for status in (b"99 No", b"099 No", b"1000 No", b"-20 No", b"2x0 No", b"")
     },
 }
@@ -91,15 +89,11 @@ async def test_an_invalid_response_is_not_relayed_and_its_connection_is_dropped(
 
 
 SHORT = {
-    "42 length": answer_of(b"Content-Length: 10", body=b"abc"),
-    "42 chunked, within a chunk": answer_of(b"Transfer-Encoding: chunked", body=b"a\r\nabc"),
-    "42 chunked, without the last": answer_of(b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n"),
-    "42 chunked, without its end": answer_of(
-        b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n"
-    ),
-    "42 chunked, then garbage": answer_of(
-        b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\nzz\r\n"
-    ),
+    "length": answer_of(b"Content-Length: 10", body=b"abc"),
+    "chunked, within a chunk": answer_of(b"Transfer-Encoding: chunked", body=b"a\r\nabc"),
+    "chunked, without the last": answer_of(b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n"),
+    "chunked, without its end": answer_of(b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n"),
+    "chunked, then garbage": answer_of(b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\nzz\r\n"),
 }
 
 
@@ -185,33 +179,33 @@ async def test_early_hints_are_relayed_before_the_response() -> None:
 
 
 BODILESS = {
-    "49 204": (GET, answer_of(first=b"HTTP/1.1 204 No Content"), []),
-    "49 204 with a length": (
+    "204": (GET, answer_of(first=b"HTTP/1.1 204 No Content"), []),
+    "204 with a length": (
         GET, answer_of(b"Content-Length: 5", first=b"HTTP/1.1 204 No Content"), []
     ),
-    "49 204 with a body": (
+    "204 with a body": (
         GET, answer_of(b"Content-Length: 5", first=b"HTTP/1.1 204 No Content", body=b"wrong"), []
     ),
-    "49 204 chunked": (
+    "204 chunked": (
         GET,
         answer_of(
             b"Transfer-Encoding: chunked", first=b"HTTP/1.1 204 No Content", body=b"0\r\n\r\n"
         ),
         [],
     ),
-    "49 304": (GET, answer_of(first=b"HTTP/1.1 304 Not Modified"), []),
-    "49 304 with a length": (
+    "304": (GET, answer_of(first=b"HTTP/1.1 304 Not Modified"), []),
+    "304 with a length": (
         GET, answer_of(b"Content-Length: 5", first=b"HTTP/1.1 304 Not Modified"), [b"5"]
     ),
-    "49 304 with a body": (
+    "304 with a body": (
         GET,
         answer_of(b"Content-Length: 5", first=b"HTTP/1.1 304 Not Modified", body=b"wrong"),
         [b"5"],
     ),
-    "49 HEAD": (HEAD, answer_of(), []),
-    "49 HEAD with a length": (HEAD, answer_of(b"Content-Length: 5"), [b"5"]),
-    "49 HEAD with a body": (HEAD, answer_of(b"Content-Length: 5", body=b"wrong"), [b"5"]),
-    "49 HEAD chunked": (HEAD, answer_of(b"Transfer-Encoding: chunked"), []),
+    "HEAD": (HEAD, answer_of(), []),
+    "HEAD with a length": (HEAD, answer_of(b"Content-Length: 5"), [b"5"]),
+    "HEAD with a body": (HEAD, answer_of(b"Content-Length: 5", body=b"wrong"), [b"5"]),
+    "HEAD chunked": (HEAD, answer_of(b"Transfer-Encoding: chunked"), []),
 }  # fmt: skip
 
 
@@ -233,7 +227,7 @@ async def test_a_response_that_cannot_have_a_body_has_none_whatever_its_fields_s
 LENGTH = 20_000_000
 
 
-@pytest.mark.parametrize("slowly", [False, True], ids=["50 at once", "50 slowly"])
+@pytest.mark.parametrize("slowly", [False, True], ids=["at once", "slowly"])
 async def test_an_early_response_is_relayed_whole_and_the_upload_stops(slowly: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.send(answer_of(b"Content-Length: 10", body=b"early"))
@@ -345,11 +339,11 @@ async def test_a_long_response_that_began_during_the_upload_is_not_cut(pause: st
 
 
 OLD = {
-    "51 with a length": (answer_of(b"Content-Length: 5", first=b"HTTP/1.0 200 OK"), True),
-    "51 kept alive": (
+    "with a length": (answer_of(b"Content-Length: 5", first=b"HTTP/1.0 200 OK"), True),
+    "kept alive": (
         answer_of(b"Content-Length: 5", b"Connection: keep-alive", first=b"HTTP/1.0 200 OK"), False
     ),
-    "51 without a length": (answer_of(first=b"HTTP/1.0 200 OK"), True),
+    "without a length": (answer_of(first=b"HTTP/1.0 200 OK"), True),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What is sent again after a failure, what never is, and which connections are used again."""
+"""What is retried after a failure, what never is, and which connections are reused."""
 
 import pytest
 import trio

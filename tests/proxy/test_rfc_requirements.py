@@ -1,4 +1,4 @@
-"""What RFC 9110 and 9112 ask of a proxy besides framing: cases 5, 9, 19, 33 to 39 and 53."""
+"""Requirements of RFC 9110 and 9112 for a proxy, besides framing."""
 
 import time
 from email.utils import parsedate_to_datetime

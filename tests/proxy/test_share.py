@@ -1,4 +1,4 @@
-"""Whom a request counts for."""
+"""Which client a request counts for."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""Streams: not waited for, and ended from outside so that their clients see a proper end."""
+"""Streams: nothing waits for them, and the proxy closes them so that clients see a proper end."""
 
 import pytest
 import trio

@@ -1,4 +1,4 @@
-"""Who is too late: a client that drips, stalls or does not read, a backend that does not begin."""
+"""Timeouts: clients that drip, stall or do not read, and backends that do not respond."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ from tests.waiting import until
 @pytest.mark.parametrize(
     "pieces",
     [
-        pytest.param([GET[:1]], id="27 one byte"),
-        pytest.param([GET[:-2]], id="27 nearly all of it"),
-        pytest.param([b"\r\n", GET[:9]], id="27 an empty line first"),
+        pytest.param([GET[:1]], id="one byte"),
+        pytest.param([GET[:-2]], id="nearly all of it"),
+        pytest.param([b"\r\n", GET[:9]], id="an empty line first"),
     ],
 )
 async def test_a_late_request_head_is_answered_with_408(pieces: list[bytes]) -> None:
@@ -43,7 +43,7 @@ async def test_a_shorter_timeout_applies_to_new_connections() -> None:
         assert (await client.answer()).status == 408
 
 
-@pytest.mark.parametrize("drop", [b"G", b"\r\n"], ids=["27 of a head", "27 of empty lines"])
+@pytest.mark.parametrize("drop", [b"G", b"\r\n"], ids=["of a head", "of empty lines"])
 async def test_a_dripping_client_gets_no_extra_time(drop: bytes) -> None:
     async def drip() -> None:
         while True:
@@ -60,7 +60,7 @@ async def test_a_dripping_client_gets_no_extra_time(drop: bytes) -> None:
         await check_good_request_follows(proxy)
 
 
-@pytest.mark.parametrize("served", [False, True], ids=["27 before a request", "after one"])
+@pytest.mark.parametrize("served", [False, True], ids=["before a request", "after one"])
 async def test_a_silent_connection_is_closed_without_a_response(served: bool) -> None:
     limits: dict[str, Any] = {"idle_timeout" if served else "header_timeout": SHORT}
     async with running(**limits) as proxy:
@@ -79,12 +79,12 @@ async def test_a_thousand_idle_connections_do_not_delay_others() -> None:
 
 
 STALLING = {
-    "28 length, nothing": [POST],
-    "28 length, a part": [POST + b"hel"],
-    "28 chunked, nothing": [CHUNKED],
-    "28 chunked, half a size": [CHUNKED + b"5"],
-    "28 chunked, half a chunk": [CHUNKED + b"5\r\nhel"],
-    "28 chunked, no last chunk": [CHUNKED, b"5\r\nhello\r\n"],
+    "length, nothing": [POST],
+    "length, a part": [POST + b"hel"],
+    "chunked, nothing": [CHUNKED],
+    "chunked, half a size": [CHUNKED + b"5"],
+    "chunked, half a chunk": [CHUNKED + b"5\r\nhel"],
+    "chunked, no last chunk": [CHUNKED, b"5\r\nhello\r\n"],
 }
 
 

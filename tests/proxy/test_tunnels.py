@@ -1,4 +1,4 @@
-"""Tunnels (case 19): after a 101, bytes go both ways untouched until both sides have ended."""
+"""Tunnels: after a 101, bytes go both ways unchanged until both sides have ended."""
 
 import pytest
 import trio

@@ -1,4 +1,4 @@
-"""The gate, without network or processes: pure concurrency, on a clock that jumps."""
+"""The gate, without network or processes: pure concurrency, on a mock clock."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

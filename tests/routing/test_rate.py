@@ -1,4 +1,4 @@
-"""Requests a second, and those of each of the last seconds."""
+"""Requests per second, and the counts of each of the last seconds."""
 
 import pytest
 import trio

@@ -1,4 +1,4 @@
-"""What is busy is not unhealthy, and what hangs is replaced: real servers, as people run them."""
+"""A busy backend is left alone and a hung one is replaced, with real servers."""
 
 import os
 import signal

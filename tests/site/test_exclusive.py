@@ -1,4 +1,4 @@
-"""`strategy = "exclusive"`: never two at once, and nobody who waits is lost."""
+"""`strategy = "exclusive"`: never two releases at once, and no waiting request is lost."""
 
 import json
 import sys

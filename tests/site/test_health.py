@@ -1,4 +1,4 @@
-"""When a candidate is asked whether it works, and what is concluded."""
+"""When a candidate is probed, and what its responses mean."""
 
 import logging
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The command that is told of swaps and crashes, and never in the way."""
+"""The command that is notified of swaps and crashes never delays the site."""
 
 import json
 import socket

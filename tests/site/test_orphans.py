@@ -1,4 +1,4 @@
-"""What an earlier supervisor left behind is found and ended, and nobody else."""
+"""Processes that an earlier supervisor left behind are found and ended, and no others."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Whose a port is: the app's, or another program's."""
+"""Whether a port belongs to the app or to another program."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What an app writes about good probes is left out of its output, and nothing else."""
+"""The app's log lines about successful probes are left out of its output, and nothing else."""
 
 import sys
 from collections.abc import Callable

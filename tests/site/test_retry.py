@@ -1,4 +1,4 @@
-"""What is not the revision's fault puts it in no quarantine, and is tried again by itself."""
+"""Failures that are not the revision's fault are retried, without a quarantine."""
 
 import errno
 import json

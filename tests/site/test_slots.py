@@ -1,4 +1,4 @@
-"""What is kept, and when it takes requests: a slot with two backends, and nothing around it."""
+"""When a slot with two backends gets requests, with no supervisor around it."""
 
 import sys
 from pathlib import Path

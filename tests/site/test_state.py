@@ -1,4 +1,4 @@
-"""What survives a restart is replaced as a whole, and never keeps a site from starting."""
+"""The state file is replaced as a whole, and a bad one never keeps a site from starting."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""What probes without an answer prove about a live backend, and what they do not."""
+"""What unanswered probes prove about a live backend, and what they do not."""
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""A revision is built once, however often and by however many it is asked for."""
+"""A revision is built once, however many swaps need it."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Every git command that we run, against real repositories."""
+"""Every git command that the program runs, against real repositories."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A remote that cannot be pulled from: said in one line, once, with what to do; and no more."""
+"""A remote that cannot be pulled from is logged once, in one line, with a remedy."""
 
 import logging
 from collections.abc import Callable

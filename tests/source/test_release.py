@@ -1,4 +1,4 @@
-"""A revision made runnable, with real work trees; and old ones pruned."""
+"""Releases are made from revisions in real work trees, and old ones are pruned."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Releases of a repository that git-crypt keeps encrypted in part."""
+"""Releases of a repository that git-crypt keeps partly encrypted."""
 
 import shutil
 from pathlib import Path

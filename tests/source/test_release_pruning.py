@@ -1,4 +1,4 @@
-"""Pruning goes on past a release that cannot be removed, which `status` names."""
+"""Pruning continues past a release that cannot be removed, which `status` names."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a running app has written into its release is noticed, and what others put there is not."""
+"""Files that a running app wrote into its release are found, and no others."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""Releases of a repository with submodules: all there, at what was recorded, and nothing run."""
+"""Submodules of a release: complete, at the recorded commits, and without running anything."""
 
 import os
 import pwd

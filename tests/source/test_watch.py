@@ -1,4 +1,4 @@
-"""Each new HEAD of a checkout is told once, however it came to be."""
+"""Each new HEAD of a checkout is reported once, however it changed."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""That no input, however it was made, takes more time than its length explains.
+"""No regular expression of the program takes more than linear time, whatever the input.
 
 The time is that of this thread, so that a busy machine makes no difference. It is judged only where
 it is far more than a linear pattern takes: squared, the longer input would take seconds.

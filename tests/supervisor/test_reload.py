@@ -1,4 +1,4 @@
-"""The settings are read again while the site serves: on `reload`, and on SIGHUP."""
+"""Settings are reloaded while the site serves: by `reload` and by SIGHUP."""
 
 import json
 import signal

@@ -1,5 +1,4 @@
-"""Sockets that systemd holds: which are used, whether they are the right ones, and what a restart
-of the service is then like."""
+"""Sockets from systemd: whether they match the settings, and how a restart keeps connections."""
 
 import shutil
 import socket

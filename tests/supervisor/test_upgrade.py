@@ -1,4 +1,4 @@
-"""The installed program takes over from the running one, and nobody notices."""
+"""`upgrade`: the newly installed program takes over without failing a request."""
 
 import json
 import shutil

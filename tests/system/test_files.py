@@ -1,4 +1,4 @@
-"""Files that somebody else may have put there are read only if that ends, and is allowed."""
+"""Files that others may have placed are read only if that ends and is permitted."""
 
 import os
 import socket

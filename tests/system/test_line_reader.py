@@ -1,4 +1,4 @@
-"""What programs write, read so that nothing else has to wait for it."""
+"""Reading the output of programs without delaying anything else."""
 
 import fcntl
 import os

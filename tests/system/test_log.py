@@ -1,4 +1,4 @@
-"""A log that is not read costs a bounded amount of memory, and no time."""
+"""An unread log costs bounded memory and no time."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What a swap does when there may not be memory for two releases at once."""
+"""What a swap does when memory may not suffice for two releases at once."""
 
 import json
 import os

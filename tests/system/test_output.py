@@ -1,4 +1,4 @@
-"""The last lines of output: bounded, and no reader is anybody else's trouble."""
+"""The last lines of output: bounded, and no reader affects another."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

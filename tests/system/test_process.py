@@ -1,4 +1,4 @@
-"""A command that we start: its output, its end, and the end of everything that it started."""
+"""A command: its output, its ending, and the ending of all its descendants."""
 
 import os
 import resource

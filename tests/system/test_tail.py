@@ -1,4 +1,4 @@
-"""What is kept of a program's last words is bounded in lines and in bytes."""
+"""The last lines of a program are bounded in number and in bytes."""
 
 from hypothesis import given
 from hypothesis import strategies as st

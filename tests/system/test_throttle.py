@@ -1,4 +1,4 @@
-"""How those share the event loop who have much to do."""
+"""How tasks with much work share the event loop."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""Trees that somebody else changes meanwhile: removed, or given away."""
+"""Directory trees that others change meanwhile: removed, or given away."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What root may rely on, by who can change the way to it."""
+"""Which paths root may rely on, by who can change them."""
 
 import os
 import shutil

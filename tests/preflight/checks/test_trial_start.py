@@ -1,4 +1,4 @@
-"""`blue-green check --start`: what a trial start tells, and that it leaves nothing behind."""
+"""`blue-green check --start`: what a trial start reports, and that it leaves nothing behind."""
 
 import re
 import signal

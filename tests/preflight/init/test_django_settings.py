@@ -1,4 +1,4 @@
-"""A Django project in a fresh clone: what its visitors wrote is there after the next deploy."""
+"""A Django project in a fresh clone: its visitors' data survives the next deploy."""
 
 import sqlite3
 import sys

@@ -1,4 +1,4 @@
-"""`blue-green init`: what it takes an app for, and that what it writes can be used."""
+"""`blue-green init`: how it recognises an app, and that the settings it writes work."""
 
 import json
 import shutil
