@@ -34,7 +34,7 @@ async def supervisor(path: Path, **differing: Any) -> AsyncIterator[dict[str, An
     """Answers `status` with what is given, while the block lasts; it can be changed."""
     answer = status(**differing)
 
-    async def tell(_: Nothing, __: server.Tell) -> dict[str, Any]:
+    async def tell(_: Nothing, __: server.Send) -> dict[str, Any]:
         return answer
 
     with server.listening(path) as sock:

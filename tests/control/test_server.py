@@ -35,17 +35,17 @@ class Commands:
         self.go_on = trio.Event()
         self.ended: list[str] = []
 
-    async def greet(self, greeting: Greeting, tell: server.Tell) -> dict[str, Any]:
+    async def greet(self, greeting: Greeting, tell: server.Send) -> dict[str, Any]:
         await tell({"event": "phase", "phase": "thinking"})
         return {"text": f"hello {greeting.name}", "times": greeting.times}
 
-    async def refuse(self, _: Greeting, __: server.Tell) -> dict[str, Any]:
+    async def refuse(self, _: Greeting, __: server.Send) -> dict[str, Any]:
         raise server.Refusal("not today")
 
-    async def fail(self, _: Greeting, __: server.Tell) -> dict[str, Any]:
+    async def fail(self, _: Greeting, __: server.Send) -> dict[str, Any]:
         raise RuntimeError("a bug of ours")
 
-    async def wait(self, _: Greeting, tell: server.Tell) -> dict[str, Any]:
+    async def wait(self, _: Greeting, tell: server.Send) -> dict[str, Any]:
         self.begun.set()
         await self.go_on.wait()
         try:
@@ -124,9 +124,9 @@ async def test_a_refusal_is_answered_as_such_and_not_as_wrong_usage(
 
 
 BAD_LINES = {
-    "nothing": (b"", "no complete line"),
+    "nothing": (b"", "the line is incomplete"),
     "an empty line": (b"\n", "not a line of JSON"),
-    "half a line": (b'{"command": "gre', "no complete line"),
+    "half a line": (b'{"command": "gre', "the line is incomplete"),
     "garbage": (b"\x00\xff\xfe GET / HTTP/1.1\r\n", "not a line of JSON"),
     "not UTF-8": (b'{"command": "caf\xe9"}\n', "not a line of JSON"),
     "no object": (b'["greet"]\n', "not a JSON object"),
@@ -158,9 +158,9 @@ async def test_an_invalid_request_is_answered_with_the_reason(
 async def test_a_silent_client_is_disconnected_after_a_timeout(
     path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 0.2)
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.2)
     answer = await send(path, b'{"command": ', then_close=False)
-    assert answer["error"] == "no complete line came"
+    assert answer["error"] == "the line is incomplete"
 
 
 async def test_a_silent_client_does_not_delay_others(path: Path, commands: Commands) -> None:
@@ -310,7 +310,7 @@ async def test_a_supervisor_that_disconnects_raises_lost(
             await stream.send_all(answer)
 
     nursery.start_soon(trio.serve_listeners, reply, [listener])
-    with pytest.raises(client.Lost):
+    with pytest.raises(client.ConnectionLost):
         await ask(path, command="greet")
     nursery.cancel_scope.cancel()
 
@@ -320,6 +320,6 @@ async def test_a_supervisor_that_disconnects_before_reading_raises_lost(
 ) -> None:
     listener = listener_at(path)
     nursery.start_soon(trio.serve_listeners, trio.aclose_forcefully, [listener])
-    with pytest.raises(client.Lost):
+    with pytest.raises(client.ConnectionLost):
         await ask(path, command="greet", name="too large for the socket's buffer" * 100_000)
     nursery.cancel_scope.cancel()

@@ -65,7 +65,7 @@ def test_without_a_checkout_the_owner_of_the_releases_is_used(tmp_path: Path) ->
     app = AppSettings(Argv(("serve",)), Ports(((Port(1),), (Port(2),))))
     given = Settings(app, state=StateSettings(tmp_path))
     given = attrs.evolve(given, git=GitSettings(tmp_path / "gone"))
-    owner, user = startup.whom_to_run_as(given)
+    owner, user = startup.users_to_run_as(given)
     assert (owner.uid, user.uid) == (NOBODY.pw_uid, NOBODY.pw_uid)
 
 

@@ -91,7 +91,7 @@ async def test_git_is_not_run_as_root_where_others_can_write(
     site.start()
     assert site.process is not None
     assert site.process.wait(20) == 2
-    assert f"others than root can write {(site.checkout / place).resolve()}" in site.log()
+    assert f"users other than root can write {(site.checkout / place).resolve()}" in site.log()
     assert "chmod go-w" in site.log()
     assert not traces.exists()
 
@@ -124,7 +124,7 @@ async def test_nothing_is_pulled_as_root_into_directories_that_others_can_write(
     checkout = upstream.clone(directory / "checkout")
     (checkout.path / "static").chmod(0o777)
     second = upstream.commit(text="two")
-    with pytest.raises(GitError, match=f"others than root can write {checkout.path / 'static'}"):
+    with pytest.raises(GitError, match=f"other than root can write {checkout.path / 'static'}"):
         await git_of(checkout.path).pull(None)
     (checkout.path / "static").chmod(0o755)
     assert await git_of(checkout.path).pull(None) == second != first
@@ -193,7 +193,7 @@ async def test_root_refuses_files_that_others_can_write(directory: Path, unsafe:
     site.start()
     assert site.process is not None
     assert site.process.wait(20) == 2
-    assert f"{place} can be written by others than root" in site.log()
+    assert f"users other than root can write {place}" in site.log()
 
 
 async def test_settings_that_others_can_write_are_not_reloaded(directory: Path) -> None:
@@ -202,7 +202,7 @@ async def test_settings_that_others_can_write_are_not_reloaded(directory: Path) 
         site.configure(hold={"limit": 1})
         site.config_file.chmod(0o666)
         answer = await site.ask("reload")
-        assert f"{site.config_file} can be written by others than root" in answer["error"]
+        assert f"users other than root can write {site.config_file}" in answer["error"]
         site.config_file.chmod(0o644)
         assert [change["key"] for change in (await site.ask("reload"))["changes"]] == ["limit"]
 

@@ -141,5 +141,5 @@ async def test_a_rebuild_of_the_live_revision_cancels_no_other_swap(
         await site.ask("swap", revision=two, wait=False)
         await until("it starts", lambda: len(site.journal("set up")) == 2)
         done = await site.cli("swap", "--rebuild")
-        assert (done.code, "a swap is under way" in done.err) == (1, True)
+        assert (done.code, "a swap is in progress" in done.err) == (1, True)
         assert (await site.status())["swap"]["revision"] == two

@@ -90,7 +90,7 @@ async def test_a_restart_cancels_no_swap(make_site: MakeSite) -> None:
         await reaches(site, "probe")
         done = await site.cli("restart")
         assert done.code == 1
-        assert "a swap is under way: when it has ended, all processes are fresh" in done.err
+        assert "a swap is in progress, which starts new processes anyway" in done.err
         barrier.unlink()
         await site.until_live(two)
 

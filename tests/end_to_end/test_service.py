@@ -164,7 +164,7 @@ async def test_a_control_socket_in_use_is_not_taken_over(make_site: MakeSite) ->
         try:
             await until(
                 "it has started, or given up",
-                lambda: "is served on" in other.log() or "control.sock" in other.log(),
+                lambda: "serving " in other.log() or "control.sock" in other.log(),
             )
             assert (await site.status())["supervisor"]["pid"] == site.process.pid
         finally:

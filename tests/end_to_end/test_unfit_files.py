@@ -100,7 +100,7 @@ async def test_a_lock_path_that_is_no_file_is_refused_with_a_message(
     os.mkfifo(site.state / "lock")
     done = await site.run("run", str(site.config_file))
     assert done.code == 2
-    assert f"{site.state / 'lock'}: cannot be the lock file, remove it: is not" in done.err
+    assert f"cannot use {site.state / 'lock'} as lock file, remove it: is not" in done.err
 
 
 async def test_a_fifo_in_place_of_the_settings_is_refused_with_a_message(

@@ -286,7 +286,7 @@ async def client_sends_garbage(scene: Scene) -> None:
 
 
 async def client_sends_half_a_line(scene: Scene) -> None:
-    await _say(scene, b'{"command": "paus', "no complete line came")
+    await _say(scene, b'{"command": "paus', "the line is incomplete")
 
 
 async def client_sends_a_megabyte(scene: Scene) -> None:
@@ -304,7 +304,10 @@ async def another_user_asks(scene: Scene) -> None:
     if os.geteuid() != 0 or PYTHON is None:
         return  # Only root can send somebody else.
     path: Path = scene.site.state / "control.sock"
-    for mode, answer in ((0o600, "PermissionError"), (0o666, "only root and the user")):
+    for mode, answer in (
+        (0o600, "PermissionError"),
+        (0o666, "only root and the"),
+    ):
         path.chmod(mode)
         done = await trio.to_thread.run_sync(lambda: subprocess.run(
             [PYTHON or "", "-c", ASK], cwd=scene.site.state, user=NOBODY, group=NOBODY,

@@ -91,7 +91,7 @@ def test_a_hard_link_to_a_file_that_is_not_world_readable_is_no_page(tmp_path: P
     private.write_text("secret")
     private.chmod(0o640)
     os.link(private, pages / "503.html")
-    with pytest.raises(BadPages, match=r"503\.html has another name elsewhere"):
+    with pytest.raises(BadPages, match=r"503\.html has another hard link"):
         ErrorPages(pages)
     private.chmod(0o644)
     assert ErrorPages(pages).fill_in(503, "", html=True) == b"secret"

@@ -65,17 +65,17 @@ def test_addresses_that_differ_from_the_settings_are_reported() -> None:
     with opened(one) as serving:
         [difference] = differences(serving, (), proxy([two]))
         assert difference.startswith(
-            f"[proxy] listen is {two}, and systemd has opened {one} for it: that is used."
+            f"[proxy] listen is {two}, but systemd opened {one}, which takes "
         )
         [difference] = differences(serving, (), proxy([one], [three]))
-        assert difference.startswith(f"[proxy.tls] redirect is {three}, and systemd has opened no")
+        assert difference.startswith(f"[proxy.tls] redirect is {three}, but systemd opened no")
 
 
 def test_another_order_is_reported_if_it_decides_where_to_redirect() -> None:
     one, two, three = locals_(3)
     with opened(two, one) as serving, opened(three) as redirecting:
         [difference] = differences(serving, redirecting, proxy([one, two], [three]))
-        assert f"the first in [proxy] listen is {one}" in difference
+        assert f"the first address in [proxy] listen is {one}" in difference
         assert list(differences(serving, (), proxy([one, two]))) == []
 
 
@@ -86,10 +86,10 @@ def test_a_socket_that_is_named_for_something_else_is_refused() -> None:
         assert list(contradictions(right, wrong, settings)) == []
         [problem] = contradictions([*right, *wrong], (), settings)
         assert (
-            problem == f"{two} is in [proxy.tls] redirect, and so needs FileDescriptorName=redirect"
+            problem == f"{two} is in [proxy.tls] redirect, so it needs FileDescriptorName=redirect"
         )
         [problem] = contradictions(wrong[:0], right, settings)
-        assert problem.startswith(f"{one} is in [proxy] listen, and so must not have")
+        assert problem.startswith(f"{one} is in [proxy] listen, so it must not have")
 
 
 # --- a site whose sockets are held by somebody else -------------------------------------------
@@ -118,8 +118,8 @@ async def test_the_first_connection_starts_the_service_and_is_answered(
         site.port, named = other, site.port
         assert (await site.get("/")).status == 200
         assert (await site.status())["supervisor"]["pid"] == holder
-        await site.until_logged(f"test is served on {LOCAL}:{other}\n")
-        await site.until_logged(f"warning: [proxy] listen is {LOCAL}:{named}, and systemd")
+        await site.until_logged(f"serving test on {LOCAL}:{other}\n")
+        await site.until_logged(f"warning: [proxy] listen is {LOCAL}:{named}, but systemd")
         done = await site.cli("upgrade")  # The sockets are taken along, whoever opened them.
         assert done.code == 0, done.err
         assert (await site.get("/")).status == 200

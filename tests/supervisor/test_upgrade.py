@@ -233,5 +233,5 @@ async def test_sigusr2_upgrades_too(make_site: MakeSite) -> None:
         before = await site.status()
         site.process.send_signal(signal.SIGUSR2)
 
-        await until("another program", lambda: site.log().count("is served on") == 2)
+        await until("another program", lambda: site.log().count("serving test on") == 2)
         assert pids(await site.until_phase("serving")) == pids(before)

@@ -245,7 +245,7 @@ class RealSite:
             assert self.process.poll() is None, f"the supervisor has ended:\n{self.log()}"
             try:
                 status = await self.status()
-            except (client.NoSupervisor, client.Lost):
+            except (client.NoSupervisor, client.ConnectionLost):
                 return None
             last.append(status)
             return status if status["phase"] == phase else None

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from blue_green.system.log import LAST_WORDS, ROOM, Sink
+from blue_green.system.log import FLUSH_TIMEOUT, ROOM, Sink
 
 LINE = "x" * 15_000
 
@@ -74,7 +74,7 @@ def test_waiting_lines_are_written_at_the_end() -> None:
             sink.line(LINE)
         sink.line("the end", bare=True)
         sink.flush()
-        reader.join(LAST_WORDS)
+        reader.join(FLUSH_TIMEOUT)
         assert not reader.is_alive()
 
 
@@ -85,4 +85,4 @@ def test_an_unread_log_does_not_delay_the_end() -> None:
         began = time.monotonic()
         sink.flush()
         sink.close()
-        assert time.monotonic() - began < 3 * LAST_WORDS
+        assert time.monotonic() - began < 3 * FLUSH_TIMEOUT

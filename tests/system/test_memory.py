@@ -167,5 +167,5 @@ async def test_a_swap_is_exclusive_where_two_releases_may_not_fit(
         receipt = json.loads((await site.cli("swap", site.draft("two"), "--json")).out)
         assert (receipt["outcome"], receipt["failed"]) == ("promoted", 0), receipt
         assert "stop" in receipt["seconds"]
-        await site.until_logged("so it is stopped first")
+        await site.until_logged("stopping it first")
     assert site.journal("overlap") == []

@@ -41,7 +41,7 @@ def texts(ring: Output, start: int = 0) -> list[str]:
     while start < ring.end:
         piece = ring.read(start, everything)
         found += [line.text for line in piece.lines]
-        start = piece.following
+        start = piece.next_line
     return found
 
 
@@ -83,8 +83,8 @@ def test_one_piece_is_small_enough_to_be_written_out_at_once(ring: Output) -> No
         piece = ring.read(start, everything)
         assert len(piece.lines) <= output.BATCH_LINES
         assert len(encode({"lines": [line.as_dict() for line in piece.lines]})) < 120_000
-        assert piece.following > start
-        start = piece.following
+        assert piece.next_line > start
+        start = piece.next_line
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_a_late_reader_learns_how_many_lines_were_dropped(
 ) -> None:
     monkeypatch.setattr(output, "MAX_LINES", 2)
     write(ring, "a")
-    start = ring.read(0, everything).following
+    start = ring.read(0, everything).next_line
     write(ring, "b", "c", "d", "e")
     piece = ring.read(start, everything)
     assert (piece.lost, [line.text for line in piece.lines]) == (2, ["d", "e"])
-    assert ring.read(piece.following, everything).lost == 0
+    assert ring.read(piece.next_line, everything).lost == 0
 
 
 # --- over the control socket ----------------------------------------------------------------

@@ -28,7 +28,11 @@ async def test_each_round_resumes_a_few_tasks_in_turn() -> None:
         for _ in range(ROUNDS):
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    assert (ROUNDS - 2) * throttle.IN_EACH_ROUND <= had.total() <= ROUNDS * throttle.IN_EACH_ROUND
+    assert (
+        (ROUNDS - 2) * throttle.TASKS_PER_ITERATION
+        <= had.total()
+        <= ROUNDS * throttle.TASKS_PER_ITERATION
+    )
     assert max(had.values()) - min(had.values()) <= 1, had
 
 

@@ -77,10 +77,10 @@ def test_a_directory_is_created_by_the_owner_of_its_parents(directory: Path) -> 
     us = users.owner_of(Path("/proc/self"))
     them = users.named("nobody", None, us)
     (directory / "a" / "b").mkdir(parents=True)
-    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is us
+    assert users.creator_of(directory / "a" / "b" / "c", directory, us, them) is us
     os.chown(directory / "a", NOBODY.pw_uid, NOBODY.pw_gid)
-    assert users.who_can_make(directory / "a" / "b" / "c", directory, us, them) is them
-    assert users.who_can_make(directory / "d", directory, us, them) is us
+    assert users.creator_of(directory / "a" / "b" / "c", directory, us, them) is them
+    assert users.creator_of(directory / "d", directory, us, them) is us
 
 
 def test_missing_capabilities_of_root_are_listed() -> None:

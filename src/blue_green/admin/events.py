@@ -63,7 +63,7 @@ class Events:
             [round(line.at, 3), line.source, line.revision[:7], line.text[:LONGEST_LINE]]
             for line in piece.lines
         ]
-        return start - number + piece.lost, lines, piece.following
+        return start - number + piece.lost, lines, piece.next_line
 
     def _slot(self, slot: Slot) -> dict[str, Any]:
         revision = slot.release.revision if slot.release else None

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.handle(arguments)
     except client.NoSupervisor as error:
         return complain(str(error), NO_SUPERVISOR)
-    except client.Lost as error:
+    except client.ConnectionLost as error:
         return complain(str(error), FAILED)
     except ConfigError as error:
         return complain("\n".join(error.problems), USAGE)

@@ -69,7 +69,7 @@ def _upgrade(arguments: argparse.Namespace) -> int:
             if message["event"] == "error":
                 return print_result(arguments, message, "")
             before = message["program"]
-    except client.Lost:
+    except client.ConnectionLost:
         if before is None:
             raise
     # The new program answers on the same socket as soon as it runs.

@@ -61,7 +61,7 @@ def _logs(arguments: argparse.Namespace) -> int:
                 return print_result(arguments, message, "")
             if message["event"] == "lines":
                 _show(message, style, as_json=arguments.json)
-    except client.Lost as error:
+    except client.ConnectionLost as error:
         return complain("the supervisor has stopped" if arguments.follow else str(error), FAILED)
     except KeyboardInterrupt:
         if not arguments.follow:

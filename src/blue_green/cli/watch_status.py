@@ -73,7 +73,7 @@ def _repeat(show: Callable[[], str], wait: Callable[[], None]) -> None:
 def _json(path: Path) -> str:
     try:
         return json.dumps(_ask(path))
-    except (client.NoSupervisor, client.Lost) as error:
+    except (client.NoSupervisor, client.ConnectionLost) as error:
         return json.dumps({"error": str(error)})
 
 
@@ -81,7 +81,7 @@ def _text(path: Path, style: Style) -> str:
     clock = time.strftime("%H:%M:%S")
     try:
         lines = display.status(_ask(path), style)
-    except (client.NoSupervisor, client.Lost) as error:
+    except (client.NoSupervisor, client.ConnectionLost) as error:
         dot = "○" if style.unicode else "*"
         lines = [style.line((f"{dot} no answer from the supervisor", "bold red"))]
         lines += style.wrapped(2, str(error))
@@ -94,9 +94,9 @@ def _text(path: Path, style: Style) -> str:
 
 
 def _ask(path: Path) -> dict[str, Any]:
-    *_, result = client.ask(path, {"command": "status"}, patience=ANSWER_TIMEOUT)
+    *_, result = client.ask(path, {"command": "status"}, timeout=ANSWER_TIMEOUT)
     if result.pop("event") == "error":
-        raise client.Lost(result["error"])
+        raise client.ConnectionLost(result["error"])
     return result
 
 

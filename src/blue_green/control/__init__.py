@@ -1,6 +1,6 @@
-"""How commands reach the supervisor: one JSON object a line, each way, over a Unix socket.
+"""The control protocol: one JSON object per line, in both directions, over a Unix socket.
 
-The client sends one request, `{"command": "swap", ...}`. The answer is any number of objects with
-an `event` (`phase` and `done`, for each phase of a swap) and at last one with `event` `result`, or
-`error` and a text.
+The client sends one request, `{"command": "swap", ...}`. The response is any number of objects with
+an `event` (`phase` and `done`, for each phase of a swap), and at the end one whose `event` is
+`result`, or `error` with a text.
 """

@@ -1,4 +1,4 @@
-"""A command's end of the control socket. Without trio, so that commands start fast."""
+"""The client side of the control socket, without trio, so that commands start fast."""
 
 import socket
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ from blue_green.control.messages import BadMessage, decode, encode
 
 
 class NoSupervisor(Exception):
-    """Nobody listens there; str() says what to do."""
+    """No supervisor listens on the socket; str() says what to do."""
 
 
-class Lost(Exception):
-    """The supervisor went away before it had answered."""
+class ConnectionLost(Exception):
+    """The supervisor ended before it had answered."""
 
 
 def ask(
-    path: Path, request: dict[str, Any], *, patience: float | None = None
+    path: Path, request: dict[str, Any], *, timeout: float | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Send a request; give each object of the answer, as it comes.
+    """Send a request; yield each object of the response as it comes.
 
-    Raises `NoSupervisor` or `Lost`, also when nothing comes for `patience` seconds.
+    Raises `NoSupervisor`, or `ConnectionLost`, also if nothing comes for `timeout` seconds.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(patience)
+        sock.settimeout(timeout)
         try:
             sock.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
@@ -34,12 +34,12 @@ def ask(
             ) from None
         except OSError as error:
             raise NoSupervisor(f"cannot connect to {path}: {error.strerror or error}") from None
-        with suppress(OSError):  # If it went away, that shows when its answer is read.
+        with suppress(OSError):  # If it has ended, reading its response shows that.
             sock.sendall(encode(request))
-        yield from _answers(sock)
+        yield from _responses(sock)
 
 
-def _answers(sock: socket.socket) -> Iterator[dict[str, Any]]:
+def _responses(sock: socket.socket) -> Iterator[dict[str, Any]]:
     with sock.makefile("rb") as lines:
         try:
             for line in lines:
@@ -48,9 +48,10 @@ def _answers(sock: socket.socket) -> Iterator[dict[str, Any]]:
                 if message.get("event") in ("result", "error"):
                     return
         except BadMessage as error:
-            raise Lost(f"the supervisor's answer makes no sense: {error}") from None
+            raise ConnectionLost(f"invalid response from the supervisor: {error}") from None
         except TimeoutError:
-            raise Lost(f"the supervisor has not answered for {sock.gettimeout():g} s") from None
+            seconds = sock.gettimeout()
+            raise ConnectionLost(f"the supervisor has not answered for {seconds:g} s") from None
         except OSError:
             pass
-    raise Lost("the supervisor stopped before it answered; what it was asked may have been done")
+    raise ConnectionLost("the supervisor ended before it answered; it may have run the command")

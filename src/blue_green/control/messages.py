@@ -1,4 +1,4 @@
-"""One JSON object a line."""
+"""Messages of the control protocol: one JSON object per line."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ MAX_LINE = 64 * 1024
 
 
 class BadMessage(Exception):
-    """A line that is not a message of ours; str() says why."""
+    """A line that is not a valid message; str() says why."""
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""The supervisor's end of the control socket."""
+"""The server side of the control socket."""
 
 import logging
 import os
@@ -20,10 +20,11 @@ from blue_green.system.strict import strict_converter
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 10.0
-"""Seconds for a client to say what it wants."""
+REQUEST_TIMEOUT = 10.0
+"""Seconds for a client to send its request."""
 
-Tell = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+"""Sends an event to the client."""
 
 
 class ControlSocketError(Exception):
@@ -31,7 +32,7 @@ class ControlSocketError(Exception):
 
 
 class Refusal(Exception):
-    """A command cannot be carried out; str() says why. `usage`: because of how it was given."""
+    """A command cannot be carried out; str() says why. `usage`: its arguments are wrong."""
 
     def __init__(self, why: str, *, usage: bool = False) -> None:
         super().__init__(why)
@@ -40,19 +41,19 @@ class Refusal(Exception):
 
 @frozen
 class Operation:
-    """What one command takes, and what carries it out."""
+    """A command: its arguments and its handler."""
 
     arguments: type[Any]
     """An attrs class."""
-    handle: Callable[[Any, Tell], Awaitable[dict[str, Any]]]
-    """Gets the arguments, and what sends an event; gives the result, or raises `Refusal`."""
+    handle: Callable[[Any, Send], Awaitable[dict[str, Any]]]
+    """`handle(arguments, send)` returns the result, or raises `Refusal`."""
 
 
 @contextmanager
 def listening(path: Path, handed: int | None = None) -> Iterator[socket.socket]:
-    """A socket for commands, that only our own user and root can reach; raise `ControlSocketError`.
+    """A socket that only our user and root can connect to; raise `ControlSocketError`.
 
-    `handed` is the descriptor of one that listens there already, and is ours from now on.
+    `handed` is the descriptor of one that already listens there; it is closed at the end.
     """
     try:
         if handed is None:
@@ -71,12 +72,12 @@ def listening(path: Path, handed: int | None = None) -> Iterator[socket.socket]:
 
 
 async def serve(sock: socket.socket, commands: Mapping[str, Operation]) -> None:
-    """Carry out commands until cancelled. One client's trouble is nobody else's."""
+    """Carry out commands until cancelled. Clients do not affect each other."""
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
     converter = _converter(commands)
 
     async def handle(stream: trio.SocketStream) -> None:
-        with suppress(trio.BrokenResourceError):  # It went away. What it asked for goes on.
+        with suppress(trio.BrokenResourceError):  # The client has gone; its request goes on.
             await _serve_client(stream, commands, converter)
 
     await trio.serve_listeners(handle, [listener])
@@ -87,33 +88,33 @@ async def _serve_client(
 ) -> None:
     async with stream:
 
-        async def tell(event: dict[str, Any]) -> None:
+        async def send(event: dict[str, Any]) -> None:
             await stream.send_all(encode(event))
 
         try:
-            # Closing with something unread would reset the connection, and lose the answer.
+            # Closing with unread data would reset the connection, and lose the response.
             line = await _read_line(stream)
             if _peer_uid(stream) not in (0, os.geteuid()):
-                raise Refusal("only root and the user that the supervisor runs as may do this")
+                raise Refusal("only root and the supervisor's user may do this")
             await throttle.wait()
-            command, arguments = _understand(line, commands, converter)
-            result = await command.handle(arguments, tell)
+            command, arguments = _parse(line, commands, converter)
+            result = await command.handle(arguments, send)
         except (BadMessage, Refusal) as error:
             usage = isinstance(error, BadMessage) or error.usage
-            await tell({"event": "error", "error": str(error), "usage": usage})
+            await send({"event": "error", "error": str(error), "usage": usage})
         except trio.BrokenResourceError:
             raise
         except Exception:
-            logger.exception("a control command ended with an error of ours")
-            why = "the supervisor made an error, which is in its log"
-            await tell({"event": "error", "error": why, "usage": False})
+            logger.exception("internal error in a control command")
+            why = "internal error of the supervisor: see its log"
+            await send({"event": "error", "error": why, "usage": False})
         else:
-            await tell({**result, "event": "result"})
+            await send({**result, "event": "result"})
 
 
 async def _read_line(stream: trio.SocketStream) -> bytes:
     line = b""
-    with trio.move_on_after(PATIENCE):
+    with trio.move_on_after(REQUEST_TIMEOUT):
         while b"\n" not in line:
             data = await stream.receive_some()
             line += data
@@ -121,12 +122,12 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
                 break
     complete, newline, _ = line.partition(b"\n")
     if not newline:
-        why = "the line is too long" if len(line) > MAX_LINE else "no complete line came"
+        why = "the line is too long" if len(line) > MAX_LINE else "the line is incomplete"
         raise BadMessage(why)
     return complete
 
 
-def _understand(
+def _parse(
     line: bytes, commands: Mapping[str, Operation], converter: Converter
 ) -> tuple[Operation, Any]:
     message = decode(line)
@@ -141,7 +142,7 @@ def _understand(
 
 
 def _converter(commands: Mapping[str, Operation]) -> Converter:
-    """Knows all commands beforehand: making it takes milliseconds, for which requests wait."""
+    """Make a converter for all commands in advance: it takes milliseconds, which block requests."""
     converter = strict_converter()
     for command in commands.values():
         converter.get_structure_hook(command.arguments)
@@ -155,7 +156,7 @@ def _first_leaf(error: BaseException) -> BaseException:
 
 
 def _peer_uid(stream: trio.SocketStream) -> int:
-    """Who is at the other end, as the kernel knows it (SO_PEERCRED, unix(7))."""
+    """The user of the client, from the kernel (SO_PEERCRED, unix(7))."""
     credentials = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     uid: int = struct.unpack("iii", credentials)[1]
     return uid

@@ -148,7 +148,7 @@ class Git:
         _check(revision)
         # Unless told, `git log` may run the programs that check signatures.
         words = ("log", "--no-show-signature", "-1", "--format=%s", revision)
-        done = await self._run(*words, timeout=SUBJECT_TIMEOUT, most_output=LONGEST_SUBJECT)
+        done = await self._run(*words, timeout=SUBJECT_TIMEOUT, max_output=LONGEST_SUBJECT)
         return printable_line(done.stdout.strip().encode(errors="surrogateescape"))
 
     async def add_worktree(self, path: Path, revision: str, *, is_empty: bool = False) -> None:
@@ -304,7 +304,7 @@ class Git:
         self, *words: str, timeout: float = LOCAL_TIMEOUT, env: Mapping[str, str] | None = None
     ) -> str:
         """What git wrote; raise `GitError` with what it complained about."""
-        done = await self._run(*words, timeout=timeout, env=env, most_output=MOST_OUTPUT)
+        done = await self._run(*words, timeout=timeout, env=env, max_output=MOST_OUTPUT)
         if done.wrote_too_much:
             raise GitError(f"git {words[0]} wrote more than {MOST_OUTPUT} bytes")
         return done.stdout.strip()
@@ -314,7 +314,7 @@ class Git:
         *words: str,
         timeout: float = LOCAL_TIMEOUT,
         env: Mapping[str, str] | None = None,
-        most_output: int,
+        max_output: int,
     ) -> command.Finished:
         """The command that has run; raise `GitError` if it failed, but not if it wrote too much."""
         safely = [word for pair in SAFELY.items() for word in ("-c", "=".join(pair))]
@@ -335,7 +335,7 @@ class Git:
                 env={**env, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
                 user=self.owner,
                 timeout=timeout,
-                most_output=most_output,
+                max_output=max_output,
             )
         except CannotStart as error:
             is_gone = not self.checkout.is_dir()

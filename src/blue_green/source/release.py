@@ -414,7 +414,7 @@ class Releases:
         """Make a directory in the checkout; a file is made there by whoever first writes to it."""
         directory = source if name.endswith("/") else source.parent
         if not directory.exists():
-            maker = users.who_can_make(directory, self._git.checkout, self._git.owner, self._user)
+            maker = users.creator_of(directory, self._git.checkout, self._git.owner, self._user)
             await self._run_small("mkdir", "-p", "--", str(directory), user=maker)
             if maker is self._git.owner:
                 await self._hand_over(directory)

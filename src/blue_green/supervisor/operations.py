@@ -1,4 +1,4 @@
-"""What can be asked of a running supervisor, each with what it takes and what it answers."""
+"""The commands of a running supervisor, with their arguments and results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import trio
 from attrs import define
 
 from blue_green.config.error import ConfigError
-from blue_green.control.server import Operation, Refusal, Tell
+from blue_green.control.server import Operation, Refusal, Send
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
@@ -19,7 +19,7 @@ from blue_green.supervisor.upgrade import Upgrade
 
 LONGEST_PAUSE = 24 * 3600.0
 TICK = 0.25
-"""Seconds between looks at a swap for those who watch it."""
+"""Seconds between two progress events for a client that follows a swap."""
 
 
 @define
@@ -31,19 +31,19 @@ class NoArguments:
 class SwapArguments:
     revision: str | None = None
     """Any name of a commit. Default: HEAD of the checkout, unless it was rolled back; with
-    `rebuild` what is live."""
+    `rebuild` the live revision."""
     retry: bool = False
-    """Also if the revision is in quarantine, or live already."""
+    """Deploy it even if it is in quarantine or already live."""
     rebuild: bool = False
-    """Build it again, beside the release that is there; includes `retry`."""
+    """Build it again, beside the existing release; implies `retry`."""
     wait: bool = True
-    """Answer with the receipt, and with the phases before it; otherwise at once."""
+    """Send the phases and the receipt; otherwise answer at once."""
 
 
 @define
 class RestartArguments:
     wait: bool = True
-    """As for a swap."""
+    """Send the phases and the receipt; otherwise answer at once."""
 
 
 @define
@@ -54,7 +54,7 @@ class PauseArguments:
 @define
 class HistoryArguments:
     count: int = 10
-    """How many swaps, at most."""
+    """How many receipts to send, at most."""
 
 
 class Operations:
@@ -81,88 +81,88 @@ class Operations:
             "logs": Operation(LogsArguments, self._logs.run),
         }
 
-    async def swap(self, arguments: SwapArguments, tell: Tell) -> dict[str, Any]:
-        wanted = None
+    async def swap(self, arguments: SwapArguments, send: Send) -> dict[str, Any]:
+        request = None
         if arguments.rebuild and arguments.revision is None:
-            wanted = self._rebuild()
-        if wanted is None:
-            revision = await self._wanted_by_name(arguments.revision)
-            wanted = self._site.queue.request(
+            request = self._rebuild()
+        if request is None:
+            revision = await self._revision(arguments.revision)
+            request = self._site.queue.request(
                 revision, Trigger.SWAP, retry=arguments.retry, rebuild=arguments.rebuild
             )
         if not arguments.wait:
-            return {"revision": wanted.revision}
-        return await self._follow(wanted, tell)
+            return {"revision": request.revision}
+        return await self._follow(request, send)
 
     def _rebuild(self) -> DeployRequest | None:
-        """What is live, built again; None if nothing is. A swap must not be called off for it."""
+        """Rebuild the live revision; None if nothing is live. Must not supersede a swap."""
         if not self._site.queue.is_idle:
             raise Refusal(
-                "a swap is under way: wait for its end, or name the REVISION that is to be built "
-                "again and made live"
+                "a swap is in progress: wait until it ends, or name the REVISION to build again "
+                "and deploy"
             )
         return self._site.queue.rebuild()
 
-    async def _wanted_by_name(self, name: str | None) -> str:
-        """The revision of this name, or else of HEAD if nobody has gone back from it."""
+    async def _revision(self, name: str | None) -> str:
+        """The revision of this name, or else of HEAD unless that was rolled back."""
         revision = await self._resolve("HEAD" if name is None else name)
         if name is None and was_rolled_back(revision, self._site.queue.receipts):
             short = revision[:7]
             raise Refusal(
-                f"HEAD is {short}, which was rolled back. To deploy it all the same, name it: "
-                f"blue-green swap {short}. For fresh processes of what is live: blue-green restart"
+                f"HEAD is {short}, which was rolled back. To deploy it anyway, name it: "
+                f"blue-green swap {short}. To restart the live release: blue-green restart"
             )
         return revision
 
-    async def roll_back(self, _: NoArguments, tell: Tell) -> dict[str, Any]:
-        wanted = self._site.queue.roll_back()
-        if wanted is None:
+    async def roll_back(self, _: NoArguments, send: Send) -> dict[str, Any]:
+        request = self._site.queue.roll_back()
+        if request is None:
             raise Refusal("there is no previous release to go back to")
-        return await self._follow(wanted, tell)
+        return await self._follow(request, send)
 
-    async def restart(self, arguments: RestartArguments, tell: Tell) -> dict[str, Any]:
-        """Refused while there is a swap, which a restart must not call off."""
+    async def restart(self, arguments: RestartArguments, send: Send) -> dict[str, Any]:
+        """Restart the live release. Refused during a swap, which it must not supersede."""
         if not self._site.queue.is_idle:
-            raise Refusal("a swap is under way: when it has ended, all processes are fresh")
-        wanted = self._site.queue.restart()
-        if wanted is None:
-            raise Refusal("nothing is live that could be restarted")
+            raise Refusal("a swap is in progress, which starts new processes anyway")
+        request = self._site.queue.restart()
+        if request is None:
+            raise Refusal("there is no live release to restart")
         if not arguments.wait:
-            return {"revision": wanted.revision}
-        return await self._follow(wanted, tell)
+            return {"revision": request.revision}
+        return await self._follow(request, send)
 
-    async def pause(self, arguments: PauseArguments, _: Tell) -> dict[str, Any]:
+    async def pause(self, arguments: PauseArguments, _: Send) -> dict[str, Any]:
         if not 0 < arguments.seconds <= LONGEST_PAUSE:
-            raise Refusal("a pause lasts more than 0 s and at most a day", usage=True)
+            raise Refusal("a pause must be longer than 0 s and at most a day", usage=True)
         self._site.pause.begin(arguments.seconds)
         return {"paused_for": arguments.seconds}
 
-    async def resume(self, _: NoArguments, __: Tell) -> dict[str, Any]:
+    async def resume(self, _: NoArguments, __: Send) -> dict[str, Any]:
         was_paused = self._site.pause.seconds_left is not None
         self._site.pause.end()
         return {"was_paused": was_paused, "held": self._site.gate.held}
 
-    async def reload(self, _: NoArguments, __: Tell) -> dict[str, Any]:
+    async def reload(self, _: NoArguments, __: Send) -> dict[str, Any]:
         try:
             changes = await self._reload.reload()
         except ConfigError as error:
             raise Refusal(str(error), usage=True) from None
         return {"changes": [change.as_dict() for change in changes]}
 
-    async def upgrade(self, _: NoArguments, tell: Tell) -> dict[str, Any]:
-        """The answer is only what comes from the new program: see `upgraded`."""
-        await self._upgrade.upgrade(tell)
-        raise AssertionError("there is another program here by now")
+    async def upgrade(self, _: NoArguments, send: Send) -> dict[str, Any]:
+        """Upgrade in place. The client then asks the new program for its version."""
+        await self._upgrade.upgrade(send)
+        raise AssertionError("the new program runs in this process")
 
-    async def status(self, _: NoArguments, __: Tell) -> dict[str, Any]:
+    async def status(self, _: NoArguments, __: Send) -> dict[str, Any]:
         return self._site.status.as_dict()
 
-    async def history(self, arguments: HistoryArguments, tell: Tell) -> dict[str, Any]:
-        """Receipts one by one, the newest first: together they may be large."""
+    async def history(self, arguments: HistoryArguments, send: Send) -> dict[str, Any]:
+        """Send receipts one by one, newest first: together they may be large."""
         if arguments.count < 0:
-            raise Refusal("a count of swaps cannot be negative", usage=True)
+            raise Refusal("the number of swaps cannot be negative", usage=True)
         for receipt in self._site.queue.receipts[: arguments.count]:
-            await tell({**receipt.as_dict(), "event": "swap"})
+            await send({**receipt.as_dict(), "event": "swap"})
         return {}
 
     async def _resolve(self, name: str) -> str:
@@ -171,9 +171,9 @@ class Operations:
         except GitError as error:
             raise Refusal(str(error), usage=True) from None
 
-    async def _follow(self, wanted: DeployRequest, tell: Tell) -> dict[str, Any]:
-        """Send what happens, and how it stands meanwhile, until it has ended."""
-        async with wanted.subscribe() as events:
+    async def _follow(self, request: DeployRequest, send: Send) -> dict[str, Any]:
+        """Send the events of a request, and its progress between them; the receipt at the end."""
+        async with request.subscribe() as events:
             while True:
                 event = None
                 with trio.move_on_after(TICK):
@@ -181,12 +181,12 @@ class Operations:
                         event = await events.receive()
                     except trio.EndOfChannel:
                         break
-                await tell(event or self._tick())
-        assert wanted.receipt is not None
-        return wanted.receipt.as_dict()
+                await send(event or self._progress())
+        assert request.receipt is not None
+        return request.receipt.as_dict()
 
-    def _tick(self) -> dict[str, Any]:
-        """How the swap in hand stands. It may be another one than is waited for."""
+    def _progress(self) -> dict[str, Any]:
+        """The progress of the current swap, which may be another one than the client follows."""
         swap = self._site.queue.current
         return {
             "event": "tick",

@@ -1,7 +1,7 @@
-"""The settings file, read again, checked as a whole, and put in force as far as can be live.
+"""Reload of the settings file.
 
-If anything is wrong with it, all of that is told and nothing changes. Parts are given their new
-settings in one place, at one moment, and read them when they use them.
+The file is read and checked as a whole. If it has mistakes, all of them are reported and nothing
+changes. Otherwise the new settings take effect at one moment, except those that need a restart.
 """
 
 import logging
@@ -29,39 +29,31 @@ logger = logging.getLogger(__name__)
 
 
 class Reload:
-    """Reads the file again, and gives the parts what is new in it."""
+    """Reads the file again, and puts its changes in force."""
 
     def __init__(self, file: Path, site: Site, listener: Listener) -> None:
         self._file = file
         self._site = site
         self._listener = listener
-        self._asked = trio.Event()
         self._lock = trio.Lock()
 
-    def ask(self) -> None:
-        """Have it done soon, by `run`."""
-        self._asked.set()
-
-    async def run(self) -> None:
-        """Reload whenever somebody has asked for it, until cancelled."""
-        while True:
-            await self._asked.wait()
-            self._asked = trio.Event()
-            with suppress(ConfigError):  # The log has it, and nobody waits to be told.
-                await self.reload()
+    async def reload_for_signal(self) -> None:
+        """Reload; mistakes are only logged, since no client waits."""
+        with suppress(ConfigError):
+            await self.reload()
 
     async def reload(self) -> Sequence[Change]:
-        """Read the file and put it in force; what that changes.
+        """Read the file and put it in force; the changes.
 
-        Raises `ConfigError`, and then nothing has changed. The log tells of it, too, and
-        systemd of its beginning and its end (sd_notify(3)).
+        Raises `ConfigError` if nothing has changed. Logs the result, and notifies systemd at the
+        beginning and at the end (sd_notify(3)).
         """
         async with self._lock:
             systemd.notify_reloading()
             try:
                 return await self._reload()
             except ConfigError as error:
-                logger.error("the settings stay as they were, for these are wrong:\n%s", error)
+                logger.error("not reloaded, the settings file has mistakes:\n%s", error)
                 raise
             finally:
                 systemd.notify("READY=1")
@@ -69,12 +61,12 @@ class Reload:
     async def _reload(self) -> Sequence[Change]:
         old = self._site.settings
         read = partial(_read, self._file, old)
-        # A thread, since disks may be slow; and reading is soon over, or of no use any more.
+        # In a thread, since disks may be slow.
         new, pages = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
         found = changes(old, new)
         self._put_in_force(in_force(old, new), pages)
         self._site.needs_restart = [change for change in found if change.effect is Effect.RESTART]
-        logger.info("%s was read again%s", self._file, "" if found else ": nothing has changed")
+        logger.info("reloaded %s%s", self._file, "" if found else ": nothing has changed")
         for change in found:
             logger.info("    %s", change_text.change(change.as_dict()))
         return found
@@ -85,15 +77,16 @@ class Reload:
 
 
 def _read(file: Path, old: Settings) -> tuple[Settings, ErrorPages]:
-    """The settings in the file, and the error pages that they name; raise `ConfigError`.
+    """Read the settings and the error pages that they name; raise `ConfigError`.
 
-    All must be as it must be at a start, and also fit with what only a restart changes.
+    The checks are those of a start. Besides, the settings must be consistent with those in force
+    that only a restart changes.
     """
     new = settings_file.load(file)
     problems = []
     pages = ErrorPages()
     try:
-        startup.whom_to_run_as(new)
+        startup.users_to_run_as(new)
         startup.warn_root(new)
         startup.check_trust(file, new)
         startup.check_secret(new)
@@ -104,7 +97,7 @@ def _read(file: Path, old: Settings) -> tuple[Settings, ErrorPages]:
     except BadPages as error:
         problems.append(f"{file}: [proxy] error_pages: {error}")
     for problem in contradictions(in_force(old, new)):
-        # The app is to have the port that the proxy would leave only then, for example.
+        # For example, the app may get a port that the proxy leaves only at a restart.
         problems.append(f"{file}: {problem} (until a restart, which some of the changes need)")
     if problems:
         raise ConfigError(problems)

@@ -8,5 +8,5 @@ from blue_green.system import locate
 
 
 def load(path: Path) -> Settings:
-    """Read and check the file; raise `ConfigError` with all that is wrong with it."""
+    """Read and check the file; raise `ConfigError` with all its mistakes."""
     return parse(locate.read(path), path)

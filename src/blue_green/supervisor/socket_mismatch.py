@@ -1,9 +1,9 @@
-"""Whether the sockets that systemd opened are those that the settings mean.
+"""Mismatches between the sockets that systemd opened and the addresses in the settings.
 
-systemd's are used, whatever the settings say: a site that is served somewhere is better than none.
-But then two places say where it listens, and whoever changes one of them should hear that the
-other one counts. Only a socket whose name gives it another part than the settings do is refused: it
-would speak TLS to clients that do not, or the other way round.
+Sockets from systemd take precedence, so that the site is served in any case. But then the addresses
+are set in two places, so a difference is logged: somebody may have changed the wrong place. A
+socket whose name contradicts the settings is refused: it would speak TLS to clients that do not, or
+the other way round.
 """
 
 import socket
@@ -20,19 +20,19 @@ REDIRECT = "[proxy.tls] redirect"
 
 
 def contradictions(serving: Sockets, redirecting: Sockets, proxy: ProxySettings) -> Iterator[str]:
-    """Sockets that are for something else than the settings say."""
+    """Describe each socket whose purpose contradicts the settings."""
     redirects = _resolved(proxy.tls.redirect if proxy.tls else ())
     for end in _addresses(serving):
         if end in redirects:
-            yield f"{end} is in {REDIRECT}, and so needs FileDescriptorName=redirect"
+            yield f"{end} is in {REDIRECT}, so it needs FileDescriptorName=redirect"
     listens = _resolved(proxy.listen)
     for end in _addresses(redirecting):
         if end in listens:
-            yield f"{end} is in {PROXY}, and so must not have FileDescriptorName=redirect"
+            yield f"{end} is in {PROXY}, so it must not have FileDescriptorName=redirect"
 
 
 def differences(serving: Sockets, redirecting: Sockets, proxy: ProxySettings) -> Iterator[str]:
-    """Addresses in the settings that are not systemd's. One that nobody has set says nothing."""
+    """Describe each address in the settings that differs from systemd's, except defaults."""
     named = [(REDIRECT, proxy.tls.redirect if proxy.tls else (), redirecting)]
     if proxy.listen != ProxySettings().listen:
         named.append((PROXY, proxy.listen, serving))
@@ -40,13 +40,13 @@ def differences(serving: Sockets, redirecting: Sockets, proxy: ProxySettings) ->
         meant, opened = _resolved(ends), _addresses(sockets)
         if set(meant) != set(opened):
             yield (
-                f"{key} is {_in_words(meant)}, and systemd has opened {_in_words(opened)} for it: "
-                "that is used. ListenStream= of the socket unit should say the same"
+                f"{key} is {_in_words(meant)}, but systemd opened {_in_words(opened)}, which takes "
+                "precedence: set ListenStream= of the socket unit to the same"
             )
         elif key == PROXY and redirecting and meant[0] != opened[0]:
             yield (
-                f"the first in {PROXY} is {meant[0]}, and the first socket from systemd is "
-                f"{opened[0]}: that is where clients are redirected to"
+                f"the first address in {PROXY} is {meant[0]}, but the first socket from systemd is "
+                f"{opened[0]}: clients are redirected to that one"
             )
 
 
@@ -62,7 +62,7 @@ def _address(sock: socket.socket) -> Endpoint:
 
 
 def _resolved(ends: Sequence[Endpoint]) -> list[Endpoint]:
-    """As a socket would have them: with numbers for names, as far as they are known."""
+    """Addresses as sockets have them: with host names resolved, where that is possible."""
     return [end if end.path else _looked_up(end) for end in ends]
 
 
@@ -72,7 +72,7 @@ def _looked_up(end: Endpoint) -> Endpoint:
             end.host, end.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError:
-        return end  # Then it is certainly not that of a socket.
+        return end  # Then it is not the address of any socket.
     return Endpoint(str(info[0][4][0]).partition("%")[0], end.port)
 
 

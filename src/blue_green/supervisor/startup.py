@@ -1,4 +1,4 @@
-"""What must be right before anything is started, and what is taken only once."""
+"""Start-up: checks, listening sockets, the open-file limit, and the lock on the state directory."""
 
 import fcntl
 import logging
@@ -34,12 +34,12 @@ LONGEST_PID = 20
 """Characters."""
 
 DESCRIPTORS_OF_OUR_OWN = 150
-"""What the supervisor needs besides clients and their backends' connections: for backends, git,
-commands, and those who ask at the admin address.
+"""Descriptors that are not connections of clients or to backends: for the backends themselves, git,
+commands, and the admin address.
 """
 
 PLENTY = 1000
-"""Connections at once that suffice for most sites."""
+"""Simultaneous connections that suffice for most sites."""
 
 
 class CannotRun(Exception):
@@ -47,40 +47,40 @@ class CannotRun(Exception):
 
 
 def check_trust(path: Path, settings: Settings) -> None:
-    """Root must not rely on files that others can write; raise `CannotRun`."""
-    if os.geteuid() != 0 or whom_to_run_as(settings)[1].uid == 0:
+    """As root, raise `CannotRun` if another user can write our files."""
+    if os.geteuid() != 0 or users_to_run_as(settings)[1].uid == 0:
         return
     for relied_on in (path, settings.state.directory, settings.control.socket.parent):
         if place := users.writable_by_others(relied_on):
             raise CannotRun(
-                f"{relied_on}: {place} can be written by others than root, who could so run "
-                f"anything as root: chown root {place} && chmod go-w {place}"
+                f"{relied_on}: users other than root can write {place}, and so run anything as "
+                f"root: chown root {place} && chmod go-w {place}"
             )
 
 
 def warn_root(settings: Settings) -> None:
-    """Log what is not as it should be when we are root."""
+    """As root, warn about an app that runs as root, and about missing capabilities."""
     if os.geteuid() != 0:
         return
-    if whom_to_run_as(settings)[1].uid == 0:
-        logger.warning('the app runs as root: name a user in [app], such as user = "www-data"')
+    if users_to_run_as(settings)[1].uid == 0:
+        logger.warning('the app runs as root: set a user in [app], such as user = "www-data"')
     elif problem := lacks_capabilities():
         logger.warning("%s", problem)
 
 
 def lacks_capabilities() -> str:
-    """What is wrong when root, whose app runs as another user, is not allowed all it needs."""
+    """A warning if we are root, but lack capabilities that an app of another user takes."""
     missing = users.missing_capabilities(Path("/proc/self/status").read_text())
     if not missing:
         return ""
     return (
-        f"root is not allowed {', '.join(missing)} here: releases may not be made, and processes "
-        "that the app leaves behind not be found or ended; add them to CapabilityBoundingSet="
+        f"root lacks {', '.join(missing)} here: making releases, and finding and ending processes "
+        "that the app leaves behind, may fail; add them to CapabilityBoundingSet="
     )
 
 
 def check_secret(settings: Settings) -> None:
-    """A push hook needs its secret; raise `CannotRun`."""
+    """Raise `CannotRun` if the push hook has no usable secret."""
     file = settings.webhook.secret_file
     if file is None:
         return
@@ -89,11 +89,11 @@ def check_secret(settings: Settings) -> None:
     except secret.BadSecret as error:
         raise CannotRun(f"[webhook] secret_file: {error}") from None
     if files.is_readable_by_all(file):
-        logger.warning("[webhook] secret_file: everybody here can read it: chmod o-r %s", file)
+        logger.warning("[webhook] secret_file: all users can read it: chmod o-r %s", file)
 
 
-def whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
-    """Who runs git, and who runs the app."""
+def users_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
+    """The users that git and the app run as."""
     owner = _owner(settings)
     try:
         return owner, users.named(settings.app.user, settings.app.group, owner)
@@ -102,7 +102,7 @@ def whom_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
 
 
 def _owner(settings: Settings) -> users.User:
-    """The checkout's, and if that is gone, the releases', which are the same."""
+    """The owner of the checkout; if that is gone, of the releases, who is the same."""
     try:
         return users.owner_of(settings.git.checkout)
     except OSError as error:
@@ -118,13 +118,13 @@ class Listening:
 
     proxy: Sockets
     redirecting: Sockets
-    """They only send to those of the proxy."""
+    """They redirect to those of the proxy."""
     admin: Sockets
     control: socket.socket
     from_systemd: bool
 
     def named(self, settings: Settings) -> dict[str, int]:
-        """The descriptors of those that are our own, by what the settings call them."""
+        """The descriptors of sockets that we opened, by setting and address."""
         groups = [(ADMIN, settings.admin.listen, self.admin)]
         if not self.from_systemd:
             tls = settings.proxy.tls
@@ -144,10 +144,7 @@ class Listening:
 def listening(
     settings: Settings, handed: MutableMapping[str, int] | None = None
 ) -> Iterator[Listening]:
-    """The sockets of `handed`, those that systemd opened for us, or else our own.
-
-    Raises `CannotRun`.
-    """
+    """The sockets from `handed` or from systemd, or else new ones; raise `CannotRun`."""
     tls = settings.proxy.tls
     handed = {} if handed is None else handed
     with ExitStack() as stack:
@@ -197,20 +194,20 @@ def _inherited(settings: Settings) -> tuple[Sockets, Sockets]:
 def _sorted(
     inherited: Sequence[tuple[str, socket.socket]], *, speaks_tls: bool
 ) -> tuple[Sockets, Sockets]:
-    """Those that serve and those that redirect, which their name tells."""
+    """The sockets that serve and those that redirect, by their names."""
     serving = [sock for name, sock in inherited if name != REDIRECTING]
     redirecting = [sock for name, sock in inherited if name == REDIRECTING]
     if redirecting and not speaks_tls:
         raise CannotRun(f"sockets from systemd: one named {REDIRECTING} needs [proxy.tls]")
     if not serving:
         raise CannotRun(
-            f"sockets from systemd: all are named {REDIRECTING}, and none is left to redirect to"
+            f"sockets from systemd: all are named {REDIRECTING}, so there is none to redirect to"
         )
     return serving, redirecting
 
 
 def within_file_limit(settings: Settings) -> Settings:
-    """Use all descriptors that we may have, and promise no more connections than they carry."""
+    """Raise the open-file limit, and lower `max_connections` to what it allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # A client's connection may need another one to a backend.
@@ -219,23 +216,23 @@ def within_file_limit(settings: Settings) -> Settings:
     if wanted <= room:
         return settings
     if lacks_room(wanted, room):
-        logger.info("the limit of %d open files leaves room for %d connections", most, room)
+        logger.info("the open-file limit of %d allows %d connections", most, room)
     return evolve(settings, proxy=evolve(settings.proxy, max_connections=Count(max(room, 1))))
 
 
 def lacks_room(wanted: int, room: int) -> bool:
-    """Whether somebody should know that there is room for fewer connections than are wanted.
+    """Whether to report that the limit allows fewer connections than the settings.
 
-    The default is as many as there is room for, unless that is so few that clients will notice.
+    The default means as many as possible, so it is only reported if these are few.
     """
     return room < (PLENTY if wanted == ProxySettings().max_connections else wanted)
 
 
 @contextmanager
 def only_one(path: Path, handed: int | None = None) -> Iterator[int]:
-    """Hold the lock that a state directory has one of; raise `CannotRun` and say who has it.
+    """Hold the lock of the state directory; raise `CannotRun` if another process holds it.
 
-    Gives its descriptor; `handed` is one that holds it already.
+    Yields its descriptor; `handed` is one that already holds it.
     """
     with os.fdopen(_lock_file(path) if handed is None else handed, "a+") as file:
         try:
@@ -244,7 +241,7 @@ def only_one(path: Path, handed: int | None = None) -> Iterator[int]:
             file.seek(0)
             raise CannotRun(
                 f"another supervisor, pid {file.read(LONGEST_PID).strip() or '?'}, "
-                f"runs already with the state directory {path.parent}"
+                f"already runs with the state directory {path.parent}"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -257,6 +254,6 @@ def _lock_file(path: Path) -> int:
     try:
         return files.open_own(path, os.O_RDWR | os.O_APPEND)
     except PermissionError as error:
-        raise CannotRun(f"{path}: cannot be opened: {error.strerror}") from None
+        raise CannotRun(f"cannot open {path}: {error.strerror}") from None
     except OSError as error:
-        raise CannotRun(f"{path}: cannot be the lock file, remove it: {error.strerror}") from None
+        raise CannotRun(f"cannot use {path} as lock file, remove it: {error.strerror}") from None

@@ -1,8 +1,7 @@
-"""The supervisor: starts the parts, hands them to each other, and stops them in order.
+"""The supervisor: starts the parts of the process, and stops them in order.
 
-Three nurseries, one inside the other, say what outlives what: the backends outlive the proxy, so
-that requests can be finished; the proxy outlives the swaps and the watch, so that nothing changes
-any more while it drains.
+Three nested nurseries define the order: the backends outlive the proxy, so that requests can
+finish; the proxy outlives the swaps and the watch, so that nothing changes while it drains.
 """
 
 import gc
@@ -20,6 +19,7 @@ from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
 from blue_green.site.site import CheckoutUnusable, Site
 from blue_green.supervisor import startup
+from blue_green.supervisor.background_job import BackgroundJob
 from blue_green.supervisor.operations import Operations
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.startup import Listening
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 
 def run(file: Path, settings: Settings) -> None:
-    """Supervise until told to stop by SIGTERM or SIGINT; raise `CannotRun`.
+    """Run the supervisor until SIGTERM or SIGINT; raise `CannotRun`.
 
-    The settings are those of the file, which a reload reads again.
+    The settings were read from the file, which a reload reads again.
     """
     directory = settings.state.directory
     try:
@@ -53,18 +53,17 @@ def run(file: Path, settings: Settings) -> None:
         if obstacle := rlimit_tag.obstacle():
             logger.warning("%s", obstacle)
         settings = startup.within_file_limit(settings)
-        # What is loaded by now stays. To look through all of it for garbage takes 10 ms, in which
-        # no request would get on.
+        # Everything loaded so far stays. Scanning it for garbage would block requests for 10 ms.
         gc.freeze()
         trio.run(_supervise, file.absolute(), settings, lock, handed)
 
 
 async def _supervise(file: Path, settings: Settings, lock: int, handed: Handover | None) -> None:
-    """Until told to stop. `lock` is the descriptor of the lock file.
+    """Run until a stop is requested. `lock` is the descriptor of the lock file.
 
-    `handed` is what the program before us in this process left.
+    `handed` comes from the program that ran in this process before an upgrade in place.
     """
-    owner, user = startup.whom_to_run_as(settings)
+    owner, user = startup.users_to_run_as(settings)
     site = Site(settings, file.parent, owner=owner, user=user)
     try:
         await site.check_checkout()
@@ -107,12 +106,14 @@ class Supervisor:
         self._operations = Operations(site, self._reload, self._upgrade)
 
     async def run(self, backends: trio.Nursery, handed: Handover | None) -> None:
-        """Serve until told to stop; `backends` outlives everything else."""
+        """Serve until a stop is requested; `backends` outlives everything else."""
         site, stop = self._site, self._stop
-        backends.start_soon(stop.listen_to_signals, self._reload, self._upgrade)
-        backends.start_soon(systemd.show_signs_of_life)
+        reload = BackgroundJob(self._reload.reload_for_signal)
+        upgrade = BackgroundJob(self._upgrade.upgrade_for_signal)
+        backends.start_soon(stop.handle_signals, reload, upgrade)
+        backends.start_soon(systemd.notify_watchdog)
         backends.start_soon(site.notify.run)
-        if self._listening.admin:  # With the backends, since it reports the stop until its end.
+        if self._listening.admin:  # In this nursery, to report the stop until its end.
             pages = AdminPages(site)
             server = Server(self._listening.admin, pages.routes, pages.for_browsers)
             backends.start_soon(server.run)
@@ -125,20 +126,20 @@ class Supervisor:
             async with trio.open_nursery() as changing:
                 commands = self._operations.commands
                 changing.start_soon(control.serve, self._listening.control, commands)
-                changing.start_soon(self._reload.run)
-                changing.start_soon(self._upgrade.run)
+                changing.start_soon(reload.run)
+                changing.start_soon(upgrade.run)
                 changing.start_soon(site.deploy)
                 self._report_start()
-                await stop.asked.wait()
+                await stop.requested.wait()
                 await stop.linger()
                 changing.cancel_scope.cancel()
-            await stop.wind_up()
+            await stop.shut_down()
             serving.cancel_scope.cancel()
         await site.save()
 
     def _report_start(self) -> None:
         settings = self._site.settings
-        logger.info("%s is served on %s", settings.app.name, self._listener.addresses)
+        logger.info("serving %s on %s", settings.app.name, self._listener.addresses)
         for endpoint in settings.admin.listen:
-            logger.info("how it stands is told on %s", endpoint)
+            logger.info("admin address: %s", endpoint)
         systemd.notify("READY=1", "STATUS=Starting")

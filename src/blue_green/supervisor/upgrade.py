@@ -1,11 +1,11 @@
-"""Upgrade in place: the installed program takes over, and nobody notices.
+"""Upgrade in place: the installed program takes over without downtime.
 
-The new program is tried first, beside this one: if it cannot be loaded, or does not like the
-settings, nothing has happened. Then no swap and no pull may begin, and the requests that are in
-hand now may end while others are served. Only then new ones are kept waiting, in the kernel, for as
-long as the last ones take and the new program to start. Streams are ended at the last moment, once,
-and so are connections with TLS, whose clients have heard of it. The new program is given the
-listening sockets, the live backends, and the connections of all clients that wait.
+First the new program is tried beside this one: if it cannot be loaded, or rejects the settings,
+nothing has happened. Then no swap and no pull may begin, and requests in flight may finish while
+others are served. After that, new requests wait in the kernel until the last ones have finished and
+the new program has started. Streams are closed at the last moment, and so are TLS connections,
+whose clients were told not to reuse them. The new program gets the listening sockets, the live
+backends, and the connections of all waiting clients.
 """
 
 import logging
@@ -16,10 +16,10 @@ from typing import Any
 import trio
 
 from blue_green import __version__
-from blue_green.control.server import Refusal, Tell
+from blue_green.control.server import Refusal, Send
 from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
-from blue_green.site.draining import close_streams, requests_of, until_ended
+from blue_green.site.draining import close_streams, requests_of, still_in_flight, until_ended
 from blue_green.site.site import Site
 from blue_green.site.slot import Slot
 from blue_green.supervisor.startup import Listening
@@ -33,13 +33,13 @@ HOLDER = "upgrade"
 TRIAL = "--trial"
 TRIAL_TIMEOUT = 30.0
 STREAMS_TO_END = 1.0
-"""Seconds in which streams may end properly. Everybody waits for them."""
-LONGEST_REST = 5.0
-"""Seconds for which clients are kept waiting by requests that began at the last moment."""
+"""Seconds in which streams may end properly. All clients wait for them."""
+QUIESCE_TIMEOUT = 5.0
+"""Seconds that clients may wait for requests that began at the last moment."""
 
 
 class Upgrade:
-    """Hands everything over to the installed program."""
+    """Hands this process over to the installed program."""
 
     def __init__(self, site: Site, listener: Listener, listening: Listening, lock: int) -> None:
         """`lock` is the descriptor of the lock file."""
@@ -47,62 +47,57 @@ class Upgrade:
         self._listener = listener
         self._listening = listening
         self._lock = lock
-        self._asked = trio.Event()
         self._in_progress = trio.Lock()
 
-    def ask(self) -> None:
-        """Have it done soon, by `run`."""
-        self._asked.set()
+    async def upgrade_for_signal(self) -> None:
+        """Upgrade; a failure is only logged, since no client waits."""
 
-    async def run(self) -> None:
-        """Upgrade when somebody has asked for it, until cancelled."""
-        while True:
-            await self._asked.wait()
-            self._asked = trio.Event()
-            try:
-                await self.upgrade(_nobody)
-            except Refusal as refusal:
-                logger.error("no upgrade: %s", refusal)
+        async def ignore(_: dict[str, Any]) -> None:
+            pass
 
-    async def upgrade(self, tell: Tell) -> None:
-        """Do it. Does not return, or raises `Refusal`; then all is as it was."""
+        try:
+            await self.upgrade(ignore)
+        except Refusal as refusal:
+            logger.error("not upgraded: %s", refusal)
+
+    async def upgrade(self, send: Send) -> None:
+        """Execute the installed program. Raises `Refusal` if nothing has changed."""
         if self._in_progress.locked():
-            raise Refusal("an upgrade is on its way already")
+            raise Refusal("an upgrade is already in progress")
         async with self._in_progress:
             argv = [sys.executable, *sys.orig_argv[1:]]
             await _try(argv)
             async with self._site.queue.lock, self._site.watch.lock:
-                await self._finish_what_is_in_hand()
-                await self._site.notify.finish()  # Its command would be taken for a leftover.
+                await self._finish_requests()
+                await self._site.notify.finish()  # Its command would be ended as an orphan.
                 try:
-                    async with self._listener.at_rest(LONGEST_REST) as clients:
+                    async with self._listener.at_rest(QUIESCE_TIMEOUT) as clients:
                         self._site.gate.hold(HOLDER)
                         await self._site.save()
                         if not self._site.queue.is_idle:
-                            raise Refusal("a swap is wanted: upgrade when it is done")
-                        await self._end_streams()
-                        await tell({"event": "upgrading", "program": __version__})
+                            raise Refusal("a swap was requested: upgrade when it has ended")
+                        await self._close_streams()
+                        await send({"event": "upgrading", "program": __version__})
                         self._hand_over(argv, quiesce.hand_over(clients))
                 except trio.TooSlowError:
                     raise Refusal(
-                        f"requests that began at the last moment took more than {LONGEST_REST:g} s"
+                        f"the last requests took more than {QUIESCE_TIMEOUT:g} s: try again later"
                     ) from None
                 finally:
                     self._site.gate.resume(HOLDER)
 
-    async def _finish_what_is_in_hand(self) -> None:
-        """Without keeping anybody waiting, and without waiting for streams."""
+    async def _finish_requests(self) -> None:
+        """Let requests in flight finish while new ones are served; do not wait for streams."""
         await self._site.retirement.finish()
         live, timeout = self._site.slots.live, self._site.settings.swap.drain_timeout
         requests = requests_of(live.targets) if live else []
         with trio.move_on_after(timeout):
             await until_ended(requests)
         if left := sum(lease.is_open and not lease.is_stream for lease in requests):
-            were = "request was" if left == 1 else "requests were"
-            raise Refusal(f"{left} {were} still in flight after {timeout:g} s")
+            raise Refusal(still_in_flight(left, timeout))
 
-    async def _end_streams(self) -> None:
-        """All at once, since nobody can come back before the new program is there."""
+    async def _close_streams(self) -> None:
+        """Close all streams at once: no client can reconnect before the new program runs."""
         if (live := self._site.slots.live) is not None:
             await close_streams(live.targets, 0.0, close_timeout=STREAMS_TO_END)
 
@@ -117,7 +112,8 @@ class Upgrade:
             live=_live(slots.live) if slots.live else None,
             clients=clients,
         )
-        logger.info("upgrading: %d connections are taken along", len(clients))
+        connections = "connection" if len(clients) == 1 else "connections"
+        logger.info("upgrading: handing over %d %s", len(clients), connections)
         systemd.notify_reloading()
         log.flush()
         try:
@@ -127,12 +123,8 @@ class Upgrade:
             raise Refusal(f"cannot execute {argv[0]}: {error.strerror}") from None
 
 
-async def _nobody(_: dict[str, Any]) -> None:
-    """Is told."""
-
-
 async def _try(argv: list[str]) -> None:
-    """Have the installed program load everything, beside us; raise `Refusal` if it cannot."""
+    """Start the installed program beside us, to load everything; raise `Refusal` if it cannot."""
     us = users.owner_of(Path("/proc/self"))
     try:
         done = await command.run(

@@ -17,25 +17,25 @@ from blue_green.system.tail import Tail
 from blue_green.system.users import User
 
 GRACE = 5.0
-"""Seconds that a command has to end by itself when it is called off, or takes too long."""
-MOST_OUTPUT = 1024 * 1024
-"""Bytes of standard output that are kept, unless the caller says how many."""
+"""Seconds between SIGTERM and SIGKILL when a command is cancelled or takes too long."""
+MAX_OUTPUT = 1024 * 1024
+"""Bytes of standard output that are kept by default."""
 
 
 @frozen
 class Finished:
-    """What a command that ran to its end left behind."""
+    """The result of a command."""
 
     argv: Sequence[str]
     code: int
-    """The exit status, or minus the signal that ended it."""
+    """The exit status, or minus the signal that killed it."""
     stdout: str
-    """All of it, or the beginning if it was too long."""
+    """All of it, or its beginning if it was too long."""
     tail: tuple[str, ...]
-    """The last lines of its output, of both kinds."""
+    """The last lines of standard output and standard error."""
     timed_out: bool = False
     wrote_too_much: bool = False
-    """It was ended because of that, and not because of its time."""
+    """It was ended for that reason."""
 
     @property
     def ok(self) -> bool:
@@ -48,7 +48,7 @@ class Finished:
 
 
 class _Output:
-    """What a command has written, up to a bound."""
+    """The standard output of a command, up to a limit."""
 
     def __init__(self, most: int, on_full: Callable[[], None]) -> None:
         self.is_full = False
@@ -79,17 +79,17 @@ async def run(
     timeout: float,
     on_lines: Callable[[list[str], bool], None] | None = None,
     stdin: bytes = b"",
-    most_output: int = MOST_OUTPUT,
+    max_output: int = MAX_OUTPUT,
     inherits: bool = False,
 ) -> Finished:
-    """Run a command to its end, or for `timeout` seconds; raise `CannotStart` if it cannot.
+    """Run a command to its end, for at most `timeout` seconds; raise `CannotStart`.
 
-    `on_lines(lines, is_error)` gets what it writes, as it comes, in place of `stdout`. Otherwise
-    it is ended as soon as it has written more than `most_output` bytes there. What `inherits` means
-    stands at `Process.start`.
+    `on_lines(lines, is_error)` gets the output as it comes; `stdout` then stays empty. Otherwise
+    the command is ended when it writes more than `max_output` bytes to standard output. For
+    `inherits` see `Process.start`.
     """
     limit = trio.CancelScope()
-    stdout = _Output(most_output, limit.cancel)
+    stdout = _Output(max_output, limit.cancel)
     tail = Tail()
 
     def take(lines: list[bytes], is_error: bool) -> None:
@@ -124,9 +124,9 @@ async def run(
 
 @contextmanager
 def _readable(data: bytes) -> Iterator[int]:
-    """A descriptor to read this from.
+    """A descriptor from which to read this.
 
-    A file in memory and no pipe: a command that reads late, or not at all, then concerns nobody.
+    A file in memory, not a pipe: nothing then waits for a command that does not read.
     """
     if not data:
         yield subprocess.DEVNULL

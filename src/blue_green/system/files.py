@@ -1,11 +1,11 @@
-"""Read files that somebody else may have put there.
+"""Read files that another user may have created, and write our own.
 
-Opened by name, a file may turn out to be a FIFO, which keeps its reader waiting; a device, which
-may never end; or a symbolic link to what only we can read. So the kind and the place of a file are
-checked before it is read, on a descriptor that gives access to nothing else (O_PATH, open(2)). The
-descriptor that reads is opened from that one, and not by name: the name may mean another file now.
+A name may refer to a FIFO, which blocks its reader; to a device, which may never end; or to a
+symbolic link to a file that only we can read. So the type and the location of a file are checked
+before it is read, on a descriptor that cannot read it (O_PATH, open(2)). The descriptor that reads
+is opened through that one and not by name, which may refer to another file by then.
 
-A file system can hang, too: none of this belongs on the event loop.
+File systems can hang, too: call all of this in a thread.
 """
 
 import errno
@@ -22,10 +22,10 @@ class UnfitFile(OSError):
 
 
 def read_bounded(path: Path, limit: int, *, inside: Path | None = None) -> bytes:
-    """What is in a regular file of at most `limit` bytes.
+    """The content of a regular file of at most `limit` bytes.
 
-    Raises `OSError`, of which `UnfitFile` is one. With `inside`, the file has to be below that real
-    directory after all symbolic links on the way to it.
+    Raises `OSError`, such as `UnfitFile`. With `inside`, the file must be below that directory
+    (given without symbolic links) once all symbolic links are resolved.
     """
     data = read_start(path, limit + 1, inside=inside)
     if len(data) > limit:
@@ -34,12 +34,12 @@ def read_bounded(path: Path, limit: int, *, inside: Path | None = None) -> bytes
 
 
 def read_text(path: Path, limit: int, *, inside: Path | None = None) -> str:
-    """The same as text in UTF-8, with `\\n` for `\\r\\n`; also raises `UnicodeDecodeError`."""
+    """As `read_bounded`, in UTF-8 and with `\\n` for `\\r\\n`; also raises `UnicodeDecodeError`."""
     return read_bounded(path, limit, inside=inside).decode().replace("\r\n", "\n")
 
 
 def read_start(path: Path, count: int, *, inside: Path | None = None) -> bytes:
-    """The first `count` bytes of a regular file, or all of it if it has fewer."""
+    """The first `count` bytes of a regular file, or all of it if it is shorter."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
@@ -48,9 +48,7 @@ def read_start(path: Path, count: int, *, inside: Path | None = None) -> bytes:
         if inside is not None and not location(descriptor).is_relative_to(inside):
             raise UnfitFile(f"leads out of {inside}", path)
         if inside is not None and status.st_nlink > 1 and not status.st_mode & stat.S_IROTH:
-            raise UnfitFile(
-                "has another name elsewhere (a hard link), and not all may read it", path
-            )
+            raise UnfitFile("has another hard link, and not all users may read it", path)
         with open(f"/proc/self/fd/{descriptor}", "rb") as file:  # noqa: PTH123 - it is no path
             return file.read(count)
     finally:
@@ -58,9 +56,9 @@ def read_start(path: Path, count: int, *, inside: Path | None = None) -> bytes:
 
 
 def open_own(path: Path, flags: int) -> int:
-    """A descriptor of a regular file of our own, made if it is not there; raise `OSError`.
+    """Open or create a regular file of our own; raise `OSError`.
 
-    One by that name that is a link, a FIFO or the like is not opened.
+    A symbolic link, a FIFO or the like is not opened.
     """
     safely = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags | safely, mode=0o600)
@@ -71,13 +69,12 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Have a file of our own hold this, and nothing else at any moment; raise `OSError`.
+    """Replace the content of a file of our own atomically; raise `OSError`.
 
-    Without room, or with a loss of power, what was there before stays. May take as long as the disk
-    does.
+    If the disk is full or the power fails, the old content stays. Waits for the disk.
     """
     beside = path.with_name(f"{path.name}.new")
-    beside.unlink(missing_ok=True)  # Whatever it is, and wherever it leads.
+    beside.unlink(missing_ok=True)  # It may be anything, such as a symbolic link.
     with os.fdopen(open_own(beside, os.O_WRONLY | os.O_EXCL), "wb") as file:
         file.write(data)
         file.flush()
@@ -95,9 +92,9 @@ def is_readable_by_all(path: Path) -> bool:
     try:
         return bool(path.stat().st_mode & 0o004)
     except OSError:
-        return False  # It is not there, then.
+        return False  # It does not exist.
 
 
 def location(descriptor: int) -> Path:
-    """Where an open file is, without symbolic links (proc(5))."""
+    """The path of an open file, without symbolic links (proc(5))."""
     return Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - of a descriptor

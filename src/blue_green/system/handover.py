@@ -1,9 +1,8 @@
-"""What a supervisor leaves to the program that takes its place in the same process.
+"""Handover from a supervisor to the program that replaces it in the same process.
 
-For an upgrade in place, the process executes the installed program anew (execve(2)): it keeps its
-pid and its children, and of its descriptors those that are handed over; all else of it is gone.
-What they are is told as JSON in a file that lives in memory only (memfd_create(2)), whose number
-is in the environment.
+For an upgrade in place, the process executes the installed program (execve(2)): it keeps its pid,
+its children, and the descriptors that are handed over; everything else is lost. They are described
+as JSON in a memory file (memfd_create(2)), whose descriptor is in the environment.
 """
 
 import json
@@ -18,60 +17,61 @@ from attrs import define, frozen
 from cattrs import Converter
 
 VERSION = 1
-"""Of what is told. A program can take over only from one that tells the same."""
+"""Of the JSON object. A program can take over only from one with the same version."""
 VARIABLE = "BLUE_GREEN_HANDOVER"
 
 HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
-"""Signals that wait until the new program listens to them: before, they would end it."""
+"""Signals that are blocked until the new program handles them: before, they would kill it."""
 
 
 @frozen
 class HandedBackend:
-    """A backend that goes on running. Numbers but `port` and `pid` are those of descriptors."""
+    """A running backend. Numbers other than `port` and `pid` are descriptors."""
 
     port: int
     pid: int
     pidfd: int
     outputs: tuple[int, int]
     mark: str
+    """The marker in the environment of its processes."""
 
 
 @frozen
 class HandedRelease:
-    """What is live."""
+    """The live release."""
 
     slot: str
     revision: str
     path: str
     since: str
-    """As ISO 8601 has it."""
+    """ISO 8601."""
     ports: tuple[int, ...]
     backends: tuple[HandedBackend, ...]
 
 
 @frozen
 class HandedClient:
-    """A connection on which no backend has seen anything of the request in hand."""
+    """A connection whose current request has not reached a backend."""
 
     descriptor: int
     address: str
     unread: str
-    """What was received and is still to be dealt with; bytes as Latin-1."""
+    """Received data that was not processed yet; bytes as Latin-1."""
     served: bool
     redirects: bool
 
 
 @define
 class Handover:
-    """Everything. Numbers are those of descriptors."""
+    """All that is handed over. Numbers are descriptors."""
 
     program: str
     """The version of the program that hands over."""
     lock: int
     sockets: dict[str, int]
-    """Those that listen, by what the settings call them."""
+    """Listening sockets, by setting and address."""
     file_limit: tuple[int, int]
-    """That of open files, which the supervisor was started with and its children get."""
+    """The open-file limit that the supervisor was started with, which its children get."""
     live: HandedRelease | None
     clients: tuple[HandedClient, ...]
 
@@ -86,7 +86,7 @@ class Handover:
 
 
 def receive() -> Handover | None:
-    """What an earlier program left in this process, if it did."""
+    """Take over from an earlier program in this process; None if there was none."""
     number = os.environ.pop(VARIABLE, "")
     if not number:
         return None
@@ -100,7 +100,7 @@ def receive() -> Handover | None:
 def hand_over(handover: Handover, argv: list[str], also: Sequence[int]) -> None:
     """Execute the program `argv` in this process, with these descriptors and those in `also`.
 
-    Does not return, or raises `OSError`; then all is as it was.
+    Raises `OSError` if nothing has changed; otherwise it does not return.
     """
     with (
         _inheritable([*handover.descriptors, *also]),
@@ -118,7 +118,7 @@ def hand_over(handover: Handover, argv: list[str], also: Sequence[int]) -> None:
 
 
 def let_signals_through() -> None:
-    """Those that were held back, since somebody listens to them now."""
+    """Unblock the signals, since there is a handler for them now."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
 

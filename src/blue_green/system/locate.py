@@ -1,6 +1,6 @@
 """Read the settings file, and find the control socket that it names.
 
-Apart from `config.parsing`, so that the commands that only want to find the supervisor start fast.
+Separate from `config.parsing`, so that commands that only need the socket start fast.
 """
 
 import os
@@ -20,7 +20,7 @@ LARGEST = 1024 * 1024
 """Bytes of a settings file."""
 
 NOT_FOUND = (
-    "no supervisor that runs with this file was found, nor one at {place}; if one runs, name its "
+    "no supervisor was found that uses this file or listens on {path}; if one runs, name its "
     "socket: --socket DIRECTORY/control.sock, with the DIRECTORY of its [state]"
 )
 
@@ -44,35 +44,35 @@ def read(path: Path) -> dict[str, Any]:
 def control_socket(
     path: Path, warn: Callable[[str], None], find: Callable[[Path], Path | None]
 ) -> Path:
-    """Where the supervisor of this file listens; no other setting is looked at.
+    """The control socket of the supervisor that uses this settings file.
 
-    A file that is broken or gone, or names another place by now, does not hide a supervisor that
-    runs: what can still be read of it counts, else the default, else what `find` finds for it. What
-    is wrong with the file is the matter of `warn`; raises `ConfigError` if nothing is there.
+    It is found even if the file is broken or gone, or names another socket by now: by the readable
+    part of the file, else by the default, else by `find(path)`. Mistakes in the file are passed to
+    `warn`. Raises `ConfigError` if there are some and no socket is found.
     """
     problems = []
     try:
-        place = _place(read(path), path)
+        socket = _socket_in(read(path), path)
     except ConfigError as error:
         problems = error.problems
-        place = _place(_rest_of(path), path)
-    if not os.path.lexists(place):
+        socket = _socket_in(_readable_part(path), path)
+    if not os.path.lexists(socket):
         running = find(path)
         if running is None and problems:
-            raise ConfigError([*problems, NOT_FOUND.format(place=place)])
-        place = running or place
+            raise ConfigError([*problems, NOT_FOUND.format(path=socket)])
+        socket = running or socket
     if problems:
-        warn("\n".join([*problems[:-1], f"{problems[-1]}; looking for the supervisor at {place}"]))
-    return place
+        warn("\n".join([*problems[:-1], f"{problems[-1]}; looking for the supervisor at {socket}"]))
+    return socket
 
 
-def _place(document: Mapping[str, Any], path: Path) -> Path:
+def _socket_in(document: Mapping[str, Any], path: Path) -> Path:
     directory = state_directory(document, path.absolute().parent)
     return directory / (path_in(document, "control", "socket") or ControlSettings().socket)
 
 
-def _rest_of(path: Path) -> dict[str, Any]:
-    """Those tables of a broken file that say where the supervisor is, as far as they are whole."""
+def _readable_part(path: Path) -> dict[str, Any]:
+    """The valid [state] and [control] tables of a broken file."""
     document: dict[str, Any] = {}
     with suppress(OSError):
         text = files.read_bounded(path, LARGEST).decode(errors="replace")

@@ -1,9 +1,9 @@
-"""What the supervisor says, one line a thing, to standard error.
+"""The log, on standard error.
 
 Three kinds of lines share it: our own messages (through `logging`), the output of the backends,
-and one line for each request. A thread does the writing: a terminal or a journal that does not
-read must never stop the loop that serves requests. Lines wait up to a bound; what goes over it
-is lost, counted, and told.
+and one line for each request. A thread writes it: a terminal or a journal that does not read must
+never block the event loop. Lines queue up to a limit; beyond it they are lost, and the log says how
+many.
 """
 
 import logging
@@ -21,28 +21,27 @@ from blue_green.system.printable import printable
 
 ROOM = 16 * 1024 * 1024
 """Bytes of memory for lines that wait to be written."""
-AT_ONCE = 250
-PIECE = 64 * 1024
-"""Of what waits, by number, and by the average in bytes, what is written at once: it takes memory
-twice again."""
-GATHER = 0.02
-"""Seconds for which the writing thread lets lines gather: its turns are lost to the loop."""
-LAST_WORDS = 1.0
-"""Seconds for what still waits at the end."""
+MAX_LINES_AT_ONCE = 250
+MAX_BYTES_AT_ONCE = 64 * 1024
+"""Limits of one write, the latter by the average size of the lines: a write copies them twice."""
+BATCH_INTERVAL = 0.02
+"""Seconds for which the thread lets lines accumulate: while it runs, the event loop does not."""
+FLUSH_TIMEOUT = 1.0
+"""Seconds to write the waiting lines at the end."""
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
-"""What journald takes from a line that begins with `<n>` (sd-daemon(3))."""
+"""The priority for journald, as `<n>` at the beginning of a line (sd-daemon(3))."""
 
 
 class Sink:
-    """Lines to a descriptor, written by a thread of its own."""
+    """Writes lines to a descriptor in a thread."""
 
     def __init__(self, descriptor: int, *, journal: bool = False) -> None:
         self._descriptor = descriptor
         self._journal = journal
         self._lock = threading.Lock()
-        """Whoever has it may change the next four."""
+        """Protects the next four attributes."""
         self._waiting: deque[str] = deque()
-        """Each is one line, or several that came together."""
+        """Each entry is one line, or several that came together."""
         self._size = 0
         self._lost = 0
         self._is_writing = False
@@ -54,18 +53,18 @@ class Sink:
         self._thread.start()
 
     def line(self, text: str, level: int = logging.INFO, *, bare: bool = False) -> None:
-        """Say one line, with the time before it unless it is to be bare. Never waits."""
+        """Write one line, after the time unless it is `bare`. Never waits."""
         start = "" if bare and not self._journal else self._start(level)
         self._add(f"{start}{printable(text)}\n", 1)
 
-    def lines(self, tag: str, texts: Sequence[str]) -> None:
-        """Say these lines, which are `visible` already, each after the tag. Never waits."""
-        start = f"{self._start(logging.INFO)}{tag} | "
+    def lines(self, label: str, texts: Sequence[str]) -> None:
+        """Write lines that are printable already, each after the label. Never waits."""
+        start = f"{self._start(logging.INFO)}{label} | "
         between = f"\n{start}"
         self._add(f"{start}{between.join(texts)}\n", len(texts))
 
     def _start(self, level: int) -> str:
-        """What each line begins with."""
+        """The beginning of each line: the journald priority, or the time."""
         return f"<{PRIORITIES.get(level, 6)}>" if self._journal else f"{self._time()} "
 
     def _add(self, lines: str, count: int) -> None:
@@ -87,36 +86,36 @@ class Sink:
         return f"{self._clock}.{int(now * 1000) % 1000:03d}"
 
     def flush(self) -> None:
-        """Wait until all is written; at most a second, in case nobody reads."""
-        deadline = time.monotonic() + LAST_WORDS
+        """Wait until all lines are written, for at most a second."""
+        deadline = time.monotonic() + FLUSH_TIMEOUT
         while (self._waiting or self._is_writing) and time.monotonic() < deadline:
-            time.sleep(GATHER / 4)
+            time.sleep(BATCH_INTERVAL / 4)
 
     def close(self) -> None:
-        """Write what waits; at most a second, in case nobody reads."""
+        """Write the waiting lines, for at most a second, and end the thread."""
         self._closing = True
         self._more.set()
-        self._thread.join(LAST_WORDS)
+        self._thread.join(FLUSH_TIMEOUT)
 
     def _write_all(self) -> None:
         while not (self._closing and not self._waiting):
             self._more.wait()
             if not self._closing:
-                time.sleep(GATHER)
+                time.sleep(BATCH_INTERVAL)
             self._more.clear()
-            while piece := self._take():
-                self._write(piece)
+            while lines := self._take():
+                self._write(lines)
             with self._lock:
                 lost, self._lost = self._lost, 0
             if lost:
                 self._write(f"{lost} lines of the log were lost: it is not read fast enough\n")
 
     def _take(self) -> str:
-        """Some of what waits, to be written at once."""
+        """Take some of the waiting lines, to be written at once."""
         with self._lock:
-            count = min(len(self._waiting), AT_ONCE)
-            if self._size > PIECE:
-                count = min(count, 1 + PIECE * len(self._waiting) // self._size)
+            count = min(len(self._waiting), MAX_LINES_AT_ONCE)
+            if self._size > MAX_BYTES_AT_ONCE:
+                count = min(count, 1 + MAX_BYTES_AT_ONCE * len(self._waiting) // self._size)
             lines = [self._waiting.popleft() for _ in range(count)]
             self._size -= sum(map(getsizeof, lines))
             self._is_writing = bool(lines)
@@ -128,8 +127,7 @@ class Sink:
             while data:
                 data = data[os.write(self._descriptor, data) :]
         except OSError:
-            # Nobody reads standard error any more, and there is nowhere else to say so. The
-            # site goes on.
+            # Standard error is closed, and there is nowhere else to report that. The site goes on.
             with self._lock:
                 self._waiting.clear()
                 self._size = 0
@@ -162,7 +160,7 @@ _sink: Sink | None = None
 
 @contextmanager
 def to_stderr() -> Iterator[None]:
-    """Our own messages, output and requests go to standard error while this lasts."""
+    """Log to standard error inside the block."""
     global _sink  # noqa: PLW0603 - there is one standard error
     descriptor = sys.stderr.fileno()
     _sink = Sink(descriptor, journal=systemd.is_journal(descriptor))
@@ -179,18 +177,18 @@ def to_stderr() -> Iterator[None]:
 
 
 def flush() -> None:
-    """Write what waits, before this program ends without further notice."""
+    """Write the waiting lines, before another program replaces this one."""
     if _sink is not None:
         _sink.flush()
 
 
-def output(tag: str, lines: Sequence[str]) -> None:
-    """Lines that a program of ours wrote, with who it is in front. They are `visible` already."""
+def output(label: str, lines: Sequence[str]) -> None:
+    """Log output of a program, after a label. The lines are printable already."""
     if _sink is not None and lines:
-        _sink.lines(tag, lines)
+        _sink.lines(label, lines)
 
 
 def request(line: str, *, bare: bool) -> None:
-    """One answered request; bare if it is an object that says itself when it was."""
+    """Log a request; `bare` if the line contains its time, as a JSON object does."""
     if _sink is not None:
         _sink.line(line, bare=bare)

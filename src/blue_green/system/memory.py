@@ -1,8 +1,8 @@
-"""Whether there is memory for a second release beside the live one.
+"""Check that there is memory for a second release beside the live one.
 
-What the machine can give is known from /proc/meminfo (proc(5)), and what our control groups may
-still take from the cgroup v2 files (cgroups(7)). A candidate is expected to use what the live
-release uses. Nobody can know that: so it is a warning by default.
+The memory that is available comes from /proc/meminfo (proc(5)) and from the cgroup v2 files of our
+control groups (cgroups(7)). A candidate is expected to use as much as the live release. That is a
+guess, so too little memory is only a warning by default.
 """
 
 import re
@@ -17,7 +17,7 @@ GROUPS = Path("/sys/fs/cgroup")
 
 
 def available() -> float:
-    """Bytes that can be had without swapping; infinite where nothing tells. Reads files."""
+    """Bytes that are available without swapping; infinite where that is unknown. Reads files."""
     with suppress(OSError):
         return min(in_machine((PROC / "meminfo").read_text()), *_in_groups(), inf)
     return inf
@@ -30,9 +30,9 @@ def in_machine(meminfo: str) -> float:
 
 
 def in_group(limit: str, current: str, stat: str) -> float:
-    """What a group may still take, from its memory.max, memory.current and memory.stat.
+    """Bytes that a group may still use, from its memory.max, memory.current and memory.stat.
 
-    The page cache that it has not used lately counts as free, as it does for MemAvailable.
+    Its inactive page cache counts as free, as it does in MemAvailable.
     """
     if limit.strip() == "max":
         return inf
@@ -41,7 +41,7 @@ def in_group(limit: str, current: str, stat: str) -> float:
 
 
 def group_of(cgroup: str) -> Path | None:
-    """Our group, from /proc/self/cgroup; None if that shows no cgroup v2, or is out of sight."""
+    """Our group, from /proc/self/cgroup; None without cgroup v2, or outside of our namespace."""
     match = re.search(r"^0::/(.*)$", cgroup, re.MULTILINE)
     return Path(match[1]) if match and ".." not in match[1] else None
 
@@ -53,14 +53,14 @@ def decide(
     *,
     is_unhealthy: bool,
 ) -> Literal["enough", "warn", "refuse", "exclusive"]:
-    """What follows for a swap. What is unwell is replaced also where others are refused."""
+    """How to swap. An unhealthy release is replaced even if other swaps are refused."""
     if free >= needed:
         return "enough"
     return "exclusive" if low_memory == "refuse" and is_unhealthy else low_memory
 
 
 def _in_groups() -> Iterator[float]:
-    """For each group on the way up; one without the files has no limit, or no memory controller."""
+    """Bytes for each of our groups up to the root; a group without the files has no limit."""
     ours = group_of((PROC / "self/cgroup").read_text()) or Path()
     for group in (GROUPS / ours, *(GROUPS / parent for parent in ours.parents)):
         with suppress(OSError):

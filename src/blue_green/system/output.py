@@ -1,9 +1,9 @@
-"""The last lines that our programs wrote: backends, and the commands that build and migrate.
+"""A ring buffer of the last lines of output of backends, builds and migrations.
 
-They are kept in one ring, bounded in lines and in bytes, and each has a number. Whoever reads
-along remembers the number of the line that comes next, and nothing else is kept for them: one who
-reads too slowly finds that number gone from the ring, learns how many lines were missed, and goes
-on from what is there. So no reader makes a program, the supervisor or another reader wait.
+It is bounded in lines and in bytes, and each line has a number. A reader only remembers the number
+of its next line. If it reads too slowly, that line is gone from the ring: it learns how many lines
+it has missed, and goes on from there. So no reader makes a program, the supervisor or another
+reader wait.
 """
 
 import time
@@ -23,10 +23,10 @@ ROOM = 4 * 1024 * 1024
 """Bytes of text, in UTF-8."""
 BATCH_LINES = 200
 BATCH_CHARACTERS = 64 * 1024
-"""What is read at once, so that to write it out as JSON takes less than a millisecond."""
+"""The limits of a batch, so that encoding it as JSON takes less than a millisecond."""
 
-Chosen = Callable[[str, str], bool]
-"""Whether somebody wants a line, by its source and its revision."""
+LineFilter = Callable[[str, str], bool]
+"""`matches(source, revision)`: whether a reader wants a line."""
 
 
 @frozen
@@ -36,7 +36,7 @@ class Line:
     at: float
     """When it was read, in seconds since the epoch."""
     source: str
-    """Who wrote it: `blue`, `green`, `build` or `migrate`."""
+    """`blue`, `green`, `build` or `migrate`."""
     revision: str
     is_error: bool
     """It was written to standard error."""
@@ -55,8 +55,8 @@ class Line:
 
 
 @define(eq=False)
-class _Kept:
-    """A line whose text is in the ring, in bytes `start` to `end`, with a newline."""
+class _Entry:
+    """A line whose text is in bytes `start` to `end` of the ring, with a newline."""
 
     at: float
     source: str
@@ -67,32 +67,31 @@ class _Kept:
 
 
 class Output:
-    """The ring, and what wakes those who read along."""
+    """The ring buffer."""
 
     def __init__(self) -> None:
-        # All text is in one piece of memory, which grows no more: thousands of strings, kept among
-        # others that are soon forgotten, would keep the memory of those from being given back.
+        # All text is in one block of memory, which never grows. Thousands of long-lived strings
+        # would fragment the heap, so that memory between them could not be returned.
         self._text = bytearray(ROOM)
         self._free = 0
-        """Where the text of the next line goes, over that of the oldest ones."""
-        self._kept: deque[_Kept] = deque()
+        """Where the text of the next line goes, over the oldest lines."""
+        self._entries: deque[_Entry] = deque()
         self._end = 0
         self._more = trio.Event()
 
     def take(self, source: str, revision: str, lines: Sequence[str], *, is_error: bool) -> None:
-        """Log these lines, and keep them."""
+        """Log these lines, and add them to the ring."""
         log.output(f"{source} {revision[:7]}", lines)
         now = time.time()
         for text in lines:
-            self._keep(now, source, revision, is_error, text)
+            self._add(now, source, revision, is_error, text)
         self._end += len(lines)
         if lines:
             self._more.set()
             self._more = trio.Event()
 
-    def _keep(self, now: float, source: str, revision: str, is_error: bool, text: str) -> None:
-        """Write the text into the ring, in place of the oldest lines."""
-        kept = self._kept
+    def _add(self, now: float, source: str, revision: str, is_error: bool, text: str) -> None:
+        """Write the text into the ring, over the oldest lines."""
         data = text.encode(errors="backslashreplace") + b"\n"
         start = self._free
         end = start + len(data)
@@ -102,63 +101,63 @@ class Output:
         self._forget(start, end)
         self._text[start:end] = data
         self._free = end
-        kept.append(_Kept(now, source, revision, is_error, start, end))
-        if len(kept) > MAX_LINES:
-            kept.popleft()
+        self._entries.append(_Entry(now, source, revision, is_error, start, end))
+        if len(self._entries) > MAX_LINES:
+            self._entries.popleft()
 
     def _forget(self, start: int, end: int) -> None:
         """Forget the lines whose text is in that part of the ring."""
-        while self._kept and start <= self._kept[0].start < end:
-            self._kept.popleft()
+        while self._entries and start <= self._entries[0].start < end:
+            self._entries.popleft()
 
     @property
     def end(self) -> int:
-        """The number of the line that comes next."""
+        """The number of the next line to come."""
         return self._end
 
-    def start_of_last(self, wanted: int, chosen: Chosen) -> int:
-        """The number at which to begin to read the last `wanted` lines that are `chosen`."""
-        start = self._end
-        for number, kept in zip(count(self._end - 1, -1), reversed(self._kept), strict=False):
-            if wanted <= 0:
+    def start_of_last(self, number: int, matches: LineFilter) -> int:
+        """The number from which to read the last `number` lines that match."""
+        start, left = self._end, number
+        for at, entry in zip(count(self._end - 1, -1), reversed(self._entries), strict=False):
+            if left <= 0:
                 break
-            if chosen(kept.source, kept.revision):
-                start = number
-                wanted -= 1
+            if matches(entry.source, entry.revision):
+                start = at
+                left -= 1
         return start
 
-    def read(self, start: int, chosen: Chosen) -> "Piece":
-        """What is there from number `start` on, up to a bound."""
-        first = self._end - len(self._kept)
+    def read(self, start: int, matches: LineFilter) -> "Batch":
+        """Read matching lines from number `start` on, up to the limits of a batch."""
+        first = self._end - len(self._entries)
         lost = max(0, first - start)
-        following = start + lost
+        next_line = start + lost
         lines: list[Line] = []
         characters = 0
-        for kept in islice(self._kept, following - first, following - first + BATCH_LINES):
-            following += 1
-            if chosen(kept.source, kept.revision):
-                lines.append(self._line(kept))
+        for entry in islice(self._entries, next_line - first, next_line - first + BATCH_LINES):
+            next_line += 1
+            if matches(entry.source, entry.revision):
+                lines.append(self._line(entry))
                 characters += len(lines[-1].text)
                 if characters >= BATCH_CHARACTERS:
                     break
-        return Piece(lost, lines, following)
+        return Batch(lost, lines, next_line)
 
-    def _line(self, kept: _Kept) -> Line:
-        text = self._text[kept.start : kept.end - 1].decode()
-        return Line(kept.at, kept.source, kept.revision, kept.is_error, text)
+    def _line(self, entry: _Entry) -> Line:
+        text = self._text[entry.start : entry.end - 1].decode()
+        return Line(entry.at, entry.source, entry.revision, entry.is_error, text)
 
-    async def until_there_is(self, number: int) -> None:
-        """Wait until the line of this number has come."""
+    async def until_line(self, number: int) -> None:
+        """Wait until the line with this number has come."""
         while self._end <= number:
             await self._more.wait()
 
 
 @frozen
-class Piece:
-    """A few lines, as somebody read them."""
+class Batch:
+    """Some lines of output."""
 
     lost: int
-    """How many were gone, of all kinds, before they could be read."""
+    """Lines, of any source, that were gone before they could be read."""
     lines: Sequence[Line]
-    following: int
+    next_line: int
     """The number of the line after them."""

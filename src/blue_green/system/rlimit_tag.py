@@ -1,15 +1,14 @@
-"""A number that all descendants of a command inherit, whatever they do to hide.
+"""A tag in a resource limit, which all descendants of a command inherit.
 
-A daemon leaves its process group and its session, and the variables of its environment are gone
-after `env -i`, or overwritten by a program that shows a title there, such as nginx. Its resource
-limits stay: fork(2) and execve(2) pass them on, also to another user. The limit RLIMIT_LOCKS has
-had no effect since Linux 2.4.25 (getrlimit(2)), so its soft limit is free to carry a number, which
-/proc/PID/limits shows to everybody.
+A daemon leaves its process group and its session. Its environment is lost with `env -i`, or when a
+program such as nginx overwrites it with its title. Its resource limits stay: fork(2) and execve(2)
+pass them on, even to another user. The limit RLIMIT_LOCKS has had no effect since Linux 2.4.25
+(getrlimit(2)), so its soft limit can carry a number, which /proc/PID/limits shows to all users.
 
-It tells more than the other means do. Orphans come to a child subreaper without saying of which
-command they are, and are lost to it when it is killed. A control group needs to be delegated.
+Other means are weaker. A child subreaper gets orphans, but not the command that they belong to, and
+loses them when it is killed. A control group has to be delegated.
 
-A tag is 63 bits: a leading one, 32 bits that stand for the supervisor, 30 for the command.
+A tag has 63 bits: a leading one, 32 bits for the supervisor, and 30 for the command.
 """
 
 import hashlib
@@ -26,25 +25,25 @@ LEADING = 1 << (OWNER_BITS + COMMAND_BITS)
 
 
 def new(owner: str) -> int:
-    """A tag for another command of this owner, which is named by its state directory."""
+    """A new tag for a command of this owner: a supervisor, by its state directory."""
     return prefix(owner) << COMMAND_BITS | secrets.randbits(COMMAND_BITS)
 
 
 def prefix(owner: str) -> int:
-    """What the tags of all of an owner's commands begin with."""
+    """The leading bits of all tags of an owner."""
     digest = hashlib.sha256(owner.encode(errors="surrogateescape")).digest()
     return 1 << OWNER_BITS | int.from_bytes(digest[: OWNER_BITS // 8])
 
 
 def prefix_of(tag: int) -> int:
-    """The owner's part of a tag."""
+    """The owner's bits of a tag."""
     return tag >> COMMAND_BITS
 
 
 def parse(value: str) -> int:
-    """The tag that is written here in hexadecimal; -1, which nothing has, if this is no tag.
+    """Parse a tag in hexadecimal; -1, which no process has, if it is not a tag.
 
-    What an older program handed over to us was not tagged.
+    Processes that an older version handed over have no tag.
     """
     with suppress(ValueError):
         number = int(value, 16)
@@ -56,8 +55,8 @@ def parse(value: str) -> int:
 def inherited(tag: int) -> Iterator[None]:
     """Processes that are started in the block have this tag, if the hard limit allows it.
 
-    It is set before they exist, so that not even one that forks at once escapes. So we have it as
-    well for that moment: whoever looks from another process must know us.
+    It is set before they exist, so that even one that forks at once has it. For that moment we have
+    it ourselves, so other processes that search for the tag must leave us out.
     """
     before = resource.getrlimit(RLIMIT_LOCKS)
     with suppress(ValueError, OSError):
@@ -69,12 +68,12 @@ def inherited(tag: int) -> Iterator[None]:
 
 
 def obstacle() -> str:
-    """Why processes cannot be tagged here, and what to do; nothing if they can."""
+    """Why processes cannot be tagged here, and what to do; "" if they can."""
     _, most = resource.getrlimit(RLIMIT_LOCKS)
     if most == resource.RLIM_INFINITY or most >= 2 * LEADING - 1:
         return ""
     return (
-        f"the hard limit RLIMIT_LOCKS is {most} here: a process of the app that leaves its process "
+        f"the hard limit RLIMIT_LOCKS is {most}: a process of the app that leaves its process "
         "group and clears its environment will not be found when its slot ends; set "
         "LimitLOCKS=infinity in the unit, or ulimit -H -x unlimited"
     )

@@ -1,16 +1,16 @@
-"""What root may do for us: the rule that keeps everybody else's hands out of it.
+"""Rules for what runs as root, so that no other user can make it run something else.
 
-What runs as root
+A program that runs as root
 
-- has a fixed environment: a PATH with nothing in it that others can write, and a few variables of
-  root's own. Nothing of `[app] env` reaches it, nor what the linker or Python would obey;
+- has a fixed environment: a PATH without directories that others can write, and a few variables of
+  root. It gets nothing from `[app] env`, and no variable that the linker or Python obeys;
 - is started by an absolute path;
-- works on descriptors, and not on names, in a tree that belongs to somebody else: see `trees`, and
-  `files` for what is read;
-- is never git in a repository, or in a work tree, that somebody else can write.
+- works on descriptors, not on names, in a tree of another user: see `trees`, and `files` for
+  reading;
+- is never git in a repository or a work tree that another user can write.
 
-`Process.start` keeps the first two, and `Git` the last one. Where we are not root, nothing here
-applies: then all of it is one user's.
+`Process.start` enforces the first two, and `Git` the last one. If we are not root, nothing here
+applies: everything belongs to one user.
 """
 
 import os
@@ -34,17 +34,17 @@ PASSED_ON = frozenset(
         "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM",
     }
 )  # fmt: skip
-"""Of the environment that root started us with, what git needs to get to a remote."""
+"""Variables of root's environment that git needs to reach a remote."""
 LINKER = "LD_"
 LARGEST_LINK = 4096
 
 
 class Unsafe(Exception):
-    """Root must not do this; str() says why, and what to do."""
+    """Root must not do this; str() says why and what to do."""
 
 
 def is_us() -> bool:
-    """Whether we are root, and all of this applies."""
+    """Whether we are root, and these rules apply."""
     return os.geteuid() == 0
 
 
@@ -53,7 +53,7 @@ def is_us() -> bool:
 
 @cache
 def path() -> str:
-    """Those directories of our PATH, as it was at the start, that nobody but root can write."""
+    """The directories of the PATH that we were started with that only root can write."""
     given = (os.environ.get("PATH") or USUAL_PATH).split(os.pathsep)
     safe = [place for place in given if place.startswith("/") and _is_roots(place)]
     return os.pathsep.join(safe) or USUAL_PATH
@@ -75,13 +75,13 @@ def program(name: str, user: User) -> str:
         if found is not None and users.may(user, Path(found), os.X_OK):
             return found
     raise Unsafe(
-        f"there is no program {name} that {user.name} may run in {path()}: those directories of "
-        "root's PATH in which only root can write"
+        f"{user.name} may run no program {name} in {path()}, the directories of root's PATH that "
+        "only root can write"
     )
 
 
 def environment(user: User, added: Mapping[str, str]) -> dict[str, str]:
-    """All that a program finds there which root starts for us, as itself or as this user."""
+    """The environment of a program that we start as root, to run as this user."""
     ours = {name: value for name, value in os.environ.items() if name in PASSED_ON}
     allowed = {name: value for name, value in added.items() if not name.startswith(LINKER)}
     return {**ours, **user.login, **allowed, "PATH": path()}
@@ -91,11 +91,11 @@ def environment(user: User, added: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_repository(work_tree: Path, git_dir: Path | None = None) -> None:
-    """Raise `Unsafe` if somebody else can write what git, as root, would obey there.
+    """Raise `Unsafe` if another user can write files that git, as root, would obey.
 
-    That is the work tree itself; and of the repository, which may be elsewhere, the directory and
-    what is in it: `config` names programs, `info/attributes` has them run, and a directory that can
-    be written can have all of it replaced.
+    These are the work tree itself, and the directory of the repository with its files: `config`
+    names programs, `info/attributes` runs them, and in a writable directory all files can be
+    replaced.
     """
     for place in (work_tree, *_repositories(work_tree, git_dir)):
         if found := users.writable_by_others(place):
@@ -108,17 +108,17 @@ def check_repository(work_tree: Path, git_dir: Path | None = None) -> None:
 
 
 def check_directories(work_tree: Path, names: Iterator[str]) -> None:
-    """The same for directories of the work tree into which git, as root, is to write files."""
+    """As `check_repository`, for directories of the work tree in which git will write files."""
     for name in names:
         if found := _writable(work_tree / name):
             raise Unsafe(_refusal(found, work_tree))
 
 
 def _repositories(work_tree: Path, git_dir: Path | None) -> Iterator[Path]:
-    """The git directory, and the one that it shares with others if it is of a linked work tree."""
+    """The git directory, and the common one if this is a linked work tree."""
     found = git_dir or _git_dir(work_tree)
     if found is None:
-        return  # git has better words for that.
+        return  # The message of git says it better.
     yield found
     try:
         common = files.read_text(found / "commondir", LARGEST_LINK).strip()
@@ -128,7 +128,7 @@ def _repositories(work_tree: Path, git_dir: Path | None) -> Iterator[Path]:
 
 
 def _git_dir(work_tree: Path) -> Path | None:
-    """Where git looks for it: `.git` here or above, a directory or a file that names one."""
+    """The git directory as git finds it: `.git` here or above, or the directory that it names."""
     for place in (work_tree, *work_tree.parents):
         named = place / ".git"
         if named.is_dir():
@@ -161,7 +161,7 @@ def _writable(path: Path) -> Path | None:
 
 def _refusal(found: Path, work_tree: Path) -> str:
     return (
-        f"git is not run as root in {work_tree}: others than root can write {found}, who could run "
-        f"anything as root: chown root {found} && chmod go-w {found}; or give the checkout to "
-        "somebody else, as whom git then runs"
+        f"git must not run as root in {work_tree}: users other than root can write {found}, and so "
+        f"run anything as root: chown root {found} && chmod go-w {found}; or give the checkout to "
+        "another user, so that git runs as that user"
     )

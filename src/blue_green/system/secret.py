@@ -1,7 +1,7 @@
-"""The secret that a forge and we share, from a file.
+"""The secret of the push hook, from a file.
 
-Not in the settings themselves, which many may read, and read anew each time it is needed, so that
-it can be changed while we run.
+It is not in the settings, which many may read. The file is read each time, so that the secret can
+be changed while we run.
 """
 
 from pathlib import Path
@@ -9,23 +9,23 @@ from pathlib import Path
 from blue_green.system import files
 
 SHORTEST = 16
-"""Bytes. Whoever has seen one signed request can try secrets as fast as his machine allows."""
+"""Bytes. With one signed request, an attacker can try secrets offline."""
 LONGEST = 4096
 
 
 class BadSecret(Exception):
-    """The file has no secret to use; str() says why and what to do."""
+    """The file has no usable secret; str() says why and what to do."""
 
 
 def read(file: Path) -> bytes:
-    """What the file has, without white space around it; raise `BadSecret`."""
+    """Read the secret, without surrounding white space; raise `BadSecret`."""
     try:
         secret = files.read_start(file, LONGEST + 1).strip()
     except OSError as error:
         raise BadSecret(f"{file}: cannot be read: {error.strerror}") from None
     if not SHORTEST <= len(secret) <= LONGEST:
         raise BadSecret(
-            f"{file}: has {len(secret)} bytes, and a secret has {SHORTEST} to {LONGEST}: "
+            f"{file}: has {len(secret)} bytes, but a secret needs {SHORTEST} to {LONGEST}: "
             f"openssl rand -hex 32 >{file}"
         )
     return secret

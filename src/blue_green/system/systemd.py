@@ -1,4 +1,4 @@
-"""What systemd and a service say to each other: sd_notify(3) and sd_listen_fds(3)."""
+"""The interface of systemd for services: sd_notify(3) and sd_listen_fds(3)."""
 
 import logging
 import math
@@ -18,13 +18,13 @@ OURS = (
     "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "SYSTEMD_EXEC_PID",
     "JOURNAL_STREAM", "INVOCATION_ID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
 )  # fmt: skip
-"""Variables that are meant for us and must not reach the programs that we start."""
+"""Variables that are meant for us, and must not reach the programs that we start."""
 
 
 def notify(*lines: str) -> None:
-    """Tell systemd, for example `READY=1`. Without systemd nothing is said.
+    """Notify systemd, for example of `READY=1`. Without systemd this does nothing.
 
-    Never waits: a full socket is logged and the message lost, since requests matter more.
+    Never waits: if the socket is full, that is logged and the message is lost.
     """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
@@ -38,36 +38,36 @@ def notify(*lines: str) -> None:
         logger.warning("cannot notify systemd: %s", error)
 
 
-async def show_signs_of_life() -> None:
-    """Let systemd know that the event loop turns, as often as the unit's WatchdogSec= wants it.
+async def notify_watchdog() -> None:
+    """Notify the watchdog of the unit (WatchdogSec=) that the event loop runs, until cancelled.
 
-    Twice as often as it must be, as sd_watchdog_enabled(3) recommends. Runs until cancelled.
+    Twice in each period, as sd_watchdog_enabled(3) recommends.
     """
-    longest = os.environ.get("WATCHDOG_USEC", "")
+    period = os.environ.get("WATCHDOG_USEC", "")
     is_ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    wanted = is_ours and longest.isdecimal() and int(longest) > 0
+    is_enabled = is_ours and period.isdecimal() and int(period) > 0
     while True:
-        if wanted:
+        if is_enabled:
             notify("WATCHDOG=1")
-        await trio.sleep(int(longest) / 2e6 if wanted else math.inf)
+        await trio.sleep(int(period) / 2e6 if is_enabled else math.inf)
 
 
 def notify_reloading() -> None:
-    """Tell systemd that we are reloading, until the next `READY=1` (sd_notify(3))."""
+    """Notify systemd that we are reloading, until the next `READY=1` (sd_notify(3))."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 class CannotInherit(Exception):
-    """What systemd handed over is not what a proxy can listen on."""
+    """A socket from systemd is not one that a proxy can listen on."""
 
 
 def inherited_descriptors() -> Sequence[int]:
-    """Those of the sockets that systemd opened for us."""
+    """The descriptors of the sockets that systemd opened for us."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return ()
     count = os.environ.get("LISTEN_FDS", "")
     if not count.isdecimal():
-        raise CannotInherit(f"$LISTEN_FDS is {count!r}, and should be a number")
+        raise CannotInherit(f"$LISTEN_FDS is {count!r}, not a number")
     return range(FIRST_LISTEN_FD, FIRST_LISTEN_FD + int(count))
 
 
@@ -98,6 +98,6 @@ def _inherited(descriptor: int) -> socket.socket:
 
 
 def is_journal(descriptor: int) -> bool:
-    """Whether it leads to the journal, which is what $JOURNAL_STREAM names (systemd.exec(5))."""
+    """Whether a descriptor leads to the journal, by $JOURNAL_STREAM (systemd.exec(5))."""
     status = os.fstat(descriptor)
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

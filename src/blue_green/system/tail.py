@@ -1,7 +1,7 @@
 """The last lines of a program's output, bounded in lines and in bytes.
 
-They are kept with receipts, stored in the state, sent to clients and shown to people: what is
-bounded here is bounded in all these places. All sizes are bytes in UTF-8.
+They go into receipts, the state file, responses and displays, and are bounded in all these places
+because they are bounded here. All sizes are bytes in UTF-8.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ ELLIPSIS = " ..."
 
 
 class Tail:
-    """Takes lines as they come, and keeps the last ones."""
+    """Collects lines, and keeps the last ones."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
@@ -29,7 +29,7 @@ class Tail:
 
 
 def last(lines: Iterable[str]) -> tuple[str, ...]:
-    """As many of the last lines as are kept, the long ones shortened."""
+    """The last lines within the limits, the long ones shortened."""
     kept: list[str] = []
     room = ROOM
     for whole in reversed(deque(lines, MAX_LINES)):
@@ -42,7 +42,7 @@ def last(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def shortened(text: str, limit: int) -> str:
-    """The text, or its beginning and an ellipsis if it has more than `limit` bytes."""
+    """The text, or its beginning with an ellipsis if it is longer than `limit` bytes."""
     if size(text) <= limit:
         return text
     beginning = text[:limit].encode(errors="backslashreplace")[: limit - len(ELLIPSIS)]
@@ -50,5 +50,5 @@ def shortened(text: str, limit: int) -> str:
 
 
 def size(text: str) -> int:
-    """Bytes of a text."""
+    """Bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode(errors="backslashreplace"))

@@ -1,21 +1,21 @@
-"""Work that takes long waits in line for it, so that all others have their turn between.
+"""A throttle for tasks with much work, so that the event loop stays responsive.
 
-Every connection that is ready gets its turn in each round of the event loop, and its answer may
-take several rounds. A round must stay short, however many connections have much to do: those who
-have done more than is usual at once go on a few in each round, in the order in which they came.
+In each iteration the event loop runs every task that is ready, and a response may take several
+iterations. So an iteration must stay short, however many connections have much to do: tasks with
+more work than usual go on a few per iteration, first in, first out.
 """
 
 import trio
 
-IN_EACH_ROUND = 4
+TASKS_PER_ITERATION = 4
 
-_places = trio.Semaphore(IN_EACH_ROUND)
+_permits = trio.Semaphore(TASKS_PER_ITERATION)
 
 
 async def wait() -> None:
-    """Wait for a place in a round, behind all who wait already. Without others, that is the next.
+    """Wait for an iteration of the event loop in which this task may go on, at least the next.
 
-    What is done then, before the next wait of any kind, should take less than half a millisecond.
+    The work until the task's next checkpoint should take less than half a millisecond.
     """
-    await _places.acquire()  # It lasts to the next round, also where a place was free.
-    _places.release()
+    await _permits.acquire()  # A checkpoint: it lasts to the next iteration in any case.
+    _permits.release()

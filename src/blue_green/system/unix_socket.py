@@ -1,4 +1,4 @@
-"""Listening on a Unix socket, without taking or deleting what is somebody else's."""
+"""Listen on a Unix socket, without replacing or deleting one that another program uses."""
 
 import errno
 import os
@@ -12,16 +12,16 @@ LONGEST_PATH = 107
 
 
 def listen(path: Path, *, mode: int, backlog: int) -> socket.socket:
-    """A listening socket at this path; one that nobody listens on any more is replaced.
+    """Listen at this path; replace a socket on which no program listens any more.
 
-    Raises `OSError` with what is in the way.
+    Raises `OSError` that says what is in the way.
     """
     if len(os.fsencode(path)) > LONGEST_PATH:
-        why = f"the path is over {LONGEST_PATH} bytes long; name a shorter one"
+        why = f"the path is longer than {LONGEST_PATH} bytes; choose a shorter one"
         raise OSError(errno.ENAMETOOLONG, why)
     _make_way(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o777 & ~mode)  # There is no moment at which others could connect.
+    before = os.umask(0o777 & ~mode)  # So that others cannot connect at any moment.
     try:
         sock.bind(str(path))
         sock.listen(backlog)
@@ -34,7 +34,7 @@ def listen(path: Path, *, mode: int, backlog: int) -> socket.socket:
 
 
 def remove(path: Path, inode: int) -> None:
-    """Delete the socket at this path, unless it is another one by now."""
+    """Delete the socket at this path, unless another one has replaced it."""
     with suppress(FileNotFoundError):
         if path.lstat().st_ino == inode:
             path.unlink()
@@ -46,7 +46,7 @@ def _make_way(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(kind):
-        raise OSError(errno.EEXIST, "there is a file of another kind")
+        raise OSError(errno.EEXIST, "there is a file that is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
@@ -56,4 +56,4 @@ def _make_way(path: Path) -> None:
         except FileNotFoundError:
             return
         else:
-            raise OSError(errno.EADDRINUSE, "another program listens there already")
+            raise OSError(errno.EADDRINUSE, "another program already listens there")

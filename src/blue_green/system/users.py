@@ -1,4 +1,4 @@
-"""Whom programs run as: the owner of a checkout, or the user that the settings name."""
+"""The users that programs run as: the owner of a checkout, or the user in the settings."""
 
 import errno
 import grp
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-MOST_LINKS = 40
-"""Symbolic links on the way to a file, as in Linux (path_resolution(7))."""
+MAX_LINKS = 40
+"""Symbolic links in a path, as in Linux (path_resolution(7))."""
 
 
 class UserError(Exception):
-    """A user or group of the settings cannot be used."""
+    """A user or group in the settings cannot be used; str() says why."""
 
 
 @frozen
 class User:
-    """Someone to run a program as."""
+    """A user to run a program as."""
 
     uid: int
     gid: int
@@ -35,12 +35,12 @@ class User:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What has to be different from our own environment in what runs as this user."""
+        """Variables that differ from our own environment in programs of this user."""
         return {} if self.is_us else self.login
 
     @property
     def login(self) -> dict[str, str]:
-        """What a login would set: programs look here for their own configuration."""
+        """Variables that a login would set: programs find their configuration by them."""
         return {
             "HOME": self.home,
             "USER": self.name,
@@ -50,7 +50,7 @@ class User:
 
 
 def owner_of(path: Path) -> User:
-    """Who owns this path; only root can act for anyone else, so without root it is us."""
+    """The owner of this path; without root it is us, since only root can act as another user."""
     status = path.stat()
     if os.geteuid() != 0:
         return _by_ids(os.geteuid(), os.getegid())
@@ -58,11 +58,11 @@ def owner_of(path: Path) -> User:
 
 
 def named(user: str | None, group: str | None, default: User) -> User:
-    """The user (or else `default`) with the group, as the settings name them."""
-    someone = default
+    """The user in the settings, or else `default`, with the group in the settings."""
+    found = default
     if user is not None:
         try:
-            someone = _from_passwd(pwd.getpwnam(user))
+            found = _from_passwd(pwd.getpwnam(user))
         except KeyError:
             raise UserError(f'[app] user: there is no user "{user}" on this machine') from None
     if group is not None:
@@ -70,34 +70,34 @@ def named(user: str | None, group: str | None, default: User) -> User:
             gid = grp.getgrnam(group).gr_gid
         except KeyError:
             raise UserError(f'[app] group: there is no group "{group}" on this machine') from None
-        someone = evolve(someone, gid=gid)
-    if os.geteuid() != 0 and (someone.uid != os.geteuid() or someone.gid != os.getegid()):
+        found = evolve(found, gid=gid)
+    if os.geteuid() != 0 and (found.uid != os.geteuid() or found.gid != os.getegid()):
         raise UserError(f"[app] user: only root can run the app as {user or group}")
-    return someone
+    return found
 
 
 CAPABILITIES = {
     "CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": 1, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7,
     "CAP_SYS_PTRACE": 19,
 }  # fmt: skip
-"""What root needs to run the app as another user, and to find and end all that it leaves behind;
-their numbers are those of capabilities(7)."""
+"""Capabilities that root needs to run the app as another user, and to find and end the processes
+that it leaves behind; the numbers are those of capabilities(7)."""
 
 
 def missing_capabilities(status: str) -> list[str]:
-    """Those that a process lacks, by its `/proc/PID/status`."""
+    """The needed capabilities that a process lacks, by its `/proc/PID/status`."""
     held = next((line.split()[1] for line in status.splitlines() if line[:7] == "CapEff:"), "0")
     return [name for name, bit in CAPABILITIES.items() if not int(held, 16) >> bit & 1]
 
 
 def writable_by_others(path: Path) -> Path | None:
-    """The file or a directory on the way to it that someone but root may write, if there is one.
+    """The file, or a directory on the path to it, that users other than root may write, if any.
 
-    What sshd(8) asks of a key file with StrictModes: who can change the settings or the state of a
-    supervisor that runs as root can run anything as root. Every directory counts in which a
-    component of the path is looked up, also of a symbolic link on the way; what does not exist yet
-    will belong to us. Sticky directories such as /tmp are passed, since there nobody can replace
-    what is root's. Raises `OSError` (ELOOP) for too many links.
+    The rule of sshd(8) for key files (StrictModes): a user who can change the settings or the state
+    of a supervisor that runs as root can run anything as root. Every directory counts in which a
+    component of the path is looked up, or one of a symbolic link in it. Paths that do not exist yet
+    will belong to us. Sticky directories such as /tmp are allowed, since only root can replace
+    root's files in them. Raises `OSError` (ELOOP) for too many links.
     """
     for place in _looked_up(path.absolute()):
         try:
@@ -105,7 +105,7 @@ def writable_by_others(path: Path) -> Path | None:
         except FileNotFoundError:
             continue
         if stat.S_ISLNK(status.st_mode):
-            # Its directory is nobody else's, or sticky: there its owner can still replace it.
+            # In a sticky directory, the owner of the link can replace it.
             if status.st_uid != 0 and place.parent.stat().st_mode & 0o022:
                 return place
             continue
@@ -116,9 +116,9 @@ def writable_by_others(path: Path) -> Path | None:
 
 
 def _looked_up(path: Path) -> Iterator[Path]:
-    """All places on the way to what a path means, in order (path_resolution(7)).
+    """All paths that are looked up to resolve a path, in order (path_resolution(7)).
 
-    Each one but its last component is free of symbolic links.
+    Only the last component of each may be a symbolic link.
     """
     todo = list(reversed(path.parts[1:]))
     place, links = Path("/"), 0
@@ -132,18 +132,18 @@ def _looked_up(path: Path) -> Iterator[Path]:
         yield place
         if place.is_symlink():
             links += 1
-            if links > MOST_LINKS:
+            if links > MAX_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
             target = place.readlink()
             place = Path("/") if target.is_absolute() else place.parent
             todo += reversed(target.parts[1:] if target.is_absolute() else target.parts)
 
 
-def who_can_make(directory: Path, top: Path, owner: User, user: User) -> User:
-    """Who is to make a directory somewhere below `top`, which is the owner's, for the user.
+def creator_of(directory: Path, top: Path, owner: User, user: User) -> User:
+    """The user to create a directory as, for `user`, below `top`, which belongs to `owner`.
 
-    The owner; but where it lies in a directory of somebody else, who could put a link in the way
-    of what is made and given away, it is the user's own affair.
+    The owner, who then gives it to the user. But if a directory between them belongs to another
+    user, who could put a symbolic link in the way, the user has to create it.
     """
     between = [place for place in directory.parents if place.is_relative_to(top)]
     trusted = {0, owner.uid}
@@ -152,9 +152,9 @@ def who_can_make(directory: Path, top: Path, owner: User, user: User) -> User:
 
 
 def may(user: User, path: Path, what: int) -> bool:
-    """Whether a user can get to this path, and may do there what `os.R_OK` and so on stand for.
+    """Whether a user can reach this path and has the access rights `what` (`os.R_OK` etc.).
 
-    For others than us by the modes of the directories on the way, without access control lists.
+    For users other than us, by the modes of the path, without access control lists.
     """
     if user.is_us:
         return os.access(path, what)
@@ -167,7 +167,7 @@ def may(user: User, path: Path, what: int) -> bool:
 
 
 def _permissions(user: User, path: Path) -> int:
-    """The bits of the mode that hold for this user (path_resolution(7))."""
+    """The bits of the mode that apply to this user (path_resolution(7))."""
     status = path.stat()
     if status.st_uid == user.uid:
         return status.st_mode >> 6 & 7
@@ -177,7 +177,7 @@ def _permissions(user: User, path: Path) -> int:
 
 
 def _by_ids(uid: int, gid: int) -> User:
-    """The user of this uid; one without an entry in passwd has no home and no further groups."""
+    """The user with this uid; without an entry in passwd, it has no home and no other groups."""
     try:
         return _from_passwd(pwd.getpwuid(uid))
     except KeyError:

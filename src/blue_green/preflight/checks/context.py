@@ -52,7 +52,7 @@ def find_running(settings: Settings) -> RunningSupervisor | None:
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise UnknownSupervisor(str(error)) from None
         return None
-    except client.Lost as error:
+    except client.ConnectionLost as error:
         raise UnknownSupervisor(str(error)) from None
     if status["event"] == "error":
         raise UnknownSupervisor(status["error"])

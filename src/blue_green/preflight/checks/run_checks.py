@@ -63,7 +63,7 @@ async def _check_all(file: Path, settings: Settings, report: Report, *, start: b
     _all(files.webhook(settings), report)
     _all(unit(file, settings), report)
     try:
-        owner, user = startup.whom_to_run_as(settings)
+        owner, user = startup.users_to_run_as(settings)
     except startup.CannotRun as error:
         report(failed("users", str(error)))
         return
