@@ -76,11 +76,15 @@ class Client:
         self.deadline = NEVER
         """When to end it, on the clock of `time.monotonic`."""
         self.timeout_response: ErrorResponse | None = None
-        """What to send if it is ended; None: nothing."""
+        """What to send when the deadline passes; None: nothing."""
         self.timeout_outcome = Outcome.ABORTED
-        """How its lease ends if it is ended."""
+        """How its lease ends when the deadline passes."""
         self.ended_by: EndReason | None = None
-        """Set when it is cancelled. From then on nothing above changes any more."""
+        """Set when it is cancelled, with the next two. The first reason counts."""
+        self.final_error: ErrorResponse | None = None
+        """What to send after it was cancelled; None: nothing."""
+        self.final_outcome = Outcome.ABORTED
+        """How its lease ends after it was cancelled."""
         self.served = False
         """It has sent at least one request."""
         self.request: Request | None = None
@@ -100,17 +104,13 @@ class Client:
     ) -> float:
         """End it after this time, with this response and outcome. Returns the time of now."""
         now = time.monotonic()
-        if self.ended_by is None:
-            self.deadline = now + seconds
-            self.timeout_response = response
-            self.timeout_outcome = outcome
+        self.deadline = now + seconds
+        self.timeout_response = response
+        self.timeout_outcome = outcome
         return now
 
     def clear_timeout(self) -> None:
-        if self.ended_by is None:
-            self.deadline = NEVER
-            self.timeout_response = None
-            self.timeout_outcome = Outcome.ABORTED
+        self.deadline = NEVER
 
     def shorten_timeout(self, seconds: float) -> None:
         """Wait no longer than this for what we are waiting for."""
@@ -154,8 +154,7 @@ class Client:
         self.state = ClientState.IN_REQUEST
         self.request = request
         self.served = True
-        self.awaited_since = NEVER
-        self.clear_timeout()
+        self.deadline = self.awaited_since = NEVER
         if self._has_disconnected:
             self._end(EndReason.DISCONNECTED, None, Outcome.ABORTED)
 
@@ -171,7 +170,7 @@ class Client:
     def begin_response(self) -> None:
         """The final response begins: from now on no other one can be sent."""
         self.state = ClientState.RESPONDING
-        self.clear_timeout()
+        self.deadline = NEVER
 
     def begin_events(self) -> None:
         """The response is an event stream."""
@@ -180,7 +179,7 @@ class Client:
     def begin_tunnel(self) -> None:
         """Bytes pass both ways. When the client ends its half, the other half goes on."""
         self.state = ClientState.TUNNEL
-        self.clear_timeout()
+        self.deadline = NEVER
 
     def begin_error(self, timeout: float) -> None:
         """The handler is done, and an error is sent within this time."""
@@ -216,13 +215,13 @@ class Client:
 
     def shut_down(self) -> None:
         """End a connection that has no request."""
-        self._end(EndReason.SHUTDOWN, self.timeout_response, self.timeout_outcome)
+        self._end(EndReason.SHUTDOWN, self.timeout_response, Outcome.ABORTED)
 
     def _end(self, reason: EndReason, response: ErrorResponse | None, outcome: Outcome) -> None:
         if self.ended_by is None:
             self.ended_by = reason
-            self.timeout_response = response
-            self.timeout_outcome = outcome
+            self.final_error = response
+            self.final_outcome = outcome
             self.scope.cancel()
 
     # --- what others ask ---
@@ -271,11 +270,6 @@ class Client:
     def has_response(self) -> bool:
         """A part of the final response may have been sent: no other one can be sent any more."""
         return self.state in RESPONSE_BEGUN
-
-    @property
-    def final_error(self) -> ErrorResponse | None:
-        """What it is sent because it was ended, if anything."""
-        return self.timeout_response if self.ended_by is not None else None
 
     @property
     def wants_html(self) -> bool:

@@ -107,7 +107,7 @@ async def _serve_one(client: Client, shared: Shared, handler: Handler) -> bool:
             _note_end(client, stream, end, began, shared)
     if error is not None:
         await _send_error(client, stream, error, shared.pages)
-    return stream is not None and stream.check_keep_alive() and not stream.is_closed
+    return stream is not None and stream.keep_alive and not shared.is_last(client)
 
 
 def _note_end(

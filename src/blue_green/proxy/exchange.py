@@ -97,7 +97,7 @@ class Exchange:
                 outcome = Outcome.ABORTED  # It was the client.
                 raise
             finally:
-                lease.end(outcome or self._client.timeout_outcome)
+                lease.end(outcome or self._client.final_outcome)
             self._client.clear_timeout()
             failed = lease.target
             with trio.move_on_after(LOST_AT_LATEST * (1 + dials)):

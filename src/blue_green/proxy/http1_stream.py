@@ -114,10 +114,6 @@ class Http1Stream:
     def count(self, sent: int) -> None:
         self.sent += sent
 
-    @property
-    def is_closed(self) -> bool:
-        return self._transport.closed
-
     def reset(self) -> None:
         self.keep_alive = False
         self._transport.abort()
@@ -131,11 +127,11 @@ class Http1Stream:
 
     def check_keep_alive(self) -> bool:
         """Whether another request may follow, also by what the server is about to do."""
-        if self.keep_alive:
-            if self._shared.is_closing and self._shared.is_last(self.client):
-                self.keep_alive = False
-            if self.request.framing is not Framing.NONE and not self.has_whole_request:
-                self.keep_alive = False
+        shared = self._shared
+        if (shared.closing or shared.closing_tls) and shared.is_last(self.client):
+            self.keep_alive = False
+        if self.request.framing is not Framing.NONE and not self.has_whole_request:
+            self.keep_alive = False
         return self.keep_alive
 
     def _head(self, response: Response) -> bytes:

@@ -55,11 +55,6 @@ class Shared:
     _ids: "itertools.count[int]" = field(factory=itertools.count)
     _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
 
-    @property
-    def is_closing(self) -> bool:
-        """Some connections end with their current request."""
-        return self.closing or self.closing_tls
-
     def is_last(self, client: Client) -> bool:
         """Whether this client's connection ends with its current request."""
         return self.closing or (self.closing_tls and not client.transport.is_plain)
