@@ -127,7 +127,7 @@ async def test_a_request_may_arrive_in_a_thousand_pieces(tls: TlsSettings) -> No
         assert isinstance(client.stream, TlsStream)
         for byte in POST + b"hello":
             client.stream.tls.write(bytes([byte]))
-        encrypted = client.stream._outgoing.read()
+        encrypted = client.stream.take_encrypted()
         for at in range(0, len(encrypted), 7):
             await client.stream.transport.send_all(encrypted[at : at + 7])
             await trio.lowlevel.checkpoint()

@@ -66,10 +66,10 @@ def test_addresses_from_trusted_proxies_are_read_from_the_right(field: str, expe
 
 
 def test_a_long_name_is_no_address_and_is_not_cached() -> None:
-    share._address.cache_clear()
+    share.address_in.cache_clear()
     for number in range(10):
         assert share_of("10.0.0.1", f"X-Forwarded-For: {number}{'x' * 1000}") == "10.0.0.1"
-    assert share._address.cache_info().currsize == 0
+    assert share.address_in.cache_info().currsize == 0
 
 
 def test_two_forwarding_fields_are_one_list() -> None:

@@ -100,8 +100,12 @@ class TlsStream(trio.abc.HalfCloseableStream):
         """Close the connection, without any word."""
         await self.transport.aclose()
 
+    def take_encrypted(self) -> bytes:
+        """What was encrypted but not sent; the caller sends it."""
+        return self._outgoing.read()
+
     async def _flush(self) -> None:
-        if data := self._outgoing.read():
+        if data := self.take_encrypted():
             await self.transport.send_all(data)
 
     async def _take_in(self) -> None:

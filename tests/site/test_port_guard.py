@@ -36,8 +36,8 @@ time.sleep(600)
 
 
 @asynccontextmanager
-async def guarded(port: int, directory: Path, **how: int) -> AsyncIterator[PortGuard]:
-    """The guard of the port on which a command listens."""
+async def listening(port: int, directory: Path, **how: int) -> AsyncIterator[Process]:
+    """A command that listens on this port."""
     program = LISTEN.format(port=port, **{"share": 0, "leave": 0, **how})
     argv, env = [sys.executable, "-c", program], supervisor_marker.variable(directory)
     process = Process.start(argv, cwd=directory, env=env, user=US)
@@ -45,7 +45,7 @@ async def guarded(port: int, directory: Path, **how: int) -> AsyncIterator[PortG
     async with trio.open_nursery() as nursery:
         nursery.start_soon(process.run, lambda lines, _: said.append(lines))
         await until("it listens", lambda: said)
-        yield PortGuard(port, process, US.uid)
+        yield process
         nursery.cancel_scope.cancel()
 
 
@@ -54,15 +54,16 @@ async def test_the_port_of_a_command_or_of_its_descendant_is_its_own(
     tmp_path: Path, leave: int
 ) -> None:
     (port,) = free_ports(1)
-    async with guarded(port, tmp_path, leave=leave) as guard:
+    async with listening(port, tmp_path, leave=leave) as process:
+        guard = PortGuard(port, process, US.uid)
         assert await guard.check() == ""
         assert await guard.check() == ""
 
 
 async def test_a_port_on_which_nothing_listens_is_reported(tmp_path: Path) -> None:
     other, port = free_ports(2)
-    async with guarded(other, tmp_path) as guard:
-        elsewhere = PortGuard(port, guard._process, US.uid)
+    async with listening(other, tmp_path) as process:
+        elsewhere = PortGuard(port, process, US.uid)
         assert f"no process on this machine listens on port {port}" in await elsewhere.check()
 
 
@@ -73,7 +74,8 @@ async def test_a_port_shared_with_another_program_of_the_same_user_is_usurped(
     with socket.socket() as ours:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         ours.bind(("127.0.0.1", port))
-        async with guarded(port, tmp_path, share=1) as guard:
+        async with listening(port, tmp_path, share=1) as process:
+            guard = PortGuard(port, process, US.uid)
             assert await guard.check() == ""
             ours.listen()
             with pytest.raises(PortStolen, match=f"was opened by pid {os.getpid()} "):
@@ -85,7 +87,8 @@ async def test_a_port_shared_with_another_program_of_the_same_user_is_usurped(
 async def test_no_other_user_can_share_a_port(directory: Path) -> None:
     """What the kernel promises (SO_REUSEPORT, socket(7)), and the guard need not look for."""
     (port,) = free_ports(1)
-    async with guarded(port, directory, share=1) as guard:
+    async with listening(port, directory, share=1) as process:
+        guard = PortGuard(port, process, US.uid)
         async with stranger(port, directory, how="sharing") as thief:
             await trio.sleep(0.3)
             assert not thief.has_port
@@ -98,8 +101,7 @@ async def test_a_forged_tag_does_not_make_another_users_process_a_descendant(
 ) -> None:
     """Everybody can read the tag of a command, in /proc/PID/limits."""
     other, port = free_ports(2)
-    async with guarded(other, directory) as guard:
-        process = guard._process
+    async with listening(other, directory) as process:
         forged = rlimit_tag.parse(process.env_marker.partition("=")[2])
         async with stranger(port, directory, tag=forged) as thief:
             await thief.until_it_has_port()

@@ -83,6 +83,6 @@ def test_sockets_from_systemd_without_names_serve(
 def test_nonsensical_names_of_sockets_are_refused() -> None:
     with socket.socket() as one, socket.socket() as other:
         with pytest.raises(startup.CannotRun, match=r"one named redirect needs \[proxy.tls\]"):
-            startup._sorted([("", one), ("redirect", other)], speaks_tls=False)
-        with pytest.raises(startup.CannotRun, match="none is left to redirect to"):
-            startup._sorted([("redirect", one), ("redirect", other)], speaks_tls=True)
+            startup.sort_by_name([("", one), ("redirect", other)], speaks_tls=False)
+        with pytest.raises(startup.CannotRun, match="there is none to redirect to"):
+            startup.sort_by_name([("redirect", one), ("redirect", other)], speaks_tls=True)

@@ -147,11 +147,6 @@ async def lines_of(path: Path, **request: Any) -> list[str]:
     return [line["text"] for piece in pieces for line in piece["lines"]]
 
 
-def followers(ring: Output) -> int:
-    """How many wait for the next line."""
-    return ring._more.statistics().tasks_waiting
-
-
 async def test_output_is_filtered_by_slot_or_revision(
     path: Path, ring: Output, repository: Repository
 ) -> None:
@@ -192,7 +187,7 @@ async def test_a_follower_that_does_not_read_delays_no_one_and_learns_what_was_l
     write(ring, "first")
     async with await trio.open_unix_socket(path) as stream:
         await stream.send_all(encode({"command": "logs", "follow": True}))
-        await until("it follows", lambda: followers(ring))
+        await until("it follows", lambda: ring.waiting_readers)
         for _ in range(300):
             write(ring, *["x" * 1000] * 100)
             await trio.lowlevel.checkpoint()
@@ -216,5 +211,5 @@ async def test_a_follower_that_disconnects_is_forgotten(
 
     async with await trio.open_unix_socket(path) as stream:
         await stream.send_all(encode({"command": "logs", "follow": True}))
-        await until("it follows", lambda: followers(ring))
-    await until("nobody follows", lambda: not followers(ring))
+        await until("it follows", lambda: ring.waiting_readers)
+    await until("nobody follows", lambda: not ring.waiting_readers)

@@ -46,7 +46,7 @@ def of_request(remote: Remote, request: Request) -> str:
         return NOBODY if forwards else of_address(remote.address)
     nearest = remote.address
     for name in _from_the_right(x_forwarded_for, forwarded):
-        address = _address(name) if len(name) <= LONGEST_NAME else None
+        address = address_in(name) if len(name) <= LONGEST_NAME else None
         if address is None:
             break
         nearest = address
@@ -73,7 +73,7 @@ def _from_the_right(x_forwarded_for: bytes | None, forwarded: bytes | None) -> I
 
 
 @lru_cache(MOST_CACHED)
-def _address(name: str) -> str | None:
+def address_in(name: str) -> str | None:
     """The address in a name that a proxy gave, perhaps with a port; None if there is none."""
     name = name.strip()
     if with_port := WITH_PORT.fullmatch(name):

@@ -183,7 +183,7 @@ def _inherited(settings: Settings) -> tuple[Sockets, Sockets]:
         raise CannotRun(f"sockets from systemd: {error}") from None
     if not inherited:
         return (), ()
-    serving, redirecting = _sorted(inherited, speaks_tls=settings.proxy.tls is not None)
+    serving, redirecting = sort_by_name(inherited, speaks_tls=settings.proxy.tls is not None)
     for problem in socket_mismatch.contradictions(serving, redirecting, settings.proxy):
         raise CannotRun(f"sockets from systemd: {problem}")
     for difference in socket_mismatch.differences(serving, redirecting, settings.proxy):
@@ -191,7 +191,7 @@ def _inherited(settings: Settings) -> tuple[Sockets, Sockets]:
     return serving, redirecting
 
 
-def _sorted(
+def sort_by_name(
     inherited: Sequence[tuple[str, socket.socket]], *, speaks_tls: bool
 ) -> tuple[Sockets, Sockets]:
     """The sockets that serve and those that redirect, by their names."""

@@ -79,6 +79,11 @@ class Output:
         self._end = 0
         self._more = trio.Event()
 
+    @property
+    def waiting_readers(self) -> int:
+        """How many tasks wait for the next line."""
+        return self._more.statistics().tasks_waiting
+
     def take(self, source: str, revision: str, lines: Sequence[str], *, is_error: bool) -> None:
         """Log these lines, and add them to the ring."""
         log.output(f"{source} {revision[:7]}", lines)
