@@ -1,3 +1,3 @@
-"""Invisible deploys on one machine."""
+"""Zero-downtime deploys on a single server."""
 
 __version__ = "0.1.0"

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 TOP = Path(__file__).parent.parent.parent
-PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").rglob("*.md"))]
 FENCED = re.compile(r"(?ms)^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$")
 ENDS = {";", "&&", "||", "|", "&", "(", ")"}
 BEFORE_A_COMMAND = {*ENDS, "sudo", "--"}

@@ -85,6 +85,13 @@ READ: Mapping[tuple[str, str], str] = {
         "fetches packages; the file that it runs is checked in test_config.py"
     ),
     ("README.md", f"{VENV} '.[dev]' && .venv/bin/pytest"): "is what runs these tests, in .ci/run",
+    ("CONTRIBUTING.md", "python3 -m venv .venv"): "fetches packages",
+    (
+        "CONTRIBUTING.md",
+        ".venv/bin/pytest tests/http                     # one room",
+    ): "runs the tests, among them this one",
+    ("CONTRIBUTING.md", ".venv/bin/pip wheel --no-deps --wheel-dir dist ."): "fetches packages",
+    ("CONTRIBUTING.md", "git tag -a v1.2.3 -m 'Release 1.2.3'"): "would tag this repository",
     ("README.md", "blue-green init && blue-green check --start supervisor.toml"): (
         "run by test_init.py and test_trial_start.py, on free ports"
     ),
