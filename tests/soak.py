@@ -17,7 +17,6 @@ The rules, for each supervisor:
   then on, it grows by some 3 MiB.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from tests.faults.aftermath import at_rest, settled
 from tests.faults.traffic import Traffic, judge
 from tests.support.figures import Figures, memory_of
 from tests.support.http_client import HttpClient
+from tests.support.programs import program_parser
 from tests.support.site import RealSite
 from tests.waiting import until
 
@@ -187,11 +187,7 @@ async def run(directory: Path, swaps: int, warm_up: int) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.soak",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program_parser("tests.soak", __doc__)
     parser.add_argument("--swaps", type=int, default=100)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as name:

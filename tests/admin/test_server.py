@@ -21,6 +21,7 @@ from tests.raw.checks import check_is_closed
 from tests.raw.peer import Gone, Peer
 from tests.raw.proxy import port_of
 from tests.support.http_client import Answer, HttpClient
+from tests.support.iterations import counting_iterations
 from tests.support.site import RealSite, free_ports
 from tests.waiting import until
 
@@ -208,23 +209,15 @@ async def test_bytes_after_a_body_are_the_next_request() -> None:
 
 
 async def test_a_body_of_tiny_chunks_is_read_a_few_at_a_time() -> None:
-    rounds, chunks = 0, 10_000
-    async with serving() as served, trio.open_nursery() as nursery:
+    chunks = 10_000
+    async with serving() as served:
         head = b"POST /large HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
         client = await served.ask(head)
         await client.send(chunks * b"1\r\na\r\n" + b"0\r\n\r\n")
-
-        async def count() -> None:
-            nonlocal rounds
-            while True:
-                await trio.lowlevel.checkpoint()
-                rounds += 1
-
-        nursery.start_soon(count)
-        answer = await client.answer("POST")
-        nursery.cancel_scope.cancel()
+        async with counting_iterations() as iterations:
+            answer = await client.answer("POST")
     assert answer.body == chunks * b"a"
-    assert chunks / rounds < 500, "others have their turn between"
+    assert chunks / iterations.count < 500, "other tasks run in between"
 
 
 async def test_bytes_after_a_body_that_is_read_in_pieces_are_not_lost() -> None:

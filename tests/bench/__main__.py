@@ -1,4 +1,3 @@
-import argparse
 import shutil
 import sys
 import tempfile
@@ -6,10 +5,11 @@ from pathlib import Path
 
 from tests.bench import __doc__ as description
 from tests.bench import held, throughput
+from tests.support.programs import program_parser
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=description)
+    parser = program_parser("tests.bench", description)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3, help="for each cell of a round")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")

@@ -1,5 +1,3 @@
-import argparse
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -9,16 +7,11 @@ import trio
 from tests.faults import __doc__ as description
 from tests.faults import cases
 from tests.faults.runner import Runner
+from tests.support.programs import program_parser
 
 
 def main() -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):  # There is much to clean up, also then.
-        signal.signal(number, signal.default_int_handler)
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.faults",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program_parser("tests.faults", description)
     parser.add_argument("--pairs", action="store_true", help="then two at a time")
     parser.add_argument("--once", action="store_true", help="each fault in one phase only")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name has this")

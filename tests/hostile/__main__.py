@@ -1,5 +1,3 @@
-import argparse
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +7,7 @@ import trio
 from tests.hostile import __doc__ as description
 from tests.hostile import runner
 from tests.hostile.table import ATTACKS, Attack
+from tests.support.programs import program_parser
 
 HEADING = (
     f"{'milliseconds and MiB':<38}{'quiet: median':>14}{'99 %':>8}{'attacked: median':>18}"
@@ -17,13 +16,7 @@ HEADING = (
 
 
 def main() -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):  # There is much to clean up, also then.
-        signal.signal(number, signal.default_int_handler)
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.hostile",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = program_parser("tests.hostile", description)
     parser.add_argument("--only", default="", metavar="TEXT", help="kinds whose name has this")
     parser.add_argument("--seconds", type=float, default=5, help="for each measurement")
     arguments = parser.parse_args()

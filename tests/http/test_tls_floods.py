@@ -24,6 +24,7 @@ from tests.raw.messages import OK
 from tests.raw.proxy import running
 from tests.raw.tls_client import TlsStream, write_pair
 from tests.raw.waiting import patience, until_still
+from tests.support.iterations import counting_iterations
 from tests.waiting import until
 
 RECORD = 16 * 1024 + 100
@@ -171,27 +172,18 @@ async def test_a_client_that_updates_its_keys_endlessly_is_read_no_further(
     updater = Updater(theirs)
     thread = threading.Thread(target=updater.run, daemon=True)
     thread.start()
-    rounds = 0
 
-    async def count() -> None:
-        nonlocal rounds
-        while True:
-            await trio.lowlevel.checkpoint()
-            rounds += 1
+    async def read() -> None:
+        while transport.try_receive() is None:
+            await transport.readable()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(count)
-
-        async def read() -> None:
-            while transport.try_receive() is None:
-                await transport.readable()
-
+    async with counting_iterations() as iterations, trio.open_nursery() as nursery:
         nursery.start_soon(read)
         await until("it owes something", lambda: transport._outgoing.pending > MOST_OWED)
         await until_still(lambda: updater.sent)
         nursery.cancel_scope.cancel()
     assert transport._outgoing.pending < MOST_OWED + MOST_AT_ONCE * 100
-    assert rounds > 50
+    assert iterations.count > 50
     theirs.shutdown(socket.SHUT_RDWR)
     thread.join(5)
 

@@ -10,6 +10,7 @@ import trio
 from blue_green.http.chunks import MOST_AT_ONCE, ChunkReader
 from blue_green.http.transport import SLICE, Transport
 from blue_green.system import throttle
+from tests.support.iterations import counting_iterations
 
 ROUNDS = 100
 
@@ -37,20 +38,10 @@ async def test_each_round_resumes_a_few_tasks_in_turn() -> None:
 
 
 async def test_a_single_task_waits_for_one_round() -> None:
-    rounds = 0
-
-    async def count() -> None:
-        nonlocal rounds
-        while True:
-            await trio.lowlevel.checkpoint()
-            rounds += 1
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(count)
+    async with counting_iterations() as iterations:
         for _ in range(ROUNDS):
             await throttle.wait()
-        nursery.cancel_scope.cancel()
-    assert ROUNDS - 2 <= rounds <= ROUNDS + 2
+    assert ROUNDS - 2 <= iterations.count <= ROUNDS + 2
 
 
 async def test_a_cancelled_task_leaves_its_turn_to_another() -> None:
