@@ -422,7 +422,7 @@ async def test_ready_says_whether_a_balancer_should_send_requests_here(make_site
             site.process.send_signal(signal.SIGTERM)
             await site.until_logged("stopping in 0.3 s")
             assert await admin.ready() == (503, "The server is stopping.")
-            await site.until_logged("stopping: requests in flight")
+            await site.until_logged("stopping: finishing in-flight requests")
             assert await admin.ready() == (503, "The server is stopping.")
             assert (await admin.get("/live")).status == 200
             assert answers == [], "it was still draining"

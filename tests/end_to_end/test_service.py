@@ -83,7 +83,7 @@ async def test_a_second_sigterm_does_not_wait(make_site: MakeSite) -> None:
             await until("it is in flight", site.journal)
             assert site.process is not None
             site.process.send_signal(signal.SIGTERM)
-            await until("it drains", lambda: "stopping: requests in flight" in site.log())
+            await until("it drains", lambda: "stopping: finishing in-flight requests" in site.log())
             assert await site.stop() == 0
         assert site.processes() == []
 

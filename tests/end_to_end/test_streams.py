@@ -303,7 +303,7 @@ async def test_a_stop_waits_for_requests_and_closes_streams_properly(
             await until("it is in flight", lambda: asked_for(site, "/until"))
             assert site.process is not None
             site.process.send_signal(signal.SIGTERM)
-            await site.until_logged("stopping: requests in flight")
+            await site.until_logged("stopping: finishing in-flight requests")
             for _ in range(20):
                 assert (await site.get("/")).status == 200
                 await trio.sleep(0.02)
