@@ -106,7 +106,7 @@ async def test_a_restart_with_nothing_live_is_refused(make_site: MakeSite) -> No
         await until("its swap has failed", has_failed)
         done = await site.cli("restart")
         assert done.code == 1
-        assert "nothing is live that could be restarted" in done.err
+        assert "there is no live release to restart" in done.err
 
 
 # --- after a rollback -----------------------------------------------------------------------
