@@ -92,7 +92,7 @@ async def test_wrong_signatures_do_not_fill_the_log(
     [
         (None, 0o600, "cannot be read: No such file"),
         ("short", 0o600, "has 5 bytes, but a secret needs 16 to 4096: openssl rand -hex 32 >"),
-        ("a secret of sufficient length", 0o644, "everybody here can read it: chmod o-r "),
+        ("a secret of sufficient length", 0o644, "all users can read it: chmod o-r "),
         ("a secret of sufficient length", 0o640, ""),
     ],
 )

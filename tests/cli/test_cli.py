@@ -311,7 +311,7 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
 def test_a_supervisor_that_goes_away_is_a_failure(tmp_path: Path) -> None:
     done, _ = answer_to(tmp_path, "status", answer={"event": "phase"})
     assert (done.code, done.out) == (1, "")
-    assert "stopped before it answered" in done.err
+    assert "ended before it answered" in done.err
 
 
 def test_lost_lines_are_reported(tmp_path: Path) -> None:

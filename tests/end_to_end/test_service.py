@@ -146,7 +146,7 @@ async def test_a_second_supervisor_names_the_first(make_site: MakeSite) -> None:
             check=False,
         )
         assert second.returncode == 2
-        assert f"another supervisor, pid {first}, runs already" in second.stderr.decode()
+        assert f"another supervisor, pid {first}, already runs" in second.stderr.decode()
         assert (await site.status())["supervisor"]["pid"] == first
 
 

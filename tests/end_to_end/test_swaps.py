@@ -73,7 +73,7 @@ async def test_swap_without_waiting_ends_at_once(make_site: MakeSite) -> None:
         slow = site.draft("slow")
         barrier = site.put_up("start", slow)
         done = await site.cli("swap", slow, "--no-wait")
-        assert (done.code, done.out) == (0, f"{slow[:7]} is wanted\n")
+        assert (done.code, done.out) == (0, f"{slow[:7]} is queued\n")
         assert (await site.status())["wanted"] == slow
         await site.until_phase("swapping")  # When old releases have been removed.
         barrier.unlink()
