@@ -161,7 +161,7 @@ async def test_the_descendants_of_a_retired_release_end_with_it(
         ),
         pytest.param(
             "sleep 600 & echo still at it; sleep 600",
-            "build took more than 3 s and was ended",
+            "build took more than 3 s and was killed",
             "still at it",
             id="it takes too long",
         ),
@@ -203,7 +203,7 @@ async def test_a_missing_linked_path_is_logged(make_site: MakeSite) -> None:
     async with site.running(), site.steady_load():
         secrets.unlink()
         await takes(site, site.commit("better"))
-        await site.until_logged(f"link: there is no {secrets} yet")
+        await site.until_logged(f"link: {secrets} does not exist yet")
         assert not secrets.exists()
 
 

@@ -13,7 +13,7 @@ from blue_green.config.kinds import Argv, Port, Ports
 from blue_green.config.process_settings import StateSettings
 from blue_green.config.settings import Settings
 from blue_green.config.site_settings import AppSettings, GitSettings
-from blue_green.source.git import GitError
+from blue_green.source.git_errors import GitError
 from blue_green.supervisor import startup
 from tests.support.repository import Repository, git_of
 from tests.support.site import RealSite
@@ -78,4 +78,4 @@ async def test_a_checkout_that_comes_back_with_another_owner_is_not_trusted(
     git = git_of(repository.path)
     os.chown(repository.path / part, NOBODY.pw_uid, NOBODY.pw_gid)
     with pytest.raises(GitError, match=f"could run anything as {git.owner.name}: chown "):
-        await git.places()
+        await git.paths()

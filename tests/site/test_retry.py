@@ -123,7 +123,7 @@ async def test_a_revision_that_waits_for_a_retry_gives_way_to_a_newer_commit(
     async with site.running(), site.steady_load():
         two = site.commit("two", {"build.sh": "cat build.sh >/dev/full"})
         status = await until_waiting(site, two, 4)
-        assert "no room on a disk: build ended with exit status" in status["why"]
+        assert "a disk is full: build ended with exit status" in status["why"]
         three = site.commit("three", {"build.sh": "true"})
         status = await site.until_live(three)
         assert (status["quarantined"], status["why"]) == ({}, "")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from blue_green.source import git as git_module
-from blue_green.source.git import GitError, NoAnswer
+from blue_green.source.git_errors import GitError, NoAnswer
 from blue_green.system import procfs, root
 from tests.support.repository import Repository, git_of
 
@@ -71,7 +71,7 @@ async def test_only_the_beginning_of_an_enormous_subject_is_read(repository: Rep
 async def test_a_git_command_that_writes_endlessly_is_ended_with_an_error(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(git_module, "MOST_OUTPUT", 1000)
+    monkeypatch.setattr(git_module, "MAX_OUTPUT", 1000)
     repository.commit(**{f"a-rather-long-name-{number}": "" for number in range(100)})
     with pytest.raises(GitError, match="git ls-tree wrote more than 1000 bytes"):
         await git_of(repository.path).names(repository.git("rev-parse", "HEAD"))
@@ -119,7 +119,7 @@ async def test_a_supervisor_started_by_a_hook_stays_with_its_checkout(
 
 
 async def test_a_checkout_keeps_everything_in_its_git_directory(repository: Repository) -> None:
-    places = await git_of(repository.path).places()
+    places = await git_of(repository.path).paths()
     assert places.git_dir.samefile(repository.path / ".git")
     assert places.common_dir.samefile(repository.path / ".git")
 
@@ -128,7 +128,7 @@ async def test_a_linked_work_tree_shares_the_common_git_directory(
     repository: Repository, tmp_path: Path
 ) -> None:
     repository.git("worktree", "add", "-q", "-b", "other", str(tmp_path / "linked"))
-    places = await git_of(tmp_path / "linked").places()
+    places = await git_of(tmp_path / "linked").paths()
     assert places.git_dir.samefile(repository.path / ".git" / "worktrees" / "linked")
     assert places.common_dir.samefile(repository.path / ".git")
 
@@ -136,7 +136,7 @@ async def test_a_linked_work_tree_shares_the_common_git_directory(
 @pytest.mark.parametrize("name", ["with space", "ünïcode", "no\xa0break", "tab\there", " ends "])
 async def test_a_checkout_may_have_any_name(tmp_path: Path, name: str) -> None:
     repository = Repository(tmp_path / name)
-    places = await git_of(repository.path).places()
+    places = await git_of(repository.path).paths()
     assert places.git_dir.samefile(repository.path / ".git")
 
 
@@ -303,7 +303,7 @@ async def test_a_tag_that_was_moved_does_not_stop_a_pull_that_fetches_all_tags(
 async def test_a_command_that_fails_silently_is_reported_with_its_exit_status(
     repository: Repository,
 ) -> None:
-    with pytest.raises(NoAnswer, match=r"^git rev-parse ended with exit status 1, and said nothi"):
+    with pytest.raises(NoAnswer, match=r"^git rev-parse ended with exit status 1 without a mess"):
         await git_of(repository.path).run("rev-parse", "--verify", "--quiet", "nothing")
 
 
@@ -316,7 +316,7 @@ async def test_a_killed_git_command_is_not_taken_for_a_negative_answer(
     path = f"{tmp_path}:{os.environ['PATH']}"
     monkeypatch.setattr(root, "path", lambda: path)  # What counts if we are root.
     git = git_of(repository.path, PATH=path)
-    with pytest.raises(GitError, match="was killed by SIGKILL, and said nothing") as caught:
+    with pytest.raises(GitError, match="was killed by SIGKILL without a message") as caught:
         await git.resolve("main")
     assert not isinstance(caught.value, NoAnswer)
 

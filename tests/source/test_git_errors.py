@@ -10,7 +10,7 @@ import trio
 from attrs import define
 
 from blue_green.source import git_errors
-from blue_green.source.git import GitError
+from blue_green.source.git_errors import GitError
 from tests.support import ssh_server
 from tests.support.following import following
 from tests.support.repository import Repository, git_of
@@ -83,7 +83,7 @@ async def test_each_problem_is_logged_once_until_another_one_occurs(
     events: list[tuple[Callable[[], None], str]] = [
         (
             lambda: moved_to(f"http://127.0.0.1:{asking.port}/x"),
-            "the remote asks for a password, and ",
+            "the remote asks for a password: ",
         ),
         (is_in_conflict_with_changes_here, "text.txt; Please commit your changes or stash them"),
         (lost_its_branch, "it was deleted or renamed there: git branch --set-upstream-to origin/"),

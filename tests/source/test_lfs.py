@@ -7,7 +7,8 @@ import pytest
 
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed
-from blue_green.source.release import Releases
+from blue_green.source.release_commands import ReleaseCommands
+from blue_green.source.releases import Releases
 from blue_green.system.output import Output
 from tests.support.repository import Repository, git_of
 
@@ -31,9 +32,8 @@ def repository(tmp_path: Path) -> Repository:
 async def make(repository: Repository, *, in_place: bool = False) -> Path:
     config = attrs.evolve(ReleaseSettings(), in_place=in_place)
     git = git_of(repository.path)
-    releases = Releases(
-        config, git, repository.path.parent / "state", git.owner, {}, output=Output()
-    )
+    commands = ReleaseCommands(git.owner, {}, Output())
+    releases = Releases(config, git, repository.path.parent / "state", commands)
     releases.create_directories()
     return (await releases.add(repository.git("rev-parse", "HEAD"))).path
 

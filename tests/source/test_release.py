@@ -12,7 +12,8 @@ import pytest
 from blue_green.config.kinds import Argv
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed, SwapCancelled
-from blue_green.source.release import Releases
+from blue_green.source.release_commands import ReleaseCommands
+from blue_green.source.releases import Releases
 from blue_green.system import users
 from blue_green.system.output import Output
 from tests.support.repository import Repository, git_of
@@ -38,7 +39,8 @@ def make(repository: Repository, directory: Path) -> MakeReleases:
         config = attrs.evolve(ReleaseSettings(), **given)
         us = users.owner_of(repository.path)
         git = git_of(repository.path)
-        releases = Releases(config, git, directory.parent, us, {"NAME": "blog"}, output=Output())
+        commands = ReleaseCommands(us, {"NAME": "blog"}, Output())
+        releases = Releases(config, git, directory.parent, commands)
         releases.create_directories()
         return releases
 
@@ -98,7 +100,7 @@ async def test_a_build_that_takes_too_long_is_ended(
     repository: Repository, make: MakeReleases
 ) -> None:
     releases = make(build=python("import time; time.sleep(600)"), build_timeout=0.2)
-    with pytest.raises(StepFailed, match=r"build took more than 0.2 s and was ended"):
+    with pytest.raises(StepFailed, match=r"build took more than 0.2 s and was killed"):
         await complete(releases, repository.first)
 
 
@@ -198,7 +200,7 @@ async def test_linked_files_outlive_the_release(repository: Repository, make: Ma
     (repository.path / "uploads" / "cat.jpg").write_text("")
     releases = make(link=("uploads",))
     release = await releases.add(repository.first)
-    await releases.prune(())
+    await releases.pruning.prune(())
     assert not release.path.exists()
     assert (repository.path / "uploads" / "cat.jpg").exists()
 
@@ -213,7 +215,7 @@ async def test_a_missing_linked_path_is_created_in_the_checkout(
 
 
 async def test_a_link_over_a_tracked_file_fails(repository: Repository, make: MakeReleases) -> None:
-    with pytest.raises(StepFailed, match=r"link: text.txt is tracked by git"):
+    with pytest.raises(StepFailed, match=r"link: git tracks text.txt"):
         await make(link=("text.txt",)).add(repository.first)
 
 
@@ -240,7 +242,7 @@ async def test_only_the_newest_releases_and_those_in_use_are_kept(
     for number, revision in enumerate(revisions):
         path = await complete(releases, revision)
         os.utime(directory.parent / "built" / path.name, (number, number))
-    await releases.prune({revisions[0]})
+    await releases.pruning.prune({revisions[0]})
     kept = [revisions[0], *revisions[-2:]]
     assert sorted(path.name for path in directory.iterdir() if path.is_dir()) == sorted(
         revision[:12] for revision in kept
@@ -256,7 +258,7 @@ async def test_half_made_releases_are_pruned_unless_in_use(
     releases = make(keep=5)
     second = repository.commit(text="second")
     half, used = await releases.add(repository.first), await releases.add(second)
-    await releases.prune({second})
+    await releases.pruning.prune({second})
     assert not half.path.exists()
     assert used.path.exists()
 
@@ -285,5 +287,5 @@ async def test_in_place_only_the_checked_out_revision_can_run(
 async def test_in_place_the_checkout_is_never_pruned(
     repository: Repository, make: MakeReleases
 ) -> None:
-    await make(in_place=True, keep=1).prune(())
+    await make(in_place=True, keep=1).pruning.prune(())
     assert (repository.path / "text.txt").exists()

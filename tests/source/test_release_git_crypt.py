@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from blue_green.config.site_settings import ReleaseSettings
-from blue_green.source.release import Releases
+from blue_green.source.release_commands import ReleaseCommands
+from blue_green.source.releases import Releases
 from blue_green.system.output import Output
 from tests.support.repository import Repository, git_of
 from tests.support.submodules import FROM_FILES, at
@@ -43,7 +44,8 @@ def releases_of(checkout: Repository) -> Releases:
     top = checkout.path.parent
     (top / "gitconfig").write_text('[protocol "file"]\nallow = always\n')
     git = git_of(checkout.path, GIT_CONFIG_GLOBAL=str(top / "gitconfig"))
-    releases = Releases(ReleaseSettings(), git, top / "state", git.owner, {}, output=Output())
+    commands = ReleaseCommands(git.owner, {}, Output())
+    releases = Releases(ReleaseSettings(), git, top / "state", commands)
     releases.create_directories()
     return releases
 
@@ -64,7 +66,7 @@ async def test_the_keys_of_the_checkout_outlive_its_releases(
     keys = list((checkout.path / ".git/git-crypt").rglob("*"))
     releases = releases_of(checkout)
     await releases.add(checkout.git("rev-parse", "HEAD"))
-    await releases.prune(())
+    await releases.pruning.prune(())
     assert list((tmp_path / "state/releases").iterdir()) == []
     assert list((checkout.path / ".git/git-crypt").rglob("*")) == keys != []
 

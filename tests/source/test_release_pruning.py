@@ -12,7 +12,8 @@ from blue_green.cli import display
 from blue_green.cli.terminal import Style
 from blue_green.config.kinds import Argv, Count
 from blue_green.config.site_settings import ReleaseSettings
-from blue_green.source.release import Releases
+from blue_green.source.release_commands import ReleaseCommands
+from blue_green.source.releases import Releases
 from blue_green.system import trees, users
 from blue_green.system.output import Output
 from tests.support.answers import status as answer
@@ -39,7 +40,7 @@ def releases_of(repository: Repository, **given: Any) -> Releases:
     config = attrs.evolve(ReleaseSettings(), **given)
     git, us = git_of(repository.path), users.owner_of(repository.path)
     state = repository.path.parent / "state"
-    releases = Releases(config, git, state, us, {}, output=Output())
+    releases = Releases(config, git, state, ReleaseCommands(us, {}, Output()))
     releases.create_directories()
     return releases
 
@@ -56,15 +57,15 @@ async def test_the_other_releases_are_pruned_and_those_that_could_not_be_removed
     revisions = [repository.commit(text=str(number)) for number in range(3)]
     for revision in revisions:
         await releases.build(await releases.add(revision))
-    await releases.prune({revisions[-1]})
+    await releases.pruning.prune({revisions[-1]})
     there = sorted(path.name for path in (tmp_path / "state/releases").iterdir())
     assert there[0].startswith(trees.LEFTOVER)
     assert set(there[1:]) == {revision[:12] for revision in revisions[1:]}
-    [why] = releases.unremovable
+    [why] = releases.pruning.unremovable
     assert f"releases/{repository.first[:12]}/shared/theirs: it belongs to user {STRANGER}" in why
 
-    await releases.prune({revisions[-1]})
-    [why] = releases.unremovable
+    await releases.pruning.prune({revisions[-1]})
+    [why] = releases.pruning.unremovable
     assert "root did not remove it before" in why, "it is named for as long as it is there"
 
 

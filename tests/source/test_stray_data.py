@@ -5,6 +5,7 @@ import resource
 import shutil
 import sqlite3
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -302,3 +303,25 @@ def test_a_copy_of_a_database_with_its_log_is_recognised(release: Path, checkout
         assert not stray_data.find(release, built, checkout, links, before_deleting=True)
         (checkout / "data.db-wal").write_bytes(b"of another time")
         assert stray_data.find(release, built, checkout, links, before_deleting=True).databases
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'a "quoted" name.db',
+        "back\\slash",
+        "line\nfeed\x1b[31m",
+        "tab\t",
+        "ümlaut.sqlite",
+        "'single'",
+    ],
+)
+def test_the_advised_link_setting_is_toml_that_contains_the_names(name: str) -> None:
+    array = stray_text.toml_array([".env", name, name])
+    assert "\n" not in array
+    assert tomllib.loads(f"link = {array}") == {"link": [".env", name]}
+
+
+def test_a_name_that_is_not_utf_8_is_escaped_in_the_advised_link_setting() -> None:
+    array = stray_text.toml_array(["bad\udcff.db"])
+    assert tomllib.loads(f"link = {array}") == {"link": ["bad\\xff.db"]}

@@ -11,9 +11,10 @@ import pytest
 
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed
-from blue_green.source.git import GitError
-from blue_green.source.release import Releases
-from blue_green.source.submodules import place_of, resolve
+from blue_green.source.git_errors import GitError
+from blue_green.source.release_commands import ReleaseCommands
+from blue_green.source.releases import Releases
+from blue_green.source.submodules import path_of, resolve
 from blue_green.system import users
 from blue_green.system.output import Output
 from tests.support.repository import Repository, git_of
@@ -83,7 +84,7 @@ def releases_of(
     env = {"GIT_CONFIG_GLOBAL": str(top / "gitconfig")} if from_files else {}
     git = git_of(checkout.path, **env)
     runs_as = users.named(user, None, git.owner)
-    releases = Releases(config, git, top / "state", runs_as, {}, output=Output())
+    releases = Releases(config, git, top / "state", ReleaseCommands(runs_as, {}, Output()))
     releases.create_directories()
     return releases
 
@@ -213,7 +214,7 @@ async def test_releases_with_submodules_are_removed_like_others(checkout: Reposi
     revision = checkout.git("rev-parse", "HEAD")
     for _ in range(2):
         release = await releases.add(revision)
-        await releases.prune(())
+        await releases.pruning.prune(())
         assert not release.path.exists()
     assert len(list((modules / "lib" / "worktrees").iterdir())) == 1, "the older is forgotten"
 
@@ -301,17 +302,17 @@ async def test_a_url_that_could_do_harm_is_not_used(
 @pytest.mark.parametrize("name", ["..", "../../hooks", "a/../../b", "/etc", "", "."])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(GitError, match="is not a name for a submodule"):
-        place_of(tmp_path / "modules", name)
+        path_of(tmp_path / "modules", name)
 
 
 def test_a_name_inside_another_submodules_repository_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "HEAD").touch()
     with pytest.raises(GitError, match='inside the repository of the submodule "lib"'):
-        place_of(tmp_path, "lib/hooks")
-    with pytest.raises(GitError, match="is no repository"):
-        place_of(tmp_path.parent, tmp_path.name)
-    assert place_of(tmp_path, "other/lib") == tmp_path / "other" / "lib"
+        path_of(tmp_path, "lib/hooks")
+    with pytest.raises(GitError, match="is not a repository"):
+        path_of(tmp_path.parent, tmp_path.name)
+    assert path_of(tmp_path, "other/lib") == tmp_path / "other" / "lib"
 
 
 @pytest.mark.parametrize(
@@ -352,6 +353,6 @@ async def test_a_submodules_path_is_escaped_for_terminals(
         git(site.checkout, "commit", "-q", "-m", "escape")
         done = await site.cli("swap")
         assert done.code == 1
-        await site.until_logged(r"submodule lib\x1b]0;owned\x07: .gitmodules gives no url for it")
+        await site.until_logged(r"submodule lib\x1b]0;owned\x07: .gitmodules has no url for it")
         for text in (done.out, done.err, site.log()):
             assert "\x1b" not in text

@@ -147,7 +147,7 @@ async def test_a_stuck_rebase_is_logged_and_its_head_not_deployed(
         long_ago = time.time() - LONGEST_LOCK
         os.utime(repository.path / ".git" / "rebase-merge", (long_ago, long_ago))
         await until("it is told of", lambda: it.watch.problem)
-        assert "a rebase, cherry-pick or revert is half done there: --continue" in it.watch.problem
+        assert "cherry-pick or revert is not finished there: --continue" in it.watch.problem
         (repository.path / "text.txt").write_text("both")
         repository.git("add", "-A")
         repository.git("-c", "core.editor=true", "rebase", "--continue")
@@ -283,7 +283,7 @@ async def test_a_hundred_requests_for_a_pull_cause_one(
             it.watch.pull_now()
             await trio.lowlevel.checkpoint()
         await it.until_told(second)
-        await trio.sleep(2 * watch.GATHER)  # For a second one, if there were one.
+        await trio.sleep(2 * watch.DEBOUNCE)  # For a second one, if there were one.
         assert trace.read_text().count("git fetch --quiet --force origin") == 1
 
 
@@ -294,7 +294,7 @@ async def test_a_pull_requested_during_another_follows_it(
     async with following(repository.path, git=git_of(repository.path, GIT_TRACE=str(trace))) as it:
         async with it.watch.lock:
             it.watch.pull_now()
-            await trio.sleep(2 * watch.GATHER)  # It waits for its turn.
+            await trio.sleep(2 * watch.DEBOUNCE)  # It waits for its turn.
             it.watch.pull_now()
         await until("two", lambda: trace.read_text().count("git fetch --quiet --force origin") == 2)
 
@@ -305,7 +305,7 @@ async def test_a_requested_pull_that_failed_is_retried(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watch, "ASK_AGAIN", 0.1)
+    monkeypatch.setattr(watch, "REQUEST_RETRY", 0.1)
     bare = tmp_path / "bare.git"
     second = upstream.commit(text="second")
     upstream.git("push", "-q", "origin", "main")

@@ -10,7 +10,7 @@ from attrs import define, field
 from blue_green.config.kinds import Period
 from blue_green.config.site_settings import GitSettings
 from blue_green.source.git import Git
-from blue_green.source.watch import LOOK_EVERY, Watch
+from blue_green.source.watch import POLL_INTERVAL, Watch
 from tests.support.repository import git_of
 from tests.waiting import PATIENCE, until
 
@@ -49,4 +49,4 @@ async def following(
 
 async def some_looks() -> None:
     """Time for the watch to look several times: where nothing may happen, only time can tell."""
-    await trio.sleep(4 * LOOK_EVERY)
+    await trio.sleep(4 * POLL_INTERVAL)

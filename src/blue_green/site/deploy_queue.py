@@ -22,7 +22,7 @@ from blue_green.site.retry import Retry, delay_after
 from blue_green.site.slot import Slot
 from blue_green.site.swap import SUPERSEDED, Report, Swap
 from blue_green.site.trigger import Trigger
-from blue_green.source.git import GitError
+from blue_green.source.git_errors import GitError
 from blue_green.system import systemd
 
 if TYPE_CHECKING:
@@ -265,6 +265,6 @@ class DeployQueue:
         in_use |= {slot.release.revision for slot in slots.both if slot.release}
         revisions = {revision for revision in in_use if revision}
         try:
-            await self._site.releases.prune(revisions, slots.release_paths)
+            await self._site.releases.pruning.prune(revisions, slots.release_paths)
         except (GitError, OSError) as error:
             logger.warning("cannot remove old releases: %s", error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from blue_green.site.orphans import end_orphans
 from blue_green.site.state import Live
 from blue_green.source import stray_scan
-from blue_green.source.git import GitError
+from blue_green.source.git_errors import GitError
 from blue_green.system import procfs, supervisor_marker, systemd
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def _prune(site: "Site") -> None:
     try:
         releases.create_directories()
         used = {revision for revision in in_use if revision}
-        await releases.prune(used, site.slots.release_paths, seconds=stray_scan.MAX_SECONDS)
+        await releases.pruning.prune(used, site.slots.release_paths, seconds=stray_scan.MAX_SECONDS)
     except (GitError, OSError) as error:
         logger.warning("cannot remove old releases: %s", error)
 

@@ -118,7 +118,7 @@ class Retirement:
         live = self._site.slots.live
         if not found or (live and live.release and live.release.path == release.path):
             return
-        self._site.releases.note_stray_data(found)
+        self._site.releases.pruning.add(found)
         warning = stray_text.warning(found)
         if receipt.warning != short_reason(warning):
             receipt.warning = warning

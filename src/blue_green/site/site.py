@@ -25,8 +25,10 @@ from blue_green.site.slots import Slots
 from blue_green.site.state import RecordedBackend, State, StateFile
 from blue_green.site.status import Status
 from blue_green.site.trigger import Trigger
-from blue_green.source.git import Git, GitError
-from blue_green.source.release import Releases
+from blue_green.source.git import Git
+from blue_green.source.git_errors import GitError
+from blue_green.source.release_commands import ReleaseCommands
+from blue_green.source.releases import Releases
 from blue_green.source.watch import Watch
 from blue_green.system import procfs, supervisor_marker
 from blue_green.system.output import Output
@@ -70,13 +72,12 @@ class Site:
             settings.git.fetch_timeout,
         )
         self.watch = Watch(settings.git, self.git)
+        commands = ReleaseCommands(user, environment(settings), self.output)
         self.releases = Releases(
             settings.release,
             self.git,
             state_directory,
-            user,
-            environment(settings),
-            output=self.output,
+            commands,
         )
         self.notify = Notify(settings, user, directory)
         self.slots = Slots(self)

@@ -57,7 +57,7 @@ class Status:
             "previous": site.state.previous,
             "problem": site.watch.problem,
             "needs_restart": [change.as_dict() for change in site.needs_restart],
-            "unremovable": list(site.releases.unremovable),
+            "unremovable": list(site.releases.pruning.unremovable),
             "last_swap": queue.last.as_dict() if queue.last else None,
             "last_swaps": [
                 # Output is long; `last_swap` and `history` have it.

@@ -1,7 +1,7 @@
-"""What is remembered of a complete release, in a file beside the others in `built`.
+"""The record of a complete release, a file in the directory `built`.
 
-The first line says which revision it is, and whether it was found good. The second is a JSON
-object: when it was complete, and which databases were in it then.
+The first line contains the revision, and whether it was promoted. The second is a JSON object: when
+the release was complete, and which databases it had then.
 """
 
 import json
@@ -15,9 +15,9 @@ from blue_green.source.revision import REVISION
 from blue_green.source.stray_scan import Found, Stamp
 from blue_green.system import files
 
-MAX_NOTED = 1000
+MAX_DATABASES = 1000
 ROOM_FOR_NAMES = 512 * 1024
-"""Bytes of JSON for all names that are noted."""
+"""Bytes of JSON for the names of all databases."""
 BUILT, PROMOTED = "built", "promoted"
 LARGEST = 1024 * 1024
 """Bytes."""
@@ -25,55 +25,55 @@ LARGEST = 1024 * 1024
 
 @frozen
 class BuildRecord:
-    """A complete release."""
+    """The record of a complete release."""
 
     revision: str
-    what: str = BUILT
+    status: str = BUILT
     completed: int | None = None
-    """Nanoseconds since the epoch; None if that was not noted."""
+    """Nanoseconds since the epoch; None if unknown."""
     databases: Mapping[str, Stamp] = field(factory=dict)
-    """Those that git or the build had put there, and when they had been changed."""
+    """Databases that came with the commit or the build."""
     is_partial: bool = False
-    """There may have been more: the release was too large to be looked through to its end."""
+    """There may have been more: the scan of the release did not finish."""
 
     def write(self, file: Path) -> None:
-        """Write it; raise `OSError`. What was there before stays unless all of it is written."""
+        """Replace the file atomically; raise `OSError`."""
         more = {
             "completed": self.completed,
             "databases": self.databases,
             "is_partial": self.is_partial,
         }
-        files.replace(file, f"{self.revision} {self.what}\n{json.dumps(more)}\n".encode())
+        files.replace(file, f"{self.revision} {self.status}\n{json.dumps(more)}\n".encode())
 
 
 def complete(revision: str, found: Found) -> BuildRecord:
-    """A release that has just been built, and what was found in it."""
-    noted: dict[str, Stamp] = {}
+    """The record of a release that has just been built; `found` are its databases."""
+    databases: dict[str, Stamp] = {}
     room = ROOM_FOR_NAMES
     for name, stamp in found.databases.items():
         room -= len(json.dumps(name))
-        if room < 0 or len(noted) == MAX_NOTED:
+        if room < 0 or len(databases) == MAX_DATABASES:
             break
-        noted[name] = stamp
-    is_partial = found.is_partial or len(noted) < len(found.databases)
-    return BuildRecord(revision, BUILT, time.time_ns(), noted, is_partial)
+        databases[name] = stamp
+    is_partial = found.is_partial or len(databases) < len(found.databases)
+    return BuildRecord(revision, BUILT, time.time_ns(), databases, is_partial)
 
 
 def read(file: Path) -> BuildRecord:
-    """What the file says; raise `OSError`. What we do not understand counts as not noted.
+    """Read a record; raise `OSError`. Parts that are not understood count as unknown.
 
-    One that does not even name a revision is damaged: then nothing is known of the release.
+    Without a valid revision the file is damaged: then nothing is known of the release.
     """
     text = files.read_bounded(file, LARGEST).decode(errors="replace")
     first, _, rest = text.partition("\n")
-    revision, _, what = first.strip().partition(" ")
+    revision, _, status = first.strip().partition(" ")
     try:
         more = json.loads(rest)
         databases = {
             str(name): (int(at), int(size)) for name, (at, size) in more["databases"].items()
         }
         return BuildRecord(
-            revision, what, int(more["completed"]), databases, bool(more.get("is_partial"))
+            revision, status, int(more["completed"]), databases, bool(more.get("is_partial"))
         )
     except (ValueError, TypeError, KeyError, AttributeError):
-        return BuildRecord(revision, what, is_partial=not REVISION.fullmatch(revision))
+        return BuildRecord(revision, status, is_partial=not REVISION.fullmatch(revision))

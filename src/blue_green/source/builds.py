@@ -1,8 +1,8 @@
 """The directories of releases, and which of them counts for a revision.
 
-There is one for each revision, until it is built again: what is live may run in the one that is
-there, so the new build gets a directory beside it. Of several that are complete, one that was found
-good counts before one that was not, and the newest before others.
+Each revision has one, until it is built again: the live release may run there, so the new build
+gets another directory. Of several complete builds, those that were promoted take precedence, and
+then the newest.
 """
 
 import os
@@ -18,23 +18,23 @@ NAME_LENGTH = 12
 
 @frozen
 class Builds:
-    """Of one site."""
+    """The builds of one site."""
 
     directory: Path
-    """Where they are."""
-    marks: Path
-    """Where there is a file for each that is complete."""
+    """The directory of the releases."""
+    records: Path
+    """The directory with a record of each complete release."""
 
-    def mark_of(self, path: Path) -> Path:
-        """The file that says that this one is complete, if there is one."""
-        return self.marks / path.name
+    def record_of(self, path: Path) -> Path:
+        """The record of a release, which exists if the release is complete."""
+        return self.records / path.name
 
-    def usual(self, revision: str) -> Path:
-        """Where this revision is built the first time."""
+    def first(self, revision: str) -> Path:
+        """The directory of the first build of a revision."""
         return self.directory / revision[:NAME_LENGTH]
 
-    def another(self, revision: str) -> Path:
-        """A place where there is nothing yet."""
+    def unused(self, revision: str) -> Path:
+        """A directory for a further build, which does not exist yet."""
         number = 2
         while os.path.lexists(path := self.directory / f"{revision[:NAME_LENGTH]}-{number}"):
             number += 1
@@ -42,11 +42,11 @@ class Builds:
 
     def complete(self, revision: str) -> Path | None:
         """The complete build that counts, if there is one."""
-        usual = self.usual(revision)
-        paths = [usual, *self.directory.glob(f"{usual.name}-*")]
-        found = [path for path in paths if path.is_dir() and self.mark_of(path).exists()]
-        return max(found, key=self._worth, default=None)
+        first = self.first(revision)
+        paths = [first, *self.directory.glob(f"{first.name}-*")]
+        found = [path for path in paths if path.is_dir() and self.record_of(path).exists()]
+        return max(found, key=self._precedence, default=None)
 
-    def _worth(self, path: Path) -> tuple[bool, int]:
-        file = self.mark_of(path)
-        return build_record.read(file).what == PROMOTED, file.stat().st_mtime_ns
+    def _precedence(self, path: Path) -> tuple[bool, int]:
+        file = self.record_of(path)
+        return build_record.read(file).status == PROMOTED, file.stat().st_mtime_ns

@@ -1,9 +1,8 @@
-"""What is expected to go wrong in a swap, and whose fault it is.
+"""Expected failures of a swap, by what is at fault.
 
-- `StepFailed`: the revision's. It is put in quarantine, until somebody asks for it again.
-- `MachineFault`: the machine's, or ours. The revision is tried again by itself.
-- `SwapCancelled`: nobody's. Nothing follows by itself. One that was refused at once is not
-  remembered.
+- `StepFailed`: the revision. It goes into quarantine until somebody requests a retry.
+- `MachineFault`: the machine, or a mistake of ours. The swap is retried automatically.
+- `SwapCancelled`: nothing. There is no automatic retry.
 """
 
 import errno
@@ -17,17 +16,17 @@ OF_THE_MACHINE = frozenset(
         errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE, errno.EAGAIN,
     }
 )  # fmt: skip
-"""Errors that no revision is to blame for (errno(3)): storage, memory, descriptors, processes."""
-NO_ROOM = ("No space left on device", "ENOSPC", "Disk quota exceeded", "EDQUOT", "disk is full")
-"""What programs write when there is no room: the C library, Node, and SQLite."""
+"""Errors that are not the revision's fault (errno(3)): storage, memory, descriptors, processes."""
+DISK_FULL = ("No space left on device", "ENOSPC", "Disk quota exceeded", "EDQUOT", "disk is full")
+"""What programs write when a disk is full: the C library, Node, and SQLite."""
 LEAST_ROOM = 1024 * 1024
 """Bytes below which a disk counts as full."""
 
 
 class StepFailed(Exception):
-    """A step on the way to a new release failed; str() says why.
+    """A step of a swap failed; str() says why.
 
-    `output` has the last lines that the program in question wrote.
+    `output` has the last lines of the program that failed.
     """
 
     def __init__(self, reason: str, output: Sequence[str] = ()) -> None:
@@ -36,46 +35,46 @@ class StepFailed(Exception):
 
 
 class MachineFault(StepFailed):
-    """A step failed for a reason that has nothing to do with the revision."""
+    """A step failed for a reason that is independent of the revision."""
 
 
 class PortTaken(MachineFault):
-    """Another program has the port; str() says which one, where that can be known."""
+    """Another program has the port; str() names it, if it can be seen."""
 
 
 class SwapCancelled(Exception):
-    """The swap is not to go on, through no fault of the revision; str() says why."""
+    """The swap was cancelled through no fault of the revision; str() says why."""
 
 
 class DeployRefused(SwapCancelled):
-    """Nothing was done, so only whoever asked for it is told: asking again says nothing new."""
+    """The swap was refused before anything was done; it gets no receipt in the history."""
 
 
 def from_errno(reason: str, number: int | None) -> StepFailed:
-    """The failure of a step that the system refused with this error, if it gave one."""
+    """The failure for an error number of the system, if there is one."""
     return (MachineFault if number in OF_THE_MACHINE else StepFailed)(reason)
 
 
-def classify(failure: StepFailed, places: Iterable[Path]) -> StepFailed:
-    """The same failure, or the machine's if there is no room left: in what it said, or in `places`.
+def classify(failure: StepFailed, directories: Iterable[Path]) -> StepFailed:
+    """Turn a failure into a `MachineFault` if a disk is full, by its output or by `directories`.
 
-    A program that cannot write ends with an exit status like any other. What it had written may be
-    gone by now, so a disk that has room again proves nothing.
+    A program that cannot write ends with an exit status like any other. Its files may be deleted by
+    now, so a disk that has room again proves nothing.
     """
     if isinstance(failure, MachineFault):
         return failure
-    said = [str(failure), *failure.output]
-    if any(sign in line for line in said for sign in NO_ROOM):
-        return MachineFault(f"no room on a disk: {failure}", failure.output)
-    for place in places:
-        if _is_full(place):
-            return MachineFault(f"no room left in {place}: {failure}", failure.output)
+    lines = [str(failure), *failure.output]
+    if any(message in line for line in lines for message in DISK_FULL):
+        return MachineFault(f"a disk is full: {failure}", failure.output)
+    for directory in directories:
+        if _is_full(directory):
+            return MachineFault(f"the disk of {directory} is full: {failure}", failure.output)
     return failure
 
 
-def _is_full(place: Path) -> bool:
+def _is_full(directory: Path) -> bool:
     try:
-        disk = os.statvfs(place)
+        disk = os.statvfs(directory)
     except OSError:
         return False
     has_inodes = disk.f_favail > 0 or disk.f_files == 0  # Some file systems do not count them.

@@ -1,6 +1,6 @@
-"""HEAD of a repository, as the file that it is.
+"""The file HEAD of a repository.
 
-git itself opens it by name and reads all of it: of a FIFO it would wait, of a device read for ever.
+git opens it by name and reads all of it: it would wait for a FIFO, and read a device for ever.
 """
 
 from pathlib import Path
@@ -8,29 +8,30 @@ from pathlib import Path
 from blue_green.system import files
 
 LARGEST = 4096
-"""Bytes; the name of a branch has less (PATH_MAX)."""
+"""Bytes; the name of a branch is shorter (PATH_MAX)."""
 
 
-class UnfitHead(Exception):
-    """git must not be run in this repository; str() says why and what to do."""
+class InvalidHead(Exception):
+    """git must not run in this repository; str() says why and what to do."""
 
 
 def check(git_dir: Path) -> None:
-    """Raise `UnfitHead`; of all else that may be wrong, git has better words."""
+    """Raise `InvalidHead` if HEAD is not a regular file. git reports all other problems."""
     try:
         if git_dir.is_file():  # Of a linked work tree (gitrepository-layout(5)).
             git_dir = git_dir.parent / _text(git_dir).removeprefix("gitdir:").strip()
         _text(git_dir / "HEAD")
     except files.UnfitFile as error:
-        raise UnfitHead(
-            f"{error.filename} {error.strerror}: replace it by a file with ref: refs/heads/BRANCH"
+        raise InvalidHead(
+            f"{error.filename} {error.strerror}: replace it with a file that contains "
+            "ref: refs/heads/BRANCH"
         ) from None
     except (OSError, ValueError):
         return
 
 
 def branch(git_dir: Path) -> str:
-    """The full name of the branch that is checked out, or nothing.
+    """The full name of the current branch; "" if there is none.
 
     Raises `OSError`, and `UnicodeDecodeError` if it is not text.
     """

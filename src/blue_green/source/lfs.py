@@ -1,10 +1,9 @@
-"""Files that git-lfs keeps elsewhere: a release must have them, and not the pointers to them.
+"""Files in git-lfs: a release must have their content, not the pointers to it.
 
-Whether git puts the files in their place is a matter of the filter that `git lfs install` enters in
-the configuration of the checkout's owner. What stands there is run when a release is checked out,
-as the owner, as in every `git checkout` of theirs: nobody who can only push has a say in it. In no
-other way do we run git-lfs. But where the filter is missing, git says nothing, and an app would
-serve pointers for pictures: so that is looked at here.
+git fetches the content with the filter that `git lfs install` adds to the configuration of the
+checkout's owner. It runs when a release is checked out, as the owner, as in every `git checkout`: a
+user who can only push cannot change it. We do not run git-lfs in any other way. If the filter is
+missing, git reports nothing, and an app would serve pointers instead of pictures: check that here.
 """
 
 import ast
@@ -17,21 +16,22 @@ from pathlib import Path
 import trio
 from attrs import evolve
 
-from blue_green.source.git import Git, GitError
+from blue_green.source.git import Git
+from blue_green.source.git_errors import GitError
 from blue_green.system import files
 
 logger = logging.getLogger(__name__)
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\n"
-"""How one begins: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md"""
+"""The beginning of a pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md"""
 LARGEST_POINTER = 1024
 
 
 async def check(git: Git, work_tree: Path) -> None:
-    """Raise `GitError` if there are pointers in a work tree where there should be files.
+    """Raise `GitError` if a work tree has pointers instead of content.
 
-    Only files that `.gitattributes` gives to git-lfs are looked at, and of these the small ones.
-    Those that the owner does not want to be fetched (`lfs.fetchexclude`) may be pointers.
+    Checks files that `.gitattributes` assigns to git-lfs, if they are as small as a pointer.
+    Pointers are allowed if the owner excludes files from fetching (`lfs.fetchexclude`).
     """
     there = evolve(git, checkout=work_tree, git_dir=None)
     listed = await there.run("ls-files", "--", ":(attr:filter=lfs)")
@@ -43,7 +43,7 @@ async def check(git: Git, work_tree: Path) -> None:
     are = f"and {more} more files are LFS pointers" if more else "is an LFS pointer"
     what = f"{work_tree / pointers[0]} {are}, not the content"
     if await there.config("lfs.fetchexclude") or await there.config("lfs.fetchinclude"):
-        logger.info("%s, as the settings of git-lfs want it", what)
+        logger.info("%s, as configured for git-lfs", what)
         return
     raise GitError(
         f"{what}: install git-lfs, and run `git lfs install` as {git.owner.name}, "
@@ -52,7 +52,7 @@ async def check(git: Git, work_tree: Path) -> None:
 
 
 def _unquoted(name: str) -> str:
-    """The name of a file that git has quoted as C does (core.quotePath in git-config(1))."""
+    """Undo the quoting of a file name as in C (core.quotePath in git-config(1))."""
     if not name.startswith('"'):
         return name
     return os.fsdecode(ast.literal_eval(f"b{name}"))

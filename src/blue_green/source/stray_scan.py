@@ -1,12 +1,12 @@
-"""What a running app has written into its own release, and would be out of view with the next one.
+"""Scan a release for files that a running app has written into it.
 
-A release is a work tree that nothing writes to once it is built, but for an app that keeps its data
-beside its code. What it keeps there is noticed here: databases of SQLite, and other files that came
-after the build and are neither caches nor logs.
+Nothing writes to a release once it is built, except an app that keeps its data beside its code. The
+scan finds SQLite databases, and other files that are newer than the build and are neither caches
+nor logs.
 
-The release belongs to whoever the app runs as, and we may be root. So directories are opened in
-the one above and never through a link, no file is opened that is not a regular one, and nothing
-waits for a file. It may be large, too: what is looked at is bounded in number, depth and time.
+The release belongs to the app's user, and we may be root. So directories are opened relative to
+their parent and never through a link, only regular files are opened, and nothing waits for a file.
+The release may be large: the scan is limited in number of entries, depth and time.
 """
 
 import errno
@@ -23,88 +23,88 @@ from typing import Literal
 from attrs import field, frozen
 
 HEADER = b"SQLite format 3\0"
-"""How a database begins (sqlite.org/fileformat.html), and it is as long as some of its pages."""
-LEAST_PAGE = 512
+"""The beginning of a database (sqlite.org/fileformat.html), whose size is a multiple of a page."""
+SMALLEST_PAGE = 512
 LOG = "-wal"
-"""What a database has beside it that holds changes which are not in it yet."""
-BESIDE = ("-wal", "-shm", "-journal")
+"""The suffix of the write-ahead log, which holds changes that are not in the database yet."""
+COMPANIONS = ("-wal", "-shm", "-journal")
 
 MAX_ENTRIES = 1_000_000
-DEEPEST = 64
-"""Each level has a descriptor open, and a frame of Python's."""
+MAX_DEPTH = 64
+"""Each level takes an open descriptor and a stack frame."""
 MAX_SECONDS = 10.0
 PATIENT_SECONDS = 30.0
-"""For all looks before old releases are deleted: the next swap waits for them."""
+"""For all scans before old releases are deleted: the next swap waits for them."""
 HELD_SECONDS = 1.0
-"""For a look while requests wait."""
+"""For a scan while requests wait."""
 MAX_NAMES = 10
 PORTION = 128
 PAUSE = 0.0005
-"""Seconds after each portion of entries, so that the event loop gets to run."""
+"""Seconds after each portion of entries, so that the event loop can run."""
 
-MADE_FROM_CODE = (".git", "__pycache__", "*cache*")
-"""Directories that hold nothing but what can be had again: not even a database there is data."""
+DERIVED = (".git", "__pycache__", "*cache*")
+"""Directories whose content can be made again: not even a database there is data."""
 ENVIRONMENT = "pyvenv.cfg"
-"""A directory with this in it is a virtual environment (PEP 405)."""
+"""A directory with this file is a virtual environment (PEP 405)."""
 OF_ENVIRONMENT = ("bin", "include", "lib", "lib64", "share")
-"""What is its own there; an app may keep more beside it."""
+"""Its own directories; an app may keep data beside them."""
 INSTALLED = ("node_modules",)
-"""Directories in which only a database counts that came after the build."""
-PASSING = (
+"""Directories in which only databases count that are newer than the build."""
+TEMPORARY = (
     "tmp", ".tmp", "temp", "log", "logs", "run", "pids", ".next", ".nuxt", ".output", ".svelte-kit",
     "coverage",
 )  # fmt: skip
-"""Directories in which only a database counts."""
+"""Directories in which only databases count."""
 JUNK = (
     "*.pyc", "*.pyo", "*.log", "*.log.*", "*.pid", "*.lock", "*.sock", "*.tmp", "*.swp", "*~",
     ".ds_store", "nohup.out", "celerybeat-schedule*", "core", "core.[0-9]*", ".gitignore",
     "counter_*.db", "gauge_*.db", "histogram_*.db", "summary_*.db",
 )  # fmt: skip
-"""Files that nobody misses. Those that end in `.db` are prometheus_client's, one a process."""
+"""Files that are not data. Those that end in `.db` are prometheus_client's, one per process."""
 
-_MADE_FROM_CODE, _JUNK = (
-    re.compile("|".join(map(fnmatch.translate, patterns))) for patterns in (MADE_FROM_CODE, JUNK)
+_DERIVED, _JUNK = (
+    re.compile("|".join(map(fnmatch.translate, patterns))) for patterns in (DERIVED, JUNK)
 )
 
 Stamp = tuple[int, int]
-"""When a database was changed, in nanoseconds since the epoch, and its size."""
+"""When a database was last changed, in nanoseconds since the epoch, and its size."""
 
 
 @frozen
 class Found:
-    """What is there: names relative to the release, in order."""
+    """The result of a scan: sorted names, relative to the release."""
 
     databases: Mapping[str, Stamp] = field(factory=dict)
     files: Sequence[str] = ()
     is_partial: bool = False
-    """There is more than we looked at, and what it is nobody knows."""
+    """The scan did not finish: there may be more."""
 
     def __bool__(self) -> bool:
         return bool(self.databases or self.files)
 
 
 def scan(release: Path, since: int | None = None, *, seconds: float = MAX_SECONDS) -> Found:
-    """All databases there, and the other files that came after `since` (ns since the epoch).
+    """Find all databases, and the other files that are newer than `since` (ns since the epoch).
 
-    With what cannot be read, or takes more than these seconds, the look is a partial one.
+    The result is partial if something cannot be read, or after this number of seconds.
     """
     walk = _Walk(since, seconds)
     try:
         with _directory(str(release)) as root:
-            walk.look(root, "", 0)
+            walk.scan(root, "", 0)
     except OSError as error:
-        walk.note_unseen(error)
-    except _EnoughError:
+        walk.note_unreadable(error)
+    except _LimitError:
         walk.is_partial = True
     return walk.found()
 
 
-class _EnoughError(Exception):
-    """There is too much to look at."""
+class _LimitError(Exception):
+    """A limit of the scan is reached."""
 
 
 Counts = Literal["all", "databases", "new databases"]
-"""What counts in a directory, and below."""
+"""What counts as data in a directory and below."""
 
 
 class _Walk:
@@ -118,28 +118,28 @@ class _Walk:
         self._files: list[str] = []
 
     def found(self) -> Found:
-        beside = {f"{name}{end}" for name in self._databases for end in BESIDE}
-        files = sorted(name for name in self._files if name not in beside)
+        companions = {f"{name}{end}" for name in self._databases for end in COMPANIONS}
+        files = sorted(name for name in self._files if name not in companions)
         return Found(dict(sorted(self._databases.items())), files, self.is_partial)
 
-    def note_unseen(self, error: OSError) -> None:
-        """What is not there, or is no directory any more, has nothing in it; the rest may."""
+    def note_unreadable(self, error: OSError) -> None:
+        """Note that a directory may hold more, unless it is gone or no directory any more."""
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             self.is_partial = True
 
-    def look(self, directory: int, at: str, depth: int, counts: Counts = "all") -> None:
-        """See all that is in this directory, and below."""
+    def scan(self, directory: int, at: str, depth: int, counts: Counts = "all") -> None:
+        """Scan this directory, and those below."""
         status = os.fstat(directory)
         self._device = self._device or status.st_dev
         if status.st_dev != self._device:
-            return  # What is mounted there is not part of the release.
-        if depth > DEEPEST:
+            return  # A mounted file system is not part of the release.
+        if depth > MAX_DEPTH:
             self.is_partial = True
             return
         with os.scandir(directory) as entries:
-            self._look_at(entries, directory, at, depth, counts)
+            self._scan_entries(entries, directory, at, depth, counts)
 
-    def _look_at(
+    def _scan_entries(
         self,
         entries: "Iterator[os.DirEntry[str]]",
         directory: int,
@@ -151,39 +151,41 @@ class _Walk:
         for entry in entries:
             self._entries += 1
             if self._entries > MAX_ENTRIES or time.monotonic() > self._until:
-                raise _EnoughError
+                raise _LimitError
             if not self._entries % PORTION:
                 time.sleep(PAUSE)
             name = f"{at}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                if not _MADE_FROM_CODE.fullmatch(entry.name.lower()):
+                if not _DERIVED.fullmatch(entry.name.lower()):
                     below = _below(entry.name, counts, is_environment=is_environment)
                     try:
                         with _directory(entry.name, directory) as inner:
-                            self.look(inner, f"{name}/", depth + 1, below)
+                            self.scan(inner, f"{name}/", depth + 1, below)
                     except OSError as error:
-                        self.note_unseen(error)
+                        self.note_unreadable(error)
             elif entry.is_file(follow_symlinks=False):
-                self._see(entry, directory, name, counts)
+                self._check_file(entry, directory, name, counts)
 
-    def _see(self, entry: "os.DirEntry[str]", directory: int, name: str, counts: Counts) -> None:
+    def _check_file(
+        self, entry: "os.DirEntry[str]", directory: int, name: str, counts: Counts
+    ) -> None:
         try:
             status = entry.stat(follow_symlinks=False)
         except OSError:
             return
-        may_be_database = status.st_size and not status.st_size % LEAST_PAGE
-        is_new = status.st_size and counts == "all" and self._came_after(status)
+        may_be_database = status.st_size and not status.st_size % SMALLEST_PAGE
+        is_new = status.st_size and counts == "all" and self._is_newer(status)
         if not (may_be_database or is_new) or "cache" in entry.name.lower():
-            return  # As nearly all are.
+            return  # Most files end here.
         if may_be_database and _is_database(entry.name, directory):
             written = max(status.st_mtime_ns, _log_time(entry.name, directory))
-            if counts != "new databases" or self._came_after(status) or self._is_new(written):
+            if counts != "new databases" or self._is_newer(status) or self._is_new(written):
                 self._databases[name] = (written, status.st_size)
         elif is_new and not _JUNK.fullmatch(entry.name.lower()):
             self._files.append(name)
 
-    def _came_after(self, status: os.stat_result) -> bool:
-        """Since the build. That somebody linked it elsewhere (uv, pnpm) changes its ctime, too."""
+    def _is_newer(self, status: os.stat_result) -> bool:
+        """Whether a file is newer than the build. A hard link (uv, pnpm) changes its ctime, too."""
         if self._since is None or status.st_ctime_ns <= self._since:
             return False
         return status.st_nlink == 1 or status.st_mtime_ns > self._since
@@ -201,10 +203,10 @@ def _is_there(name: str, directory: int) -> bool:
 
 
 def _below(name: str, counts: Counts, *, is_environment: bool) -> Counts:
-    """What counts in the directory of this name, in one in which `counts` does."""
+    """What counts in a directory of this name, inside of one in which `counts` does."""
     if name in INSTALLED or (is_environment and name in OF_ENVIRONMENT):
         return "new databases"
-    return "databases" if counts == "all" and name in PASSING else counts
+    return "databases" if counts == "all" and name in TEMPORARY else counts
 
 
 def _is_database(name: str, directory: int) -> bool:
@@ -223,7 +225,7 @@ def _is_database(name: str, directory: int) -> bool:
 
 
 def _log_time(name: str, directory: int) -> int:
-    """When what is not yet in the database was written; 0 if there is nothing."""
+    """When the write-ahead log was last written; 0 if there is none or it is empty."""
     try:
         status = os.stat(f"{name}{LOG}", dir_fd=directory, follow_symlinks=False)
     except OSError:

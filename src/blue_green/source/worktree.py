@@ -1,15 +1,16 @@
-"""A work tree of a revision, also where git-crypt keeps part of it encrypted.
+"""Add a work tree of a revision, with support for git-crypt.
 
 git-crypt looks for its keys in the git directory of each work tree (get_internal_state_path in its
-commands.cpp), but `git-crypt unlock` has put them into that of the checkout. So the work tree is
-made without files, given a link to the keys, and only then checked out.
+commands.cpp), but `git-crypt unlock` stores them in that of the checkout. So the work tree is added
+without files, gets a link to the keys, and is checked out after that.
 """
 
 from pathlib import Path
 
 from attrs import evolve
 
-from blue_green.source.git import Git, GitError
+from blue_green.source.git import Git
+from blue_green.source.git_errors import GitError
 from blue_green.system import command
 from blue_green.system.process import CannotStart
 
@@ -18,8 +19,8 @@ LINK_TIMEOUT = 60.0
 
 
 async def add(git: Git, path: Path, revision: str) -> None:
-    """Check this revision out there, on no branch; raise `GitError`."""
-    keys = (git.git_dir or (await git.places()).common_dir) / KEYS
+    """Add a work tree with a detached HEAD; raise `GitError`."""
+    keys = (git.git_dir or (await git.paths()).common_dir) / KEYS
     if not keys.is_dir():
         await git.add_worktree(path, revision)
         return
@@ -39,4 +40,4 @@ async def _link(git: Git, keys: Path, link: Path) -> None:
     except CannotStart as error:
         raise GitError(str(error)) from None
     if not done.ok:
-        raise GitError(f"the keys of git-crypt cannot be linked: {done}: {'; '.join(done.tail)}")
+        raise GitError(f"cannot link the keys of git-crypt: {done}: {'; '.join(done.tail)}")

@@ -6,7 +6,8 @@ import trio
 from attrs import define
 
 from blue_green.control.server import Refusal, Send
-from blue_green.source.git import Git, GitError
+from blue_green.source.git import Git
+from blue_green.source.git_errors import GitError
 from blue_green.source.revision import ABBREVIATED
 from blue_green.system.output import LineFilter, Output
 

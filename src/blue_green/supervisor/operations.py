@@ -12,7 +12,7 @@ from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
 from blue_green.site.trigger import Trigger
-from blue_green.source.git import GitError
+from blue_green.source.git_errors import GitError
 from blue_green.supervisor.logs import Logs, LogsArguments
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.upgrade import Upgrade

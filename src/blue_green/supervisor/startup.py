@@ -16,7 +16,7 @@ from blue_green.config.process_settings import ProxySettings
 from blue_green.config.settings import Settings
 from blue_green.control import server as control
 from blue_green.http import sockets as proxy
-from blue_green.source.release import DIRECTORY
+from blue_green.source.releases import DIRECTORY
 from blue_green.supervisor import socket_mismatch
 from blue_green.supervisor.socket_mismatch import PROXY, REDIRECT
 from blue_green.system import files, secret, systemd, users
@@ -53,8 +53,8 @@ def check_trust(path: Path, settings: Settings) -> None:
     for relied_on in (path, settings.state.directory, settings.control.socket.parent):
         if place := users.writable_by_others(relied_on):
             raise CannotRun(
-                f"{relied_on}: users other than root can write {place}, and so run anything as "
-                f"root: chown root {place} && chmod go-w {place}"
+                f"{relied_on}: users other than root can write {place}, and could run anything "
+                f"as root: chown root {place} && chmod go-w {place}"
             )
 
 

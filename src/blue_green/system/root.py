@@ -161,7 +161,7 @@ def _writable(path: Path) -> Path | None:
 
 def _refusal(found: Path, work_tree: Path) -> str:
     return (
-        f"git must not run as root in {work_tree}: users other than root can write {found}, and so "
-        f"run anything as root: chown root {found} && chmod go-w {found}; or give the checkout to "
-        "another user, so that git runs as that user"
+        f"git must not run as root in {work_tree}: users other than root can write {found}, and "
+        f"could run anything as root: chown root {found} && chmod go-w {found}; or "
+        "give the checkout to another user, so that git runs as that user"
     )

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Report, failed, passed, warned
-from blue_green.source.git import GitError
+from blue_green.source.git_errors import GitError
 from blue_green.system import users
 
 
@@ -13,7 +13,7 @@ async def checkout(context: CheckContext, report: Report) -> Collection[str] | N
     """Check it; return the names of all files in HEAD, or None if it cannot be used."""
     git, about = context.git, "[git] checkout"
     try:
-        places = await git.places()
+        places = await git.paths()
         head = await git.head()
         tracked = await git.names(head)
         changed = await git.changed()

@@ -27,8 +27,10 @@ from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
 from blue_green.source import stray_text
 from blue_green.source.failure import StepFailed
-from blue_green.source.git import GitError
-from blue_green.source.release import Release, Releases
+from blue_green.source.git_errors import GitError
+from blue_green.source.release import Release
+from blue_green.source.release_commands import ReleaseCommands
+from blue_green.source.releases import Releases
 from blue_green.system import supervisor_marker, trees
 from blue_green.system.output import Output
 from blue_green.system.process import environment
@@ -55,7 +57,7 @@ async def start(context: CheckContext, report: Report) -> None:
         env = environment(attrs.evolve(settings, state=StateSettings(directory)))
         git = attrs.evolve(context.git, env=supervisor_marker.variable(directory))
         config = attrs.evolve(settings.release, keep=Count(0), build=_build(context, report))
-        releases = Releases(config, git, directory, context.user, env, output=Output())
+        releases = Releases(config, git, directory, ReleaseCommands(context.user, env, Output()))
         try:
             releases.create_directories()
             release = await _release(releases, await git.head(), report)
@@ -105,7 +107,7 @@ async def _directory(report: Report) -> AsyncIterator[Path]:
 
 async def _clean_up(releases: Releases, report: Report) -> None:
     try:
-        await releases.clear()
+        await releases.pruning.clear()
     except (GitError, OSError) as error:
         report(
             warned(

@@ -17,7 +17,8 @@ from blue_green.preflight.init.detect import detect
 from blue_green.preflight.init.render import text
 from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
-from blue_green.source.git import Git, GitError
+from blue_green.source.git import Git
+from blue_green.source.git_errors import GitError
 from blue_green.system import documents, users
 
 FIRST_PORT, PAIRS, LISTEN = 20_000, 5000, 8000

@@ -1,0 +1,76 @@
+"""The `link` setting: symbolic links from each release to the checkout, for shared data.
+
+We may be root, and the release belongs to the app's user, who may have put symbolic links anywhere
+in it. So only programs that run as that user write into it.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from blue_green.source.failure import MachineFault, StepFailed, from_errno
+from blue_green.source.git import Git
+from blue_green.system import command, trees, users
+from blue_green.system.process import CannotStart
+from blue_green.system.users import User
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 120.0
+"""Seconds for mkdir and ln."""
+
+
+class Links:
+    """Creates the links of releases."""
+
+    def __init__(self, git: Git, user: User, directory: Path) -> None:
+        """`user` runs the app, and `directory` contains the releases."""
+        self._git = git
+        self._user = user
+        self._directory = directory
+
+    async def create(self, release: Path, name: str) -> None:
+        """Link a path in a release to the checkout; raise `StepFailed`."""
+        target, link = self._git.checkout / name, release / name
+        if os.path.lexists(link):
+            raise StepFailed(f"link: git tracks {name}, so each release has its own")
+        if not link.parent.resolve().is_relative_to(release.resolve()):
+            raise StepFailed(f"link: {link.parent} is a symbolic link out of the release")
+        if not target.exists():
+            await self._create_target(target, is_directory=name.endswith("/"))
+        await self._run("mkdir", "-p", "--", str(link.parent), user=self._user)
+        await self._run("ln", "-s", "-T", "--", str(target), str(link), user=self._user)
+
+    async def give_to_user(self, path: Path) -> None:
+        """Give a tree to the app's user, so that programs of the app can write there."""
+        user, owner = self._user, self._git.owner
+        if user.uid == owner.uid:
+            return
+        try:
+            await trees.give(path, owner.uid, user.uid, user.gid)
+        except OSError as error:
+            raise MachineFault(f"cannot give {path} to {user.name}: {error}") from None
+
+    async def _create_target(self, target: Path, *, is_directory: bool) -> None:
+        """Create a directory in the checkout. The first write through a link creates a file."""
+        owner = self._git.owner
+        directory = target if is_directory else target.parent
+        if not directory.exists():
+            creator = users.creator_of(directory, self._git.checkout, owner, self._user)
+            await self._run("mkdir", "-p", "--", str(directory), user=creator)
+            if creator is owner:
+                await self.give_to_user(directory)
+        if is_directory:
+            logger.info("link: created %s", target)
+        else:
+            logger.warning("link: %s does not exist yet: the first write creates it", target)
+
+    async def _run(self, *argv: str, user: User) -> None:
+        try:
+            done = await command.run(
+                argv, cwd=self._directory, env=self._git.env, user=user, timeout=TIMEOUT
+            )
+        except CannotStart as error:
+            raise from_errno(str(error), error.errno) from None
+        if not done.ok:
+            raise StepFailed(f"{done}: {'; '.join(done.tail)}")
