@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from blue_green.admin import server
 from blue_green.admin.allowed_hosts import is_allowed_host
 from blue_green.admin.request_body import Message
-from blue_green.admin.server import Reading, Reply, Routes, Send, Server, Stream
+from blue_green.admin.server import BodyRoute, Reply, Routes, Send, Server, StreamReply
 from blue_green.routing.metrics import Histogram
 from tests.raw.checks import check_is_closed
 from tests.raw.peer import Gone, Peer
@@ -48,21 +48,21 @@ async def never() -> Reply:
     raise AssertionError("it never comes to this")
 
 
-async def ticks() -> Stream:
+async def ticks() -> StreamReply:
     async def send_all(send: Send) -> None:
         while True:
             await send(b"tick\n")
             await trio.sleep(0.01)
 
-    return Stream("text/plain", send_all)
+    return StreamReply("text/plain", send_all)
 
 
-async def flood() -> Stream:
+async def flood() -> StreamReply:
     async def send_all(send: Send) -> None:
         while True:
             await send(b"x" * 65536)
 
-    return Stream("text/plain", send_all)
+    return StreamReply("text/plain", send_all)
 
 
 ROUTES: Routes = {
@@ -73,8 +73,8 @@ ROUTES: Routes = {
     "/ticks": {"GET": ticks},
     "/flood": {"GET": flood},
     "/page": {"GET": hello, "OPTIONS": hello},
-    "/echo": {"POST": Reading(echo, 10)},
-    "/large": {"POST": Reading(echo, 100_000)},
+    "/echo": {"POST": BodyRoute(echo, 10)},
+    "/large": {"POST": BodyRoute(echo, 100_000)},
 }
 
 
@@ -234,7 +234,7 @@ async def test_expect_100_continue_is_answered() -> None:
     async with serving() as served:
         head = b"POST /%b HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"
         client = await served.ask(head % b"echo")
-        assert await client.next_head() == b"HTTP/1.1 100 \r\n\r\n"
+        assert await client.next_head() == b"HTTP/1.1 100 Continue\r\n\r\n"
         await client.send(b"0123456789")
         assert (await client.answer("POST")).body == b"0123456789"
         refused = await served.ask(head % b"hello")
@@ -253,19 +253,26 @@ async def test_a_client_that_is_slow_with_a_body_gives_way_to_a_new_one(
         assert await slow.end() == b""
 
 
-@pytest.mark.parametrize("name", ["HEAD_TIMEOUT", "IDLE_TIMEOUT", "ANSWER_TIMEOUT"])
-async def test_every_wait_for_a_client_has_a_timeout(
-    name: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "raw", "response"),
+    [
+        pytest.param("HEAD_TIMEOUT", b"", b"", id="for its first request"),
+        pytest.param("HEAD_TIMEOUT", b"GET / HT", b"HTTP/1.1 408 ", id="for the rest of a head"),
+        pytest.param(
+            "IDLE_TIMEOUT", b"GET /hello HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 ", id="for the next one"
+        ),
+        pytest.param("RESPONSE_TIMEOUT", b"GET /never HTTP/1.0\r\n\r\n", b"", id="for a response"),
+    ],
+)
+async def test_every_wait_has_a_timeout(
+    name: str, raw: bytes, response: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = {
-        "HEAD_TIMEOUT": b"GET / HT",
-        "IDLE_TIMEOUT": b"",
-        "ANSWER_TIMEOUT": b"GET /never HTTP/1.0\r\n\r\n",
-    }
     monkeypatch.setattr(server, name, 0.1)
     async with serving() as served:
-        client = await served.ask(sent[name])
-        assert await client.end() == b""
+        client = await served.ask(raw)
+        received = await client.end()
+        assert received.startswith(response)
+        assert bool(received) == bool(response)
 
 
 async def test_a_new_client_displaces_the_one_that_was_silent_longest(
@@ -327,7 +334,7 @@ async def test_streams_are_limited_and_a_client_that_leaves_makes_room(
 async def test_a_client_that_does_not_read_its_stream_is_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(server, "RESPONSE_TIMEOUT", 0.2)
     async with serving() as served:
         slow = await served.ask(b"GET /flood HTTP/1.0\r\n\r\n")
         slow.small_buffers()

@@ -1,18 +1,16 @@
-"""Reading the body of a request to the admin address, for handlers that need it."""
+"""Reading the body of a request to the admin address, for routes that need it."""
 
-import re
 from collections.abc import Sequence
 
-import h11
-import trio
 from attrs import frozen
 
-from blue_green.system import throttle
+from blue_green.http.errors import ErrorResponse
+from blue_green.http.heads import Framing
+from blue_green.http.response import Response
+from blue_green.proxy.client_stream import ClientStream
+from blue_green.proxy.relay import BadBody, BodyTooLarge
 
-PIECE = 2 * 1024
-"""Bytes to parse at once: even in tiny chunks, they take no longer than an ordinary request."""
-NOT_TEXT = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
-"""Neither JSON nor a form contains these, and h11 takes minutes to reject them in a trailer."""
+CONTINUE = Response(100, b"Continue", b"", Framing.NONE)
 
 
 @frozen
@@ -28,36 +26,26 @@ class Message:
         return [value for key, value in self.fields if key == name]
 
 
-async def read_body(
-    http: h11.Connection, stream: trio.SocketStream, request: h11.Request, unread: bytes, most: int
-) -> bytes | None:
-    """Read the request's body, which begins with `unread`; None if it is over `most` bytes.
+async def read_message(stream: ClientStream, most: int, timeout: float) -> Message | None:
+    """Read the request's body; None if it is over `most` bytes.
 
-    Raises `h11.RemoteProtocolError` if it is malformed or incomplete.
+    Until it is complete, the connection may be evicted. Raises `ErrorResponse` if it is malformed.
     """
-    lengths = [value for name, value in request.headers if name == b"content-length"]
-    if lengths and int(lengths[0]) > most:
+    request, body = stream.request, bytearray()
+    if request.length > most:
         return None
-    if http.they_are_waiting_for_100_continue:
-        go_on = h11.InformationalResponse(status_code=100, headers=[])
-        await stream.send_all(http.send(go_on) or b"")
-    body, last = bytearray(), b""
-    while http.their_state is h11.SEND_BODY and len(body) <= most:
-        event = http.next_event()
-        if event is h11.NEED_DATA:
-            await throttle.wait()
-            data = unread[:PIECE] or await stream.receive_some(PIECE)
-            unread = unread[PIECE:]
-            http.receive_data(_text(data, last))
-            last = data[-1:]
-        elif isinstance(event, h11.Data):
-            body += event.data
-    if unread:
-        http.receive_data(unread)  # It belongs to the next request.
-    return bytes(body) if len(body) <= most else None
-
-
-def _text(data: bytes, before: bytes = b"") -> bytes:
-    if NOT_TEXT.search(before + data):
-        raise h11.RemoteProtocolError("the body has control characters")
-    return data
+    if request.expects_continue:
+        await stream.send_interim(CONTINUE)
+    stream.client.await_body(timeout, None)
+    try:
+        pieces = stream.body(most)
+        while piece := await pieces.read():
+            body += piece
+    except BodyTooLarge:
+        return None
+    except BadBody as bad:
+        raise ErrorResponse(400, f"The request's body is malformed: {bad}.") from None
+    finally:
+        stream.client.stop_waiting()
+        stream.client.clear_timeout()
+    return Message(request.fields, bytes(body))

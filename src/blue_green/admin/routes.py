@@ -15,7 +15,7 @@ from blue_green.admin.events import Events
 from blue_green.admin.hook import MAX_BODY, Hook
 from blue_green.admin.page import page
 from blue_green.admin.request_body import Message
-from blue_green.admin.server import Handler, Reading, Reply, Routes, Stream
+from blue_green.admin.server import BodyRoute, Reply, Route, Routes, StreamReply
 from blue_green.config.admin_paths import EVENTS, LIVE, METRICS, PAGE, READY
 from blue_green.site.site import Site
 
@@ -56,7 +56,7 @@ class AdminPages:
 
     @property
     def routes(self) -> Routes:
-        routes: dict[str, Mapping[str, Handler | Reading]] = {
+        routes: dict[str, Mapping[str, Route | BodyRoute]] = {
             # HAProxy's health check sends OPTIONS / by default.
             PAGE: {"GET": self.page, "OPTIONS": self.ready},
             EVENTS: {"GET": self.events},
@@ -65,16 +65,16 @@ class AdminPages:
             METRICS: {"GET": self.metrics},
         }
         if self._hook is not None:
-            routes[self._hook_path] = {"POST": Reading(partial(self.push, self._hook), MAX_BODY)}
+            routes[self._hook_path] = {"POST": BodyRoute(partial(self.push, self._hook), MAX_BODY)}
         return routes
 
     async def page(self) -> Reply:
         """The status page."""
         return self._page
 
-    async def events(self) -> Stream:
+    async def events(self) -> StreamReply:
         """The page's data, as server-sent events."""
-        return Stream("text/event-stream", self._events.send_all)
+        return StreamReply("text/event-stream", self._events.send_all)
 
     async def ready(self) -> Reply:
         """Readiness: 200, or 503 with the reason."""

@@ -122,7 +122,7 @@ class Client:
         if self.state not in RESPONSE_BEGUN:
             self.set_timeout(timeout, too_slow, Outcome.OVERDUE)
 
-    def await_body(self, timeout: float, stalled: ErrorResponse) -> None:
+    def await_body(self, timeout: float, stalled: ErrorResponse | None) -> None:
         """Wait for more of the request's body: for so long, unless the response has begun."""
         self.awaited_since = time.monotonic()
         if self.state not in RESPONSE_BEGUN:

@@ -11,7 +11,6 @@ many, a random sample is compared: then a new connection costs the same however 
 requests need not keep them in an order. The sample's longest wait is among the longest of all.
 """
 
-import logging
 import random
 import time
 from collections import Counter
@@ -23,16 +22,12 @@ from blue_green.proxy import share
 from blue_green.proxy.client import Client, ClientState
 from blue_green.proxy.quiesce import has_unread
 
-logger = logging.getLogger(__name__)
-
 SAMPLE = 24
 SAMPLES = 4
 """How many are drawn at most, until one has a client that can be evicted."""
 TENTH = 10
 LOOK_AGAIN = 0.1
 """Seconds between attempts to evict one."""
-REMIND = 60.0
-"""Seconds between lines in the log about evicted connections."""
 
 
 class ClientTable:
@@ -44,7 +39,6 @@ class ClientTable:
         """The index of each in the list."""
         self._of: Counter[str] = Counter()
         """How many each address has."""
-        self._logged_at = -REMIND
 
     def __iter__(self) -> Iterator[Client]:
         return iter(self._clients)
@@ -91,7 +85,6 @@ class ClientTable:
                 has_asked = client.state is ClientState.AWAITING_REQUEST and has_unread(client)
                 if not has_asked:
                     client.evict()
-                    self._log(most)
                     return True
         return False
 
@@ -101,12 +94,3 @@ class ClientTable:
         has_too_many = self._of[owner] > most / TENTH
         may_have_many = owner == share.NOBODY or client.remote.trusted
         return not has_too_many or may_have_many, not client.is_silent, client.awaited_since
-
-    def _log(self, most: int) -> None:
-        now = trio.current_time()
-        if now - self._logged_at >= REMIND:
-            self._logged_at = now
-            logger.warning(
-                "all %d connections are in use: idle and slow ones are closed in favour of new "
-                "ones ([proxy] max_connections)", most,
-            )  # fmt: skip

@@ -11,8 +11,7 @@ import trio
 from blue_green.http import fast_path
 from blue_green.http.clock import date_line
 from blue_green.http.errors import LINGER_TIMEOUT, ErrorPages, ErrorResponse
-from blue_green.http.heads import split_head
-from blue_green.http.request import BadRequest, Request, read_request
+from blue_green.http.request import BadRequest, Request
 from blue_green.http.response import write_response
 from blue_green.http.tls import NotTls
 from blue_green.http.transport import Transport
@@ -152,7 +151,7 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             await _maybe_checkpoint(transport, data)
             if shared.quiesced is not None:
                 await shared.quiesced.wait()
-            request = _parse(client, data, known, settings.max_head)
+            request = _parse_slow(client, data, known, shared)
         if request is not None:
             return request
 
@@ -180,22 +179,14 @@ async def _maybe_checkpoint(transport: Transport, data: bytes) -> None:
         await transport.maybe_checkpoint()
 
 
-def _parse(client: Client, data: bytes, known: int, limit: int) -> Request | None:
+def _parse_slow(client: Client, data: bytes, known: int, shared: Shared) -> Request | None:
     """Parse a head that is complete; None if it is not. Raises `BadRequest`."""
-    # RFC 9112 section 2.2: one empty line before a request is to be ignored.
-    if data.startswith(b"\r\n"):
-        data, known = data[2:], max(0, known - 2)
-    try:
-        parts = split_head(data, known)
-    except ValueError as error:
-        raise BadRequest(f"The request is malformed: {error}.") from None
-    if parts and len(parts[0]) <= limit:
-        client.head, rest = parts
-        client.transport.buffer = rest + client.transport.buffer
-        return read_request(client.head)
-    if len(data) > limit:
-        raise BadRequest(f"The request's head is over {limit} bytes.", 431)
-    return None
+    parsed = shared.parse_head(data, known, shared.settings.max_head)
+    if parsed is None:
+        return None
+    request, client.head, rest = parsed
+    client.transport.buffer = rest + client.transport.buffer
+    return request
 
 
 async def _send_error(

@@ -36,6 +36,8 @@ LINGER_TIMEOUT = 1.0
 """Seconds in which a client may read what it was sent last."""
 FIRST_REQUEST = 0.5
 """Seconds for the first request of a client that we accepted just before we stopped accepting."""
+REMIND = 60.0
+"""Seconds between lines in the log about evicted connections."""
 MOST_GONE = 32
 """Connections accepted at once whose clients had closed them already."""
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -70,6 +72,7 @@ class Listener:
         self._redirect = Redirect(first_port(sockets))
         self._shared: Shared | None = None
         self._clients = ClientTable()
+        self._eviction_logged_at = -REMIND
         self._count = 0
         self._fewer = trio.Event()
         self._accepting = trio.CancelScope()
@@ -252,10 +255,19 @@ class Listener:
 
     async def _make_room(self, shared: Shared) -> None:
         """Have a connection end in favour of one that has come, or wait until one has ended."""
-        if shared.door is None:
-            self._clients.make_room(self._settings.max_connections)
+        if shared.door is None and self._clients.make_room(self._settings.max_connections):
+            self._log_eviction()
         with trio.move_on_after(LOOK_AGAIN):
             await self._fewer.wait()
+
+    def _log_eviction(self) -> None:
+        now = trio.current_time()
+        if now - self._eviction_logged_at >= REMIND:
+            self._eviction_logged_at = now
+            logger.warning(
+                "all %d connections are in use: idle and slow ones are closed in favour of new "
+                "ones ([proxy] max_connections)", self._settings.max_connections,
+            )  # fmt: skip
 
     def _has_room(self) -> None:
         self._fewer.set()

@@ -1,0 +1,27 @@
+"""Request heads as people type them and simple health checks send them.
+
+A line may end in LF alone, and Host may be missing. Everything else is parsed like any request.
+"""
+
+import re
+
+from blue_green.http.request import BadRequest, ParsedHead, read_request
+
+END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+END_OF_LINE = re.compile(rb"\r?\n")
+HOST = re.compile(rb"(?im)^host[ \t]*:")
+
+
+def parse_head(data: bytes, _: int, limit: int) -> ParsedHead | None:
+    """Parse the head that `data` begins with; None if it is not complete. Raises `BadRequest`."""
+    begun = data.lstrip(b"\r\n")  # RFC 9112 section 2.2: empty lines before a request are ignored.
+    end = END_OF_HEAD.search(begun)
+    if (end.start() if end else len(begun)) > limit:
+        raise BadRequest(f"The request's head is over {limit} bytes.", 431)
+    if end is None:
+        return None
+    head, rest = begun[: end.end()], begun[end.end() :]
+    first, *fields = END_OF_LINE.split(begun[: end.start()])
+    if not HOST.search(head):  # HTTP/1.1 demands one (RFC 9112 section 3.2). No route needs it.
+        fields.insert(0, b"Host: admin")
+    return ParsedHead(read_request(b"\r\n".join([first, *fields, b"", b""])), head, rest)
