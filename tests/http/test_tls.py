@@ -402,7 +402,7 @@ async def test_a_handshake_counts_as_a_connection(tls: TlsSettings) -> None:
     async with running(tls=tls, max_connections=1, header_timeout=SHORT) as proxy:
         silent = await proxy.connect_plainly()
         await trio.testing.wait_all_tasks_blocked()
-        assert len(proxy.listener._clients) == 1
+        assert proxy.listener.connections == 1
         await check_good_request_follows(proxy)  # When the silent one's time was up.
         assert await silent.end() == b""
 
@@ -479,7 +479,7 @@ async def test_stopping_the_server_ends_a_handshake(tls: TlsSettings) -> None:
         silent = await proxy.connect_plainly()
         idle = await proxy.ask(GET)
         await idle.answer()
-        await until("both are there", lambda: len(proxy.listener._clients) == 2)
+        await until("both are there", lambda: proxy.listener.connections == 2)
         assert await proxy.listener.drain(5) == 0
         assert await silent.end() == b""
         await check_is_closed(idle)

@@ -103,7 +103,7 @@ async def test_a_stop_does_not_wait_for_a_connection_whose_last_response_was_sen
 
 async def test_a_stop_does_not_wait_for_a_connection_whose_request_was_refused() -> None:
     async def refuse() -> None:
-        await until("the end has begun", lambda: proxy.listener._accepting.cancel_called)
+        await until("the end has begun", lambda: proxy.listener.is_draining)
         proxy.gate.close("It stops.")
 
     async with running() as proxy:
@@ -118,10 +118,10 @@ async def test_a_stop_does_not_wait_for_a_connection_whose_request_was_refused()
 async def test_a_client_that_connected_just_before_a_stop_may_still_send_a_request() -> None:
     async with running(says(OK)) as proxy:
         new, silent = await proxy.ask(b""), await proxy.ask(b"")
-        await until("both are there", lambda: len(proxy.listener._clients) == 2)
+        await until("both are there", lambda: proxy.listener.connections == 2)
 
         async def ask() -> None:
-            await until("the end has begun", lambda: proxy.listener._accepting.cancel_called)
+            await until("the end has begun", lambda: proxy.listener.is_draining)
             await new.send(GET)
             assert (await new.answer()).status == 200
 

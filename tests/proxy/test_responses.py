@@ -283,8 +283,7 @@ async def test_a_complete_request_does_not_delay_its_response(reads: bool) -> No
             await peer.gone.wait()
 
     async with running(script) as proxy:
-        [listening] = proxy.listener._sockets
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
+        proxy.listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
         proxy.gate.hold("until it is there")
         head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"
         client = await proxy.ask(head + body)

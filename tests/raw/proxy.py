@@ -32,6 +32,7 @@ class RunningProxy:
     """A running proxy, what is behind it, and whoever connected to it."""
 
     port: int
+    listening: socket.socket
     gate: Gate
     listener: Listener
     pool: Pool
@@ -89,7 +90,7 @@ async def running(
         made = ProxySettings(**{"access_log": False, **settings})
         pool = Pool(made.backend_keepalive)
         listener = Listener(made, gate, pool, [sock], redirecting=redirecting)
-        proxy = RunningProxy(port_of(sock), gate, listener, pool, backend, target, nursery)
+        proxy = RunningProxy(port_of(sock), sock, gate, listener, pool, backend, target, nursery)
         if redirecting:
             proxy.speaks_tls, proxy.redirect_port = True, port_of(redirecting[0])
         nursery.start_soon(trio.serve_listeners, backend.serve, listeners)

@@ -90,6 +90,11 @@ class TlsTransport(Transport):
         self._encrypted = 0
         """Bytes, of what was offered to `send_now` and not taken, that are encrypted already."""
 
+    @property
+    def encrypted_unsent(self) -> int:
+        """Bytes that are encrypted and wait for the socket."""
+        return len(self._unsent) + self._outgoing.pending
+
     def try_receive(self, limit: int = BLOCK) -> bytes | None:
         if self.buffer:
             return self.take(limit)
@@ -142,7 +147,7 @@ class TlsTransport(Transport):
             self._encrypted = 0
             if not rest:
                 return b""
-            some = rest if len(rest) <= MOST_ENCRYPTED else rest[: self._room()]
+            some = rest if len(rest) <= MOST_ENCRYPTED else rest[: self.room()]
             self._encrypted = self._tls.write(some)
         return rest
 
@@ -241,7 +246,7 @@ class TlsTransport(Transport):
         finally:
             plain.close()
 
-    def _room(self) -> int:
+    def room(self) -> int:
         """How many bytes to encrypt at once, of which the socket is sure to take all but a few."""
         info = MEMORY.unpack(self.sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMORY.size))
         # The kernel counts what it keeps the bytes in, too: that is less than twice as much.

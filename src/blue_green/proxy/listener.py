@@ -87,6 +87,16 @@ class Listener:
             places += f", to which {in_words(sock.getsockname())} redirects"
         return places
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it has stopped accepting connections."""
+        return self._accepting.cancel_called
+
     def use(self, settings: ProxySettings, pages: ErrorPages) -> None:
         """From now on these hold: for new connections and requests, and for what has not begun."""
         self._settings, self._pages = settings, pages
