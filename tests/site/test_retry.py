@@ -23,8 +23,8 @@ import sys
 from pathlib import Path
 from typing import Any
 from blue_green import cli
-from blue_green.site import probation as trial
-marker, healthy = Path(sys.argv.pop(1)), trial.until_healthy
+from blue_green.site import probation
+marker, healthy = Path(sys.argv.pop(1)), probation.until_healthy
 async def until_healthy(backend, settings):
     await healthy(backend, settings)
     if marker.exists() and backend.target.slot == "green":
