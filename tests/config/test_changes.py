@@ -19,13 +19,13 @@ def settings(**sections: dict[str, Any]) -> Settings:
     return parsing.parse(document, FILE)
 
 
-def told(old: Settings, new: Settings) -> list[str]:
+def described(old: Settings, new: Settings) -> list[str]:
     return change_text.changes([change.as_dict() for change in changes(old, new)]).splitlines()
 
 
 def test_equal_settings_have_no_changes() -> None:
     assert changes(settings(), settings()) == []
-    assert told(settings(), settings()) == ["nothing has changed"]
+    assert described(settings(), settings()) == ["nothing has changed"]
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_equal_settings_have_no_changes() -> None:
 def test_a_change_is_reported_with_both_values_and_its_effect(
     section: str, values: dict[str, Any], line: str
 ) -> None:
-    assert line in told(settings(), settings(**{section: values}))
+    assert line in described(settings(), settings(**{section: values}))
 
 
 def test_a_change_within_a_section_of_a_section_names_its_key() -> None:
     pair = {"certificate": "/c.pem", "key": "/k.pem"}
     old, new = settings(proxy={"tls": pair}), settings(proxy={"tls": {**pair, "key": "/new.pem"}})
-    [line] = told(old, new)
+    [line] = described(old, new)
     assert line.startswith('[proxy] tls.key: "/k.pem" -> "/new.pem", needs a restart')
     assert in_force(old, new) == old
 
@@ -97,7 +97,7 @@ def test_a_change_within_a_section_of_a_section_names_its_key() -> None:
 def test_values_of_environment_variables_are_hidden() -> None:
     old = settings(app={"env": {"TOKEN": "secret1", "GONE": "secret2", "SAME": "secret3"}})
     new = settings(app={"env": {"TOKEN": "secret4", "ADDED": "secret5", "SAME": "secret3"}})
-    assert told(old, new) == [
+    assert described(old, new) == [
         '[app] env.ADDED: none -> "(hidden)", at the next swap',
         '[app] env.GONE: "(hidden)" -> none, at the next swap',
         '[app] env.TOKEN: "(hidden)" -> "(hidden)", at the next swap',

@@ -116,10 +116,10 @@ def _section(section: str, kind: type[Any]) -> Iterator[str]:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """What it means, and the default where that is told in words."""
+    """The meaning, and the default if the text describes one."""
     text = " ".join(text.split())
-    told = re.search(r" ?Default: (.+?)\.(?= |$)", text)
-    return (text.replace(told[0], "").strip(), told[1]) if told else (text, "")
+    described = re.search(r" ?Default: (.+?)\.(?= |$)", text)
+    return (text.replace(described[0], "").strip(), described[1]) if described else (text, "")
 
 
 def _word(word: str) -> str:

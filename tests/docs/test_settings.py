@@ -20,7 +20,7 @@ def test_the_examples_are_one_valid_file_with_all_sections() -> None:
 
 
 def test_each_setting_is_a_row_with_its_default_and_effect() -> None:
-    """Told of the page, and not by what makes it."""
+    """Checked on the page itself, not on what generates it."""
     text = settings.PAGE.read_text()
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     every = [setting for kind in SECTIONS.values() for setting in settings_of(kind).values()]
