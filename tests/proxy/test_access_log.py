@@ -79,8 +79,8 @@ def answer(*lines: bytes, first: bytes = b"HTTP/1.1 200 OK") -> bytes:
 
 
 FAULTS = {
-    "closes": (says(close=True), "it closed the connection before it answered"),
-    "half a head": (says(b"HTTP/1.1 200 OK\r\nX", close=True), "within the head of its answer"),
+    "closes": (says(close=True), "it closed the connection before it responded"),
+    "half a head": (says(b"HTTP/1.1 200 OK\r\nX", close=True), "within the head of its response"),
     "garbage": (says(b"garbage\r\n\r\n"), "illegal status line"),
     "two encodings": (
         says(answer(*[b"Transfer-Encoding: chunked"] * 2)), "multiple Transfer-Encoding headers"

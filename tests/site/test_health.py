@@ -123,9 +123,9 @@ async def test_each_warmup_path_is_fetched_once_and_in_order(
     [
         ("/bad", "warmup: GET /bad was answered 503"),
         ("/moved", "GET /moved was answered 302, a redirect to /new, so it is not warm"),
-        ("/half", "warmup: the answer to GET /half is broken: "),
-        ("/nothing", "warmup: the answer to GET /nothing is broken: "),
-        ("/spacious", "warmup: the answer to GET /spacious is broken: it has a control character"),
+        ("/half", "warmup: GET /half failed: it broke off 7 bytes before its end"),
+        ("/nothing", "warmup: GET /nothing failed: it closed the connection before it responded"),
+        ("/spacious", "GET /spacious failed: its response is not HTTP: a has a control character"),
         ("/never", "warmup took more than 0.5 s: GET /never was not answered"),
     ],
 )

@@ -116,6 +116,12 @@ def lines_of(fields: Fields) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
+def fields_of(lines: bytes) -> Fields:
+    """The fields in these lines: names in lower case, and values."""
+    parts = (line.partition(b":") for line in lines.split(b"\r\n") if line)
+    return [(name.lower(), value.strip()) for name, _, value in parts]
+
+
 def joined(fields: Fields, wanted: bytes) -> bytes | None:
     values = [value for name, value in fields if name.lower() == wanted]
     return b", ".join(values) if values else None

@@ -21,6 +21,7 @@ from blue_green.http.heads import (
     Framing,
     check_lines,
     connection_options,
+    fields_of,
     header_of,
     in_words,
     is_rewritten,
@@ -98,9 +99,8 @@ class Request:
 
     @property
     def fields(self) -> Fields:
-        """What goes on as it came: names in lower case, and values."""
-        lines = (line.partition(b":") for line in self.lines.splitlines())
-        return [(name.lower(), value.strip()) for name, _, value in lines]
+        """The fields in `lines`: names in lower case, and values."""
+        return fields_of(self.lines)
 
     @property
     def wants_html(self) -> bool:

@@ -12,6 +12,7 @@ from blue_green.http.heads import (
     Framing,
     check_lines,
     connection_options,
+    fields_of,
     header_of,
     in_words,
     joined,
@@ -45,6 +46,11 @@ class Response:
     has_date: bool = False
     start: bytes = field(init=False, eq=False, repr=False)
     """What the client gets of the head whatever else it is told."""
+
+    @property
+    def fields(self) -> Fields:
+        """The fields in `lines`: names in lower case, and values."""
+        return fields_of(self.lines)
 
     @property
     def is_event_stream(self) -> bool:

@@ -9,13 +9,14 @@ from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Framing
 from blue_green.http.request import ALLOWED, write_request
 from blue_green.http.response import Response
+from blue_green.http.response_reader import UpstreamError
 from blue_green.http.transport import BLOCK, Transport
 from blue_green.proxy import forwarding, share
 from blue_green.proxy.beside import beside
 from blue_green.proxy.client import ClientState
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.handler import ResponseAborted
-from blue_green.proxy.pool import MAX_INTERIM, Pool, Unreachable, Upstream, UpstreamError
+from blue_green.proxy.pool import MAX_INTERIM, Pool, Unreachable, Upstream
 from blue_green.proxy.relay import NO_FIELDS, BadBody, body_of
 from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
 from blue_green.proxy.upload import TOO_SLOW, Upload
@@ -115,7 +116,7 @@ class Exchange:
         if (
             not self._request.may_repeat
             or self._client.has_response
-            or not self._upstream.has_no_response
+            or self._upstream.reader.has_begun
         ):
             return self._client.cut()
         self._is_moved = True
@@ -191,7 +192,7 @@ class Exchange:
 
     async def _respond(self, upstream: Upstream, lease: Lease) -> bool:
         """Relay the response; whether the connection to the backend can be used again."""
-        response = await upstream.read_response(self._request)
+        response = await upstream.reader.read(self._request)
         if response.status < 200:
             response = await self._after_interim(upstream, response)
         lease.begin_answer()
@@ -222,7 +223,7 @@ class Exchange:
             if response.status >= 200 or response.status == 101:
                 return response
             await self._stream.send_interim(response)
-            response = await upstream.read_response(self._request)
+            response = await upstream.reader.read(self._request)
         raise UpstreamError("it never sent a final response", before_response=False)
 
     async def _relay(self, transport: Transport, response: Response, _: Lease) -> None:

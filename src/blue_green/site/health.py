@@ -5,16 +5,19 @@ And ask a candidate for what is slow the first time (`warmup`), before any visit
 
 import errno
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
-import h11
 import trio
 from attrs import frozen
 
 from blue_green.config.site_settings import HealthSettings
+from blue_green.http.heads import Framing, lines_of
+from blue_green.http.request import Request, write_request
+from blue_green.http.response import Response
+from blue_green.http.response_reader import ResponseReader, UpstreamError
 from blue_green.http.transport import Transport, dial
+from blue_green.proxy.relay import BadBody, body_of
 from blue_green.site.probe_log_filter import USER_AGENT, Probe, ProbeLogFilter
 from blue_green.source.failure import StepFailed
 
@@ -29,10 +32,6 @@ costs little, but slow starters meet many. One that listens within 2 s is found 
 any other within a fiftieth of its own time."""
 WHILE_UNWELL = 0.1
 """Seconds between probes of a candidate that answers, but not well."""
-
-END = b"\r\n\r\n"
-NOT_IN_HEADS = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
-"""What h11 would refuse, too, but takes minutes over when many spaces stand before it."""
 
 REDIRECTS = (301, 302, 303, 307, 308)
 LONGEST_LOCATION = 200
@@ -90,8 +89,7 @@ async def probe(
                         settings.path, transport.sock.getsockname()[1], settings.status
                     )
                     lines.expect(expected)
-                http = h11.Connection(h11.CLIENT)
-                answer = await _ask(http, transport, settings.path, settings)
+                response = await _ask(transport, settings.path, settings)
             finally:
                 transport.close()
     except trio.TooSlowError:
@@ -102,13 +100,13 @@ async def probe(
         if error.errno in OURS:
             return None
         failed = ProbeFailed(f"{asked} failed: {error.strerror}")
-    except h11.RemoteProtocolError as error:
-        failed = ProbeFailed(f"the answer to {asked} is not HTTP: {error}")
+    except UpstreamError as error:
+        failed = ProbeFailed(f"{asked} failed: {error}")
     else:
-        status = answer.status_code
+        status = response.status
         if status in settings.status if settings.status else 200 <= status < 300:
             return None
-        told, advice = _redirect(answer, settings)
+        told, advice = _redirect(response, settings)
         why = f"{asked} was answered {status}{told}"
         failed = ProbeFailed(why, status=status, advice=advice)
     if lines is not None and expected is not None:
@@ -162,11 +160,11 @@ async def warm_up(host: str, port: int, settings: HealthSettings) -> None:
     try:
         with trio.fail_after(settings.start_timeout):
             for path in settings.warmup:
-                answer = await _fetch(host, port, path, settings)
-                status = answer.status_code
+                response = await _fetch(host, port, path, settings)
+                status = response.status
                 if status >= 500:
                     raise StepFailed(f"warmup: GET {path} was answered {status}")
-                told, advice = _redirect(answer, settings)
+                told, advice = _redirect(response, settings)
                 if told:
                     why = f"warmup: GET {path} was answered {status}{told}, so it is not warm"
                     raise StepFailed(f"{why}: {advice or 'name what it leads to instead'}")
@@ -177,8 +175,8 @@ async def warm_up(host: str, port: int, settings: HealthSettings) -> None:
         raise StepFailed(f"warmup {took}: GET {path} was not answered") from None
     except OSError as error:
         raise StepFailed(f"warmup: GET {path} failed: {error.strerror}") from None
-    except h11.RemoteProtocolError as error:
-        raise StepFailed(f"warmup: the answer to GET {path} is broken: {error}") from None
+    except (UpstreamError, BadBody) as error:
+        raise StepFailed(f"warmup: GET {path} failed: {error}") from None
 
 
 def pause_at(age: float) -> float:
@@ -186,40 +184,43 @@ def pause_at(age: float) -> float:
     return min(max(FIRST_PAUSE, age * age / PATIENCE), LONGEST_PAUSE)
 
 
-async def _fetch(host: str, port: int, path: str, settings: HealthSettings) -> h11.Response:
-    """The head of a whole answer, whose body is thrown away."""
+async def _fetch(host: str, port: int, path: str, settings: HealthSettings) -> Response:
+    """The head of a whole response, whose body is thrown away."""
     transport = await dial(host, port)
     try:
-        http = h11.Connection(h11.CLIENT)
-        answer = await _ask(http, transport, path, settings)
-        while not isinstance(await _next_event(http, transport), h11.EndOfMessage):
+        response = await _ask(transport, path, settings)
+        body = body_of(transport, response.framing, response.length)
+        while await body.read():
             pass
     finally:
         transport.close()
-    return answer
+    return response
 
 
-async def _ask(
-    http: h11.Connection, transport: Transport, path: str, settings: HealthSettings
-) -> h11.Response:
-    """Send a GET; the head of the answer, whose body is still to come."""
+async def _ask(transport: Transport, path: str, settings: HealthSettings) -> Response:
+    """Send a GET; the head of the final response, whose body is still to come."""
     host, port = transport.sock.getpeername()[:2]
-    fields = [("Host", settings.host or f"{host}:{port}"), ("User-Agent", USER_AGENT)]
-    fields += [("Accept", "*/*"), ("Connection", "close")]
-    if settings.https:
-        fields += [("X-Forwarded-Proto", "https")]
-    asked = h11.Request(method="GET", target=path, headers=fields)
-    await transport.send((http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b""))
-    while True:
-        event = await _next_event(http, transport)
-        if isinstance(event, h11.Response):
-            return event
+    request = _request(path, (settings.host or f"{host}:{port}").encode())
+    scheme = b"X-Forwarded-Proto: https\r\n" if settings.https else b""
+    await transport.send(write_request(request, request.host or b"", scheme))
+    reader = ResponseReader(transport)
+    while (response := await reader.read(request)).status < 200:
+        pass
+    return response
 
 
-def _redirect(answer: h11.Response, settings: HealthSettings) -> tuple[str, str]:
+def _request(path: str, host: bytes) -> Request:
+    fields = [(b"Host", host), (b"User-Agent", USER_AGENT.encode())]
+    fields += [(b"Accept", b"*/*"), (b"Connection", b"close")]
+    return Request(
+        b"GET", path.encode(), b"1.1", host, lines_of(fields), {}, Framing.NONE, keep_alive=False
+    )
+
+
+def _redirect(response: Response, settings: HealthSettings) -> tuple[str, str]:
     """Where an answer redirects to, if it does, and what helps if that is https; in words."""
-    locations = [value for name, value in answer.headers if name == b"location"]
-    if answer.status_code not in REDIRECTS or not locations:
+    locations = [value for name, value in response.fields if name == b"location"]
+    if response.status not in REDIRECTS or not locations:
         return "", ""
     location = locations[0].decode("ascii", "backslashreplace")[:LONGEST_LOCATION]
     advice = ""
@@ -228,14 +229,3 @@ def _redirect(answer: h11.Response, settings: HealthSettings) -> tuple[str, str]
         if settings.https:
             advice = "the app must trust X-Forwarded-Proto, which said https"
     return f", a redirect to {location}", advice
-
-
-async def _next_event(http: h11.Connection, transport: Transport) -> object:
-    while True:
-        event = http.next_event()
-        if event is not h11.NEED_DATA:
-            return event
-        data = await transport.receive()
-        if http.their_state is h11.SEND_RESPONSE and NOT_IN_HEADS.search(data.split(END, 1)[0]):
-            raise h11.RemoteProtocolError("it has a control character in its head")
-        http.receive_data(data)
