@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from blue_green.cli import display
-from blue_green.cli.command import complain, print_result, say
+from blue_green.cli.command import complain, say
 from blue_green.cli.progress import CLEAR_LINE, Progress
+from blue_green.cli.request import print_result
 from blue_green.cli.terminal import Style, columns
 from blue_green.config import change_text
 from blue_green.system import log

@@ -2,12 +2,10 @@
 
 import argparse
 
-from blue_green.cli.command import (
-    USAGE,
-    Command,
+from blue_green.cli.command import USAGE, Command, complain
+from blue_green.cli.request import (
     ask,
     client_arguments,
-    complain,
     follow,
     print_result,
     reject_file,

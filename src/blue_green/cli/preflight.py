@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blue_green.cli.command import (
-    DEFAULT_FILE,
     FAILED,
     INTERRUPTED,
     OK,
@@ -18,6 +17,7 @@ from blue_green.cli.command import (
     say,
 )
 from blue_green.config.error import ConfigError
+from blue_green.preflight.other_sites import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from blue_green.preflight.checks.finding import Finding

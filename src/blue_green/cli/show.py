@@ -6,17 +6,8 @@ import sys
 from typing import Any
 
 from blue_green.cli import display
-from blue_green.cli.command import (
-    FAILED,
-    OK,
-    Command,
-    ask,
-    client_arguments,
-    complain,
-    print_result,
-    reject_file,
-    socket_of,
-)
+from blue_green.cli.command import FAILED, OK, Command, complain
+from blue_green.cli.request import ask, client_arguments, print_result, reject_file, socket_of
 from blue_green.cli.terminal import Style
 from blue_green.control import client
 

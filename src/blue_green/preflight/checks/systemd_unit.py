@@ -9,9 +9,9 @@ from pathlib import Path
 from blue_green.config.process_settings import StateSettings
 from blue_green.config.settings import Settings
 from blue_green.preflight.checks.finding import Findings, passed, warned
+from blue_green.preflight.other_sites import UNITS
 from blue_green.system import files, root, users
 
-UNITS = Path("/etc/systemd/system")
 RUNNING = Path("/run/systemd/system")
 """Exists if systemd is the init system (sd_booted(3))."""
 DEFAULT_STOP = 90.0

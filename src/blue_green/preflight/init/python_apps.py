@@ -18,6 +18,7 @@ DATASETTE_FILES = ("datasette.yaml", "datasette.yml", "datasette.json")
 METADATA = ("metadata.yaml", "metadata.yml", "metadata.json")
 SHARED = "{} is linked: all releases share it, even when its requirements change"
 SQLITE = "SQLite allows one writer, so only one release may run: requests wait during a swap"
+DEVELOPMENT_SERVER = "runserver is for development: install gunicorn or uvicorn, and use it here"
 LOCAL = ("--host", "127.0.0.1", "--port", "{port}")
 
 
@@ -73,26 +74,8 @@ def django(checkout: Checkout) -> Iterator[App]:
     module = match[1] if match else ""
     settings, data = _settings(checkout, module), named(checkout, module)
     python = python_of(checkout)
-    servers = {
-        "gunicorn": ("gunicorn", "--bind", "127.0.0.1:{port}", f"{project}.wsgi"),
-        "uvicorn": ("uvicorn", *LOCAL, f"{project}.asgi:application"),
-        "daphne": (
-            "daphne",
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            "{port}",
-            f"{project}.asgi:application",
-        ),
-        "waitress": ("waitress", "--listen=127.0.0.1:{port}", f"{project}.wsgi:application"),
-    }
-    server = python.first(*servers)
-    advice = list(python.advice)
-    if server:
-        command = python.run(*servers[server])
-    else:
-        command = (python.program, "manage.py", "runserver", "--noreload", "127.0.0.1:{port}")
-        advice.append("runserver is for development: install gunicorn or uvicorn, and use it here")
+    server, command = _django_server(python, project)
+    advice = [] if server else [DEVELOPMENT_SERVER]
     migrate = (python.program, "manage.py", "migrate", "--noinput")
     yield _with_sqlite(
         App(
@@ -107,6 +90,7 @@ def django(checkout: Checkout) -> Iterator[App]:
             host=_allowed_host(settings),
             https=bool(re.search(r"(?m)^[ \t]*SECURE_SSL_REDIRECT[ \t]*=(?!\s*False)", settings)),
             advice=(
+                *python.advice,
                 *advice,
                 *checkout.advice((*data.databases, *data.uploads)),
                 "if you use collectstatic, add it to build",
@@ -115,6 +99,20 @@ def django(checkout: Checkout) -> Iterator[App]:
         checkout,
         data.databases,
     )
+
+
+def _django_server(python: Python, project: str) -> tuple[str | None, tuple[str, ...]]:
+    """The production server of a project, if it has one, and the command that starts it."""
+    asgi = f"{project}.asgi:application"
+    servers = {
+        "gunicorn": ("gunicorn", "--bind", "127.0.0.1:{port}", f"{project}.wsgi"),
+        "uvicorn": ("uvicorn", *LOCAL, asgi),
+        "daphne": ("daphne", "--bind", "127.0.0.1", "--port", "{port}", asgi),
+        "waitress": ("waitress", "--listen=127.0.0.1:{port}", f"{project}.wsgi:application"),
+    }
+    if server := python.first(*servers):
+        return server, python.run(*servers[server])
+    return None, (python.program, "manage.py", "runserver", "--noreload", "127.0.0.1:{port}")
 
 
 def datasette(checkout: Checkout) -> Iterator[App]:
