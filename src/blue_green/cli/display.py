@@ -6,6 +6,7 @@ from typing import Any
 
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
+from blue_green.site.swap_text import numbers, triggered_by
 
 COLOURS = {
     "serving": "green",
@@ -22,15 +23,6 @@ COLOURS = {
 LABEL = 10
 """Columns for the label of each line of the status."""
 MARGIN = LABEL + 4
-TRIGGERS = {
-    "watch": "a new commit",
-    "health": "failing health probes",
-    "swap": "blue-green swap",
-    "rollback": "blue-green rollback",
-    "restart": "blue-green restart",
-    "rebuild": "blue-green swap --rebuild",
-}
-"""The values of `asked_by`, in words."""
 MAX_QUARANTINED = 3
 MAX_LINES = 10
 """Lines of the app's output to show after a failed swap: the end of a traceback matters most."""
@@ -62,7 +54,7 @@ def receipt(result: Mapping[str, Any], style: Style) -> list[str]:
         more = f" (more: blue-green logs {short})" if len(output) > len(shown) else ""
         lines += [f"last lines of output{more}:", *(style.line("    ", line) for line in shown)]
     if result["seconds"]:
-        lines.append(style.line(_numbers(result)))
+        lines.append(style.line(numbers(result)))
     return lines
 
 
@@ -219,8 +211,8 @@ def _entry(result: Mapping[str, Any], style: Style, *, indent: int) -> list[str]
     inner = indent + 2
     if result["reason"]:
         lines += _with_steps(style, inner, result["reason"])
-    trigger = f"{_trigger(result)}; " if result["asked_by"] else ""
-    return lines + style.wrapped(inner, f"{trigger}{_numbers(result)}", "dim")
+    trigger = f"{triggered_by(result['asked_by'])}; " if result["asked_by"] else ""
+    return lines + style.wrapped(inner, f"{trigger}{numbers(result)}", "dim")
 
 
 def _with_steps(style: Style, indent: int, text: str, colour: str = "") -> list[str]:
@@ -242,22 +234,7 @@ def _progress(swap: Mapping[str, Any]) -> str:
     done = [f"{phase} {seconds:.1f} s" for phase, seconds in swap["seconds"].items()]
     if swap["phase"] not in swap["seconds"] and swap["phase"]:
         done.append(f"{swap['phase']} {swap['phase_seconds']:.1f} s ...")
-    return ", ".join([_trigger(swap), *done] if swap["asked_by"] else done)
-
-
-def _trigger(swap: Mapping[str, Any]) -> str:
-    """What triggered a swap, in words; an unknown trigger of a newer supervisor as it is."""
-    trigger = swap["asked_by"]
-    return f"triggered by {TRIGGERS.get(trigger, trigger)}"
-
-
-def _numbers(result: Mapping[str, Any]) -> str:
-    total = sum(result["seconds"].values())
-    return (
-        f"held {result['held']}, longest {result['longest_hold']:.1f} s, "
-        f"retried {result['retried']}, cut {result['cut']}, failed {result['failed']}, "
-        f"took {total:.2f} s"
-    )
+    return ", ".join([triggered_by(swap["asked_by"]), *done] if swap["asked_by"] else done)
 
 
 def _place(slot: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from blue_green.site.receipt import Receipt
 from blue_green.site.retry import Retry, delay_after
 from blue_green.site.slot import Slot
 from blue_green.site.swap import SUPERSEDED, Report, Swap
+from blue_green.site.swap_text import triggered_by
 from blue_green.site.trigger import Trigger
 from blue_green.source.git_errors import GitError
 from blue_green.system import systemd
@@ -177,7 +178,7 @@ class DeployQueue:
     async def _carry_out(self, request: DeployRequest) -> None:
         self._site.gate.stop_refusing()
         self.current = swap = Swap(self._site, request, self._report_to(request))
-        logger.info("swap %s: triggered by %s", swap.revision[:7], swap.trigger.description)
+        logger.info("swap %s: %s", swap.revision[:7], triggered_by(swap.trigger))
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._add_subject, swap.receipt)

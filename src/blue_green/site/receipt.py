@@ -6,6 +6,7 @@ from typing import Any, Literal
 import attrs
 from attrs import define, field
 
+from blue_green.site import swap_text
 from blue_green.system.tail import last, shortened
 
 Result = Literal["promoted", "failed", "superseded", "reverted", "unchanged"]
@@ -68,11 +69,7 @@ class Receipt:
         return attrs.asdict(self, value_serializer=_plain)
 
     def __str__(self) -> str:
-        total = sum(self.seconds.values())
-        return (
-            f"held {self.held}, longest {self.longest_hold:.1f} s, retried {self.retried}, "
-            f"cut {self.cut}, failed {self.failed}, drained {self.drained}, took {total:.2f} s"
-        )
+        return swap_text.numbers(attrs.asdict(self))
 
 
 def _plain(_: Any, __: Any, value: Any) -> Any:

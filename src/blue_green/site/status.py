@@ -12,6 +12,7 @@ from blue_green.site.receipt import Receipt
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.slot import Slot
 from blue_green.site.state import quarantined
+from blue_green.site.swap_text import triggered_by
 from blue_green.site.trigger import Trigger
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _replacement(receipt: Receipt) -> str:
     short = receipt.revision[:7]
     if receipt.asked_by == Trigger.ROLLBACK:
         return f"rolled back to {short}"
-    return f"{short} was deployed since, triggered by {Trigger(receipt.asked_by).description}"
+    return f"{short} was deployed since, {triggered_by(receipt.asked_by)}"
 
 
 def _slot(slot: Slot | None) -> dict[str, Any] | None:

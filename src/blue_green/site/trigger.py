@@ -17,18 +17,3 @@ class Trigger(StrEnum):
     """A new build of the live release."""
     HEALTH = "health"
     """The live release is unhealthy."""
-
-    @property
-    def description(self) -> str:
-        """For "triggered by ..."."""
-        return _DESCRIPTIONS[self]
-
-
-_DESCRIPTIONS = {
-    Trigger.WATCH: "a new commit",
-    Trigger.SWAP: "blue-green swap",
-    Trigger.ROLLBACK: "blue-green rollback",
-    Trigger.RESTART: "blue-green restart",
-    Trigger.REBUILD: "blue-green swap --rebuild",
-    Trigger.HEALTH: "failed health checks",
-}
