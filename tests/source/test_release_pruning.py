@@ -66,7 +66,7 @@ async def test_the_other_releases_are_pruned_and_those_that_could_not_be_removed
 
     await releases.pruning.prune({revisions[-1]})
     [why] = releases.pruning.unremovable
-    assert "root did not remove it before" in why, "it is named for as long as it is there"
+    assert "root refused to delete it before" in why, "it is named for as long as it is there"
 
 
 @as_root

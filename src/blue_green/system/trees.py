@@ -1,14 +1,14 @@
-"""Directory trees that somebody else may be changing: removed, or given to another user.
+"""Delete directory trees, or give them to another user, while another user may be changing them.
 
-We may be root, and whoever the app runs as can put a symbolic link in the place of any directory of
-its release, at any moment; and can move directories into it. So nothing here works on paths:
+We may be root, and the app's user can replace any directory of its release with a symbolic link at
+any moment, and can move directories into it. So nothing here works on paths:
 
-- Each directory is opened in the one above it and never through a link, and what happens in it goes
-  through its descriptor (openat(2)).
-- Root empties a directory only if whoever could put it there owns it, too, or if nobody but root
-  could. So nothing is deleted that the owner of the tree could not have deleted.
-- Root gives away only what belongs to the one who is said to own the tree, and no file that has
-  another name elsewhere: that may be a hard link to a file that is not theirs to have.
+- Each directory is opened relative to its parent and never through a link; operations in it use its
+  descriptor (openat(2)).
+- Root empties a directory only if the user who could have put it there owns it, or if only root
+  could have. So nothing is deleted that the owner of the tree could not have deleted.
+- Root gives away only what belongs to the given owner of the tree, and no file with another hard
+  link: it may be a file that the new user must not have.
 
 Trees may be large: the work is done in a thread, and ends when it is cancelled.
 """
@@ -28,46 +28,46 @@ import trio
 from attrs import frozen
 
 TIMEOUT = 300.0
-"""Seconds after which a tree that grows as fast as it is removed is left."""
+"""Seconds after which a tree that grows as fast as it is deleted is left."""
 BATCH = 10_000
 """Names of a directory that are read at once."""
-DEEPEST = 256
-"""Directories one inside the other: each takes a descriptor while a tree is given away."""
+MAX_DEPTH = 256
+"""Nested directories: each takes a descriptor while a tree is given away."""
 LONGEST_PATH = 4096
 """Characters of a path, for messages."""
 LEFTOVER = ".removing-"
-"""How the name of a directory begins in which there is what was not, or not yet, removed."""
+"""The prefix of the directory, the bin, that holds what is not deleted, or not yet."""
 
 KEPT = ".not-removed-"
-"""How the name of a directory begins that root refused to remove. In the bin, where root alone
-could have put it, nothing else tells any more that it may belong elsewhere: it is refused again."""
+"""The prefix of a directory in the bin that root refused to delete. It is refused again later: in
+the bin, where only root could have put it, nothing else shows that it may belong elsewhere."""
 
-REFUSED = "root did not remove it before, since it may belong elsewhere: rm -r it yourself"
-REPLACED = "somebody has put another directory in the place of root's own: it is left as it is"
-CROSSED = "it belongs to user {}, and the directory that it is in to user {}: rm -r it yourself"
-SHARED = "it has another name elsewhere (a hard link), and is not given to another user"
+REFUSED = "root refused to delete it before, since it may belong elsewhere: rm -r it yourself"
+REPLACED = "another user has replaced root's own directory: it is left as it is"
+CROSSED = "it belongs to user {}, and the directory that contains it to user {}: rm -r it yourself"
+SHARED = "it has another hard link, and is not given to another user"
 FOREIGN = "it belongs to user {}, not to {}, and is not given to another user"
 
 
 class TreeError(OSError):
-    """Something in a tree cannot be removed or given away; str() says what, and why."""
+    """Something in a tree cannot be deleted or given away; str() says what, and why."""
 
     def __str__(self) -> str:
         return f"{self.filename}: {self.strerror}"
 
 
 async def remove(path: Path, *, owners: Collection[int] = ()) -> None:
-    """Delete a tree, or what else has this name; raise `TreeError` for what cannot be deleted.
+    """Delete a tree or a file; raise `TreeError` for what cannot be deleted.
 
-    The name is free at once. All that can be deleted is deleted; the rest stays beside it, under a
-    name with `LEFTOVER`, to be removed later. The path to the directory that it is in is trusted;
-    the tree may belong to whoever owns that directory, or to these `owners`.
+    The name is free at once. What cannot be deleted stays in the same directory under a name with
+    `LEFTOVER`, to be deleted later. The path of that directory is trusted; the tree must belong to
+    the owner of the directory, or to one of these `owners`.
     """
     await trio.to_thread.run_sync(_remove, path, owners)
 
 
 async def give(path: Path, owner: int, uid: int, gid: int) -> None:
-    """Give a tree of this owner's to another user; raise `TreeError`. For root only."""
+    """Give a tree of this owner to another user; raise `TreeError`. For root only."""
     await trio.to_thread.run_sync(_give, path, owner, uid, gid)
 
 
@@ -86,7 +86,7 @@ def _remove(path: Path, owners: Collection[int]) -> None:
                 removal.take(path.name, parent, os.fstat(parent), str(path), owners)
                 removal.run()
         finally:
-            with suppress(OSError):  # What could not be deleted is in it, and was reported.
+            with suppress(OSError):  # It may contain what could not be deleted, which was reported.
                 os.rmdir(aside, dir_fd=parent)
 
 
@@ -97,14 +97,14 @@ class _Found:
     name: str
     """In the bin."""
     path: str
-    """Where it was."""
+    """Its original path."""
 
 
 class _Removal:
-    """Empties a directory of ours, the bin, in which nobody else can put anything.
+    """Empties the bin, a directory of ours that no other user can write.
 
-    Each directory that is found is moved there first, so none has to be kept open for those that
-    are in it, however deep they are. What is mounted cannot be moved, and stays.
+    Each directory is moved there before it is emptied, so that none has to stay open for those
+    inside of it, however deep they are. A mounted file system cannot be moved, and stays.
     """
 
     def __init__(self, bin_: int) -> None:
@@ -115,7 +115,7 @@ class _Removal:
         self._until = time.monotonic() + TIMEOUT
 
     def run(self) -> None:
-        """Delete all that was taken; raise `TreeError`."""
+        """Delete everything in the bin; raise `TreeError`."""
         while self._waiting:
             found = self._waiting.popleft()
             try:
@@ -135,9 +135,9 @@ class _Removal:
         path: str,
         owners: Collection[int] = (),
     ) -> bool:
-        """Delete this name, or move what it stands for into the bin; whether that was possible.
+        """Delete a file, or move a directory into the bin; whether that was possible.
 
-        `above` is the directory that it is in, with this status.
+        `above` is the directory that contains it, with this status.
         """
         if name.startswith(KEPT) and os.geteuid() == 0 and _is_roots_alone(status):
             self._failed(OSError(errno.EPERM, REFUSED), path)
@@ -147,7 +147,7 @@ class _Removal:
                 os.unlink(name, dir_fd=above)
             except IsADirectoryError:
                 if os.geteuid() != 0:
-                    _make_usable(name, above)  # To be moved, it must be writable itself.
+                    _make_usable(name, above)  # Only a writable directory can be moved.
                 moved = str(self._moved)
                 os.rename(name, moved, src_dir_fd=above, dst_dir_fd=self._bin)
                 self._moved += 1
@@ -161,9 +161,9 @@ class _Removal:
         return True
 
     def _check_is_theirs(self, moved: str, above: os.stat_result, owners: Collection[int]) -> None:
-        """Put aside for good what is now in the bin, if root must not empty it.
+        """Rename a directory in the bin if root must not empty it; raise `OSError`.
 
-        At once, so that what is left in a bin when we are ended was found to be theirs.
+        At once, so that if we are killed, root may empty all others that are left in the bin.
         """
         status = os.stat(moved, dir_fd=self._bin, follow_symlinks=False)
         if crossing := _crossing(status, above, owners):
@@ -173,11 +173,11 @@ class _Removal:
 
     def _empty(self, directory: int, status: os.stat_result, path: str) -> None:
         if os.geteuid() == 0 and status.st_mode & stat.S_ISVTX:
-            os.fchown(directory, 0, 0)  # Deleting there as another one takes CAP_FOWNER.
+            os.fchown(directory, 0, 0)  # Otherwise deleting there takes CAP_FOWNER.
         while True:
             trio.from_thread.check_cancelled()
             if time.monotonic() > self._until:
-                raise OSError(errno.ETIMEDOUT, f"it was not removed within {TIMEOUT:g} s")
+                raise OSError(errno.ETIMEDOUT, f"it was not deleted within {TIMEOUT:g} s")
             with os.scandir(directory) as entries:
                 names = [entry.name for entry in islice(entries, BATCH)]
             taken = [self.take(name, directory, status, _inside(path, name)) for name in names]
@@ -191,12 +191,12 @@ class _Removal:
 
 
 def _inside(path: str, name: str) -> str:
-    """The path of this name there; of what is very deep only the beginning is remembered."""
+    """The path of an entry; if it would be too long, the path of its directory."""
     return f"{path}/{name}" if len(path) < LONGEST_PATH else path
 
 
 def _crossing(status: os.stat_result, above: os.stat_result, owners: Collection[int]) -> str:
-    """Whether somebody may have moved a directory here that is not theirs, for root to empty it."""
+    """Why root must not empty a directory that a user may have moved here; "" if it may."""
     if os.geteuid() != 0 or status.st_uid in (above.st_uid, *owners):
         return ""
     if _is_roots_alone(above) or _is_roots_alone(status):
@@ -205,7 +205,7 @@ def _crossing(status: os.stat_result, above: os.stat_result, owners: Collection[
 
 
 def _is_roots_alone(status: os.stat_result) -> bool:
-    """Only root can put something into such a directory, or move it to another one."""
+    """Whether only root can put entries into such a directory, or move it."""
     return status.st_uid == 0 and not status.st_mode & 0o022
 
 
@@ -220,11 +220,11 @@ def _give(path: Path, owner: int, uid: int, gid: int) -> None:
 def _give_directory(
     name: str, above: int, path: Path, whose: tuple[int, int, int], depth: int
 ) -> None:
-    """Root's, while what is in it is given away; and only then the other user's."""
+    """Give away a directory: it is root's while its entries are given away, then the user's."""
     owner, uid, gid = whose
     trio.from_thread.check_cancelled()
-    if depth > DEEPEST:
-        raise TreeError(errno.ELOOP, f"more than {DEEPEST} directories deep", str(path))
+    if depth > MAX_DEPTH:
+        raise TreeError(errno.ELOOP, f"more than {MAX_DEPTH} directories deep", str(path))
     try:
         with _opened(name, above) as directory:
             _check_owner(os.fstat(directory), owner)
@@ -252,7 +252,7 @@ def _give_file(name: str, above: int, path: Path, whose: tuple[int, int, int]) -
             _check_owner(status, owner)
             if status.st_nlink > 1:
                 raise OSError(errno.EMLINK, SHARED)
-            # Exactly what was looked at, also if the name stands for something else by now.
+            # Exactly the file that was checked, even if the name refers to another one by now.
             os.chown(_by_descriptor(handle), uid, gid)
         finally:
             os.close(handle)
@@ -270,7 +270,7 @@ def _check_owner(status: os.stat_result, owner: int) -> None:
 
 @contextmanager
 def _opened(name: str, above: int | None = None) -> Iterator[int]:
-    """The descriptor of a directory, and in `above` of nothing that a link leads to."""
+    """Open a directory; relative to `above`, not through a symbolic link."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     if above is not None:
         flags |= os.O_NOFOLLOW
@@ -284,7 +284,7 @@ def _opened(name: str, above: int | None = None) -> Iterator[int]:
 
 
 def _make_usable(name: str, above: int) -> None:
-    """Let us list and change a directory, if it is ours and its mode does not allow that."""
+    """Make a directory of ours readable and writable for us."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(name, flags, dir_fd=above)
     try:
@@ -296,5 +296,5 @@ def _make_usable(name: str, above: int) -> None:
 
 
 def _by_descriptor(handle: int) -> str:
-    """A path for what cannot take a descriptor that was opened with O_PATH (open(2))."""
+    """A path for calls that do not accept a descriptor opened with O_PATH (open(2))."""
     return f"/proc/self/fd/{handle}"
