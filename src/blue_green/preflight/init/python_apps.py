@@ -154,7 +154,7 @@ def asgi_and_wsgi(checkout: Checkout) -> Iterator[App]:
             module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
             app = App(
                 kind=kind,
-                because=f"{file} has {name}",
+                because=f"detected {name} in {file}",
                 command=_serving(python, kind, module, name),
                 build=python.build,
                 link=checkout.with_data((*python.link, *checkout.links), data),
