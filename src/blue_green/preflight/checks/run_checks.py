@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 
 from blue_green.config.settings import Settings
-from blue_green.preflight.checks import files, hold_timeout, machine
+from blue_green.preflight.checks import commands, files, hold_timeout, machine
 from blue_green.preflight.checks.checkout import checkout
 from blue_green.preflight.checks.context import (
     CheckContext,
@@ -76,12 +76,12 @@ async def _check_app(context: CheckContext, report: Report, *, start: bool) -> N
     settings = context.settings
     _all(files.trust(context), report)
     _all(files.state(context), report)
-    _all(files.notify(context), report)
+    _all(commands.notify(context), report)
     tracked = await checkout(context, report)
     if tracked is None:
         return
     _all(files.links(context, tracked), report)
-    _all(files.commands(context, tracked), report)
+    _all(commands.commands(context, tracked), report)
     _all(machine.sqlite(settings), report)
     if context.running:
         marker = supervisor_marker.entry(settings.state.directory)
