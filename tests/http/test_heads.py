@@ -367,12 +367,12 @@ def test_lines_around_a_changing_cookie_are_cached() -> None:
 
 
 def test_the_caches_are_bounded() -> None:
-    for number in range(2 * fast_path.MOST_KEPT):
+    for number in range(2 * fast_path.MOST_CACHED):
         for _ in range(2):
             fast_path.read_request(b"GET / HTTP/1.1\r\nHost: h\r\nX: %d\r\n\r\n" % number)
-    assert len(fast_path._request_lines) <= fast_path.MOST_KEPT
-    assert len(fast_path._request_groups) <= fast_path.MOST_KEPT
-    assert len(fast_path._requests) <= fast_path.MOST_KEPT
+    assert len(fast_path._request_lines) <= fast_path.MOST_CACHED
+    assert len(fast_path._request_groups) <= fast_path.MOST_CACHED
+    assert len(fast_path._requests) <= fast_path.MOST_CACHED
 
 
 SPLIT = b"".join(

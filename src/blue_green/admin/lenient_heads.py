@@ -5,7 +5,8 @@ A line may end in LF alone, and Host may be missing. Everything else is parsed l
 
 import re
 
-from blue_green.http.request import BadRequest, ParsedHead, read_request
+from blue_green.http.request import BadRequest, read_request
+from blue_green.http.request_head import ParsedHead
 
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 END_OF_LINE = re.compile(rb"\r?\n")

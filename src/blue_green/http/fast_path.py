@@ -1,19 +1,21 @@
-"""The short way for heads that need no second look.
+"""The fast path for common heads.
 
-Nearly all heads are plain, and nearly all of their lines are the same from one to the next. So a
-line is judged once, and the verdict kept; a head whose lines are all plain goes on as its own
-bytes, less a few lines and plus ours. Whatever is not plain (chunks, an upgrade, a fold, a field
-that we rewrite, an odd character or space) takes the long way, through h11, in `heads`.
+Nearly all heads are simple, and most of their lines are the same from one head to the next. So a
+line is classified once, and the result cached; a head of simple lines is forwarded as its own
+bytes, less a few lines and plus ours. All others (with chunks, an upgrade, a fold, a field that we
+rewrite, an unusual character or space) take the slow path, through h11: `request` and `response`.
 
-The fast path may defer to the slow path, but never differ from it: what it calls plain is a strict
-part of what h11 and `heads` accept, and it gives the same `Request` or `Response` for it. Tests
-hold one against the other.
+The fast path may defer to the slow path, but never differ from it: it accepts a strict subset of
+what h11 and `heads` accept, and makes the same `Request` or `Response` of it. Tests compare both.
 
-Only verdicts on short lines that carry no secrets are kept, and only so many. When all lines of a
-head were known already, the next verdict is on all of them together: what comes again is not even
-split into lines. Since the cookie is what tells one client's requests from another's, the lines
-before and after it are such groups of their own. And a short request that comes again, as programs
-send it, is known as a whole.
+Lines are cached if they are short and carry no secrets. When all lines of a head are cached, so is
+the result for all of them together, and the next such head is not even split into lines. Requests
+of different clients differ in their cookie, so the lines before and after it are cached as groups.
+Short requests, as programs send them, are also cached whole.
+
+What each cache saves, measured on one machine on which a request takes 36 microseconds (45 with a
+browser's head): whole requests 2, groups of lines 3 (of a browser), whole responses 3, lines of
+requests 13 (of a browser), lines of responses 7.
 """
 
 import re
@@ -34,44 +36,44 @@ COOKIE = b"\r\nCookie: "
 LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
 
 FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, SLOW_PATH, IS_DATE = -1, -2, -3, -4, -5, -6, -7
-"""Verdicts on a line. One of zero or more: it is a Content-Length, of so many bytes."""
+"""Classes of lines. A number of zero or more is the value of a Content-Length."""
 
 CONNECTION = {b"keep-alive": DROP, b"close": CLOSES}
 
 LONGEST_LINE = 256
 LONGEST_HEAD = 1024
-MOST_KEPT = 2048
+MOST_CACHED = 2048
 MOST_IN_GROUP = MAX_LINES // 2 - 1
-"""Lines: two groups and a cookie are then no more than a head may have."""
+"""Lines. Two groups and a cookie are then no more than a head may have."""
 SECRETS = {b"cookie", b"authorization", b"set-cookie", b"x-api-key", b"x-csrf-token"}
-NOT_PLAIN = HOP_BY_HOP | REWRITTEN | {b"trailer", b"close", b"date", b"max-forwards"}
-"""Among them what `Connection: close` names, should there be such a field."""
+NOT_SIMPLE = HOP_BY_HOP | REWRITTEN | {b"trailer", b"close", b"date", b"max-forwards"}
+"""Also the field that `Connection: close` names, should there be one."""
 
-NOTHING_TOLD: dict[bytes, bytes] = {}
+NO_CLAIMS: dict[bytes, bytes] = {}
+
+
+class Lines(NamedTuple):
+    """What some lines of a head mean together."""
+
+    forwarded: bytes
+    """Those that go on, with their ends."""
+    keep_alive: bool = True
+    length: int = -1
+    """The Content-Length; -1 without one."""
+    host: bytes = b""
+    is_chunked: bool = False
+    has_date: bool = False
+
 
 _request_lines: dict[bytes, int] = {}
 _response_lines: dict[bytes, int] = {}
-
-
-class Group(NamedTuple):
-    """What some lines of a request come to."""
-
-    host: bytes
-    """Nothing if it is not among them."""
-    lines: bytes
-    """Those that go on."""
-    keep_alive: bool
-    length: int
-    """Of the body; less than nothing if it is not among them."""
-
-
-_request_groups: dict[bytes, Group] = {}
+_request_groups: dict[bytes, Lines] = {}
 _requests: dict[bytes, Request] = {}
 _responses: dict[bytes, Response] = {}
 
 
 def read_request(head: bytes) -> Request | None:
-    """The request, if its head is plain."""
+    """The request, if its head is simple."""
     return _requests.get(head) or _parse_request(head)
 
 
@@ -81,142 +83,132 @@ def _parse_request(head: bytes) -> Request | None:
     if first is None:
         return None
     before, cookie, after = fields.partition(COOKIE)
-    judged = _request_groups.get(before) or _parse_group(before)
-    if cookie and judged:
-        judged = _with_cookie(judged, after)
-    if judged is None:
+    lines = _request_groups.get(before) or _parse_group(before)
+    if cookie and lines:
+        lines = _with_cookie(lines, after)
+    if lines is None or not lines.host:
         return None
-    host, forwarded, keep_alive, length = judged
-    if not host:
-        return None
+    forwarded, keep_alive, length, host, *_ = lines
     framing = Framing.NONE if length < 0 else Framing.LENGTH
     request = Request(
-        first[1], first[2], b"1.1", host, forwarded, NOTHING_TOLD, framing, max(length, 0),
-        keep_alive=keep_alive,
+        first[1], first[2], b"1.1", host, b"Host: %b\r\n%b" % (host, forwarded), NO_CLAIMS,
+        framing, max(length, 0), keep_alive=keep_alive,
     )  # fmt: skip
     if fields in _request_groups:
         _cache(_requests, head, request, LONGEST_LINE)
     return request
 
 
-def _with_cookie(judged: Group, rest: bytes) -> Group | None:
-    """The verdict on lines that are followed by a Cookie, of whose value on this is the rest."""
+def _with_cookie(lines: Lines, rest: bytes) -> Lines | None:
+    """What lines mean that are followed by a Cookie, whose value `rest` begins with."""
     value, more, after = rest.partition(b"\r\n")
     if not VALUE.fullmatch(value):
         return None
-    host, lines, keep_alive, length = judged
+    forwarded = b"%bCookie: %b\r\n" % (lines.forwarded, value)
     if not more:
-        return Group(host, b"%bCookie: %b\r\n" % (lines, value), keep_alive, length)
+        return Lines(forwarded, lines.keep_alive, lines.length, lines.host)
     others = _request_groups.get(after) or _parse_group(after)
-    if others is None or others.host or (length >= 0 and others.length >= 0):
-        return None  # The long way is for a Host that comes late, and for what comes twice.
-    lines = b"%bCookie: %b\r\n%b" % (lines, value, others.lines)
-    return Group(host, lines, keep_alive and others.keep_alive, max(length, others.length))
+    if others is None or others.host or (lines.length >= 0 and others.length >= 0):
+        return None  # A Host that comes late, and what comes twice, take the slow path.
+    return Lines(
+        forwarded + others.forwarded,
+        lines.keep_alive and others.keep_alive,
+        max(lines.length, others.length),
+        lines.host,
+    )
 
 
-def _parse_group(group: bytes) -> Group | None:
-    """What some of a request's lines come to; None if they are not all plain."""
+def _parse_group(group: bytes) -> Lines | None:
+    """What some of a request's lines mean; None if they are not all simple."""
     lines = group.split(b"\r\n")
     if len(lines) > MOST_IN_GROUP:
         return None
-    host, length = b"", -1
-    keep_alive = True
-    kept = []
-    all_known = True
-    for line in lines:
-        verdict = _request_lines.get(line)
-        if verdict is None:
-            all_known = False
-            verdict = _classify_line(line, _request_lines, _only_in_requests)
-        if verdict == FORWARD:
-            kept.append(line)
-        elif verdict == IS_HOST and not host:
-            host = line[6:]
-        elif verdict >= 0 > length:
-            length = verdict
-        elif verdict == CLOSES:
-            keep_alive = False
-        elif verdict != DROP:
-            return None
-    if host:
-        kept.insert(0, b"Host: %b" % host)
-    kept.append(b"")
-    judged = Group(host, b"\r\n".join(kept), keep_alive, length)
-    if all_known:
-        _cache(_request_groups, group, judged, LONGEST_HEAD)
-    return judged
+    all_cached, parsed = _parse_lines(lines, _request_lines, _only_in_requests)
+    if all_cached and parsed is not None:
+        _cache(_request_groups, group, parsed, LONGEST_HEAD)
+    return parsed
 
 
 def read_response(head: bytes, request: Request) -> Response | None:
-    """The answer, if its head is plain."""
+    """The response, if its head is simple."""
     if request.method == b"HEAD":
         return None
     return _responses.get(head) or _parse_response(head)
 
 
 def _parse_response(head: bytes) -> Response | None:
-    """An answer to anything but HEAD; None if its head is not plain."""
-    lines = head[:-4].split(b"\r\n")
-    first = STATUS_LINE.fullmatch(lines[0])
+    """A response to anything but HEAD; None if its head is not simple."""
+    status_line, *lines = head[:-4].split(b"\r\n")
+    first = STATUS_LINE.fullmatch(status_line)
     if first is None or first[1] in (b"204", b"304"):
         return None
-    framing = Framing.CLOSE
-    length = 0
-    keep_alive = True
-    has_date = False
-    kept = []
-    all_known = True
-    for line in lines[1:]:
-        verdict = _response_lines.get(line)
-        if verdict is None:
-            all_known = False
-            verdict = _classify_line(line, _response_lines, _only_in_responses)
-        if verdict == FORWARD:
-            kept.append(line)
-        elif verdict >= 0 and framing is Framing.CLOSE:
-            framing, length = Framing.LENGTH, verdict
-            kept.append(line)
-        elif verdict == IS_CHUNKED and framing is Framing.CLOSE:
-            framing = Framing.CHUNKED
-        elif verdict == IS_DATE:
-            has_date = True
-            kept.append(line)
-        elif verdict == CLOSES:
-            keep_alive = False
-        elif verdict != DROP:
-            return None
-    if framing is Framing.CLOSE:
+    all_cached, parsed = _parse_lines(lines, _response_lines, _only_in_responses)
+    if parsed is None or parsed.is_chunked == (parsed.length >= 0):
         return None
-    kept.append(b"")
-    forwarded = b"\r\n".join(kept)
-    answer = Response(
-        int(first[1]), first[2], forwarded, framing, length,
-        keep_alive=keep_alive, has_date=has_date,
+    framing = Framing.CHUNKED if parsed.is_chunked else Framing.LENGTH
+    response = Response(
+        int(first[1]), first[2], parsed.forwarded, framing, max(parsed.length, 0),
+        keep_alive=parsed.keep_alive, has_date=parsed.has_date,
     )  # fmt: skip
-    if all_known:
-        _cache(_responses, head, answer, LONGEST_HEAD)
-    return answer
+    if all_cached:
+        _cache(_responses, head, response, LONGEST_HEAD)
+    return response
+
+
+def _parse_lines(
+    lines: list[bytes], table: dict[bytes, int], only_there: Callable[[bytes, bytes], int]
+) -> tuple[bool, Lines | None]:
+    """Whether all lines were cached, and what they mean; None if they are not all simple."""
+    host, length = b"", -1
+    keep_alive, is_chunked, has_date, all_cached = True, False, False, True
+    forwarded = []
+    for line in lines:
+        kind = table.get(line)
+        if kind is None:
+            all_cached = False
+            kind = _classify_line(line, table, only_there)
+        if kind == FORWARD:
+            forwarded.append(line)
+        elif kind >= 0 > length:
+            length = kind
+            if table is _response_lines:  # A request gets it from us.
+                forwarded.append(line)
+        elif kind == IS_HOST and not host:
+            host = line[6:]
+        elif kind == IS_DATE:
+            has_date = True
+            forwarded.append(line)
+        elif kind == IS_CHUNKED and not is_chunked:
+            is_chunked = True
+        elif kind == CLOSES:
+            keep_alive = False
+        elif kind != DROP:
+            return False, None
+    forwarded.append(b"")
+    return all_cached, Lines(
+        b"\r\n".join(forwarded), keep_alive, length, host, is_chunked, has_date
+    )
 
 
 def _classify_line(
     line: bytes, table: dict[bytes, int], only_there: Callable[[bytes, bytes], int]
 ) -> int:
-    """The verdict on a line, kept in the table; `only_there` judges what the other side lacks."""
+    """The class of a line, cached in the table; `only_there` knows the fields of this side only."""
     match = LINE.fullmatch(line)
     if match is None:
         return SLOW_PATH
     name, value = match[1].lower(), match[2]
-    if name not in NOT_PLAIN and not name.startswith(FORWARDED):
-        verdict = FORWARD
+    if name not in NOT_SIMPLE and not name.startswith(FORWARDED):
+        kind = FORWARD
     elif name == b"content-length" and LENGTH_VALUE.fullmatch(value):
-        verdict = int(value)
+        kind = int(value)
     elif name == b"connection":
-        verdict = CONNECTION.get(value.lower(), SLOW_PATH)
+        kind = CONNECTION.get(value.lower(), SLOW_PATH)
     else:
-        verdict = only_there(name, value)
+        kind = only_there(name, value)
     if name not in SECRETS:
-        _cache(table, line, verdict, LONGEST_LINE)
-    return verdict
+        _cache(table, line, kind, LONGEST_LINE)
+    return kind
 
 
 def _only_in_requests(name: bytes, value: bytes) -> int:
@@ -233,8 +225,8 @@ def _only_in_responses(name: bytes, value: bytes) -> int:
     return DROP if name == b"keep-alive" else SLOW_PATH
 
 
-def _cache(table: dict[bytes, T], text: bytes, judged: T, longest: int) -> None:
+def _cache(table: dict[bytes, T], text: bytes, result: T, longest: int) -> None:
     if len(text) <= longest:
-        if len(table) >= MOST_KEPT:
+        if len(table) >= MOST_CACHED:
             table.clear()
-        table[text] = judged
+        table[text] = result

@@ -10,7 +10,8 @@ import trio
 from attrs import define, field
 
 from blue_green.http.errors import ErrorPages
-from blue_green.http.request import REQUEST_ID, ParsedHead, Request, parse_head
+from blue_green.http.request import REQUEST_ID, Request
+from blue_green.http.request_head import ParsedHead, parse_head
 from blue_green.proxy.client import Client
 from blue_green.proxy.disconnects import Disconnects
 from blue_green.proxy.remote import Remote
@@ -46,7 +47,7 @@ class Shared:
     disconnects: Disconnects | None = None
     """Reports clients that disconnect; without it, only a failing call does."""
     parse_head: Callable[[bytes, int, int], ParsedHead | None] = parse_head
-    """Parses request heads on the slow path; see `http.request.parse_head`."""
+    """Parses request heads on the slow path; see `http.request_head.parse_head`."""
     closing: bool = False
     """The server stops: each connection ends with its current request."""
     closing_tls: bool = False
