@@ -1,7 +1,7 @@
 """The states of a client connection, and what ends it."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -104,6 +104,24 @@ def test_once_the_response_has_begun_neither_side_of_the_upload_limits_it(client
     client.await_body(1, SLOW)
     client.await_backend(1, SLOW)
     assert client.deadline == float("inf")
+
+
+@pytest.mark.parametrize(
+    "transition",
+    [
+        pytest.param(lambda client: client.await_request(timeout=60), id="the next request"),
+        pytest.param(lambda client: client.begin_response(), id="a response"),
+        pytest.param(lambda client: client.begin_tunnel(), id="a tunnel"),
+        pytest.param(lambda client: client.begin_error(timeout=1), id="another error"),
+    ],
+)
+def test_an_error_for_a_cancelled_request_is_not_sent_after_something_else(
+    client: Client, transition: Callable[[Client], None]
+) -> None:
+    client.begin_request(REQUEST)
+    client.cut()
+    transition(client)
+    assert client.final_error is None
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ class Client:
         self.ended_by: EndReason | None = None
         """Set when it is cancelled, with the next two. The first reason counts."""
         self.final_error: ErrorResponse | None = None
-        """What to send after it was cancelled; None: nothing."""
+        """What to send after it was cancelled; None: nothing. A response that begins all the same,
+        since the task did not notice the cancellation before, takes its place."""
         self.final_outcome = Outcome.ABORTED
         """How its lease ends after it was cancelled."""
         self.served = False
@@ -140,6 +141,7 @@ class Client:
     def await_request(self, timeout: float) -> None:
         """Wait for the first request, or for the next one after a response."""
         self.state = ClientState.AWAITING_REQUEST
+        self.final_error = None  # The last request has its response, and nothing else was asked.
         self.request = None
         self.head = b""
         self.awaited_since = self.set_timeout(timeout, None, Outcome.ABORTED)
@@ -170,6 +172,7 @@ class Client:
     def begin_response(self) -> None:
         """The final response begins: from now on no other one can be sent."""
         self.state = ClientState.RESPONDING
+        self.final_error = None
         self.deadline = NEVER
 
     def begin_events(self) -> None:
@@ -179,11 +182,13 @@ class Client:
     def begin_tunnel(self) -> None:
         """Bytes pass both ways. When the client ends its half, the other half goes on."""
         self.state = ClientState.TUNNEL
+        self.final_error = None
         self.deadline = NEVER
 
     def begin_error(self, timeout: float) -> None:
         """The handler is done, and an error is sent within this time."""
         self.state = ClientState.REFUSING
+        self.final_error = None
         self.set_timeout(timeout, None, Outcome.ABORTED)
 
     def begin_close(self, timeout: float) -> None:
