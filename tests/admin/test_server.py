@@ -4,25 +4,22 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from attrs import Factory, define
-from prometheus_client.parser import text_string_to_metric_families
 
 from blue_green.admin import server
-from blue_green.admin.allowed_hosts import is_allowed_host
 from blue_green.admin.request_body import Message
 from blue_green.admin.server import BodyRoute, Reply, Routes, Send, Server, StreamReply
-from blue_green.routing.metrics import Histogram
 from tests.raw.checks import check_is_closed
 from tests.raw.peer import Gone, Peer
 from tests.raw.proxy import port_of
-from tests.support.http_client import Answer, HttpClient
+from tests.support.admin import Admin
+from tests.support.http_client import Answer
 from tests.support.iterations import counting_iterations
-from tests.support.site import RealSite, free_ports
+from tests.support.site import RealSite
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
@@ -343,65 +340,7 @@ async def test_a_client_that_does_not_read_its_stream_is_dropped(
         assert await slow.count() < 32 * 1024 * 1024
 
 
-@pytest.mark.parametrize(
-    ("host", "may"),
-    [
-        ("127.0.0.1:8001", True),
-        ("[::1]:8001", True),
-        ("[fd00::7]", True),
-        ("localhost:8001", True),
-        ("blog.localhost", True),
-        ("web1:8001", True),
-        (f"{socket.gethostname()}:8001", True),
-        ("evil.example:8001", False),
-        ("127.0.0.1.evil.example", False),
-        ("localhost.evil.example.", False),
-    ],
-)
-def test_a_request_with_a_foreign_host_or_origin_is_refused(host: str, may: bool) -> None:
-    assert is_allowed_host(host) is may
-
-
-def test_a_histogram_counts_each_value_in_its_bucket() -> None:
-    histogram = Histogram((1.0, 2.0))
-    for value in (0.5, 1.0, 1.5, 99.0):
-        histogram.observe(value)
-    assert (histogram.counts, histogram.total) == ([2, 1, 1], 102.0)
-
-
 # --- the supervisor, end to end -----------------------------------------------------------------
-
-
-class Admin:
-    """The admin address of a site."""
-
-    def __init__(self, site: RealSite, **settings: Any) -> None:
-        (self.port,) = free_ports(1)
-        site.configure(admin={"listen": [f"127.0.0.1:{self.port}"], **settings})
-
-    async def get(self, path: str) -> Answer:
-        async with HttpClient(self.port) as http:
-            return await http.get(path)
-
-    async def ready(self) -> tuple[int, str]:
-        answer = await self.get("/ready")
-        return answer.status, answer.body.decode().strip()
-
-    async def until_ready_says(self, status: int) -> None:
-        async def look() -> bool:
-            seen.append(await self.ready())
-            return seen[-1][0] == status
-
-        seen: list[tuple[int, str]] = []
-        await until(f"/ready says {status}", look)
-
-    async def metrics(self) -> dict[tuple[str, ...], float]:
-        """The value of each sample, by its name and the values of its labels in their order."""
-        answer = await self.get("/metrics")
-        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-        families = text_string_to_metric_families(answer.body.decode())
-        samples = [sample for family in families for sample in family.samples]
-        return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
 
 
 async def test_ready_says_whether_a_balancer_should_send_requests_here(make_site: MakeSite) -> None:
@@ -449,46 +388,3 @@ async def test_requests_are_served_during_the_drain_delay_before_a_stop(
         await admin.until_ready_says(503)
         assert (await site.get("/")).status == 200
         # A second signal does not wait: `running` gives it PATIENCE, and not ten minutes.
-
-
-async def test_metrics_report_what_happened(make_site: MakeSite) -> None:
-    site = make_site()
-    admin = Admin(site)
-    site.commit("zero", raises="broken")
-    async with site.running(wait_for="failing"):
-        status, why = await admin.ready()
-        assert (status, why.startswith("The site is down")) == (503, True)
-        down = await admin.metrics()
-        assert (down["blue_green_ready",], down["blue_green_swaps_total", "failed"]) == (0, 1)
-
-        one = site.commit("one")
-        await site.until_live(one)
-        await site.ask("pause", seconds=60)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(site.get, "/held")
-
-            async def held() -> bool:
-                return (await admin.metrics())["blue_green_requests_held",] == 1
-
-            await until("it is held", held)
-            await site.ask("resume")
-        assert (await site.post("/die", b"")).status == 502
-        await site.until_logged("restarting it")
-        assert (await site.get("/")).status == 200
-
-        async def counted() -> bool:
-            return (await admin.metrics())["blue_green_requests_total", "200"] == 2
-
-        await until("the last answer is counted", counted)
-        seen = await admin.metrics()
-
-    assert seen["blue_green_requests_total", "200"] == 2
-    assert seen["blue_green_requests_total", "502"] == 1
-    assert seen["blue_green_requests_in_flight",] == seen["blue_green_requests_held",] == 0
-    assert seen["blue_green_hold_seconds_count",] in (1, 2)  # The last one may have had to wait.
-    assert seen["blue_green_swaps_total", "promoted"] == 1
-    assert seen["blue_green_swap_phase_seconds_count", "switch"] == 1
-    assert seen["blue_green_backend_restarts_total", "blue"] == 1
-    assert seen["blue_green_release_info", one, "blue", "live"] == seen["blue_green_ready",] == 1
-    assert any(name == "blue_green_build_info" for name, *_ in seen)
-    assert seen["process_open_fds",] > 5

@@ -13,7 +13,8 @@ import trio
 from attrs import define
 
 from blue_green.control import client, server
-from blue_green.control.messages import MAX_LINE, BadMessage, decode, encode
+from blue_green.control.messages import MAX_LINE, decode, encode
+from tests.support.control import ask
 from tests.waiting import PATIENCE, until
 
 LONGEST_PATH = 107
@@ -61,11 +62,6 @@ class Commands:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "control.sock"
-
-
-@pytest.fixture
 async def commands(path: Path, nursery: trio.Nursery) -> AsyncIterator[Commands]:
     """A server at work on `path`."""
     made = Commands()
@@ -73,14 +69,6 @@ async def commands(path: Path, nursery: trio.Nursery) -> AsyncIterator[Commands]
         nursery.start_soon(server.serve, sock, made.table)
         yield made
         nursery.cancel_scope.cancel()
-
-
-async def ask(path: Path, **request: Any) -> list[dict[str, Any]]:
-    """The whole answer, as a command would get it."""
-    with trio.fail_after(PATIENCE):
-        return await trio.to_thread.run_sync(
-            lambda: list(client.ask(path, request)), abandon_on_cancel=True
-        )
 
 
 async def send(path: Path, data: bytes, *, then_close: bool = True) -> dict[str, Any]:
@@ -198,26 +186,6 @@ async def test_an_unhandled_exception_is_logged_and_reported_and_the_server_goes
     assert await still_serves(path)
 
 
-@pytest.mark.parametrize("line", [b"", b"[]", b"1", b"\xff", b'{"a": ', b"nul"])
-def test_only_an_object_is_a_message(line: bytes) -> None:
-    with pytest.raises(BadMessage):
-        decode(line)
-
-
-def test_a_message_is_one_line_whatever_it_contains() -> None:
-    message = {"text": "two\nlines\r\u2028\x00", "surrogate": "\udcff"}
-    assert encode(message).count(b"\n") == 1
-    assert decode(encode(message)) == message
-
-
-def listener_at(path: Path) -> trio.SocketListener:
-    """For a supervisor that does not do what it should."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.bind(str(path))
-    sock.listen()
-    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
-
-
 def listen(path: Path) -> None:
     """Listen there for a moment."""
     with server.listening(path):
@@ -264,7 +232,7 @@ def test_a_directory_in_place_of_the_socket_is_named(path: Path) -> None:
 
 def test_a_missing_directory_is_named(path: Path) -> None:
     with pytest.raises(server.ControlSocketError, match="No such file"):
-        listen(path / "sub" / "control.sock")
+        listen(path.with_name("sub") / "s")
 
 
 def test_a_path_that_is_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
@@ -281,45 +249,3 @@ def test_the_longest_possible_path_is_accepted(
     monkeypatch.chdir(tmp_path)
     listen(Path("ü" * (LONGEST_PATH // 2)))
     assert list(tmp_path.iterdir()) == [], "it is removed when it is closed"
-
-
-# --- the client -----------------------------------------------------------------------------
-
-
-def test_a_missing_socket_means_no_supervisor(path: Path) -> None:
-    with pytest.raises(client.NoSupervisor, match=r"is `blue-green run` running\?"):
-        list(client.ask(path, {"command": "status"}))
-
-
-def test_a_stale_socket_means_no_supervisor(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as stale:
-        stale.bind(str(path))
-    with pytest.raises(client.NoSupervisor, match=str(path)):
-        list(client.ask(path, {"command": "status"}))
-
-
-@pytest.mark.parametrize("answer", [b"", b'{"event": "phase"}\n', b'{"event": "res', b"nonsense\n"])
-async def test_a_supervisor_that_disconnects_raises_lost(
-    path: Path, nursery: trio.Nursery, answer: bytes
-) -> None:
-    listener = listener_at(path)
-
-    async def reply(stream: trio.SocketStream) -> None:
-        async with stream:
-            await stream.receive_some()
-            await stream.send_all(answer)
-
-    nursery.start_soon(trio.serve_listeners, reply, [listener])
-    with pytest.raises(client.ConnectionLost):
-        await ask(path, command="greet")
-    nursery.cancel_scope.cancel()
-
-
-async def test_a_supervisor_that_disconnects_before_reading_raises_lost(
-    path: Path, nursery: trio.Nursery
-) -> None:
-    listener = listener_at(path)
-    nursery.start_soon(trio.serve_listeners, trio.aclose_forcefully, [listener])
-    with pytest.raises(client.ConnectionLost):
-        await ask(path, command="greet", name="too large for the socket's buffer" * 100_000)
-    nursery.cancel_scope.cancel()

@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from blue_green.site.crash import TOO_MANY_DEATHS, Crash
+from blue_green.site.crash import TOO_MANY_DEATHS
 from tests.support.http_client import Answer
 from tests.support.site import RealSite
 from tests.waiting import until
@@ -95,12 +95,6 @@ async def test_requests_are_refused_when_each_one_kills_an_app_that_passes_its_p
         await until("it is refused", refused)
         assert await phase(site) == "failing"
     assert "restarting it in 2 s" in site.log(), "the delays grew"
-
-
-def test_restart_delays_grow_only_from_the_third_death_in_a_row() -> None:
-    crashes = [Crash("blue", 3000, "a" * 40, deaths, "it died") for deaths in range(1, 12)]
-    assert [crash.delay for crash in crashes[:6]] == [0, 0, 0.5, 1, 2, 4]
-    assert crashes[-1].delay == 30
 
 
 async def test_a_first_release_that_cannot_start_is_reported_to_clients_and_in_the_log(

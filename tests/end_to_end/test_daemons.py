@@ -1,6 +1,5 @@
 """Processes that leave their group and session and clear their environment are still found."""
 
-import resource
 import shutil
 import signal
 import subprocess
@@ -12,8 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from blue_green.system import procfs, rlimit_tag, supervisor_marker
-from blue_green.system.process import COMMAND_ID
+from blue_green.system import procfs, supervisor_marker
 from tests.support.killed import killed_at_the_end
 from tests.support.processes import running
 from tests.support.site import RealSite
@@ -108,30 +106,6 @@ async def test_a_hidden_daemon_counts_as_one_of_its_supervisor(tmp_path: Path) -
             (pid,) = await until("the daemon runs", lambda: with_argument(str(tmp_path)))
             assert pid in procfs.pids_of_supervisor(supervisor_marker.entry(tmp_path))
             assert pid not in procfs.pids_of_supervisor(supervisor_marker.entry(tmp_path / "other"))
-
-
-def test_the_supervisors_own_limits_are_unchanged() -> None:
-    before = resource.getrlimit(rlimit_tag.RLIMIT_LOCKS)
-    with rlimit_tag.inherited(rlimit_tag.new("x")):
-        assert resource.getrlimit(rlimit_tag.RLIMIT_LOCKS) != before
-    assert resource.getrlimit(rlimit_tag.RLIMIT_LOCKS) == before
-
-
-def test_a_limit_that_is_no_tag_identifies_no_command() -> None:
-    """Most processes have no limit of locks, or a small one that somebody set."""
-    for value in ("", "x", "0", "ffffffffffffffff", "1f"):
-        assert procfs.descendants(f"{COMMAND_ID}={value}", 2**22 + 1) == []
-
-
-def test_a_hard_limit_that_leaves_no_room_for_tags_is_reported() -> None:
-    program = "from blue_green.system import rlimit_tag; print(rlimit_tag.obstacle())"
-    limited = f"import resource; resource.setrlimit({rlimit_tag.RLIMIT_LOCKS}, (64, 64)); {program}"
-    said = [
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        for code in (program, limited)
-    ]
-    assert said[0].stdout == "\n"
-    assert "the hard limit RLIMIT_LOCKS is 64 here" in said[1].stdout
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")

@@ -1,12 +1,13 @@
 """When a transport reads speculatively, and when it waits for the kernel."""
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 import trio
 
-from blue_green.http.transport import SPECULATION_BACKOFF, Transport
+from blue_green.http.transport import SLICE, SPECULATION_BACKOFF, Transport
 
 Pair = tuple[Transport, socket.socket]
 
@@ -82,3 +83,27 @@ def test_new_data_is_appended_behind_buffered_data(pair: Pair) -> None:
     other.close()
     assert not transport.fill_buffer(7)
     assert transport.buffer == b"abcdef"
+
+
+async def test_calls_that_always_succeed_yield_to_other_tasks_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, had_their_turn = 1.0, False
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    async def another() -> None:
+        nonlocal had_their_turn
+        had_their_turn = True
+
+    with socket.socket() as sock:
+        busy = Transport(sock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(another)
+        for _ in range(5):
+            now += SLICE / 5
+            await busy.maybe_checkpoint()
+            assert not had_their_turn
+        for _ in range(4):  # In a round, trio has tasks run in any order.
+            now += 2 * SLICE
+            await busy.maybe_checkpoint()
+        assert had_their_turn

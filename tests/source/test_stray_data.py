@@ -1,15 +1,11 @@
 """Files that a running app wrote into its release are found, and no others."""
 
 import os
-import resource
 import shutil
 import sqlite3
 import time
-import tomllib
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -213,31 +209,6 @@ def test_a_missing_release_or_a_link_has_no_stray_data(release: Path, tmp_path: 
     assert not stray_scan.scan(tmp_path / "nowhere", NOW)
 
 
-def test_a_build_record_is_restored_also_from_an_older_version(tmp_path: Path) -> None:
-    file = tmp_path / "mark"
-    written = build_record.complete("a" * 40, Found({'odd "name"\udcff': (1, 512)}))
-    written.write(file)
-    assert build_record.read(file) == written
-    file.write_text(f"{'b' * 40} promoted\n")
-    assert build_record.read(file) == build_record.BuildRecord("b" * 40, "promoted")
-
-
-def test_a_build_record_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    """It knows which databases are nowhere else. Here a file may not grow, as on a full disk."""
-    file = tmp_path / "mark"
-    noted = Found({"own.db": (1, 512)})
-    build_record.complete("a" * 40, noted).write(file)
-    before = file.read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            build_record.complete("b" * 40, noted).write(file)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert file.read_bytes() == before
-
-
 @pytest.mark.parametrize(
     "torn",
     [
@@ -258,41 +229,6 @@ def test_a_release_with_a_damaged_build_record_is_not_known_to_be_empty(
     ).is_partial
 
 
-def test_a_build_record_is_never_longer_than_the_read_limit(tmp_path: Path) -> None:
-    names = ["\N{SNOWMAN}" * 600 + str(number) for number in range(1000)]
-    file = tmp_path / "mark"
-    build_record.complete("a" * 40, Found(dict.fromkeys(names, (1, 512)))).write(file)
-    again = build_record.read(file)
-    assert again.is_partial
-    assert len(again.databases) > 100
-
-
-def test_the_report_of_many_files_is_short_and_examines_few(checkout: Path) -> None:
-    """An app may have any number of uploads, and it is said while others wait."""
-
-    class Counted(list[str]):
-        looks = 0
-
-        def __getitem__(self, at: Any) -> Any:
-            found = super().__getitem__(at)
-            Counted.looks += len(found) if isinstance(at, slice) else 1
-            return found
-
-        def __iter__(self) -> Iterator[str]:
-            raise AssertionError("it looks at each of them")
-
-    files = Counted(f"{number}.jpg" for number in range(100_000))
-    found = stray_data.StrayData(
-        Path("/releases/a"), checkout, (), (), frozenset(), files, tuple(files[:50])
-    )
-    for told in (stray_text.warning(found), stray_text.kept(found), stray_text.early(found)):
-        assert "0.jpg, 1.jpg" in told
-        assert "and 99990 more" in told
-        assert len(told) < 2000
-    assert "with 40 more, in [release]" in stray_text.warning(found)
-    assert Counted.looks < 200
-
-
 def test_a_copy_of_a_database_with_its_log_is_recognised(release: Path, checkout: Path) -> None:
     """As `cp -a` makes it: then the release may be deleted; and not when its log is another."""
     built = build_record.complete("a" * 40, Found())
@@ -303,25 +239,3 @@ def test_a_copy_of_a_database_with_its_log_is_recognised(release: Path, checkout
         assert not stray_data.find(release, built, checkout, links, before_deleting=True)
         (checkout / "data.db-wal").write_bytes(b"of another time")
         assert stray_data.find(release, built, checkout, links, before_deleting=True).databases
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        'a "quoted" name.db',
-        "back\\slash",
-        "line\nfeed\x1b[31m",
-        "tab\t",
-        "ümlaut.sqlite",
-        "'single'",
-    ],
-)
-def test_the_advised_link_setting_is_toml_that_contains_the_names(name: str) -> None:
-    array = stray_text.toml_array([".env", name, name])
-    assert "\n" not in array
-    assert tomllib.loads(f"link = {array}") == {"link": [".env", name]}
-
-
-def test_a_name_that_is_not_utf_8_is_escaped_in_the_advised_link_setting() -> None:
-    array = stray_text.toml_array(["bad\udcff.db"])
-    assert tomllib.loads(f"link = {array}") == {"link": ["bad\\xff.db"]}

@@ -9,10 +9,11 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
-from blue_green.system import supervisor_marker, users
+from blue_green.system import procfs, supervisor_marker, users
+from blue_green.system.command import Finished, run
 from blue_green.system.printable import printable_line
 from blue_green.system.process import Process
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 US = users.owner_of(Path("/proc/self"))
 """The user who runs the tests."""
@@ -53,3 +54,29 @@ async def running(directory: Path, program: str, **env: str) -> AsyncIterator[Ru
         nursery.start_soon(started.run)
         yield started
         await started.process.stop(signal.SIGKILL, 1)
+
+
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+"""The beginning of a program that does not end when it is asked to."""
+
+
+WITH_CHILD = """
+import os, signal, sys, time
+if os.fork() == 0:
+    {child}
+    os.write(1, b"child %d\\n" % os.getpid())
+    time.sleep(600)
+{leader}
+os.write(1, b"leader %d\\n" % os.getpid())
+time.sleep({life})
+"""
+
+
+async def python(directory: Path, program: str, timeout: float = PATIENCE) -> Finished:
+    argv = [sys.executable, "-c", program]
+    return await run(argv, cwd=directory, env={}, user=US, timeout=timeout, inherits=True)
+
+
+def alive(directory: Path) -> list[int]:
+    """All processes of a test that still live."""
+    return procfs.pids_of_supervisor(supervisor_marker.entry(directory))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import socket
 import sqlite3
@@ -14,9 +13,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.config.process_settings import ProxySettings
-from blue_green.preflight.checks import machine, systemd_unit
-from blue_green.supervisor import settings_file
+from blue_green.preflight.checks import machine
 from blue_green.system import users
 from tests.support.check_context import CheckedSite, only, troubles
 from tests.support.command import cli
@@ -35,24 +32,6 @@ def test_a_taken_port_is_reported_with_its_holder(subject: CheckedSite) -> None:
         found = only(subject.check())
     assert (found.verdict, found.about) == ("failed", "[app] ports")
     assert f"{subject.green} is taken: pid {os.getpid()}" in found.text
-
-
-def test_the_default_of_max_connections_fits_the_descriptor_limit(
-    subject: CheckedSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    default = ProxySettings().max_connections
-
-    def limited(most: int) -> None:
-        monkeypatch.setattr(resource, "getrlimit", lambda _: (most, most))
-
-    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    limited(20_000)
-    assert troubles(subject.check(proxy={"max_connections": default})) == []
-    found = only(subject.check(proxy={"max_connections": default - 1}))
-    assert "allows 9925 of 9999" in found.text, "it was asked for"
-    limited(1024)
-    found = only(subject.check(proxy={"max_connections": default}))
-    assert "allows 437 of 10000" in found.text
 
 
 def test_a_database_that_does_not_exist_yet_is_not_warned_about(subject: CheckedSite) -> None:
@@ -182,16 +161,6 @@ def test_a_hold_timeout_shorter_than_a_start_is_reported(subject: CheckedSite) -
     assert "requests get 503 after 30 s, but a restart may take 60 s" in found.text
 
 
-@pytest.mark.parametrize(
-    ("version", "safe"),
-    [((3, 40, 1), False), ((3, 51, 2), False), ((3, 51, 3), True), ((3, 44, 6), True)],
-)
-def test_versions_of_sqlite_are_classified_as_safe_or_not(
-    version: tuple[int, int, int], safe: bool
-) -> None:
-    assert machine.is_safe(version) == safe
-
-
 def test_a_public_admin_address_is_a_warning(subject: CheckedSite) -> None:
     [port] = free_ports(1)
     found = only(subject.check(admin={"listen": [f"0.0.0.0:{port}"]}))
@@ -214,57 +183,6 @@ def test_all_modes_on_the_path_decide_what_others_may_do(mode: int, way: int, ma
         assert users.may(stranger, file, os.R_OK) == may
     finally:
         shutil.rmtree(file.parent.parent)
-
-
-# --- the unit -------------------------------------------------------------------------------
-
-UNIT = """\
-[Unit]
-Description=[Service]
-[Service]
-ExecStart=/opt/blue-green run \\
-    /etc/blog.toml
-TimeoutStopSec=1min 10s
-User=blog
-"""
-
-
-def test_the_unit_that_runs_a_settings_file_is_found(tmp_path: Path) -> None:
-    (tmp_path / "blog.service").write_text(UNIT)
-    (tmp_path / "shop.service").write_text(UNIT.replace("blog", "shop"))
-    (tmp_path / "gone.service").symlink_to("nowhere")
-    assert [path.name for path in systemd_unit.naming(Path("/etc/blog.toml"), tmp_path)] == [
-        "blog.service"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("span", "seconds"),
-    [("70", 70), ("1min 30s", 90), ("1h", 3600), ("500ms", 0.5), ("infinity", float("inf"))],
-)
-def test_a_time_span_is_read_as_systemd_does(span: str, seconds: float) -> None:
-    assert systemd_unit.seconds(span) == seconds
-
-
-def test_the_shipped_unit_leaves_enough_time_to_stop(subject: CheckedSite) -> None:
-    shipped = Path(__file__).parents[3] / "deploy"
-    [found] = systemd_unit.naming(Path("/etc/blue-green/supervisor.toml"), shipped)
-    subject.configure()
-    settings = settings_file.load(subject.file)
-    judged = systemd_unit.judge(found.name, systemd_unit.written(found.read_text()), settings)
-    assert [one.text for one in judged][-1] == "70 s are enough for an orderly stop"
-
-
-def test_a_unit_must_leave_enough_time_to_stop(subject: CheckedSite) -> None:
-    subject.configure(swap={"drain_timeout": "30s"}, app={"stop_timeout": "20s"})
-    settings = settings_file.load(subject.file)
-    too_short = dict(systemd_unit.written(UNIT), TimeoutStopSec="69")
-    verdicts = [
-        one.verdict for one in systemd_unit.judge("blog", systemd_unit.written(UNIT), settings)
-    ]
-    assert verdicts[-1] == "passed"
-    [_, late] = systemd_unit.judge("blog", too_short, settings)
-    assert (late.verdict, late.advice) == ("warned", "set TimeoutStopSec=90")
 
 
 # --- the command, and a supervisor that runs ------------------------------------------------

@@ -1,0 +1,26 @@
+"""Clients of the control socket, and servers in its place."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from blue_green.control import client
+from tests.waiting import PATIENCE
+
+
+async def ask(path: Path, **request: Any) -> list[dict[str, Any]]:
+    """The whole answer, as a command would get it."""
+    with trio.fail_after(PATIENCE):
+        return await trio.to_thread.run_sync(
+            lambda: list(client.ask(path, request)), abandon_on_cancel=True
+        )
+
+
+def listener_at(path: Path) -> trio.SocketListener:
+    """For a supervisor that does not do what it should."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    sock.listen()
+    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
