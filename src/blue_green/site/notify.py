@@ -23,7 +23,8 @@ from blue_green.config.settings import Settings
 from blue_green.site.crash import Crash
 from blue_green.site.receipt import Receipt
 from blue_green.system import command
-from blue_green.system.process import CannotStart, environment
+from blue_green.system.environment import environment
+from blue_green.system.process import CannotStart
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)

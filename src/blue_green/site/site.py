@@ -31,8 +31,8 @@ from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
 from blue_green.source.watch import Watch
 from blue_green.system import procfs, supervisor_marker
+from blue_green.system.environment import environment
 from blue_green.system.output import Output
-from blue_green.system.process import environment
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,9 @@ from blue_green.site.backend import HOST, Backend
 from blue_green.site.draining import stop_with_streams
 from blue_green.site.supervision import Supervision
 from blue_green.source.release import Release
+from blue_green.system.environment import environment
 from blue_green.system.handover import HandedRelease
-from blue_green.system.process import Process, environment
+from blue_green.system.process import Process
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site

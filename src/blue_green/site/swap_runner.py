@@ -14,7 +14,7 @@ from blue_green.site.swap import SUPERSEDED, Swap
 from blue_green.site.trigger import Trigger
 from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, SwapCancelled
 from blue_green.source.release import Release
-from blue_green.system.process import environment
+from blue_green.system.environment import environment
 
 logger = logging.getLogger(__name__)
 

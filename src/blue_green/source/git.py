@@ -76,7 +76,7 @@ class Git:
             if os.geteuid() == 0 and path.stat().st_uid != self.owner.uid:
                 owner = self.owner.name
                 raise GitError(
-                    f"{path} does not belong to {owner}, as whom git runs, but to a user who could "
+                    f"{path} does not belong to {owner}, but to another user who could "
                     f"run anything as {owner}: chown -R {owner} {path}"
                 )
         return paths

@@ -51,10 +51,10 @@ def check_trust(path: Path, settings: Settings) -> None:
     if os.geteuid() != 0 or users_to_run_as(settings)[1].uid == 0:
         return
     for relied_on in (path, settings.state.directory, settings.control.socket.parent):
-        if place := users.writable_by_others(relied_on):
+        if unsafe := users.writable_by_others(relied_on):
             raise CannotRun(
-                f"{relied_on}: users other than root can write {place}, and could run anything "
-                f"as root: chown root {place} && chmod go-w {place}"
+                f"{relied_on}: users other than root can write {unsafe}, and could run anything "
+                f"as root: chown root {unsafe} && chmod go-w {unsafe}"
             )
 
 
@@ -212,20 +212,20 @@ def within_file_limit(settings: Settings) -> Settings:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # A client's connection may need another one to a backend.
     room = (most - DESCRIPTORS_OF_OUR_OWN) // 2
-    wanted = settings.proxy.max_connections
-    if wanted <= room:
+    requested = settings.proxy.max_connections
+    if requested <= room:
         return settings
-    if lacks_room(wanted, room):
+    if lacks_room(requested, room):
         logger.info("the open-file limit of %d allows %d connections", most, room)
     return evolve(settings, proxy=evolve(settings.proxy, max_connections=Count(max(room, 1))))
 
 
-def lacks_room(wanted: int, room: int) -> bool:
+def lacks_room(requested: int, room: int) -> bool:
     """Whether to report that the limit allows fewer connections than the settings.
 
     The default means as many as possible, so it is only reported if these are few.
     """
-    return room < (PLENTY if wanted == ProxySettings().max_connections else wanted)
+    return room < (PLENTY if requested == ProxySettings().max_connections else requested)
 
 
 @contextmanager

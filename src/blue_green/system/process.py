@@ -24,23 +24,14 @@ from pathlib import Path
 
 import trio
 
-from blue_green.config.settings import Settings
-from blue_green.system import line_reader, procfs, rlimit_tag, root, supervisor_marker, systemd
+from blue_green.system import line_reader, procfs, rlimit_tag, root, supervisor_marker
+from blue_green.system.environment import prepare
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)
 
 COMMAND_ID = "BLUE_GREEN_FAMILY"
 """The environment variable that marks a command and its descendants: the tag in hexadecimal."""
-
-MISLEADING = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_QUARANTINE_PATH", "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
-)  # fmt: skip
-"""Variables that git sets for its hooks: our git must not work on a hook's repository."""
 
 file_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
 """The open-file limit that we were started with, which our children get. We raise our own; after an
@@ -59,12 +50,6 @@ def set_file_limit(limit: tuple[int, int]) -> None:
     """Give this open-file limit to our children; an upgrade in place hands it over."""
     global file_limit  # noqa: PLW0603 - there is one limit for each process
     file_limit = limit
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment of every program of a site: our marker, and `[app] env`."""
-    marker = supervisor_marker.variable(settings.state.directory)
-    return {**marker, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
 
 
 class CannotStart(Exception):
@@ -116,16 +101,10 @@ class Process:
         """
         tag = rlimit_tag.new(env.get(supervisor_marker.NAME, ""))
         command_id = f"{tag:x}"
-        if root.is_us() and not inherits:
-            variables = root.environment(user, env)
-            try:
-                argv = [root.program(argv[0], user), *argv[1:]]
-            except root.Unsafe as error:
-                raise CannotStart(f"cannot start {argv[0]}: {error}") from None
-        else:
-            hidden = {*systemd.OURS, *MISLEADING}
-            ours = {name: value for name, value in os.environ.items() if name not in hidden}
-            variables = {**ours, **user.environment, **env}
+        try:
+            argv, variables = prepare(argv, env, user, inherits=inherits)
+        except root.Unsafe as error:
+            raise CannotStart(f"cannot start {argv[0]}: {error}") from None
         outputs: list[int] = []
         inputs: list[int] = []
         try:
@@ -146,21 +125,14 @@ class Process:
                     group=None if user.is_us and user.gid == os.getegid() else user.gid,
                     extra_groups=None if user.is_us else user.groups,
                 )
+            pidfd = _open_pidfd(popen)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             _close(outputs)
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            why = error.errno if isinstance(error, OSError) else None
-            raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})", why) from None
+            number = error.errno if isinstance(error, OSError) else None
+            raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})", number) from None
         finally:
             _close(inputs)
-        try:
-            pidfd = os.pidfd_open(popen.pid)
-        except OSError as error:
-            popen.kill()
-            popen.wait()
-            _close(outputs)
-            raise CannotStart(f"cannot watch {argv[0]}: {error.strerror}", error.errno) from None
-        popen.returncode = 0  # We reap the child: the destructor of Popen must not.
         with suppress(PermissionError):  # Another user's process takes CAP_SYS_RESOURCE.
             resource.prlimit(popen.pid, resource.RLIMIT_NOFILE, file_limit)
         return cls(popen.pid, pidfd, (outputs[0], outputs[1]), f"{COMMAND_ID}={command_id}")
@@ -273,6 +245,18 @@ class Process:
             logger.error("cannot kill pid %d", self.pid)
         trio.lowlevel.notify_closing(self.pidfd)
         os.close(self.pidfd)
+
+
+def _open_pidfd(popen: "subprocess.Popen[bytes]") -> int:
+    """A pidfd of a child, which we reap from now on; without one, the child is killed."""
+    try:
+        pidfd = os.pidfd_open(popen.pid)
+    except OSError:
+        popen.kill()
+        popen.wait()
+        raise
+    popen.returncode = 0  # The destructor of Popen must not reap it.
+    return pidfd
 
 
 def _close(descriptors: Iterable[int]) -> None:

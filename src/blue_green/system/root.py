@@ -55,13 +55,13 @@ def is_us() -> bool:
 def path() -> str:
     """The directories of the PATH that we were started with that only root can write."""
     given = (os.environ.get("PATH") or USUAL_PATH).split(os.pathsep)
-    safe = [place for place in given if place.startswith("/") and _is_roots(place)]
+    safe = [entry for entry in given if entry.startswith("/") and _is_roots(entry)]
     return os.pathsep.join(safe) or USUAL_PATH
 
 
-def _is_roots(place: str) -> bool:
+def _is_roots(directory: str) -> bool:
     try:
-        return users.writable_by_others(Path(place)) is None
+        return users.writable_by_others(Path(directory)) is None
     except OSError:
         return False
 
@@ -70,8 +70,8 @@ def program(name: str, user: User) -> str:
     """The absolute path of a program that this user may run; raise `Unsafe`."""
     if name.startswith("/"):
         return name
-    for place in path().split(os.pathsep):
-        found = shutil.which(name, path=place)
+    for directory in path().split(os.pathsep):
+        found = shutil.which(name, path=directory)
         if found is not None and users.may(user, Path(found), os.X_OK):
             return found
     raise Unsafe(
@@ -97,8 +97,8 @@ def check_repository(work_tree: Path, git_dir: Path | None = None) -> None:
     names programs, `info/attributes` runs them, and in a writable directory all files can be
     replaced.
     """
-    for place in (work_tree, *_repositories(work_tree, git_dir)):
-        if found := users.writable_by_others(place):
+    for directory in (work_tree, *_repositories(work_tree, git_dir)):
+        if found := users.writable_by_others(directory):
             raise Unsafe(_refusal(found, work_tree))
     for repository in _repositories(work_tree, git_dir):
         for inner in (repository, repository / "info", repository / "objects" / "info"):
@@ -129,8 +129,8 @@ def _repositories(work_tree: Path, git_dir: Path | None) -> Iterator[Path]:
 
 def _git_dir(work_tree: Path) -> Path | None:
     """The git directory as git finds it: `.git` here or above, or the directory that it names."""
-    for place in (work_tree, *work_tree.parents):
-        named = place / ".git"
+    for directory in (work_tree, *work_tree.parents):
+        named = directory / ".git"
         if named.is_dir():
             return named
         if named.is_file():
@@ -138,7 +138,7 @@ def _git_dir(work_tree: Path) -> Path | None:
                 link = files.read_text(named, LARGEST_LINK).removeprefix("gitdir:").strip()
             except (OSError, UnicodeDecodeError):
                 return None
-            return place / link
+            return directory / link
     return None
 
 

@@ -99,19 +99,19 @@ def writable_by_others(path: Path) -> Path | None:
     will belong to us. Sticky directories such as /tmp are allowed, since only root can replace
     root's files in them. Raises `OSError` (ELOOP) for too many links.
     """
-    for place in _looked_up(path.absolute()):
+    for component in _looked_up(path.absolute()):
         try:
-            status = place.lstat()
+            status = component.lstat()
         except FileNotFoundError:
             continue
         if stat.S_ISLNK(status.st_mode):
             # In a sticky directory, the owner of the link can replace it.
-            if status.st_uid != 0 and place.parent.stat().st_mode & 0o022:
-                return place
+            if status.st_uid != 0 and component.parent.stat().st_mode & 0o022:
+                return component
             continue
         sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
         if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
-            return place
+            return component
     return None
 
 
@@ -121,21 +121,21 @@ def _looked_up(path: Path) -> Iterator[Path]:
     Only the last component of each may be a symbolic link.
     """
     todo = list(reversed(path.parts[1:]))
-    place, links = Path("/"), 0
-    yield place
+    current, links = Path("/"), 0
+    yield current
     while todo:
         name = todo.pop()
         if name == "..":
-            place = place.parent
+            current = current.parent
             continue
-        place /= name
-        yield place
-        if place.is_symlink():
+        current /= name
+        yield current
+        if current.is_symlink():
             links += 1
             if links > MAX_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-            target = place.readlink()
-            place = Path("/") if target.is_absolute() else place.parent
+            target = current.readlink()
+            current = Path("/") if target.is_absolute() else current.parent
             todo += reversed(target.parts[1:] if target.is_absolute() else target.parts)
 
 
@@ -145,9 +145,9 @@ def creator_of(directory: Path, top: Path, owner: User, user: User) -> User:
     The owner, who then gives it to the user. But if a directory between them belongs to another
     user, who could put a symbolic link in the way, the user has to create it.
     """
-    between = [place for place in directory.parents if place.is_relative_to(top)]
+    between = [parent for parent in directory.parents if parent.is_relative_to(top)]
     trusted = {0, owner.uid}
-    are_owners = all(place.stat().st_uid in trusted for place in between if place.exists())
+    are_owners = all(parent.stat().st_uid in trusted for parent in between if parent.exists())
     return owner if os.geteuid() != 0 or are_owners else user
 
 
@@ -160,8 +160,8 @@ def may(user: User, path: Path, what: int) -> bool:
         return os.access(path, what)
     try:
         real = path.resolve(strict=True)
-        on_the_way = all(_permissions(user, place) & os.X_OK for place in real.parents)
-        return on_the_way and _permissions(user, real) & what == what
+        can_reach = all(_permissions(user, parent) & os.X_OK for parent in real.parents)
+        return can_reach and _permissions(user, real) & what == what
     except OSError:
         return False
 

@@ -32,8 +32,8 @@ from blue_green.source.release import Release
 from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
 from blue_green.system import supervisor_marker, trees
+from blue_green.system.environment import environment
 from blue_green.system.output import Output
-from blue_green.system.process import environment
 
 ABOUT = "start"
 CLEANUP_TIMEOUT = 120.0
