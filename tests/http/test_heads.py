@@ -333,8 +333,12 @@ def test_lines_with_secrets_and_long_lines_are_not_cached() -> None:
     for _ in range(3):
         assert fast_path.read_request(head) is not None
         assert fast_path.read_response(answer, read_request(head)) is not None
-    of_requests = [*fast_path._request_lines, *fast_path._request_groups, *fast_path._requests]
-    kept = [*of_requests, *fast_path._response_lines, *fast_path._responses]
+    of_requests = [
+        *fast_path.cached_request_lines,
+        *fast_path.cached_groups,
+        *fast_path.cached_requests,
+    ]
+    kept = [*of_requests, *fast_path.cached_response_lines, *fast_path.cached_responses]
     assert not [text for text in kept if b"s3cret" in text]
 
 
@@ -344,8 +348,8 @@ def test_a_repeated_short_request_is_cached_whole() -> None:
     for _ in range(4):
         assert fast_path.read_request(head) == read_request(head)
         assert fast_path.read_request(long) == read_request(long)
-    assert head in fast_path._requests
-    assert long not in fast_path._requests
+    assert head in fast_path.cached_requests
+    assert long not in fast_path.cached_requests
 
 
 def test_lines_that_repeat_together_are_cached_together() -> None:
@@ -354,7 +358,7 @@ def test_lines_that_repeat_together_are_cached_together() -> None:
         request = fast_path.read_request(b"GET /%d HTTP/1.1\r\n%b\r\n\r\n" % (number, fields))
         assert request is not None
         assert (request.target, request.keep_alive) == (b"/%d" % number, False)
-    assert fields in fast_path._request_groups
+    assert fields in fast_path.cached_groups
 
 
 def test_lines_around_a_changing_cookie_are_cached() -> None:
@@ -363,16 +367,16 @@ def test_lines_around_a_changing_cookie_are_cached() -> None:
         head = b"GET / HTTP/1.1\r\n%b\r\nCookie: %d\r\n%b\r\n\r\n" % (before, number, after)
         request = fast_path.read_request(head)
         assert request == read_request(head)
-    assert {before, after} <= set(fast_path._request_groups)
+    assert {before, after} <= set(fast_path.cached_groups)
 
 
 def test_the_caches_are_bounded() -> None:
     for number in range(2 * fast_path.MOST_CACHED):
         for _ in range(2):
             fast_path.read_request(b"GET / HTTP/1.1\r\nHost: h\r\nX: %d\r\n\r\n" % number)
-    assert len(fast_path._request_lines) <= fast_path.MOST_CACHED
-    assert len(fast_path._request_groups) <= fast_path.MOST_CACHED
-    assert len(fast_path._requests) <= fast_path.MOST_CACHED
+    assert len(fast_path.cached_request_lines) <= fast_path.MOST_CACHED
+    assert len(fast_path.cached_groups) <= fast_path.MOST_CACHED
+    assert len(fast_path.cached_requests) <= fast_path.MOST_CACHED
 
 
 SPLIT = b"".join(

@@ -71,3 +71,20 @@ def test_nothing_is_imported_from_a_test_file() -> None:
         if name.startswith("tests.") and ".test_" in name
     }
     assert borrowed == {}
+
+
+def test_tests_use_public_names_only() -> None:
+    private = {
+        f"{path.relative_to(TESTS)}:{node.lineno} {ast.unparse(node)}"
+        for path in TESTS.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and is_private(node)
+    }
+    assert private == set()
+
+
+def is_private(attribute: ast.Attribute) -> bool:
+    """Whether it is somebody else's name with an underscore before it (`os._exit` is public)."""
+    name, owner = attribute.attr, ast.unparse(attribute.value)
+    starts_private = name.startswith("_") and not name.startswith("__")
+    return starts_private and owner not in ("self", "cls") and (owner, name) != ("os", "_exit")

@@ -65,16 +65,16 @@ class Lines(NamedTuple):
     has_date: bool = False
 
 
-_request_lines: dict[bytes, int] = {}
-_response_lines: dict[bytes, int] = {}
-_request_groups: dict[bytes, Lines] = {}
-_requests: dict[bytes, Request] = {}
-_responses: dict[bytes, Response] = {}
+cached_request_lines: dict[bytes, int] = {}
+cached_response_lines: dict[bytes, int] = {}
+cached_groups: dict[bytes, Lines] = {}
+cached_requests: dict[bytes, Request] = {}
+cached_responses: dict[bytes, Response] = {}
 
 
 def read_request(head: bytes) -> Request | None:
     """The request, if its head is simple."""
-    return _requests.get(head) or _parse_request(head)
+    return cached_requests.get(head) or _parse_request(head)
 
 
 def _parse_request(head: bytes) -> Request | None:
@@ -83,7 +83,7 @@ def _parse_request(head: bytes) -> Request | None:
     if first is None:
         return None
     before, cookie, after = fields.partition(COOKIE)
-    lines = _request_groups.get(before) or _parse_group(before)
+    lines = cached_groups.get(before) or _parse_group(before)
     if cookie and lines:
         lines = _with_cookie(lines, after)
     if lines is None or not lines.host:
@@ -94,8 +94,8 @@ def _parse_request(head: bytes) -> Request | None:
         first[1], first[2], b"1.1", host, b"Host: %b\r\n%b" % (host, forwarded), NO_CLAIMS,
         framing, max(length, 0), keep_alive=keep_alive,
     )  # fmt: skip
-    if fields in _request_groups:
-        _cache(_requests, head, request, LONGEST_LINE)
+    if fields in cached_groups:
+        _cache(cached_requests, head, request, LONGEST_LINE)
     return request
 
 
@@ -107,7 +107,7 @@ def _with_cookie(lines: Lines, rest: bytes) -> Lines | None:
     forwarded = b"%bCookie: %b\r\n" % (lines.forwarded, value)
     if not more:
         return Lines(forwarded, lines.keep_alive, lines.length, lines.host)
-    others = _request_groups.get(after) or _parse_group(after)
+    others = cached_groups.get(after) or _parse_group(after)
     if others is None or others.host or (lines.length >= 0 and others.length >= 0):
         return None  # A Host that comes late, and what comes twice, take the slow path.
     return Lines(
@@ -123,9 +123,9 @@ def _parse_group(group: bytes) -> Lines | None:
     lines = group.split(b"\r\n")
     if len(lines) > MOST_IN_GROUP:
         return None
-    all_cached, parsed = _parse_lines(lines, _request_lines, _only_in_requests)
+    all_cached, parsed = _parse_lines(lines, cached_request_lines, _only_in_requests)
     if all_cached and parsed is not None:
-        _cache(_request_groups, group, parsed, LONGEST_HEAD)
+        _cache(cached_groups, group, parsed, LONGEST_HEAD)
     return parsed
 
 
@@ -133,7 +133,7 @@ def read_response(head: bytes, request: Request) -> Response | None:
     """The response, if its head is simple."""
     if request.method == b"HEAD":
         return None
-    return _responses.get(head) or _parse_response(head)
+    return cached_responses.get(head) or _parse_response(head)
 
 
 def _parse_response(head: bytes) -> Response | None:
@@ -142,7 +142,7 @@ def _parse_response(head: bytes) -> Response | None:
     first = STATUS_LINE.fullmatch(status_line)
     if first is None or first[1] in (b"204", b"304"):
         return None
-    all_cached, parsed = _parse_lines(lines, _response_lines, _only_in_responses)
+    all_cached, parsed = _parse_lines(lines, cached_response_lines, _only_in_responses)
     if parsed is None or parsed.is_chunked == (parsed.length >= 0):
         return None
     framing = Framing.CHUNKED if parsed.is_chunked else Framing.LENGTH
@@ -151,7 +151,7 @@ def _parse_response(head: bytes) -> Response | None:
         keep_alive=parsed.keep_alive, has_date=parsed.has_date,
     )  # fmt: skip
     if all_cached:
-        _cache(_responses, head, response, LONGEST_HEAD)
+        _cache(cached_responses, head, response, LONGEST_HEAD)
     return response
 
 
@@ -171,7 +171,7 @@ def _parse_lines(
             forwarded.append(line)
         elif kind >= 0 > length:
             length = kind
-            if table is _response_lines:  # A request gets it from us.
+            if table is cached_response_lines:  # A request gets it from us.
                 forwarded.append(line)
         elif kind == IS_HOST and not host:
             host = line[6:]
