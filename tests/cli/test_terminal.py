@@ -96,7 +96,7 @@ def test_the_first_line_says_what_is_live() -> None:
     assert live == "        live  1111111  Fix the footer"
     assert place.strip().startswith("blue, port 3000, pid 7, since ")
     assert place.endswith(" (2 h)")
-    assert requests == "    requests  12.3 a second, 4 in flight, 0 held"
+    assert requests == "    requests  12.3 per second, 4 in flight, 0 held"
 
 
 def test_a_checked_out_revision_that_is_not_live_is_shown_once_with_the_reason() -> None:

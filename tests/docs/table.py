@@ -45,7 +45,7 @@ RUN: Mapping[tuple[str, str], Run] = {
             ", port ",
             ", pid ",
             "requests",
-            " a second, ",
+            " per second, ",
             "supervisor",
             "last swaps",
             "promoted",

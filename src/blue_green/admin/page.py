@@ -3,7 +3,8 @@
 A Content-Security-Policy (level 3) makes the browser enforce that: it runs only the page's own
 script, identified by its hash; it loads nothing else; it connects only to the page's own origin;
 and no other page may frame it. Text from outside (output, commit messages, reasons) cannot become
-HTML, since the policy forbids to create HTML from strings (`require-trusted-types-for`).
+HTML, since the policy forbids creating HTML from strings (`require-trusted-types-for`). It is one
+file despite its length, so that the browser has nothing else to load.
 """
 
 import base64

@@ -149,7 +149,7 @@ def _missing(result: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _requests(result: Mapping[str, Any]) -> Iterator[Piece]:
-    yield f"{result['requests_per_second']:.1f} a second, {result['in_flight']} in flight, "
+    yield f"{result['requests_per_second']:.1f} per second, {result['in_flight']} in flight, "
     held = f"{result['held']} held"
     yield (held, "yellow") if result["held"] else held
     if result["tunnels"]:
