@@ -60,7 +60,7 @@ async def test_a_probe_redirected_to_https_suggests_a_setting(https: bool) -> No
         failed = await health.probe("127.0.0.1", port, HealthSettings(https=https))
         nursery.cancel_scope.cancel()
     assert ("\r\nX-Forwarded-Proto: https\r\n" in heads[0]) is https
-    advice = "the app must trust X-Forwarded-Proto, which said https"
+    advice = "the app must trust X-Forwarded-Proto, which was https"
     advice = advice if https else "set https = true in [health]"
     assert str(failed) == f"GET / was answered 301, a redirect to https://a.example/: {advice}"
 

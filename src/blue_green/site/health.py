@@ -1,6 +1,6 @@
-"""Ask a backend whether it works: one probe, and what to conclude from several.
+"""Health probes of a backend, and the warm-up of a candidate.
 
-And ask a candidate for what is slow the first time (`warmup`), before any visitor does.
+The warm-up requests paths that are slow the first time, before any visitor does.
 """
 
 import errno
@@ -26,43 +26,43 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE = 0.01
 """Seconds between the first probes of a candidate that does not listen yet."""
 LONGEST_PAUSE = 0.25
-PATIENCE = 600.0
-"""The pauses grow with the square of a candidate's age, divided by so many seconds: each refusal
-costs little, but slow starters meet many. One that listens within 2 s is found within 10 ms, and
-any other within a fiftieth of its own time."""
-WHILE_UNWELL = 0.1
-"""Seconds between probes of a candidate that answers, but not well."""
+PAUSE_DIVISOR = 600.0
+"""A pause is the square of a candidate's age divided by so many seconds: a refused connection costs
+little, but a slow start has many. A candidate that listens within 2 s is found within 10 ms, and
+any other within a fiftieth of its start time."""
+UNHEALTHY_PAUSE = 0.1
+"""Seconds between probes of a candidate that listens but is not healthy."""
 
 REDIRECTS = (301, 302, 303, 307, 308)
 LONGEST_LOCATION = 200
-"""Characters of where a redirect leads that are worth telling."""
+"""Characters of a redirect's target that messages show."""
 OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
-"""Errors that say something of us, and nothing of the backend."""
+"""Errors that are caused by us, not by the backend."""
 
 
 class Symptom(Enum):
-    """In which way a probe failed."""
+    """How a probe failed."""
 
     REFUSED = "refused"
-    """Nothing listens there."""
+    """No program listens on the port."""
     SILENT = "silent"
-    """No answer came in time, or not even a connection."""
+    """No connection or no response in time."""
     WRONG = "wrong"
-    """It was answered, but not as a healthy backend does."""
+    """A response, but not that of a healthy backend."""
 
 
 class NotListening(StepFailed):
-    """Nothing listened on a candidate's port, to the last."""
+    """No program listened on the candidate's port until the end."""
 
 
 @frozen
 class ProbeFailed:
-    """What a probe found to be wrong."""
+    """The failure of a probe."""
 
     why: str
     symptom: Symptom = Symptom.WRONG
     status: int = 0
-    """Of the answer, if one came."""
+    """Of the response, if there was one."""
     advice: str = ""
 
     def __str__(self) -> str:
@@ -72,9 +72,9 @@ class ProbeFailed:
 async def probe(
     host: str, port: int, settings: HealthSettings, lines: ProbeLogFilter | None = None
 ) -> ProbeFailed | None:
-    """Ask once, for no longer than `timeout`; what is wrong, or None if it is healthy.
+    """Probe once, for at most `timeout` seconds; the failure, or None if the backend is healthy.
 
-    `lines` is told, so that what the app writes about a good probe can be left out.
+    `lines` learns of the probe, to filter the line that the app logs about it.
     """
     asked = f"GET {settings.path}"
     missing = f"no connection to port {port}"
@@ -106,16 +106,16 @@ async def probe(
         status = response.status
         if status in settings.status if settings.status else 200 <= status < 300:
             return None
-        told, advice = _redirect(response, settings)
-        why = f"{asked} was answered {status}{told}"
+        redirect, advice = _redirect(response, settings)
+        why = f"{asked} was answered {status}{redirect}"
         failed = ProbeFailed(why, status=status, advice=advice)
     if lines is not None and expected is not None:
         lines.failed(expected)
     return failed
 
 
-async def nobody_looks() -> str:
-    """For a port that anyone may have opened."""
+async def any_program() -> str:
+    """Accept a port that any program may have opened."""
     return ""
 
 
@@ -123,21 +123,21 @@ async def until_healthy(
     host: str,
     port: int,
     settings: HealthSettings,
-    look: Callable[[], Awaitable[str]] = nobody_looks,
+    check_port: Callable[[], Awaitable[str]] = any_program,
     lines: ProbeLogFilter | None = None,
 ) -> None:
-    """Wait until `rise` probes in a row were good; raise `StepFailed` when it takes too long.
+    """Wait until `rise` probes in a row have succeeded; raise `StepFailed` if it takes too long.
 
-    `look` says why an answer from there does not count, or raises `StepFailed`.
+    `check_port` returns why responses from the port do not count, or raises `StepFailed`.
     """
     last: ProbeFailed | None = ProbeFailed(f"GET {settings.path} was not answered")
     good, began = 0, trio.current_time()
     with trio.move_on_after(settings.start_timeout):
         while True:
-            last, pause = await probe(host, port, settings, lines), WHILE_UNWELL
+            last, pause = await probe(host, port, settings, lines), UNHEALTHY_PAUSE
             if last is not None and last.symptom is Symptom.REFUSED:
                 pause = pause_at(trio.current_time() - began)
-            elif doubt := await look():
+            elif doubt := await check_port():
                 last = ProbeFailed(doubt)
             good = good + 1 if last is None else 0
             if good >= settings.rise:
@@ -150,11 +150,11 @@ async def until_healthy(
 
 
 async def warm_up(host: str, port: int, settings: HealthSettings) -> None:
-    """Fetch each of the `warmup` paths once and whole, in order; raise `StepFailed` if one fails.
+    """Fetch each of the `warmup` paths completely, in order; raise `StepFailed` if one fails.
 
-    A status below 500 is good: behind a login, 401 is what a working app answers. But one of 400
-    or more is logged, since the path may be misspelt. A redirect fails, since what is to be warm
-    was not even begun.
+    A status below 500 is good: behind a login, a working app answers 401. A status of 400 or more
+    is logged, since the path may be misspelt. A redirect fails, since the page itself was not
+    requested.
     """
     path = ""
     try:
@@ -164,10 +164,10 @@ async def warm_up(host: str, port: int, settings: HealthSettings) -> None:
                 status = response.status
                 if status >= 500:
                     raise StepFailed(f"warmup: GET {path} was answered {status}")
-                told, advice = _redirect(response, settings)
-                if told:
-                    why = f"warmup: GET {path} was answered {status}{told}, so it is not warm"
-                    raise StepFailed(f"{why}: {advice or 'name what it leads to instead'}")
+                redirect, advice = _redirect(response, settings)
+                if redirect:
+                    why = f"warmup: GET {path} was answered {status}{redirect}, so it is not warm"
+                    raise StepFailed(f"{why}: {advice or 'set the path that it leads to'}")
                 if status >= 400:
                     logger.warning("warmup: GET %s was answered %d", path, status)
     except trio.TooSlowError:
@@ -180,12 +180,12 @@ async def warm_up(host: str, port: int, settings: HealthSettings) -> None:
 
 
 def pause_at(age: float) -> float:
-    """Seconds until a candidate that has been starting for so long is asked again."""
-    return min(max(FIRST_PAUSE, age * age / PATIENCE), LONGEST_PAUSE)
+    """Seconds until the next probe of a candidate that has been starting for `age` seconds."""
+    return min(max(FIRST_PAUSE, age * age / PAUSE_DIVISOR), LONGEST_PAUSE)
 
 
 async def _fetch(host: str, port: int, path: str, settings: HealthSettings) -> Response:
-    """The head of a whole response, whose body is thrown away."""
+    """The head of a response, after its body has been read and discarded."""
     transport = await dial(host, port)
     try:
         response = await _ask(transport, path, settings)
@@ -218,7 +218,7 @@ def _request(path: str, host: bytes) -> Request:
 
 
 def _redirect(response: Response, settings: HealthSettings) -> tuple[str, str]:
-    """Where an answer redirects to, if it does, and what helps if that is https; in words."""
+    """The target of a redirect and what to do if that is https, both in words; or "" twice."""
     locations = [value for name, value in response.fields if name == b"location"]
     if response.status not in REDIRECTS or not locations:
         return "", ""
@@ -227,5 +227,5 @@ def _redirect(response: Response, settings: HealthSettings) -> tuple[str, str]:
     if location.lower().startswith("https:"):
         advice = "set https = true in [health]"
         if settings.https:
-            advice = "the app must trust X-Forwarded-Proto, which said https"
+            advice = "the app must trust X-Forwarded-Proto, which was https"
     return f", a redirect to {location}", advice
