@@ -115,13 +115,13 @@ async def test_another_program_on_the_idle_port_is_not_taken_for_the_candidate(
         await stream.receive_some()
         await stream.send_all(ok)
 
-    async with site.running(), site.steady_load() as texts, trio.open_nursery() as stranger:
+    async with site.running(), site.steady_load() as texts, trio.open_nursery() as other_program:
         listeners = await trio.open_tcp_listeners(site.green, host="127.0.0.1")
-        stranger.start_soon(trio.serve_listeners, answer, listeners)
+        other_program.start_soon(trio.serve_listeners, answer, listeners)
         receipt = await refuses(site, site.draft("kept out"), is_to_blame=False)
         assert f"port {site.green} is taken: pid {os.getpid()} (" in receipt["reason"]
         assert "kept out" not in texts
-        stranger.cancel_scope.cancel()
+        other_program.cancel_scope.cancel()
         await trio.lowlevel.checkpoint()
         for listener in listeners:
             await listener.aclose()

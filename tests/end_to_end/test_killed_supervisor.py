@@ -231,14 +231,14 @@ async def test_another_process_with_a_remembered_pid_is_left_alone(make_built: M
     site.commit("good")
     async with killed_at_the_end(site):
         pass
-    stranger = subprocess.Popen(["sleep", "600"])
+    other = subprocess.Popen(["sleep", "600"])
     try:
         (pid,) = site.processes()
         file = site.state / "state.toml"
-        file.write_text(file.read_text().replace(f"pid = {pid}", f"pid = {stranger.pid}"))
+        file.write_text(file.read_text().replace(f"pid = {pid}", f"pid = {other.pid}"))
         async with site.running():
-            assert stranger.poll() is None
+            assert other.poll() is None
             assert pid not in site.processes()
     finally:
-        stranger.kill()
-        stranger.wait()
+        other.kill()
+        other.wait()

@@ -12,8 +12,8 @@ import trio.testing
 from attrs import define, field
 
 from blue_green.site.crash import TOO_MANY_DEATHS
+from tests.support.port_thief import PortThief, port_thief
 from tests.support.site import Done, RealSite
-from tests.support.stranger import Stranger, stranger
 from tests.waiting import until
 
 
@@ -30,12 +30,12 @@ class SlowSwap:
     barrier: Path
     ended: trio.Event = field(factory=trio.Event)
     done: Done = field(init=False)
-    thief: Stranger = field(init=False)
+    thief: PortThief = field(init=False)
 
 
 @asynccontextmanager
 async def slow_swap(site: RealSite, how: str = "eager") -> AsyncIterator[SlowSwap]:
-    """A swap whose candidate is slow to start, and a stranger who takes its port meanwhile."""
+    """A swap with a slow candidate, and another program that takes its port meanwhile."""
     site.commit()
     async with site.running(), site.steady_load(), trio.open_nursery() as nursery:
         revision = site.draft("second")
@@ -49,7 +49,7 @@ async def slow_swap(site: RealSite, how: str = "eager") -> AsyncIterator[SlowSwa
         nursery.start_soon(run)
         reached = barrier.with_name(f"{barrier.name}.reached")
         await until("the candidate starts", reached.exists)
-        async with stranger(site.green, site.directory, how=how) as swap.thief:
+        async with port_thief(site.green, site.directory, how=how) as swap.thief:
             await swap.thief.until_it_has_port()
             yield swap
 
@@ -70,7 +70,7 @@ async def test_another_program_on_the_port_of_a_slow_candidate_gets_no_request(
 async def test_a_candidate_that_fails_on_a_taken_port_names_the_process_that_has_it(
     site: RealSite,
 ) -> None:
-    site.configure(health={"timeout": "20s"})  # The stranger does not answer the first probe.
+    site.configure(health={"timeout": "20s"})  # The other program does not answer the first probe.
     async with slow_swap(site, "silent") as swap:
         swap.barrier.unlink()
         await swap.ended.wait()
@@ -83,12 +83,12 @@ async def test_a_candidate_that_fails_on_a_taken_port_names_the_process_that_has
 async def test_a_crashed_app_whose_port_was_taken_is_restarted_in_the_other_slot(
     site: RealSite,
 ) -> None:
-    """Requests wait for that, and the stranger gets none of them."""
+    """Requests wait for that, and the other program gets none of them."""
     revision = site.commit()
     async with site.running() as running:
         live = (await running.status())["live"]
         barrier = site.put_up("start", revision)  # Before it listens, when it is started again.
-        async with stranger(site.blue, site.directory) as thief:
+        async with port_thief(site.blue, site.directory) as thief:
             os.kill(live["pids"][0], 9)
             await thief.until_it_has_port()
             barrier.unlink()
@@ -110,7 +110,7 @@ async def test_requests_wait_and_are_told_why_while_other_programs_have_both_por
     async with site.running() as running:
         [pid] = (await running.status())["live"]["pids"]
         barrier = site.put_up("start", revision)  # Before it listens, when it is started again.
-        async with stranger(site.blue, site.directory) as thief:
+        async with port_thief(site.blue, site.directory) as thief:
             with socket.create_server(("127.0.0.1", site.green)):
                 os.kill(pid, 9)
                 await thief.until_it_has_port()
@@ -136,7 +136,7 @@ async def test_another_program_on_a_port_that_the_live_app_closed_is_noticed(
     site.configure(hold={"timeout": "500ms"}, health={"fall": 1000})
     site.commit()
     async with site.running():
-        async with stranger(site.blue, site.directory) as thief:
+        async with port_thief(site.blue, site.directory) as thief:
             assert (await site.get("/?give-up")).status == 200
             await thief.until_it_has_port()
             await site.until_logged(f"was opened by pid {thief.process.pid}")
@@ -154,7 +154,7 @@ async def test_another_program_may_open_the_port_if_the_settings_allow_it(site: 
     async with site.running(), trio.open_nursery() as nursery:
         nursery.start_soon(site.cli, "swap", second)
         await until("the candidate starts", reached.exists)
-        async with stranger(site.green, site.directory) as proxy:
+        async with port_thief(site.green, site.directory) as proxy:
             await site.until_live(second)
             assert (await site.get("/")).body == b"stolen"
             assert proxy.stolen == ["/"]

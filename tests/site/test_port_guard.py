@@ -14,9 +14,9 @@ import trio.testing
 from blue_green.site.port_guard import FULL_CHECK_EVERY, PortGuard, PortStolen
 from blue_green.system import procfs, rlimit_tag, supervisor_marker
 from blue_green.system.process import Process
+from tests.support.port_thief import port_thief
 from tests.support.processes import US
 from tests.support.site import free_ports
-from tests.support.stranger import stranger
 from tests.waiting import until
 
 LISTEN = """
@@ -89,7 +89,7 @@ async def test_no_other_user_can_share_a_port(directory: Path) -> None:
     (port,) = free_ports(1)
     async with listening(port, directory, share=1) as process:
         guard = PortGuard(port, process, US.uid)
-        async with stranger(port, directory, how="sharing") as thief:
+        async with port_thief(port, directory, how="sharing") as thief:
             await trio.sleep(0.3)
             assert not thief.has_port
             assert await guard.check() == ""
@@ -103,7 +103,7 @@ async def test_a_forged_tag_does_not_make_another_users_process_a_descendant(
     other, port = free_ports(2)
     async with listening(other, directory) as process:
         forged = rlimit_tag.parse(process.env_marker.partition("=")[2])
-        async with stranger(port, directory, tag=forged) as thief:
+        async with port_thief(port, directory, tag=forged) as thief:
             await thief.until_it_has_port()
             assert thief.process.pid in procfs.descendants(process.env_marker, process.pid)
             with pytest.raises(PortStolen):

@@ -95,9 +95,9 @@ async def test_a_taken_port_is_retried_until_it_is_free(make_site: MakeSite) -> 
     site.configure(notify={"command": ["sh", "-c", f"cat >>{notified}; echo >>{notified}"]})
     site.commit("one")
     async with site.running(), site.steady_load():
-        with socket.socket() as stranger:
-            stranger.bind(("127.0.0.1", site.green))
-            stranger.listen()
+        with socket.socket() as other_program:
+            other_program.bind(("127.0.0.1", site.green))
+            other_program.listen()
             two = site.commit("two")
             status = await until_waiting(site, two, 4)
             assert (status["quarantined"], status["wanted"]) == ({}, two)
@@ -140,10 +140,10 @@ async def test_a_revision_that_waits_for_a_retry_is_deployed_after_a_restart(
 ) -> None:
     site = make_site()
     site.commit("one")
-    with socket.socket() as stranger:
+    with socket.socket() as other_program:
         async with site.running():
-            stranger.bind(("127.0.0.1", site.green))
-            stranger.listen()
+            other_program.bind(("127.0.0.1", site.green))
+            other_program.listen()
             two = site.commit("two")
             await site.until_logged("retrying in")
     async with site.running():

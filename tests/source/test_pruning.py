@@ -23,9 +23,9 @@ from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 
-STRANGER = 61_234
+OTHER_USER = 61_234
 """A user of no name."""
-CROSSED = f"mkdir -p shared/theirs && chmod 777 shared && chown {STRANGER} shared/theirs"
+CROSSED = f"mkdir -p shared/theirs && chmod 777 shared && chown {OTHER_USER} shared/theirs"
 """What not even root removes, since it may have been moved there; see `trees`."""
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -62,7 +62,7 @@ async def test_the_other_releases_are_pruned_and_those_that_could_not_be_removed
     assert there[0].startswith(trees.LEFTOVER)
     assert set(there[1:]) == {revision[:12] for revision in revisions[1:]}
     [why] = releases.pruning.unremovable
-    assert f"releases/{repository.first[:12]}/shared/theirs: it belongs to user {STRANGER}" in why
+    assert f"releases/{repository.first[:12]}/shared/theirs: it belongs to user {OTHER_USER}" in why
 
     await releases.pruning.prune({revisions[-1]})
     [why] = releases.pruning.unremovable
@@ -87,7 +87,7 @@ async def test_a_build_that_left_an_unremovable_release_can_be_retried(
             return unremovable
 
         [why] = await until("pruning has failed", is_told)
-        assert f"/{bad[:12]}/shared/theirs: it belongs to user {STRANGER}" in why
+        assert f"/{bad[:12]}/shared/theirs: it belongs to user {OTHER_USER}" in why
         assert bad in (await site.status())["quarantined"]
         assert "1 old release cannot be removed: " in (await site.cli("status")).out
         passes.touch()

@@ -13,7 +13,7 @@ import pytest
 from blue_green.system import trees
 from tests.support.other_users import NOBODY, PYTHON, as_root
 
-STRANGER = 61_234
+OTHER_USER = 61_234
 """A user of no name."""
 
 
@@ -141,11 +141,11 @@ async def test_root_removes_a_tree_of_several_owners_that_nobody_else_could_mix(
 @as_root
 async def test_root_deletes_nothing_that_the_owner_of_the_tree_could_not(directory: Path) -> None:
     """A directory that a group may write can be moved by its members, with all that is in it."""
-    shared = plant(directory / "shared", owner=STRANGER)
+    shared = plant(directory / "shared", owner=OTHER_USER)
     shared.chmod(0o777)
     tree = plant(directory / "tree", owner=NOBODY.pw_uid)
     shared.rename(tree / "moved")
-    with pytest.raises(trees.TreeError, match=f"belongs to user {STRANGER}, and the directory"):
+    with pytest.raises(trees.TreeError, match=f"belongs to user {OTHER_USER}, and the directory"):
         await trees.remove(tree)
     for _ in range(2):  # Not either when only what root has put aside tells of it.
         [left] = directory.iterdir()
@@ -249,18 +249,18 @@ async def test_a_tree_is_given_away_with_everything_in_it(directory: Path) -> No
 
 @as_root
 async def test_a_hard_linked_file_is_not_given_away(directory: Path) -> None:
-    tree = plant(directory / "tree", owner=STRANGER)
+    tree = plant(directory / "tree", owner=OTHER_USER)
     secret = directory / "secret"
     secret.write_text("root's")
     os.link(secret, tree / "b" / "planted")
     with pytest.raises(trees.TreeError, match="planted: it belongs to user 0, not to"):
-        await trees.give(tree, STRANGER, NOBODY.pw_uid, NOBODY.pw_gid)
+        await trees.give(tree, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
     assert secret.stat().st_uid == 0
-    os.chown(secret, STRANGER, STRANGER)
-    other = plant(directory / "other", owner=STRANGER)
+    os.chown(secret, OTHER_USER, OTHER_USER)
+    other = plant(directory / "other", owner=OTHER_USER)
     os.link(secret, other / "planted")
     with pytest.raises(trees.TreeError, match=r"it has another hard link"):
-        await trees.give(other, STRANGER, NOBODY.pw_uid, NOBODY.pw_gid)
+        await trees.give(other, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
 
 
 @as_root
@@ -274,10 +274,10 @@ async def test_a_tree_that_is_a_link_is_not_given_away(directory: Path) -> None:
 
 @as_root
 async def test_a_partly_given_away_tree_can_be_removed(directory: Path) -> None:
-    os.chown(directory, STRANGER, STRANGER)
-    tree = plant(directory / "tree", owner=STRANGER)
+    os.chown(directory, OTHER_USER, OTHER_USER)
+    tree = plant(directory / "tree", owner=OTHER_USER)
     os.link(tree / "a", tree / "b" / "d" / "planted")
     with pytest.raises(trees.TreeError):
-        await trees.give(tree, STRANGER, NOBODY.pw_uid, NOBODY.pw_gid)
+        await trees.give(tree, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
     await trees.remove(tree)
     assert names_in(directory) == []

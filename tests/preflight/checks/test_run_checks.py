@@ -172,7 +172,7 @@ def test_a_public_admin_address_is_a_warning(subject: CheckedSite) -> None:
     [(0o604, 0o711, True), (0o640, 0o711, False), (0o604, 0o710, False), (0o604, 0o755, True)],
 )
 def test_all_modes_on_the_path_decide_what_others_may_do(mode: int, way: int, may: bool) -> None:
-    stranger = users.User(12345, 12345, (), "stranger", "/", "/bin/sh")
+    user = users.User(12345, 12345, (), "user", "/", "/bin/sh")
     file = Path(tempfile.mkdtemp()) / "way" / "file"
     file.parent.parent.chmod(0o755)
     file.parent.mkdir()
@@ -180,7 +180,7 @@ def test_all_modes_on_the_path_decide_what_others_may_do(mode: int, way: int, ma
     file.chmod(mode)
     file.parent.chmod(way)
     try:
-        assert users.may(stranger, file, os.R_OK) == may
+        assert users.may(user, file, os.R_OK) == may
     finally:
         shutil.rmtree(file.parent.parent)
 

@@ -1,4 +1,4 @@
-"""Another program of the machine that wants a backend's port, and everybody's requests."""
+"""Another program on this machine that takes a backend's port to get its requests."""
 
 import os
 import shutil
@@ -56,7 +56,7 @@ server.serve_forever()
 
 
 @frozen
-class Stranger:
+class PortThief:
     """The program, and what it has got so far."""
 
     process: "subprocess.Popen[bytes]"
@@ -72,13 +72,13 @@ class Stranger:
         return self.journal.read_text().splitlines()[1:]
 
     async def until_it_has_port(self) -> None:
-        await until("the stranger has the port", lambda: self.has_port)
+        await until("the other program has the port", lambda: self.has_port)
 
 
 @asynccontextmanager
-async def stranger(
+async def port_thief(
     port: int, directory: Path, *, tag: int = 0, how: str = "eager"
-) -> AsyncIterator[Stranger]:
+) -> AsyncIterator[PortThief]:
     """While the block lasts it waits for this port, as another user if we are root.
 
     With a `tag` it passes itself off as a descendant of that command. It may be `silent`, or be
@@ -99,6 +99,6 @@ async def stranger(
     )
     with process:
         try:
-            yield Stranger(process, journal)
+            yield PortThief(process, journal)
         finally:
             process.kill()
