@@ -15,7 +15,7 @@ from blue_green.config.process_settings import TlsSettings
 from blue_green.http import tls as module
 from blue_green.http.certificates import load
 from blue_green.http.records import MOST_AT_ONCE, Records
-from blue_green.http.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_OWED, TlsTransport
+from blue_green.http.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_PENDING, TlsTransport
 from blue_green.http.transport import BLOCK
 from tests.hostile.attacks.tls import Updater, hello, what_is_missing
 from tests.raw.backend import says
@@ -161,10 +161,10 @@ async def test_a_client_that_updates_its_keys_endlessly_is_read_no_further(
 
     async with counting_iterations() as iterations, trio.open_nursery() as nursery:
         nursery.start_soon(read)
-        await until("it owes something", lambda: transport.encrypted_unsent > MOST_OWED)
+        await until("it owes something", lambda: transport.encrypted_unsent > MOST_PENDING)
         await until_still(lambda: updater.sent)
         nursery.cancel_scope.cancel()
-    assert transport.encrypted_unsent < MOST_OWED + MOST_AT_ONCE * 100
+    assert transport.encrypted_unsent < MOST_PENDING + MOST_AT_ONCE * 100
     assert iterations.count > 50
     theirs.shutdown(socket.SHUT_RDWR)
     thread.join(5)

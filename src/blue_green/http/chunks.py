@@ -1,7 +1,7 @@
-"""Chunks, and what is in them (RFC 9112 section 7.1), read strictly.
+"""The chunked transfer coding (RFC 9112 section 7.1), parsed strictly.
 
-Here we do not ask h11: it lets through sizes of more than 16 digits, and trailers whose lines end
-in LF alone, which others may take for something else. It does no I/O: bytes in, bytes out.
+h11 is not used here: it accepts sizes of more than 16 digits, and trailers whose lines end in LF
+alone, which other parsers may read differently. No I/O: bytes in, bytes out.
 """
 
 import re
@@ -10,12 +10,12 @@ from enum import Enum
 from blue_green.http.heads import MAX_LINES, Fields, trailers
 
 SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
-PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
+SIMPLE_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
-"""With the space around the value, which a pattern could only leave out by backtracking."""
+"""With the space around the value: a pattern without it would have to backtrack."""
 LONGEST_LINE = 8 * 1024
 MOST_AT_ONCE = 128
-"""Chunks, and lines between them, that are read at once."""
+"""Chunks, and lines between them, that are parsed at once."""
 
 
 class _Line(Enum):
@@ -27,28 +27,28 @@ class _Line(Enum):
 
 
 class ChunkReader:
-    """Takes a body as it comes, and gives what is in its chunks.
+    """Takes a chunked body as it arrives, and returns the data in it.
 
-    Many small chunks are given as one, but so many only that it takes no longer than a request.
+    Many small chunks are returned as one piece, but only as many as take no longer than a request.
     """
 
     def __init__(self) -> None:
         self.has_ended = False
         self.broken = ""
-        """Why what came is not chunks, if it is not."""
+        """Why the body is malformed, if it is."""
         self.trailers: Fields = []
-        """Those that may go on, once it has ended."""
+        """Those that may be forwarded, once it has ended."""
         self.rest = b""
-        """What was not used yet; once it has ended, what came after it."""
+        """Bytes that were not used yet; once it has ended, those after it."""
         self.has_more = False
-        """There may be more in `rest` than was read at once: to go on, feed it nothing."""
+        """There may be more in `rest` than was parsed at once: to go on, feed it nothing."""
         self._next = _Line.SIZE
         self._left = 0
         self._used = 0
-        """How much of `rest` was used, after all, while there is more."""
+        """How much of `rest` was used, while there is more."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take more of the body, and give what is in its chunks, up to where it is broken."""
+        """Take more of the body, and return the data in it, up to where it is malformed."""
         data = self.rest + data if data else self.rest
         at, self._used = self._used, 0
         pieces: list[bytes] = []
@@ -71,7 +71,7 @@ class ChunkReader:
                 self._take_line(data[at:end])
                 at = end + 2
         self.has_more = count == MOST_AT_ONCE and not (self.has_ended or self.broken)
-        if self.has_more:  # It is cut once for all, and not again and again.
+        if self.has_more:  # It is cut once, and not for every portion.
             self.rest, self._used = data, at
         else:
             self.rest = data[at:]
@@ -105,7 +105,7 @@ class ChunkReader:
         self.trailers.append((field[1], field[2].strip(b" \t")))
 
     def _check_begun_line(self, begun: bytes) -> None:
-        """Nobody need wait for the end of a line that cannot become a good one."""
+        """Reject an unfinished line early if it cannot become a valid one."""
         if b"\n" in begun or len(begun) > LONGEST_LINE:
             self.broken = "a line between chunks is too long, or does not end in CR LF"
         if self._next is _Line.END and begun not in (b"", b"\r"):
@@ -113,8 +113,8 @@ class ChunkReader:
 
 
 def _whole_chunk(data: bytes, at: int, pieces: list[bytes]) -> int:
-    """The end of the chunk that is here as a whole, and plain, as most are; otherwise 0."""
-    size = PLAIN_SIZE.match(data, at)
+    """The end of a chunk that is here as a whole, and simple, as most are; otherwise 0."""
+    size = SIMPLE_SIZE.match(data, at)
     if size is None:
         return 0
     start = size.end()

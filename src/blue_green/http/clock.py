@@ -1,4 +1,4 @@
-"""The Date field (RFC 9110 section 6.6.1), put into words once a second."""
+"""The Date field (RFC 9110 section 6.6.1), formatted once a second."""
 
 import time
 from email.utils import formatdate
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 
 def date_line() -> bytes:
-    """The field as a line of a head, for an answer that is given now."""
+    """The header line for a response that is sent now."""
     return _line(int(time.time()))
 
 

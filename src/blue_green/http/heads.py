@@ -1,8 +1,8 @@
-"""What request heads and answer heads have in common.
+"""What request heads and response heads have in common.
 
-A head is judged, by h11 and then by us, and written anew from its judged fields. It is never copied
-through, so what the other side reads is what we understood. Sections are those of RFC 9112, or of
-RFC 9110 where it says so.
+A head is parsed, by h11 and then by us, and written anew from its parsed fields. It is never copied
+through, so the other side reads what we understood. Sections are those of RFC 9112 unless RFC 9110
+is named.
 """
 
 import re
@@ -20,23 +20,23 @@ HOP_BY_HOP = {
     b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate",
     b"proxy-authorization", b"te", b"transfer-encoding", b"upgrade", b"http2-settings",
 }  # fmt: skip
-"""Fields that are about one connection and go no further (RFC 9110 section 7.6.1)."""
+"""Fields about one connection, which are not forwarded (RFC 9110 section 7.6.1)."""
 
 REWRITTEN = {
     b"host", b"content-length", b"expect", b"proxy", b"via", b"x-request-id", b"forwarded",
     b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"fastly-client-ip",
     b"cf-connecting-ip", b"cf-connecting-ipv6", b"client-cert", b"client-cert-chain",
 }  # fmt: skip
-"""Request fields that go on, if at all, as we write them; see `is_rewritten`.
+"""Request fields that are forwarded, if at all, as we write them; see `is_rewritten`.
 
-By most of them a proxy tells an app who the client is: its address by the names that the large
-content delivery networks have for it, and its certificate (RFC 9440).
+With most of them a proxy names the client to an app: its address, by the names that the large
+content delivery networks use, and its certificate (RFC 9440).
 """
 FORWARDED = b"x-forwarded-"
-"""All that begin so are of that kind, too: -For, -User, -Client-Cert, and what else there is."""
+"""All fields with this prefix are rewritten, too: -For, -User, -Client-Cert, and others."""
 
 OURS_ALONE = {b"host", b"content-length", b"expect", b"proxy"}
-"""Those of them in which not even a trusted proxy has a say."""
+"""Those of them that we set even for a trusted proxy."""
 
 NOT_IN_TRAILERS = HOP_BY_HOP | REWRITTEN | {
     b"authorization", b"cookie", b"set-cookie", b"cache-control", b"content-encoding",
@@ -61,15 +61,15 @@ class Framing(Enum):
 
 
 def split_head(data: bytes, known: int = 0) -> tuple[bytes, bytes] | None:
-    """The head and what follows it, once the head is complete.
+    """The head and the bytes after it; None if the head is not complete.
 
-    The first `known` bytes were looked at before, and were not all of it. Raises ValueError on a
-    line that ends in LF alone: whoever reads ahead might see another end.
+    The first `known` bytes were searched before. Raises ValueError on a line that ends in LF alone:
+    other parsers might see another end.
     """
     start = max(0, known - 3)
     end = data.find(b"\r\n\r\n", start)
     if data[start : start + 1] == b"\n" and known:
-        start += 1  # The other half of this end of a line is before it.
+        start += 1  # The CR of this line end is before it.
     stop = len(data) if end < 0 else end + 4
     if data.count(b"\n", start, stop) != data.count(b"\r\n", start, stop):
         raise ValueError("a line does not end in CR LF")
@@ -91,18 +91,18 @@ def check_lines(lines: Iterable[bytes]) -> None:
 
 
 def in_words(error: h11.RemoteProtocolError) -> str:
-    """What h11 finds wrong. After the colon it repeats the input, which is nobody's business."""
+    """The error in words. After the colon h11 repeats the input, which may be a secret."""
     return re.sub(r": (?:bytearray|b['\"]).*", "", str(error)).replace(":", "")
 
 
 def header_of(error: h11.RemoteProtocolError) -> str:
-    """The name of the header that it is about, if it repeats a line; the value may be a secret."""
+    """The name of the header that the error is about, if it repeats a line, without the value."""
     name = re.search(r"bytearray\(b['\"]([ -9;-~]{1,60}):", str(error))
     return name[1] if name else ""
 
 
 def trailers(fields: Fields) -> Fields:
-    """Those that may go on as trailers."""
+    """Those that may be forwarded as trailers."""
     return [
         (name, value)
         for name, value in fields
@@ -141,12 +141,12 @@ def keeps_alive(version: bytes, options: set[bytes]) -> bool:
 
 
 def is_rewritten(name: bytes) -> bool:
-    """Whether a request field of this name, in lower case, goes on only as we write it."""
+    """Whether a request field of this name, in lower case, is forwarded only as we write it."""
     return name in REWRITTEN or name.startswith(FORWARDED)
 
 
 def without(fields: Fields, names: set[bytes]) -> Fields:
-    """The fields without these, and without twins of those that only we and trusted proxies write.
+    """The fields without these names, and without lookalikes of fields that we rewrite.
 
     To CGI X_Forwarded_For is the same name as X-Forwarded-For, and to some servers so is any other
     that differs from it only in what is neither a letter nor a digit.
@@ -154,10 +154,10 @@ def without(fields: Fields, names: set[bytes]) -> Fields:
     return [
         (name, value)
         for name, value in fields
-        if (lower := name.lower()) not in names and not _is_twin(lower)
+        if (lower := name.lower()) not in names and not _is_lookalike(lower)
     ]
 
 
-def _is_twin(name: bytes) -> bool:
+def _is_lookalike(name: bytes) -> bool:
     meant = ODD.sub(b"-", name)
     return meant != name and (meant in HOP_BY_HOP or is_rewritten(meant))

@@ -1,8 +1,8 @@
-"""The error pages of the site's owner, from the directory that `error_pages` names.
+"""The site's own error pages, from the directory in the setting `error_pages`.
 
-They are sent to everybody, and the directory is often in the checkout, where somebody else than we
-can make symbolic links. So a page must be below the directory, and for root the directory must not
-be reached over a link that another user made.
+Everybody gets to see them, and the directory is often in the checkout, where other users can make
+symbolic links. So a page must be below the directory, and for root the path to the directory must
+not contain a link that another user made.
 """
 
 import os
@@ -54,7 +54,7 @@ _STATUSES = frozenset(HTTPStatus)
 
 
 def _where_others_lead_out(directory: Path, real: Path) -> Path | None:
-    """The place that others can write and that the way to the directory leads out of, for root."""
+    """For root: the directory that others can write to and that the path leads out of, if any."""
     if os.geteuid() != 0:
         return None
     place = users.writable_by_others(directory)

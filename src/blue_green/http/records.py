@@ -1,7 +1,7 @@
-"""Where TLS records end, so that only so many are given to OpenSSL at once.
+"""Find where TLS records end, so that OpenSSL gets only a few at once.
 
-A call of OpenSSL goes on through all the records that it has until one of them carries data. Most
-of those that do not, such as an update of keys, cost a hundred times what their bytes do.
+One call of OpenSSL processes all the records that it has until one of them carries data. Most of
+those that do not, such as key updates, cost a hundred times what their bytes do.
 """
 
 MOST_AT_ONCE = 4
@@ -10,14 +10,14 @@ HEADER = 5
 
 
 class Records:
-    """Bytes that have come on the socket and are not used yet, to be had in portions."""
+    """Bytes that were received and not used yet, in portions."""
 
     __slots__ = ("_bytes", "_left", "completed")
 
     def __init__(self) -> None:
         self._bytes = b""
         self._left = 0
-        """What is missing of the record that the last portion ended in."""
+        """Bytes missing of the record that the last portion ended in."""
         self.completed = False
         """Whether a record has ended in the last portion."""
 

@@ -1,7 +1,7 @@
-"""Request heads: read and judged, and written for the backend.
+"""Request heads: parsed, and written for the backend.
 
-What is ours beyond h11: one framing only (section 6.1), lines that end in CR LF (2.2), no folded
-lines (5.2), no control characters in values, the forms of the target (3.2) and of Host, the
+Checks of our own beyond h11: one framing only (section 6.1), lines that end in CR LF (2.2), no
+folded lines (5.2), no control characters in values, the forms of the target (3.2) and of Host, the
 version, the number of lines, and which methods a reverse proxy serves.
 """
 
@@ -43,7 +43,7 @@ MOST_FORWARDS = 10**18
 
 
 class BadRequest(Exception):
-    """The client's request cannot be served; `status` is what it gets."""
+    """The client's request cannot be served, and gets this `status`."""
 
     def __init__(
         self, why: str, status: int = 400, *, allow: str | None = None, fault: str = ""
@@ -52,23 +52,24 @@ class BadRequest(Exception):
         self.status = status
         self.allow = allow
         self.fault = fault
-        """What the log has besides: it repeats what the client sent."""
+        """More for the access log only: it repeats input of the client."""
 
 
 @define
 class Request:
-    """A judged request head."""
+    """A parsed request head."""
 
     method: bytes
     target: bytes
     """In origin-form, or `*`."""
     version: bytes
-    """`1.0` or `1.1`, whatever the client called it."""
+    """`1.0` or `1.1`; other minor versions are taken for 1.1."""
     host: bytes | None
     lines: bytes
-    """What goes on as it came, as lines: Host, and what is neither hop-by-hop nor rewritten."""
-    told: dict[bytes, bytes]
-    """What the client said in those fields that only a trusted proxy has a say in."""
+    """The header lines to forward as they are: Host, and all that are neither hop-by-hop nor
+    rewritten."""
+    forwarding: dict[bytes, bytes]
+    """The forwarding headers that the client sent. Only those of a trusted proxy are used."""
     framing: Framing
     length: int = 0
     expects_continue: bool = False
@@ -77,14 +78,14 @@ class Request:
     ends_here: bool = False
     """An OPTIONS that may be forwarded no further (RFC 9110 section 7.6.2)."""
     has_odd_content: bool = field(init=False, eq=False, repr=False)
-    """It has content that its method does not call for.
+    """It has content although its method does not define any.
 
     A backend that does not read such content takes it for the next request on the connection.
     """
 
     @property
     def may_repeat(self) -> bool:
-        """Sending it twice does no harm (RFC 9110 section 9.2.1), and we still could."""
+        """It is safe to send twice (RFC 9110 section 9.2.1), and has no body that is used up."""
         return self.framing is Framing.NONE and self.method in SAFE_METHODS
 
     @has_odd_content.default
@@ -106,7 +107,7 @@ class Request:
 
 
 def read_request(head: bytes) -> Request:
-    """Judge a complete request head; raise `BadRequest` for what must not be forwarded."""
+    """Parse a complete request head; raise `BadRequest` for one that must not be forwarded."""
     event = _parse_request(head)
     fields = event.headers.raw_items()
     method, target, version = bytes(event.method), bytes(event.target), event.http_version
@@ -135,11 +136,11 @@ def read_request(head: bytes) -> Request:
         target=target,
         version=version,
         host=host,
-        lines=_host_line(host) + lines_of(_passed_on(fields, options)),
-        told=_told(fields),
+        lines=_host_line(host) + lines_of(_forwarded(fields, options)),
+        forwarding=_forwarding(fields),
         framing=framing,
         length=length,
-        # RFC 9110 section 10.1.1: without content there is nothing to go on with.
+        # RFC 9110 section 10.1.1: without content there is nothing to continue.
         expects_continue=expect == b"100-continue" and version == b"1.1" and has_content,
         upgrade=upgrade,
         keep_alive=keeps_alive(version, options),
@@ -148,10 +149,10 @@ def read_request(head: bytes) -> Request:
 
 
 def write_request(request: Request, address: bytes, forwarded: bytes) -> bytes:
-    """The head that the backend gets.
+    """The head for the backend.
 
-    `forwarded` are the lines that say what we know of the client. A request of HTTP/1.0 that
-    names no host gets the backend's own address for one.
+    `forwarded` are the lines of the forwarding headers. An HTTP/1.0 request without a host gets the
+    backend's own address as its Host.
     """
     if request.framing is Framing.NONE and request.host is not None and not request.upgrade:
         return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (
@@ -183,10 +184,10 @@ def _parse_request(head: bytes) -> h11.Request:
         check_lines(lines[1:])
     except ValueError as error:
         raise BadRequest(f"The request is malformed: {error}.") from None
-    judge = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
-    judge.receive_data(head)
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
+    parser.receive_data(head)
     try:
-        event = judge.next_event()
+        event = parser.next_event()
     except h11.RemoteProtocolError as error:
         if error.error_status_hint == 501:
             raise _bad_coding(lines) from None
@@ -257,19 +258,19 @@ def _count_down(fields: Fields) -> tuple[Fields, bool]:
 
 
 def _upgrade(fields: Fields) -> bytes | None:
-    """What to change to; h2c is not passed on, since it is between us and the client."""
+    """The protocols to offer; h2c is not forwarded, since it concerns only us and the client."""
     protocols = (joined(fields, b"upgrade") or b"").split(b",")
     wanted = [protocol.strip() for protocol in protocols]
     return b", ".join(p for p in wanted if p and p.lower() != b"h2c") or None
 
 
-def _told(fields: Fields) -> dict[bytes, bytes]:
+def _forwarding(fields: Fields) -> dict[bytes, bytes]:
     names = dict.fromkeys(lower for name, _ in fields if is_rewritten(lower := name.lower()))
-    told = {name: joined(fields, name) for name in names if name not in OURS_ALONE}
-    return {name: value for name, value in told.items() if value}
+    given = {name: joined(fields, name) for name in names if name not in OURS_ALONE}
+    return {name: value for name, value in given.items() if value}
 
 
-def _passed_on(fields: Fields, options: set[bytes]) -> Fields:
+def _forwarded(fields: Fields, options: set[bytes]) -> Fields:
     kept = without(fields, HOP_BY_HOP | options)
     return [(name, value) for name, value in kept if not is_rewritten(name.lower())]
 

@@ -1,4 +1,4 @@
-"""Response heads: read and judged, and written for the client."""
+"""Response heads: parsed, and written for the client."""
 
 import re
 
@@ -27,17 +27,17 @@ EVENT_STREAM = re.compile(rb"^content-type:[ \t]*text/event-stream[ \t]*(?:;|\r)
 
 
 class BadResponse(Exception):
-    """What the backend sent is not an answer that can be passed on."""
+    """The backend sent something that is no response to forward."""
 
 
 @define
 class Response:
-    """A judged answer head."""
+    """A parsed response head."""
 
     status: int
     reason: bytes
     lines: bytes
-    """What goes on as it came, as lines."""
+    """The header lines to forward as they are."""
     framing: Framing
     length: int = 0
     upgrade: bytes | None = None
@@ -45,7 +45,7 @@ class Response:
     """Whether the backend keeps its connection open afterwards."""
     has_date: bool = False
     start: bytes = field(init=False, eq=False, repr=False)
-    """What the client gets of the head whatever else it is told."""
+    """The head for the client, up to where the lines about the connection go."""
 
     @property
     def fields(self) -> Fields:
@@ -54,7 +54,7 @@ class Response:
 
     @property
     def is_event_stream(self) -> bool:
-        """Server-sent events, which come for as long as somebody listens (HTML section 9.2)."""
+        """Server-sent events, which may go on for ever (HTML section 9.2)."""
         has_end = self.framing in (Framing.LENGTH, Framing.NONE)
         return not has_end and EVENT_STREAM.search(self.lines) is not None
 
@@ -64,15 +64,15 @@ class Response:
 
 
 def read_response(head: bytes, request: Request) -> Response:
-    """Judge a complete answer head; raise `BadResponse` for what must not be passed on."""
-    event = _parse_answer(head, request)
+    """Parse a complete response head; raise `BadResponse` for one that must not be forwarded."""
+    event = _parse(head, request)
     fields = event.headers.raw_items()
     options = connection_options(fields)
-    framing, length = _answer_framing(fields, event.status_code, request.method)
+    framing, length = _framing(fields, event.status_code, request.method)
     drop = HOP_BY_HOP | (options - {b"content-length"})
     if event.status_code == 426:
-        drop = drop - {b"upgrade"}  # It says what would be served instead (9110, 15.5.22).
-    # Without a body, 304 and the answers to HEAD keep the length that they tell of.
+        drop = drop - {b"upgrade"}  # It names the protocol to use instead (9110, 15.5.22).
+    # 304 and responses to HEAD have no body, and keep the length that they declare.
     if framing in (Framing.CHUNKED, Framing.CLOSE) or _has_no_length(event.status_code):
         drop = drop | {b"content-length"}
     kept = without(fields, drop)
@@ -88,25 +88,25 @@ def read_response(head: bytes, request: Request) -> Response:
     )
 
 
-def write_response(answer: Response, more: bytes = b"") -> bytes:
-    """The head that the client gets; `more` lines frame the body and speak of the connection."""
-    return b"%b%b\r\n" % (answer.start, more)
+def write_response(response: Response, more: bytes = b"") -> bytes:
+    """The head for the client; `more` are the lines about the body's framing and the connection."""
+    return b"%b%b\r\n" % (response.start, more)
 
 
-def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | h11.Response:
+def _parse(head: bytes, request: Request) -> h11.InformationalResponse | h11.Response:
     try:
         check_lines(head[:-4].split(b"\r\n"))
     except ValueError as error:
         raise BadResponse(str(error)) from None
-    judge = h11.Connection(h11.CLIENT, max_incomplete_event_size=len(head) + 1)
-    asked: Fields = [(b"Host", b"backend")]
+    parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=len(head) + 1)
+    fields: Fields = [(b"Host", b"backend")]
     if request.upgrade:
-        asked += [(b"Connection", b"upgrade"), (b"Upgrade", request.upgrade)]
-    judge.send(h11.Request(method=request.method, target=b"/", headers=asked))
-    judge.send(h11.EndOfMessage())
-    judge.receive_data(head)
+        fields += [(b"Connection", b"upgrade"), (b"Upgrade", request.upgrade)]
+    parser.send(h11.Request(method=request.method, target=b"/", headers=fields))
+    parser.send(h11.EndOfMessage())
+    parser.receive_data(head)
     try:
-        event = judge.next_event()
+        event = parser.next_event()
     except h11.RemoteProtocolError as error:
         raise BadResponse(", ".join(filter(None, (in_words(error), header_of(error))))) from None
     if not isinstance(event, h11.InformationalResponse | h11.Response):
@@ -116,7 +116,7 @@ def _parse_answer(head: bytes, request: Request) -> h11.InformationalResponse | 
     return event
 
 
-def _answer_framing(fields: Fields, status: int, method: bytes) -> tuple[Framing, int]:
+def _framing(fields: Fields, status: int, method: bytes) -> tuple[Framing, int]:
     """Section 6.3, rules 1 to 8."""
     if method == b"HEAD" or _has_no_length(status) or status == 304:
         return Framing.NONE, 0

@@ -1,4 +1,4 @@
-"""Listening sockets: opened by us, or handed to us by whoever had them."""
+"""Listening sockets: opened by us, or inherited."""
 
 import errno
 import socket
@@ -14,7 +14,7 @@ HTTPS = 443
 
 
 class CannotListen(Exception):
-    """An address of the settings cannot be listened on; str() says why, and who has it."""
+    """An address in the settings cannot be listened on; str() says why, and what uses it."""
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def listening(
 ) -> Iterator[socket.socket]:
     """A listening socket, until the block ends; raise `CannotListen`, which names the setting.
 
-    `handed` is the descriptor of one that listens there already, and is ours from now on.
+    `handed` is the descriptor of an inherited one that listens there already.
     """
     sock = open_socket(endpoint, setting) if handed is None else socket.socket(fileno=handed)
     inode = endpoint.path.lstat().st_ino if endpoint.path else 0
@@ -65,6 +65,6 @@ def in_words(name: object) -> str:
 
 
 def first_port(sockets: Sequence[socket.socket]) -> int:
-    """Where to send those who are to ask with https; Unix sockets have none."""
+    """The port for redirects to https; Unix sockets have none."""
     names = [sock.getsockname() for sock in sockets]
     return next((name[1] for name in names if isinstance(name, tuple)), HTTPS)

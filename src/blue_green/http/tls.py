@@ -1,12 +1,12 @@
-"""A client's connection that speaks TLS, for everything above it a wire like any other.
+"""The server's end of a connection with TLS, with the interface of a plain `Transport`.
 
-What is encrypted passes through memory, and never from OpenSSL to the socket: so a wait for the
-socket is always one for the direction of the call, and no call has to be repeated because of the
-other direction. A record holds up to 16 KiB (RFC 8446 section 5.1), so as much may have been taken
-in without being of use yet.
+Encrypted data passes through memory, and never from OpenSSL to the socket: so a read only ever
+waits for readable, a write for writable, and no call has to be repeated because of the other
+direction. A record holds up to 16 KiB (RFC 8446 section 5.1); as much may have been received
+without a byte of data to return.
 
-How it ends says what may be believed. `send_eof` and `close` say so with close_notify (RFC 8446
-section 6.1); `abort` never does, and a client that ends without it has broken off.
+`send_eof` and `close` send close_notify (RFC 8446 section 6.1), so that the client knows the data
+is complete; `abort` does not.
 """
 
 import errno
@@ -24,22 +24,22 @@ from blue_green.http.transport import BLOCK, Transport
 from blue_green.system import throttle
 
 HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
-"""Handshakes that are computed at once, in threads: a signature with RSA takes milliseconds."""
+"""Handshakes computed at once, in threads: an RSA signature takes milliseconds."""
 MOST_WAITING = 500
-"""Handshakes that wait for that. Those who come when there are so many are not served."""
+"""Handshakes that wait for a thread. Connections beyond these are closed."""
 THREADS = trio.CapacityLimiter(float("inf"))
-"""Of threads there are as many as handshakes."""
+"""For the threads: `HANDSHAKES` limits them already."""
 
-MOST_TAKEN_IN = 32 * 1024
-"""Bytes taken in at once."""
+MOST_RECEIVED = 32 * 1024
+"""Bytes received at once."""
 MOST_ENCRYPTED = 32 * 1024
-"""Bytes encrypted at once, which then wait for a client that is slow to read. What the kernel has
-room for does not wait, and costs less in one piece."""
-MOST_OWED = 1024
-"""Bytes that TLS itself has to answer, such as updates of keys. From a client that does not take
-them, nothing more is taken."""
+"""Bytes encrypted at once when they may have to wait for a slow client. Bytes for which the kernel
+has room do not wait, and cost less in one piece."""
+MOST_PENDING = 1024
+"""Bytes of replies of TLS itself, such as key updates, that may be pending. From a client that does
+not read them, nothing more is received."""
 UNTIL_TAKEN = 0.05
-"""Seconds between looks at whether it does."""
+"""Seconds between looks at whether it has read them."""
 
 SO_MEMINFO = 55
 MEMORY = struct.Struct("9I")
@@ -50,7 +50,7 @@ TCP_CLOSE, TCP_CLOSE_WAIT = 7, 8
 
 
 class NotTls(Exception):
-    """What came first begins no handshake, but perhaps a request."""
+    """The first bytes are not a handshake, but may be a request."""
 
     def __init__(self, first: bytes) -> None:
         super().__init__("it does not speak TLS")
@@ -58,18 +58,18 @@ class NotTls(Exception):
 
 
 class TlsTransport(Transport):
-    """The server's end of a connection with TLS. The first `receive` also shakes hands.
+    """The server's end of a connection with TLS. The first `receive` also does the handshake.
 
     Errors are `OSError`, of which `ssl.SSLError` is one; and `NotTls` instead of the handshake.
     """
 
     __slots__ = (
-        "_context", "_encrypted", "_incoming", "_is_hungry", "_is_idle_talk", "_is_ready",
+        "_context", "_encrypted", "_incoming", "_is_hungry", "_is_ready", "_is_without_data",
         "_outgoing", "_records", "_tls", "_unsent",
     )  # fmt: skip
 
     _tls: ssl.SSLObject
-    """Made when there is a handshake to compute: those who wait for that need no memory for it."""
+    """Made when the handshake is computed: those that wait for a thread need no memory for it."""
 
     is_plain = False
 
@@ -80,15 +80,15 @@ class TlsTransport(Transport):
         self._context = context
         self._records = Records()
         self._is_ready = False
-        """Hands were shaken, and neither side has given up since."""
+        """The handshake is complete, and neither side has closed since."""
         self._is_hungry = True
-        """All that was given to OpenSSL has been used, as far as it goes."""
-        self._is_idle_talk = False
-        """It was about TLS itself, and no data: such work waits in line."""
+        """OpenSSL needs more input."""
+        self._is_without_data = False
+        """The last records had no data, but were about TLS itself: such work is throttled."""
         self._unsent = memoryview(b"")
-        """What is encrypted, and on its way to the socket."""
+        """Encrypted bytes on their way to the socket."""
         self._encrypted = 0
-        """Bytes, of what was offered to `send_now` and not taken, that are encrypted already."""
+        """Of the bytes that `send_now` returned, how many are encrypted already."""
 
     @property
     def encrypted_unsent(self) -> int:
@@ -108,25 +108,28 @@ class TlsTransport(Transport):
                 return self._tls.read(limit)
             except ssl.SSLWantReadError:
                 self._is_hungry = True
-                self._is_idle_talk = fed and self._records.completed
+                self._is_without_data = fed and self._records.completed
                 self._flush()  # What TLS itself has to answer, such as an update of its keys.
             except ssl.SSLZeroReturnError:
                 return b""
         return None
 
     def _feed(self) -> bool:
-        """Give OpenSSL more, if there is more and this is the time for it."""
-        return not (self._is_idle_talk or self._owes_much()) and self._take_in_now() is not None
+        """Give OpenSSL more input, if there is some and it may have it now."""
+        return (
+            not (self._is_without_data or self._has_pending_replies())
+            and self._receive_now() is not None
+        )
 
     async def readable(self) -> None:
-        """Wait until `receive` could give something; the first time, shake hands."""
+        """Wait until something may have arrived; the first time, do the handshake."""
         if not self._is_ready:
-            await self._shake_hands()
-        elif self._owes_much():
+            await self._handshake()
+        elif self._has_pending_replies():
             # Another task may wait until the socket is writable, and there can be only one.
             await trio.sleep(UNTIL_TAKEN)
-        elif self._is_idle_talk:
-            self._is_idle_talk = False
+        elif self._is_without_data:
+            self._is_without_data = False
             await throttle.wait()
         elif self._is_hungry and self._records.have_more:
             await trio.lowlevel.checkpoint()
@@ -134,10 +137,10 @@ class TlsTransport(Transport):
             await trio.lowlevel.wait_readable(self.sock)
 
     def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Send what can be sent without waiting; what is left.
+        """Send what can be sent without waiting; return the rest.
 
-        What is left must be offered again, or else `send` be called: the beginning of it may be
-        encrypted already.
+        The rest must be passed again, or else `send` be called: its beginning may be encrypted
+        already.
         """
         if not self._is_ready:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
@@ -152,21 +155,21 @@ class TlsTransport(Transport):
         return rest
 
     async def send(self, data: bytes | memoryview) -> None:
-        self._encrypted = 0  # What somebody left who was cancelled goes first, all the same.
+        self._encrypted = 0  # After a cancelled call, its encrypted bytes still go first.
         await super().send(data)
 
     async def send_eof(self) -> None:
         if self._is_ready:
-            self._say_goodbye()
+            self._queue_close_notify()
             await self._send_encrypted()
         await super().send_eof()
 
     def close(self) -> None:
-        """Close, and say that it is the end if that can be done without waiting."""
+        """Close, with a close_notify if it can be sent without waiting."""
         if self._is_ready and not self.closed:
             self._is_ready = False
-            with suppress(OSError):  # The other side is gone, and need not be told.
-                self._say_goodbye()
+            with suppress(OSError):  # The other side is gone.
+                self._queue_close_notify()
                 self._flush()
         super().close()
 
@@ -174,9 +177,9 @@ class TlsTransport(Transport):
         self._is_ready = False
         super().abort()
 
-    async def _shake_hands(self) -> None:
-        """Agree on keys; or else close the connection, if the other side cannot or will not."""
-        first = await self._take_in()
+    async def _handshake(self) -> None:
+        """Do the handshake, or close the connection if it fails."""
+        first = await self._receive_encrypted()
         if first[:1].isalpha():  # A record begins with a small number.
             raise NotTls(first)
         if not first:
@@ -188,7 +191,7 @@ class TlsTransport(Transport):
                 await self._compute()
             except ssl.SSLWantReadError:
                 await self._send_encrypted()
-                await self._take_in()
+                await self._receive_encrypted()
             except ssl.SSLError:
                 await self._send_encrypted()  # The alert that says why.
                 await self._give_up()
@@ -196,7 +199,7 @@ class TlsTransport(Transport):
                 await self._send_encrypted()
 
     async def _compute(self) -> None:
-        """Do the next part of the handshake, if the other side is still there to wait for it."""
+        """Compute the next part of the handshake, unless the client has disconnected."""
         async with HANDSHAKES:
             if has_gone(self.sock):
                 self.abort()
@@ -207,18 +210,18 @@ class TlsTransport(Transport):
             await trio.to_thread.run_sync(self._tls.do_handshake, limiter=THREADS)
             self._is_ready = True
 
-    async def _take_in(self) -> bytes:
-        """Wait for more of what is encrypted, or for the end of it."""
-        while (data := self._take_in_now()) is None:
+    async def _receive_encrypted(self) -> bytes:
+        """Wait for more encrypted bytes, or for their end."""
+        while (data := self._receive_now()) is None:
             await trio.lowlevel.wait_readable(self.sock)
         await self.maybe_checkpoint()
         return data
 
-    def _take_in_now(self) -> bytes | None:
-        """More of what is encrypted, nothing at its end, and None if there is none yet."""
+    def _receive_now(self) -> bytes | None:
+        """Receive encrypted bytes without waiting: nothing at the end, None if it has to wait."""
         if not self._records.have_more:
             try:
-                data = self.sock.recv(MOST_TAKEN_IN)
+                data = self.sock.recv(MOST_RECEIVED)
             except BlockingIOError:
                 return None
             self._records.add(data)
@@ -232,12 +235,12 @@ class TlsTransport(Transport):
         self._is_hungry = False
         return portion
 
-    def _owes_much(self) -> bool:
-        """Whether the client does not take what TLS has to answer to it."""
-        return self._outgoing.pending > MOST_OWED and not self._flush()
+    def _has_pending_replies(self) -> bool:
+        """Whether the client does not read the replies of TLS itself."""
+        return self._outgoing.pending > MOST_PENDING and not self._flush()
 
     async def _give_up(self) -> None:
-        """Close the connection in the way of a plain one."""
+        """Close the connection like a plain one."""
         plain = Transport(self.sock)
         self.closed = True
         try:
@@ -247,14 +250,14 @@ class TlsTransport(Transport):
             plain.close()
 
     def room(self) -> int:
-        """How many bytes to encrypt at once, of which the socket is sure to take all but a few."""
+        """Bytes to encrypt at once, of which the socket surely takes all but a few."""
         info = MEMORY.unpack(self.sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMORY.size))
-        # The kernel counts what it keeps the bytes in, too: that is less than twice as much.
+        # The kernel also counts its overhead: together that is less than twice the bytes.
         room: int = (info[SNDBUF] - info[WMEM_QUEUED]) // 2
         return max(MOST_ENCRYPTED, min(BLOCK, room))
 
     def _flush(self) -> bool:
-        """Send what is encrypted, without waiting; whether all of it is gone."""
+        """Send encrypted bytes without waiting; whether all are sent."""
         while self._unsent or self._outgoing.pending:
             if not self._unsent:
                 self._unsent = memoryview(self._outgoing.read())
@@ -270,19 +273,19 @@ class TlsTransport(Transport):
             self._began = 0.0
             await trio.lowlevel.wait_writable(self.sock)
 
-    def _say_goodbye(self) -> None:
-        """Leave a close_notify to be sent. What the other side still says can be received."""
+    def _queue_close_notify(self) -> None:
+        """Queue a close_notify. What the other side still sends can be received."""
         with suppress(ssl.SSLError):  # There is no more to read, or no more that can be read.
             while data := self._tls.read(BLOCK):  # OpenSSL would take it for an error afterwards.
                 self.buffer += data
-        with suppress(ssl.SSLError):  # The other side has not said goodbye, too.
+        with suppress(ssl.SSLError):  # The other side has not sent its own.
             self._tls.unwrap()
 
 
 def has_gone(sock: socket.socket) -> bool:
-    """Whether the other side has ended the connection, whatever it said before (tcp(7))."""
+    """Whether the other side has closed the connection, even if unread bytes remain (tcp(7))."""
     try:
         state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    except OSError:  # It is no TCP.
+    except OSError:  # It is not TCP.
         return False
     return state in (TCP_CLOSE, TCP_CLOSE_WAIT)

@@ -3,9 +3,9 @@
 Sockets rather than trio's streams, because trying `recv` and `send` before waiting saves most of
 the event loop's turns for a proxy on one machine, where the other side is usually ready.
 
-On a busy site it is cheaper still to look again in the loop's next turn than to have the kernel
-tell: by the time all others had theirs, most answers are there. Whoever hoped in vain lets the
-kernel tell for a while, so that where that does not hold, nearly nothing is lost.
+On a busy site a speculative read in the event loop's next turn is cheaper than waiting for
+readiness: by then most responses have arrived. After one that found nothing, the next few reads
+wait for readiness, so that little is lost where it does not pay.
 """
 
 import errno
@@ -20,16 +20,16 @@ from blue_green.system import throttle
 
 BLOCK = 128 * 1024
 SLICE = 0.0005
-"""Seconds for which calls may succeed one after the other without letting other tasks run."""
+"""Seconds for which calls may succeed one after another without a checkpoint."""
 SPECULATION_BACKOFF = 8
-"""For how many waits the kernel is asked, after nothing had come in just one turn of the loop."""
+"""Waits for readiness after a speculative read that found nothing."""
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: close() then sends RST and not FIN (socket(7))."""
 
 
 class Transport:
-    """One end of a connection, with what was received too early put back in front.
+    """One end of a connection, with a buffer for bytes that were received too early.
 
     Errors are those of the socket (`OSError`). Only one task may receive, and only one send.
     """
@@ -37,15 +37,15 @@ class Transport:
     __slots__ = ("_backoff", "_began", "buffer", "closed", "sock")
 
     is_plain = True
-    """What is sent is what is on the socket, so that others may write to the socket, too."""
+    """Bytes go on the socket as they are, so that it may also be written to directly."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.buffer = b""
-        """Bytes that were received and not yet used: the next `receive` gives them first."""
+        """Bytes that were received and not used yet: the next `receive` returns them first."""
         self.closed = False
         self._began = 0.0
-        """When the first of those calls was over that succeeded since it last waited, if any."""
+        """When the first call succeeded since it last waited (`time.perf_counter`); 0: none has."""
         self._backoff = 0
 
     async def receive(self, limit: int = BLOCK) -> bytes:
@@ -56,7 +56,7 @@ class Transport:
         return data
 
     def try_receive(self, limit: int = BLOCK) -> bytes | None:
-        """Up to `limit` bytes, if there are any or the end has come; otherwise None."""
+        """Up to `limit` bytes if there are any, nothing at the end; None if it has to wait."""
         if self.buffer:
             return self.take(limit)
         try:
@@ -72,7 +72,7 @@ class Transport:
         return data
 
     def fill_buffer(self, count: int) -> bool:
-        """Whether so many bytes are in `buffer`, after what has come of them was taken in."""
+        """Receive into `buffer` without waiting; whether it then has so many bytes."""
         early, self.buffer = self.buffer, b""
         if len(early) < count:
             early += self.try_receive(count - len(early)) or b""
@@ -80,7 +80,7 @@ class Transport:
         return len(early) >= count
 
     def readable(self) -> Awaitable[None]:
-        """Wait until something may have come: whether it has, `try_receive` tells."""
+        """Wait until something may have arrived; `try_receive` finds out."""
         self._began = 0.0
         if not self._backoff:
             return trio.lowlevel.checkpoint()
@@ -88,7 +88,7 @@ class Transport:
         return trio.lowlevel.wait_readable(self.sock)
 
     def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Send what can be sent without waiting; what is left."""
+        """Send what can be sent without waiting; return the rest."""
         try:
             sent = self.sock.send(data)
         except BlockingIOError:
@@ -106,7 +106,7 @@ class Transport:
             rest = self.send_now(rest)
 
     async def send_eof(self) -> None:
-        """Say that nothing more will come from us; receiving goes on."""
+        """Shut down our sending side; receiving goes on."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -114,13 +114,13 @@ class Transport:
                 raise
 
     def close(self) -> None:
-        """Close at once. No task may be waiting for it: whoever waited was cancelled before."""
+        """Close at once. No task may be waiting for the socket."""
         if not self.closed:
             self.closed = True
             self.sock.close()
 
     def abort(self) -> None:
-        """Close so that the other side cannot take it for a proper end."""
+        """Close with a reset, so that the other side cannot take it for a proper end."""
         if not self.closed:
             try:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -128,11 +128,11 @@ class Transport:
                 self.close()
 
     async def lingering_close(self) -> None:
-        """Close so that the other side can still read what we sent last (RFC 9112 section 9.6).
+        """Close after the other side has read what we sent last (RFC 9112 section 9.6).
 
         A plain close with unread input would make the kernel send RST, which throws away what
-        the other side has not read yet. So: end our side, read on until it ends its own, then
-        close. For how long, the caller has to say; if cancelled, it is closed all the same.
+        the other side has not read yet. So: shut down our side, read on until it closes its own,
+        then close. The caller limits the time; if cancelled, it is closed all the same.
         """
         if self.closed:
             return
@@ -143,12 +143,12 @@ class Transport:
             while await self.receive():
                 pass
         except OSError:
-            self.abort()  # The other side is gone, and with it whoever could read our last words.
+            self.abort()  # The other side is gone, and cannot read it any more.
         finally:
             self.close()
 
     async def maybe_checkpoint(self) -> None:
-        """A checkpoint now and then, for calls that succeed so often that they never wait."""
+        """A checkpoint after many calls that succeeded without waiting."""
         now = time.perf_counter()
         if not self._began:
             self._began = now
@@ -160,8 +160,8 @@ class Transport:
 async def dial(host: str, port: int) -> Transport:
     """Connect over TCP; raise `OSError` if that fails.
 
-    On loopback the connection is usually there at once, and then nothing is waited for: requests
-    that the gate lets go one after the other also reach the backend one after the other.
+    On loopback the connection is usually established at once, without a checkpoint: so requests
+    reach the backend in the order in which the gate released them.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

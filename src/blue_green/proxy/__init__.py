@@ -1,9 +1,9 @@
-"""The proxy: knows the gate and addresses, nothing of git, swaps or processes.
+"""The reverse proxy. It knows the gate and its targets, and nothing of git, swaps or processes.
 
-One request: `server` reads a head, `heads` judges it and writes it anew for the other side,
-`gate.acquire()` gives a lease, `upstream` dials or reuses a connection, `relay` moves the bodies,
-and the lease ends.
+One request: `listener` accepts a connection, `connection` reads a head and parses it, a handler
+such as `exchange` gets a `client_stream`, acquires a lease from the gate, takes a connection from
+`pool`, and sends the response on the stream; then the lease ends.
 
-What goes on, in either direction, is framed by us: a head that we wrote from judged fields, and
-a body whose end we know. So the two sides can never disagree about where a message ends.
+Messages in either direction are framed by us: a head written from parsed fields, and a body whose
+end we know. So the two sides never disagree about where a message ends.
 """

@@ -1,4 +1,4 @@
-"""Work beside other work, such as an upload beside its answer."""
+"""Run a task beside a block, such as an upload beside its response."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,9 +8,9 @@ import trio
 
 @asynccontextmanager
 async def beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Do the work beside the block, and give it up when the block ends.
+    """Run `work` beside the block, and cancel it when the block ends.
 
-    The work raises nothing, so what the block raises need not travel in a group.
+    The work raises nothing, so exceptions of the block need no group around them.
     """
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:

@@ -9,20 +9,20 @@ from blue_green.proxy.remote import Remote
 
 def lines(remote: Remote, request: Request, request_id: bytes) -> bytes:
     """The header lines for one request."""
-    told = request.told
-    if not told and request.host and request.version == b"1.1":
+    claims = request.forwarding
+    if not claims and request.host and request.version == b"1.1":
         return b"%bX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n" % (
             remote.forwarded, request.host, request_id
         )  # fmt: skip
-    believed = told if remote.trusted else {}
-    seen = (believed.get(b"x-forwarded-for"), remote.address.encode())
-    via = (told.get(b"via"), b"%b blue-green" % request.version)
+    trusted = claims if remote.trusted else {}
+    seen = (trusted.get(b"x-forwarded-for"), remote.address.encode())
+    via = (claims.get(b"via"), b"%b blue-green" % request.version)
     ours = {
         b"x-forwarded-for": b", ".join(filter(None, seen)),
-        b"x-forwarded-proto": believed.get(b"x-forwarded-proto", remote.scheme),
-        b"x-forwarded-host": believed.get(b"x-forwarded-host") or request.host or b"",
+        b"x-forwarded-proto": trusted.get(b"x-forwarded-proto", remote.scheme),
+        b"x-forwarded-host": trusted.get(b"x-forwarded-host") or request.host or b"",
         b"via": b", ".join(filter(None, via)),
         b"x-request-id": request_id,
     }
-    fields = [(name.title(), value) for name, value in {**believed, **ours}.items()]
+    fields = [(name.title(), value) for name, value in {**trusted, **ours}.items()]
     return b"".join(b"%b: %b\r\n" % (name, value) for name, value in fields if value)

@@ -1,4 +1,4 @@
-"""The listening sockets, and all client connections."""
+"""Accept connections on the listening sockets, and serve each in a task of its own."""
 
 import errno
 import logging
@@ -44,7 +44,7 @@ OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Listener:
-    """Accepts connections and serves them, each in a task of its own."""
+    """The proxy's server: its sockets and its client connections."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Listener:
         redirecting: Sequence[socket.socket] = (),
         handed: Sequence[HandedClient] = (),
     ) -> None:
-        """`redirecting` are those that send to https, and `handed` are clients to begin with.
+        """`redirecting` are the sockets that redirect to https, `handed` the clients to begin with.
 
         Raises `BadPages` or `BadCertificate`.
         """
@@ -79,7 +79,7 @@ class Listener:
 
     @property
     def addresses(self) -> str:
-        """Where it listens, in words."""
+        """Where it listens, for the log."""
         places = ", ".join(in_words(sock.getsockname()) for sock in self._sockets)
         if self._certificate is not None:
             places += " with TLS"
@@ -98,13 +98,13 @@ class Listener:
         return self._accepting.cancel_called
 
     def use(self, settings: ProxySettings, pages: ErrorPages) -> None:
-        """From now on these hold: for new connections and requests, and for what has not begun."""
+        """Put new settings in force, for new requests and for timeouts that have not begun."""
         self._settings, self._pages = settings, pages
         self._trust.proxies = settings.trusted_proxies
         self._proxy.settings = settings
         if self._shared is not None:
             self._shared.settings, self._shared.pages = settings, pages
-        self._has_room()  # There may be, if `max_connections` is more than it was.
+        self._has_room()  # If `max_connections` was raised.
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -127,41 +127,30 @@ class Listener:
 
     @asynccontextmanager
     async def at_rest(self, timeout: float) -> AsyncIterator[Collection[Client]]:
-        """Let no request begin in this block, which begins when those in hand have ended.
+        """Wait for the requests in flight, and let none begin in this block.
 
-        Gives the clients, all of which wait, but for streams. Those with TLS have ended, which
-        takes a moment more. Raises `trio.TooSlowError`, and all goes on.
+        Yields the clients, all of which wait, except streams. Connections with TLS have ended.
+        Raises `trio.TooSlowError`, and everything goes on.
         """
-        shared = self._shared
-        assert shared is not None
-        with quiesce.last_requests_with_tls(shared):
-            if any(not client.transport.is_plain for client in self._clients):
-                await trio.sleep(quiesce.TLS_NOTICE)
-            with quiesce.no_new_connections(shared):
-                with trio.fail_after(timeout) as limit:
-                    while len(self._clients) < self._count:  # It is accepted, and has not begun.
-                        await trio.lowlevel.checkpoint()
-                    await quiesce.close_tls(self._clients)
-                with quiesce.no_new_requests(shared):
-                    with trio.fail_at(limit.deadline):
-                        await quiesce.until_at_rest(self._clients)
-                    yield self._clients
+        assert self._shared is not None
+        async with quiesce.at_rest(self._shared, self._clients, lambda: self._count, timeout):
+            yield self._clients
 
     async def finish(self, timeout: float) -> None:
-        """Wait until the requests in hand have ended, and serve others meanwhile.
+        """Wait for the requests in flight, and serve others meanwhile.
 
-        From now on, each connection ends with the request in hand.
+        From now on, each connection ends with its current request.
         """
         if self._shared is not None:
             self._shared.closing = True
-        in_hand = {client for client in self._clients if client.is_in_flight}
+        in_flight = {client for client in self._clients if client.is_in_flight}
         with trio.move_on_after(timeout):
-            while any(client.is_in_flight for client in in_hand.intersection(self._clients)):
+            while any(client.is_in_flight for client in in_flight.intersection(self._clients)):
                 with trio.move_on_after(LONGEST_INTERVAL):
                     await self._fewer.wait()
 
     async def drain(self, timeout: float) -> int:
-        """Accept no more, and let what is in hand end; how many are left after `timeout`."""
+        """Stop accepting, and wait for requests in flight; how many are left after `timeout`."""
         self._accepting.cancel()
         if self._shared is not None:
             self._shared.closing = True
@@ -176,7 +165,7 @@ class Listener:
         return sum(not client.is_stream for client in self._clients)
 
     async def close(self) -> None:
-        """End whatever is left, streams too, once there is nothing that it could go on for."""
+        """End all that is left, streams too."""
         with trio.move_on_after(LINGER_TIMEOUT):
             while any(client.is_closing for client in self._clients):
                 await self._fewer.wait()
@@ -205,7 +194,7 @@ class Listener:
             except OSError as error:
                 if error.errno not in OUT_OF_RESOURCES:
                     await trio.lowlevel.checkpoint()
-                    continue  # That one connection was gone before we took it (accept(2)).
+                    continue  # That one connection was gone before we accepted it (accept(2)).
                 if not is_short:
                     logger.error("no more connections for now: %s", error.strerror)
                 is_short = True
@@ -213,7 +202,7 @@ class Listener:
                 continue
             is_short = False
             if has_gone(accepted):
-                # Nobody is there to be answered. There may be thousands of these in the queue.
+                # There may be thousands of these in the backlog.
                 accepted.close()
                 gone += 1
                 if gone % MOST_GONE == 0:
@@ -221,12 +210,12 @@ class Listener:
                 continue
             self._count += 1
             nursery.start_soon(self._serve, accepted, address, shared, redirects)
-            # One at a time: trio may run those that are started together in any order, and who
-            # comes first is to be first at the gate.
+            # One at a time: trio may run tasks that are started together in any order, and the
+            # first client must be the first at the gate.
             await trio.lowlevel.checkpoint()
 
     async def _take_up(self, shared: Shared, nursery: trio.Nursery) -> None:
-        """Go on with the clients of the program before us."""
+        """Go on with the clients of the process before us."""
         for client in self._handed:
             self._count += 1
             sock = socket.socket(fileno=client.descriptor)
@@ -253,7 +242,7 @@ class Listener:
                 handler: Handler = self._redirect if redirects else self._proxy
                 await serve(client, shared, handler)
         except OSError:
-            pass  # It was gone before it was looked at.
+            pass  # It disconnected before it was served.
         except Exception:
             # A bug of ours must cost this connection and no other.
             logger.exception("unhandled exception in a connection")
@@ -264,7 +253,7 @@ class Listener:
             self._has_room()
 
     async def _make_room(self, shared: Shared) -> None:
-        """Have a connection end in favour of one that has come, or wait until one has ended."""
+        """Evict a connection in favour of a new one, or wait until one has ended."""
         if shared.door is None and self._clients.make_room(self._settings.max_connections):
             self._log_eviction()
         with trio.move_on_after(LOOK_AGAIN):

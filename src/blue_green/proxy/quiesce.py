@@ -6,8 +6,8 @@ its descriptor and the bytes that were received and not used, and another proces
 """
 
 import select
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
@@ -59,6 +59,29 @@ def no_new_requests(shared: Shared) -> Iterator[None]:
     finally:
         shared.quiesced.set()
         shared.quiesced = None
+
+
+@asynccontextmanager
+async def at_rest(
+    shared: Shared, clients: Collection[Client], accepted: Callable[[], int], timeout: float
+) -> AsyncIterator[None]:
+    """Wait until all clients are at rest, and keep them so in this block.
+
+    `accepted` returns how many connections there are, also those whose task has not begun. Raises
+    `trio.TooSlowError`, and everything goes on.
+    """
+    with last_requests_with_tls(shared):
+        if any(not client.transport.is_plain for client in clients):
+            await trio.sleep(TLS_NOTICE)
+        with no_new_connections(shared):
+            with trio.fail_after(timeout) as limit:
+                while len(clients) < accepted():
+                    await trio.lowlevel.checkpoint()
+                await close_tls(clients)
+            with no_new_requests(shared):
+                with trio.fail_at(limit.deadline):
+                    await until_at_rest(clients)
+                yield
 
 
 async def close_tls(clients: Collection[Client]) -> None:

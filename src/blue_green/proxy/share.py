@@ -38,8 +38,8 @@ def of_address(address: str) -> str:
 
 def of_request(remote: Remote, request: Request) -> str:
     """The client of a request."""
-    x_forwarded_for = request.told.get(b"x-forwarded-for")
-    forwarded = request.told.get(b"forwarded")
+    x_forwarded_for = request.forwarding.get(b"x-forwarded-for")
+    forwarded = request.forwarding.get(b"forwarded")
     if not remote.trusted:
         # It may be a local proxy that is not in the settings: its clients are not one.
         forwards = bool(x_forwarded_for or forwarded) and _is_local(remote.address)

@@ -65,8 +65,8 @@ class Shared:
 
     def request_id(self, remote: Remote, request: Request) -> bytes:
         """The one that a trusted proxy gave it, or a new one."""
-        if request.told and remote.trusted:
-            given = request.told.get(b"x-request-id")
+        if request.forwarding and remote.trusted:
+            given = request.forwarding.get(b"x-request-id")
             if given and REQUEST_ID.fullmatch(given):
                 return given
         return b"%b-%x" % (self._prefix, next(self._ids))

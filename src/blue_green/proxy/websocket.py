@@ -1,35 +1,35 @@
-"""Where a WebSocket's frames begin and end (RFC 6455 section 5.2), by their headers alone."""
+"""Follow a WebSocket's frames by their headers (RFC 6455 section 5.2)."""
 
 CLOSE = 0x8
 SERVICE_RESTART = 1012
-"""Close code: come back, perhaps to another server (RFC 6455 section 7.4, IANA's registry)."""
+"""Close code: reconnect, perhaps to another server (RFC 6455 section 7.4, IANA's registry)."""
 
 GOING_AWAY = bytes((0x80 | CLOSE, 2)) + SERVICE_RESTART.to_bytes(2)
 """A whole close frame, as a server sends it: without a mask."""
 
 
 class Frames:
-    """Follows the frames of one direction. It never looks into one, and judges nothing."""
+    """Follows the frames of one direction. It neither reads nor checks their content."""
 
     __slots__ = ("_header", "has_closed", "left")
 
     def __init__(self) -> None:
         self.left = 0
-        """Bytes that are still to come of the frame that has begun."""
+        """Bytes left of the current frame."""
         self.has_closed = False
         """A close frame has begun."""
         self._header = b""
-        """Of the next frame, as far as it has come."""
+        """Of the next frame, as far as it has arrived."""
 
     @property
     def are_whole(self) -> bool:
-        """No frame has been begun and not ended."""
+        """The last frame has ended."""
         return not self.left and not self._header
 
     def follow(self, data: bytes, *, only_this: bool = False) -> int:
-        """Take note of what comes next; how much of it that is.
+        """Take note of the next bytes; how many of them belong to the stream.
 
-        All of it, or, with `only_this`, no more than ends the frame that has begun.
+        All of them, or, with `only_this`, only those up to the end of the current frame.
         """
         at, end = 0, len(data)
         while at < end and not (only_this and self.are_whole):
@@ -42,7 +42,7 @@ class Frames:
         return at
 
     def _take_header(self, data: bytes, at: int) -> int:
-        """Read the header that begins, or goes on, at this place; how many bytes that took."""
+        """Parse the header that begins, or goes on, at this index; how many bytes it has there."""
         before = len(self._header)
         header = self._header + data[at : at + 14 - before]
         length = header[1] & 0x7F if len(header) > 1 else 0

@@ -1,16 +1,16 @@
-"""Where every request passes: it goes to what is live, waits, or is refused.
+"""The gate, which every request passes: it goes to a live target, waits, or is refused.
 
 The rules:
 
-- A request waits when no target is live, or while anybody holds the gate (a pause, an exclusive
-  swap). It has no target while it waits, so it goes to whatever is live when it goes.
-- First in, first out. Only the one at the head of the queue may go; whoever goes lets the next
-  one try. Nobody polls, and nobody overtakes.
-- When the gate opens, at most `ramp` of those that waited go at once; each answer that begins, or
-  request that ends, lets one more go. So that a few slow ones cannot stop all the others, a
-  further `ramp` may go each second.
-- Between the gate's word and the lease there is no checkpoint: a lease is always on a target that
-  was live when it was given, and a target that is not live gets no more leases.
+- A request waits when no target is live, or while the gate is held (by a pause, or an exclusive
+  swap). It has no target while it waits, and gets one that is live when it goes.
+- First in, first out. Only the first request in the queue may go, and it wakes the next one.
+  Nothing polls, and nothing overtakes.
+- When the gate opens, at most `ramp` of the waiting requests go at once; each response that begins,
+  and each request that ends, releases one more. So that a few slow ones do not stop the others,
+  another `ramp` go each second.
+- There is no checkpoint between the decision and the lease: a target is live when its lease is
+  given, and a target that is not live gets no more leases.
 """
 
 import math
@@ -18,33 +18,23 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 
 import trio
-from attrs import define, evolve
+from attrs import evolve
 
 from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.routing.metrics import HOLD_SECONDS, Histogram
+from blue_green.routing.tally import Tally
 
 RAMP_PATIENCE = 1.0
 
 
 class Refused(Exception):
-    """A request may not pass, nor wait any longer; str() says why."""
+    """A request can neither pass nor wait any longer; str() says why."""
 
     def __init__(self, why: str, retry_after: int) -> None:
         super().__init__(why)
         self.retry_after = retry_after
-        """Seconds after which it makes sense to ask again."""
-
-
-@define
-class Tally:
-    """What the gate saw happen, in numbers."""
-
-    held: int = 0
-    longest_hold: float = 0.0
-    retried: int = 0
-    cut: int = 0
-    failed: int = 0
+        """Seconds after which a retry makes sense."""
 
 
 class _Waiter:
@@ -66,15 +56,15 @@ class _Waiter:
 
 
 class Gate:
-    """Hold, let go, refuse; and who has a lease on what."""
+    """Gives leases on live targets, and holds or refuses requests when it cannot."""
 
     def __init__(self, settings: HoldSettings) -> None:
         self.settings = settings
         self.tally = Tally()
         self.holds = Histogram(HOLD_SECONDS)
-        """How long each request waited that had to, however its wait ended."""
+        """How long each held request waited, however its wait ended."""
         self.by_status: Counter[int] = Counter()
-        """How many requests have ended with each status, whoever answered them."""
+        """How many requests have ended with each status, including errors of our own."""
         self._targets: list[Target] = []
         self._holders: set[str] = set()
         self._patient: set[str] = set()
@@ -83,17 +73,18 @@ class Gate:
         self._closed = False
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
         self._waiting_of: Counter[str] = Counter()
-        """How many in the queue count for whom."""
+        """How many in the queue count for each client."""
         self._ramp = 0
         self._ramping = trio.Event()
 
     # --- for the proxy ---
 
     async def acquire(self, avoid: Target | None = None, owner: str = "") -> Lease:
-        """A lease on a live target, at once if there is one; raise `Refused` if there is no hope.
+        """A lease on a live target, at once if there is one; raise `Refused` if there will be none.
 
-        `avoid` is a target that just failed this request: another one is better, if there is one.
-        `owner` is whom the request counts for, who may not have all places; nobody if it is empty.
+        `avoid` is a target that has just failed this request: any other one is preferred.
+        `owner` is the client that the request counts for, whose share of the queue is limited; if
+        it is empty, none is.
         Unlike most of trio, this is a checkpoint only when it waits.
         """
         if lease := self.acquire_now(avoid):
@@ -130,12 +121,12 @@ class Gate:
             self._next()
 
     def acquire_now(self, avoid: Target | None = None) -> Lease | None:
-        """A lease on a live target, if that can be had without waiting."""
+        """A lease on a live target, if there is one without waiting."""
         if self._targets and not self._holders and not self._queue:
             return self._lease(0.0, avoid)
         return None
 
-    # --- for whoever decides what is live ---
+    # --- for the site, which decides what is live ---
 
     def switch(self, targets: Iterable[Target]) -> None:
         """From now on these, and only these, get leases."""
@@ -150,18 +141,18 @@ class Gate:
         self._opened()
 
     def admit(self, target: Target) -> None:
-        """This one too gets leases."""
+        """From now on this one gets leases, too."""
         self.switch([*self._targets, target])
 
     def withdraw(self, target: Target) -> None:
-        """This one gets none any more; without any other, requests wait."""
+        """From now on this one gets no leases; without another one, requests wait."""
         self.switch(other for other in self._targets if other is not target)
 
     def hold(self, holder: str, *, is_patient: bool = False) -> None:
         """Requests wait until each holder has called `resume`.
 
-        A patient holder is sure to do that, whatever happens, and soon afterwards there will be
-        something to go to. So until then nobody has waited too long; then the time begins.
+        A patient holder always does so, and a target will be live soon afterwards. So the timeout
+        of waiting requests only begins then.
         """
         if self._closed:
             return
@@ -178,14 +169,14 @@ class Gate:
         self._opened()
 
     def refuse(self, why: str) -> None:
-        """While nothing is live, refuse at once instead of letting requests wait in vain."""
+        """While no target is live, refuse requests at once instead of holding them."""
         self._refusal = why
         for waiter in self._queue:
             waiter.refused = self._refused()
             waiter.turn.set()
 
     def explain(self, why: str) -> None:
-        """What those are told that wait in vain from now on."""
+        """The reason for requests that time out from now on."""
         self._trouble = why
 
     def stop_refusing(self) -> None:
@@ -194,14 +185,14 @@ class Gate:
             self._refusal = None
 
     def close(self, why: str) -> None:
-        """For good: whoever waits is refused, and so is whoever would have to wait."""
+        """For good: refuse the requests that wait, and those that would have to."""
         self._holders.clear()
         self._closed = True
         self.refuse(why)
         self._opened()
 
     async def keep_ramping(self) -> None:
-        """Let more go each second while the queue is long and those that went are slow."""
+        """Release more requests each second while there is a queue."""
         while True:
             await self._ramping.wait()
             await trio.sleep(RAMP_PATIENCE)
@@ -223,7 +214,7 @@ class Gate:
 
     @property
     def why_down(self) -> str:
-        """Why there is nothing that a request could wait for, not even behind a hold, if so."""
+        """Why no target will be live soon, also behind a hold; empty if one may be."""
         return "" if self._targets else self._refusal or ""
 
     @property
@@ -236,12 +227,12 @@ class Gate:
         return len(self._queue)
 
     def start_tally(self) -> Tally:
-        """What is counted from now on, to be given to `tally_since`."""
+        """The counters now, for a later call of `tally_since`."""
         self.tally.longest_hold = 0.0
         return evolve(self.tally, held=self.tally.held - self.held)
 
     def tally_since(self, start: Tally) -> Tally:
-        """What happened since, to those too that waited already, or wait still."""
+        """What has happened since, including the requests that waited then or wait now."""
         now = self.tally
         still = [waiter.waited for waiter in self._queue]
         return Tally(
@@ -275,7 +266,7 @@ class Gate:
         return lease
 
     def _deadline(self) -> float:
-        """Until when a request may wait that came now, or has waited as long as it had to."""
+        """Until when a request may wait whose timeout begins now."""
         return math.inf if self._patient else trio.current_time() + self.settings.timeout
 
     def _set_deadlines(self) -> None:

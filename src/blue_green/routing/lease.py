@@ -14,20 +14,20 @@ class Outcome(Enum):
 
     ANSWERED = "answered"
     RETRIED = "retried"
-    """It could not be answered here, and is sent again."""
+    """The backend failed before it responded, and the request is sent again."""
     FAILED = "failed"
-    """The client got an error, or half an answer, because of the backend."""
+    """The client got an error, or half a response, because of the backend."""
     OVERDUE = "overdue"
-    """The client got an error, because no answer had begun within `response_timeout`."""
+    """The client got an error, because no response began within `response_timeout`."""
     ABORTED = "aborted"
-    """The client went away, or broke the rules."""
+    """The client disconnected, or sent something invalid."""
     CUT = "cut"
-    """We ended it, because its time to drain was up."""
+    """We ended it, because the drain timeout had passed."""
 
 
 @define(eq=False)
 class Target:
-    """An address that requests can be sent to, and its leases. Of whom it is, is in `slot`."""
+    """An address that requests can be sent to, and its leases."""
 
     host: str
     port: int
@@ -35,19 +35,19 @@ class Target:
     revision: str
     leases: set["Lease"] = field(factory=set, repr=False)
     lost: trio.Event = field(factory=trio.Event, repr=False)
-    """It takes no more requests: it died, or another is live instead."""
+    """It gets no more requests: it died, or another one is live instead."""
     is_stopping: bool = False
-    """We are stopping it: that its connections break is no fault of its."""
+    """We are stopping it, so broken connections are no fault of its."""
     answers: int = 0
-    """How many answers to requests it has begun."""
+    """How many responses it has begun."""
     given_up: int = 0
-    """How many requests ended before their answers began, because the client left or was cut."""
+    """How many requests ended before a response, because the client disconnected or was cut."""
     overdue: int = 0
-    """How many requests ended because no answer had begun in time."""
+    """How many requests ended because no response began in time."""
     reuses_connections: bool = True
     """Whether a connection to it is kept for the next request."""
     address: bytes = field(init=False, repr=False)
-    """What a request that names no host calls it."""
+    """The Host for a request without one."""
     _less: trio.Event | None = field(default=None, repr=False, init=False)
 
     @address.default
@@ -61,17 +61,17 @@ class Target:
 
     @property
     def in_flight(self) -> int:
-        """How many are requests."""
+        """How many of its leases are requests."""
         return len(self.leases) - self.streams
 
     async def drained(self) -> None:
-        """Wait until it has no requests left; streams do not count."""
+        """Wait until it has no requests in flight; streams do not count."""
         while self.in_flight:
             await self.lease_ended()
 
     async def lease_ended(self) -> None:
         """Wait until a lease ends."""
-        if self._less is None:  # Another one may wait already, or have given up waiting.
+        if self._less is None:  # Another task may wait already, or have given up waiting.
             self._less = trio.Event()
         await self._less.wait()
 
@@ -82,13 +82,13 @@ class Target:
 
 
 class LeaseListener(Protocol):
-    """Who gave a lease, and wants to hear of it."""
+    """What is notified of a lease's progress: the gate that gave it."""
 
     def let_one_more(self) -> None:
-        """The target can take one more of those that wait."""
+        """The target can take one more of the requests that wait."""
 
     def count(self, outcome: Outcome) -> None:
-        """A lease has ended so, and not with an answer."""
+        """A lease has ended without a response."""
 
 
 class Lease:
@@ -106,20 +106,20 @@ class Lease:
         self.is_stream = False
         """It may last for ever: a tunnel, such as a WebSocket, or an event stream."""
         self.is_uploading = False
-        """Its client has not sent all of it yet."""
+        """The client has not sent the whole request yet."""
         self.cut: Callable[[], bool] | None = None
-        """What ends the request from outside, and says whether its client loses it by that; or else
-        it is sent again. Set by whoever carries it."""
+        """Takes the request away from the target; returns whether the client loses it by that. If
+        not, it is sent again. Set by the exchange."""
         self.end_stream: Callable[[], None] | None = None
-        """What ends a stream from outside, soon and so that its client sees a proper end."""
+        """Asks a stream to end soon, in a way that its client sees as a proper end."""
         self.sock: socket.socket | None = None
-        """The connection to the target; set by whoever carries it."""
+        """The connection to the target; set by the exchange."""
         self._giver = giver
         self._began = False
 
     @property
     def has_begun(self) -> bool:
-        """Whether the answer has begun."""
+        """Whether the response has begun."""
         return self._began
 
     @property
@@ -129,18 +129,18 @@ class Lease:
 
     @property
     def waits_for_client(self) -> bool:
-        """It takes time for the client to send or to take it, and not for the app to answer it."""
+        """It waits for the client to send or to read, and not for the app to respond."""
         return self._began or self.is_uploading
 
     def begin_answer(self) -> None:
-        """The target answers: it can take one more of those that wait."""
+        """The response begins: the target can take one more of the requests that wait."""
         if not self._began:
             self._began = True
             self.target.answers += 1
             self._giver.let_one_more()
 
     def become_stream(self, end: Callable[[], None] | None = None) -> None:
-        """It is a request no more, and may outlive the time to drain. `end` is its `end_stream`."""
+        """It is no longer a request: a drain does not wait for it. `end` is its `end_stream`."""
         self.is_stream = True
         self.end_stream = end
         self.target.note_lease_ended()
@@ -148,7 +148,9 @@ class Lease:
     def end(self, outcome: Outcome) -> None:
         self.target.leases.discard(self)
         self.target.note_lease_ended()
-        self.cut = None  # It leads back to this: a cycle, which only a garbage collector would end.
+        self.cut = (
+            None  # It refers back to this: a cycle, which only the garbage collector would free.
+        )
         if outcome is not Outcome.ANSWERED:
             self._giver.count(outcome)
         if not self._began:
@@ -159,12 +161,12 @@ class Lease:
 
 
 def cut(leases: Iterable[Lease]) -> int:
-    """End these requests from outside; how many are lost by that."""
+    """Take these requests away from their targets; how many are lost by that."""
     return sum(lease.cut() for lease in list(leases) if lease.cut is not None)
 
 
 def end_streams(leases: Iterable[Lease]) -> int:
-    """Ask these streams to end, properly where that is possible; how many they were."""
+    """Ask these streams to end, properly where that is possible; how many there were."""
     count = 0
     for lease in list(leases):
         if (end := lease.end_stream or lease.cut) is not None:

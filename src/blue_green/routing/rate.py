@@ -1,7 +1,7 @@
-"""Requests a second: over the last few seconds, and in each second of the last minutes.
+"""Requests per second: over the last few seconds, and in each second of the last minutes.
 
-Once a second one task notes how many requests have ended since the start, and how many had to
-wait. Nothing is done for each request: the proxy and the gate count them anyway.
+Once a second one task reads how many requests have ended since the start, and how many were held.
+Requests themselves do no extra work: the proxy and the gate count them anyway.
 """
 
 import time
@@ -15,25 +15,25 @@ from attrs import frozen
 from blue_green.routing.gate import Gate
 
 WINDOW = 10
-"""Seconds over which the rate is taken."""
+"""Seconds over which the rate is averaged."""
 KEPT = 300
-"""How many seconds are kept one by one."""
+"""Seconds that are kept one by one."""
 
 
 @frozen
 class Second:
-    """What became of requests in one second."""
+    """The requests of one second."""
 
     at: float
     """When it ended, in seconds since the epoch."""
     ended: Sequence[int]
     """How many ended, by the first digit of their status: 1 to 5."""
     held: int
-    """How many were waiting at any moment of it."""
+    """How many were held at any moment of it."""
 
 
 class Rate:
-    """How many requests end in a second."""
+    """How many requests end per second."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -52,10 +52,10 @@ class Rate:
 
     @property
     def per_second(self) -> float:
-        """Over the last ten seconds, or as long as we have been there."""
+        """Over the last ten seconds, or since the start."""
         then, before = self._noted[0]
         elapsed = trio.current_time() - then
-        # Of what came within the first moment, nobody knows whether it goes on.
+        # The first moment alone says nothing about a whole second.
         return (self._count() - before) / max(elapsed, 1.0)
 
     @property
@@ -71,8 +71,8 @@ class Rate:
     def _note_second(self) -> None:
         now = self._by_class()
         ended = [after - before for after, before in zip(now, self._before, strict=True)]
-        # All that ever waited, but those that were through with it before this second began: one
-        # look at those that wait now would miss whoever came and went in between.
+        # All that were ever held, less those released before this second began: the number held
+        # now would miss those that came and went within the second.
         held = self._gate.tally.held - self._had_waited
         self._seconds.append(Second(time.time(), ended, held))
         self._end += 1
@@ -82,7 +82,7 @@ class Rate:
     def _by_class(self) -> list[int]:
         counts = [0] * 5
         for status, count in self._gate.by_status.items():
-            # RFC 9110 section 15: one that is out of range is to be taken for a server's error.
+            # RFC 9110 section 15: one that is out of range counts as a server error.
             counts[status // 100 - 1 if 100 <= status < 600 else 4] += count
         return counts
 
