@@ -13,13 +13,15 @@ import pytest
 import tomli_w
 
 from blue_green import __version__
+from blue_green import cli as blue_green_cli
 from blue_green.control.messages import encode
 from tests.support.command import answering, cli
 from tests.support.repository import Repository
 from tests.support.site import Done, RealSite, free_ports
 
-CLIENTS = ["swap", "rollback", "pause", "resume", "reload", "upgrade", "status", "history", "logs"]
-COMMANDS = ["run", "init", "check", *CLIENTS, "completion"]
+COMMANDS = [command.name for command in blue_green_cli.COMMANDS]
+CLIENTS = [name for name in COMMANDS if name not in ("run", "init", "check", "completion")]
+"""Commands that talk to a running supervisor."""
 
 
 RESUMED = {"event": "result", "was_paused": True, "held": 0}
@@ -75,7 +77,7 @@ def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
     assert "usage: blue-green" in done.err
 
 
-@pytest.mark.parametrize("command", [*CLIENTS, "restart"])
+@pytest.mark.parametrize("command", CLIENTS)
 def test_a_misplaced_settings_file_is_refused_with_the_option_to_use(
     tmp_path: Path, write: Callable[..., Path], command: str
 ) -> None:

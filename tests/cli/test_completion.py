@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from blue_green.cli import COMMANDS
 from tests.waiting import PATIENCE
 
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
@@ -33,8 +34,7 @@ def script(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 TYPED = {
     "sta": ["status"],
     "": [
-        "run", "init", "check", "swap", "rollback", "restart", "pause", "resume", "upgrade",
-        "reload", "status", "history", "logs", "completion", "--help", "--version",
+        *(command.name for command in COMMANDS), "--help", "--version",
     ],
     "swap --re": ["--rebuild", "--retry"],
     "swap --retry --no": ["--no-wait"],
