@@ -116,7 +116,8 @@ def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     done = cli(tmp_path, "run", "missing.toml")
     assert (done.code, done.err) == (
         2,
-        "blue-green: missing.toml: cannot be read: No such file or directory\n",
+        "blue-green: missing.toml: cannot be read: No such file or directory; "
+        "`blue-green init` writes one\n",
     )
 
 
@@ -260,7 +261,7 @@ async def test_every_command_reports_a_wrong_value_in_the_settings_file(
             assert done.code == 0
             *wrong, last = done.err.splitlines()
             assert ["[hold] limit" in wrong[0], "[hold] ramp" in wrong[1]] == [True, True], wrong
-            assert last == "blue-green: the supervisor keeps the settings that it has"
+            assert last == "blue-green: the running supervisor keeps its current settings"
         done = await site.cli("reload")
         assert (done.code, len(done.err.splitlines())) == (2, 2), "it is said once"
 

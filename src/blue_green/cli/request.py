@@ -72,7 +72,7 @@ def _invalid_settings(file: Path, path: Path) -> Iterator[str]:
         try:
             settings_file.load(file)
         except ConfigError as error:
-            yield f"{error}\nthe supervisor keeps the settings that it has"
+            yield f"{error}\nthe running supervisor keeps its current settings"
 
 
 def reject_file(arguments: argparse.Namespace, word: str | None) -> None:

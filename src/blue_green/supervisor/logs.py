@@ -64,4 +64,5 @@ class Logs:
         try:
             return await self._git.resolve(name)
         except GitError as error:
-            raise Refusal(str(error), usage=True) from None
+            sources = ", ".join(SOURCES)
+            raise Refusal(f"{name} is not one of {sources}; {error}", usage=True) from None

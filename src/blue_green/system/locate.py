@@ -20,8 +20,8 @@ LARGEST = 1024 * 1024
 """Bytes of a settings file."""
 
 NOT_FOUND = (
-    "no supervisor was found that uses this file or listens on {path}; if one runs, name its "
-    "socket: --socket DIRECTORY/control.sock, with the DIRECTORY of its [state]"
+    "no supervisor uses this file or listens on {path}; if one runs with another state directory, "
+    "use --socket DIRECTORY/control.sock"
 )
 
 TABLE = re.compile(r"^[ \t]*\[(?:state|control)\][ \t]*(?:#.*)?$", re.MULTILINE)
@@ -32,6 +32,9 @@ def read(path: Path) -> dict[str, Any]:
     """The file as a TOML document; raise `ConfigError`."""
     try:
         return tomllib.loads(files.read_text(path, LARGEST))
+    except FileNotFoundError as error:
+        hint = "`blue-green init` writes one"
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}; {hint}"]) from None
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
