@@ -69,9 +69,9 @@ async def takes(site: RealSite, revision: str) -> None:
         ),
         pytest.param(
             {"start_delay": 600, "ignores_sigterm": True},
-            "not healthy within 3 s: nothing listens on port {idle}; the app listens nowhere",
+            "not healthy within 3 s: nothing listens on port {idle}; the app does not listen",
             None,
-            id="it never listens and is deaf",
+            id="it never listens and ignores SIGTERM",
         ),
     ],
 )
