@@ -7,6 +7,7 @@ from typing import Any
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
 from blue_green.site.swap_text import numbers, triggered_by
+from blue_green.system.printable import counted
 
 COLOURS = {
     "serving": "green",
@@ -112,7 +113,7 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     for entry in result.get("needs_restart", ()):
         yield from _warning(style, "settings", change_text.change(entry))
     if unremovable := result.get("unremovable"):  # Missing in the answers of older supervisors.
-        old = _count(len(unremovable), "old release")
+        old = counted(len(unremovable), "old release")
         yield from _warning(style, "releases", f"{old} cannot be removed: {unremovable[0]}")
     if last := result["last_swap"]:
         yield from _warning(style, "data", last.get("warning", ""))
@@ -153,13 +154,13 @@ def _requests(result: Mapping[str, Any]) -> Iterator[Piece]:
     held = f"{result['held']} held"
     yield (held, "yellow") if result["held"] else held
     if result["tunnels"]:
-        yield f", {_count(result['tunnels'], 'stream')}"
+        yield f", {counted(result['tunnels'], 'stream')}"
 
 
 def _what_is_left(retiring: Mapping[str, Any]) -> str:
     """What a retiring release still has to finish."""
     left = ", ".join(
-        _count(retiring[key], name)
+        counted(retiring[key], name)
         for key, name in (("in_flight", "request"), ("streams", "stream"))
         if retiring[key]
     )
@@ -168,16 +169,12 @@ def _what_is_left(retiring: Mapping[str, Any]) -> str:
     return f"{left} for up to {retiring['seconds_left']:.0f} s more, in {_place(retiring)}"
 
 
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
-
-
 def _quarantine(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     """Revisions in quarantine, the newest last, but for one that `_wanted` shows."""
     _, shown = _missing(result)
     entries = [entry for entry in result["quarantined"].items() if entry[0] != shown]
     if len(entries) > MAX_QUARANTINED:
-        older = _count(len(entries) - MAX_QUARANTINED, "older revision")
+        older = counted(len(entries) - MAX_QUARANTINED, "older revision")
         yield _row(style, "quarantine", f"{older}, and:")
     for revision, reason in entries[-MAX_QUARANTINED:]:
         yield from _release(result, "quarantine", revision, style)

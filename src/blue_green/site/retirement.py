@@ -17,6 +17,7 @@ from blue_green.site.receipt import Receipt, short_reason
 from blue_green.site.slot import Slot
 from blue_green.source import stray_text
 from blue_green.source.release import Release
+from blue_green.system.printable import counted
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -136,8 +137,8 @@ class Retirement:
         receipt.retried += len(left) - lost
         receipt.cut += lost
         if lost:
-            requests = "request" if lost == 1 else "requests"
-            logger.warning("cut %d %s to the old release: drain_timeout was over", lost, requests)
+            requests = counted(lost, "request")
+            logger.warning("cut %s to the old release: drain_timeout was over", requests)
 
     @property
     def _time_left(self) -> float:

@@ -14,6 +14,7 @@ from blue_green.site.draining import requests_of
 from blue_green.site.site import Site
 from blue_green.supervisor.background_job import BackgroundJob
 from blue_green.system import handover, systemd
+from blue_green.system.printable import counted
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +69,7 @@ class Stop:
             await self._listener.finish(self._site.settings.swap.drain_timeout)
             self._site.gate.close("The server is stopping.")
             if left := await self._listener.drain(max(0.0, until - trio.current_time())):
-                requests = "request" if left == 1 else "requests"
-                logger.warning("cutting %d %s: drain_timeout is over", left, requests)
+                logger.warning("cutting %s: drain_timeout is over", counted(left, "request"))
             cut(lease for backend in slots.backends for lease in requests_of([backend.target]))
             await self._site.notify.finish()
         self._site.gate.close("The server is stopping.")

@@ -25,6 +25,7 @@ from blue_green.site.slot import Slot
 from blue_green.supervisor.startup import Listening
 from blue_green.system import command, handover, log, process, systemd, users
 from blue_green.system.handover import HandedBackend, HandedRelease, Handover
+from blue_green.system.printable import counted
 from blue_green.system.process import CannotStart
 
 logger = logging.getLogger(__name__)
@@ -112,8 +113,7 @@ class Upgrade:
             live=_live(slots.live) if slots.live else None,
             clients=clients,
         )
-        connections = "connection" if len(clients) == 1 else "connections"
-        logger.info("upgrading: handing over %d %s", len(clients), connections)
+        logger.info("upgrading: handing over %s", counted(len(clients), "connection"))
         systemd.notify_reloading()
         log.flush()
         try:

@@ -19,6 +19,11 @@ def printable_line(line: bytes) -> str:
     return text + " ..." if len(line) > LONGEST_LINE else text
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 request` or `2 requests`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class _Escapes(dict[int, str]):
     """What stands for each character, by its number (str.translate)."""
 

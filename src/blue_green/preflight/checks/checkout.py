@@ -7,6 +7,7 @@ from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Report, failed, passed, warned
 from blue_green.source.git_errors import GitError
 from blue_green.system import users
+from blue_green.system.printable import counted
 
 
 async def checkout(context: CheckContext, report: Report) -> Collection[str] | None:
@@ -33,8 +34,7 @@ async def checkout(context: CheckContext, report: Report) -> Collection[str] | N
         report(
             warned(
                 about,
-                f"uncommitted changes in {changed} file{'' if changed == 1 else 's'}: "
-                "releases do not have them",
+                f"uncommitted changes in {counted(changed, 'file')}: releases do not have them",
                 "git commit, or git stash",
             )
         )
