@@ -107,7 +107,7 @@ def test_a_directory_and_a_pipe_are_refused_without_waiting(tls: TlsSettings) ->
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
 def test_a_key_with_a_passphrase_is_refused_without_a_prompt(tls: TlsSettings, form: str) -> None:
     tls.key.write_bytes(encrypted(tls.key, form))
-    with pytest.raises(BadCertificate, match="has a passphrase, which nobody is there to type"):
+    with pytest.raises(BadCertificate, match="has a passphrase, and nobody can type it at start"):
         load(tls)
 
 
@@ -126,7 +126,7 @@ def test_root_is_warned_about_a_world_readable_key(
     assert "everybody" not in caplog.text
     tls.key.chmod(0o644)
     load(tls)
-    assert f"everybody can read the private key: chmod o-r {tls.key}" in caplog.text
+    assert f"all users can read the private key: chmod o-r {tls.key}" in caplog.text
 
 
 # --- new files ------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ async def test_a_broken_certificate_is_logged_once_and_changes_nothing_until_it_
         await trio.sleep(0.2)  # Ten looks.
         errors = [r.message for r in caplog.records if r.levelno >= logging.ERROR]
         assert len(errors) == 2, errors
-        assert errors[0].startswith("the certificate in use stays: [proxy.tls] key: ")
+        assert errors[0].startswith("the current certificate stays in use: [proxy.tls] key: ")
         assert await served(proxy) == before
         write_pair(tls.key.parent)
         await until_another_than(proxy, before)

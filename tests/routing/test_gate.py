@@ -37,7 +37,7 @@ async def test_one_client_has_no_more_than_its_share_however_its_requests_ended(
         nursery.cancel_scope.cancel()
     gate.switch([a_target()])
     for _ in range(3):
-        (await gate.acquire(None, "a")).end(Outcome.ANSWERED)
+        (await gate.acquire(None, "a")).end(Outcome.RESPONDED)
     gate.switch([])
     async with trio.open_nursery() as nursery:
         for _ in range(2):
@@ -113,7 +113,7 @@ async def test_a_new_request_never_overtakes_waiting_ones() -> None:
         await wait_all_tasks_blocked()
         assert crowd.went == [1]
         for number in (1, 2, 3):
-            crowd.leases[number].end(Outcome.ANSWERED)
+            crowd.leases[number].end(Outcome.RESPONDED)
             await wait_all_tasks_blocked()
         assert crowd.went == [1, 2, 3, 4]
 
@@ -126,10 +126,10 @@ async def test_at_most_ramp_requests_go_at_first_and_one_more_per_response() -> 
         gate.switch([a_target()])
         await wait_all_tasks_blocked()
         assert crowd.went == [0, 1, 2]
-        crowd.leases[0].begin_answer()
+        crowd.leases[0].begin_response()
         await wait_all_tasks_blocked()
         assert crowd.went == [0, 1, 2, 3]
-        crowd.leases[0].end(Outcome.ANSWERED)
+        crowd.leases[0].end(Outcome.RESPONDED)
         await wait_all_tasks_blocked()
         assert crowd.went == [0, 1, 2, 3], "a lease lets one go, not two"
 
@@ -293,7 +293,7 @@ async def test_a_lease_goes_to_the_target_with_the_fewest_leases() -> None:
     gate.switch(targets)
     leases = [await gate.acquire() for _ in range(3)]
     assert {lease.target.port for lease in leases} == {1, 2, 3}
-    leases[1].end(Outcome.ANSWERED)
+    leases[1].end(Outcome.RESPONDED)
     assert (await gate.acquire()).target is leases[1].target
 
 

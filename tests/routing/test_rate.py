@@ -68,7 +68,7 @@ async def test_a_hold_shows_in_each_second_that_it_touches(
     target = Target("127.0.0.1", 1, "blue", "a" * 40)
 
     async def ask() -> None:
-        (await gate.acquire()).end(Outcome.ANSWERED)
+        (await gate.acquire()).end(Outcome.RESPONDED)
 
     await trio.sleep(0.5)
     for _ in range(3):

@@ -17,7 +17,7 @@ async def test_draining_ends_when_the_last_request_does(autojump_clock: MockCloc
     async def finish() -> None:
         for lease in leases:
             await trio.sleep(1)
-            lease.end(Outcome.ANSWERED)
+            lease.end(Outcome.RESPONDED)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(finish)
@@ -51,7 +51,7 @@ async def test_draining_can_be_tried_again_and_awaited_twice(
         nursery.start_soon(wait)
         nursery.start_soon(wait)
         await trio.sleep(3)
-        lease.end(Outcome.ANSWERED)
+        lease.end(Outcome.RESPONDED)
     assert left == [1, 0, 0]
     assert trio.current_time() == pytest.approx(13)
 
@@ -108,7 +108,7 @@ async def test_waiting_for_streams_ends_when_they_have_ended(autojump_clock: Moc
 
     async def end() -> None:
         await trio.sleep(3)
-        lease.end(Outcome.ANSWERED)
+        lease.end(Outcome.RESPONDED)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end)

@@ -104,7 +104,7 @@ async def test_an_unanswered_probe_counts_when_the_backend_is_idle() -> None:
 
 async def answered(it: Watched) -> Lease:
     lease = await it.request()
-    lease.begin_answer()
+    lease.begin_response()
     return lease
 
 
@@ -131,7 +131,7 @@ async def test_an_unanswered_probe_proves_nothing_while_a_request_may_keep_the_b
         it.answer = WELL
         await it.until_probed(1)
         if lease in it.target.leases:
-            lease.end(Outcome.ANSWERED)
+            lease.end(Outcome.RESPONDED)
         it.answer = b""
         await until("it is found when it has done that", lambda: it.verdict)
 
@@ -167,8 +167,8 @@ async def test_a_request_younger_than_the_probe_is_no_excuse() -> None:
         async def others() -> None:
             while True:
                 lease = await it.request()
-                lease.begin_answer()
-                lease.end(Outcome.ANSWERED)
+                lease.begin_response()
+                lease.end(Outcome.RESPONDED)
                 await trio.sleep(0.005)
 
         async with trio.open_nursery() as nursery:

@@ -1,8 +1,8 @@
-"""The certificate and its key: read, tried, and read again when the files change.
+"""The certificate and its key: loaded, tried, and reloaded when the files change.
 
-A pair is only taken once it has been at rest from one look to the next, since the two files are
-written, or their symbolic links turned, one after the other. A pair that cannot be used leaves the
-one in use where it is. Connections that are open keep the one that they began with.
+A new pair is only loaded once the files have not changed from one look to the next, since the two
+are written, or their symbolic links changed, one after the other. A pair that cannot be used leaves
+the current one in use. Open connections keep the one that they began with.
 """
 
 import logging
@@ -31,7 +31,7 @@ BEGINS = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 Stamp = tuple[tuple[int, ...] | None, ...]
-"""What changes when one of the files does; None for one that is not there."""
+"""Changes when one of the files does; None for a missing file."""
 
 
 class BadCertificate(Exception):
@@ -39,7 +39,7 @@ class BadCertificate(Exception):
 
 
 class Certificate:
-    """The pair in use. `context` is what new connections begin with."""
+    """The current pair. New connections use `context`."""
 
     def __init__(self, settings: TlsSettings) -> None:
         """Raises `BadCertificate`."""
@@ -48,7 +48,7 @@ class Certificate:
         self.context = load(settings)
 
     async def keep_fresh(self) -> None:
-        """Take new files when they change, until cancelled."""
+        """Reload the files when they change, until cancelled."""
         seen = self._tried
         while True:
             await trio.sleep(LOOK_EVERY)
@@ -61,19 +61,16 @@ class Certificate:
         try:
             self.context = await _in_thread(load, self._settings)
         except BadCertificate as error:
-            logger.error("the certificate in use stays: [proxy.tls] %s", error)
+            logger.error("the current certificate stays in use: [proxy.tls] %s", error)
 
 
 async def _in_thread(look: Callable[[TlsSettings], T], settings: TlsSettings) -> T:
-    """A file system that hangs must not keep us from stopping."""
+    """Run it in a thread, since a file system that hangs must not block us."""
     return await trio.to_thread.run_sync(look, settings, abandon_on_cancel=True)
 
 
 def load(settings: TlsSettings) -> ssl.SSLContext:
-    """What a connection with this pair begins with; raise `BadCertificate`.
-
-    Takes some milliseconds.
-    """
+    """The TLS context of this pair; raise `BadCertificate`. Takes some milliseconds."""
     chain = _read("certificate", settings.certificate)
     if "CERTIFICATE" not in BEGINS.findall(chain):
         raise BadCertificate(f"certificate: {settings.certificate} has no certificate in PEM")
@@ -86,7 +83,7 @@ def load(settings: TlsSettings) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     try:
-        # What was read and checked, and not what the names stand for by now.
+        # What was read and checked: the files may have changed since.
         with _in_memory(chain) as certificate_file, _in_memory(key) as key_file:
             context.load_cert_chain(certificate_file, key_file, password=_no_passphrase)
     except ssl.SSLError as error:
@@ -99,18 +96,18 @@ def _check_key(text: str, path: Path) -> None:
     kinds = BEGINS.findall(text)
     if "ENCRYPTED PRIVATE KEY" in kinds or "Proc-Type: 4,ENCRYPTED" in text:
         raise BadCertificate(
-            f"key: {path} has a passphrase, which nobody is there to type: take it away "
+            f"key: {path} has a passphrase, and nobody can type it at start: remove it "
             f"with openssl pkey -in {path} -out NEW"
         )
     if not any(kind.endswith("PRIVATE KEY") for kind in kinds):
         raise BadCertificate(f"key: {path} has no private key in PEM")
-    # Root's app runs as another user, who should not be able to read it. Our own user's app can.
+    # As root, the app runs as another user, which should not be able to read the key.
     if os.geteuid() == 0 and files.is_readable_by_all(path):
-        logger.warning("everybody can read the private key: chmod o-r %s", path)
+        logger.warning("all users can read the private key: chmod o-r %s", path)
 
 
 def _read(key: str, path: Path) -> str:
-    """What is in the file; `key` is the setting that names it."""
+    """The file's content; `key` is the setting that names it."""
     try:
         return files.read_bounded(path, LARGEST_FILE).decode("latin-1")
     except files.UnfitFile as error:
@@ -122,19 +119,19 @@ def _read(key: str, path: Path) -> str:
 
 @contextmanager
 def _in_memory(text: str) -> Iterator[str]:
-    """A file with this text, for a library that takes nothing but a file's name."""
+    """A file with this text, for a library that takes only file names."""
     with os.fdopen(os.memfd_create("pem"), "wb", buffering=0) as file:
         file.write(text.encode("latin-1"))
         yield f"/proc/self/fd/{file.fileno()}"
 
 
 def _no_passphrase() -> str:
-    """Instead of a question at the terminal, for a form of encryption that was not seen before."""
+    """Keeps OpenSSL from asking at the terminal, for kinds of encryption that we do not detect."""
     return ""
 
 
 def _try(context: ssl.SSLContext, chain: str, settings: TlsSettings) -> None:
-    """Shake hands in memory with a client that trusts this certificate, and log what it sees."""
+    """Do a handshake in memory with a client that trusts this certificate, and log any problem."""
     first = f"{BEGIN}{chain.partition(BEGIN)[2].partition(END)[0]}{END}"
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
@@ -153,7 +150,7 @@ def _try(context: ssl.SSLContext, chain: str, settings: TlsSettings) -> None:
 
 
 def _handshake(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> dict[str, Any]:
-    """Let a client and a server shake hands; the server's certificate as the client sees it."""
+    """Do a handshake of two contexts; the server's certificate as the client sees it."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = ours.wrap_bio(down, up)
     server = theirs.wrap_bio(up, down, server_side=True)
@@ -174,7 +171,7 @@ def _unusable(settings: TlsSettings, error: ssl.SSLError | ValueError) -> str:
 
 
 def _stamp(settings: TlsSettings) -> Stamp:
-    """Follows symbolic links. The time of change also shows that a mode or an owner was mended."""
+    """Follows symbolic links. The ctime also shows that a mode or an owner was fixed."""
 
     def look(path: Path) -> tuple[int, ...] | None:
         try:

@@ -43,7 +43,7 @@ class Records:
             if at >= len(data):
                 break
             start = at + HEADER
-            if start > len(data):  # Its header is not whole: nobody knows where it ends.
+            if start > len(data):  # Its header is incomplete, so its end is unknown.
                 self._left = 0
                 return at
             at = start + int.from_bytes(data[start - 2 : start])

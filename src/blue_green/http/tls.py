@@ -109,7 +109,7 @@ class TlsTransport(Transport):
             except ssl.SSLWantReadError:
                 self._is_hungry = True
                 self._is_without_data = fed and self._records.completed
-                self._flush()  # What TLS itself has to answer, such as an update of its keys.
+                self._flush()  # Replies of TLS itself, such as a key update.
             except ssl.SSLZeroReturnError:
                 return b""
         return None

@@ -40,7 +40,7 @@ class Exchange:
     _dial = trio.CancelScope()
     """Set anew for each dial."""
     _is_moved = False
-    """The backend has to stop, and another one can answer: that it breaks off is no failure."""
+    """The backend has to stop, and another one can respond: a broken connection is no failure."""
 
     def __init__(
         self, stream: ClientStream, gate: Gate, pool: Pool, settings: ProxySettings
@@ -75,7 +75,7 @@ class Exchange:
             outcome = None
             try:
                 await self._at_backend(lease)
-                outcome = Outcome.ANSWERED
+                outcome = Outcome.RESPONDED
                 return
             except Unreachable as error:
                 dials += not self._is_moved
@@ -195,7 +195,7 @@ class Exchange:
         response = await upstream.reader.read(self._request)
         if response.status < 200:
             response = await self._after_interim(upstream, response)
-        lease.begin_answer()
+        lease.begin_response()
         if response.status == 101:
             await self._tunnel(upstream.transport, response, lease)
             return False

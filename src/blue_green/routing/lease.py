@@ -12,7 +12,7 @@ from attrs import define, field
 class Outcome(Enum):
     """How a lease ended."""
 
-    ANSWERED = "answered"
+    RESPONDED = "responded"
     RETRIED = "retried"
     """The backend failed before it responded, and the request is sent again."""
     FAILED = "failed"
@@ -38,7 +38,7 @@ class Target:
     """It gets no more requests: it died, or another one is live instead."""
     is_stopping: bool = False
     """We are stopping it, so broken connections are no fault of its."""
-    answers: int = 0
+    responses: int = 0
     """How many responses it has begun."""
     given_up: int = 0
     """How many requests ended before a response, because the client disconnected or was cut."""
@@ -132,11 +132,11 @@ class Lease:
         """It waits for the client to send or to read, and not for the app to respond."""
         return self._began or self.is_uploading
 
-    def begin_answer(self) -> None:
+    def begin_response(self) -> None:
         """The response begins: the target can take one more of the requests that wait."""
         if not self._began:
             self._began = True
-            self.target.answers += 1
+            self.target.responses += 1
             self._giver.let_one_more()
 
     def become_stream(self, end: Callable[[], None] | None = None) -> None:
@@ -151,7 +151,7 @@ class Lease:
         self.cut = (
             None  # It refers back to this: a cycle, which only the garbage collector would free.
         )
-        if outcome is not Outcome.ANSWERED:
+        if outcome is not Outcome.RESPONDED:
             self._giver.count(outcome)
         if not self._began:
             self._began = True

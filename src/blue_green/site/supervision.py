@@ -98,7 +98,7 @@ class Supervision:
         except StepFailed as failure:
             return False, str(failure)
         is_stable = trio.current_time() - healthy_at > STABLE
-        return is_stable or backend.target.answers > 0, None
+        return is_stable or backend.target.responses > 0, None
 
     async def _report_until_dead(self, backend: "Backend") -> None:
         """Report the backend while it is unhealthy, until it ends.
