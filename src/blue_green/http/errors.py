@@ -1,4 +1,4 @@
-"""The error responses of our own: small pages that tell a person what happened."""
+"""Error responses of the proxy: small pages that say what happened."""
 
 from html import escape
 from http import HTTPStatus
@@ -11,7 +11,7 @@ from blue_green.http.heads import Framing
 from blue_green.http.response import Response
 
 LINGER_TIMEOUT = 2.0
-"""Seconds in which a client may read the last response on its connection, and close its side."""
+"""Seconds for a client to read the last response on its connection, and to close its side."""
 
 HTML = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -24,10 +24,10 @@ TEXT = "{status} {phrase}\n{why}\n"
 
 
 class ErrorPages:
-    """The templates of error pages: the site's own where there are some, or else ours.
+    """Templates of error pages: those in the directory, else the built-in ones.
 
-    `503.html` is for one status, `error.html` for all others, and the same with `.txt` for clients
-    that did not ask for HTML. `{status}`, `{phrase}` and `{why}` are filled in.
+    `503.html` is for one status, `error.html` for all others; `.txt` is for clients that do not
+    accept HTML. `{status}`, `{phrase}` and `{why}` are filled in.
 
     Raises `BadPages`.
     """
@@ -47,22 +47,22 @@ class ErrorPages:
 
 @frozen
 class ErrorResponse(Exception):
-    """What a client gets instead of a backend's response."""
+    """A response that is sent instead of a backend's."""
 
     status: int
     why: str
     retry_after: int | None = None
-    """Seconds, where waiting helps."""
+    """Retry-After, in seconds."""
     location: str | None = None
-    """Where the client should go instead."""
+    """Location: the target of a redirect."""
     allow: str | None = None
-    """The methods that are served (RFC 9110 section 10.2.1)."""
+    """Allow: the supported methods (RFC 9110 section 10.2.1)."""
     fault: str = ""
-    """More about the cause, which only the access log may show."""
+    """Details of the cause, for the access log only."""
 
     @property
     def in_full(self) -> str:
-        """The reason with the fault."""
+        """The reason with the details, for the access log."""
         return f"{self.why.removesuffix('.')}: {self.fault}." if self.fault else self.why
 
     def render(self, pages: "ErrorPages", *, html: bool) -> tuple[Response, bytes]:

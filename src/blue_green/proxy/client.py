@@ -74,7 +74,7 @@ class Client:
         self.state = ClientState.AWAITING_REQUEST
         self.scope = trio.CancelScope()
         self.deadline = NEVER
-        """When to end it, on the clock of `time.monotonic`."""
+        """When to end the connection, on the clock of `time.monotonic`."""
         self.timeout_response: ErrorResponse | None = None
         """What to send when the deadline passes; None: nothing."""
         self.timeout_outcome = Outcome.ABORTED
@@ -89,7 +89,7 @@ class Client:
         self.served = False
         """It has sent at least one request."""
         self.request: Request | None = None
-        """The current one."""
+        """The current request."""
         self.head = b""
         """What has arrived of the current request's head, or all of it."""
         self.awaited_since = NEVER
@@ -103,7 +103,7 @@ class Client:
     def set_timeout(
         self, seconds: float, response: ErrorResponse | None, outcome: Outcome
     ) -> float:
-        """End it after this time, with this response and outcome. Returns the time of now."""
+        """End the connection after this time, with this response and outcome; return the time."""
         now = time.monotonic()
         self.deadline = now + seconds
         self.timeout_response = response
@@ -114,23 +114,23 @@ class Client:
         self.deadline = NEVER
 
     def shorten_timeout(self, seconds: float) -> None:
-        """Wait no longer than this for what we are waiting for."""
+        """Move the deadline to so many seconds from now, unless it is earlier."""
         self.deadline = min(self.deadline, time.monotonic() + seconds)
 
     def await_backend(self, timeout: float, too_slow: ErrorResponse) -> None:
-        """Wait for the backend: for so long, unless its response has begun already."""
+        """Wait for the backend, up to `timeout` seconds unless its response has begun."""
         self.awaited_since = NEVER
         if self.state not in RESPONSE_BEGUN:
             self.set_timeout(timeout, too_slow, Outcome.OVERDUE)
 
     def await_body(self, timeout: float, stalled: ErrorResponse | None) -> None:
-        """Wait for more of the request's body: for so long, unless the response has begun."""
+        """Wait for the request's body, up to `timeout` seconds unless the response has begun."""
         self.awaited_since = time.monotonic()
         if self.state not in RESPONSE_BEGUN:
             self.set_timeout(timeout, stalled, Outcome.ABORTED)
 
     def await_client(self, timeout: float) -> None:
-        """Wait for the client, and for nothing else, for so long."""
+        """Wait only for the client, for up to `timeout` seconds."""
         self.awaited_since = self.set_timeout(timeout, None, Outcome.ABORTED)
 
     def stop_waiting(self) -> None:
@@ -141,7 +141,7 @@ class Client:
     def await_request(self, timeout: float) -> None:
         """Wait for the first request, or for the next one after a response."""
         self.state = ClientState.AWAITING_REQUEST
-        self.final_error = None  # The last request has its response, and nothing else was asked.
+        self.final_error = None  # It belongs to the last request.
         self.request = None
         self.head = b""
         self.awaited_since = self.set_timeout(timeout, None, Outcome.ABORTED)
@@ -180,7 +180,7 @@ class Client:
         self.state = ClientState.STREAMING
 
     def begin_tunnel(self) -> None:
-        """Bytes pass both ways. When the client ends its half, the other half goes on."""
+        """Relay bytes both ways. If the client closes its sending side, the other continues."""
         self.state = ClientState.TUNNEL
         self.final_error = None
         self.deadline = NEVER
@@ -233,22 +233,22 @@ class Client:
 
     @property
     def is_idle(self) -> bool:
-        """It has no request, and may send one."""
+        """Whether it has no request, and may send one."""
         return self.state in READING
 
     @property
     def is_in_request(self) -> bool:
-        """It waits for the rest of its response."""
+        """Whether it has a request whose response is not complete."""
         return self.state in IN_REQUEST
 
     @property
     def is_in_flight(self) -> bool:
-        """Its request has passed the gate, and the response is no stream."""
+        """Whether its request has passed the gate, and the response is no stream."""
         return self.state in (ClientState.IN_REQUEST, ClientState.RESPONDING)
 
     @property
     def is_stream(self) -> bool:
-        """What it gets may last for ever: a tunnel or an event stream."""
+        """Whether it has a tunnel or an event stream, which may last for ever."""
         return self.state in STREAMS
 
     @property
@@ -257,31 +257,31 @@ class Client:
 
     @property
     def is_silent(self) -> bool:
-        """We wait for its next request, or for it to close the connection."""
+        """Whether we wait for its next request, or for it to close the connection."""
         return self.state in READING or self.state is ClientState.CLOSING
 
     @property
     def may_be_evicted(self) -> bool:
-        """We wait for it and for nothing else."""
+        """Whether we wait only for the client."""
         return self.awaited_since < NEVER and self.ended_by is None
 
     @property
     def may_move(self) -> bool:
-        """No backend has seen its request: another process can go on with the connection."""
+        """Whether another process can take over the connection: no backend has seen its request."""
         can_be_handed_over = self.state in READING or self.state is ClientState.HELD
         return can_be_handed_over and self.transport.is_plain
 
     @property
     def has_response(self) -> bool:
-        """A part of the final response may have been sent: no other one can be sent any more."""
+        """Whether part of the final response may have been sent, so that no error can be sent."""
         return self.state in RESPONSE_BEGUN
 
     @property
     def wants_html(self) -> bool:
-        """Errors are for a person to read in a browser."""
+        """Whether its request accepts HTML, as browsers do."""
         return self.request is not None and self.request.wants_html
 
     @property
     def wants_head_only(self) -> bool:
-        """Its method is HEAD (RFC 9110 section 9.3.2), also where the request is malformed."""
+        """Whether its method is HEAD (RFC 9110 section 9.3.2), even if the request is malformed."""
         return self.head.lstrip(b"\r\n").startswith(b"HEAD ")

@@ -1,14 +1,14 @@
 """The table of all client connections: their deadlines, and which one is evicted when it is full.
 
-One must be, or else a few programs that connect and do nothing keep everybody out. Only a client
-that we wait for can be: one that has not sent a request yet or is idle between requests, sends its
-head byte by byte, reads a response or sends a body too slowly, or whose connection is closing. A
-request that is held or at a backend, and a stream that is read, is never evicted.
+Without eviction, a few programs that connect and do nothing would keep all others out. Only clients
+that we wait for are evicted: those that have not sent a request yet or are idle between requests,
+send a head byte by byte, read a response or send a body too slowly, or whose connection is closing.
+A request that is held or at a backend, or a stream whose client reads it, is never evicted.
 
-The one that we have waited for longest goes first, an idle one before a slow one; but before them
-one of an address that has more than a tenth of the table. With few connections that is exact. With
-many, a random sample is compared: then a new connection costs the same however many there are, and
-requests need not keep them in an order. The sample's longest wait is among the longest of all.
+Clients of an address that has more than a tenth of the table are evicted first, then idle ones,
+then slow ones; among equals the one that we have waited for longest. With few connections that is
+exact. With many, only a random sample is compared, so that accepting a connection takes constant
+time, and requests need not keep an ordered list.
 """
 
 import random
@@ -24,7 +24,7 @@ from blue_green.proxy.quiesce import has_unread
 
 SAMPLE = 24
 SAMPLES = 4
-"""How many are drawn at most, until one has a client that can be evicted."""
+"""How many samples are drawn, at most, to find a client that can be evicted."""
 TENTH = 10
 LOOK_AGAIN = 0.1
 """Seconds between attempts to evict one."""
@@ -36,9 +36,9 @@ class ClientTable:
     def __init__(self) -> None:
         self._clients: list[Client] = []
         self._at: dict[Client, int] = {}
-        """The index of each in the list."""
+        """The index of each client in `_clients`."""
         self._of: Counter[str] = Counter()
-        """How many each address has."""
+        """The number of connections of each address."""
 
     def __iter__(self) -> Iterator[Client]:
         return iter(self._clients)

@@ -22,16 +22,16 @@ class Disconnects:
         self._callbacks: dict[int, Callable[[], None]] = {}
 
     def watch(self, sock: socket.socket, callback: Callable[[], None]) -> None:
-        """From now on, until it is closed. Call `forget` at that moment, too."""
+        """Watch a socket until it is closed. Call `forget` at that moment."""
         self._callbacks[sock.fileno()] = callback
         self._epoll.register(sock, select.EPOLLRDHUP | select.EPOLLET)
 
     def forget(self, descriptor: int) -> None:
-        """The socket with this descriptor is closed: the next one may get the same."""
+        """Stop watching a socket that is closed, since the next one may get the same descriptor."""
         del self._callbacks[descriptor]
 
     async def run(self) -> None:
-        """Make the calls, until cancelled."""
+        """Call back for each disconnect, until cancelled."""
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             for descriptor, _ in self._epoll.poll(0):

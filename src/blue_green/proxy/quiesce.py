@@ -16,7 +16,7 @@ from blue_green.proxy.shared import Shared
 from blue_green.system.handover import HandedClient
 
 POLL_INTERVAL = 0.002
-"""Seconds. Upgrades are rare, and requests should do no extra work to report their end."""
+"""Seconds between polls. Upgrades are rare, and requests should do no work to report their end."""
 
 
 TLS_NOTICE = 1.0
@@ -30,7 +30,8 @@ TLS_POLL_INTERVAL = 0.02
 def last_requests_with_tls(shared: Shared) -> Iterator[None]:
     """In this block, each response with TLS announces that its connection is closed after it.
 
-    A client that reads this loses nothing. One whose next request is on its way could.
+    A client that reads the announcement loses nothing; one that has already sent its next request
+    may lose that.
     """
     shared.closing_tls = True
     try:
@@ -41,7 +42,7 @@ def last_requests_with_tls(shared: Shared) -> Iterator[None]:
 
 @contextmanager
 def no_new_connections(shared: Shared) -> Iterator[None]:
-    """In this block no connection is accepted: new ones wait in the kernel."""
+    """Accept no connections in this block: new ones wait in the kernel's queue."""
     shared.door = trio.Event()
     try:
         yield
@@ -52,7 +53,7 @@ def no_new_connections(shared: Shared) -> Iterator[None]:
 
 @contextmanager
 def no_new_requests(shared: Shared) -> Iterator[None]:
-    """In this block no request begins: what clients send stays in the kernel."""
+    """Begin no requests in this block: what clients send stays in the kernel."""
     shared.quiesced = trio.Event()
     try:
         yield
@@ -105,7 +106,7 @@ def _goes_on(client: Client) -> bool:
 
 
 def has_unread(client: Client) -> bool:
-    """Whether it has sent bytes that we have not looked at, or has closed its side."""
+    """Whether the client has sent bytes that were not read, or has closed its side."""
     if client.transport.buffer:
         return True
     poll = select.poll()

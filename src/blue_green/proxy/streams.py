@@ -21,10 +21,10 @@ LINGER_TIMEOUT = 1.0
 """Seconds for one half of a tunnel to go on after the other has failed."""
 
 MOST_FRAMES = 8 * 1024
-"""Bytes of frames received at once. Tiny ones are four thousand, and other connections wait."""
+"""Bytes of frames received at once: up to 4096 tiny ones, while other connections wait."""
 
 FRAME_TIMEOUT = 1.0
-"""Seconds for the current frame to end when its WebSocket was asked to end."""
+"""Seconds for the current frame to end after a request to end its WebSocket."""
 CLOSE_TIMEOUT = 1.0
 """Seconds for the client's close frame to reach the backend, and for the backend to close."""
 
@@ -34,7 +34,7 @@ class Ending:
     """A request to end a stream, which can be made at any time."""
 
     target: Target
-    """If we stop it and the stream breaks off, that is its proper end."""
+    """If we stop this backend, a stream that breaks off has ended as intended."""
     is_wanted: bool = False
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
@@ -47,7 +47,7 @@ class Ending:
         return self.is_wanted or self.target.is_stopping
 
     async def unless_wanted(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What `read` returns; nothing if the stream is asked to end before that."""
+        """Return what `read` returns, or b"" if the end is requested first."""
         if not self.is_wanted:
             with trio.CancelScope() as self._reading:
                 return await read()
@@ -55,7 +55,7 @@ class Ending:
 
 
 async def relay_events(body: Body, send: Callable[[bytes], Awaitable[None]], end: Ending) -> None:
-    """Send an event stream until it ends, or is asked to end."""
+    """Send an event stream until it ends, or its end is requested."""
     try:
         while data := await end.unless_wanted(body.read):
             await send(data)
@@ -143,9 +143,9 @@ class _WebSocketToClient:
         self._both.cancel()
 
     async def _receive(self) -> bytes | None:
-        """What arrives next, nothing at the end, and None when it is time to look again.
+        """Receive the next bytes: b"" at the end, None if the caller should try again.
 
-        Nothing that has arrived is lost when the stream is asked to end at the same moment.
+        Received bytes are not lost if the end is requested at the same moment.
         """
         data = self._source.try_receive(max(MOST_FRAMES, min(self._frames.left, BLOCK)))
         if data is not None:
@@ -164,7 +164,7 @@ class _WebSocketToClient:
         return b""
 
     async def _send_close(self) -> None:
-        """Send a close frame. The client's own goes on to the backend, which then closes."""
+        """Send a close frame. The client's is relayed to the backend, which then closes."""
         await self._sink.send(GOING_AWAY)
         with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError):
             while await self._source.receive():

@@ -1,6 +1,6 @@
-"""What is counted, as plain numbers that cost a request next to nothing.
+"""Counters and histograms, as plain numbers, so that counting costs a request next to nothing.
 
-Nothing here knows how the numbers are told: `admin.exposition` reads them when somebody asks.
+`admin.exposition` reads them at each scrape, and knows the format.
 """
 
 from bisect import bisect_left
@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from attrs import define, field
 
 HOLD_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Bounds for how long requests wait at the gate: [hold] timeout is 30 s by default."""
+"""Buckets for the time that requests wait at the gate: [hold] timeout is 30 s by default."""
 
 
 @define
 class Histogram:
-    """How many values there were in each range, and what they add up to."""
+    """The number of values in each bucket, and their sum."""
 
     bounds: Sequence[float]
-    """The largest value of each range, rising; one more range has all that is larger."""
+    """The upper bound of each bucket, ascending. One more bucket has all larger values."""
     counts: list[int] = field(init=False)
     total: float = field(init=False, default=0.0)
 
@@ -33,19 +33,19 @@ class Histogram:
 
 @define
 class SwapCounts:
-    """The swaps since the start, by how they ended, and their phases.
+    """The swaps since the start, by outcome, and their phases.
 
-    There are few of them: how many phases there were and how long they took is told as a sum, and
-    not in ranges, which would be most of what is told at all.
+    Phases have a count and a sum, but no buckets: for so few values, the buckets would be most of
+    the exposition.
     """
 
     by_outcome: Counter[str] = field(factory=Counter)
     by_phase: Counter[str] = field(factory=Counter)
     seconds: defaultdict[str, float] = field(factory=lambda: defaultdict(float))
-    """How long each phase took, in all swaps together."""
+    """The total duration of each phase, over all swaps."""
 
     def add(self, outcome: str, seconds: Mapping[str, float]) -> None:
-        """Count one that has ended; `seconds` are those of each phase."""
+        """Count a swap that has ended, with the duration of each phase."""
         self.by_outcome[outcome] += 1
         for phase, duration in seconds.items():
             self.by_phase[phase] += 1

@@ -15,7 +15,7 @@ from blue_green.system import port_holders
 from blue_green.system.process import Process
 
 FULL_CHECK_EVERY = 10
-"""One in so many checks is done in full."""
+"""A full check is done once in this number of checks."""
 ADVICE = 'if it belongs to the app: port_opened_by = "anyone" in [app]'
 
 

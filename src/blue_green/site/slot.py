@@ -34,7 +34,7 @@ class Slot:
     def __init__(self, name: Literal["blue", "green"], site: "Site") -> None:
         self.name = name
         self.settings = site.settings
-        """Those that its release was started with; restarts use them, too."""
+        """The settings that its release was started with. Restarts use them, too."""
         self.ports: Sequence[int] = self._ports_in(self.settings)
         self.release: Release | None = None
         self.since: datetime | None = None
@@ -128,7 +128,7 @@ class Slot:
         """Stop all backends. The gate must not be able to choose them any more."""
         self.stop_supervising()
         with trio.CancelScope(shield=True):  # Each stop has a time limit of its own.
-            async with self._stopping:  # Some apps take a second signal for an order to hurry.
+            async with self._stopping:  # Some apps exit at once on a second signal.
                 self._site.pool.forget(self.targets)
                 grace = min(STREAM_GRACE, self.settings.app.stop_timeout)
                 await stop_with_streams(self.targets, self._stop_all, grace=grace)
