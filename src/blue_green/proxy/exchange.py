@@ -56,17 +56,11 @@ class Exchange:
 
     async def run(self) -> None:
         """Send a response; raise as `Handler.handle` does."""
-        if self._request.length > self._settings.max_body > 0:
-            raise ErrorResponse(413, f"The request's body is over {self._settings.max_body} bytes.")
-        if self._request.ends_here:
-            raise ErrorResponse(200, "Max-Forwards ends here.", allow=ALLOWED)
+        self._check_request()
         dials, repeated = 0, False
         failed: Target | None = None
         while True:
-            try:
-                lease = self._gate.acquire_now(failed) or await self._wait_at_gate(failed)
-            except Refused as refused:
-                raise ErrorResponse(503, str(refused), refused.retry_after) from None
+            lease = self._gate.acquire_now(failed) or await self._wait_at_gate(failed)
             self._lease = lease
             self._stream.held += lease.held
             self._stream.target = lease.target
@@ -104,6 +98,13 @@ class Exchange:
             with trio.move_on_after(LOST_AT_LATEST * (1 + dials)):
                 await failed.lost.wait()
 
+    def _check_request(self) -> None:
+        """Raise `ErrorResponse` for a request that needs no backend."""
+        if self._request.length > self._settings.max_body > 0:
+            raise ErrorResponse(413, f"The request's body is over {self._settings.max_body} bytes.")
+        if self._request.ends_here:
+            raise ErrorResponse(200, "Max-Forwards ends here.", allow=ALLOWED)
+
     def _cut(self) -> bool:
         """Take the request away from its backend; whether the client loses it by that.
 
@@ -128,6 +129,8 @@ class Exchange:
         try:
             owner = share.of_request(self._client.remote, self._request)
             return await self._gate.acquire(failed, owner)
+        except Refused as refused:
+            raise ErrorResponse(503, str(refused), refused.retry_after) from None
         finally:
             self._client.end_hold()
 
