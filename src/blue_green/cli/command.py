@@ -1,4 +1,4 @@
-"""What all commands share: their declaration, and messages on standard output and error."""
+"""Declarations of commands, and their messages on standard output and error."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What an output stream supports, and text styled for it.
+"""The capabilities of an output stream, and text styled for it.
 
 Only capable terminals get colours and redrawn lines, and no colours where `$NO_COLOR` is set
 (no-color.org). Control characters in text from elsewhere (commit messages, output) are escaped,
@@ -25,7 +25,7 @@ Piece = str | tuple[str, str]
 
 @frozen
 class Style:
-    """What a stream supports, and text within that."""
+    """The capabilities of a stream, and text that uses no others."""
 
     colour: bool = False
     can_redraw: bool = False

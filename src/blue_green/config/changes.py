@@ -23,11 +23,11 @@ class Change:
     section: str
     key: str
     old: Any
-    """As JSON has it; None if it was not set."""
+    """The value in JSON; None if it was not set."""
     new: Any
     effect: Effect
     unit: Unit = ""
-    """What both values count."""
+    """The unit of both values."""
 
     def as_dict(self) -> dict[str, Any]:
         return {**attrs.asdict(self), "effect": self.effect.value}
@@ -84,7 +84,7 @@ def _compare(
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it, and as a person would write it."""
+    """The value in JSON, as a person would write it."""
     if isinstance(value, signal.Signals):
         return value.name
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""What is wrong with settings that are each well-formed."""
+"""Find contradictions between settings that are valid one by one."""
 
 from collections import Counter
 from collections.abc import Iterator

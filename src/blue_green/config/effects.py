@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Effect(Enum):
-    """When a new value takes effect, as JSON has it. The strings below are for docs/settings.md."""
+    """When a new value takes effect, as in JSON. The strings below are for docs/settings.md."""
 
     NOW = "now"
     """for everything that starts from now on; requests that are already held stay held. The live

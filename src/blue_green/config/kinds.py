@@ -25,7 +25,7 @@ Count = NewType("Count", int)
 Status = NewType("Status", int)
 Port = NewType("Port", int)
 Ports = NewType("Ports", tuple[tuple[Port, ...], tuple[Port, ...]])
-"""Those of the blue and those of the green slot."""
+"""The ports of the blue slot and of the green one."""
 Argv = NewType("Argv", tuple[str, ...])
 Branch = NewType("Branch", str)
 HostName = NewType("HostName", str)

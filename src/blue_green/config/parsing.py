@@ -86,7 +86,7 @@ def _unknown(key: str, section: str) -> str:
 
 
 def _complete(settings: Settings, document: Mapping[str, Any], base: Path) -> Settings:
-    """With absolute paths, and with the defaults that depend on other settings."""
+    """Make paths absolute, and fill in defaults that depend on other settings."""
     absolute: Settings = _absolute(settings, base)
     checkout = Path(os.path.normpath(absolute.git.checkout))
     has_tls = settings.proxy.tls is not None

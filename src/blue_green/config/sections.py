@@ -17,7 +17,7 @@ class Setting:
 
     key: str
     type: Any
-    """Without the `None` that stands for no value."""
+    """The declared type without the `None` that stands for no value."""
     default: Any
     effect: Effect
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 Unit = Literal["", "s", "B"]
-"""What a number counts: seconds, bytes, or neither."""
+"""The unit of a number: seconds, bytes, or none."""
 
 SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 BYTES = {

@@ -12,7 +12,7 @@ from blue_green.http.heads import MAX_LINES, Fields, trailers
 SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
 SIMPLE_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
-"""With the space around the value: a pattern without it would have to backtrack."""
+"""It includes white space around the value, since excluding that would need backtracking."""
 LONGEST_LINE = 8 * 1024
 MOST_AT_ONCE = 128
 """Chunks, and lines between them, that are parsed at once."""
@@ -37,7 +37,7 @@ class ChunkReader:
         self.broken = ""
         """Why the body is malformed, if it is."""
         self.trailers: Fields = []
-        """Those that may be forwarded, once it has ended."""
+        """The trailers that may be forwarded, once the body has ended."""
         self.rest = b""
         """Bytes that were not used yet; once it has ended, those after it."""
         self.has_more = False

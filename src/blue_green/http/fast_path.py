@@ -53,10 +53,10 @@ NO_CLAIMS: dict[bytes, bytes] = {}
 
 
 class Lines(NamedTuple):
-    """What some lines of a head mean together."""
+    """The result of parsing some lines of a head."""
 
     forwarded: bytes
-    """Those that go on, with their ends."""
+    """The lines to forward, each with its CR LF."""
     keep_alive: bool = True
     length: int = -1
     """The Content-Length; -1 without one."""
@@ -100,7 +100,7 @@ def _parse_request(head: bytes) -> Request | None:
 
 
 def _with_cookie(lines: Lines, rest: bytes) -> Lines | None:
-    """What lines mean that are followed by a Cookie, whose value `rest` begins with."""
+    """Extend parsed lines by a Cookie, whose value `rest` begins with, and the lines after it."""
     value, more, after = rest.partition(b"\r\n")
     if not VALUE.fullmatch(value):
         return None
@@ -119,7 +119,7 @@ def _with_cookie(lines: Lines, rest: bytes) -> Lines | None:
 
 
 def _parse_group(group: bytes) -> Lines | None:
-    """What some of a request's lines mean; None if they are not all simple."""
+    """Parse some of a request's lines; None if they are not all simple."""
     lines = group.split(b"\r\n")
     if len(lines) > MOST_IN_GROUP:
         return None

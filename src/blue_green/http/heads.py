@@ -1,4 +1,4 @@
-"""What request heads and response heads have in common.
+"""Rules for header fields that apply to requests and responses alike.
 
 A head is parsed, by h11 and then by us, and written anew from its parsed fields. It is never copied
 through, so the other side reads what we understood. Sections are those of RFC 9112 unless RFC 9110
@@ -36,7 +36,7 @@ FORWARDED = b"x-forwarded-"
 """All fields with this prefix are rewritten, too: -For, -User, -Client-Cert, and others."""
 
 OURS_ALONE = {b"host", b"content-length", b"expect", b"proxy"}
-"""Those of them that we set even for a trusted proxy."""
+"""Rewritten fields whose value is ours even behind a trusted proxy."""
 
 NOT_IN_TRAILERS = HOP_BY_HOP | REWRITTEN | {
     b"authorization", b"cookie", b"set-cookie", b"cache-control", b"content-encoding",
@@ -102,7 +102,7 @@ def header_of(error: h11.RemoteProtocolError) -> str:
 
 
 def trailers(fields: Fields) -> Fields:
-    """Those that may be forwarded as trailers."""
+    """The fields that may be forwarded as trailers."""
     return [
         (name, value)
         for name, value in fields

@@ -37,7 +37,7 @@ REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 CODING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 CONTENT_METHODS = (b"POST", b"PUT", b"PATCH")
-"""Those for which RFC 9110 section 9.3 defines what a request's content means."""
+"""Methods for which RFC 9110 section 9.3 defines the meaning of content."""
 ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 MOST_FORWARDS = 10**18
 

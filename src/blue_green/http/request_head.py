@@ -12,7 +12,7 @@ class ParsedHead(NamedTuple):
     request: Request
     head: bytes
     rest: bytes
-    """What followed the head."""
+    """The bytes after the head."""
 
 
 def parse_head(data: bytes, known: int, limit: int) -> ParsedHead | None:

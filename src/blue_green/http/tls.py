@@ -28,7 +28,7 @@ HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
 MOST_WAITING = 500
 """Handshakes that wait for a thread. Connections beyond these are closed."""
 THREADS = trio.CapacityLimiter(float("inf"))
-"""For the threads: `HANDSHAKES` limits them already."""
+"""No limit for threads, since `HANDSHAKES` limits them already."""
 
 MOST_RECEIVED = 32 * 1024
 """Bytes received at once."""
@@ -44,9 +44,9 @@ UNTIL_TAKEN = 0.05
 SO_MEMINFO = 55
 MEMORY = struct.Struct("9I")
 SNDBUF, WMEM_QUEUED = 3, 5
-"""Of a socket's memory (linux/sock_diag.h)."""
+"""Indices of the fields of SO_MEMINFO (linux/sock_diag.h)."""
 TCP_CLOSE, TCP_CLOSE_WAIT = 7, 8
-"""Of `tcpi_state` (linux/tcp.h)."""
+"""Values of `tcpi_state` (linux/tcp.h)."""
 
 
 class NotTls(Exception):

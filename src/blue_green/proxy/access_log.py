@@ -107,7 +107,7 @@ def _answered(stream: Http1Stream, status: int, seconds: float, sent: int) -> di
 
 
 def _refused(client: Client, status: int, seconds: float, sent: int) -> dict[str, Any]:
-    """With method and path as far as the head, or what has arrived of it, shows them."""
+    """The fields of a refused request, with method and path if the received bytes contain them."""
     fields: dict[str, Any] = {"status": status, "seconds": round(seconds, 4)}
     if asked := REQUEST_LINE.match(client.head.lstrip(b"\r\n")):
         path = asked[2].rpartition(b" HTTP/")[0] or asked[2]
@@ -117,7 +117,7 @@ def _refused(client: Client, status: int, seconds: float, sent: int) -> dict[str
 
 
 def _printable(text: str, most: int) -> str:
-    """Without control sequences for a terminal, and not too long."""
+    """Escape everything but printable ASCII, and truncate to `most` characters."""
     if len(text) > most:
         text = f"{text[: most - 3]}..."
     return "".join(char if " " <= char <= "~" else f"\\x{ord(char):02x}" for char in text)

@@ -1,4 +1,4 @@
-"""What a handler talks to: one request and the response to it, whatever the version of HTTP."""
+"""The interface for handlers: one request and its response, whatever the version of HTTP."""
 
 from typing import Protocol
 
@@ -49,7 +49,7 @@ class ClientStream(Protocol):
         """The whole body, if it has arrived and has at most so many bytes; otherwise None."""
 
     def body(self, limit: int) -> Body:
-        """What is left of the request's body. One over `limit` bytes fails; 0 means no limit."""
+        """The rest of the request's body. One over `limit` bytes fails; 0 means no limit."""
 
     async def send_interim(self, response: Response) -> None:
         """Send a 1xx response, to a client that understands it."""

@@ -1,4 +1,4 @@
-"""What answers requests: the reverse proxy, a redirect, the pages of the admin address."""
+"""The protocol of request handlers: the reverse proxy, a redirect, the admin pages."""
 
 from collections.abc import Awaitable
 from typing import Protocol

@@ -21,7 +21,7 @@ class Http1Stream:
     """One request and its response; also how the bytes of both are framed on the connection."""
 
     status = 0
-    """Of the final response, once it has begun."""
+    """The status of the final response, once it has begun."""
     sent = 0
     """Bytes of the response's body, or of both directions of a tunnel."""
     unsent = 0

@@ -145,5 +145,5 @@ def take_up(client: Client, handed: HandedClient) -> None:
 
 
 def _is_busy(client: Client) -> bool:
-    """It would lose something."""
+    """Whether the client would lose a request or a response now."""
     return not (client.is_stream or client.is_closing or client.may_move)

@@ -1,4 +1,4 @@
-"""What all client connections of one server have in common."""
+"""State shared by all client connections of one server."""
 
 import itertools
 import secrets

@@ -79,7 +79,7 @@ async def tunnel(client: ByteStream, backend: Transport, moved: Callable[[int], 
 async def websocket(
     client: ByteStream, backend: Transport, end: Ending, moved: Callable[[int], None]
 ) -> None:
-    """The same for a WebSocket, which can also be asked to end."""
+    """Relay a WebSocket like a tunnel, and close it gracefully when its end is requested."""
     async with trio.open_nursery() as nursery:
         both = nursery.cancel_scope
         to_client = _WebSocketToClient(backend, client, both, moved, end)

@@ -19,7 +19,7 @@ class Frames:
         self.has_closed = False
         """A close frame has begun."""
         self._header = b""
-        """Of the next frame, as far as it has arrived."""
+        """The header of the next frame, as far as it has arrived."""
 
     @property
     def are_whole(self) -> bool:

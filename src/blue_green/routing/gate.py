@@ -185,7 +185,7 @@ class Gate:
             self._refusal = None
 
     def close(self, why: str) -> None:
-        """For good: refuse the requests that wait, and those that would have to."""
+        """Refuse, permanently, requests that wait and those that would have to."""
         self._holders.clear()
         self._closed = True
         self.refuse(why)
@@ -266,7 +266,7 @@ class Gate:
         return lease
 
     def _deadline(self) -> float:
-        """Until when a request may wait whose timeout begins now."""
+        """The deadline of a wait that begins now."""
         return math.inf if self._patient else trio.current_time() + self.settings.timeout
 
     def _set_deadlines(self) -> None:

@@ -82,7 +82,7 @@ class Target:
 
 
 class LeaseListener(Protocol):
-    """What is notified of a lease's progress: the gate that gave it."""
+    """Receives the progress of leases: the gate that gave them."""
 
     def let_one_more(self) -> None:
         """The target can take one more of the requests that wait."""
@@ -124,7 +124,7 @@ class Lease:
 
     @property
     def is_open(self) -> bool:
-        """It has not ended."""
+        """Whether it has not ended."""
         return self in self.target.leases
 
     @property

@@ -30,7 +30,7 @@ class Crash:
     port: int
     revision: str
     deaths: int
-    """In a row without a response between them, including this one."""
+    """Consecutive crashes without a response between them, including this one."""
     reason: str
     """How it ended, or why it did not start."""
     output: Sequence[str] = ()

@@ -18,7 +18,7 @@ class Retry:
     reason: str
     """Why it failed."""
     failures: int
-    """In a row."""
+    """Consecutive failures."""
     due: float
     """On trio's clock."""
 

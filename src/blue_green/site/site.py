@@ -51,7 +51,7 @@ class Site:
         The state of an earlier supervisor is read from the state directory.
         """
         self.settings = settings
-        """Those in force."""
+        """The settings in force."""
         self.user = user
         self.is_stopping = False
         """The service is stopping: backends that end now have not crashed."""

@@ -35,7 +35,7 @@ class Swap:
     def __init__(self, site: "Site", request: DeployRequest, report: Report) -> None:
         self.site = site
         self.settings = site.settings
-        """In force to the end of the swap, whatever a reload changes meanwhile."""
+        """The settings at the start of the swap: a reload does not change them."""
         self.revision = request.revision
         self.trigger = request.trigger
         self.retry = request.retry

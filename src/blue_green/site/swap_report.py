@@ -1,4 +1,4 @@
-"""What the log, systemd and visitors learn of a swap."""
+"""Reports of a swap to the log, to systemd and in error pages."""
 
 import logging
 

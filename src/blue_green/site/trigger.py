@@ -1,4 +1,4 @@
-"""What triggers a swap."""
+"""Triggers of swaps."""
 
 from enum import StrEnum
 

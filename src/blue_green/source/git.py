@@ -1,4 +1,4 @@
-"""What we use git for: names of revisions, work trees, fetching, and following an upstream.
+"""Git operations: resolve revisions, make work trees, fetch, and follow an upstream.
 
 `git pull` is a fetch followed by a fast-forward here. For how git is run, see `git_command`.
 """

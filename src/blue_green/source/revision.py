@@ -1,8 +1,8 @@
-"""What the id of a commit looks like."""
+"""The syntax of commit ids."""
 
 import re
 
 REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-"""In full: a SHA-1 or a SHA-256."""
+"""A full id: SHA-1 or SHA-256."""
 ABBREVIATED = re.compile(r"[0-9a-f]{7,64}")
-"""In full, or its beginning."""
+"""A full or abbreviated id."""

@@ -34,9 +34,9 @@ MAX_DEPTH = 64
 """Each level takes an open descriptor and a stack frame."""
 MAX_SECONDS = 10.0
 PATIENT_SECONDS = 30.0
-"""For all scans before old releases are deleted: the next swap waits for them."""
+"""Seconds for all scans before old releases are deleted, for which the next swap waits."""
 HELD_SECONDS = 1.0
-"""For a scan while requests wait."""
+"""Seconds for a scan while requests wait."""
 MAX_NAMES = 10
 PORTION = 128
 PAUSE = 0.0005

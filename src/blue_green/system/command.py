@@ -35,7 +35,7 @@ class Finished:
     """The last lines of standard output and standard error."""
     timed_out: bool = False
     wrote_too_much: bool = False
-    """It was ended for that reason."""
+    """The command was ended because it wrote too much."""
 
     @property
     def ok(self) -> bool:

@@ -17,7 +17,7 @@ from attrs import define, frozen
 from cattrs import Converter
 
 VERSION = 1
-"""Of the JSON object. A program can take over only from one with the same version."""
+"""The version of the JSON object. A program can take over only from one with the same version."""
 VARIABLE = "BLUE_GREEN_HANDOVER"
 
 HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)

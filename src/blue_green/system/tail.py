@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 MAX_LINES = 50
 LONGEST_LINE = 1000
 ROOM = 8 * 1024
-"""For all lines together."""
+"""The limit for all lines together."""
 ELLIPSIS = " ..."
 
 

@@ -95,7 +95,7 @@ class _Found:
     """A directory that was moved into the bin."""
 
     name: str
-    """In the bin."""
+    """Its path in the bin."""
     path: str
     """Its original path."""
 

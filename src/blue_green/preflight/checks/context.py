@@ -1,4 +1,4 @@
-"""What the checks examine: settings, users, git, and a supervisor that already runs with them."""
+"""The input of checks: settings, users, git, and a supervisor that already runs with them."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ class RunningSupervisor:
 
 @frozen
 class CheckContext:
-    """What most checks need."""
+    """The input of most checks."""
 
     file: Path
     settings: Settings
