@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.system import trees
+from blue_green.system import tree_ownership, trees
 from tests.support.other_users import NOBODY, PYTHON, as_root
 
 OTHER_USER = 61_234
@@ -72,7 +72,7 @@ async def test_a_tree_of_any_depth_is_removed_with_few_open_descriptors(director
 REMOVE = """
 import os, sys, trio
 from pathlib import Path
-from blue_green.system import trees
+from blue_green.system import tree_ownership, trees
 os.setgroups([]), os.setgid({gid}), os.setuid({uid})
 try:
     trio.run(trees.remove, Path(sys.argv[1]))
@@ -239,7 +239,7 @@ async def test_a_tree_is_given_away_with_everything_in_it(directory: Path) -> No
     (tree / "b" / "link").symlink_to(directory / "elsewhere")
     (directory / "elsewhere").write_text("")
     os.mkfifo(tree / "fifo")
-    await trees.give(tree, 0, NOBODY.pw_uid, NOBODY.pw_gid)
+    await tree_ownership.give(tree, 0, NOBODY.pw_uid, NOBODY.pw_gid)
     places = [tree, *tree.rglob("*")]
     assert {(place.lstat().st_uid, place.lstat().st_gid) for place in places} == {
         (NOBODY.pw_uid, NOBODY.pw_gid)
@@ -254,13 +254,13 @@ async def test_a_hard_linked_file_is_not_given_away(directory: Path) -> None:
     secret.write_text("root's")
     os.link(secret, tree / "b" / "planted")
     with pytest.raises(trees.TreeError, match="planted: it belongs to user 0, not to"):
-        await trees.give(tree, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
+        await tree_ownership.give(tree, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
     assert secret.stat().st_uid == 0
     os.chown(secret, OTHER_USER, OTHER_USER)
     other = plant(directory / "other", owner=OTHER_USER)
     os.link(secret, other / "planted")
     with pytest.raises(trees.TreeError, match=r"it has another hard link"):
-        await trees.give(other, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
+        await tree_ownership.give(other, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
 
 
 @as_root
@@ -268,7 +268,7 @@ async def test_a_tree_that_is_a_link_is_not_given_away(directory: Path) -> None:
     kept = plant(directory / "kept")
     (directory / "tree").symlink_to(kept)
     with pytest.raises(trees.TreeError):
-        await trees.give(directory / "tree", 0, NOBODY.pw_uid, NOBODY.pw_gid)
+        await tree_ownership.give(directory / "tree", 0, NOBODY.pw_uid, NOBODY.pw_gid)
     assert {place.stat().st_uid for place in (kept, *kept.rglob("*"))} == {0}
 
 
@@ -278,6 +278,6 @@ async def test_a_partly_given_away_tree_can_be_removed(directory: Path) -> None:
     tree = plant(directory / "tree", owner=OTHER_USER)
     os.link(tree / "a", tree / "b" / "d" / "planted")
     with pytest.raises(trees.TreeError):
-        await trees.give(tree, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
+        await tree_ownership.give(tree, OTHER_USER, NOBODY.pw_uid, NOBODY.pw_gid)
     await trees.remove(tree)
     assert names_in(directory) == []

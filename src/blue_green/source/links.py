@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blue_green.source.failure import MachineFault, StepFailed, from_errno
 from blue_green.source.git import Git
-from blue_green.system import command, trees, users
+from blue_green.system import command, tree_ownership, users
 from blue_green.system.process import CannotStart
 from blue_green.system.users import User
 
@@ -47,7 +47,7 @@ class Links:
         if user.uid == owner.uid:
             return
         try:
-            await trees.give(path, owner.uid, user.uid, user.gid)
+            await tree_ownership.give(path, owner.uid, user.uid, user.gid)
         except OSError as error:
             raise MachineFault(f"cannot give {path} to {user.name}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""Delete directory trees, or give them to another user, while another user may be changing them.
+"""Delete directory trees while another user may be changing them.
 
 We may be root, and the app's user can replace any directory of its release with a symbolic link at
 any moment, and can move directories into it. So nothing here works on paths:
@@ -7,8 +7,6 @@ any moment, and can move directories into it. So nothing here works on paths:
   descriptor (openat(2)).
 - Root empties a directory only if the user who could have put it there owns it, or if only root
   could have. So nothing is deleted that the owner of the tree could not have deleted.
-- Root gives away only what belongs to the given owner of the tree, and no file with another hard
-  link: it may be a file that the new user must not have.
 
 Trees may be large: the work is done in a thread, and ends when it is cancelled.
 """
@@ -31,8 +29,6 @@ TIMEOUT = 300.0
 """Seconds after which a tree that grows as fast as it is deleted is left."""
 BATCH = 10_000
 """Names of a directory that are read at once."""
-MAX_DEPTH = 256
-"""Nested directories: each takes a descriptor while a tree is given away."""
 LONGEST_PATH = 4096
 """Characters of a path, for messages."""
 LEFTOVER = ".removing-"
@@ -45,12 +41,10 @@ the bin, where only root could have put it, nothing else shows that it may belon
 REFUSED = "root refused to delete it before, since it may belong elsewhere: rm -r it yourself"
 REPLACED = "another user has replaced root's own directory: it is left as it is"
 CROSSED = "it belongs to user {}, and the directory that contains it to user {}: rm -r it yourself"
-SHARED = "it has another hard link, and is not given to another user"
-FOREIGN = "it belongs to user {}, not to {}, and is not given to another user"
 
 
 class TreeError(OSError):
-    """Something in a tree cannot be deleted or given away; str() says what, and why."""
+    """Something in a tree cannot be changed; str() says what, and why."""
 
     def __str__(self) -> str:
         return f"{self.filename}: {self.strerror}"
@@ -66,20 +60,15 @@ async def remove(path: Path, *, owners: Collection[int] = ()) -> None:
     await trio.to_thread.run_sync(_remove, path, owners)
 
 
-async def give(path: Path, owner: int, uid: int, gid: int) -> None:
-    """Give a tree of this owner to another user; raise `TreeError`. For root only."""
-    await trio.to_thread.run_sync(_give, path, owner, uid, gid)
-
-
 # --- removed --------------------------------------------------------------------------------
 
 
 def _remove(path: Path, owners: Collection[int]) -> None:
     aside = LEFTOVER + secrets.token_hex(8)
-    with _opened(str(path.parent)) as parent:
+    with opened(str(path.parent)) as parent:
         os.mkdir(aside, 0o700, dir_fd=parent)
         try:
-            with _opened(aside, parent) as bin_:
+            with opened(aside, parent) as bin_:
                 if os.geteuid() == 0 and not _is_roots_alone(os.fstat(bin_)):
                     raise TreeError(errno.EPERM, REPLACED, str(path))
                 removal = _Removal(bin_)
@@ -119,7 +108,7 @@ class _Removal:
         while self._waiting:
             found = self._waiting.popleft()
             try:
-                with _opened(found.name, self._bin) as directory:
+                with opened(found.name, self._bin) as directory:
                     self._empty(directory, os.fstat(directory), found.path)
                 os.rmdir(found.name, dir_fd=self._bin)
             except OSError as error:
@@ -209,67 +198,11 @@ def _is_roots_alone(status: os.stat_result) -> bool:
     return status.st_uid == 0 and not status.st_mode & 0o022
 
 
-# --- given away -----------------------------------------------------------------------------
-
-
-def _give(path: Path, owner: int, uid: int, gid: int) -> None:
-    with _opened(str(path.parent)) as parent:
-        _give_directory(path.name, parent, path, (owner, uid, gid), 1)
-
-
-def _give_directory(
-    name: str, above: int, path: Path, whose: tuple[int, int, int], depth: int
-) -> None:
-    """Give away a directory: it is root's while its entries are given away, then the user's."""
-    owner, uid, gid = whose
-    trio.from_thread.check_cancelled()
-    if depth > MAX_DEPTH:
-        raise TreeError(errno.ELOOP, f"more than {MAX_DEPTH} directories deep", str(path))
-    try:
-        with _opened(name, above) as directory:
-            _check_owner(os.fstat(directory), owner)
-            os.fchown(directory, 0, 0)
-            with os.scandir(directory) as entries:
-                found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-            for inner, is_directory in found:
-                if is_directory:
-                    _give_directory(inner, directory, path / inner, whose, depth + 1)
-                else:
-                    _give_file(inner, directory, path / inner, whose)
-            os.fchown(directory, uid, gid)
-    except TreeError:
-        raise
-    except OSError as error:
-        raise TreeError(error.errno, error.strerror, str(path)) from None
-
-
-def _give_file(name: str, above: int, path: Path, whose: tuple[int, int, int]) -> None:
-    owner, uid, gid = whose
-    try:
-        handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
-        try:
-            status = os.fstat(handle)
-            _check_owner(status, owner)
-            if status.st_nlink > 1:
-                raise OSError(errno.EMLINK, SHARED)
-            # Exactly the file that was checked, even if the name refers to another one by now.
-            os.chown(_by_descriptor(handle), uid, gid)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise TreeError(error.errno, error.strerror, str(path)) from None
-
-
-def _check_owner(status: os.stat_result, owner: int) -> None:
-    if status.st_uid != owner:
-        raise OSError(errno.EPERM, FOREIGN.format(status.st_uid, owner))
-
-
 # --- opened ---------------------------------------------------------------------------------
 
 
 @contextmanager
-def _opened(name: str, above: int | None = None) -> Iterator[int]:
+def opened(name: str, above: int | None = None) -> Iterator[int]:
     """Open a directory; relative to `above`, not through a symbolic link."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     if above is not None:
@@ -290,11 +223,11 @@ def _make_usable(name: str, above: int) -> None:
     try:
         status = os.fstat(handle)
         if status.st_uid == os.geteuid() and status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            Path(_by_descriptor(handle)).chmod(stat.S_IRWXU)
+            Path(by_descriptor(handle)).chmod(stat.S_IRWXU)
     finally:
         os.close(handle)
 
 
-def _by_descriptor(handle: int) -> str:
+def by_descriptor(handle: int) -> str:
     """A path for calls that do not accept a descriptor opened with O_PATH (open(2))."""
     return f"/proc/self/fd/{handle}"
