@@ -53,10 +53,8 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
 
 async def _break_off(client: Client, pages: ErrorPages) -> None:
     """Close a connection that was cancelled, so that the client sees what is complete."""
-    error, has_half = (
-        client.final_error,
-        client.state in (ClientState.RESPONDING, ClientState.STREAMING),
-    )
+    error = client.final_error
+    has_half = client.state in (ClientState.RESPONDING, ClientState.STREAMING)
     client.begin_close(LINGER_TIMEOUT)
     if has_half:
         client.transport.abort()  # Half a response must not look like a whole one.
