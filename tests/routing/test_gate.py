@@ -364,7 +364,7 @@ async def test_no_request_times_out_while_a_patient_holder_holds(autojump_clock:
     async def scenario(gate: Gate, crowd: Arrivals) -> None:
         await crowd.comes(1)  # Nothing is live, and it has waited for most of its time.
         await trio.sleep(29)
-        gate.hold("swap", is_patient=True)
+        gate.hold("swap", stops_timeouts=True)
         await crowd.comes(2)
         await trio.sleep(500)
         assert crowd.refused == []
@@ -384,7 +384,7 @@ async def test_timeouts_run_again_when_the_last_patient_holder_has_resumed(
         target = a_target()
         gate.switch([target])
         gate.hold("pause")
-        gate.hold("swap", is_patient=True)
+        gate.hold("swap", stops_timeouts=True)
         await crowd.comes(1)
         await trio.sleep(100)
         gate.resume("swap")

@@ -249,7 +249,7 @@ class Exchange:
     async def _relay_events(self, transport: Transport, response: Response, lease: Lease) -> None:
         """Send an event stream, which may outlive all requests to its backend."""
         stream, end = self._stream, Ending(lease.target)
-        lease.become_stream(end.ask)
+        lease.become_stream(end.request)
         body = body_of(transport, response.framing, response.length)
         await stream.start(response)
         self._client.begin_events()
@@ -259,7 +259,7 @@ class Exchange:
     async def _tunnel(self, transport: Transport, response: Response, lease: Lease) -> None:
         stream, end = self._stream, Ending(lease.target)
         is_websocket = (response.upgrade or b"").lower() == b"websocket"
-        lease.become_stream(end.ask if is_websocket else None)
+        lease.become_stream(end.request if is_websocket else None)
         client = await stream.upgrade(response)
         if is_websocket:
             await websocket(client, transport, end, stream.count)

@@ -184,8 +184,8 @@ class Listener:
             while self._count >= self._settings.max_connections:
                 await trio.lowlevel.wait_readable(sock)
                 await self._make_room(shared)
-            if shared.door is not None:
-                await shared.door.wait()
+            if shared.accept_paused is not None:
+                await shared.accept_paused.wait()
             try:
                 accepted, address = sock.accept()
             except BlockingIOError:
@@ -254,7 +254,7 @@ class Listener:
 
     async def _make_room(self, shared: Shared) -> None:
         """Evict a connection in favour of a new one, or wait until one has ended."""
-        if shared.door is None and self._clients.make_room(self._settings.max_connections):
+        if shared.accept_paused is None and self._clients.make_room(self._settings.max_connections):
             self._log_eviction()
         with trio.move_on_after(LOOK_AGAIN):
             await self._fewer.wait()

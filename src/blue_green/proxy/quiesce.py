@@ -43,12 +43,12 @@ def last_requests_with_tls(shared: Shared) -> Iterator[None]:
 @contextmanager
 def no_new_connections(shared: Shared) -> Iterator[None]:
     """Accept no connections in this block: new ones wait in the kernel's queue."""
-    shared.door = trio.Event()
+    shared.accept_paused = trio.Event()
     try:
         yield
     finally:
-        shared.door.set()
-        shared.door = None
+        shared.accept_paused.set()
+        shared.accept_paused = None
 
 
 @contextmanager

@@ -52,10 +52,10 @@ class Shared:
     """The server stops: each connection ends with its current request."""
     closing_tls: bool = False
     """Each connection with TLS ends with its current request."""
-    door: trio.Event | None = None
-    """No connection is accepted before this."""
+    accept_paused: trio.Event | None = None
+    """Unless None, no connection is accepted before this event."""
     quiesced: trio.Event | None = None
-    """No request may begin before this."""
+    """Unless None, no request may begin before this event."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)
     _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
 

@@ -35,20 +35,20 @@ class Ending:
 
     target: Target
     """If we stop this backend, a stream that breaks off has ended as intended."""
-    is_wanted: bool = False
+    is_requested: bool = False
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
-    def ask(self) -> None:
-        self.is_wanted = True
+    def request(self) -> None:
+        self.is_requested = True
         self._reading.cancel()
 
     @property
     def is_due(self) -> bool:
-        return self.is_wanted or self.target.is_stopping
+        return self.is_requested or self.target.is_stopping
 
-    async def unless_wanted(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def unless_requested(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return what `read` returns, or b"" if the end is requested first."""
-        if not self.is_wanted:
+        if not self.is_requested:
             with trio.CancelScope() as self._reading:
                 return await read()
         return b""
@@ -57,7 +57,7 @@ class Ending:
 async def relay_events(body: Body, send: Callable[[bytes], Awaitable[None]], end: Ending) -> None:
     """Send an event stream until it ends, or its end is requested."""
     try:
-        while data := await end.unless_wanted(body.read):
+        while data := await end.unless_requested(body.read):
             await send(data)
     except BadBody:
         if not end.is_due:
@@ -123,13 +123,13 @@ class _WebSocketToClient:
 
     async def run(self) -> None:
         try:
-            while not (self._end.is_wanted and self._frames.are_whole):
+            while not (self._end.is_requested and self._frames.are_whole):
                 data = await self._receive()
                 if data is None:
                     continue
                 if not data:
                     break
-                length = self._frames.follow(data, only_this=self._end.is_wanted)
+                length = self._frames.follow(data, only_this=self._end.is_requested)
                 self._moved(length)
                 await self._sink.send(data[:length])
         except OSError:
@@ -151,8 +151,8 @@ class _WebSocketToClient:
         if data is not None:
             await self._source.maybe_checkpoint()
             return data
-        if not self._end.is_wanted:
-            await self._end.unless_wanted(self._readable)
+        if not self._end.is_requested:
+            await self._end.unless_requested(self._readable)
             return None
         with trio.move_on_after(FRAME_TIMEOUT):
             await self._source.readable()

@@ -67,9 +67,9 @@ class Gate:
         """How many requests have ended with each status, including errors of our own."""
         self._targets: list[Target] = []
         self._holders: set[str] = set()
-        self._patient: set[str] = set()
+        self._stopping_timeouts: set[str] = set()
         self._refusal: str | None = None
-        self._trouble = ""
+        self._timeout_reason = ""
         self._closed = False
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
         self._waiting_of: Counter[str] = Counter()
@@ -92,10 +92,10 @@ class Gate:
         if refused := self._refused():
             raise refused
         if len(self._queue) >= self.settings.limit:
-            raise Refused("Too many requests are waiting already.", self._patience())
+            raise Refused("Too many requests are waiting already.", self._retry_after())
         if owner and self._waiting_of[owner] >= self.settings.per_client:
             why = "Too many requests from your address are waiting already."
-            raise Refused(why, self._patience())
+            raise Refused(why, self._retry_after())
         waiter = _Waiter(trio.CancelScope(deadline=self._deadline()))
         self._queue[waiter] = None
         self._waiting_of[owner] += 1
@@ -109,8 +109,8 @@ class Gate:
                         raise waiter.refused
                 self._ramp -= 1
                 return self._lease(waiter.waited, avoid)
-            why = self._trouble or "Nothing could answer this request in time."
-            raise Refused(why, self._patience())
+            why = self._timeout_reason or "Nothing could answer this request in time."
+            raise Refused(why, self._retry_after())
         finally:
             self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
             self.holds.observe(waiter.waited)
@@ -148,23 +148,23 @@ class Gate:
         """From now on this one gets no leases; without another one, requests wait."""
         self.switch(other for other in self._targets if other is not target)
 
-    def hold(self, holder: str, *, is_patient: bool = False) -> None:
+    def hold(self, holder: str, *, stops_timeouts: bool = False) -> None:
         """Requests wait until each holder has called `resume`.
 
-        A patient holder always does so, and a target will be live soon afterwards. So the timeout
-        of waiting requests only begins then.
+        With `stops_timeouts`, the timeout of waiting requests begins only then: for a holder that
+        always calls `resume`, after which a target will soon be live.
         """
         if self._closed:
             return
         self._holders.add(holder)
-        if is_patient:
-            self._patient.add(holder)
+        if stops_timeouts:
+            self._stopping_timeouts.add(holder)
             self._set_deadlines()
 
     def resume(self, holder: str) -> None:
         self._holders.discard(holder)
-        if holder in self._patient:
-            self._patient.discard(holder)
+        if holder in self._stopping_timeouts:
+            self._stopping_timeouts.discard(holder)
             self._set_deadlines()
         self._opened()
 
@@ -177,10 +177,10 @@ class Gate:
 
     def explain(self, why: str) -> None:
         """The reason for requests that time out from now on."""
-        self._trouble = why
+        self._timeout_reason = why
 
     def stop_refusing(self) -> None:
-        self._trouble = ""
+        self._timeout_reason = ""
         if not self._closed:
             self._refusal = None
 
@@ -267,7 +267,7 @@ class Gate:
 
     def _deadline(self) -> float:
         """The deadline of a wait that begins now."""
-        return math.inf if self._patient else trio.current_time() + self.settings.timeout
+        return math.inf if self._stopping_timeouts else trio.current_time() + self.settings.timeout
 
     def _set_deadlines(self) -> None:
         for waiter in self._queue:
@@ -289,8 +289,8 @@ class Gate:
 
     def _refused(self) -> Refused | None:
         if self._refusal and not self._targets and not self._holders:
-            return Refused(self._refusal, self._patience())
+            return Refused(self._refusal, self._retry_after())
         return None
 
-    def _patience(self) -> int:
+    def _retry_after(self) -> int:
         return max(1, math.ceil(self.settings.timeout / 10))

@@ -95,11 +95,11 @@ class Lease:
     """One request's claim on a target, from the gate until `end`."""
 
     __slots__ = (
-        "_began", "_giver", "cut", "end_stream", "held", "is_stream", "is_uploading", "sock",
+        "_began", "_listener", "cut", "end_stream", "held", "is_stream", "is_uploading", "sock",
         "target",
     )  # fmt: skip
 
-    def __init__(self, giver: LeaseListener, target: Target, held: float) -> None:
+    def __init__(self, listener: LeaseListener, target: Target, held: float) -> None:
         self.target = target
         self.held = held
         """Seconds that the request waited at the gate."""
@@ -114,7 +114,7 @@ class Lease:
         """Asks a stream to end soon, in a way that its client sees as a proper end."""
         self.sock: socket.socket | None = None
         """The connection to the target; set by the exchange."""
-        self._giver = giver
+        self._listener = listener
         self._began = False
 
     @property
@@ -137,7 +137,7 @@ class Lease:
         if not self._began:
             self._began = True
             self.target.responses += 1
-            self._giver.let_one_more()
+            self._listener.let_one_more()
 
     def become_stream(self, end: Callable[[], None] | None = None) -> None:
         """It is no longer a request: a drain does not wait for it. `end` is its `end_stream`."""
@@ -152,12 +152,12 @@ class Lease:
             None  # It refers back to this: a cycle, which only the garbage collector would free.
         )
         if outcome is not Outcome.RESPONDED:
-            self._giver.count(outcome)
+            self._listener.count(outcome)
         if not self._began:
             self._began = True
             self.target.given_up += outcome in (Outcome.ABORTED, Outcome.CUT)
             self.target.overdue += outcome is Outcome.OVERDUE
-            self._giver.let_one_more()
+            self._listener.let_one_more()
 
 
 def cut(leases: Iterable[Lease]) -> int:

@@ -61,7 +61,7 @@ async def _let_finish(swap: Swap, requests: Sequence[Lease]) -> None:
 
 async def _hold_and_drain(swap: Swap, old: Slot, slow: Sequence[Lease]) -> None:
     """Hold new requests and wait for those in flight, except the slow ones: their time is up."""
-    swap.site.gate.hold(HOLDER, is_patient=True)
+    swap.site.gate.hold(HOLDER, stops_timeouts=True)
     overdue = [lease for lease in slow if lease.is_open and not lease.is_stream]
     in_flight = in_flight_of(old) - len(overdue)
     cut(overdue)
@@ -92,7 +92,7 @@ async def _replace(swap: Swap, candidate: Slot, release: Release) -> str:
         with trio.move_on_after(soak):
             failure = await candidate.first_failure(swap.settings)
     if failure:
-        site.gate.hold(HOLDER, is_patient=True)
+        site.gate.hold(HOLDER, stops_timeouts=True)
         cut(requests_of(candidate.targets))
     return failure
 

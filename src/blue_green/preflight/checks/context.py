@@ -19,7 +19,7 @@ class RunningSupervisor:
     pid: int
     ports: frozenset[int]
     """Of its live backends and of its candidate."""
-    family: frozenset[int]
+    pids: frozenset[int]
     """The pids of all processes that it has started."""
 
 
@@ -60,7 +60,7 @@ def find_running(settings: Settings) -> RunningSupervisor | None:
     return RunningSupervisor(
         pid=status["supervisor"]["pid"],
         ports=frozenset(port for slot in slots for port in slot["ports"]),
-        family=frozenset(
+        pids=frozenset(
             procfs.pids_of_supervisor(supervisor_marker.entry(settings.state.directory))
         ),
     )

@@ -31,7 +31,7 @@ def network(file: Path, settings: Settings, running: RunningSupervisor | None) -
         sharing = next((other for other in others if port in other.ports), None)
         yield _shared(port, sharing) if sharing else _port(port, running, outgoing)
     if running:
-        yield from exposed(port_holders.listening_sockets_of_processes(running.family))
+        yield from exposed(port_holders.listening_sockets_of_processes(running.pids))
     for end in settings.proxy.listen:
         yield _address("[proxy] listen", end, running)
     for end in settings.proxy.tls.redirect if settings.proxy.tls else ():
@@ -77,7 +77,7 @@ def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Find
         check_is_free(port)
     except StepFailed as failure:
         holder = port_holders.holder_of(port).pid
-        if running and (port in running.ports or holder in running.family):
+        if running and (port in running.ports or holder in running.pids):
             return passed(about, f"{port} is in use by this supervisor")
         return failed(about, str(failure), "end that program, or choose another port")
     if port in outgoing:
