@@ -76,6 +76,11 @@ async def test_an_unknown_filter_is_wrong_usage(path: Path, wrong: dict[str, Any
     assert (answer["event"], answer["usage"]) == ("error", True)
 
 
+async def test_the_error_for_an_unknown_filter_lists_the_known_ones(path: Path) -> None:
+    (answer,) = await answers(path, which="purple")
+    assert answer["error"].startswith("purple is not one of blue, green, build, migrate; ")
+
+
 async def test_a_follower_gets_lines_as_they_arrive(path: Path, ring: Output) -> None:
     write(ring, "before")
     async with await trio.open_unix_socket(path) as stream:
