@@ -107,6 +107,10 @@ async def serving() -> AsyncIterator[Served]:
     [
         pytest.param(b"GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", 200, id="as browsers ask"),
         pytest.param(b"GET /hello HTTP/1.1\r\n\r\n", 200, id="without Host"),
+        pytest.param(b"GET /hello HTTP/1.1\r\nHost:\r\n\r\n", 200, id="an empty Host"),
+        pytest.param(b"GET /hello HTTP/1.1\r\nHost: ::1\r\n\r\n", 200, id="IPv6 without brackets"),
+        pytest.param(b"GET /hello HTTP/1.1\nHost: a b\n\n", 200, id="a Host that names none"),
+        pytest.param(b"host: ?\r\n\r\n", 400, id="Host as the first line"),
         pytest.param(b"GET /hello HTTP/1.0\r\n\r\n", 200, id="as HAProxy asks"),
         pytest.param(b"OPTIONS / HTTP/1.0\r\n\r\n", 200, id="as HAProxy asks unless told what"),
         pytest.param(b"\r\nGET /hello?a=b HTTP/1.0\n\n", 200, id="as people type it"),
@@ -129,6 +133,7 @@ async def serving() -> AsyncIterator[Served]:
         pytest.param(b"HEAD /ticks HTTP/1.0\r\n\r\n", 200, id="HEAD of a stream"),
         pytest.param(b"GET /page HTTP/1.1\r\nHost: 10.0.0.1:8\r\n\r\n", 200, id="by address"),
         pytest.param(b"GET /page HTTP/1.1\r\n\r\n", 200, id="no browser"),
+        pytest.param(b"GET /page HTTP/1.0\r\nHost: x@y\r\n\r\n", 421, id="by no name"),
         pytest.param(b"GET /page HTTP/1.0\r\nHost: x.example\r\n\r\n", 421, id="by another's name"),
         pytest.param(b"OPTIONS /page HTTP/1.1\r\nHost: x.example\r\n\r\n", 200, id="OPTIONS"),
     ],
