@@ -91,7 +91,7 @@ def _parse_request(head: bytes) -> Request | None:
     forwarded, keep_alive, length, host, *_ = lines
     framing = Framing.NONE if length < 0 else Framing.LENGTH
     request = Request(
-        first[1], first[2], b"1.1", host, b"Host: %b\r\n%b" % (host, forwarded), NO_CLAIMS,
+        first[1], first[2], b"1.1", host, forwarded, NO_CLAIMS,
         framing, max(length, 0), keep_alive=keep_alive,
     )  # fmt: skip
     if fields in cached_groups:
@@ -184,6 +184,8 @@ def _parse_lines(
             keep_alive = False
         elif kind != DROP:
             return False, None
+    if host:
+        forwarded.insert(0, b"Host: %b" % host)
     forwarded.append(b"")
     return all_cached, Lines(
         b"\r\n".join(forwarded), keep_alive, length, host, is_chunked, has_date
