@@ -1,7 +1,9 @@
 """The admin address: /ready for balancers, /live, and /metrics for Prometheus."""
 
+import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -13,6 +15,7 @@ from attrs import Factory, define
 from blue_green.admin import server
 from blue_green.admin.request_body import Message
 from blue_green.admin.server import BodyRoute, Reply, Routes, Send, Server, StreamReply
+from blue_green.system import throttle
 from tests.raw.checks import check_is_closed
 from tests.raw.peer import Gone, Peer
 from tests.raw.proxy import port_of
@@ -91,10 +94,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Served]:
+async def serving(routes: Routes | None = None) -> AsyncIterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Server([sock], ROUTES, for_browsers=["/page"]).run)
+            nursery.start_soon(Server([sock], routes or ROUTES, for_browsers=["/page"]).run)
             served = Served(port_of(sock))
             yield served
             for client in served.clients:
@@ -220,6 +223,23 @@ async def test_a_body_of_tiny_chunks_is_read_a_few_at_a_time() -> None:
             answer = await client.answer("POST")
     assert answer.body == chunks * b"a"
     assert chunks / iterations.count < 500, "other tasks run in between"
+
+
+async def test_many_simultaneous_requests_are_answered_a_few_per_iteration() -> None:
+    at: Counter[int] = Counter()
+
+    async def note() -> Reply:
+        at[iterations.count] += 1
+        return Reply(200, b"noted\n")
+
+    async with serving({"/note": {"GET": note}}) as served, counting_iterations() as iterations:
+        clients = [await served.ask(b"") for _ in range(24)]
+        for client in clients:  # Without a checkpoint, so that all are read at once.
+            os.write(client.stream.socket.fileno(), b"GET /note HTTP/1.1\r\nHost: h\r\n\r\n")
+        for client in clients:
+            assert (await client.answer()).status == 200
+    # The counting task runs at any point of an iteration.
+    assert max(at.values()) <= 2 * throttle.TASKS_PER_ITERATION
 
 
 async def test_bytes_after_a_body_that_is_read_in_pieces_are_not_lost() -> None:

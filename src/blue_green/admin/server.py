@@ -35,6 +35,7 @@ from blue_green.proxy.connection import serve
 from blue_green.proxy.handler import ResponseAborted
 from blue_green.proxy.remote import Remote, Trust
 from blue_green.proxy.shared import Shared
+from blue_green.system import throttle
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +155,9 @@ class AdminRouter:
 
     async def handle(self, stream: ClientStream) -> None:
         reply: Reply | StreamReply | None = None
+        await (
+            throttle.wait()
+        )  # However many ask for metrics at once, the proxy's clients come first.
         with trio.move_on_after(RESPONSE_TIMEOUT) as in_time:
             reply = await self._reply(stream)
             if isinstance(reply, Reply):
