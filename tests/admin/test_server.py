@@ -242,6 +242,14 @@ async def test_many_simultaneous_requests_are_answered_a_few_per_iteration() -> 
     assert max(at.values()) <= 2 * throttle.TASKS_PER_ITERATION
 
 
+async def test_a_request_whose_body_has_no_bytes_does_not_end_its_connection() -> None:
+    async with serving() as served:
+        asked = b"GET /hello HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+        client = await served.ask(2 * asked)
+        for _ in range(2):
+            assert (await client.answer()).status == 200
+
+
 async def test_bytes_after_a_body_that_is_read_in_pieces_are_not_lost() -> None:
     async with serving() as served:
         body = b"Content-Length: 3000\r\n\r\n" + 3000 * b"a"

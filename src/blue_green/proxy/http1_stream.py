@@ -51,7 +51,8 @@ class Http1Stream:
     def has_whole_request(self) -> bool:
         if self._body is not None:
             return self._body.is_complete
-        return self._has_taken_body or self.request.framing is Framing.NONE
+        has_body = self.request.framing is Framing.CHUNKED or self.request.length > 0
+        return self._has_taken_body or not has_body
 
     def take_body(self, limit: int) -> bytes | None:
         request, transport = self.request, self._transport
