@@ -53,6 +53,13 @@ IN_REQUEST = (
 RESPONSE_BEGUN = (ClientState.RESPONDING, ClientState.STREAMING, ClientState.TUNNEL)
 
 
+# Python 3.11 looks members of an enum up ten times as slowly as names of a module.
+_AWAITING_REQUEST = ClientState.AWAITING_REQUEST
+_IN_REQUEST = ClientState.IN_REQUEST
+_RESPONDING = ClientState.RESPONDING
+_ABORTED, _OVERDUE = Outcome.ABORTED, Outcome.OVERDUE
+
+
 class EndReason(Enum):
     """Why the connection was ended before its time, in words for the access log."""
 
@@ -121,7 +128,7 @@ class Client:
         """Wait for the backend, up to `timeout` seconds unless its response has begun."""
         self.awaited_since = NEVER
         if self.state not in RESPONSE_BEGUN:
-            self.set_timeout(timeout, too_slow, Outcome.OVERDUE)
+            self.set_timeout(timeout, too_slow, _OVERDUE)
 
     def await_body(self, timeout: float, stalled: ErrorResponse | None) -> None:
         """Wait for the request's body, up to `timeout` seconds unless the response has begun."""
@@ -140,11 +147,11 @@ class Client:
 
     def await_request(self, timeout: float) -> None:
         """Wait for the first request, or for the next one after a response."""
-        self.state = ClientState.AWAITING_REQUEST
+        self.state = _AWAITING_REQUEST
         self.final_error = None  # It belongs to the last request.
         self.request = None
         self.head = b""
-        self.awaited_since = self.set_timeout(timeout, None, Outcome.ABORTED)
+        self.awaited_since = self.set_timeout(timeout, None, _ABORTED)
 
     def begin_head(self, timeout: float, too_slow: ErrorResponse) -> None:
         """Part of a head has arrived; the rest must arrive within this time."""
@@ -153,7 +160,7 @@ class Client:
 
     def begin_request(self, request: Request) -> None:
         """A whole head has arrived. From now on a disconnect ends the request."""
-        self.state = ClientState.IN_REQUEST
+        self.state = _IN_REQUEST
         self.request = request
         self.served = True
         self.deadline = self.awaited_since = NEVER
@@ -171,7 +178,7 @@ class Client:
 
     def begin_response(self) -> None:
         """The final response begins: from now on no other one can be sent."""
-        self.state = ClientState.RESPONDING
+        self.state = _RESPONDING
         self.final_error = None
         self.deadline = NEVER
 
