@@ -91,7 +91,7 @@ async def test_a_second_sigterm_does_not_wait(make_site: MakeSite) -> None:
 async def test_a_second_sigterm_while_backends_stop_does_not_wait_either(
     make_site: MakeSite,
 ) -> None:
-    site = make_site(app={"stop_timeout": "6s"})
+    site = make_site(app={"stop_timeout": "30s"})
     site.commit("one", grandchildren=True)
     async with site.running():
         assert site.process is not None

@@ -155,9 +155,8 @@ class AdminRouter:
 
     async def handle(self, stream: ClientStream) -> None:
         reply: Reply | StreamReply | None = None
-        await (
-            throttle.wait()
-        )  # However many ask for metrics at once, the proxy's clients come first.
+        # However many ask for metrics at once, the proxy's clients come first.
+        await throttle.wait()
         with trio.move_on_after(RESPONSE_TIMEOUT) as in_time:
             reply = await self._reply(stream)
             if isinstance(reply, Reply):

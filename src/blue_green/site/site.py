@@ -73,12 +73,7 @@ class Site:
         )
         self.watch = Watch(settings.git, self.git)
         commands = ReleaseCommands(user, environment(settings), self.output)
-        self.releases = Releases(
-            settings.release,
-            self.git,
-            state_directory,
-            commands,
-        )
+        self.releases = Releases(settings.release, self.git, state_directory, commands)
         self.notify = Notify(settings, user, directory)
         self.slots = Slots(self)
         self.retirement = Retirement(self)
