@@ -65,8 +65,7 @@ class DeployQueue:
             return request.revision
         if self.pending_retry is not None:
             return self.pending_retry.revision
-        live = self._site.slots.live
-        return live.release.revision if live and live.release else None
+        return self._site.slots.live_revision
 
     @property
     def head(self) -> str | None:
@@ -117,17 +116,13 @@ class DeployQueue:
 
     def restart(self) -> DeployRequest | None:
         """Replace the processes of the live release; None if nothing is live."""
-        live = self._site.slots.live
-        if live is None or live.release is None:
-            return None
-        return self.request(live.release.revision, Trigger.RESTART, retry=True)
+        live = self._site.slots.live_revision
+        return self.request(live, Trigger.RESTART, retry=True) if live else None
 
     def rebuild(self) -> DeployRequest | None:
         """Build the live release again and swap to the new build; None if nothing is live."""
-        live = self._site.slots.live
-        if live is None or live.release is None:
-            return None
-        return self.request(live.release.revision, Trigger.REBUILD, rebuild=True)
+        live = self._site.slots.live_revision
+        return self.request(live, Trigger.REBUILD, rebuild=True) if live else None
 
     def state_of(self, slot: Slot) -> str:
         """`live`, `candidate`, `draining` or `retiring`; "" if nothing runs there."""

@@ -130,10 +130,10 @@ class Site:
 
     def report_unhealthy(self, reason: str) -> None:
         """Replace the live backends, which fail their probes, unless a swap will do so anyway."""
-        live = self.slots.live
-        if live is not None and live.release is not None and self.queue.is_idle:
+        live = self.slots.live_revision
+        if live is not None and self.queue.is_idle:
             logger.error("the live release is unhealthy and will be replaced: %s", reason)
-            self.queue.request(live.release.revision, Trigger.HEALTH, retry=True)
+            self.queue.request(live, Trigger.HEALTH, retry=True)
 
     def report_crash(self, crash: Crash) -> None:
         """Notify the owner that a live backend has ended, or failed to restart."""

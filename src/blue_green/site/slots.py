@@ -43,6 +43,12 @@ class Slots:
         self._to_start.send_nowait(partial(task, *arguments))
 
     @property
+    def live_revision(self) -> str | None:
+        """The revision of the live release; None if nothing is live."""
+        live = self.live
+        return live.release.revision if live and live.release else None
+
+    @property
     def idle(self) -> Slot:
         """The slot that is not live."""
         return self.green if self.live is self.blue else self.blue

@@ -115,7 +115,7 @@ class Status:
     @property
     def _quarantined(self) -> dict[str, str]:
         """Relevant revisions in quarantine: requested, or tried since the live one went live."""
-        queue, live = self._site.queue, self._live_revision
+        queue, live = self._site.queue, self._site.slots.live_revision
         relevant = {queue.desired, queue.head}
         for receipt in queue.receipts:
             if receipt.outcome == "promoted" and receipt.revision == live:
@@ -128,19 +128,15 @@ class Status:
     def _output(self) -> dict[str, list[str]]:
         """The last lines of output of each failed candidate in the status."""
         queue = self._site.queue
-        named = {queue.desired, queue.head, *self._quarantined} - {self._live_revision, None}
+        others = {queue.desired, queue.head, *self._quarantined}
+        named = others - {self._site.slots.live_revision, None}
         outputs = {name: self._site.state.last_output(name) for name in named if name}
         return {name: list(lines[-LAST_LINES:]) for name, lines in outputs.items() if lines}
 
     @property
-    def _live_revision(self) -> str | None:
-        live = self._site.slots.live
-        return live.release.revision if live and live.release else None
-
-    @property
     def _why_not_live(self) -> str:
         """Why the desired revision, or else HEAD of the checkout, is not live; "" if it is."""
-        queue, live = self._site.queue, self._live_revision
+        queue, live = self._site.queue, self._site.slots.live_revision
         revision = queue.desired if queue.desired != live else queue.head
         if revision is None or revision == live:
             return ""
@@ -169,7 +165,8 @@ class Status:
         queue = self._site.queue
         current = queue.current.revision if queue.current else None
         named = {
-            self._live_revision, queue.desired, queue.head, current, self._site.state.previous,
+            self._site.slots.live_revision, self._site.state.previous,
+            queue.desired, queue.head, current,
             *self._quarantined,
         }  # fmt: skip
         if (retiring := self._site.retirement.slot) and retiring.release:

@@ -59,11 +59,10 @@ class Swap:
         self.rollback_requested = trio.Event()
         self.until_switch = trio.CancelScope()
         self._report = report
-        live = site.slots.live
         self.receipt = Receipt(
             outcome="promoted",
             revision=request.revision,
-            previous=live.release.revision if live and live.release else None,
+            previous=site.slots.live_revision,
             asked_by=request.trigger,
         )
 
