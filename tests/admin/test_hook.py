@@ -109,7 +109,7 @@ def test_a_bad_secret_file_stops_the_start(
         (tmp_path / "secret").write_text(content)
         (tmp_path / "secret").chmod(mode)
     try:
-        startup.check_secret(settings)
+        startup.check_secret(settings.sites[0])
     except startup.CannotRun as error:
         assert said in str(error)
     else:

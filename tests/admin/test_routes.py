@@ -101,7 +101,7 @@ async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[
     document = {"app": app, "state": {"directory": str(directory)}, **sections}
     settings = parsing.parse(document, checkout / "supervisor.toml")
     us = owner_of(checkout)
-    site = Site(settings, directory, owner=us, user=us)
+    site = Site(settings.sites[0], owner=us, user=us)
     site.releases.create_directories()
     async with trio.open_nursery() as nursery:
         (port,) = free_ports(1)

@@ -108,8 +108,11 @@ def test_a_change_that_needs_a_restart_is_not_in_force_before_it() -> None:
     old = settings()
     new = settings(hold={"limit": 7}, app={"name": "other"}, proxy={"listen": ["[::]:80"]})
     between = in_force(old, new)
-    assert between.hold.limit == 7
-    assert (between.app.name, between.proxy.listen) == (old.app.name, old.proxy.listen)
+    assert between.sites[0].hold.limit == 7
+    assert (between.sites[0].app.name, between.proxy.listen) == (
+        old.sites[0].app.name,
+        old.proxy.listen,
+    )
     # The next reload tells of it again, and of nothing else.
     assert {change.effect for change in changes(between, new)} == {Effect.RESTART}
     assert {change.key for change in changes(between, new)} == {"name", "listen"}

@@ -38,4 +38,4 @@ def test_a_misspelt_placeholder_is_an_error(file: Path) -> None:
 
 def test_other_braces_are_left_to_the_app(file: Path) -> None:
     settings = load(file, start='[app]\ncommand = ["x", "{a}", "{}", "${HOME}"]\nports = [1, 2]')
-    assert settings.app.command == ("x", "{a}", "{}", "${HOME}")
+    assert settings.sites[0].app.command == ("x", "{a}", "{}", "${HOME}")

@@ -22,7 +22,7 @@ DURATIONS = {
 
 @pytest.mark.parametrize(("text", "seconds"), DURATIONS.items())
 def test_a_duration_is_read_as_seconds(file: Path, text: str, seconds: float) -> None:
-    assert load(file, f"stop_timeout = {text}").app.stop_timeout == seconds
+    assert load(file, f"stop_timeout = {text}").sites[0].app.stop_timeout == seconds
 
 
 @pytest.mark.parametrize("text", ["true", '"5"', '"-1s"', "-1", "inf", "nan", '"2 s"', '"1d"'])
@@ -136,7 +136,7 @@ def test_impossible_ports_are_an_error(file: Path, ports: str) -> None:
 
 def test_a_slot_may_have_several_ports(file: Path) -> None:
     settings = load(file, start='[app]\ncommand = ["x"]\nports = [[1, 3], [2, 4]]')
-    assert settings.app.ports == ((1, 3), (2, 4))
+    assert settings.sites[0].app.ports == ((1, 3), (2, 4))
 
 
 @pytest.mark.parametrize("section", ["proxy", "admin"])

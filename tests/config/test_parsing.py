@@ -59,9 +59,9 @@ def test_a_key_outside_of_any_section_is_reported_with_its_section(file: Path) -
 
 def test_everything_but_command_and_ports_has_a_default(file: Path) -> None:
     settings = load(file)
-    assert settings.app.name == file.parent.name
-    assert settings.app.stop_signal == signal.SIGTERM
-    assert settings.git.checkout == file.parent
+    assert settings.sites[0].app.name == file.parent.name
+    assert settings.sites[0].app.stop_signal == signal.SIGTERM
+    assert settings.sites[0].git.checkout == file.parent
     assert settings.state.directory == file.parent / ".blue-green"
     assert settings.control.socket == file.parent / ".blue-green" / "control.sock"
     assert [str(end) for end in settings.proxy.listen] == ["127.0.0.1:8000"]
@@ -75,8 +75,8 @@ def test_paths_are_relative_to_the_file_and_not_to_the_current_directory(
     file.write_text(MINIMAL + more)
     monkeypatch.chdir("/")
     settings = settings_file.load(file)
-    assert settings.git.checkout == file.parent.parent / "site"
-    assert settings.app.name == "site"
+    assert settings.sites[0].git.checkout == file.parent.parent / "site"
+    assert settings.sites[0].app.name == "site"
     assert settings.control.socket == file.parent / "var" / "c"
 
 
@@ -92,7 +92,7 @@ def test_paths_are_relative_to_the_file_and_not_to_the_current_directory(
 def test_probes_claim_https_with_tls_unless_the_setting_says_otherwise(
     file: Path, text: str, https: bool
 ) -> None:
-    assert load(file, text).health.https is https
+    assert load(file, text).sites[0].health.https is https
 
 
 def test_paths_in_the_tls_section_are_relative_to_the_file_too(file: Path) -> None:
@@ -119,4 +119,4 @@ def test_the_state_directory_is_the_same_for_every_path_to_the_file(file: Path) 
 def test_the_example_file_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     settings = settings_file.load(TOP / "supervisor.toml.example")
-    assert settings.git.checkout == TOP
+    assert settings.sites[0].git.checkout == TOP

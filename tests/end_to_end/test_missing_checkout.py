@@ -6,12 +6,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import attrs
 import pytest
 
 from blue_green.config.kinds import Argv, Port, Ports
-from blue_green.config.process_settings import StateSettings
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import AppSettings, GitSettings
 from blue_green.source.git_errors import GitError
 from blue_green.supervisor import startup
@@ -63,8 +61,8 @@ def test_without_a_checkout_the_owner_of_the_releases_is_used(tmp_path: Path) ->
     (tmp_path / "releases").mkdir()
     os.chown(tmp_path / "releases", NOBODY.pw_uid, NOBODY.pw_gid)
     app = AppSettings(Argv(("serve",)), Ports(((Port(1),), (Port(2),))))
-    given = Settings(app, state=StateSettings(tmp_path))
-    given = attrs.evolve(given, git=GitSettings(tmp_path / "gone"))
+    git = GitSettings(tmp_path / "gone")
+    given = SiteSettings("test", tmp_path / "supervisor.toml", tmp_path, app, git=git)
     owner, user = startup.users_to_run_as(given)
     assert (owner.uid, user.uid) == (NOBODY.pw_uid, NOBODY.pw_uid)
 

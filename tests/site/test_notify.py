@@ -42,7 +42,7 @@ def notifier(directory: Path, command: Sequence[str], timeout: float = 10) -> No
         "app": {"name": "blog", "command": ["x"], "ports": [1, 2]},
         "notify": section,
     }
-    return Notify(parsing.parse(document, directory / "supervisor.toml"), US, directory)
+    return Notify(parsing.parse(document, directory / "supervisor.toml").sites[0], US)
 
 
 @asynccontextmanager
@@ -155,7 +155,9 @@ async def test_the_last_notification_gets_a_bounded_time_at_a_stop(
 
 async def test_without_a_command_no_notification_is_kept(tmp_path: Path) -> None:
     it = notifier(tmp_path, WRITE_DOWN)
-    it.use(parsing.parse({"app": {"command": ["x"], "ports": [1, 2]}}, tmp_path / "s.toml"))
+    it.use(
+        parsing.parse({"app": {"command": ["x"], "ports": [1, 2]}}, tmp_path / "s.toml").sites[0]
+    )
     it.report_crash(CRASH)
     async with running(it):
         pass

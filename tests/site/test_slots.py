@@ -7,8 +7,7 @@ import pytest
 import trio
 
 from blue_green.config.kinds import Argv, Port, Ports
-from blue_green.config.process_settings import StateSettings
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import AppSettings
 from blue_green.routing.gate import Gate
 from blue_green.site import crash
@@ -33,9 +32,9 @@ async def site(tmp_path: Path) -> Site:
     ports = [Port(port) for port in free_ports(4)]
     both = Ports(((ports[0], ports[1]), (ports[2], ports[3])))
     app = AppSettings(Argv(("sh", "-c", APP)), both, env={"PYTHON": sys.executable})
-    settings = Settings(app, state=StateSettings(tmp_path / "state"))
+    settings = SiteSettings("test", tmp_path / "supervisor.toml", tmp_path / "state", app)
     us = users.owner_of(Path("/proc/self"))
-    return Site(settings, tmp_path, owner=us, user=us)
+    return Site(settings, owner=us, user=us)
 
 
 @pytest.fixture

@@ -3,15 +3,20 @@
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
 from attrs import define, field
 
 from blue_green.config.kinds import Argv, Count, Period, Port, Ports
-from blue_green.config.process_settings import ProxySettings
-from blue_green.config.settings import Settings
-from blue_green.config.site_settings import AppSettings, HealthSettings, HoldSettings
+from blue_green.config.settings import SiteSettings
+from blue_green.config.site_settings import (
+    AppSettings,
+    HealthSettings,
+    HoldSettings,
+    ServingSettings,
+)
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.site import unhealthy
@@ -53,9 +58,10 @@ class Watched:
 async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
     """A backend that is found unhealthy after two probes that count."""
     health = HealthSettings(interval=Period(0.02), timeout=Period(0.1), fall=Count(2))
-    proxy = ProxySettings(response_timeout=Period(response_timeout))
+    serving = ServingSettings(response_timeout=Period(response_timeout))
     app = AppSettings(Argv(("x",)), Ports(((Port(1),), (Port(2),))))
-    settings = Settings(app, health=health, proxy=proxy)
+    here = Path()
+    settings = SiteSettings("test", here, here, app, health=health, serving=serving)
     gate = Gate(HoldSettings())
 
     async def serve(stream: trio.SocketStream) -> None:

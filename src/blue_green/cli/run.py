@@ -18,7 +18,8 @@ def _run(arguments: argparse.Namespace) -> int:
         try:
             startup.warn_root(settings)
             startup.check_trust(arguments.file, settings)
-            startup.check_secret(settings)
+            for site in settings.sites:
+                startup.check_secret(site)
             if arguments.trial:  # Run by `upgrade`: could this program take over?
                 print(handover.VERSION)
                 return OK

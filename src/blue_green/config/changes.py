@@ -1,16 +1,18 @@
 """The differences between two readings of the settings, and when each takes effect."""
 
 import signal
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import attrs
 from attrs import frozen
 
 from blue_green.config.effects import Effect
-from blue_green.config.sections import settings_of
-from blue_green.config.settings import Settings
+from blue_green.config.sections import OF_PROCESS, OF_SITE, settings_of
+from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.units import Unit
+
+Whole = TypeVar("Whole", Settings, SiteSettings)
 
 HIDDEN = "(hidden)"
 """Stands for values that may be secret."""
@@ -35,18 +37,24 @@ class Change:
 
 def changes(old: Settings, new: Settings) -> list[Change]:
     """Every setting that differs, in the order of the settings."""
+    [old_site], [new_site] = old.sites, new.sites
     return [
-        change
-        for section in attrs.fields_dict(Settings)
-        for change in _compare(section, "", getattr(old, section), getattr(new, section))
+        *_compare_all(OF_SITE, old_site, new_site),
+        *_compare_all(OF_PROCESS, old, new),
     ]
 
 
 def in_force(old: Settings, new: Settings) -> Settings:
     """The new settings, but with the old values where a change needs a restart."""
-    names = attrs.fields_dict(Settings)
-    sections = {name: _in_force(getattr(old, name), getattr(new, name)) for name in names}
-    return attrs.evolve(new, **sections)
+    [old_site], [new_site] = old.sites, new.sites
+    site = _all_in_force(OF_SITE, old_site, new_site)
+    return attrs.evolve(_all_in_force(OF_PROCESS, old, new), sites=(site,))
+
+
+def _all_in_force(sections: Iterable[str], old: Whole, new: Whole) -> Whole:
+    top = (section for section in sections if "." not in section)
+    kept = {name: _in_force(getattr(old, name), getattr(new, name)) for name in top}
+    return attrs.evolve(new, **kept)
 
 
 def _in_force(old: Any, new: Any) -> Any:
@@ -58,6 +66,12 @@ def _in_force(old: Any, new: Any) -> Any:
         elif setting.effect is Effect.RESTART:
             kept[key] = was
     return attrs.evolve(new, **kept)
+
+
+def _compare_all(sections: Iterable[str], old: Whole, new: Whole) -> Iterator[Change]:
+    for section in sections:
+        if "." not in section:
+            yield from _compare(section, "", getattr(old, section), getattr(new, section))
 
 
 def _compare(

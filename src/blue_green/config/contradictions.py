@@ -11,9 +11,10 @@ from blue_green.config.settings import Settings
 
 def contradictions(settings: Settings) -> Iterator[str]:
     """A line for each problem."""
-    release, proxy, admin = settings.release, settings.proxy, settings.admin
-    webhook = settings.webhook
-    for name, meant in placeholders.misspelt(settings.app.command):
+    [site] = settings.sites
+    release, proxy, admin = site.release, settings.proxy, settings.admin
+    webhook = site.webhook
+    for name, meant in placeholders.misspelt(site.app.command):
         yield f"[app] command: {{{name}}} is unknown; did you mean {{{meant}}}?"
     yield from _shared_addresses(settings)
     rules = [
@@ -41,7 +42,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
 
 def _shared_addresses(settings: Settings) -> Iterator[str]:
     """Addresses that are given twice, or for two purposes."""
-    app_ports = {port for slot in settings.app.ports for port in slot}
+    app_ports = {port for site in settings.sites for slot in site.app.ports for port in slot}
     tls = settings.proxy.tls
     seen: dict[Endpoint, str] = {}
     for key, endpoints in (

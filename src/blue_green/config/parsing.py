@@ -16,9 +16,13 @@ from blue_green.config.error import ConfigError
 from blue_green.config.kinds import BadEntries, shown
 from blue_green.config.process_settings import ControlSettings, StateSettings
 from blue_green.config.renamed import with_new_names
-from blue_green.config.sections import SECTIONS, settings_of
-from blue_green.config.settings import Settings
+from blue_green.config.sections import OF_PROCESS, OF_SITE, SECTIONS, settings_of
+from blue_green.config.settings import Settings, SiteSettings
+from blue_green.config.site_settings import ServingSettings
 from blue_green.config.state_directory import state_directory
+
+TOP = dict.fromkeys(section for section in SECTIONS if "." not in section).keys()
+"""The sections of the file."""
 
 
 def parse(document: Mapping[str, Any], path: Path) -> Settings:
@@ -27,26 +31,26 @@ def parse(document: Mapping[str, Any], path: Path) -> Settings:
     Raises `ConfigError` with every error in it.
     """
     problems: list[str] = []
-    settings = _read_document(with_new_names(document), problems)
-    if settings is not None:
-        settings = _complete(settings, document, path.absolute().parent)
+    settings = None
+    values = _read_document(with_new_names(document), problems)
+    if not problems:
+        settings = _complete(values, document, path.absolute())
         problems += contradictions(settings)
     if settings is None or problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
     return settings
 
 
-def _read_document(document: Mapping[str, Any], problems: list[str]) -> Settings | None:
-    sections = attrs.fields_dict(Settings)
-    for name in sorted(document.keys() - sections):
+def _read_document(document: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The sections by their names."""
+    for name in sorted(document.keys() - TOP):
         problems.append(f"[{name}]: {_unknown(name, '')}")
-    values = {}
-    for name, section in sections.items():
-        if name in document:
-            values[name] = _read_section(name, document[name], problems)
-        elif section.default is attrs.NOTHING:
-            problems.append(f"[{name}]: is missing, and has no default")
-    return None if problems else Settings(**values)
+    values = {
+        name: _read_section(name, document[name], problems) for name in TOP if name in document
+    }
+    if "app" not in document:
+        problems.append("[app]: is missing, and has no default")
+    return values
 
 
 def _read_section(section: str, table: Any, problems: list[str]) -> Any:
@@ -76,7 +80,7 @@ def _read_section(section: str, table: Any, problems: list[str]) -> Any:
 
 def _unknown(key: str, section: str) -> str:
     """What may have been meant by a key, or by the name of a section if `section` is empty."""
-    here = list(settings_of(SECTIONS[section]) if section else attrs.fields_dict(Settings))
+    here = list(settings_of(SECTIONS[section]) if section else TOP)
     if near := difflib.get_close_matches(key, here, 1):
         return f"is unknown; did you mean {near[0]}?"
     for name, kind in SECTIONS.items():
@@ -85,20 +89,39 @@ def _unknown(key: str, section: str) -> str:
     return f"is unknown; known here: {', '.join(here)}"
 
 
-def _complete(settings: Settings, document: Mapping[str, Any], base: Path) -> Settings:
+def _complete(values: Mapping[str, Any], document: Mapping[str, Any], file: Path) -> Settings:
     """Make paths absolute, and fill in defaults that depend on other settings."""
-    absolute: Settings = _absolute(settings, base)
-    checkout = Path(os.path.normpath(absolute.git.checkout))
-    has_tls = settings.proxy.tls is not None
-    https = has_tls if settings.health.https is None else settings.health.https
-    directory = state_directory(document, base)
-    return attrs.evolve(
-        absolute,
-        app=attrs.evolve(absolute.app, name=settings.app.name or checkout.name),
-        git=attrs.evolve(absolute.git, checkout=checkout),
-        health=attrs.evolve(absolute.health, https=https),
+    sections = {name: _absolute(section, file.parent) for name, section in values.items()}
+    of_process = {name: section for name, section in sections.items() if name in OF_PROCESS}
+    directory = state_directory(document, file.parent)
+    control = values.get("control", ControlSettings())
+    settings = attrs.evolve(
+        Settings(sites=(), **of_process),
         state=StateSettings(directory),
-        control=ControlSettings(directory / settings.control.socket),
+        control=ControlSettings(directory / control.socket),
+    )
+    of_site = {name: section for name, section in sections.items() if name in OF_SITE}
+    site = SiteSettings(name="", file=file, state_directory=directory, **of_site)
+    return attrs.evolve(settings, sites=(_complete_site(site, settings),))
+
+
+def _complete_site(site: SiteSettings, process: Settings) -> SiteSettings:
+    checkout = Path(os.path.normpath(site.file.parent / site.git.checkout))
+    has_tls = process.proxy.tls is not None
+    https = has_tls if site.health.https is None else site.health.https
+    name = site.app.name or checkout.name
+    return attrs.evolve(
+        site,
+        name=name,
+        app=attrs.evolve(site.app, name=name),
+        serving=ServingSettings(
+            response_timeout=process.proxy.response_timeout,
+            max_body=process.proxy.max_body,
+            backend_keepalive=process.proxy.backend_keepalive,
+            error_pages=process.proxy.error_pages,
+        ),
+        git=attrs.evolve(site.git, checkout=checkout),
+        health=attrs.evolve(site.health, https=https),
     )
 
 

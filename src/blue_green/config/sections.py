@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import attrs
 
 from blue_green.config.effects import Effect
-from blue_green.config.settings import Settings
+from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.syntax import SYNTAX, Syntax, syntax_of
 
 
@@ -56,10 +56,17 @@ def _sections(prefix: str, kind: type[Any]) -> Iterator[tuple[str, type[Any]]]:
             yield from _sections(f"{prefix}.{setting.key}", setting.type)
 
 
-SECTIONS: Mapping[str, type[Any]] = {
-    name: kind
-    for section in attrs.fields(Settings)
-    if section.type is not None
-    for name, kind in _sections(section.name, section.type)
-}
-"""By the names that stand in brackets. A setting without an effect is an error right here."""
+def _sections_of(whole: type[Any]) -> Iterator[tuple[str, type[Any]]]:
+    for field in attrs.fields(whole):
+        if field.type is not None and attrs.has(field.type) and field.name != ROOT:
+            yield from _sections(field.name, field.type)
+
+
+ROOT = "serving"
+"""The section whose keys stand before the first section of a site."""
+OF_SITE: Mapping[str, type[Any]] = dict(_sections_of(SiteSettings))
+"""The sections of a site by the names that stand in brackets. A setting without an effect is an
+error right here."""
+OF_PROCESS: Mapping[str, type[Any]] = dict(_sections_of(Settings))
+"""The sections of the process."""
+SECTIONS: Mapping[str, type[Any]] = {**OF_SITE, **OF_PROCESS}

@@ -21,9 +21,29 @@ from blue_green.config.kinds import (
     Period,
     Ports,
     Seconds,
+    Size,
     Status,
     UrlPath,
 )
+
+
+@frozen
+class ServingSettings:
+    """The settings before the first section: the hosts of the site, and limits of its requests."""
+
+    hosts: Now[tuple[HostName, ...]] = ()
+    """The hosts of the site."""
+    response_timeout: Now[Period] = Period(60)
+    """How long a backend may take to begin its response. A backend that is busy with requests and
+    does not answer probes is also left alone for this long. Default: that of `[proxy]`."""
+    max_body: Now[Size] = Size(0)
+    """The largest request body. 0: no limit. Default: that of `[proxy]`."""
+    backend_keepalive: Now[Seconds] = Seconds(1)
+    """How long an idle connection to a backend is kept for the next request. 0: each request has a
+    connection of its own, for servers that serve one connection at a time. Default: that of
+    `[proxy]`."""
+    error_pages: Now[Path | None] = None
+    """A directory with error pages, as in `[proxy]`. Default: that of `[proxy]`."""
 
 
 @frozen

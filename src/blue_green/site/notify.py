@@ -14,12 +14,11 @@ import socket
 import time
 from collections import deque
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import trio
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.site.crash import Crash
 from blue_green.site.receipt import Receipt
 from blue_green.system import command
@@ -41,11 +40,10 @@ FLUSH_TIMEOUT = 5.0
 class Notify:
     """Runs the command of `[notify]` for each event."""
 
-    def __init__(self, settings: Settings, user: User, directory: Path) -> None:
-        """The command runs in this directory, as this user."""
+    def __init__(self, settings: SiteSettings, user: User) -> None:
+        """The command runs as this user, in the directory of the settings file."""
         self._settings = settings
         self._user = user
-        self._directory = directory
         self._waiting: deque[dict[str, Any]] = deque()
         self._crashes: deque[float] = deque(maxlen=MAX_CRASHES)
         """Times of the last crashes that were reported."""
@@ -54,7 +52,7 @@ class Notify:
         self._idle = trio.Event()
         self._idle.set()
 
-    def use(self, settings: Settings) -> None:
+    def use(self, settings: SiteSettings) -> None:
         """Use these settings from now on, also for events that are waiting."""
         self._settings = settings
 
@@ -130,7 +128,7 @@ class Notify:
         try:
             done = await command.run(
                 argv,
-                cwd=self._directory,
+                cwd=self._settings.file.parent,
                 env=environment(self._settings),
                 user=self._user,
                 timeout=timeout,

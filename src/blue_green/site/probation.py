@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import HealthSettings
 from blue_green.site import health
 from blue_green.site.backend import Backend, check_is_free
@@ -61,7 +61,7 @@ async def all_pass(
         raise failures[0]
 
 
-async def first_failure(backends: Iterable[Backend], settings: Settings, forget: Forget) -> str:
+async def first_failure(backends: Iterable[Backend], settings: SiteSettings, forget: Forget) -> str:
     """Wait until one of the backends ends or is unhealthy; which of the two, in words."""
     found: list[str] = []
     async with trio.open_nursery() as nursery:
@@ -75,7 +75,7 @@ async def first_failure(backends: Iterable[Backend], settings: Settings, forget:
     return found[0]
 
 
-async def _failure_of(backend: Backend, settings: Settings, forget: Forget) -> str:
+async def _failure_of(backend: Backend, settings: SiteSettings, forget: Forget) -> str:
     reason = ""
     async with trio.open_nursery() as nursery:
 

@@ -30,7 +30,7 @@ async def _end_orphans(site: "Site") -> None:
     state, slots, settings = site.state, site.slots, site.settings
     remembered = state.backends if state.boot == procfs.boot_id() else []
     await end_orphans(
-        supervisor_marker.entry(settings.state.directory),
+        supervisor_marker.entry(settings.state_directory),
         remembered,
         how=settings.app.stop_signal,
         timeout=settings.app.stop_timeout,

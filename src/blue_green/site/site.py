@@ -6,12 +6,11 @@ it uses many, the site itself.
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import trio
 
 from blue_green.config.changes import Change
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.proxy.pool import Pool
 from blue_green.routing.gate import Gate
 from blue_green.routing.rate import Rate
@@ -45,11 +44,12 @@ class CheckoutUnusable(Exception):
 class Site:
     """All parts of one site. `serve` and `deploy` run them until cancelled."""
 
-    def __init__(self, settings: Settings, directory: Path, *, owner: User, user: User) -> None:
-        """`directory` contains the settings file; git runs as `owner`, and the app as `user`.
+    def __init__(self, settings: SiteSettings, *, owner: User, user: User) -> None:
+        """Git runs as `owner`, and the app as `user`.
 
         The state of an earlier supervisor is read from the state directory.
         """
+        self.name = settings.name
         self.settings = settings
         """The settings in force."""
         self.user = user
@@ -59,12 +59,12 @@ class Site:
         """The addresses on which it is served, in words."""
         self.needs_restart: Sequence[Change] = ()
         """Changes in the settings file that take effect only after a restart."""
-        state_directory = settings.state.directory
+        state_directory = settings.state_directory
         self.state_file = StateFile(state_directory / "state.toml")
         self.state = self.state_file.load()
         self.output = Output()
         self.gate = Gate(settings.hold)
-        self.pool = Pool(settings.proxy.backend_keepalive)
+        self.pool = Pool(settings.serving.backend_keepalive)
         self.git = Git(
             settings.git.checkout,
             owner,
@@ -74,7 +74,7 @@ class Site:
         self.watch = Watch(settings.git, self.git)
         commands = ReleaseCommands(user, environment(settings), self.output)
         self.releases = Releases(settings.release, self.git, state_directory, commands)
-        self.notify = Notify(settings, user, directory)
+        self.notify = Notify(settings, user)
         self.slots = Slots(self)
         self.retirement = Retirement(self)
         self.queue = DeployQueue(self)
@@ -82,11 +82,11 @@ class Site:
         self.rate = Rate(self.gate)
         self.status = Status(self)
 
-    def use(self, settings: Settings) -> None:
+    def use(self, settings: SiteSettings) -> None:
         """Use these settings from now on; parts that hold the site read them when needed."""
         self.settings = settings
         self.gate.settings = settings.hold
-        self.pool.keepalive = settings.proxy.backend_keepalive
+        self.pool.keepalive = settings.serving.backend_keepalive
         self.watch.use(settings.git)
         self.notify.use(settings)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.routing.lease import Target
 from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
@@ -62,7 +62,7 @@ class Slot:
     def backend_on(self, port: int) -> Backend | None:
         return self._backends.get(port)
 
-    def assign(self, release: Release, settings: Settings) -> None:
+    def assign(self, release: Release, settings: SiteSettings) -> None:
         """Give the slot a release and its settings. Nothing may run here.
 
         New ports that the other slot still uses are not taken yet: the slot keeps its own until a
@@ -111,7 +111,7 @@ class Slot:
         self._run_backend(backend)
         return backend
 
-    async def first_failure(self, settings: Settings) -> str:
+    async def first_failure(self, settings: SiteSettings) -> str:
         """Wait until a backend ends or is unhealthy; which of the two, in words."""
         return await probation.first_failure(self.backends, settings, self._site.pool.forget)
 
@@ -156,7 +156,7 @@ class Slot:
         if self._supervision is not None:
             await self._supervision.settled.wait()
 
-    def _ports_in(self, settings: Settings) -> Sequence[int]:
+    def _ports_in(self, settings: SiteSettings) -> Sequence[int]:
         blue, green = settings.app.ports
         return blue if self.name == "blue" else green
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import trio
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.routing.lease import Target
 from blue_green.site import health
 from blue_green.site.busy import Activity, Workload
@@ -25,7 +25,7 @@ Forget = Callable[[Iterable[Target]], int]
 
 
 async def until_unhealthy(
-    target: Target, current: Callable[[], Settings], forget: Forget, log_filter: ProbeLogFilter
+    target: Target, current: Callable[[], SiteSettings], forget: Forget, log_filter: ProbeLogFilter
 ) -> str:
     """Probe every `interval` until `fall` probes in a row count against it; why it is unhealthy.
 
@@ -49,12 +49,12 @@ async def until_unhealthy(
             else:
                 is_first, target.reuses_connections = target.reuses_connections, False
                 had_connections = forget([target]) or bool(target.leases)
-                activity = work.activity(settings.proxy.response_timeout)
+                activity = work.activity(settings.serving.response_timeout)
                 if activity is Activity.BUSY:
                     excused += 1
                 elif activity is Activity.STALLED:
                     counted, excused = counted + excused + 1, 0
-                    addition = f", nor a request within {settings.proxy.response_timeout:g} s"
+                    addition = f", nor a request within {settings.serving.response_timeout:g} s"
                 elif is_first and had_connections:
                     continue
                 else:

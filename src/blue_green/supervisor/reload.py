@@ -22,6 +22,7 @@ from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
 from blue_green.site.site import Site
+from blue_green.site.sites import Sites
 from blue_green.supervisor import settings_file, startup
 from blue_green.system import systemd
 
@@ -31,8 +32,9 @@ logger = logging.getLogger(__name__)
 class Reload:
     """Reads the file again, and puts its changes in force."""
 
-    def __init__(self, file: Path, site: Site, listener: Listener) -> None:
+    def __init__(self, file: Path, sites: Sites, site: Site, listener: Listener) -> None:
         self._file = file
+        self._sites = sites
         self._site = site
         self._listener = listener
         self._lock = trio.Lock()
@@ -59,7 +61,7 @@ class Reload:
                 systemd.notify("READY=1")
 
     async def _reload(self) -> Sequence[Change]:
-        old = self._site.settings
+        old = self._sites.settings
         read = partial(_read, self._file, old)
         # In a thread, since disks may be slow.
         new, pages = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
@@ -72,7 +74,8 @@ class Reload:
         return found
 
     def _put_in_force(self, settings: Settings, pages: ErrorPages) -> None:
-        self._site.use(settings)
+        self._sites.settings = settings
+        self._site.use(settings.sites[0])
         self._listener.use(settings.proxy, pages)
 
 
@@ -86,10 +89,11 @@ def _read(file: Path, old: Settings) -> tuple[Settings, ErrorPages]:
     problems = []
     pages = ErrorPages()
     try:
-        startup.users_to_run_as(new)
+        for site in new.sites:
+            startup.users_to_run_as(site)
+            startup.check_secret(site)
         startup.warn_root(new)
         startup.check_trust(file, new)
-        startup.check_secret(new)
     except startup.CannotRun as error:
         problems.append(str(error))
     try:

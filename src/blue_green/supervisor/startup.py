@@ -13,7 +13,7 @@ from attrs import define, evolve
 
 from blue_green.config.kinds import Count, Endpoint
 from blue_green.config.process_settings import ProxySettings
-from blue_green.config.settings import Settings
+from blue_green.config.settings import Settings, SiteSettings
 from blue_green.control import server as control
 from blue_green.http import sockets as proxy
 from blue_green.source.releases import DIRECTORY
@@ -48,7 +48,7 @@ class CannotRun(Exception):
 
 def check_trust(path: Path, settings: Settings) -> None:
     """As root, raise `CannotRun` if another user can write our files."""
-    if os.geteuid() != 0 or users_to_run_as(settings)[1].uid == 0:
+    if os.geteuid() != 0 or all(users_to_run_as(site)[1].uid == 0 for site in settings.sites):
         return
     for relied_on in (path, settings.state.directory, settings.control.socket.parent):
         if unsafe := users.writable_by_others(relied_on):
@@ -62,10 +62,11 @@ def warn_root(settings: Settings) -> None:
     """As root, warn about an app that runs as root, and about missing capabilities."""
     if os.geteuid() != 0:
         return
-    if users_to_run_as(settings)[1].uid == 0:
-        logger.warning('the app runs as root: set a user in [app], such as user = "www-data"')
-    elif problem := lacks_capabilities():
-        logger.warning("%s", problem)
+    for site in settings.sites:
+        if users_to_run_as(site)[1].uid == 0:
+            logger.warning('the app runs as root: set a user in [app], such as user = "www-data"')
+        elif problem := lacks_capabilities():
+            logger.warning("%s", problem)
 
 
 def lacks_capabilities() -> str:
@@ -79,7 +80,7 @@ def lacks_capabilities() -> str:
     )
 
 
-def check_secret(settings: Settings) -> None:
+def check_secret(settings: SiteSettings) -> None:
     """Raise `CannotRun` if the push hook has no usable secret."""
     file = settings.webhook.secret_file
     if file is None:
@@ -92,7 +93,7 @@ def check_secret(settings: Settings) -> None:
         logger.warning("[webhook] secret_file: all users can read it: chmod o-r %s", file)
 
 
-def users_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
+def users_to_run_as(settings: SiteSettings) -> tuple[users.User, users.User]:
     """The users that git and the app run as."""
     owner = _owner(settings)
     try:
@@ -101,12 +102,12 @@ def users_to_run_as(settings: Settings) -> tuple[users.User, users.User]:
         raise CannotRun(str(error)) from None
 
 
-def _owner(settings: Settings) -> users.User:
+def _owner(settings: SiteSettings) -> users.User:
     """The owner of the checkout; if that is gone, of the releases, who is the same."""
     try:
         return users.owner_of(settings.git.checkout)
     except OSError as error:
-        releases = settings.state.directory / DIRECTORY
+        releases = settings.state_directory / DIRECTORY
         if releases.is_dir():
             return users.owner_of(releases)
         raise CannotRun(f"[git] checkout: {settings.git.checkout}: {error.strerror}") from None

@@ -12,6 +12,7 @@ from blue_green.proxy.listener import Listener
 from blue_green.routing.lease import cut
 from blue_green.site.draining import requests_of
 from blue_green.site.site import Site
+from blue_green.site.sites import Sites
 from blue_green.supervisor.background_job import BackgroundJob
 from blue_green.system import handover, systemd
 from blue_green.system.printable import counted
@@ -22,8 +23,9 @@ logger = logging.getLogger(__name__)
 class Stop:
     """Stops a running site, step by step."""
 
-    def __init__(self, site: Site, listener: Listener) -> None:
+    def __init__(self, sites: Sites, site: Site, listener: Listener) -> None:
         self.requested = trio.Event()
+        self._sites = sites
         self._site = site
         self._listener = listener
         self._lingering = trio.CancelScope()
@@ -39,7 +41,7 @@ class Stop:
                 elif received == signal.SIGUSR2:
                     upgrade.request()
                 elif not self.requested.is_set():
-                    self._site.is_stopping = True
+                    self._sites.stop()
                     self.requested.set()
                 else:
                     logger.warning("%s again: stopping at once", signal.Signals(received).name)
@@ -47,7 +49,7 @@ class Stop:
 
     async def linger(self) -> None:
         """Go on serving for `drain_delay`, so that load balancers notice and send no more."""
-        delay = self._site.settings.admin.drain_delay
+        delay = self._sites.settings.admin.drain_delay
         if not delay:
             return
         logger.info("stopping in %g s: until then only /ready reports it", delay)

@@ -18,6 +18,7 @@ from blue_green.http.certificates import BadCertificate
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
 from blue_green.site.site import CheckoutUnusable, Site
+from blue_green.site.sites import Sites
 from blue_green.supervisor import startup
 from blue_green.supervisor.background_job import BackgroundJob
 from blue_green.supervisor.operations import Operations
@@ -63,8 +64,9 @@ async def _supervise(file: Path, settings: Settings, lock: int, handed: Handover
 
     `handed` comes from the program that ran in this process before an upgrade in place.
     """
-    owner, user = startup.users_to_run_as(settings)
-    site = Site(settings, file.parent, owner=owner, user=user)
+    [of_site] = settings.sites
+    owner, user = startup.users_to_run_as(of_site)
+    site = Site(of_site, owner=owner, user=user)
     try:
         await site.check_checkout()
         with startup.listening(settings, handed.sockets if handed else None) as listening:
@@ -77,9 +79,18 @@ async def _supervise(file: Path, settings: Settings, lock: int, handed: Handover
                 handed=handed.clients if handed else (),
             )
             site.addresses = listener.addresses
+            sites = Sites(settings)
+            sites.add(site)
             async with trio.open_nursery() as backends:
                 backends.start_soon(site.slots.run)
-                supervisor = Supervisor(file, site, listener, listening, lock)
+                supervisor = Supervisor(
+                    file=file,
+                    sites=sites,
+                    site=site,
+                    listener=listener,
+                    listening=listening,
+                    lock=lock,
+                )
                 await supervisor.run(backends, handed)
                 backends.cancel_scope.cancel()
     except CheckoutUnusable as error:
@@ -95,14 +106,22 @@ class Supervisor:
     """The parts of the process, around its site."""
 
     def __init__(
-        self, file: Path, site: Site, listener: Listener, listening: Listening, lock: int
+        self,
+        *,
+        file: Path,
+        sites: Sites,
+        site: Site,
+        listener: Listener,
+        listening: Listening,
+        lock: int,
     ) -> None:
+        self._sites = sites
         self._site = site
         self._listener = listener
         self._listening = listening
-        self._reload = Reload(file, site, listener)
-        self._upgrade = Upgrade(site, listener, listening, lock)
-        self._stop = Stop(site, listener)
+        self._reload = Reload(file, sites, site, listener)
+        self._upgrade = Upgrade(sites, site, listener, listening, lock)
+        self._stop = Stop(sites, site, listener)
         self._operations = Operations(site, self._reload, self._upgrade)
 
     async def run(self, backends: trio.Nursery, handed: Handover | None) -> None:
@@ -138,8 +157,7 @@ class Supervisor:
         await site.save()
 
     def _report_start(self) -> None:
-        settings = self._site.settings
-        logger.info("serving %s on %s", settings.app.name, self._listener.addresses)
-        for endpoint in settings.admin.listen:
+        logger.info("serving %s on %s", self._site.name, self._listener.addresses)
+        for endpoint in self._sites.settings.admin.listen:
             logger.info("admin address: %s", endpoint)
         systemd.notify("READY=1", "STATUS=Starting")

@@ -21,6 +21,7 @@ from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
 from blue_green.site.draining import close_streams, requests_of, still_in_flight, until_ended
 from blue_green.site.site import Site
+from blue_green.site.sites import Sites
 from blue_green.site.slot import Slot
 from blue_green.supervisor.startup import Listening
 from blue_green.system import command, handover, log, process, systemd, users
@@ -42,8 +43,11 @@ QUIESCE_TIMEOUT = 5.0
 class Upgrade:
     """Hands this process over to the installed program."""
 
-    def __init__(self, site: Site, listener: Listener, listening: Listening, lock: int) -> None:
+    def __init__(
+        self, sites: Sites, site: Site, listener: Listener, listening: Listening, lock: int
+    ) -> None:
         """`lock` is the descriptor of the lock file."""
+        self._sites = sites
         self._site = site
         self._listener = listener
         self._listening = listening
@@ -108,7 +112,7 @@ class Upgrade:
         everything = Handover(
             program=__version__,
             lock=self._lock,
-            sockets=self._listening.named(self._site.settings),
+            sockets=self._listening.named(self._sites.settings),
             file_limit=process.file_limit,
             live=_live(slots.live) if slots.live else None,
             clients=clients,

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.system import root, supervisor_marker, systemd
 from blue_green.system.users import User
 
@@ -17,9 +17,9 @@ MISLEADING = (
 """Variables that git sets for its hooks: our git must not work on a hook's repository."""
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment(settings: SiteSettings) -> dict[str, str]:
     """The environment of every program of a site: our marker, and `[app] env`."""
-    marker = supervisor_marker.variable(settings.state.directory)
+    marker = supervisor_marker.variable(settings.state_directory)
     return {**marker, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
 
 

@@ -130,15 +130,15 @@ def test_an_app_is_recognised_by_its_files(
     fill: Fill, tracked: dict[str, str], untracked: dict[str, str], kind: str, command: str
 ) -> None:
     found, settings = settings_for(fill(tracked, untracked))
-    assert (found, " ".join(settings.app.command)) == (kind, command)
+    assert (found, " ".join(settings.sites[0].app.command)) == (kind, command)
 
 
 def test_a_database_that_releases_share_wants_one_writer(fill: Fill) -> None:
     checkout = fill({"manage.py": DJANGO}, {"db.sqlite3": "", ".env": "", "media/photo": ""})
     _, settings = settings_for(checkout)
-    assert settings.swap.strategy == "exclusive"
-    assert set(settings.release.link) == {"db.sqlite3", ".env", "media"}
-    assert settings.release.migrate == ("python3", "manage.py", "migrate", "--noinput")
+    assert settings.sites[0].swap.strategy == "exclusive"
+    assert set(settings.sites[0].release.link) == {"db.sqlite3", ".env", "media"}
+    assert settings.sites[0].release.migrate == ("python3", "manage.py", "migrate", "--noinput")
 
 
 def test_the_written_file_names_the_page_of_all_settings(fill: Fill) -> None:
@@ -174,8 +174,8 @@ MEDIA_ROOT = BASE_DIR / "media"
 def test_djangos_future_files_are_linked_before_they_exist(fill: Fill) -> None:
     checkout = fill({"manage.py": DJANGO, "blog/settings.py": DJANGO_SETTINGS, ".env.example": ""})
     _, settings = settings_for(checkout)
-    assert settings.release.link == (".env", "db.sqlite3", "media/")
-    assert settings.swap.strategy == "exclusive"
+    assert settings.sites[0].release.link == (".env", "db.sqlite3", "media/")
+    assert settings.sites[0].swap.strategy == "exclusive"
 
 
 @pytest.mark.parametrize(
@@ -258,30 +258,30 @@ def test_databases_that_a_program_names_are_linked_before_they_exist(
     fill: Fill, tracked: dict[str, str], link: tuple[str, ...], strategy: str
 ) -> None:
     _, settings = settings_for(fill(tracked))
-    assert (settings.release.link, settings.swap.strategy) == (link, strategy)
+    assert (settings.sites[0].release.link, settings.sites[0].swap.strategy) == (link, strategy)
 
 
 def test_a_committed_database_is_not_linked(fill: Fill) -> None:
     _, settings = settings_for(fill({"datasette.yaml": "", "data.db": ""}))
-    assert (settings.swap.strategy, settings.release.link) == ("overlap", ())
+    assert (settings.sites[0].swap.strategy, settings.sites[0].release.link) == ("overlap", ())
 
 
 def test_an_environment_is_built_in_each_release_or_else_linked(fill: Fill) -> None:
     app = {"main.py": "app = Starlette()", "requirements.txt": "starlette"}
     checkout = fill(app)
     _, settings = settings_for(checkout)
-    assert settings.release.build is not None
-    assert "pip install" in settings.release.build[-1]
+    assert settings.sites[0].release.build is not None
+    assert "pip install" in settings.sites[0].release.build[-1]
     (checkout / "supervisor.toml").unlink()
     put(checkout, {"venv/bin/python": ""})
     _, settings = settings_for(checkout)
-    assert (settings.release.build, settings.release.link) == (None, ("venv",))
+    assert (settings.sites[0].release.build, settings.sites[0].release.link) == (None, ("venv",))
 
 
 def test_names_and_pages_that_the_app_declares_are_used(fill: Fill) -> None:
     hosts = 'ALLOWED_HOSTS = ["blog.example.com", "www.example.com"]'
     _, settings = settings_for(fill({"manage.py": DJANGO, "blog/settings.py": hosts}))
-    assert settings.health.host == "blog.example.com"
+    assert settings.sites[0].health.host == "blog.example.com"
 
 
 @pytest.mark.parametrize(
@@ -297,13 +297,13 @@ def test_django_that_requires_https_is_probed_as_over_https(
     fill: Fill, line: str, https: bool
 ) -> None:
     _, settings = settings_for(fill({"manage.py": DJANGO, "blog/settings.py": line}))
-    assert settings.health.https is https
+    assert settings.sites[0].health.https is https
 
 
 def test_a_health_page_is_used_for_probes(fill: Fill) -> None:
     program = 'app = FastAPI()\n@app.get("/healthz")\ndef health(): ...'
     _, settings = settings_for(fill({"app.py": program}))
-    assert settings.health.path == "/healthz"
+    assert settings.sites[0].health.path == "/healthz"
 
 
 def test_one_of_several_apps_is_chosen(fill: Fill) -> None:
@@ -324,13 +324,13 @@ def test_unknown_values_are_left_to_the_user(fill: Fill) -> None:
     with pytest.raises(CannotWrite, match="no known framework found"):
         settings_for(checkout)
     _, settings = settings_for(checkout, "./serve.sh --port {port} 'a \\ b'")
-    assert settings.app.command == ("./serve.sh", "--port", "{port}", "a \\ b")
+    assert settings.sites[0].app.command == ("./serve.sh", "--port", "{port}", "a \\ b")
 
 
 def test_odd_names_and_nonsensical_files_do_no_harm(fill: Fill) -> None:
     odd = {"package.json": "[]", "main.py": "def (", "datasette.yaml": "", "spin.toml.py": ""}
     kind, settings = settings_for(fill(odd, {'a"b\\.db': "", "c d.db": "", "e.db": ""}))
-    assert (kind, settings.release.link) == ("Datasette", ("e.db",))
+    assert (kind, settings.sites[0].release.link) == ("Datasette", ("e.db",))
 
 
 def test_a_checkout_without_a_commit_is_reported(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_init_writes_a_file_that_passes_check_and_overwrites_nothing(fill: Fill)
     assert (again.code, file.read_text()) == (1, "mine")
     assert "use --force to overwrite it" in again.err
     assert cli(checkout, "init", "--yes", "--force").code == 0
-    assert settings_file.load(file).app.command[:2] == ("python3", "-m")
+    assert settings_file.load(file).sites[0].app.command[:2] == ("python3", "-m")
 
 
 # --- under the supervisor -------------------------------------------------------------------

@@ -30,7 +30,7 @@ async def checkout(context: CheckContext, report: Report) -> Collection[str] | N
         )
         return None
     report(passed(about, f"{git.checkout} is at {head[:7]}, and {git.owner.name} can read it"))
-    if changed and not context.settings.release.in_place:
+    if changed and not context.site.release.in_place:
         report(
             warned(
                 about,
@@ -53,9 +53,9 @@ async def checkout(context: CheckContext, report: Report) -> Collection[str] | N
 
 async def _branch(context: CheckContext) -> Finding:
     """Check the upstream branch and that its remote can be reached, if commits are pulled."""
-    git, settings = context.git, context.settings.git
+    git, settings = context.git, context.site.git
     about = "[git] pull_every" if settings.pull_every is not None else "[webhook]"
-    if settings.pull_every is None and context.settings.webhook.secret_file is None:
+    if settings.pull_every is None and context.site.webhook.secret_file is None:
         return passed(
             "[git] pull_every", "not set: only commits checked out by others are deployed"
         )

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from blue_green.config.kinds import Argv
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.system import users
@@ -20,19 +20,19 @@ AS_A_SERVICE = "use its absolute path, or set PATH in [app] env"
 
 def commands(context: CheckContext, tracked: Collection[str]) -> Findings:
     """Check the program of each command, and that the app's port is not fixed."""
-    app, release = context.settings.app, context.settings.release
+    app, release = context.site.app, context.site.release
     is_built = release.build is not None
     if release.build is not None:
         yield _program("[release] build", release.build, context, tracked, is_built=False)
     if release.migrate is not None:
         yield _program("[release] migrate", release.migrate, context, tracked, is_built=is_built)
     yield _program("[app] command", app.command, context, tracked, is_built=is_built)
-    yield from _port_of(context.settings)
+    yield from _port_of(context.site)
 
 
 def notify(context: CheckContext) -> Findings:
     """Check the notify command, if there is one. It runs in the settings file's directory."""
-    argv, about = context.settings.notify.command, "[notify] command"
+    argv, about = context.site.notify.command, "[notify] command"
     if argv is None:
         return
     program = context.file.absolute().parent / argv[0]
@@ -44,7 +44,7 @@ def notify(context: CheckContext) -> Findings:
         yield _executable(about, program, context.user)
 
 
-def _port_of(settings: Settings) -> Findings:
+def _port_of(settings: SiteSettings) -> Findings:
     words = " ".join(settings.app.command)
     for port in (port for slot in settings.app.ports for port in slot):
         if re.search(rf"(?<!\d){port}(?!\d)", words):
@@ -67,7 +67,7 @@ def _program(
         return _on_path(about, name, context)
     if not Path(name).is_absolute():
         name = os.path.normpath(name)
-        if not context.settings.release.in_place and not _is_in_release(name, context, tracked):
+        if not context.site.release.in_place and not _is_in_release(name, context, tracked):
             if is_built:
                 return passed(about, f"{name} is not in git, so the build must create it")
             return failed(
@@ -75,7 +75,7 @@ def _program(
                 f"no release has {name}: it is neither in git nor in link, and there is no build",
                 "add it to link in [release], set build, or use the absolute path of a program",
             )
-    program = context.settings.git.checkout / name
+    program = context.site.git.checkout / name
     if not program.is_file():
         if is_built and not Path(name).is_absolute():
             return passed(about, f"{name} does not exist, so the build must create it")
@@ -84,12 +84,12 @@ def _program(
 
 
 def _is_in_release(name: str, context: CheckContext, tracked: Collection[str]) -> bool:
-    linked = {Path(link) for link in context.settings.release.link}
+    linked = {Path(link) for link in context.site.release.link}
     return name in tracked or not linked.isdisjoint((Path(name), *Path(name).parents))
 
 
 def _on_path(about: str, name: str, context: CheckContext) -> Finding:
-    path = context.settings.app.env.get("PATH")
+    path = context.site.app.env.get("PATH")
     found = shutil.which(name, path=path)
     if found is None:
         return failed(about, f"no program {name} in $PATH", "install it, or use its absolute path")

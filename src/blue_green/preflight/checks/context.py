@@ -5,7 +5,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import Settings, SiteSettings
 from blue_green.control import client
 from blue_green.source.git import Git
 from blue_green.system import procfs, supervisor_marker
@@ -29,6 +29,7 @@ class CheckContext:
 
     file: Path
     settings: Settings
+    site: SiteSettings
     owner: User
     """The user that git runs as."""
     user: User

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path, PurePath
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import Settings, SiteSettings
 from blue_green.http.certificates import BadCertificate, load
 from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
@@ -58,16 +58,16 @@ def state(context: CheckContext) -> Findings:
     yield passed(about, f"{directory} {'is writable' if there == directory else 'can be created'}")
 
 
-def error_pages(settings: Settings) -> Findings:
+def error_pages(settings: SiteSettings) -> Findings:
     """Check the custom error pages, if there are any."""
-    if settings.proxy.error_pages is None:
+    if settings.serving.error_pages is None:
         return
     try:
-        ErrorPages(settings.proxy.error_pages)
+        ErrorPages(settings.serving.error_pages)
     except BadPages as error:
         yield failed("[proxy] error_pages", str(error))
     else:
-        yield passed("[proxy] error_pages", f"{settings.proxy.error_pages} can be used")
+        yield passed("[proxy] error_pages", f"{settings.serving.error_pages} can be used")
 
 
 def certificate(settings: Settings) -> Findings:
@@ -82,7 +82,7 @@ def certificate(settings: Settings) -> Findings:
         yield passed("[proxy.tls]", f"{settings.proxy.tls.certificate} can be used")
 
 
-def webhook(settings: Settings) -> Findings:
+def webhook(settings: SiteSettings) -> Findings:
     """Check the secret of the webhook, if there is one."""
     file, about = settings.webhook.secret_file, "[webhook] secret_file"
     if file is None:
@@ -101,8 +101,8 @@ def webhook(settings: Settings) -> Findings:
 def links(context: CheckContext, tracked: Collection[str]) -> Findings:
     """Check that linked paths are not in git, and are in the checkout or can be created there."""
     about = "[release] link"
-    for name in context.settings.release.link:
-        source = context.settings.git.checkout / name
+    for name in context.site.release.link:
+        source = context.site.git.checkout / name
         if name.rstrip("/") in tracked:
             yield failed(
                 about,

@@ -1,10 +1,10 @@
 """Whether held requests wait long enough for a restart after a crash."""
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import SiteSettings
 from blue_green.preflight.checks.finding import Findings, passed, warned
 
 
-def hold(settings: Settings) -> Findings:
+def hold(settings: SiteSettings) -> Findings:
     """After a crash, an app of which only one copy may run is down until it has restarted."""
     if settings.swap.strategy != "exclusive":
         return

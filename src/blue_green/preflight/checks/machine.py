@@ -6,7 +6,7 @@ from itertools import chain
 from math import isinf
 from pathlib import Path
 
-from blue_green.config.settings import Settings
+from blue_green.config.settings import Settings, SiteSettings
 from blue_green.preflight.checks.finding import Finding, Findings, passed, warned
 from blue_green.supervisor import startup
 from blue_green.system import memory, procfs
@@ -35,7 +35,7 @@ def open_files(settings: Settings) -> Findings:
     )
 
 
-def memory_for_two(settings: Settings, used: int) -> Finding:
+def memory_for_two(settings: SiteSettings, used: int) -> Finding:
     """Whether the machine has memory for another release that uses `used` bytes."""
     free, about = memory.available(), "memory"
     if isinf(free):
@@ -54,7 +54,7 @@ def memory_of(marker: str) -> int:
     return sum(map(procfs.memory, procfs.pids_of_supervisor(marker)))
 
 
-def sqlite(settings: Settings) -> Findings:
+def sqlite(settings: SiteSettings) -> Findings:
     """Check for an SQLite that is unsafe when two overlapping releases write one database."""
     if settings.swap.strategy != "overlap":
         return

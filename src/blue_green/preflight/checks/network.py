@@ -27,7 +27,7 @@ def network(file: Path, settings: Settings, running: RunningSupervisor | None) -
     """Check the app's ports, the supervisor's addresses, and the control socket."""
     outgoing = _range_for_outgoing()
     others = other_sites.of(file)
-    for port in (port for slot in settings.app.ports for port in slot):
+    for port in (port for site in settings.sites for slot in site.app.ports for port in slot):
         sharing = next((other for other in others if port in other.ports), None)
         yield _shared(port, sharing) if sharing else _port(port, running, outgoing)
     if running:

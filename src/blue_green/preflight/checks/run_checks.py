@@ -57,23 +57,24 @@ async def _check_all(file: Path, settings: Settings, report: Report, *, start: b
     running, may_run = await _running(settings, report)
     _all(network(file, settings, running), report)
     _all(machine.open_files(settings), report)
-    _all(hold_timeout.hold(settings), report)
-    _all(files.error_pages(settings), report)
+    [site] = settings.sites
+    _all(hold_timeout.hold(site), report)
+    _all(files.error_pages(site), report)
     _all(files.certificate(settings), report)
-    _all(files.webhook(settings), report)
+    _all(files.webhook(site), report)
     _all(unit(file, settings), report)
     try:
-        owner, user = startup.users_to_run_as(settings)
+        owner, user = startup.users_to_run_as(site)
     except startup.CannotRun as error:
         report(failed("users", str(error)))
         return
-    git = Git(settings.git.checkout, owner, {}, settings.git.fetch_timeout)
-    context = CheckContext(file, settings, owner, user, git, running, may_run)
+    git = Git(site.git.checkout, owner, {}, site.git.fetch_timeout)
+    context = CheckContext(file, settings, site, owner, user, git, running, may_run)
     await _check_app(context, report, start=start)
 
 
 async def _check_app(context: CheckContext, report: Report, *, start: bool) -> None:
-    settings = context.settings
+    settings, site = context.settings, context.site
     _all(files.trust(context), report)
     _all(files.state(context), report)
     _all(commands.notify(context), report)
@@ -82,11 +83,11 @@ async def _check_app(context: CheckContext, report: Report, *, start: bool) -> N
         return
     _all(files.links(context, tracked), report)
     _all(commands.commands(context, tracked), report)
-    _all(machine.sqlite(settings), report)
+    _all(machine.sqlite(site), report)
     if context.running:
         marker = supervisor_marker.entry(settings.state.directory)
         used = await trio.to_thread.run_sync(machine.memory_of, marker)
-        report(machine.memory_for_two(settings, used))
+        report(machine.memory_for_two(site, used))
     if start:
         await start_it(context, report)
 

@@ -58,8 +58,9 @@ def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings
             f"sudo -u {user} blue-green check ...",
         )
     allowed = seconds(service.get("TimeoutStopSec", ""))
-    longest = settings.swap.drain_timeout + 2 * settings.app.stop_timeout
-    longest += settings.admin.drain_delay
+    longest = settings.admin.drain_delay + max(
+        site.swap.drain_timeout + 2 * site.app.stop_timeout for site in settings.sites
+    )
     about = f"{name}: TimeoutStopSec"
     if allowed < longest:
         yield warned(

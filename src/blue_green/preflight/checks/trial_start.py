@@ -16,7 +16,6 @@ import attrs
 import trio
 
 from blue_green.config.kinds import Argv, Count, Port
-from blue_green.config.process_settings import StateSettings
 from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import network, probe_advice
 from blue_green.preflight.checks.context import CheckContext
@@ -42,7 +41,7 @@ CLEANUP_TIMEOUT = 120.0
 
 async def start(context: CheckContext, report: Report) -> None:
     """Start HEAD as a release, and report the result of each step."""
-    settings = context.settings
+    settings = context.site
     if context.may_run and settings.swap.strategy == "exclusive":
         report(
             warned(
@@ -54,7 +53,7 @@ async def start(context: CheckContext, report: Report) -> None:
         )
         return
     async with _directory(report) as directory:
-        env = environment(attrs.evolve(settings, state=StateSettings(directory)))
+        env = environment(attrs.evolve(settings, state_directory=directory))
         git = attrs.evolve(context.git, env=supervisor_marker.variable(directory))
         config = attrs.evolve(settings.release, keep=Count(0), build=_build(context, report))
         releases = Releases(config, git, directory, ReleaseCommands(context.user, env, Output()))
@@ -117,7 +116,7 @@ async def _clean_up(releases: Releases, report: Report) -> None:
 
 
 def _build(context: CheckContext, report: Report) -> Argv | None:
-    release = context.settings.release
+    release = context.site.release
     if release.migrate is not None:
         report(passed("[release] migrate", "not run in a trial, since it changes data"))
     if release.build is not None and release.in_place:
@@ -140,7 +139,7 @@ async def _run(
     context: CheckContext, release: Release, env: Mapping[str, str], directory: Path, report: Report
 ) -> Finding:
     """Start a backend and probe it; compare its memory with what is available."""
-    settings, began = context.settings, trio.current_time()
+    settings, began = context.site, trio.current_time()
     backend = Backend.start(
         settings.app,
         release,
