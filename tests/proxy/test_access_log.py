@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.config.kinds import Count, Period
+from blue_green.config.kinds import Count, Endpoint, Period
 from blue_green.config.process_settings import TlsSettings
 from blue_green.config.site_settings import HoldSettings
 from blue_green.system import log
@@ -128,11 +128,11 @@ async def test_a_502_has_its_reason_in_the_log_and_not_on_the_page(
 
 async def test_an_unreachable_backend_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     async with logging_proxy(capfd) as (proxy, the_line):
-        proxy.target.port, real = 1, proxy.target.port
+        proxy.target.address, real = Endpoint("127.0.0.1", 1), proxy.target.address
         client = await proxy.ask(GET)
         given = await client.answer()
         line = await the_line()
-        proxy.target.port = real
+        proxy.target.address = real
     why = "The backend could not be reached: 127.0.0.1:1: Connection refused."
     assert (line["status"], line["why"]) == (502, why)
     assert b"127.0.0.1" not in given.body

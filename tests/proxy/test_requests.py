@@ -454,7 +454,7 @@ async def test_an_http_1_0_client_gets_a_response_it_can_read(
         await (check_is_kept if kept else check_is_closed)(client)
         [request] = proxy.backend.requests[:1]
         assert request.line == b"GET / HTTP/1.1"
-        assert request.field(b"host") == [b"127.0.0.1:%d" % proxy.target.port]
+        assert request.field(b"host") == [b"127.0.0.1:%d" % proxy.target.address.port]
         await check_good_request_follows(proxy)
 
 

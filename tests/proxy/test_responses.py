@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from blue_green.config.kinds import Endpoint
 from blue_green.http import transport
 from blue_green.proxy import pool
 from tests.raw.backend import Script, in_turn, says, silence
@@ -253,8 +254,8 @@ async def test_an_early_response_is_relayed_whole_and_the_upload_stops(slowly: b
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent to a backend that does not read stops after a few kilobytes."""
 
-    async def dial(host: str, port: int) -> transport.Transport:
-        end = await transport.dial(host, port)
+    async def dial(address: Endpoint) -> transport.Transport:
+        end = await transport.dial(address)
         end.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return end
 

@@ -4,6 +4,7 @@ import pytest
 import trio
 import trio.testing
 
+from blue_green.config.kinds import Endpoint
 from blue_green.routing.lease import Target, cut
 from tests.raw.backend import drops, in_turn, says
 from tests.raw.checks import check_good_request_follows, check_is_kept
@@ -16,7 +17,7 @@ from tests.waiting import until
 
 def dead_target() -> Target:
     """One that nobody listens at."""
-    return Target("127.0.0.1", free_ports(1)[0], "green", "b" * 40)
+    return Target(Endpoint("127.0.0.1", free_ports(1)[0]), "green", "b" * 40)
 
 
 async def test_a_request_that_could_not_connect_goes_to_the_next_live_backend() -> None:

@@ -83,7 +83,8 @@ async def running(
         backend = ScriptedBackend(script or says(OK))
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         gate = Gate(hold or HoldSettings())
-        target = Target("127.0.0.1", port_of(listeners[0].socket), "blue", "a" * 40)
+        address = Endpoint("127.0.0.1", port_of(listeners[0].socket))
+        target = Target(address, "blue", "a" * 40)
         gate.switch([target])
         sock = open_socket(Endpoint("127.0.0.1", 0))
         redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if "tls" in settings else []

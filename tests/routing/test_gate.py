@@ -292,7 +292,7 @@ async def test_a_lease_goes_to_the_target_with_the_fewest_leases() -> None:
     gate, targets = a_gate(), [a_target(1), a_target(2), a_target(3)]
     gate.switch(targets)
     leases = [await gate.acquire() for _ in range(3)]
-    assert {lease.target.port for lease in leases} == {1, 2, 3}
+    assert {lease.target.address.port for lease in leases} == {1, 2, 3}
     leases[1].end(Outcome.RESPONDED)
     assert (await gate.acquire()).target is leases[1].target
 

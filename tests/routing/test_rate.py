@@ -4,6 +4,7 @@ import pytest
 import trio
 import trio.testing
 
+from blue_green.config.kinds import Endpoint
 from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Outcome, Target
@@ -65,7 +66,7 @@ async def test_a_hold_shows_in_each_second_that_it_touches(
     gate = Gate(HoldSettings())
     rate = Rate(gate)
     nursery.start_soon(rate.run)
-    target = Target("127.0.0.1", 1, "blue", "a" * 40)
+    target = Target(Endpoint("127.0.0.1", 1), "blue", "a" * 40)
 
     async def ask() -> None:
         (await gate.acquire()).end(Outcome.RESPONDED)

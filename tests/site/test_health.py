@@ -12,6 +12,7 @@ from blue_green.config.kinds import HostName, Period, UrlPath
 from blue_green.config.site_settings import HealthSettings
 from blue_green.site import health
 from blue_green.source.failure import StepFailed
+from tests.support.gates import a_target
 from tests.support.site import free_ports
 
 
@@ -41,7 +42,7 @@ async def test_a_candidate_that_never_listens_is_given_up_after_start_timeout(
 ) -> None:
     [port] = free_ports(1)
     with pytest.raises(StepFailed, match=f"not healthy within 60 s: nothing listens on .*{port}"):
-        await health.until_healthy("127.0.0.1", port, HealthSettings(start_timeout=Period(60)))
+        await health.until_healthy(a_target(port), HealthSettings(start_timeout=Period(60)))
     assert trio.current_time() == pytest.approx(60)
 
 
@@ -57,7 +58,7 @@ async def test_a_probe_redirected_to_https_suggests_a_setting(https: bool) -> No
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, redirect, listeners)
         port = listeners[0].socket.getsockname()[1]
-        failed = await health.probe("127.0.0.1", port, HealthSettings(https=https))
+        failed = await health.probe(a_target(port), HealthSettings(https=https))
         nursery.cancel_scope.cancel()
     assert ("\r\nX-Forwarded-Proto: https\r\n" in heads[0]) is https
     advice = "the app must trust X-Forwarded-Proto, which was https"
@@ -104,7 +105,7 @@ async def warm_up(port: int, *paths: str) -> None:
     settings = HealthSettings(
         host=HostName("blog.example.com"), warmup=warmup, start_timeout=Period(0.5)
     )
-    await health.warm_up("127.0.0.1", port, settings)
+    await health.warm_up(a_target(port), settings)
 
 
 async def test_each_warmup_path_is_fetched_once_and_in_order(

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from blue_green.config import parsing
+from blue_green.config.kinds import Endpoint
 from blue_green.site import notify
 from blue_green.site.crash import Crash
 from blue_green.site.notify import Notify
@@ -23,7 +24,14 @@ MakeSite = Callable[..., RealSite]
 US = users.owner_of(Path("/proc/self"))
 WRITE_DOWN = ["sh", "-c", "cat >>told"]
 
-CRASH = Crash("blue", 3000, "a" * 40, 2, "the app was killed by SIGKILL", ("last", "words"))
+CRASH = Crash(
+    "blue",
+    Endpoint("127.0.0.1", 3000),
+    "a" * 40,
+    2,
+    "the app was killed by SIGKILL",
+    ("last", "words"),
+)
 
 
 def swap(revision: str = "b" * 40, **more: Any) -> Receipt:

@@ -52,7 +52,7 @@ async def gate(site: Site) -> Gate:
 
 
 def ports_of(gate: Gate) -> list[int]:
-    return [target.port for target in gate.targets]
+    return [target.address.port for target in gate.targets]
 
 
 async def test_a_backend_that_is_still_starting_gets_no_request_when_its_slot_goes_live(
@@ -68,10 +68,10 @@ async def test_a_backend_that_is_still_starting_gets_no_request_when_its_slot_go
     assert ports_of(gate) == []
     slots.blue.supervise()
     await until("one takes requests", lambda: ports_of(gate) == [prompt])
-    assert [(await gate.acquire()).target.port for _ in range(3)] == [prompt] * 3
+    assert [(await gate.acquire()).target.address.port for _ in range(3)] == [prompt] * 3
     marker.unlink()
     await until("both do", lambda: ports_of(gate) == [prompt, late])
-    assert (await gate.acquire()).target.port == late
+    assert (await gate.acquire()).target.address.port == late
     await slots.stop()
 
 
@@ -87,7 +87,7 @@ async def test_requests_are_refused_only_when_all_backends_keep_failing(
         return (tmp_path / "starts").read_text().split().count(str(port))
 
     def kill_the_good_one() -> None:
-        (backend,) = [one for one in slots.blue.backends if one.target.port == good]
+        (backend,) = [one for one in slots.blue.backends if one.target.address.port == good]
         backend.process.kill()
 
     slots.go_live(slots.blue)
@@ -97,7 +97,7 @@ async def test_requests_are_refused_only_when_all_backends_keep_failing(
     kill_the_good_one()
     await until("the other one is down, too", lambda: not gate.targets)
     lease = await gate.acquire()
-    assert (lease.target.port, lease.held > 0) == (good, True)
+    assert (lease.target.address.port, lease.held > 0) == (good, True)
 
     (tmp_path / f"broken-{good}").touch()
     kill_the_good_one()

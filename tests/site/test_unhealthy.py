@@ -9,7 +9,7 @@ import pytest
 import trio
 from attrs import define, field
 
-from blue_green.config.kinds import Argv, Count, Period, Port, Ports
+from blue_green.config.kinds import Argv, Count, Endpoint, Period, Port, Ports
 from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import (
     AppSettings,
@@ -44,7 +44,7 @@ class Watched:
         """One that was sent and is not answered."""
         lease = await self.gate.acquire()
         lease.sock = self.stack.enter_context(
-            socket.create_connection((self.target.host, self.target.port))
+            socket.create_connection((self.target.address.host, self.target.address.port))
         )
         lease.sock.sendall(b"GET /request HTTP/1.1\r\n\r\n")
         return lease
@@ -83,7 +83,7 @@ async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         port = listeners[0].socket.getsockname()[1]
-        it = Watched(Target("127.0.0.1", port, "blue", "a" * 40), gate)
+        it = Watched(Target(Endpoint("127.0.0.1", port), "blue", "a" * 40), gate)
         gate.switch([it.target])
         nursery.start_soon(trio.serve_listeners, serve, listeners)
         nursery.start_soon(watch)

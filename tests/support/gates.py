@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from blue_green.config.kinds import Count, Period
+from blue_green.config.kinds import Count, Endpoint, Period
 from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Target
@@ -15,7 +15,7 @@ def a_gate(*, timeout: float = 30, limit: int = 1000, ramp: int = 16) -> Gate:
 
 
 def a_target(port: int = 1, slot: str = "blue") -> Target:
-    return Target("127.0.0.1", port, slot, "a" * 40)
+    return Target(Endpoint("127.0.0.1", port), slot, "a" * 40)
 
 
 def note(notes: list[T], what: T) -> bool:

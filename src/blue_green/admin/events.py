@@ -77,7 +77,7 @@ class Events:
             "restarts": slot.restarts,
             "backends": [
                 {
-                    "port": backend.target.port,
+                    "port": backend.target.address.port,
                     "pid": backend.process.pid,
                     "in_flight": backend.target.in_flight,
                     "tunnels": backend.target.streams,

@@ -47,6 +47,11 @@ class Endpoint:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def short(self) -> str:
+        """The address as messages about a backend name it: `port 3000`, or `unix:/run/app.sock`."""
+        return str(self) if self.path is not None else f"port {self.port}"
+
 
 class BadEntries(ValueError):
     """Some entries of a table are wrong. `entries` has their names, and what is wrong with each."""

@@ -9,6 +9,7 @@ wait for readiness, so that little is lost where it does not pay.
 """
 
 import errno
+import os
 import socket
 import struct
 import time
@@ -16,6 +17,7 @@ from collections.abc import Awaitable
 
 import trio
 
+from blue_green.config.kinds import Endpoint
 from blue_green.system import throttle
 
 BLOCK = 128 * 1024
@@ -23,6 +25,8 @@ SLICE = 0.0005
 """Seconds for which calls may succeed one after another without a checkpoint."""
 SPECULATION_BACKOFF = 8
 """Waits for readiness after a speculative read that found nothing."""
+BACKLOG_PAUSE = 0.01
+"""Seconds between attempts to connect to a Unix socket whose backlog is full."""
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: close() then sends RST and not FIN (socket(7))."""
@@ -157,28 +161,50 @@ class Transport:
             await throttle.wait()
 
 
-async def dial(host: str, port: int) -> Transport:
-    """Connect over TCP; raise `OSError` if that fails.
+async def dial(address: Endpoint) -> Transport:
+    """Connect to a TCP port or a Unix socket; raise `OSError` if that fails.
 
-    On loopback the connection is usually established at once, without a checkpoint: so requests
+    On this machine the connection is usually established at once, without a checkpoint: so requests
     reach the backend in the order in which the gate released them.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock = socket.socket(_family(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = sock.connect_ex((host, port))
-        if code == errno.EINPROGRESS:
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if not code and not _is_connected(sock):
-                await trio.lowlevel.wait_writable(sock)
-                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, errno.errorcode.get(code, "cannot connect"))
+        connect = _connect_tcp if address.path is None else _connect_unix
+        if code := await connect(sock, address):
+            raise OSError(code, os.strerror(code))
     except BaseException:
         sock.close()
         raise
     return Transport(sock)
+
+
+def _family(address: Endpoint) -> socket.AddressFamily:
+    if address.path is not None:
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
+async def _connect_tcp(sock: socket.socket, address: Endpoint) -> int:
+    """Connect; the error number, or 0."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code = sock.connect_ex((address.host, address.port))
+    if code == errno.EINPROGRESS:
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not code and not _is_connected(sock):
+            await trio.lowlevel.wait_writable(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return code
+
+
+async def _connect_unix(sock: socket.socket, address: Endpoint) -> int:
+    """Connect; the error number, or 0.
+
+    While the backlog of the listener is full, the kernel neither queues the connection nor reports
+    when there is room (EAGAIN, connect(2)).
+    """
+    while (code := sock.connect_ex(str(address.path))) == errno.EAGAIN:
+        await trio.sleep(BACKLOG_PAUSE)
+    return code
 
 
 def _is_connected(sock: socket.socket) -> bool:

@@ -147,7 +147,7 @@ class Exchange:
         reusable = False
         try:
             lines = forwarding.lines(self._client.remote, request, self._stream.request_id)
-            head = write_request(request, lease.target.address, lines)
+            head = write_request(request, lease.target.default_host, lines)
             has_body = request.framing is not _NO_BODY
             body = self._stream.take_body(BLOCK) if has_body else b""
             if body is None:

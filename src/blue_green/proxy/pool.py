@@ -105,12 +105,12 @@ class Pool:
         """A new connection to this target; raise `Unreachable`."""
         try:
             with trio.fail_after(DIAL_TIMEOUT):
-                return Upstream(target, await dial(target.host, target.port))
+                return Upstream(target, await dial(target.address))
         except (OSError, trio.TooSlowError) as error:
             why = "it accepted no connection in time"
             if isinstance(error, OSError):
                 why = os.strerror(error.errno) if error.errno else str(error)
-            raise Unreachable(f"{target.host}:{target.port}: {why}") from None
+            raise Unreachable(f"{target.address}: {why}") from None
 
     def give_back(self, upstream: Upstream) -> None:
         """Keep a connection for the next request, after a response that ended properly."""

@@ -8,6 +8,8 @@ from typing import Protocol
 import trio
 from attrs import define, field
 
+from blue_green.config.kinds import Endpoint
+
 
 class Outcome(Enum):
     """How a lease ended."""
@@ -29,8 +31,7 @@ class Outcome(Enum):
 class Target:
     """An address that requests can be sent to, and its leases."""
 
-    host: str
-    port: int
+    address: Endpoint
     slot: str
     revision: str
     leases: set["Lease"] = field(factory=set, repr=False)
@@ -46,13 +47,13 @@ class Target:
     """How many requests ended because no response began in time."""
     reuses_connections: bool = True
     """Whether a connection to it is kept for the next request."""
-    address: bytes = field(init=False, repr=False)
+    default_host: bytes = field(init=False, repr=False)
     """The Host for a request without one."""
     _less: trio.Event | None = field(default=None, repr=False, init=False)
 
-    @address.default
+    @default_host.default
     def _(self) -> bytes:
-        return f"{self.host}:{self.port}".encode()
+        return b"localhost" if self.address.path else str(self.address).encode()
 
     @property
     def streams(self) -> int:

@@ -1,4 +1,4 @@
-"""One backend: a process tree that runs a release on one port of a slot."""
+"""One backend: a process tree that runs a release on one address of a slot."""
 
 import errno
 import socket
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
+from blue_green.config.kinds import Endpoint
 from blue_green.config.placeholders import Placeholders
 from blue_green.config.site_settings import AppSettings
 from blue_green.routing.lease import Target
@@ -37,7 +38,7 @@ class Backend:
         self.probe_log_filter = ProbeLogFilter()
         self._settings = settings
         self._user = user
-        self._guard = PortGuard(target.port, process, user.uid)
+        self._guard = PortGuard(target.address.port, process, user.uid)
         self._output = output
         self._tail = Tail()
 
@@ -56,8 +57,8 @@ class Backend:
 
         `run` must follow.
         """
-        check_is_free(target.port)
-        port = str(target.port)
+        check_is_free(target.address)
+        port = str(target.address.port)
         filled = Placeholders(port, target.slot, release.revision, str(release.path))
         try:
             process = Process.start(
@@ -127,7 +128,7 @@ class Backend:
         self._output.take(self.target.slot, self.target.revision, texts, is_error=is_error)
 
 
-def check_is_free(port: int) -> None:
+def check_is_free(address: Endpoint) -> None:
     """Raise `MachineFault` with the name of the program that has this port, if one has.
 
     Its answers to probes would be mistaken for the candidate's.
@@ -135,11 +136,11 @@ def check_is_free(port: int) -> None:
     try:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((HOST, port))
+            sock.bind((address.host, address.port))
     except PermissionError:
         return  # A low port that only the app, as another user, may bind.
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            holder = port_holders.holder_of(port)
-            raise PortTaken(f"port {port} is taken: {holder} listens there already") from None
-        raise MachineFault(f"port {port} cannot be used: {error.strerror}") from None
+            holder = port_holders.holder_of(address.port)
+            raise PortTaken(f"{address.short} is taken: {holder} listens there already") from None
+        raise MachineFault(f"{address.short} cannot be used: {error.strerror}") from None

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from blue_green.config.kinds import Endpoint
+
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 STABLE = 10.0
@@ -27,7 +29,7 @@ class Crash:
     """A death of a live backend, or a failed start."""
 
     slot: str
-    port: int
+    address: Endpoint
     revision: str
     deaths: int
     """Consecutive crashes without a response between them, including this one."""

@@ -18,6 +18,7 @@ from blue_green.http.response import Response
 from blue_green.http.response_reader import ResponseReader, UpstreamError
 from blue_green.http.transport import Transport, dial
 from blue_green.proxy.relay import BadBody, body_of
+from blue_green.routing.lease import Target
 from blue_green.site.probe_log_filter import USER_AGENT, Probe, ProbeLogFilter
 from blue_green.source.failure import StepFailed
 
@@ -44,7 +45,7 @@ class Symptom(Enum):
     """How a probe failed."""
 
     REFUSED = "refused"
-    """No program listens on the port."""
+    """No program listens on the address."""
     SILENT = "silent"
     """No connection or no response in time."""
     WRONG = "wrong"
@@ -52,7 +53,7 @@ class Symptom(Enum):
 
 
 class NotListening(StepFailed):
-    """No program listened on the candidate's port until the end."""
+    """No program listened on the candidate's address until the end."""
 
 
 @frozen
@@ -70,32 +71,31 @@ class ProbeFailed:
 
 
 async def probe(
-    host: str, port: int, settings: HealthSettings, lines: ProbeLogFilter | None = None
+    target: Target, settings: HealthSettings, lines: ProbeLogFilter | None = None
 ) -> ProbeFailed | None:
     """Probe once, for at most `timeout` seconds; the failure, or None if the backend is healthy.
 
     `lines` learns of the probe, to filter the line that the app logs about it.
     """
     asked = f"GET {settings.path}"
-    missing = f"no connection to port {port}"
+    where = target.address.short
+    missing = f"no connection to {where}"
     expected: Probe | None = None
     try:
         with trio.fail_after(settings.timeout):
-            transport = await dial(host, port)
+            transport = await dial(target.address)
             missing = f"no answer to {asked}"
             try:
                 if lines is not None:
-                    expected = Probe(
-                        settings.path, transport.sock.getsockname()[1], settings.status
-                    )
+                    expected = Probe(settings.path, _port_of(transport), settings.status)
                     lines.expect(expected)
-                response = await _ask(transport, settings.path, settings)
+                response = await _ask(transport, target, settings.path, settings)
             finally:
                 transport.close()
     except trio.TooSlowError:
         failed = ProbeFailed(f"{missing} within {settings.timeout:g} s", Symptom.SILENT)
-    except ConnectionRefusedError:
-        failed = ProbeFailed(f"nothing listens on port {port}", Symptom.REFUSED)
+    except (ConnectionRefusedError, FileNotFoundError):
+        failed = ProbeFailed(f"nothing listens on {where}", Symptom.REFUSED)
     except OSError as error:
         if error.errno in OURS:
             return None
@@ -120,8 +120,7 @@ async def any_program() -> str:
 
 
 async def until_healthy(
-    host: str,
-    port: int,
+    target: Target,
     settings: HealthSettings,
     check_port: Callable[[], Awaitable[str]] = any_program,
     lines: ProbeLogFilter | None = None,
@@ -134,7 +133,7 @@ async def until_healthy(
     good, began = 0, trio.current_time()
     with trio.move_on_after(settings.start_timeout):
         while True:
-            last, pause = await probe(host, port, settings, lines), UNHEALTHY_PAUSE
+            last, pause = await probe(target, settings, lines), UNHEALTHY_PAUSE
             if last is not None and last.symptom is Symptom.REFUSED:
                 pause = pause_at(trio.current_time() - began)
             elif doubt := await check_port():
@@ -149,7 +148,7 @@ async def until_healthy(
     raise failure(f"not healthy within {settings.start_timeout:g} s: {why}")
 
 
-async def warm_up(host: str, port: int, settings: HealthSettings) -> None:
+async def warm_up(target: Target, settings: HealthSettings) -> None:
     """Fetch each of the `warmup` paths completely, in order; raise `StepFailed` if one fails.
 
     A status below 500 is good: behind a login, a working app answers 401. A status of 400 or more
@@ -160,7 +159,7 @@ async def warm_up(host: str, port: int, settings: HealthSettings) -> None:
     try:
         with trio.fail_after(settings.start_timeout):
             for path in settings.warmup:
-                response = await _fetch(host, port, path, settings)
+                response = await _fetch(target, path, settings)
                 status = response.status
                 if status >= 500:
                     raise StepFailed(f"warmup: GET {path} was answered {status}")
@@ -184,11 +183,11 @@ def pause_at(age: float) -> float:
     return min(max(FIRST_PAUSE, age * age / PAUSE_DIVISOR), LONGEST_PAUSE)
 
 
-async def _fetch(host: str, port: int, path: str, settings: HealthSettings) -> Response:
+async def _fetch(target: Target, path: str, settings: HealthSettings) -> Response:
     """The head of a response, after its body has been read and discarded."""
-    transport = await dial(host, port)
+    transport = await dial(target.address)
     try:
-        response = await _ask(transport, path, settings)
+        response = await _ask(transport, target, path, settings)
         body = body_of(transport, response.framing, response.length)
         while await body.read():
             pass
@@ -197,16 +196,25 @@ async def _fetch(host: str, port: int, path: str, settings: HealthSettings) -> R
     return response
 
 
-async def _ask(transport: Transport, path: str, settings: HealthSettings) -> Response:
+async def _ask(
+    transport: Transport, target: Target, path: str, settings: HealthSettings
+) -> Response:
     """Send a GET; the head of the final response, whose body is still to come."""
-    host, port = transport.sock.getpeername()[:2]
-    request = _request(path, (settings.host or f"{host}:{port}").encode())
+    host = settings.host.encode() if settings.host else target.default_host
+    request = _request(path, host)
     scheme = b"X-Forwarded-Proto: https\r\n" if settings.https else b""
     await transport.send(write_request(request, request.host or b"", scheme))
     reader = ResponseReader(transport)
     while (response := await reader.read(request)).status < 200:
         pass
     return response
+
+
+def _port_of(transport: Transport) -> int:
+    """Our port; 0 on a Unix socket."""
+    name = transport.sock.getsockname()
+    port: int = name[1] if isinstance(name, tuple) else 0
+    return port
 
 
 def _request(path: str, host: bytes) -> Request:

@@ -84,7 +84,7 @@ class Notify:
                 "output": list(crash.output),
                 "receipt": None,
                 "slot": crash.slot,
-                "port": crash.port,
+                "port": crash.address.port,
                 "deaths": crash.deaths,
                 "untold": unreported,
             }

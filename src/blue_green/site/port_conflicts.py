@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import trio
 
+from blue_green.config.kinds import Endpoint
+
 logger = logging.getLogger(__name__)
 
 RETRY_INTERVAL = 0.5
@@ -27,25 +29,25 @@ class PortConflicts:
     def __init__(self, replace: Callable[[str], None]) -> None:
         """`replace(reason)` starts the live release in the other slot."""
         self._replace = replace
-        self._since: dict[int, float] = {}
+        self._since: dict[Endpoint, float] = {}
         self._pause = FIRST_PAUSE
         self._replace_at = 0.0
 
-    def add(self, port: int, reason: str) -> bool:
+    def add(self, address: Endpoint, reason: str) -> bool:
         """Record that the port is taken; whether that is new."""
         now = trio.current_time()
-        is_new = port not in self._since
-        since = self._since.setdefault(port, now)
+        is_new = address not in self._since
+        since = self._since.setdefault(address, now)
         if is_new:
-            logger.error("the live backend on port %d is down: %s", port, reason)
-            logger.info("retrying port %d every %g s", port, RETRY_INTERVAL)
+            logger.error("the live backend on %s is down: %s", address.short, reason)
+            logger.info("retrying %s every %g s", address.short, RETRY_INTERVAL)
         if now >= max(since + PATIENCE, self._replace_at):
             self._replace_at = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             self._replace(reason)
         return is_new
 
-    def forget(self, port: int) -> None:
+    def forget(self, address: Endpoint) -> None:
         """The app has the port again, and works."""
-        self._since.pop(port, None)
+        self._since.pop(address, None)
         self._pause, self._replace_at = FIRST_PAUSE, 0.0

@@ -9,6 +9,7 @@ import trio
 
 from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import HealthSettings
+from blue_green.routing.lease import Target
 from blue_green.site import health
 from blue_green.site.backend import Backend, check_is_free
 from blue_green.site.unhealthy import Forget, until_unhealthy
@@ -21,10 +22,10 @@ EXIT_TIMEOUT = 0.25
 async def until_healthy(backend: Backend, settings: HealthSettings) -> None:
     """Wait until its probes succeed; raise `StepFailed` if it ends or takes too long."""
 
-    async def test(host: str, port: int, settings: HealthSettings) -> None:
+    async def test(target: Target, settings: HealthSettings) -> None:
         try:
             await health.until_healthy(
-                host, port, settings, backend.check_port, backend.probe_log_filter
+                target, settings, backend.check_port, backend.probe_log_filter
             )
         except health.NotListening as failure:
             where = await backend.describe_listening_sockets()
@@ -94,7 +95,7 @@ async def _failure_of(backend: Backend, settings: SiteSettings, forget: Forget) 
 
 
 async def _pass(
-    test: Callable[[str, int, HealthSettings], Awaitable[None]],
+    test: Callable[[Target, HealthSettings], Awaitable[None]],
     backend: Backend,
     settings: HealthSettings,
 ) -> None:
@@ -107,7 +108,7 @@ async def _pass(
 
         nursery.start_soon(watch)
         try:
-            await test(backend.target.host, backend.target.port, settings)
+            await test(backend.target, settings)
         except StepFailed as failed:
             failure = failed
             await trio.sleep(EXIT_TIMEOUT)
@@ -116,7 +117,7 @@ async def _pass(
         await backend.process.gone.wait()
         why = f"the app {backend.ending} before it was healthy"
         try:
-            check_is_free(backend.target.port)
+            check_is_free(backend.target.address)
         except MachineFault as taken:
             raise type(taken)(f"{why}; {taken}", backend.output) from None
         raise StepFailed(why, backend.output)

@@ -85,7 +85,7 @@ class Retirement:
         slot = self.slot
         if slot is None or slot.release is None or slot.release.revision != revision:
             return None
-        is_whole = len(slot.backends) == len(slot.ports)
+        is_whole = len(slot.backends) == len(slot.addresses)
         if self._is_stopping or not is_whole or not all(b.is_alive for b in slot.backends):
             return None
         self._scope.cancel()

@@ -1,13 +1,14 @@
-"""One slot, blue or green: its ports, and the backends of the release that runs on them."""
+"""One slot, blue or green: its addresses, and the backends of the release that runs on them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import trio
 
+from blue_green.config.kinds import Endpoint
 from blue_green.config.settings import SiteSettings
 from blue_green.routing.lease import Target
 from blue_green.site import probation
@@ -35,16 +36,21 @@ class Slot:
         self.name = name
         self.settings = site.settings
         """The settings that its release was started with. Restarts use them, too."""
-        self.ports: Sequence[int] = self._ports_in(self.settings)
+        self.addresses: Sequence[Endpoint] = self._addresses_in(self.settings)
+        """One for each backend."""
         self.release: Release | None = None
         self.since: datetime | None = None
         """When it became live."""
         self.restarts = 0
         """How often a backend was restarted while the slot was supervised."""
-        self._backends: dict[int, Backend] = {}
+        self._backends: dict[Endpoint, Backend] = {}
         self._site = site
         self._supervision: Supervision | None = None
         self._stopping = trio.Lock()
+
+    @property
+    def ports(self) -> list[int]:
+        return [address.port for address in self.addresses]
 
     @property
     def targets(self) -> list[Target]:
@@ -59,8 +65,8 @@ class Slot:
         """Whether it has backends, or will restart them."""
         return bool(self._backends) or self._supervision is not None
 
-    def backend_on(self, port: int) -> Backend | None:
-        return self._backends.get(port)
+    def backend_on(self, address: Endpoint) -> Backend | None:
+        return self._backends.get(address)
 
     def assign(self, release: Release, settings: SiteSettings) -> None:
         """Give the slot a release and its settings. Nothing may run here.
@@ -70,40 +76,40 @@ class Slot:
         """
         self.release = release
         self.settings = settings
-        ports, other = self._ports_in(settings), self._site.slots.other(self)
-        if other.is_in_use and not set(ports).isdisjoint(other.ports):
+        addresses, other = self._addresses_in(settings), self._site.slots.other(self)
+        if other.is_in_use and not set(addresses).isdisjoint(other.addresses):
             logger.warning(
                 "%s still uses ports %s: %s keeps its own until a later swap",
-                other.name, list(other.ports), self.name,
+                other.name, other.ports, self.name,
             )  # fmt: skip
         else:
-            self.ports = ports
+            self.addresses = addresses
 
     def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
         """Take over running backends from the program that ran in this process before."""
         self.release = Release(handed.revision, Path(handed.path), env)
         self.since = datetime.fromisoformat(handed.since) if handed.since else None
-        self.ports = handed.ports
+        self.addresses = _on_loopback(handed.ports)
         for each in handed.backends:
-            target = Target(HOST, each.port, self.name, handed.revision)
+            target = Target(Endpoint(HOST, each.port), self.name, handed.revision)
             process = Process(each.pid, each.pidfd, each.outputs, each.mark)
             app, site = self.settings.app, self._site
             self._run_backend(Backend(process, target, app, site.output, site.user))
 
     def start(self, release: Release) -> None:
-        """Start a backend on each port; raise `StepFailed`. Call `stop` even then."""
+        """Start a backend on each address; raise `StepFailed`. Call `stop` even then."""
         self.release = release
-        for port in self.ports:
-            self.start_backend(port)
+        for address in self.addresses:
+            self.start_backend(address)
 
-    def start_backend(self, port: int) -> Backend:
-        """Start a backend of the release on this port; raise `StepFailed`."""
+    def start_backend(self, address: Endpoint) -> Backend:
+        """Start a backend of the release on this address; raise `StepFailed`."""
         assert self.release is not None
         site = self._site
         backend = Backend.start(
             self.settings.app,
             self.release,
-            Target(HOST, port, self.name, self.release.revision),
+            Target(address, self.name, self.release.revision),
             env=environment(self.settings),
             user=site.user,
             output=site.output,
@@ -120,8 +126,8 @@ class Slot:
         self._site.gate.withdraw(backend.target)
         self._site.pool.forget([backend.target])
         await backend.stop()
-        if self._backends.get(backend.target.port) is backend:
-            del self._backends[backend.target.port]
+        if self._backends.get(backend.target.address) is backend:
+            del self._backends[backend.target.address]
         self._site.state_file.change()
 
     async def stop(self) -> None:
@@ -156,11 +162,15 @@ class Slot:
         if self._supervision is not None:
             await self._supervision.settled.wait()
 
-    def _ports_in(self, settings: SiteSettings) -> Sequence[int]:
+    def _addresses_in(self, settings: SiteSettings) -> Sequence[Endpoint]:
         blue, green = settings.app.ports
-        return blue if self.name == "blue" else green
+        return _on_loopback(blue if self.name == "blue" else green)
 
     def _run_backend(self, backend: Backend) -> None:
-        self._backends[backend.target.port] = backend
+        self._backends[backend.target.address] = backend
         self._site.slots.start_soon(backend.run)
         self._site.state_file.change()
+
+
+def _on_loopback(ports: Iterable[int]) -> list[Endpoint]:
+    return [Endpoint(HOST, port) for port in ports]

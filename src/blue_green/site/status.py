@@ -197,7 +197,7 @@ def _slot(slot: Slot | None) -> dict[str, Any] | None:
     return {
         "slot": slot.name,
         "revision": slot.release.revision,
-        "ports": list(slot.ports),
+        "ports": slot.ports,
         "pids": [backend.process.pid for backend in slot.backends],
         "since": slot.since.isoformat(timespec="seconds") if slot.since else None,
     }

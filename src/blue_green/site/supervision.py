@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from blue_green.config.kinds import Endpoint
 from blue_green.site import probation
 from blue_green.site.crash import SHORTEST_LIFE, STABLE, TOO_MANY_DEATHS, Crash
 from blue_green.site.port_conflicts import RETRY_INTERVAL
@@ -35,62 +36,62 @@ class Supervision:
         self._slot = slot
         self._site = site
         self._scope = trio.CancelScope()
-        self._unsettled = set(slot.ports)
-        self._failing_ports: set[int] = set()
-        """Ports whose backend has died too often."""
+        self._unsettled = set(slot.addresses)
+        self._failing: set[Endpoint] = set()
+        """Addresses whose backend has died too often."""
 
     def cancel(self) -> None:
         """Restart nothing from now on; backends that run go on."""
         self._scope.cancel()
 
     async def run(self) -> None:
-        """Supervise the backend on each port."""
+        """Supervise the backend on each address."""
         with self._scope:
             async with trio.open_nursery() as nursery:
-                for port in self._slot.ports:
-                    nursery.start_soon(self._supervise_port, port)
+                for address in self._slot.addresses:
+                    nursery.start_soon(self._supervise_address, address)
 
-    async def _supervise_port(self, port: int) -> None:
+    async def _supervise_address(self, address: Endpoint) -> None:
         deaths = 0
         while True:
             began = trio.current_time()
             try:
-                has_worked, failure = await self._run_once(port)
+                has_worked, failure = await self._run_once(address)
             except PortTaken as conflict:
-                await self._report_conflict(port, str(conflict), deaths)
+                await self._report_conflict(address, str(conflict), deaths)
                 await trio.sleep(RETRY_INTERVAL)
                 continue
             deaths = 1 if has_worked else deaths + 1
             if deaths >= TOO_MANY_DEATHS:
-                self._failing_ports.add(port)
-            if self._failing_ports.issuperset(self._slot.ports):
+                self._failing.add(address)
+            if self._failing.issuperset(self._slot.addresses):
                 self._site.gate.refuse("The site is down: it keeps failing to start.")
-            crash = await self._remove(port, failure, deaths)
-            logger.error("the live backend on port %d is down: %s", port, crash.reason)
+            crash = await self._remove(address, failure, deaths)
+            logger.error("the live backend on %s is down: %s", address.short, crash.reason)
             logger.info("restarting it%s", f" in {crash.delay:g} s" if crash.delay else "")
             self._site.report_crash(crash)
-            self._settle(port)
+            self._settle(address)
             await trio.sleep(crash.delay)
             await trio.sleep_until(began + SHORTEST_LIFE)
             self._slot.restarts += 1
 
-    async def _run_once(self, port: int) -> tuple[bool, str | None]:
+    async def _run_once(self, address: Endpoint) -> tuple[bool, str | None]:
         """Bring the backend up and wait until it ends: whether it worked, and why it failed.
 
         Raises `PortTaken` if it cannot start because of another program.
         """
         gate = self._site.gate
         try:
-            backend = self._slot.backend_on(port) or self._slot.start_backend(port)
+            backend = self._slot.backend_on(address) or self._slot.start_backend(address)
             if not backend.is_up:
                 # A supervised backend is judged by the newest settings, a candidate by its swap's.
                 await probation.until_healthy(backend, self._site.settings.health)
             if backend.target not in gate.targets:
                 gate.admit(backend.target)
             gate.stop_refusing()
-            self._failing_ports.discard(port)
-            self._site.slots.port_conflicts.forget(port)
-            self._settle(port)
+            self._failing.discard(address)
+            self._site.slots.port_conflicts.forget(address)
+            self._settle(address)
             healthy_at = trio.current_time()
             await self._report_until_dead(backend)
         except PortTaken:
@@ -125,26 +126,26 @@ class Supervision:
         if conflict:
             raise StepFailed(conflict)
 
-    async def _report_conflict(self, port: int, reason: str, deaths: int) -> None:
-        crash = await self._remove(port, reason, deaths)
+    async def _report_conflict(self, address: Endpoint, reason: str, deaths: int) -> None:
+        crash = await self._remove(address, reason, deaths)
         self._site.gate.explain("The app cannot start: another program has its port.")
-        if self._site.slots.port_conflicts.add(port, reason):
+        if self._site.slots.port_conflicts.add(address, reason):
             self._site.report_crash(crash)
-        self._settle(port)
+        self._settle(address)
 
-    async def _remove(self, port: int, failure: str | None, deaths: int) -> Crash:
+    async def _remove(self, address: Endpoint, failure: str | None, deaths: int) -> Crash:
         """Remove a backend that is down; how that came about."""
         slot = self._slot
         assert slot.release is not None
         revision = slot.release.revision
-        backend = slot.backend_on(port)
+        backend = slot.backend_on(address)
         if backend is None:
-            return Crash(slot.name, port, revision, deaths, failure or "it did not start")
+            return Crash(slot.name, address, revision, deaths, failure or "it did not start")
         await slot.remove(backend)
         reason = failure or f"the app {backend.ending}"
-        return Crash(slot.name, port, revision, deaths, reason, backend.output)
+        return Crash(slot.name, address, revision, deaths, reason, backend.output)
 
-    def _settle(self, port: int) -> None:
-        self._unsettled.discard(port)
+    def _settle(self, address: Endpoint) -> None:
+        self._unsettled.discard(address)
         if not self._unsettled:
             self.settled.set()

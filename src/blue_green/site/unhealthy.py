@@ -1,6 +1,6 @@
 """Probes of a live backend, and when it counts as unhealthy.
 
-A wrong answer counts against it, and so does a port on which nothing listens. A missing answer
+A wrong answer counts against it, and so does an address on which nothing listens. A missing answer
 counts only if the backend cannot be busy, with requests (see `busy`) or with an idle connection of
 ours: a server with one worker may accept no other connection before that one is closed. So after an
 unanswered probe these connections are closed, and none is reused until a probe is answered.
@@ -37,7 +37,7 @@ async def until_unhealthy(
         while True:
             settings, began = current(), trio.current_time()
             work.begin_probe()
-            failed = await health.probe(target.host, target.port, settings.health, log_filter)
+            failed = await health.probe(target, settings.health, log_filter)
             addition = ""
             if failed is None or failed.symptom is Symptom.WRONG:
                 work.probe_answered()

@@ -155,7 +155,7 @@ def _live(slot: Slot) -> HandedRelease | None:
         ports=tuple(slot.ports),
         backends=tuple(
             HandedBackend(
-                port=backend.target.port,
+                port=backend.target.address.port,
                 pid=backend.process.pid,
                 pidfd=backend.process.pidfd,
                 outputs=backend.process.outputs,

@@ -13,6 +13,7 @@ from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import probe_advice
 from tests.support.check_context import LOCAL_ONLY, CheckedSite, left_behind, only, troubles
 from tests.support.command import answering
+from tests.support.gates import a_target
 from tests.waiting import PATIENCE, until
 
 
@@ -76,7 +77,7 @@ async def test_a_permanent_bad_response_is_explained(
     async with trio.open_nursery() as nursery:
         [listener] = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
         port = listener.socket.getsockname()[1]
-        told = await probe_advice.explanation("127.0.0.1", port, HealthSettings())
+        told = await probe_advice.explanation(a_target(port), HealthSettings())
         nursery.cancel_scope.cancel()
     assert told is not None
     assert text in told[0]

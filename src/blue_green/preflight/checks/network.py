@@ -13,7 +13,7 @@ from blue_green.preflight import other_sites
 from blue_green.preflight.checks.context import RunningSupervisor
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.preflight.other_sites import OtherSite
-from blue_green.site.backend import check_is_free
+from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.system import port_holders
 from blue_green.system.port_holders import ListeningSocket
@@ -74,7 +74,7 @@ def _shared(port: int, other: OtherSite) -> Finding:
 def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Finding:
     about = "[app] ports"
     try:
-        check_is_free(port)
+        check_is_free(Endpoint(HOST, port))
     except StepFailed as failure:
         holder = port_holders.holder_of(port).pid
         if running and (port in running.ports or holder in running.pids):

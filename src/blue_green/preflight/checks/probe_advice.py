@@ -6,6 +6,7 @@ import attrs
 
 from blue_green.config.kinds import Count, Period, Status
 from blue_green.config.site_settings import HealthSettings
+from blue_green.routing.lease import Target
 from blue_green.site import health
 
 LASTING = 50
@@ -36,7 +37,7 @@ ADVICE: Mapping[int, tuple[str, str]] = {
 """For each status: the most likely cause, and how to fix it."""
 
 
-async def until_lasting(host: str, port: int, settings: HealthSettings) -> None:
+async def until_lasting(target: Target, settings: HealthSettings) -> None:
     """Wait until one of these responses has come `LASTING` times in a row.
 
     Raises `StepFailed` if that does not happen, long after the start timeout.
@@ -44,13 +45,13 @@ async def until_lasting(host: str, port: int, settings: HealthSettings) -> None:
     known = tuple(Status(status) for status in ADVICE if status not in settings.status)
     patient = Period(2 * settings.start_timeout + 60)
     doubtful = attrs.evolve(settings, status=known, rise=Count(LASTING), start_timeout=patient)
-    await health.until_healthy(host, port, doubtful)
+    await health.until_healthy(target, doubtful)
 
 
-async def explanation(host: str, port: int, settings: HealthSettings) -> tuple[str, str] | None:
+async def explanation(target: Target, settings: HealthSettings) -> tuple[str, str] | None:
     """The most likely cause of the probe's response, and how to fix it; None if unknown."""
-    named = settings.host or f"{host}:{port}"
-    failed = await health.probe(host, port, settings)
+    named = settings.host or target.default_host.decode()
+    failed = await health.probe(target, settings)
     if failed is None or failed.status not in ADVICE:
         return None
     what, then = (text.format(host=named, status=failed.status) for text in ADVICE[failed.status])
@@ -68,7 +69,7 @@ async def explanation(host: str, port: int, settings: HealthSettings) -> tuple[s
             'set https = true and host = "localhost" in [health]',
         ),
     ):
-        if await health.probe(host, port, attrs.evolve(settings, **changed)) is None:
+        if await health.probe(target, attrs.evolve(settings, **changed)) is None:
             what, then = means, helps
             break
     return f"{failed.why}: {what}", then

@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from blue_green.config.kinds import Argv, Count, Port
+from blue_green.config.kinds import Argv, Count, Endpoint
 from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import network, probe_advice
 from blue_green.preflight.checks.context import CheckContext
@@ -143,7 +143,7 @@ async def _run(
     backend = Backend.start(
         settings.app,
         release,
-        Target(HOST, _free_port(), "blue", release.revision),
+        Target(_free_address(), "blue", release.revision),
         env=env,
         user=context.user,
         output=Output(),
@@ -157,7 +157,7 @@ async def _run(
         await backend.stop()
     if finding is None:
         took = trio.current_time() - began
-        asked = f"GET {settings.health.path} on port {backend.target.port}"
+        asked = f"GET {settings.health.path} on {backend.target.address.short}"
         report(passed(ABOUT, f"{release.revision[:7]} answered {asked} after {took:.1f} s"))
         return memory_for_two(settings, used)
     return finding
@@ -171,7 +171,7 @@ async def _probe(backend: Backend, settings: HealthSettings) -> Finding | None:
     async with trio.open_nursery() as nursery:
 
         async def give_up_early() -> None:
-            await probe_advice.until_lasting(HOST, backend.target.port, settings)
+            await probe_advice.until_lasting(backend.target, settings)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(give_up_early)
@@ -184,12 +184,11 @@ async def _probe(backend: Backend, settings: HealthSettings) -> Finding | None:
         nursery.cancel_scope.cancel()
     if is_healthy:
         return None
-    what, then = await probe_advice.explanation(HOST, backend.target.port, settings) or (why, "")
+    what, then = await probe_advice.explanation(backend.target, settings) or (why, "")
     return failed(ABOUT, what, then, output or backend.output)
 
 
-def _free_port() -> Port:
+def _free_address() -> Endpoint:
     with socket.socket() as sock:
         sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return Port(port)
+        return Endpoint(*sock.getsockname())

@@ -10,6 +10,7 @@ from pathlib import Path
 import trio
 
 from blue_green.config import parsing
+from blue_green.config.kinds import Endpoint
 from blue_green.config.site_settings import GitSettings
 from blue_green.preflight import other_sites
 from blue_green.preflight.init.checkout import App, Checkout
@@ -125,7 +126,7 @@ def _free_from(first: int, taken: Collection[int]) -> int:
         if port in taken:
             continue
         try:
-            check_is_free(port)
+            check_is_free(Endpoint(HOST, port))
         except StepFailed:
             continue
         return port
