@@ -14,12 +14,13 @@ from blue_green.http.response import Response
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import ByteStream, ClientStream
-from blue_green.proxy.exchange import ReverseProxy
 from blue_green.proxy.handler import Handler, ResponseAborted
 from blue_green.proxy.redirect import Redirect
 from blue_green.proxy.relay import Body, LengthBody
 from blue_green.proxy.remote import Remote, Trust
+from blue_green.proxy.reverse_proxy import ReverseProxy
 from blue_green.routing.lease import Target
+from blue_green.routing.router import Router, routes_of
 from tests.raw.backend import Script, says
 from tests.raw.proxy import running
 
@@ -106,7 +107,7 @@ class StreamMaker:
 async def respond(script: Script, request: Request, content: bytes = b"") -> MemoryStream:
     """The stream after the reverse proxy has sent the response of such a backend."""
     async with running(script) as proxy:
-        handler: Handler = ReverseProxy(proxy.gate, proxy.pool, ProxySettings())
+        handler: Handler = ReverseProxy(Router(routes_of(proxy.site)), ProxySettings())
         with streams() as maker:
             stream: MemoryStream = maker.make(request, content)
             as_protocol: ClientStream = stream
@@ -151,7 +152,7 @@ async def test_a_body_reaches_the_backend() -> None:
     async with running() as proxy:
         with streams() as maker:
             stream = maker.make(POST, b"hello")
-            await ReverseProxy(proxy.gate, proxy.pool, ProxySettings()).handle(stream)
+            await ReverseProxy(Router(routes_of(proxy.site)), ProxySettings()).handle(stream)
         assert [request.body for request in proxy.backend.requests] == [b"hello"]
 
 
@@ -160,7 +161,7 @@ async def test_a_response_that_is_cut_short_is_reported_and_not_ended() -> None:
         with streams() as maker:
             stream = maker.make(GET)
             with pytest.raises(ResponseAborted, match="cut short"):
-                await ReverseProxy(proxy.gate, proxy.pool, ProxySettings()).handle(stream)
+                await ReverseProxy(Router(routes_of(proxy.site)), ProxySettings()).handle(stream)
         assert stream.trailers is None
 
 

@@ -11,8 +11,6 @@ import trio
 import trio.testing
 
 from blue_green.config.kinds import Count
-from blue_green.config.process_settings import ProxySettings
-from blue_green.http.errors import ErrorPages
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client, EndReason
 from blue_green.proxy.client_table import LOOK_AGAIN, SAMPLE, ClientTable
@@ -155,7 +153,7 @@ async def test_a_raised_limit_admits_waiting_connections() -> None:
         second = await proxy.ask(GOOD)
         await trio.sleep(2 * LOOK_AGAIN)
         assert second.has_nothing()
-        proxy.listener.use(ProxySettings(access_log=False, max_connections=Count(2)), ErrorPages())
+        proxy.use(max_connections=Count(2))
         assert (await second.answer()).status == 200
 
 

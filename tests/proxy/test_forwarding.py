@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from blue_green.config.kinds import Period
-from blue_green.config.process_settings import ProxySettings
 from blue_green.config.site_settings import HoldSettings
-from blue_green.http.errors import ErrorPages
 from tests.raw.backend import Script, drops, says, silence
 from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
 from tests.raw.messages import GET, OK
@@ -70,9 +68,7 @@ async def test_trust_is_evaluated_again_for_each_request_of_an_open_connection()
     async with running() as proxy:
         client = await proxy.connect()
         for trusted in ((), localhost, ()):
-            proxy.listener.use(
-                ProxySettings(access_log=False, trusted_proxies=trusted), ErrorPages()
-            )
+            proxy.use(trusted_proxies=trusted)
             await client.send(GET[:-2] + CLAIMED + b"\r\n")
             assert (await client.answer()).status == 200
         told = [request.field(b"x-forwarded-for") for request in proxy.backend.requests]

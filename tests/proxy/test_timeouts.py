@@ -7,8 +7,6 @@ import trio
 import trio.testing
 
 from blue_green.config.kinds import Period
-from blue_green.config.process_settings import ProxySettings
-from blue_green.http.errors import ErrorPages
 from tests.raw.backend import Script, says, silence
 from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
 from tests.raw.messages import CHUNKED, GET, OK, POST
@@ -36,9 +34,7 @@ async def test_a_late_request_head_is_answered_with_408(pieces: list[bytes]) -> 
 
 async def test_a_shorter_timeout_applies_to_new_connections() -> None:
     async with running(header_timeout=600.0, idle_timeout=600.0, response_timeout=600.0) as proxy:
-        proxy.listener.use(
-            ProxySettings(access_log=False, header_timeout=Period(SHORT)), ErrorPages()
-        )
+        proxy.use(header_timeout=Period(SHORT))
         client = await proxy.ask(GET[:1])
         assert (await client.answer()).status == 408
 

@@ -11,11 +11,14 @@ from attrs import Factory, define
 from blue_green.config.kinds import Endpoint
 from blue_green.config.process_settings import ProxySettings
 from blue_green.config.site_settings import HoldSettings
+from blue_green.http.errors import ErrorPages
 from blue_green.http.sockets import open_socket
 from blue_green.proxy.listener import Listener
 from blue_green.proxy.pool import Pool
+from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Target
+from blue_green.routing.router import Router, routes_of
 from tests.raw.backend import Script, ScriptedBackend, says
 from tests.raw.messages import OK
 from tests.raw.peer import Peer
@@ -33,6 +36,7 @@ class RunningProxy:
 
     port: int
     listening: socket.socket
+    site: ServedSite
     gate: Gate
     listener: Listener
     pool: Pool
@@ -64,6 +68,12 @@ class RunningProxy:
         await client.send(*pieces)
         return client
 
+    def use(self, **settings: Any) -> None:
+        """Put these settings in force, as a reload does."""
+        made = ProxySettings(**{"access_log": False, **settings})
+        self.site.limits = made
+        self.listener.use(made, self.site.pages, Router(routes_of(self.site)))
+
     async def until_backend_has(self, count: int) -> None:
         """Wait until so many requests have begun."""
         await until(f"{count} requests", lambda: len(self.backend.heads) >= count)
@@ -90,8 +100,11 @@ async def running(
         redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if "tls" in settings else []
         made = ProxySettings(**{"access_log": False, **settings})
         pool = Pool(made.backend_keepalive)
-        listener = Listener(made, gate, pool, [sock], redirecting=redirecting)
-        proxy = RunningProxy(port_of(sock), sock, gate, listener, pool, backend, target, nursery)
+        site = ServedSite("", gate, pool, made, ErrorPages(made.error_pages))
+        listener = Listener(made, Router(routes_of(site)), [sock], redirecting=redirecting)
+        proxy = RunningProxy(
+            port_of(sock), sock, site, gate, listener, pool, backend, target, nursery
+        )
         if redirecting:
             proxy.speaks_tls, proxy.redirect_port = True, port_of(redirecting[0])
         nursery.start_soon(trio.serve_listeners, backend.serve, listeners)

@@ -22,6 +22,7 @@ from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import Request
 from blue_green.http.transport import Transport
 from blue_green.proxy.remote import Remote
+from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.lease import Outcome
 
 NEVER = float("inf")
@@ -97,6 +98,8 @@ class Client:
         """It has sent at least one request."""
         self.request: Request | None = None
         """The current request."""
+        self.site: ServedSite | None = None
+        """The site of the current request, once it is known."""
         self.head = b""
         """What has arrived of the current request's head, or all of it."""
         self.awaited_since = NEVER
@@ -150,6 +153,7 @@ class Client:
         self.state = _AWAITING_REQUEST
         self.final_error = None  # It belongs to the last request.
         self.request = None
+        self.site = None
         self.head = b""
         self.awaited_since = self.set_timeout(timeout, None, _ABORTED)
 

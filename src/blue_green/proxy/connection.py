@@ -42,7 +42,7 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
             client.begin_close(LINGER_TIMEOUT)
             await client.transport.lingering_close()
         if not client.is_closing:
-            await _break_off(client, shared.pages)
+            await _break_off(client, shared.pages_for(client))
     except OSError:
         pass  # The client is gone.
     finally:
@@ -96,14 +96,16 @@ async def _serve_one(client: Client, shared: Shared, handler: Handler) -> bool:
         raise
     finally:
         if stream is not None and stream.is_complete:
-            shared.by_status[stream.status] += 1
+            site = client.site
+            by_status = shared.by_status if site is None else site.gate.by_status
+            by_status[stream.status] += 1
             if shared.settings.access_log:
                 access_log.log(stream, time.monotonic() - began, shared.settings.log_format)
         elif stream or error or client.final_error:
-            end = access_log.end_of(client, stream, error, broken, shared.pages)
+            end = access_log.end_of(client, stream, error, broken, shared.pages_for(client))
             _note_end(client, stream, end, began, shared)
     if error is not None:
-        await _send_error(client, stream, error, shared.pages)
+        await _send_error(client, stream, error, shared.pages_for(client))
     return stream is not None and stream.keep_alive and not shared.is_last(client)
 
 
@@ -111,7 +113,8 @@ def _note_end(
     client: Client, stream: Http1Stream | None, end: access_log.End, began: float, shared: Shared
 ) -> None:
     """Count and log a request that did not get a whole response of a handler."""
-    shared.by_status[end.status] += 1
+    by_status = shared.by_status if client.site is None else client.site.gate.by_status
+    by_status[end.status] += 1
     if shared.settings.access_log:
         seconds = time.monotonic() - began if began else 0.0
         access_log.log_end(client, stream, end, seconds, shared.settings.log_format)

@@ -1,10 +1,7 @@
 """One request on its way through the gate to a backend, and the response on its way back."""
 
-from collections.abc import Awaitable
-
 import trio
 
-from blue_green.config.process_settings import ProxySettings
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Framing
 from blue_green.http.request import ALLOWED, write_request
@@ -16,11 +13,12 @@ from blue_green.proxy.beside import beside
 from blue_green.proxy.client import ClientState
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.handler import ResponseAborted
-from blue_green.proxy.pool import MAX_INTERIM, Pool, Unreachable, Upstream
+from blue_green.proxy.pool import MAX_INTERIM, Unreachable, Upstream
 from blue_green.proxy.relay import NO_FIELDS, BadBody, body_of
+from blue_green.proxy.served_site import ServedSite
 from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
 from blue_green.proxy.upload import TOO_SLOW, Upload
-from blue_green.routing.gate import Gate, Refused
+from blue_green.routing.gate import Refused
 from blue_green.routing.lease import Lease, Outcome, Target
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
@@ -45,15 +43,14 @@ class Exchange:
     _is_moved = False
     """The backend has to stop, and another one can respond: a broken connection is no failure."""
 
-    def __init__(
-        self, stream: ClientStream, gate: Gate, pool: Pool, settings: ProxySettings
-    ) -> None:
+    def __init__(self, stream: ClientStream, site: ServedSite, idle_timeout: float) -> None:
         self._stream = stream
         self._client = stream.client
         self._request = stream.request
-        self._gate = gate
-        self._pool = pool
-        self._settings = settings
+        self._gate = site.gate
+        self._pool = site.pool
+        self._limits = site.limits
+        self._idle_timeout = idle_timeout
         self._is_uploaded = stream.request.framing is _NO_BODY
         """The backend was sent all of the request."""
 
@@ -103,8 +100,8 @@ class Exchange:
 
     def _check_request(self) -> None:
         """Raise `ErrorResponse` for a request that needs no backend."""
-        if self._request.length > self._settings.max_body > 0:
-            raise ErrorResponse(413, f"The request's body is over {self._settings.max_body} bytes.")
+        if self._request.length > self._limits.max_body > 0:
+            raise ErrorResponse(413, f"The request's body is over {self._limits.max_body} bytes.")
         if self._request.ends_here:
             raise ErrorResponse(200, "Max-Forwards ends here.", allow=ALLOWED)
 
@@ -173,7 +170,7 @@ class Exchange:
 
     def _send_now(self, upstream: Upstream, data: bytes) -> bytes | memoryview:
         """Send what can be sent at once; what is left. If it fails, reading the response will."""
-        self._client.await_backend(self._settings.response_timeout, TOO_SLOW)
+        self._client.await_backend(self._limits.response_timeout, TOO_SLOW)
         try:
             return upstream.transport.send_now(data)
         except OSError:
@@ -182,7 +179,7 @@ class Exchange:
     async def _respond_beside_upload(self, upstream: Upstream, lease: Lease, head: bytes) -> bool:
         """Relay the response, which may begin before all of the request was sent."""
         self._is_uploaded, lease.is_uploading = False, True
-        upload = Upload(self._stream, self._settings)
+        upload = Upload(self._stream, self._limits, self._idle_timeout)
         with trio.CancelScope() as good_so_far:
             async with beside(
                 lambda: upload.run(upstream.transport, head, good_so_far, self._note_uploaded)
@@ -268,15 +265,3 @@ class Exchange:
             await websocket(client, transport, end, stream.count)
         else:
             await tunnel(client, transport, stream.count)
-
-
-class ReverseProxy:
-    """Sends each request through the gate to a backend."""
-
-    def __init__(self, gate: Gate, pool: Pool, settings: ProxySettings) -> None:
-        self._gate = gate
-        self._pool = pool
-        self.settings = settings
-
-    def handle(self, stream: ClientStream) -> Awaitable[None]:
-        return Exchange(stream, self._gate, self._pool, self.settings).run()

@@ -3,6 +3,7 @@
 import errno
 import logging
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
@@ -19,13 +20,13 @@ from blue_green.proxy.client import Client
 from blue_green.proxy.client_table import LOOK_AGAIN, ClientTable
 from blue_green.proxy.connection import serve
 from blue_green.proxy.disconnects import Disconnects
-from blue_green.proxy.exchange import ReverseProxy
 from blue_green.proxy.handler import Handler
-from blue_green.proxy.pool import Pool
 from blue_green.proxy.redirect import Redirect
 from blue_green.proxy.remote import Remote, Trust, plain_address
+from blue_green.proxy.reverse_proxy import ReverseProxy
+from blue_green.proxy.served_site import ServedSite
 from blue_green.proxy.shared import Shared
-from blue_green.routing.gate import Gate
+from blue_green.routing.router import Router
 from blue_green.system.handover import HandedClient
 
 logger = logging.getLogger(__name__)
@@ -49,8 +50,7 @@ class Listener:
     def __init__(
         self,
         settings: ProxySettings,
-        gate: Gate,
-        pool: Pool,
+        router: Router[ServedSite],
         sockets: Sequence[socket.socket],
         *,
         redirecting: Sequence[socket.socket] = (),
@@ -64,8 +64,9 @@ class Listener:
         self._certificate = Certificate(settings.tls) if settings.tls else None
         self._settings = settings
         self._trust = Trust(settings.trusted_proxies)
-        self._gate = gate
-        self._proxy = ReverseProxy(gate, pool, settings)
+        self.by_status: Counter[int] = Counter()
+        """How many requests to no site have ended with each status."""
+        self._proxy = ReverseProxy(router, settings)
         self._sockets = sockets
         self._redirecting = redirecting
         self._handed = handed
@@ -97,19 +98,23 @@ class Listener:
         """Whether it has stopped accepting connections."""
         return self._accepting.cancel_called
 
-    def use(self, settings: ProxySettings, pages: ErrorPages) -> None:
-        """Put new settings in force, for new requests and for timeouts that have not begun."""
+    def use(self, settings: ProxySettings, pages: ErrorPages, router: Router[ServedSite]) -> None:
+        """Put new settings in force, for new requests and for timeouts that have not begun.
+
+        Requests that have begun stay at their site, also if it is no longer in the router.
+        """
         self._settings, self._pages = settings, pages
         self._trust.proxies = settings.trusted_proxies
-        self._proxy.settings = settings
+        self._proxy.settings, self._proxy.router = settings, router
         if self._shared is not None:
-            self._shared.settings, self._shared.pages = settings, pages
+            self._shared.settings = settings
+            self._shared.pages, self._shared.by_status = self._without_site
         self._has_room()  # If `max_connections` was raised.
 
     async def run(self) -> None:
         """Serve until cancelled."""
         with Disconnects() as disconnects:
-            self._shared = Shared(self._settings, self._pages, self._gate.by_status, disconnects)
+            self._shared = Shared(self._settings, *self._without_site, disconnects)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(disconnects.run)
@@ -287,11 +292,17 @@ class Listener:
         transport = TlsTransport(sock, self._certificate.context)
         return Client(transport, Remote(host, trust=self._trust, scheme=b"https"))
 
+    @property
+    def _without_site(self) -> tuple[ErrorPages, Counter[int]]:
+        """Error pages and counts for requests that are refused before they have a site."""
+        sole = self._proxy.router.sole
+        return (self._pages, self.by_status) if sole is None else (sole.pages, sole.gate.by_status)
+
     def _interval(self) -> float:
         """Seconds between looks at the deadlines: at most an eighth of the shortest timeout."""
-        times = (self._settings.header_timeout, self._settings.idle_timeout)
-        shortest = min(*times, self._settings.response_timeout)
-        return min(shortest / 8, LONGEST_INTERVAL)
+        times: list[float] = [self._settings.header_timeout, self._settings.idle_timeout]
+        times += [site.limits.response_timeout for site in self._proxy.router.sites]
+        return min(min(times) / 8, LONGEST_INTERVAL)
 
     def _stop_listening(self) -> None:
         for sock in (*self._sockets, *self._redirecting):

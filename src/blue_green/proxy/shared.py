@@ -42,8 +42,9 @@ class Shared:
 
     settings: Limits
     pages: ErrorPages
+    """Of errors for requests that have no site; those of the others are in the site."""
     by_status: Counter[int]
-    """How many requests have ended with each status."""
+    """How many requests that had no site have ended with each status."""
     disconnects: Disconnects | None = None
     """Reports clients that disconnect; without it, only a failing call does."""
     parse_head: Callable[[bytes, int, int], ParsedHead | None] = parse_head
@@ -58,6 +59,10 @@ class Shared:
     """Unless None, no request may begin before this event."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)
     _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
+
+    def pages_for(self, client: Client) -> ErrorPages:
+        """The pages for the errors of this client's current request."""
+        return self.pages if client.site is None else client.site.pages
 
     def is_last(self, client: Client) -> bool:
         """Whether this client's connection ends with its current request."""

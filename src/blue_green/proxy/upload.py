@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import trio
 
-from blue_green.config.process_settings import ProxySettings
 from blue_green.http.chunks import chunk, last_chunk
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Framing
 from blue_green.http.transport import Transport
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.relay import BadBody, BodyTooLarge
+from blue_green.proxy.served_site import SiteLimits
 
 TOO_SLOW = ErrorResponse(504, "The backend took too long to respond.")
 STALLED = ErrorResponse(408, "The rest of the request did not arrive.")
@@ -22,10 +22,11 @@ class Upload:
     refused: ErrorResponse | None = None
     """What is wrong with the body, if it cannot be sent."""
 
-    def __init__(self, stream: ClientStream, settings: ProxySettings) -> None:
+    def __init__(self, stream: ClientStream, limits: SiteLimits, idle_timeout: float) -> None:
         self._stream = stream
         self._client = stream.client
-        self._settings = settings
+        self._limits = limits
+        self._idle_timeout = idle_timeout
 
     async def run(
         self, transport: Transport, head: bytes, good: trio.CancelScope, done: Callable[[], None]
@@ -47,12 +48,12 @@ class Upload:
         finally:
             self._client.stop_waiting()
         done()
-        self._client.await_backend(self._settings.response_timeout, TOO_SLOW)
+        self._client.await_backend(self._limits.response_timeout, TOO_SLOW)
 
     async def _copy(self, transport: Transport, head: bytes) -> None:
         """The head goes out with the first bytes of the body if these have arrived already."""
         is_chunked = self._stream.request.framing is Framing.CHUNKED
-        body = self._stream.body(self._settings.max_body)
+        body = self._stream.body(self._limits.max_body)
         if is_chunked or not body.has_arrived:
             await self._send(transport, head)
             head = b""
@@ -64,6 +65,6 @@ class Upload:
 
     async def _send(self, transport: Transport, data: bytes) -> None:
         """Send to the backend, and from then on wait for the client."""
-        self._client.await_backend(self._settings.response_timeout, TOO_SLOW)
+        self._client.await_backend(self._limits.response_timeout, TOO_SLOW)
         await transport.send(data)
-        self._client.await_body(self._settings.idle_timeout, STALLED)
+        self._client.await_body(self._idle_timeout, STALLED)

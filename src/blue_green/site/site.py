@@ -11,7 +11,9 @@ import trio
 
 from blue_green.config.changes import Change
 from blue_green.config.settings import SiteSettings
+from blue_green.http.errors import ErrorPages
 from blue_green.proxy.pool import Pool
+from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.gate import Gate
 from blue_green.routing.rate import Rate
 from blue_green.site import restore
@@ -47,7 +49,7 @@ class Site:
     def __init__(self, settings: SiteSettings, *, owner: User, user: User) -> None:
         """Git runs as `owner`, and the app as `user`.
 
-        The state of an earlier supervisor is read from the state directory.
+        The state of an earlier supervisor is read from the state directory. Raises `BadPages`.
         """
         self.name = settings.name
         self.settings = settings
@@ -65,6 +67,9 @@ class Site:
         self.output = Output()
         self.gate = Gate(settings.hold)
         self.pool = Pool(settings.serving.backend_keepalive)
+        pages = ErrorPages(settings.serving.error_pages)
+        self.served = ServedSite(settings.name, self.gate, self.pool, settings.serving, pages)
+        """What the proxy knows of the site."""
         self.git = Git(
             settings.git.checkout,
             owner,
@@ -82,11 +87,12 @@ class Site:
         self.rate = Rate(self.gate)
         self.status = Status(self)
 
-    def use(self, settings: SiteSettings) -> None:
+    def use(self, settings: SiteSettings, pages: ErrorPages) -> None:
         """Use these settings from now on; parts that hold the site read them when needed."""
         self.settings = settings
         self.gate.settings = settings.hold
         self.pool.keepalive = settings.serving.backend_keepalive
+        self.served.limits, self.served.pages = settings.serving, pages
         self.watch.use(settings.git)
         self.notify.use(settings)
 

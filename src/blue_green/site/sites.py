@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from blue_green.config.settings import Settings
+from blue_green.proxy.served_site import ServedSite
+from blue_green.routing.router import Router, routes_of
 from blue_green.site.site import Site
 
 
@@ -35,6 +37,14 @@ class Sites:
 
     def remove(self, site: Site) -> None:
         del self._by_name[site.name]
+
+    def router(self) -> Router[ServedSite]:
+        """The routing table for the sites as they are now."""
+        for site in self:
+            site.served.name = "" if self.is_single else site.name
+        return Router(
+            route for site in self for route in routes_of(site.served, site.settings.serving.hosts)
+        )
 
     def stop(self) -> None:
         """Note that the service is stopping: what ends now has not crashed."""

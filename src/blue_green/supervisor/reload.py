@@ -5,7 +5,7 @@ changes. Otherwise the new settings take effect at one moment, except those that
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,8 @@ from blue_green.supervisor import settings_file, startup
 from blue_green.system import systemd
 
 logger = logging.getLogger(__name__)
+
+PagesByDirectory = Mapping[Path | None, ErrorPages]
 
 
 class Reload:
@@ -73,13 +75,14 @@ class Reload:
             logger.info("    %s", change_text.change(change.as_dict()))
         return found
 
-    def _put_in_force(self, settings: Settings, pages: ErrorPages) -> None:
+    def _put_in_force(self, settings: Settings, pages: PagesByDirectory) -> None:
         self._sites.settings = settings
-        self._site.use(settings.sites[0])
-        self._listener.use(settings.proxy, pages)
+        for site, of_site in zip(self._sites, settings.sites, strict=True):
+            site.use(of_site, pages[of_site.serving.error_pages])
+        self._listener.use(settings.proxy, pages[settings.proxy.error_pages], self._sites.router())
 
 
-def _read(file: Path, old: Settings) -> tuple[Settings, ErrorPages]:
+def _read(file: Path, old: Settings) -> tuple[Settings, PagesByDirectory]:
     """Read the settings and the error pages that they name; raise `ConfigError`.
 
     The checks are those of a start. Besides, the settings must be consistent with those in force
@@ -87,7 +90,7 @@ def _read(file: Path, old: Settings) -> tuple[Settings, ErrorPages]:
     """
     new = settings_file.load(file)
     problems = []
-    pages = ErrorPages()
+    pages: dict[Path | None, ErrorPages] = {}
     try:
         for site in new.sites:
             startup.users_to_run_as(site)
@@ -96,10 +99,13 @@ def _read(file: Path, old: Settings) -> tuple[Settings, ErrorPages]:
         startup.check_trust(file, new)
     except startup.CannotRun as error:
         problems.append(str(error))
-    try:
-        pages = ErrorPages(new.proxy.error_pages)
-    except BadPages as error:
-        problems.append(f"{file}: [proxy] error_pages: {error}")
+    named = {site.serving.error_pages: "error_pages" for site in new.sites}
+    named[new.proxy.error_pages] = "[proxy] error_pages"
+    for directory, key in named.items():
+        try:
+            pages[directory] = ErrorPages(directory)
+        except BadPages as error:
+            problems.append(f"{file}: {key}: {error}")
     for problem in contradictions(in_force(old, new)):
         # For example, the app may get a port that the proxy leaves only at a restart.
         problems.append(f"{file}: {problem} (until a restart, which some of the changes need)")

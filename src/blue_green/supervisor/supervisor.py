@@ -66,21 +66,20 @@ async def _supervise(file: Path, settings: Settings, lock: int, handed: Handover
     """
     [of_site] = settings.sites
     owner, user = startup.users_to_run_as(of_site)
-    site = Site(of_site, owner=owner, user=user)
     try:
+        site = Site(of_site, owner=owner, user=user)
         await site.check_checkout()
         with startup.listening(settings, handed.sockets if handed else None) as listening:
+            sites = Sites(settings)
+            sites.add(site)
             listener = Listener(
                 settings.proxy,
-                site.gate,
-                site.pool,
+                sites.router(),
                 listening.proxy,
                 redirecting=listening.redirecting,
                 handed=handed.clients if handed else (),
             )
             site.addresses = listener.addresses
-            sites = Sites(settings)
-            sites.add(site)
             async with trio.open_nursery() as backends:
                 backends.start_soon(site.slots.run)
                 supervisor = Supervisor(

@@ -1,0 +1,31 @@
+"""What the proxy knows of a site."""
+
+from typing import Protocol
+
+from attrs import define
+
+from blue_green.http.errors import ErrorPages
+from blue_green.proxy.pool import Pool
+from blue_green.routing.gate import Gate
+
+
+class SiteLimits(Protocol):
+    """The settings of a site that apply to each of its requests."""
+
+    @property
+    def response_timeout(self) -> float: ...
+
+    @property
+    def max_body(self) -> int: ...
+
+
+@define(eq=False)
+class ServedSite:
+    """The parts of a site that its requests use. The site replaces the last two at a reload."""
+
+    name: str
+    """For the access log; empty where nothing needs the name of the site."""
+    gate: Gate
+    pool: Pool
+    limits: SiteLimits
+    pages: ErrorPages
