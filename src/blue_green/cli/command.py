@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from blue_green.preflight.other_sites import DEFAULT_FILE
+from blue_green.system.other_sites import DEFAULT_FILE
 from blue_green.system.printable import printable
 
 OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130

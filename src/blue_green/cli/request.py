@@ -24,9 +24,9 @@ from blue_green.cli.progress import Progress
 from blue_green.cli.terminal import Style
 from blue_green.config.error import ConfigError
 from blue_green.control import client
-from blue_green.preflight import other_sites
-from blue_green.preflight.other_sites import DEFAULT_FILE
+from blue_green.system import other_sites
 from blue_green.system.locate import control_socket
+from blue_green.system.other_sites import DEFAULT_FILE
 
 
 def client_arguments(parser: argparse.ArgumentParser) -> None:

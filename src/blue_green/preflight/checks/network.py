@@ -9,13 +9,12 @@ from pathlib import Path
 from blue_green.config.kinds import Endpoint
 from blue_green.config.settings import Settings
 from blue_green.http import sockets as proxy
-from blue_green.preflight import other_sites
 from blue_green.preflight.checks.context import RunningSupervisor
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
-from blue_green.preflight.other_sites import OtherSite
 from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
-from blue_green.system import port_holders
+from blue_green.system import other_sites, port_holders
+from blue_green.system.other_sites import OtherSite
 from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.unix_socket import LONGEST_PATH
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from blue_green.config.process_settings import StateSettings
 from blue_green.config.settings import Settings
 from blue_green.preflight.checks.finding import Findings, passed, warned
-from blue_green.preflight.other_sites import UNITS
 from blue_green.system import files, root, users
+from blue_green.system.other_sites import UNITS
 
 RUNNING = Path("/run/systemd/system")
 """Exists if systemd is the init system (sd_booted(3))."""

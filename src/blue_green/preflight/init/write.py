@@ -12,7 +12,6 @@ import trio
 from blue_green.config import parsing
 from blue_green.config.kinds import Endpoint
 from blue_green.config.site_settings import GitSettings
-from blue_green.preflight import other_sites
 from blue_green.preflight.init.checkout import App, Checkout
 from blue_green.preflight.init.detect import detect
 from blue_green.preflight.init.render import text
@@ -20,7 +19,7 @@ from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.source.git import Git
 from blue_green.source.git_errors import GitError
-from blue_green.system import documents, users
+from blue_green.system import documents, other_sites, users
 
 FIRST_PORT, PAIRS, LISTEN = 20_000, 5000, 8000
 """Below the ephemeral ports (ip(7)), and rarely used."""

@@ -7,9 +7,9 @@ import pytest
 import tomli_w
 import trio
 
-from blue_green.preflight import other_sites
 from blue_green.preflight.init import write
 from blue_green.supervisor import settings_file
+from blue_green.system import other_sites
 from tests.support.check_context import CheckedSite, only
 from tests.support.repository import Repository
 from tests.support.site import RealSite
