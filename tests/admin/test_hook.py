@@ -12,9 +12,10 @@ from blue_green.admin.hook import Hook, is_signed
 from blue_green.admin.request_body import Message
 from blue_green.config.parsing import parse
 from blue_green.supervisor import startup
+from tests.support.app_checkout import git
 from tests.support.http_client import HttpClient
 from tests.support.repository import Repository
-from tests.support.site import RealSite, free_ports, git
+from tests.support.site import RealSite, free_ports
 
 MakeSite = Callable[..., RealSite]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import tomli_w
 from attrs import frozen
 
-from tests.support.site import free_ports, git
+from tests.support.app_checkout import git
+from tests.support.site import free_ports
 
 PROXY_CORE, LOAD_CORE = "0", "1"
 

@@ -16,8 +16,9 @@ from blue_green import __version__
 from blue_green import cli as blue_green_cli
 from blue_green.control.messages import encode
 from tests.support.command import answering, cli
+from tests.support.launch import Done
 from tests.support.repository import Repository
-from tests.support.site import Done, RealSite, free_ports
+from tests.support.site import RealSite, free_ports
 
 COMMANDS = [command.name for command in blue_green_cli.COMMANDS]
 CLIENTS = [name for name in COMMANDS if name not in ("run", "init", "check", "completion")]

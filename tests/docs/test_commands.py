@@ -18,7 +18,8 @@ import trio
 
 from tests.docs import table
 from tests.docs.blocks import TOP, Block, blocks
-from tests.support.site import RealSite, git
+from tests.support.app_checkout import git
+from tests.support.site import RealSite
 
 MakeSite = Callable[..., RealSite]
 

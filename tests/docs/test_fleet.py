@@ -20,8 +20,9 @@ import trio
 from attrs import define, field
 
 from blue_green.config import parsing
+from tests.support.app_checkout import git
 from tests.support.http_client import HttpClient
-from tests.support.site import RealSite, free_ports, git
+from tests.support.site import RealSite, free_ports
 from tests.waiting import until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text()

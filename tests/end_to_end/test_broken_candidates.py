@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.site import RealSite, git
+from tests.support.app_checkout import git
+from tests.support.site import RealSite
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]

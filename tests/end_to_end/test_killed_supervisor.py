@@ -8,8 +8,9 @@ import h11
 import pytest
 import trio
 
+from tests.support.app_checkout import git
 from tests.support.killed import killed_at_the_end
-from tests.support.site import RealSite, git
+from tests.support.site import RealSite
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]

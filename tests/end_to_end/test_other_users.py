@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from blue_green.source.git_errors import GitError
+from tests.support.app_checkout import git
 from tests.support.other_users import NOBODY, PYTHON, a_site, as_root, uid_of
 from tests.support.repository import Repository, git_of
-from tests.support.site import git
 from tests.waiting import until
 
 pytestmark = as_root

@@ -12,8 +12,9 @@ import trio.testing
 from attrs import define, field
 
 from blue_green.site.crash import TOO_MANY_DEATHS
+from tests.support.launch import Done
 from tests.support.port_thief import PortThief, port_thief
-from tests.support.site import Done, RealSite
+from tests.support.site import RealSite
 from tests.waiting import until
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.support.site import Done, RealSite
+from tests.support.launch import Done
+from tests.support.site import RealSite
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]

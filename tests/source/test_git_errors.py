@@ -12,9 +12,10 @@ from attrs import define
 from blue_green.source import git_errors
 from blue_green.source.git_errors import GitError
 from tests.support import ssh_server
+from tests.support.app_checkout import git
 from tests.support.following import following
 from tests.support.repository import Repository, git_of
-from tests.support.site import RealSite, git
+from tests.support.site import RealSite
 from tests.waiting import until
 
 LONGEST = 300

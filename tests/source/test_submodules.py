@@ -17,8 +17,9 @@ from blue_green.source.releases import Releases
 from blue_green.source.submodules import path_of, resolve
 from blue_green.system import users
 from blue_green.system.output import Output
+from tests.support.app_checkout import git
 from tests.support.repository import Repository, git_of
-from tests.support.site import RealSite, git
+from tests.support.site import RealSite
 from tests.support.submodules import FROM_FILES, at
 
 

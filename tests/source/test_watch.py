@@ -13,9 +13,9 @@ import trio
 from blue_green.config.site_settings import GitSettings
 from blue_green.source import watch
 from blue_green.source.watch import LONGEST_LOCK, Watch, pull_delay
+from tests.support.app_checkout import git
 from tests.support.following import Following, following, some_looks
 from tests.support.repository import Repository, git_of
-from tests.support.site import git
 from tests.waiting import until
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from blue_green.control.messages import encode
 from blue_green.control.server import listening
-from tests.support.site import Done
+from tests.support.launch import Done
 from tests.waiting import PATIENCE
 
 

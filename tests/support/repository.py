@@ -4,7 +4,7 @@ from pathlib import Path
 
 from blue_green.source.git import Git
 from blue_green.system import users
-from tests.support.site import git
+from tests.support.app_checkout import git
 from tests.waiting import PATIENCE
 
 

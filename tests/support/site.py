@@ -1,36 +1,31 @@
 """A real site for end-to-end tests: a git checkout, and the real command supervising it."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 import trio
-from attrs import frozen
 
 from blue_green.control import client
 from blue_green.system import procfs, supervisor_marker
+from tests.support.app_checkout import AppCheckout
 from tests.support.http_client import Answer, HttpClient
+from tests.support.launch import (
+    BLUE_GREEN,
+    Done,
+    run_command,
+    start_supervisor,
+    stop_supervisor,
+)
 from tests.waiting import PATIENCE, until
-
-APP = Path(__file__).parents[1] / "apps" / "app.py"
-
-
-@frozen
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 def free_ports(count: int) -> list[int]:
@@ -61,39 +56,23 @@ def free_ports(count: int) -> list[int]:
 _given: set[int] = set()
 
 
-def git(checkout: Path, *words: str) -> str:
-    """Run git as a developer would, with nothing of this machine's configuration."""
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
-    who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
-    done = subprocess.run(
-        ["git", *who, *words], cwd=checkout, env=env, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-GIVE = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""A program that gives a listening socket to the next one as systemd does (sd_listen_fds(3))."""
-
-
 class RealSite:
     """A checkout with the test app in it, its settings, and what became of its requests."""
 
     def __init__(self, directory: Path, **sections: dict[str, Any]) -> None:
         self.directory = directory
-        self.checkout = directory / "checkout"
+        app = AppCheckout(directory)
+        self.checkout = app.path
+        self.commit, self.draft, self.head = app.commit, app.draft, app.head
+        self.put_up, self.take_down_barriers = app.put_up, app.take_down_barriers
+        self.journal_file, self.journal = app.journal_file, app.journal
+        self.barriers, self.worktrees = app.barriers, app.worktrees
         self.state = directory / "state"
-        self.journal_file = directory / "journal"
-        self.barriers = directory / "barriers"
         self.config_file = directory / "supervisor.toml"
         self.log_file = directory / "log"
         self.port, self.blue, self.green = free_ports(3)
         self.process: subprocess.Popen[bytes] | None = None
-        self.program = ["-m", "blue_green"]
+        self.program: Sequence[str] = BLUE_GREEN
         """How Python runs the supervisor."""
         self.sections: dict[str, Any] = {
             "app": {
@@ -101,7 +80,7 @@ class RealSite:
                 "command": [sys.executable, "app.py"],
                 "ports": [self.blue, self.green],
                 "stop_timeout": "2s",
-                "env": {"JOURNAL": str(self.journal_file), "BARRIERS": str(self.barriers)},
+                "env": app.env,
             },
             "git": {"checkout": str(self.checkout)},
             "health": {"path": "/healthz", "interval": "100ms", "start_timeout": "15s"},
@@ -110,10 +89,6 @@ class RealSite:
             "state": {"directory": str(self.state)},
         }
         self.configure(**sections)
-        self.checkout.mkdir()
-        self.barriers.mkdir()
-        git(self.checkout, "init", "-q", "-b", "main")
-        (self.checkout / "app.py").write_bytes(APP.read_bytes())
 
     def configure(self, **sections: dict[str, Any]) -> None:
         """Change settings, section by section, and write the file."""
@@ -123,45 +98,6 @@ class RealSite:
             if "env" in before:
                 self.sections[section]["env"] = {**before["env"], **values.get("env", {})}
         self.config_file.write_text(tomli_w.dumps(self.sections))
-
-    def commit(
-        self, text: str = "hello", files: dict[str, str] | None = None, **behaviour: Any
-    ) -> str:
-        """Commit a version of the app that behaves so; its revision."""
-        self._stage(text, files or {}, behaviour)
-        git(self.checkout, "commit", "-q", "--allow-empty", "-m", text)
-        return self.head()
-
-    def draft(
-        self, text: str = "draft", files: dict[str, str] | None = None, **behaviour: Any
-    ) -> str:
-        """The same, but HEAD stays where it is, so that nobody asks for it but the test."""
-        self._stage(text, files or {}, behaviour)
-        tree = git(self.checkout, "write-tree")
-        return git(self.checkout, "commit-tree", "-p", "HEAD", "-m", text, tree)
-
-    def head(self) -> str:
-        """The revision that is checked out."""
-        return git(self.checkout, "rev-parse", "HEAD")
-
-    def _stage(self, text: str, files: dict[str, str], behaviour: dict[str, Any]) -> None:
-        (self.checkout / "behaviour.json").write_text(json.dumps(behaviour))
-        (self.checkout / "text.txt").write_text(text)
-        for name, content in files.items():
-            (self.checkout / name).write_text(content)
-        git(self.checkout, "add", "-A")
-
-    # --- where the app stands still ---
-
-    def put_up(self, where: str, revision: str) -> Path:
-        """From now on this release waits `where`, which its app or its commands know."""
-        barrier = self.barriers / f"{where}-{revision}"
-        barrier.touch()
-        return barrier
-
-    def take_down_barriers(self) -> None:
-        for file in self.barriers.iterdir():
-            file.unlink(missing_ok=True)
 
     # --- the supervisor ---
 
@@ -186,29 +122,14 @@ class RealSite:
 
         It gets the socket that is `held` as from systemd.
         """
-        command = [sys.executable, *self.program, "run", str(self.config_file)]
-        if held is not None:
-            command = [sys.executable, "-ISc", GIVE, str(held.fileno()), *command]
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                pass_fds=() if held is None else (held.fileno(),),
-                env={**os.environ, **env},
-            )
+        self.process = start_supervisor(
+            self.config_file, self.log_file, program=self.program, held=held, env=env
+        )
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Signal the supervisor and wait for its end; its exit status."""
         assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        try:
-            return await trio.to_thread.run_sync(self.process.wait, PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"it did not stop:\n{self.log()}") from None
+        return await stop_supervisor(self.process, how, self.log_file)
 
     async def cli(self, *words: str, **env: str) -> Done:
         """Run the real command against this supervisor, to its end."""
@@ -216,14 +137,7 @@ class RealSite:
 
     async def run(self, *words: str, **env: str) -> Done:
         """Run the real command, to its end."""
-        done = await trio.run_process(
-            [sys.executable, "-m", "blue_green", *words],
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-            env={**os.environ, **env},
-        )
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return await run_command(*words, env=env)
 
     async def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Ask the supervisor over its socket; the last object of its answer."""
@@ -316,14 +230,6 @@ class RealSite:
         file = self.state / "state.toml"
         return tomllib.loads(file.read_text()) if file.exists() else {}
 
-    def journal(self, kind: str = "request") -> list[dict[str, Any]]:
-        """What the backends wrote down, of one kind."""
-        if not self.journal_file.exists():
-            return []
-        text = self.journal_file.read_text()
-        lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
-        return [line for line in lines if line["kind"] == kind]
-
     async def until_logged(self, text: str) -> None:
         """Wait until the log has this: it is written a moment after what it tells of."""
         await until(f"{text!r} in the log", lambda: text in self.log())
@@ -356,9 +262,3 @@ class RealSite:
         """The names of the directories that hold releases."""
         directory = self.state / "releases"
         return sorted(path.name for path in directory.iterdir() if path.is_dir())
-
-    def worktrees(self) -> list[str]:
-        """What git knows of."""
-        lines = git(self.checkout, "worktree", "list", "--porcelain").splitlines()
-        paths = [Path(line.partition(" ")[2]) for line in lines if line.startswith("worktree ")]
-        return sorted(path.name for path in paths if path != self.checkout)

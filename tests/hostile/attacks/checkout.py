@@ -6,7 +6,7 @@ from pathlib import Path
 import trio
 
 from tests.hostile.target import TargetSite
-from tests.support.site import git
+from tests.support.app_checkout import git
 
 LARGE_OUTPUT = """
 import os

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import tomli_w
 
+from tests.support.app_checkout import git
 from tests.support.repository import Repository
-from tests.support.site import RealSite, git
+from tests.support.site import RealSite
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
@@ -113,7 +114,7 @@ async def init(site: RealSite, **release: Any) -> None:
 def commit(site: RealSite, version: str) -> str:
     (site.checkout / "version.txt").write_text(version)
     git(site.checkout, "commit", "-q", "-a", "-m", version)
-    return site.head()
+    return git(site.checkout, "rev-parse", "HEAD")
 
 
 async def test_a_linked_database_survives_a_deploy(site: RealSite) -> None:
@@ -129,9 +130,9 @@ async def test_without_a_link_the_next_deploy_is_refused_with_a_remedy(site: Rea
     """As for those whose settings are older than this, or were written by hand."""
     await init(site, link=[])
     async with site.running():
-        (site.state / "releases" / site.head()[:12] / "media").mkdir()
+        (site.state / "releases" / git(site.checkout, "rev-parse", "HEAD")[:12] / "media").mkdir()
         assert (await site.post("/", b"precious")).json()["notes"] == ["precious"]
-        one = site.head()
+        one = git(site.checkout, "rev-parse", "HEAD")
         commit(site, "2")
         await until("it is refused", lambda: "retrying in" in site.log(), SWAP_SECONDS)
         status = await site.status()

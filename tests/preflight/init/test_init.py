@@ -18,9 +18,10 @@ from blue_green.preflight.init.checkout import Checkout
 from blue_green.preflight.init.django_settings import Named, named
 from blue_green.preflight.init.write import CannotWrite, write
 from blue_green.supervisor import settings_file
+from tests.support.app_checkout import git
 from tests.support.command import cli
 from tests.support.repository import Repository
-from tests.support.site import RealSite, git
+from tests.support.site import RealSite
 
 ASGI_APP = """\
 async def app(scope, receive, send):
