@@ -13,18 +13,15 @@ way. What is not a host name only matches `*`. Paths are compared as they were s
 backends differ in how they decode and normalise them.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv6Address
 from typing import Generic, TypeVar
 
 from attrs import frozen
 
+from blue_green.config.route_patterns import ALL_PATHS, ANY_HOST, normalised
+
 T = TypeVar("T")
 
-NAME = re.compile(rb"[0-9a-z_-]{1,63}(?:\.[0-9a-z_-]{1,63})*")
-ANY_HOST = "*"
-ALL_PATHS = b""
 MOST_CACHED = 1024
 LONGEST_CACHED = 128
 """Hosts as clients wrote them, and bytes of each."""
@@ -35,9 +32,9 @@ class Route(Generic[T]):
     """Leads the requests for a host and the paths below a prefix to a site."""
 
     host: str
-    """A name, `*.` and a name, or `*`."""
-    prefix: bytes
-    """Such as `/api`; empty for all paths."""
+    """As `config.route_patterns.host_pattern` returns it."""
+    prefix: str
+    """As `config.route_patterns.path_prefix` returns it."""
     site: T
     strips: bool = False
     """The backend gets the path without the prefix."""
@@ -53,9 +50,8 @@ def routes_of(
     strip_path: bool = False,
     redirect_hosts: Sequence[str] = (),
 ) -> Iterator[Route[T]]:
-    """The routes of a site. Without hosts or paths, it gets all of them."""
-    prefixes = [path.rstrip("/").encode() for path in paths] or [ALL_PATHS]
-    for prefix in prefixes:
+    """The routes of a site. Without hosts or without paths, it gets all of them."""
+    for prefix in paths or (ALL_PATHS,):
         for host in hosts or (ANY_HOST,):
             yield Route(host, prefix, site, strip_path and prefix != ALL_PATHS)
         for host in redirect_hosts:
@@ -99,10 +95,8 @@ class Router(Generic[T]):
     def _paths_of(self, host: str) -> "_Paths[T]":
         if host == ANY_HOST:
             return self._default
-        table = self._exact
-        if host.startswith("*."):
-            table, host = self._below, host[2:]
-        return table.setdefault(normalised(host.encode()), _Paths())
+        table = self._below if host.startswith("*.") else self._exact
+        return table.setdefault(host.removeprefix("*.").encode(), _Paths())
 
     def _chain_of(self, host: bytes | None) -> "tuple[_Paths[T], ...]":
         name = normalised(host or b"")
@@ -133,8 +127,8 @@ class _Paths(Generic[T]):
         if route.prefix == ALL_PATHS:
             self.root = self.root or route
             return
-        self._by_prefix.setdefault(route.prefix, route)
-        self.depth = max(self.depth, route.prefix.count(b"/"))
+        self._by_prefix.setdefault(route.prefix.encode(), route)
+        self.depth = max(self.depth, route.prefix.count("/"))
 
     def find(self, target: bytes) -> Route[T] | None:
         """The route with the longest prefix of the target's path."""
@@ -144,16 +138,3 @@ class _Paths(Generic[T]):
                 return route
             segments.pop()
         return self.root
-
-
-def normalised(host: bytes) -> bytes:
-    """A host in the form in which it is compared, without its port; empty if it is no host name."""
-    host = host.lower()
-    if host.startswith(b"["):
-        address = host.partition(b"]")[0][1:]
-        try:
-            return b"[%b]" % IPv6Address(address.decode("latin-1")).compressed.encode()
-        except ValueError:
-            return b""
-    name = host.partition(b":")[0].removesuffix(b".")
-    return name if NAME.fullmatch(name) else b""
