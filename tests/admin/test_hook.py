@@ -4,18 +4,25 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 import trio
 
-from blue_green.admin.hook import Hook, is_signed
+from blue_green.admin.hook import is_signed
 from blue_green.admin.request_body import Message
+from blue_green.admin.routes import AdminPages
+from blue_green.admin.server import BodyRoute
+from blue_green.config.kinds import UrlPath
 from blue_green.config.parsing import parse
+from blue_green.config.site_settings import WebhookSettings
 from blue_green.supervisor import startup
 from tests.support.app_checkout import git
 from tests.support.http_client import HttpClient
 from tests.support.repository import Repository
 from tests.support.site import RealSite, free_ports
+from tests.support.site_parts import add, make_several, make_single, named
 
 MakeSite = Callable[..., RealSite]
 
@@ -31,6 +38,12 @@ def secret_file(tmp_path: Path) -> Path:
     file.write_bytes(SECRET + b"\n")
     file.chmod(0o640)
     return file
+
+
+def webhook(secret_file: Path) -> dict[str, Any]:
+    """Settings with a webhook."""
+    listen = {"listen": ["127.0.0.1:8001"]}
+    return {"admin": listen, "webhook": {"secret_file": str(secret_file)}}
 
 
 def signed(body: bytes, secret: bytes = SECRET) -> str:
@@ -61,31 +74,70 @@ def test_only_a_message_with_a_valid_signature_counts_as_signed(
     assert not is_signed(Message([(field, value)], BODY + b"!"), secret_file) or b"gitlab" in field
 
 
-async def test_a_changed_secret_takes_effect_at_once(
-    secret_file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    pulls: list[None] = []
-    hook = Hook(secret_file, lambda: pulls.append(None))
+async def call(pages: AdminPages, path: str, message: Message) -> int:
+    """The status of a call; 404 if there is no such webhook."""
+    methods = pages.find_hook(path)
+    if methods is None:
+        return 404
+    route = methods["POST"]
+    assert isinstance(route, BodyRoute)
+    return (await route.respond(message)).status
+
+
+async def test_a_changed_secret_takes_effect_at_once(tmp_path: Path, secret_file: Path) -> None:
+    sites = make_single(tmp_path, tmp_path, **webhook(secret_file))
+    pages = AdminPages(sites)
     old = Message([(b"x-gitlab-token", SECRET)], b"")
-    assert (await hook.push(old)).status == 202
+    assert await call(pages, "/hook", old) == 202
     secret_file.write_text("another secret of sufficient length")
-    assert (await hook.push(old)).status == 403
+    assert await call(pages, "/hook", old) == 403
     secret_file.unlink()
-    assert (await hook.push(old)).status == 503
-    assert len(pulls) == 1
+    assert await call(pages, "/hook", old) == 503
+
+
+async def test_each_site_has_a_webhook_of_its_own_that_comes_and_goes_with_it(
+    tmp_path: Path, secret_file: Path
+) -> None:
+    sites = make_several(tmp_path, tmp_path, ["blog", "shop"], **webhook(secret_file))
+    blog, shop = sites
+    pages = AdminPages(sites)
+    of_shop = tmp_path / "another"
+    of_shop.write_text("another secret of sufficient length")
+    of_shop.chmod(0o600)
+    shop.settings = attrs.evolve(shop.settings, webhook=WebhookSettings(UrlPath("/push"), of_shop))
+    push = Message([(b"x-gitlab-token", SECRET)], b"")
+    seen = [await call(pages, path, push) for path in ("/hook/blog", "/push", "/hook/shop")]
+    assert seen == [202, 403, 404]
+
+    sites.remove(blog)
+    add(sites, named(blog.settings, "wiki"), tmp_path)
+    assert await call(pages, "/hook/blog", push) == 404
+    assert await call(pages, "/hook/wiki", push) == 202
+    sites.stop()
+    assert await call(pages, "/hook/wiki", push) == 503
+
+
+async def test_a_site_without_a_secret_has_no_webhook(tmp_path: Path) -> None:
+    pages = AdminPages(make_several(tmp_path, tmp_path, ["blog"]))
+    assert await call(pages, "/hook/blog", Message([], b"")) == 404
 
 
 async def test_wrong_signatures_do_not_fill_the_log(
-    secret_file: Path, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
+    tmp_path: Path,
+    secret_file: Path,
+    caplog: pytest.LogCaptureFixture,
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
-    hook = Hook(secret_file, lambda: None)
+    pages = AdminPages(make_several(tmp_path, tmp_path, ["blog", "shop"], **webhook(secret_file)))
     for _ in range(20):
-        assert (await hook.push(Message([], b""))).status == 403
+        assert await call(pages, "/hook/blog", Message([], b"")) == 403
+    assert await call(pages, "/hook/shop", Message([], b"")) == 403
     await trio.sleep(61)
-    await hook.push(Message([], b""))
-    one, others = caplog.messages
-    assert one.startswith("1 webhook call refused: no signature")
-    assert others.startswith("20 webhook calls refused")
+    await call(pages, "/hook/blog", Message([], b""))
+    one, of_shop, others = caplog.messages
+    assert one.startswith("1 webhook call to /hook/blog refused: no signature")
+    assert of_shop.startswith("1 webhook call to /hook/shop refused: no signature")
+    assert others.startswith("20 webhook calls to /hook/blog refused")
 
 
 @pytest.mark.parametrize(

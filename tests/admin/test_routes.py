@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,17 +14,17 @@ from attrs import Factory, define
 
 from blue_green.admin.routes import AdminPages
 from blue_green.admin.server import Server
-from blue_green.config import parsing
 from blue_green.site.site import Site
+from blue_green.site.sites import Sites
 from blue_green.site.trigger import Trigger
 from blue_green.system.output import MAX_LINES
-from blue_green.system.users import owner_of
 from tests.raw.peer import Peer
 from tests.support import browser
 from tests.support.browser import Browser, Tab
 from tests.support.http_client import HttpClient
 from tests.support.repository import Repository
 from tests.support.site import RealSite, free_ports
+from tests.support.site_parts import make_single
 
 MakeSite = Callable[..., RealSite]
 
@@ -47,10 +46,16 @@ class Told:
     """The real parts of a site with nothing in it yet, and the admin address that tells of them."""
 
     repository: Repository
-    site: Site
+    sites: Sites
     port: int
     nursery: trio.Nursery
     serving: trio.CancelScope = Factory(trio.CancelScope)
+
+    @property
+    def site(self) -> Site:
+        """The only site."""
+        assert self.sites.only is not None
+        return self.sites.only
 
     @property
     def url(self) -> str:
@@ -63,7 +68,7 @@ class Told:
 
         async def run() -> None:
             with sock, scope:
-                pages = AdminPages(self.site)
+                pages = AdminPages(self.sites)
                 await Server([sock], pages.routes, pages.for_browsers).run()
 
         self.nursery.start_soon(run)
@@ -95,17 +100,11 @@ class EventReader:
 @asynccontextmanager
 async def telling(directory: Path, **sections: dict[str, Any]) -> AsyncIterator[Told]:
     repository = Repository(directory / "checkout")
-    checkout = repository.path
-    command = [sys.executable, "-c", "import time; time.sleep(0.3)"]
-    app = {"name": "blog", "command": command, "ports": free_ports(2)}
-    document = {"app": app, "state": {"directory": str(directory)}, **sections}
-    settings = parsing.parse(document, checkout / "supervisor.toml")
-    us = owner_of(checkout)
-    site = Site(settings.sites[0], owner=us, user=us)
-    site.releases.create_directories()
+    sites = make_single(directory, repository.path, **sections)
+    [site] = sites
     async with trio.open_nursery() as nursery:
         (port,) = free_ports(1)
-        told = Told(repository, site, port, nursery)
+        told = Told(repository, sites, port, nursery)
         for task in (site.slots.run, site.rate.run, site.pause.run, site.queue.run):
             nursery.start_soon(task)
         told.serve()

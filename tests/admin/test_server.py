@@ -31,11 +31,11 @@ MakeSite = Callable[..., RealSite]
 # --- the server, in this process ----------------------------------------------------------------
 
 
-async def hello() -> Reply:
+async def hello(query: str) -> Reply:
     return Reply(200, b"hello\n")
 
 
-async def fail() -> Reply:
+async def fail(query: str) -> Reply:
     raise RuntimeError("a bug")
 
 
@@ -43,12 +43,12 @@ async def echo(message: Message) -> Reply:
     return Reply(202, message.body)
 
 
-async def never() -> Reply:
+async def never(query: str) -> Reply:
     await trio.sleep_forever()
     raise AssertionError("it never comes to this")
 
 
-async def ticks() -> StreamReply:
+async def ticks(query: str) -> StreamReply:
     async def send_all(send: Send) -> None:
         while True:
             await send(b"tick\n")
@@ -57,7 +57,7 @@ async def ticks() -> StreamReply:
     return StreamReply("text/plain", send_all)
 
 
-async def flood() -> StreamReply:
+async def flood(query: str) -> StreamReply:
     async def send_all(send: Send) -> None:
         while True:
             await send(b"x" * 65536)
@@ -228,7 +228,7 @@ async def test_a_body_of_tiny_chunks_is_read_a_few_at_a_time() -> None:
 async def test_many_simultaneous_requests_are_answered_a_few_per_iteration() -> None:
     at: Counter[int] = Counter()
 
-    async def note() -> Reply:
+    async def note(query: str) -> Reply:
         at[iterations.count] += 1
         return Reply(200, b"noted\n")
 

@@ -1,87 +1,59 @@
 """The page's data: server-sent events, each with one JSON object.
 
-The first object is complete: the site's status, each of the last seconds, and the last lines of
-output. The following ones have the current status, and only new seconds and lines. An event is sent
-every second, so a reader that gets none for a while knows that the supervisor does not answer, and
-as soon as a swap enters its next phase. An event is made when its reader is ready for it, so a slow
-reader delays nothing and buffers nothing.
+An event is sent every second, so a reader that gets none for a while knows that the supervisor does
+not answer. An event is made when its reader is ready for it, so a slow reader delays nothing and
+buffers nothing. Sites come and go: each event looks its site up again. An event that does not build
+on the events before it has `complete: true`.
 """
 
-import json
-import time
-from typing import Any
+from typing import Protocol
 
 import trio
 
+from blue_green.admin.overview import Overview
 from blue_green.admin.server import Send
-from blue_green.site.site import Site
-from blue_green.site.slot import Slot
+from blue_green.admin.site_events import MissingSite, SiteEvents
+from blue_green.site.sites import Sites
 
 INTERVAL = 1.0
 MIN_INTERVAL = 0.05
 """Minimum seconds between two events, even if swaps change their phases faster."""
-LINES = 100
-"""Maximum number of output lines in one event: the last ones."""
-LONGEST_LINE = 2000
-"""Maximum number of characters of a line."""
+
+
+class Source(Protocol):
+    """Makes the events of one reader."""
+
+    async def next_event(self) -> str:
+        """The next event, as JSON."""
+
+    async def until_changed(self) -> None:
+        """Wait until there is a reason for an event before its time."""
 
 
 class Events:
-    """The event stream of a site."""
+    """The event streams: of one site, and of all together."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+        self._since = trio.current_time()
 
-    async def send_all(self, send: Send) -> None:
-        """Send events until cancelled."""
-        next_second, next_line = 0, max(0, self._site.output.end - LINES)
+    async def send_all(self, name: str | None, send: Send) -> None:
+        """Send events of the site with this name until cancelled; without a name, of all sites."""
+        source: Source | None = None
         while True:
             sent_at = trio.current_time()
-            version = self._site.queue.version
-            seconds, next_second = self._site.rate.since(next_second), self._site.rate.end
-            lost, lines, next_line = self._lines_since(next_line)
-            event = {
-                "now": round(time.time(), 3),
-                "stopping": self._site.is_stopping,
-                **self._site.status.as_dict(),
-                "slots": [self._slot(slot) for slot in self._site.slots.both],
-                "seconds": [[round(s.at, 1), *s.ended, s.held] for s in seconds],
-                "lost": lost,
-                "lines": lines,
-            }
-            text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-            await send(f"data: {text}\n\n".encode(errors="replace"))
+            source = self._source(name, source)
+            await send(f"data: {await source.next_event()}\n\n".encode(errors="replace"))
             await trio.sleep_until(sent_at + MIN_INTERVAL)
             with trio.move_on_at(sent_at + INTERVAL):
-                await self._site.queue.until_changed(version)
+                await source.until_changed()
 
-    def _lines_since(self, number: int) -> tuple[int, list[list[Any]], int]:
-        """The number of skipped lines, the lines to send, and the number of the next line."""
-        start = max(number, self._site.output.end - LINES)
-        piece = self._site.output.read(start, lambda source, revision: True)
-        lines = [
-            [round(line.at, 3), line.source, line.revision[:7], line.text[:LONGEST_LINE]]
-            for line in piece.lines
-        ]
-        return start - number + piece.lost, lines, piece.next_line
-
-    def _slot(self, slot: Slot) -> dict[str, Any]:
-        revision = slot.release.revision if slot.release else None
-        state = self._site.queue.state_of(slot)
-        return {
-            "name": slot.name,
-            "state": state,
-            "revision": revision,
-            "subject": self._site.queue.subject_of(revision) if revision else "",
-            "since": slot.since.timestamp() if slot.since and state == "live" else None,
-            "restarts": slot.restarts,
-            "backends": [
-                {
-                    "port": backend.target.address.port,
-                    "pid": backend.process.pid,
-                    "in_flight": backend.target.in_flight,
-                    "tunnels": backend.target.streams,
-                }
-                for backend in slot.backends
-            ],
-        }
+    def _source(self, name: str | None, last: Source | None) -> Source:
+        """What makes the next event: the last source, as long as it is the right one."""
+        sites = self._sites
+        if name is None and not (sites.is_single and sites.only):
+            return last if isinstance(last, Overview) else Overview(sites)
+        site = sites.only if name is None else sites.get(name)
+        if site is None:
+            return MissingSite(sites, name or "")
+        return last if isinstance(last, SiteEvents) and last.site is site else SiteEvents(site)

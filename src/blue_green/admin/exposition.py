@@ -1,11 +1,11 @@
 """Metrics in the text format of Prometheus, generated for each scrape.
 
-A scrape reads state that exists anyway. The site's metrics are read on the event loop without a
-checkpoint in between, so that they are consistent. Those of the process come from /proc, where
-listing thousands of descriptors takes a while, so a thread reads them.
+A scrape reads state that exists anyway. It takes one site per iteration of the event loop, so that
+the metrics of a site are consistent, and hundreds of sites delay no request. Metrics of the process
+come from /proc, where listing thousands of descriptors takes a while, so a thread reads them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import get_args
 
@@ -19,25 +19,24 @@ from prometheus_client.core import (
     SummaryMetricFamily,
 )
 from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
+from blue_green.admin.readiness import why_not_ready
 from blue_green.routing.metrics import Histogram
 from blue_green.site.receipt import Result
 from blue_green.site.site import Site
+from blue_green.site.sites import Sites
+from blue_green.system import throttle
 
 
-class Exposition(Collector):
-    """Collects the metrics of a site."""
+class Exposition:
+    """Collects the metrics of all sites."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self, site: Site, *, is_ready: Callable[[], bool]) -> None:
-        self._site = site
-        self._is_ready = is_ready
-        self._ours = CollectorRegistry()
-        self._ours.register(self)
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
@@ -45,81 +44,130 @@ class Exposition(Collector):
     async def text(self) -> bytes:
         """Everything, in the text format of Prometheus."""
         process = await trio.to_thread.run_sync(generate_latest, self._process)
-        return generate_latest(self._ours) + process
+        families = Families()
+        families.add(_build())
+        for name in self._sites.broken:
+            families.add(_ready(name, is_ready=False))
+        for site in self._sites:
+            await throttle.wait()
+            for metric in (*_requests(site), *_changes(site), *_releases(site)):
+                families.add(metric)
+        return families.text + process
+
+
+class Families:
+    """The text of many metrics. The samples of a family must stand together."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, bytearray] = {}
+
+    @property
+    def text(self) -> bytes:
+        return b"".join(self._texts.values())
+
+    def add(self, metric: Metric) -> None:
+        """Add its samples to those of the same family."""
+        text = generate_latest(_Single(metric))
+        if metric.name in self._texts:
+            _help, _type, text = text.split(b"\n", 2)
+        self._texts.setdefault(metric.name, bytearray()).extend(text)
+
+
+class _Single(CollectorRegistry):
+    """A registry with one metric, which `generate_latest` can write."""
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__()
+        self._metric = metric
 
     def collect(self) -> Iterator[Metric]:
-        """Called by prometheus-client."""
-        yield from self._requests()
-        yield from self._changes()
-        yield from self._releases()
+        yield self._metric
 
-    def _requests(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "blue_green_requests",
-            "Finished requests, by the status sent to the client; 499 if it disconnected before",
-            labels=["status"],
-        )
-        for status, count in sorted(self._site.gate.by_status.items()):
-            requests.add_metric([str(status)], count)
-        yield requests
-        targets = [backend.target for backend in self._site.slots.backends]
-        yield GaugeMetricFamily(
-            "blue_green_requests_in_flight",
-            "In-flight requests at backends",
-            sum(target.in_flight for target in targets),
-        )
-        yield GaugeMetricFamily(
-            "blue_green_tunnels",
-            "Open streams: WebSockets, other upgrades, and event streams",
-            sum(target.streams for target in targets),
-        )
-        gate = self._site.gate
-        yield GaugeMetricFamily("blue_green_requests_held", "Held requests", gate.held)
-        yield HistogramMetricFamily(
-            "blue_green_hold_seconds",
-            "How long held requests waited, whatever their outcome",
-            buckets=_cumulative(gate.holds),
-            sum_value=gate.holds.total,
-        )
 
-    def _changes(self) -> Iterator[Metric]:
-        swaps = CounterMetricFamily("blue_green_swaps", "Swaps, by outcome", labels=["outcome"])
-        for outcome in get_args(Result):  # Including 0, from which Prometheus sees the first rise.
-            swaps.add_metric([outcome], self._site.queue.counts.by_outcome[outcome])
-        yield swaps
-        phases = SummaryMetricFamily(
-            "blue_green_swap_phase_seconds", "How long each phase of a swap took", labels=["phase"]
-        )
-        for phase, count in sorted(self._site.queue.counts.by_phase.items()):
-            phases.add_metric([phase], count, self._site.queue.counts.seconds[phase])
-        yield phases
-        restarts = CounterMetricFamily(
-            "blue_green_backend_restarts",
-            "Restarts of live backends",
-            labels=["slot"],
-        )
-        for slot in self._site.slots.both:
-            restarts.add_metric([slot.name], slot.restarts)
-        yield restarts
+def _requests(site: Site) -> Iterator[Metric]:
+    gate, name = site.gate, site.name
+    requests = CounterMetricFamily(
+        "blue_green_requests",
+        "Finished requests, by the status sent to the client; 499 if it disconnected before",
+        labels=["site", "status"],
+    )
+    for status, count in sorted(gate.by_status.items()):
+        requests.add_metric([name, str(status)], count)
+    yield requests
+    targets = [backend.target for backend in site.slots.backends]
+    yield _gauge(
+        "blue_green_requests_in_flight",
+        "In-flight requests at backends",
+        name,
+        sum(target.in_flight for target in targets),
+    )
+    yield _gauge(
+        "blue_green_tunnels",
+        "Open streams: WebSockets, other upgrades, and event streams",
+        name,
+        sum(target.streams for target in targets),
+    )
+    yield _gauge("blue_green_requests_held", "Held requests", name, gate.held)
+    holds = HistogramMetricFamily(
+        "blue_green_hold_seconds",
+        "How long held requests waited, whatever their outcome",
+        labels=["site"],
+    )
+    holds.add_metric([name], _cumulative(gate.holds), gate.holds.total)
+    yield holds
 
-    def _releases(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "blue_green_ready", "Whether /ready answers 200", float(self._is_ready())
-        )
-        build = GaugeMetricFamily(
-            "blue_green_build_info", "The version of the supervisor", labels=["version"]
-        )
-        build.add_metric([__version__], 1)
-        yield build
-        releases = GaugeMetricFamily(
-            "blue_green_release_info",
-            "The release in each slot, and its state: live, candidate, draining or retiring",
-            labels=["slot", "revision", "state"],
-        )
-        for slot in self._site.slots.both:
-            if slot.release is not None and (state := self._site.queue.state_of(slot)):
-                releases.add_metric([slot.name, slot.release.revision, state], 1)
-        yield releases
+
+def _changes(site: Site) -> Iterator[Metric]:
+    counts, name = site.queue.counts, site.name
+    swaps = CounterMetricFamily("blue_green_swaps", "Swaps, by outcome", labels=["site", "outcome"])
+    for outcome in get_args(Result):  # Including 0, from which Prometheus sees the first rise.
+        swaps.add_metric([name, outcome], counts.by_outcome[outcome])
+    yield swaps
+    phases = SummaryMetricFamily(
+        "blue_green_swap_phase_seconds",
+        "How long each phase of a swap took",
+        labels=["site", "phase"],
+    )
+    for phase, count in sorted(counts.by_phase.items()):
+        phases.add_metric([name, phase], count, counts.seconds[phase])
+    yield phases
+    restarts = CounterMetricFamily(
+        "blue_green_backend_restarts", "Restarts of live backends", labels=["site", "slot"]
+    )
+    for slot in site.slots.both:
+        restarts.add_metric([name, slot.name], slot.restarts)
+    yield restarts
+
+
+def _releases(site: Site) -> Iterator[Metric]:
+    yield _ready(site.name, is_ready=not why_not_ready(site))
+    releases = GaugeMetricFamily(
+        "blue_green_release_info",
+        "The release in each slot, and its state: live, candidate, draining or retiring",
+        labels=["site", "slot", "revision", "state"],
+    )
+    for slot in site.slots.both:
+        if slot.release is not None and (state := site.queue.state_of(slot)):
+            releases.add_metric([site.name, slot.name, slot.release.revision, state], 1)
+    yield releases
+
+
+def _build() -> Metric:
+    build = GaugeMetricFamily(
+        "blue_green_build_info", "The version of the supervisor", labels=["version"]
+    )
+    build.add_metric([__version__], 1)
+    return build
+
+
+def _ready(name: str, *, is_ready: bool) -> Metric:
+    return _gauge("blue_green_ready", "Whether the site is ready", name, float(is_ready))
+
+
+def _gauge(metric: str, documentation: str, name: str, value: float) -> Metric:
+    gauge = GaugeMetricFamily(metric, documentation, labels=["site"])
+    gauge.add_metric([name], value)
+    return gauge
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:

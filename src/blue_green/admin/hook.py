@@ -1,4 +1,4 @@
-"""The webhook: a forge notifies us of a push, and we fetch.
+"""The webhooks, one for each site: a forge notifies us of a push, and we fetch.
 
 A call must prove knowledge of the secret. Its content is not even parsed, since the fetch that
 follows gets the commits from the forge itself. GitHub and Gitea (and its forks) sign the body with
@@ -12,13 +12,16 @@ HMAC-SHA256; GitLab sends the secret itself.
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import trio
 
 from blue_green.admin.request_body import Message
-from blue_green.admin.server import Reply
+from blue_green.admin.server import BodyRoute, Methods, Reply
+from blue_green.site.site import Site
+from blue_green.site.sites import Sites
 from blue_green.system import secret
 
 logger = logging.getLogger(__name__)
@@ -28,34 +31,54 @@ LOG_INTERVAL = 60.0
 """Seconds between log lines about refused calls, which anybody can cause."""
 
 
-class Hook:
-    """Triggers a pull for each authentic call."""
+class Hooks:
+    """The webhooks of all sites."""
 
-    def __init__(self, secret_file: Path, pull: Callable[[], None]) -> None:
-        self._secret_file = secret_file
-        self._pull = pull
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+        self._hooks = WeakKeyDictionary[Site, Hook]()
+        """Those that were called, each for as long as its site exists."""
+
+    def find(self, path: str) -> Methods | None:
+        """The route of the webhook with this path, if a site has it."""
+        for site in self._sites:
+            webhook = site.settings.webhook
+            if webhook.path == path and webhook.secret_file is not None:
+                hook = self._hooks.setdefault(site, Hook())
+                push = partial(hook.push, site, webhook.secret_file)
+                return {"POST": BodyRoute(push, MAX_BODY)}
+        return None
+
+
+class Hook:
+    """The webhook of a site. Triggers a pull for each authentic call."""
+
+    def __init__(self) -> None:
         self._refused = 0
         self._quiet_until = 0.0
 
-    async def push(self, message: Message) -> Reply:
+    async def push(self, site: Site, secret_file: Path, message: Message) -> Reply:
         """Answer 202 at once, or 403 to any call without proof of the secret."""
+        if site.is_stopping:  # No fetch would follow.
+            return Reply(503, b"The server is stopping.\n")
+        path = site.settings.webhook.path
         try:
             # In a thread: the disk may be slow, and the HMAC of a megabyte takes milliseconds.
-            is_right = await trio.to_thread.run_sync(is_signed, message, self._secret_file)
+            is_right = await trio.to_thread.run_sync(is_signed, message, secret_file)
         except secret.BadSecret as error:
-            self._refuse(f"[webhook] secret_file: {error}")
+            self._refuse(path, f"[webhook] secret_file: {error}")
             return Reply(503, b"The supervisor cannot read its secret: see its log.\n")
         if not is_right:
-            self._refuse("no signature with the secret of [webhook]")
+            self._refuse(path, "no signature with the secret of [webhook]")
             return Reply(403, b"Forbidden.\n")
-        self._pull()
+        site.watch.pull_now()
         return Reply(202, b"A fetch follows.\n")
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, path: str, why: str) -> None:
         self._refused += 1
         if trio.current_time() >= self._quiet_until:
             calls = "1 webhook call" if self._refused == 1 else f"{self._refused} webhook calls"
-            logger.warning("%s refused: %s", calls, why)
+            logger.warning("%s to %s refused: %s", calls, path, why)
             self._refused = 0
             self._quiet_until = trio.current_time() + LOG_INTERVAL
 

@@ -76,7 +76,8 @@ class StreamReply:
     """Gets a function that sends a piece, and sends one after the other until it is cancelled."""
 
 
-Route = Callable[[], Awaitable[Reply | StreamReply]]
+Route = Callable[[str], Awaitable[Reply | StreamReply]]
+"""Gets the query of the request's target, without the question mark."""
 
 
 @frozen
@@ -88,8 +89,10 @@ class BodyRoute:
     """Bytes. A larger body gets 413."""
 
 
-Routes = Mapping[str, Mapping[str, Route | BodyRoute]]
-"""For each path, a route for each method. HEAD is served as GET is, without the body."""
+Methods = Mapping[str, Route | BodyRoute]
+"""A route for each method. HEAD is served as GET is, without the body."""
+Routes = Mapping[str, Methods]
+"""The methods of each path."""
 
 
 @frozen
@@ -111,10 +114,15 @@ class Server:
         sockets: Sequence[socket.socket],
         routes: Routes,
         for_browsers: Container[str] = (),
+        find_hook: Callable[[str], Methods | None] = lambda path: None,
     ) -> None:
-        """`for_browsers` are the paths that no other site may read in somebody's browser."""
+        """`for_browsers` are the paths that no other site may read in somebody's browser.
+
+        Paths that are not in `routes` are looked up with `find_hook` for each request, since they
+        may come and go.
+        """
         self._sockets = sockets
-        self._router = AdminRouter(routes, for_browsers)
+        self._router = AdminRouter(routes, for_browsers, find_hook)
         self._limits = AdminLimits(HEAD_TIMEOUT, IDLE_TIMEOUT, MAX_HEAD)
         self._shared = Shared(self._limits, ErrorPages(), Counter(), parse_head=parse_head)
         self._clients = ClientTable()
@@ -148,9 +156,15 @@ class Server:
 class AdminRouter:
     """Finds the route for each request, and sends its response."""
 
-    def __init__(self, routes: Routes, for_browsers: Container[str]) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        for_browsers: Container[str],
+        find_hook: Callable[[str], Methods | None],
+    ) -> None:
         self._routes = routes
         self._for_browsers = for_browsers
+        self._find_hook = find_hook
         self._streams = 0
 
     async def handle(self, stream: ClientStream) -> None:
@@ -168,8 +182,9 @@ class AdminRouter:
 
     async def _reply(self, stream: ClientStream) -> Reply | StreamReply:
         request = stream.request
-        method, path = request.method.decode(), request.target.partition(b"?")[0].decode("latin-1")
-        methods = self._routes.get(path)
+        method = request.method.decode()
+        path, _, query = request.target.decode("latin-1").partition("?")
+        methods = self._routes.get(path) or self._find_hook(path)
         if methods is None:
             return Reply(404, f"Here are: {', '.join(sorted(self._routes))}\n".encode())
         route = methods.get("GET" if method == "HEAD" else method)
@@ -187,7 +202,7 @@ class AdminRouter:
                 if message is None:
                     return Reply(413, f"The request's body is over {route.most} bytes.\n".encode())
                 return await route.respond(message)
-            reply = await route()
+            reply = await route(query)
         except (OSError, ErrorResponse):
             raise
         except Exception:

@@ -41,6 +41,7 @@ class Rate:
         self._seconds: deque[Second] = deque(maxlen=KEPT)
         self._end = 0
         self._before = self._by_class()
+        self._recent_errors = 0
         self._had_waited = gate.tally.held - gate.held
 
     async def run(self) -> None:
@@ -59,6 +60,11 @@ class Rate:
         return (self._count() - before) / max(elapsed, 1.0)
 
     @property
+    def recent_errors(self) -> int:
+        """How many requests ended with a 5xx in the seconds that are kept."""
+        return self._recent_errors
+
+    @property
     def end(self) -> int:
         """The number of the second that comes next."""
         return self._end
@@ -74,6 +80,9 @@ class Rate:
         # All that were ever held, less those released before this second began: the number held
         # now would miss those that came and went within the second.
         held = self._gate.tally.held - self._had_waited
+        if len(self._seconds) == KEPT:
+            self._recent_errors -= self._seconds[0].ended[4]
+        self._recent_errors += ended[4]
         self._seconds.append(Second(time.time(), ended, held))
         self._end += 1
         self._before = now

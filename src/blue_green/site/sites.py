@@ -16,6 +16,8 @@ class Sites:
         """The settings in force, of the process and of all sites."""
         self.is_stopping = False
         """The service is stopping."""
+        self.broken: dict[str, str] = {}
+        """Why each site that could not be started does not run, by name."""
         self._by_name: dict[str, Site] = {}
 
     @property

@@ -132,8 +132,10 @@ class Supervisor:
         backends.start_soon(systemd.notify_watchdog)
         backends.start_soon(site.notify.run)
         if self._listening.admin:  # In this nursery, to report the stop until its end.
-            pages = AdminPages(site)
-            server = Server(self._listening.admin, pages.routes, pages.for_browsers)
+            pages = AdminPages(self._sites)
+            server = Server(
+                self._listening.admin, pages.routes, pages.for_browsers, pages.find_hook
+            )
             backends.start_soon(server.run)
         site.pause.restore()
         if handed is not None and handed.live is not None:

@@ -1,0 +1,115 @@
+"""Events about all sites together: a row for each site.
+
+The first event has all rows. The following ones have only the columns that have changed, of sites
+for which anything has, and the names of sites that are gone. So the size of an event depends on
+what happens, and stays small with hundreds of sites. The work is done in short steps, between which
+the event loop goes on.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import trio
+
+from blue_green import __version__
+from blue_green.admin.readiness import why_not_ready
+from blue_green.site.site import Site
+from blue_green.site.sites import Sites
+from blue_green.system import throttle
+
+ROWS_PER_STEP = 10
+MAX_HOSTS = 3
+MAX_TEXT = 200
+"""Characters of a subject line, or of a reason."""
+
+Row = Mapping[str, Any]
+
+
+class Overview:
+    """Makes the events for one reader."""
+
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+        self._sent: dict[str, Row] | None = None
+        """The rows as the reader knows them."""
+        self._since = datetime.now(UTC)
+
+    async def next_event(self) -> str:
+        before, rows = self._sent or {}, await self._rows()
+        changed = []
+        for number, (name, row) in enumerate(rows.items()):
+            if number % ROWS_PER_STEP == 0:
+                await throttle.wait()
+            known = before.get(name, {})
+            if difference := {key: row[key] for key in row if row[key] != known.get(key)}:
+                changed.append(_as_json({"site": name, **difference}))
+        rest = {
+            "now": round(time.time(), 3),
+            "complete": self._sent is None,
+            "stopping": self._sites.is_stopping,
+            "supervisor": {"pid": os.getpid(), "version": __version__},
+            "removed": [name for name in before if name not in rows],
+        }
+        self._sent = rows
+        return f'{_as_json(rest)[:-1]},"sites":[{",".join(changed)}]}}'
+
+    async def until_changed(self) -> None:
+        await trio.sleep_forever()
+
+    async def _rows(self) -> dict[str, Row]:
+        rows: dict[str, Row] = {
+            name: _row_of_broken(why) for name, why in self._sites.broken.items()
+        }
+        for number, site in enumerate(self._sites):
+            if number % ROWS_PER_STEP == 0:
+                await throttle.wait()
+            rows[site.name] = _row(site)
+        return rows
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _row(site: Site) -> Row:
+    live, swap = site.slots.live_revision, site.queue.current
+    targets = [backend.target for backend in site.slots.backends]
+    return {
+        "hosts": _hosts(site),
+        "phase": site.status.phase,
+        "step": swap.phase if swap else None,
+        "why": why_not_ready(site)[:MAX_TEXT],
+        "revision": live,
+        "subject": site.queue.subject_of(live)[:MAX_TEXT] if live else "",
+        "requests_per_second": round(site.rate.per_second, 1),
+        "in_flight": sum(target.in_flight for target in targets),
+        "held": site.gate.held,
+        "errors": site.rate.recent_errors,
+    }
+
+
+def _row_of_broken(why: str) -> Row:
+    """The row of a site that could not be started."""
+    return {
+        "hosts": "",
+        "phase": "broken",
+        "step": None,
+        "why": why[:MAX_TEXT],
+        "revision": None,
+        "subject": "",
+        "requests_per_second": 0.0,
+        "in_flight": 0,
+        "held": 0,
+        "errors": 0,
+    }
+
+
+def _hosts(site: Site) -> str:
+    """The first hosts of the site, and how many others it has."""
+    hosts = site.settings.serving.hosts
+    more = len(hosts) - MAX_HOSTS
+    return ", ".join(hosts[:MAX_HOSTS]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,58 @@
+"""The real parts of sites in the test's own process, with nothing in them yet."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from blue_green.config import parsing
+from blue_green.config.kinds import UrlPath
+from blue_green.config.settings import SiteSettings
+from blue_green.site.site import Site
+from blue_green.site.sites import Sites
+from blue_green.system.users import owner_of
+from tests.support.site import free_ports
+
+
+def make_single(directory: Path, checkout: Path, **sections: Any) -> Sites:
+    """A file with `[app]` at its top: one site. Its app ends soon, and never answers."""
+    command = [sys.executable, "-c", "import time; time.sleep(0.3)"]
+    app = {"name": "blog", "command": command, "ports": free_ports(2)}
+    document = {"app": app, "state": {"directory": str(directory)}, **sections}
+    settings = parsing.parse(document, checkout / "supervisor.toml")
+    sites = Sites(settings)
+    add(sites, settings.sites[0], checkout)
+    return sites
+
+
+def make_several(directory: Path, checkout: Path, names: Sequence[str], **sections: Any) -> Sites:
+    """Several sites that differ in nothing but their names."""
+    sites = make_single(directory, checkout, **sections)
+    [only] = sites
+    sites.remove(only)
+    sites.settings = attrs.evolve(sites.settings, is_single=False)
+    for name in names:
+        add(sites, named(only.settings, name), checkout)
+    return sites
+
+
+def named(settings: SiteSettings, name: str) -> SiteSettings:
+    """The same settings under another name."""
+    return attrs.evolve(
+        settings,
+        name=name,
+        state_directory=settings.state_directory / "sites" / name,
+        app=attrs.evolve(settings.app, name=name),
+        webhook=attrs.evolve(settings.webhook, path=UrlPath(f"/hook/{name}")),
+    )
+
+
+def add(sites: Sites, settings: SiteSettings, checkout: Path) -> Site:
+    """Add a site with these settings."""
+    us = owner_of(checkout)
+    site = Site(settings, owner=us, user=us)
+    site.releases.create_directories()
+    sites.add(site)
+    return site
