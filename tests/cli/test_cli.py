@@ -1,5 +1,6 @@
 """The command line, run as the real command."""
 
+import json
 import os
 import re
 import socket
@@ -15,6 +16,7 @@ import tomli_w
 from blue_green import __version__
 from blue_green import cli as blue_green_cli
 from blue_green.control.messages import encode
+from tests.support.answers import status
 from tests.support.command import answering, cli
 from tests.support.launch import Done
 from tests.support.repository import Repository
@@ -70,7 +72,7 @@ def test_each_command_has_help_with_an_example(tmp_path: Path, command: str) -> 
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["sing"], ["run", "a", "b"], ["status", "extra"], ["swap", "a", "b"], ["pause", "--for"]],
+    [[], ["sing"], ["run", "a", "b"], ["status", "a", "b"], ["swap", "a", "b"], ["pause", "--for"]],
 )
 def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
     done = cli(tmp_path, *words)
@@ -192,12 +194,6 @@ def test_without_a_supervisor_the_exit_status_is_3(
     )
 
 
-def test_without_any_settings_the_missing_file_is_named(tmp_path: Path) -> None:
-    done = cli(tmp_path, "status")
-    assert (done.code, done.out) == (2, "")
-    assert "supervisor.toml: cannot be read" in done.err
-
-
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_without_an_option_the_settings_file_in_this_directory_is_read(
     tmp_path: Path, command: str
@@ -288,7 +284,87 @@ def test_the_socket_option_overrides_the_environment_which_overrides_the_file(
     with answering(tmp_path / place, RESUMED) as asked:
         done = cli(tmp_path, "resume", *words, **env)
         assert done == Done(0, "resumed\n", "")
-    assert asked == [encode({"command": "resume"})]
+    assert asked == [encode({"command": "resume", "directory": str(tmp_path)})]
+
+
+# --- which site -----------------------------------------------------------------------------
+
+
+OF_A_SITE = ["swap", "rollback", "restart", "pause", "resume", "history", "logs"]
+
+
+def asked_by(directory: Path, *words: str) -> dict[str, Any]:
+    """The request that a command sends; the supervisor refuses it."""
+    refusal = {"event": "error", "error": "there is no such site", "usage": True}
+    with answering(directory / "s", refusal) as asked:
+        done = cli(directory, *words, "--socket", "s")
+    assert done == Done(2, "", "blue-green: there is no such site\n")
+    request: dict[str, Any] = json.loads(asked[0])
+    return request
+
+
+@pytest.mark.parametrize("command", OF_A_SITE)
+def test_a_command_of_a_site_names_it_or_the_current_directory(
+    tmp_path: Path, command: str
+) -> None:
+    request = asked_by(tmp_path, command)
+    assert (request["command"], request["directory"]) == (command, str(tmp_path))
+    request = asked_by(tmp_path, command, "--site", "blog")
+    assert (request["site"], "directory" in request) == ("blog", False)
+
+
+@pytest.mark.parametrize("words", [["blog"], ["--site", "blog"], ["--site=blog", "--watch"]])
+def test_the_status_is_that_of_the_named_site(tmp_path: Path, words: list[str]) -> None:
+    request = {"command": "status", "site": "blog"}
+    if "--watch" in words:
+        with answering(tmp_path / "s", {"event": "result", **status()}) as asked:
+            watching = subprocess.Popen(
+                [sys.executable, "-m", "blue_green", "status", *words, "--socket", "s"],
+                cwd=tmp_path,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            with watching:
+                assert watching.stdout is not None
+                assert watching.stdout.readline() == "● blog is serving\n"
+                watching.terminate()
+        assert asked == [encode(request)]
+    else:
+        assert asked_by(tmp_path, "status", *words) == request
+
+
+def test_without_a_name_the_status_is_that_of_all_sites(tmp_path: Path) -> None:
+    sites = {"sites": {"blog": status(), "shop": status()}, "supervisor": status()["supervisor"]}
+    done, asked = answer_to(tmp_path, "status", answer={"event": "result", **sites})
+    assert asked == encode({"command": "status"})
+    assert [line.split()[1:3] for line in done.out.splitlines()[1:3]] == [
+        ["blog", "serving"],
+        ["shop", "serving"],
+    ]
+    done, _ = answer_to(tmp_path, "status", "--json", answer={"event": "result", **sites})
+    assert json.loads(done.out) == sites
+
+
+def test_an_older_supervisor_is_asked_again_without_the_directory(tmp_path: Path) -> None:
+    error = "resume: Extra fields in constructor for NoArguments: directory"
+    refusal = {"event": "error", "error": error, "usage": True}
+    with answering(tmp_path / "s", refusal, RESUMED, each=True) as asked:
+        assert cli(tmp_path, "resume", "--socket", "s") == Done(0, "resumed\n", "")
+    assert asked[1] == encode({"command": "resume"})
+    done, asked_once = answer_to(tmp_path, "resume", "--site", "blog", answer=refusal)
+    assert (done.code, asked_once) == (2, encode({"command": "resume", "site": "blog"}))
+
+
+def test_the_names_of_sites_are_printed_for_completion(tmp_path: Path) -> None:
+    several = {"event": "result", "sites": {"blog": {}, "shop": {}}, "supervisor": {}}
+    done, _ = answer_to(tmp_path, "status", "--names", answer=several)
+    assert done == Done(0, "blog\nshop\n", "")
+    done, _ = answer_to(tmp_path, "status", "--names", answer={"event": "result", **status()})
+    assert done == Done(0, "blog\n", "")
+    done, _ = answer_to(
+        tmp_path, "status", "--names", answer={"event": "error", "error": "x", "usage": False}
+    )
+    assert done == Done(1, "", "")
 
 
 # --- answers --------------------------------------------------------------------------------
@@ -330,7 +406,7 @@ def test_lost_lines_are_reported(tmp_path: Path) -> None:
         "blue-green: 7 lines were lost: they were not read fast enough\n",
     )
     request = {"command": "logs", "which": "green", "count": 5, "follow": False}
-    assert asked == [encode(request)]
+    assert asked == [encode({**request, "directory": str(tmp_path)})]
 
 
 @pytest.mark.parametrize(("time", "seconds"), [("90s", 90.0), ("2m", 120.0), ("20", 20.0)])
@@ -338,7 +414,7 @@ def test_a_pause_reports_when_it_ends(tmp_path: Path, time: str, seconds: float)
     answer = {"event": "result", "paused_for": seconds}
     done, asked = answer_to(tmp_path, "pause", "--for", time, answer=answer)
     assert done == Done(0, f"paused for {seconds:g} s: requests wait at the proxy\n", "")
-    assert asked == encode({"command": "pause", "seconds": seconds})
+    assert asked == encode({"command": "pause", "seconds": seconds, "directory": str(tmp_path)})
 
 
 @pytest.mark.parametrize("time", ["soon", "-5s", "5 m", ""])

@@ -33,19 +33,23 @@ def cli(directory: Path, *words: str, **env: str) -> Done:
 
 
 @contextmanager
-def answering(path: Path, *answer: dict[str, Any]) -> Iterator[list[bytes]]:
-    """A supervisor that gives one client this answer; what it was asked."""
+def answering(path: Path, *answer: dict[str, Any], each: bool = False) -> Iterator[list[bytes]]:
+    """A supervisor that gives one client this answer; what it was asked.
+
+    With `each`, each line of the answer is for another client.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     asked: list[bytes] = []
     with listening(path) as listener:
         listener.settimeout(PATIENCE)
 
         def serve() -> None:
-            with suppress(TimeoutError):  # Nobody asked, as the test will see.
-                connection, _ = listener.accept()
-                with connection, connection.makefile("rb") as lines:
-                    asked.append(lines.readline())
-                    connection.sendall(b"".join(map(encode, answer)))
+            for part in [[one] for one in answer] if each else [answer]:
+                with suppress(TimeoutError):  # Nobody asked, as the test will see.
+                    connection, _ = listener.accept()
+                    with connection, connection.makefile("rb") as lines:
+                        asked.append(lines.readline())
+                        connection.sendall(b"".join(map(encode, part)))
 
         thread = Thread(target=serve, daemon=True)
         thread.start()

@@ -1,6 +1,6 @@
 """A second site on the machine gets ports of its own, and conflicts are reported."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,23 +13,6 @@ from blue_green.system import other_sites
 from tests.support.check_context import CheckedSite, only
 from tests.support.repository import Repository
 from tests.support.site import RealSite
-
-
-@pytest.mark.parametrize(
-    ("words", "file"),
-    [
-        (["/opt/venv/bin/python", "/opt/venv/bin/blue-green", "run", "/etc/a.toml"], "/etc/a.toml"),
-        (["python3", "-m", "blue_green", "run", "a.toml"], "a.toml"),
-        (["blue-green", "run"], "supervisor.toml"),
-        (["blue-green", "status"], None),
-        (["vim", "run", "a.toml"], None),
-        (["blue-green"], None),
-    ],
-)
-def test_a_supervisor_is_recognised_by_its_command_line(
-    words: Sequence[str], file: str | None
-) -> None:
-    assert other_sites.settings_of(words) == (None if file is None else Path(file))
 
 
 async def test_a_second_site_gets_other_ports_than_a_running_one(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from blue_green.system.other_sites import DEFAULT_FILE
 from blue_green.system.printable import printable
+from blue_green.system.running_supervisors import DEFAULT_FILE
 
 OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130
 

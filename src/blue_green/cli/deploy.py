@@ -3,13 +3,15 @@
 import argparse
 
 from blue_green.cli.command import USAGE, Command, complain
+from blue_green.cli.control_socket import socket_of
 from blue_green.cli.request import (
     ask,
+    ask_site,
     client_arguments,
     follow,
     print_result,
     reject_file,
-    socket_of,
+    site_arguments,
 )
 from blue_green.config import change_text
 from blue_green.control import client
@@ -44,19 +46,19 @@ def _pause(arguments: argparse.Namespace) -> int:
         seconds = float(duration(float(arguments.time) if bare else arguments.time))
     except ValueError as error:
         return complain(f"--for {error}", USAGE)
-    result = ask(arguments, {"command": "pause", "seconds": seconds})
+    *_, result = ask_site(arguments, {"command": "pause", "seconds": seconds})
     return print_result(arguments, result, f"paused for {seconds:g} s: requests wait at the proxy")
 
 
 def _resume(arguments: argparse.Namespace) -> int:
-    result = ask(arguments, {"command": "resume"})
+    *_, result = ask_site(arguments, {"command": "resume"})
     was_paused = result.get("was_paused")
     return print_result(arguments, result, "resumed" if was_paused else "was not paused")
 
 
 def _reload(arguments: argparse.Namespace) -> int:
     # The answer itself lists the problems in the file: do not print them twice.
-    *_, result = client.ask(socket_of(arguments, lambda _: None), {"command": "reload"})
+    *_, result = client.ask(socket_of(arguments, None), {"command": "reload"})
     return print_result(arguments, result, change_text.changes(result.get("changes", ())))
 
 
@@ -78,7 +80,7 @@ def _upgrade(arguments: argparse.Namespace) -> int:
 
 
 def _swap_arguments(parser: argparse.ArgumentParser) -> None:
-    client_arguments(parser)
+    site_arguments(parser)
     parser.add_argument(
         "revision", nargs="?", metavar="REVISION",
         help="a commit (default: HEAD of the checkout; with --rebuild, the live revision)",
@@ -99,14 +101,14 @@ def _swap_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _restart_arguments(parser: argparse.ArgumentParser) -> None:
-    client_arguments(parser)
+    site_arguments(parser)
     parser.add_argument(
         "--no-wait", action="store_true", help="return at once, without waiting for the swap to end"
     )
 
 
 def _pause_arguments(parser: argparse.ArgumentParser) -> None:
-    client_arguments(parser)
+    site_arguments(parser)
     parser.add_argument(
         "--for", dest="time", default="60s", metavar="TIME", help="how long to pause (default: 60s)"
     )
@@ -124,7 +126,7 @@ COMMANDS = [
         "rollback",
         "go back to the previous release",
         _rollback,
-        client_arguments,
+        site_arguments,
         "blue-green rollback",
     ),
     Command(
@@ -141,7 +143,7 @@ COMMANDS = [
         _pause_arguments,
         "blue-green pause --for 20s",
     ),
-    Command("resume", "end a pause", _resume, client_arguments, "blue-green resume"),
+    Command("resume", "end a pause", _resume, site_arguments, "blue-green resume"),
     Command(
         "upgrade",
         "replace the running supervisor with the installed version, without downtime",

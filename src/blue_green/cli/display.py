@@ -15,6 +15,7 @@ COLOURS = {
     "paused": "yellow",
     "starting": "yellow",
     "failing": "red",
+    "broken": "red",
     "promoted": "green",
     "unchanged": "green",
     "superseded": "yellow",
@@ -30,7 +31,9 @@ MAX_LINES = 10
 
 
 def status(result: Mapping[str, Any], style: Style) -> list[str]:
-    """The whole status, with the state of the site in the first line."""
+    """The whole status of a site, with its state in the first line."""
+    if result["phase"] == "broken":
+        return _broken(result, style)
     return [*_head(result, style), "", *_rows(result, style), *_last_swaps(result, style)]
 
 
@@ -78,16 +81,25 @@ def output(line: Mapping[str, Any], style: Style) -> str:
 
 
 def _head(result: Mapping[str, Any], style: Style) -> list[str]:
-    dot = "●" if style.unicode else "*"
     colour = COLOURS[result["phase"]]
     left = result["paused_for"]
     more = f" for {left:.0f} s more: requests are held" if left is not None else ""
     step = f" ({result['step']})" if result["step"] else ""
     phase = (f"{result['phase']}{step}", f"bold {colour}")
-    lines = [style.line((f"{dot} ", colour), (f"{result['name']} is ", "bold"), phase, more)]
+    lines = [style.line((f"{style.dot} ", colour), (f"{result['name']} is ", "bold"), phase, more)]
     if result["down"]:
         lines += style.wrapped(2, result["down"], "red")
     return lines
+
+
+def _broken(result: Mapping[str, Any], style: Style) -> list[str]:
+    """A site that could not be started, of which nothing else is known."""
+    head = style.line(
+        (f"{style.dot} ", "red"),
+        (f"{result.get('name', 'the site')} is ", "bold"),
+        ("broken", "red"),
+    )
+    return [head, *_with_steps(style, 2, result["problem"], "red")]
 
 
 def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
@@ -118,9 +130,13 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     if last := result["last_swap"]:
         yield from _warning(style, "data", last.get("warning", ""))
     yield from _quarantine(result, style)
-    ours = result["supervisor"]
-    about = f"pid {ours['pid']}, version {ours['version']}, since {_since(ours['since'])}"
-    yield _row(style, "supervisor", (about, "dim"))
+    yield supervisor(result["supervisor"], style)
+
+
+def supervisor(result: Mapping[str, Any], style: Style) -> str:
+    """The process itself, on one line."""
+    about = f"pid {result['pid']}, version {result['version']}, since {_since(result['since'])}"
+    return _row(style, "supervisor", (about, "dim"))
 
 
 def _warning(style: Style, label: str, text: str) -> Iterator[str]:
@@ -132,7 +148,7 @@ def _warning(style: Style, label: str, text: str) -> Iterator[str]:
 
 def _wanted(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     """What should be live and is not, and why. A swap to it has lines of its own."""
-    label, revision = _missing(result)
+    label, revision = missing(result)
     current = result["swap"]["revision"] if result["swap"] else None
     if revision and revision != current:
         yield from _release(result, label, revision, style)
@@ -140,7 +156,7 @@ def _wanted(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield from _last_lines(result, revision, style)
 
 
-def _missing(result: Mapping[str, Any]) -> tuple[str, str]:
+def missing(result: Mapping[str, Any]) -> tuple[str, str]:
     """The label and id of the requested revision, or else of HEAD, unless it is live."""
     live = result["live"]["revision"] if result["live"] else None
     for label, revision in (("wanted", result["wanted"]), ("HEAD", result["head"])):
@@ -171,7 +187,7 @@ def _what_is_left(retiring: Mapping[str, Any]) -> str:
 
 def _quarantine(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     """Revisions in quarantine, the newest last, but for one that `_wanted` shows."""
-    _, shown = _missing(result)
+    _, shown = missing(result)
     entries = [entry for entry in result["quarantined"].items() if entry[0] != shown]
     if len(entries) > MAX_QUARANTINED:
         older = counted(len(entries) - MAX_QUARANTINED, "older revision")

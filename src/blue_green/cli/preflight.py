@@ -17,7 +17,7 @@ from blue_green.cli.command import (
     say,
 )
 from blue_green.config.error import ConfigError
-from blue_green.system.other_sites import DEFAULT_FILE
+from blue_green.system.running_supervisors import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from blue_green.preflight.checks.finding import Finding

@@ -2,9 +2,8 @@
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,12 @@ from blue_green.cli.command import (
     complain,
     is_settings_file,
     say,
-    warn,
 )
+from blue_green.cli.control_socket import socket_of
 from blue_green.cli.progress import Progress
 from blue_green.cli.terminal import Style
-from blue_green.config.error import ConfigError
 from blue_green.control import client
-from blue_green.system import other_sites
-from blue_green.system.locate import control_socket
-from blue_green.system.other_sites import DEFAULT_FILE
+from blue_green.system.running_supervisors import DEFAULT_FILE
 
 
 def client_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,37 +38,14 @@ def client_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def socket_of(arguments: argparse.Namespace, warn_of_file: Callable[[str], None] = warn) -> Path:
-    """The control socket: from `--socket`, else `$BLUE_GREEN_SOCKET`, else the settings file.
-
-    Problems with the file are passed to `warn_of_file`.
-    """
-    if arguments.socket is not None:
-        return Path(arguments.socket)
-    if named := os.environ.get("BLUE_GREEN_SOCKET"):
-        return Path(named)
-    file = Path(arguments.config or DEFAULT_FILE)
-    problems: list[str] = []
-    path = control_socket(file, problems.append, other_sites.socket_of)
-    for text in problems or _invalid_settings(file, path):
-        warn_of_file(text)
-    return path
-
-
-def _invalid_settings(file: Path, path: Path) -> Iterator[str]:
-    """What is wrong with the file, if it has changed since the supervisor opened its socket.
-
-    Otherwise it is not parsed: to load the parser takes longer than the command itself.
-    """
-    with suppress(OSError):
-        if file.stat().st_ctime < path.lstat().st_mtime:
-            return
-        from blue_green.supervisor import settings_file  # noqa: PLC0415
-
-        try:
-            settings_file.load(file)
-        except ConfigError as error:
-            yield f"{error}\nthe running supervisor keeps its current settings"
+def site_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command of one site."""
+    parser.add_argument(
+        "--site",
+        metavar="SITE",
+        help="the site (default: the one whose checkout is here, or the only one)",
+    )
+    client_arguments(parser)
 
 
 def reject_file(arguments: argparse.Namespace, word: str | None) -> None:
@@ -87,17 +60,47 @@ def ask(arguments: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any
     return result
 
 
+def ask_site(arguments: argparse.Namespace, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Send a command of one site; yield each object of the answer as it comes.
+
+    Without `--site`, the supervisor finds the site by the current directory.
+    """
+    path, where = socket_of(arguments), _where(arguments)
+    for message in client.ask(path, {**request, **where}):
+        if "site" not in where and is_refused_by_older(message):
+            yield from client.ask(path, request)
+            return
+        yield message
+
+
+def _where(arguments: argparse.Namespace) -> dict[str, str]:
+    if arguments.site is not None:
+        return {"site": arguments.site}
+    with suppress(OSError):  # Somebody may have removed the current directory.
+        return {"directory": str(Path.cwd())}
+    return {}
+
+
+def is_refused_by_older(message: Mapping[str, Any]) -> bool:
+    """Whether a supervisor with one site refused to be told which.
+
+    It is older than this program until `upgrade` or a restart replaces it.
+    """
+    return message["event"] == "error" and "Extra fields" in message["error"]
+
+
 def follow(arguments: argparse.Namespace, request: dict[str, Any], good: Sequence[str]) -> int:
     """Show a swap as it happens; an outcome in `good` is exit status 0."""
     progress = Progress(sys.stdout, quiet=arguments.json)
     result: dict[str, Any] = {}
     try:
-        for message in client.ask(socket_of(arguments), request):
+        for message in ask_site(arguments, request):
             result = message
             progress.event(message)
     except KeyboardInterrupt:
         progress.leave()
-        print("the swap continues; `blue-green status` shows it", file=sys.stderr)
+        status = f"blue-green status {arguments.site or ''}".rstrip()
+        print(f"the swap continues; `{status}` shows it", file=sys.stderr)
         return INTERRUPTED
     finally:
         progress.clear()

@@ -1,33 +1,60 @@
-"""Commands that show the site and change nothing: `status`, `history`, `logs`."""
+"""Commands that show sites and change nothing: `status`, `history`, `logs`."""
 
 import argparse
 import json
 import sys
 from typing import Any
 
-from blue_green.cli import display
-from blue_green.cli.command import FAILED, OK, Command, complain
-from blue_green.cli.request import ask, client_arguments, print_result, reject_file, socket_of
+from blue_green.cli import display, site_list
+from blue_green.cli.command import FAILED, OK, Command, complain, say
+from blue_green.cli.control_socket import socket_of
+from blue_green.cli.request import (
+    ask,
+    ask_site,
+    client_arguments,
+    print_result,
+    reject_file,
+    site_arguments,
+)
 from blue_green.cli.terminal import Style
 from blue_green.control import client
 
 SLOTS = ("blue", "green")
+NAMES_TIMEOUT = 1.0
+"""Seconds to wait for the names of the sites while somebody waits for a completion."""
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    reject_file(arguments, arguments.site)
+    request = {"command": "status"}
+    if arguments.site is not None:
+        request["site"] = arguments.site
+    if arguments.names:
+        return _print_names(arguments)
     if arguments.watch:
         from blue_green.cli import watch_status  # noqa: PLC0415 - slow to load
 
-        return watch_status.watch(socket_of(arguments), as_json=arguments.json)
-    result = ask(arguments, {"command": "status"})
+        return watch_status.watch(socket_of(arguments), request, as_json=arguments.json)
+    result = ask(arguments, request)
     return print_result(
-        arguments, result, lambda: _text(display.status(result, Style.of(sys.stdout)))
+        arguments, result, lambda: _text(site_list.status(result, Style.of(sys.stdout)))
     )
+
+
+def _print_names(arguments: argparse.Namespace) -> int:
+    """Print the names of all sites, for the shell's completion: quickly, or not at all."""
+    path = socket_of(arguments, None)
+    *_, result = client.ask(path, {"command": "status"}, timeout=NAMES_TIMEOUT)
+    if result["event"] == "error":
+        return FAILED
+    for name in result["sites"] if "sites" in result else [result["name"]]:
+        say(name)
+    return OK
 
 
 def _history(arguments: argparse.Namespace) -> int:
     request = {"command": "history", "count": arguments.count}
-    *receipts, result = client.ask(socket_of(arguments), request)
+    *receipts, result = ask_site(arguments, request)
     for receipt in receipts:
         receipt.pop("event")
     if result["event"] == "result":
@@ -47,7 +74,7 @@ def _logs(arguments: argparse.Namespace) -> int:
     }
     style = Style.of(sys.stdout)
     try:
-        for message in client.ask(socket_of(arguments), request):
+        for message in ask_site(arguments, request):
             if message["event"] == "error":
                 return print_result(arguments, message, "")
             if message["event"] == "lines":
@@ -75,17 +102,23 @@ def _text(lines: list[str]) -> str:
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "site", nargs="?", default=argparse.SUPPRESS, metavar="SITE",
+        help="show this site in full (default: one line for each site, if there are several)",
+    )  # fmt: skip
+    parser.add_argument("--site", metavar="SITE", help="the same")
     client_arguments(parser)
     parser.add_argument("--watch", action="store_true", help="refresh every second, until ^C")
+    parser.add_argument("--names", action="store_true", help=argparse.SUPPRESS)
 
 
 def _history_arguments(parser: argparse.ArgumentParser) -> None:
-    client_arguments(parser)
+    site_arguments(parser)
     _count_argument(parser, 10, "number of swaps")
 
 
 def _logs_arguments(parser: argparse.ArgumentParser) -> None:
-    client_arguments(parser)
+    site_arguments(parser)
     parser.add_argument(
         "which",
         nargs="?",
@@ -112,7 +145,7 @@ def _count_argument(parser: argparse.ArgumentParser, default: int, what: str) ->
 COMMANDS = [
     Command(
         "status",
-        "show what runs, why HEAD is not live if it is not, and the last swaps",
+        "show all sites, or one: what runs, why HEAD is not live if it is not, the last swaps",
         _status,
         _status_arguments,
         "blue-green status --watch",

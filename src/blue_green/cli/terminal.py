@@ -46,6 +46,11 @@ class Style:
             width=max(shutil.get_terminal_size().columns, MIN_WIDTH) if is_terminal else None,
         )
 
+    @property
+    def dot(self) -> str:
+        """A sign in front of a state, in its colour."""
+        return "●" if self.unicode else "*"
+
     def line(self, *pieces: Piece) -> str:
         """Join pieces to a line, truncated to the terminal's width."""
         left = self.width

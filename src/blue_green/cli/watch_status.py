@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from blue_green.cli import display
+from blue_green.cli import site_list
 from blue_green.cli.command import OK
 from blue_green.cli.terminal import Style
 from blue_green.control import client
@@ -28,23 +29,27 @@ INTERVAL = 1.0
 ANSWER_TIMEOUT = 5.0
 """Seconds to wait for the supervisor before saying that it does not answer."""
 
+Ask = Callable[[], dict[str, Any]]
+"""Ask the supervisor for its status."""
 
-def watch(path: Path, *, as_json: bool) -> int:
-    """Show the status of the supervisor at this socket until ^C; return the exit status."""
+
+def watch(path: Path, request: dict[str, Any], *, as_json: bool) -> int:
+    """Show the answer of the supervisor at this socket until ^C; return the exit status."""
+    ask = partial(_ask, path, request)
     try:
         with _resizes() as wait:
             if as_json:
-                _repeat(lambda: _json(path), wait)
+                _repeat(lambda: _json(ask), wait)
             elif Style.of(sys.stdout).can_redraw:
-                _draw(path, wait)
+                _draw(ask, wait)
             else:
-                _repeat(lambda: _text(path, Style.of(sys.stdout)), wait)
+                _repeat(lambda: _text(ask, Style.of(sys.stdout)), wait)
     except KeyboardInterrupt:
         pass
     return OK
 
 
-def _draw(path: Path, wait: Callable[[], None]) -> None:
+def _draw(ask: Ask, wait: Callable[[], None]) -> None:
     # The text has its colours already: rich switches to the alternate screen and back.
     with Live(
         console=Console(highlight=False),
@@ -54,7 +59,7 @@ def _draw(path: Path, wait: Callable[[], None]) -> None:
         redirect_stderr=False,
     ) as live:
         while True:
-            text = _text(path, Style.of(sys.stdout))
+            text = _text(ask, Style.of(sys.stdout))
             live.update(Text.from_ansi(text, no_wrap=True, overflow="crop"), refresh=True)
             wait()
 
@@ -70,17 +75,17 @@ def _repeat(show: Callable[[], str], wait: Callable[[], None]) -> None:
         wait()
 
 
-def _json(path: Path) -> str:
+def _json(ask: Ask) -> str:
     try:
-        return json.dumps(_ask(path))
+        return json.dumps(ask())
     except (client.NoSupervisor, client.ConnectionLost) as error:
         return json.dumps({"error": str(error)})
 
 
-def _text(path: Path, style: Style) -> str:
+def _text(ask: Ask, style: Style) -> str:
     clock = time.strftime("%H:%M:%S")
     try:
-        lines = display.status(_ask(path), style)
+        lines = site_list.status(ask(), style)
     except (client.NoSupervisor, client.ConnectionLost) as error:
         dot = "○" if style.unicode else "*"
         lines = [style.line((f"{dot} no answer from the supervisor", "bold red"))]
@@ -93,8 +98,8 @@ def _text(path: Path, style: Style) -> str:
     )
 
 
-def _ask(path: Path) -> dict[str, Any]:
-    *_, result = client.ask(path, {"command": "status"}, timeout=ANSWER_TIMEOUT)
+def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    *_, result = client.ask(path, request, timeout=ANSWER_TIMEOUT)
     if result.pop("event") == "error":
         raise client.ConnectionLost(result["error"])
     return result

@@ -37,6 +37,7 @@ class Status:
         return {
             "name": site.settings.app.name,
             "addresses": site.addresses,
+            "hosts": list(site.settings.serving.hosts),
             "phase": self.phase,
             "down": site.gate.why_down,
             "live": _slot(site.slots.live),

@@ -1,0 +1,91 @@
+"""The status of several sites: a line for each, and below it what is wrong with the site."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from blue_green.cli import display
+from blue_green.cli.terminal import Piece, Style, columns
+
+WIDEST = 30
+"""Columns of a cell, but for the last one of a line."""
+HEADINGS = ("site", "phase", "live", "req/s", "in flight", "held", "hosts", "")
+NUMBERS = (3, 4, 5)
+"""The columns that are aligned to the right."""
+INDENT = 4
+
+
+def status(result: Mapping[str, Any], style: Style) -> list[str]:
+    """All sites, or the one that was asked for."""
+    if "sites" not in result:
+        return display.status(result, style)
+    sites = result["sites"]
+    cells = [HEADINGS, *(_cells(name, site) for name, site in sites.items())]
+    widths = [min(max(map(columns, column)), WIDEST) for column in zip(*cells, strict=True)]
+    lines = [_line(HEADINGS, widths, ("  ", ""), dict.fromkeys(range(len(HEADINGS)), "dim"), style)]
+    for site, row in zip(sites.values(), cells[1:], strict=True):
+        colour = display.COLOURS[site["phase"]]
+        dot = (f"{style.dot} ", colour)
+        lines.append(_line(row, widths, dot, {0: "bold", 1: colour, 6: "dim"}, style))
+        lines += _problems(site, style)
+    return [*lines, "", display.supervisor(result["supervisor"], style)]
+
+
+def _line(
+    cells: tuple[str, ...],
+    widths: list[int],
+    first: Piece,
+    colours: Mapping[int, str],
+    style: Style,
+) -> str:
+    """Align the cells of a line, up to the last one that is not empty."""
+    pieces: list[Piece] = [first]
+    filled = max(at for at, cell in enumerate(cells) if cell) + 1
+    for at, (cell, width) in enumerate(zip(cells[:filled], widths, strict=False)):
+        if at == len(widths) - 1:  # As long as the terminal is wide.
+            pieces.append(cell)
+            break
+        text = Style(unicode=style.unicode, width=width).line(cell)
+        gap = " " * (width - columns(text))
+        padded = gap + text if at in NUMBERS else text + gap
+        pieces += [(padded if at + 1 < filled else padded.rstrip(), colours.get(at, "")), "  "]
+    return style.line(*pieces)
+
+
+def _cells(name: str, site: Mapping[str, Any]) -> tuple[str, ...]:
+    hosts = _hosts(site.get("hosts", []), site.get("paths", []))
+    if site["phase"] == "broken":
+        return (name, "broken", "", "", "", "", hosts, "")
+    live = site["live"]["revision"] if site["live"] else ""
+    requests = (f"{site['requests_per_second']:.1f}", str(site["in_flight"]), str(site["held"]))
+    subject = site["subjects"].get(live, "")
+    return (name, _phase(site), live[:7] or "nothing", *requests, hosts, subject)
+
+
+def _phase(site: Mapping[str, Any]) -> str:
+    if (left := site["paused_for"]) is not None:
+        return f"paused {left:.0f} s"
+    return f"{site['phase']} ({site['step']})" if site["step"] else str(site["phase"])
+
+
+def _hosts(hosts: list[str], paths: list[str]) -> str:
+    """The first host and path, and how many more there are."""
+    routes = [host + path for host in hosts for path in paths or [""]]
+    return f"{routes[0]} +{len(routes) - 1}" if len(routes) > 1 else "".join(routes)
+
+
+def _problems(site: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """Why the site is down, and what is wrong with it or with its newest revision."""
+    yield from _problem(site.get("down", ""), "red", style)
+    yield from _problem(site["problem"], "red" if site["phase"] == "broken" else "yellow", style)
+    if site["phase"] == "broken":
+        return
+    _, revision = display.missing(site)
+    if revision and not (site["swap"] and site["swap"]["revision"] == revision):
+        subject = site["subjects"].get(revision, "")
+        named = f'{revision[:7]} "{subject}"' if subject else revision[:7]
+        yield from _problem(f"{named} is not live: {site['why']}", "yellow", style)
+
+
+def _problem(text: str, colour: str, style: Style) -> list[str]:
+    """The first line of a text; `status SITE` shows the steps to take."""
+    return style.wrapped(INDENT, text.partition("\n")[0], colour) if text else []
