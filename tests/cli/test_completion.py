@@ -1,5 +1,6 @@
 """Completion, tried in the shells themselves."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from blue_green.cli import COMMANDS
+from tests.support.command import answering
 from tests.waiting import PATIENCE
 
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
@@ -15,8 +17,15 @@ needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is no
 
 
 def run(*argv: str, cwd: Path) -> str:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=PATIENCE
+        argv,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env={**os.environ, "PATH": path},
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -30,6 +39,21 @@ def script(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     path.write_text(run(*words, cwd=tmp_path))
     return path
 
+
+# As bash does when somebody presses Tab; `compopt` works only then.
+BASH = """
+source ./completion
+compopt() { :; }
+[[ $(complete -p blue-green) == *"-F _blue_green blue-green" ]] || exit 1
+while IFS= read -r line; do
+    read -ra COMP_WORDS <<< "blue-green $line"
+    [[ -z $line || $line == *' ' ]] && COMP_WORDS+=('')
+    COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+    _blue_green
+    ( IFS='|'; echo "${COMPREPLY[*]}" )
+done < typed
+"""
+SITES = {"event": "result", "sites": {"blog": {}, "shop": {}, "$(oops)": {}}}
 
 TYPED = {
     "sta": ["status"],
@@ -55,21 +79,8 @@ TYPED = {
 def test_bash_completes_commands_options_slots_and_files(tmp_path: Path, script: Path) -> None:
     (tmp_path / "supervisor.toml").touch()
     (tmp_path / "a b.sock").touch()
-    # As bash does when somebody presses Tab; `compopt` works only then.
-    complete = """
-        source ./completion
-        compopt() { :; }
-        [[ $(complete -p blue-green) == *"-F _blue_green blue-green" ]] || exit 1
-        while IFS= read -r line; do
-            read -ra COMP_WORDS <<< "blue-green $line"
-            [[ -z $line || $line == *' ' ]] && COMP_WORDS+=('')
-            COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
-            _blue_green
-            ( IFS='|'; echo "${COMPREPLY[*]}" )
-        done < typed
-    """
     (tmp_path / "typed").write_text("".join(f"{line}\n" for line in TYPED))
-    answers = run("bash", "--norc", "-c", complete, cwd=tmp_path).splitlines()
+    answers = run("bash", "--norc", "-c", BASH, cwd=tmp_path).splitlines()
     found = {
         line: sorted(set(filter(None, answer.split("|"))) - {"typed"})
         for line, answer in zip(TYPED, answers, strict=True)
@@ -77,11 +88,53 @@ def test_bash_completes_commands_options_slots_and_files(tmp_path: Path, script:
     assert found == {line: sorted(words) for line, words in TYPED.items()}
 
 
+@pytest.mark.parametrize("script", ["bash"], indirect=True)
+def test_bash_completes_the_names_of_sites(tmp_path: Path, script: Path) -> None:
+    lines = ["swap --socket s --site b", "status --socket s ", "status --socket s --site ", "logs "]
+    (tmp_path / "typed").write_text("".join(f"{line}\n" for line in lines))
+    with answering(tmp_path / "s", SITES, SITES, SITES, each=True):
+        swap, plain, named, logs = run("bash", "--norc", "-c", BASH, cwd=tmp_path).splitlines()
+    assert (swap, named) == ("blog", "blog|shop")
+    assert {"blog", "shop", "--watch"} < set(plain.split("|"))
+    assert "blog" not in logs
+
+
+@pytest.mark.parametrize("script", ["bash"], indirect=True)
+def test_without_a_supervisor_completion_prints_nothing(tmp_path: Path, script: Path) -> None:
+    (tmp_path / "typed").write_text("swap --socket nobody --site \n")
+    assert run("bash", "--norc", "-c", BASH, cwd=tmp_path) == "\n"
+
+
 @needs_zsh
 @pytest.mark.parametrize("script", ["zsh"], indirect=True)
 def test_zsh_reads_its_script(tmp_path: Path, script: Path) -> None:
     load = "autoload -U compinit; compinit -D -u; source ./completion; echo $_comps[blue-green]"
     assert run("zsh", "-f", "-c", load, cwd=tmp_path) == "_blue_green\n"
+
+
+@needs_zsh
+@pytest.mark.parametrize("script", ["zsh"], indirect=True)
+def test_zsh_completes_the_names_of_sites(tmp_path: Path, script: Path) -> None:
+    # `compadd` works only while somebody presses Tab.
+    ask = """
+        autoload -U compinit; compinit -D -u; source ./completion
+        compadd() { print -l -- "$@" }
+        words=(swap --socket s --site ''); CURRENT=5; program=blue-green
+        _blue_green_sites
+    """
+    with answering(tmp_path / "s", SITES):
+        assert run("zsh", "-f", "-c", ask, cwd=tmp_path) == "--\nblog\nshop\n"
+    assert ":site:_blue_green_sites" in script.read_text()
+
+
+@needs_fish
+@pytest.mark.parametrize("script", ["fish"], indirect=True)
+def test_fish_completes_the_names_of_sites(tmp_path: Path, script: Path) -> None:
+    lines = ["swap --socket s --site b", "status --socket s sh"]
+    ask = "; ".join(f"complete -C 'blue-green {line}'" for line in lines)
+    with answering(tmp_path / "s", SITES, SITES, each=True):
+        found = run("fish", "--no-config", "-c", f"source ./completion; {ask}", cwd=tmp_path)
+    assert [line.split("\t")[0] for line in found.splitlines()] == ["blog", "shop"]
 
 
 @needs_fish

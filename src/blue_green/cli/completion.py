@@ -1,6 +1,7 @@
 """Completion scripts for bash, zsh and fish, generated from the table of commands.
 
-A script is complete in itself: pressing Tab runs no program.
+Pressing Tab runs a program only for the names of sites: `blue-green status --names`, which is quick
+and prints nothing on errors.
 """
 
 import argparse
@@ -11,6 +12,8 @@ from attrs import frozen
 
 FILES = ("FILE", "PATH")
 """Metavars of arguments that are files."""
+SITE = "SITE"
+"""The metavar of arguments that are names of sites."""
 
 AddArguments = Callable[[argparse.ArgumentParser], None]
 
@@ -23,6 +26,7 @@ class Option:
     help: str
     takes_value: bool
     takes_file: bool
+    takes_site: bool
 
 
 @frozen
@@ -35,6 +39,7 @@ class Words:
     offers: Sequence[str]
     """Values of the positional argument."""
     takes_file: bool
+    takes_site: bool
 
 
 def words_of(name: str, about: str, offers: Sequence[str], add: AddArguments) -> Words:
@@ -48,12 +53,14 @@ def words_of(name: str, about: str, offers: Sequence[str], add: AddArguments) ->
             help=(action.help or "").partition(" (")[0],
             takes_value=action.nargs != 0,
             takes_file=action.metavar in FILES,
+            takes_site=action.metavar == SITE,
         )
         for action in actions
         if action.option_strings and action.help != argparse.SUPPRESS
     ]
-    takes_file = any(not a.option_strings and a.metavar in FILES for a in actions)
-    return Words(name, about, options, offers, takes_file)
+    positional = [action.metavar for action in actions if not action.option_strings]
+    takes_file = any(metavar in FILES for metavar in positional)
+    return Words(name, about, options, offers, takes_file, SITE in positional)
 
 
 def bash(commands: Sequence[Words]) -> str:
@@ -69,14 +76,24 @@ def bash(commands: Sequence[Words]) -> str:
             valued={shlex.quote(" ".join(valued))}
             filed={shlex.quote(" ".join(filed))}
             takes_file={"yes" if command.takes_file else ""}
+            takes_site={"yes" if command.takes_site else ""}
             ;;
 """)
     names = " ".join(command.name for command in commands)
     return f"""\
 # bash completion for blue-green: source <(blue-green completion bash)
+_blue_green_sites() {{
+    local at finds=()
+    for (( at = 2; at < COMP_CWORD - 1; at++ )); do
+        if [[ ${{COMP_WORDS[at]}} == --config || ${{COMP_WORDS[at]}} == --socket ]]; then
+            finds+=("${{COMP_WORDS[at]}}" "${{COMP_WORDS[at+1]}}")
+        fi
+    done
+    "${{COMP_WORDS[0]}}" status --names "${{finds[@]}}" 2>/dev/null
+}}
 _blue_green() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
-    local command=${{COMP_WORDS[1]}} words='' valued='' filed='' takes_file=''
+    local command=${{COMP_WORDS[1]}} words='' valued='' filed='' takes_file='' takes_site=''
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
         COMPREPLY=($(compgen -W '{names} --help --version' -- "$current"))
@@ -88,7 +105,12 @@ _blue_green() {{
         compopt -o filenames
         local IFS=$'\\n'
         COMPREPLY=($(compgen -f -- "$current"))
+    elif [[ $previous == --site ]]; then
+        COMPREPLY=($(compgen -W "$(_blue_green_sites)" -- "$current"))
     elif [[ " $valued " != *" $previous "* ]]; then
+        if [[ $takes_site && $current != -* ]]; then
+            words+=" $(_blue_green_sites)"
+        fi
         COMPREPLY=($(compgen -W "$words" -- "$current"))
     fi
 }}
@@ -106,6 +128,8 @@ def zsh(commands: Sequence[Words]) -> str:
         specs = [spec for option in command.options for spec in _zsh_option(option)]
         if command.offers:
             specs.append(shlex.quote(f"1:what:({' '.join(command.offers)})"))
+        elif command.takes_site:
+            specs.append(shlex.quote("1:site:_blue_green_sites"))
         elif command.takes_file:
             specs.append(shlex.quote("1:file:_files"))
         lines = " \\\n".join(f"                {spec}" for spec in specs)
@@ -118,6 +142,16 @@ def zsh(commands: Sequence[Words]) -> str:
     return f"""\
 #compdef blue-green
 # zsh completion for blue-green: source <(blue-green completion zsh), after compinit
+_blue_green_sites() {{
+    local at
+    local -a finds
+    for (( at = 2; at < CURRENT - 1; at++ )); do
+        if [[ $words[at] == --config || $words[at] == --socket ]]; then
+            finds+=($words[at] $words[at+1])
+        fi
+    done
+    compadd -- ${{(f)"$($program status --names $finds 2>/dev/null)"}}
+}}
 _blue_green() {{
     local -a commands
     commands=(
@@ -128,7 +162,7 @@ _blue_green() {{
         _arguments '--help[show help]' '--version[show the version]'
         return
     fi
-    local command=$words[2]
+    local program=$words[1] command=$words[2]
     shift words
     (( CURRENT-- ))
     case $command in
@@ -146,15 +180,31 @@ def _zsh_option(option: Option) -> list[str]:
     text = option.help.translate({ord("["): "(", ord("]"): ")", ord(":"): " -"})
     value = ""
     if option.takes_value:
-        value = ":file:_files" if option.takes_file else ":value: "
+        value = ":value: "
+        if option.takes_file or option.takes_site:
+            value = ":file:_files" if option.takes_file else ":site:_blue_green_sites"
     others = f"({' '.join(option.names)})" if len(option.names) > 1 else ""
     return [shlex.quote(f"{others}{name}[{text}]{value}") for name in option.names]
+
+
+FISH_SITES = """\
+function __blue_green_sites
+    set -l words (commandline -opc)
+    set -l finds
+    for at in (seq 2 (math (count $words) - 1))
+        if contains -- $words[$at] --config --socket
+            set -a finds $words[$at] $words[(math $at + 1)]
+        end
+    end
+    command $words[1] status --names $finds 2>/dev/null
+end"""
 
 
 def fish(commands: Sequence[Words]) -> str:
     """For `blue-green completion fish | source`."""
     lines = [
         "# fish completion for blue-green: blue-green completion fish | source",
+        FISH_SITES,
         "complete -c blue-green -f",
         "complete -c blue-green -n __fish_use_subcommand -l help -d 'show help'",
         "complete -c blue-green -n __fish_use_subcommand -l version -d 'show the version'",
@@ -168,6 +218,8 @@ def fish(commands: Sequence[Words]) -> str:
         start = f"complete -c blue-green -n '__fish_seen_subcommand_from {command.name}'"
         if command.offers:
             lines.append(f"{start} -a {_fish_quoted(' '.join(command.offers))}")
+        if command.takes_site:
+            lines.append(f"{start} -a '(__blue_green_sites)'")
         if command.takes_file:
             lines.append(f"{start} -F")
         for option in command.options:
@@ -176,6 +228,8 @@ def fish(commands: Sequence[Words]) -> str:
                 for name in option.names
             )
             value = " -r -F" if option.takes_file else " -x" if option.takes_value else ""
+            if option.takes_site:
+                value += " -a '(__blue_green_sites)'"
             lines.append(f"{start} {names}{value} -d {_fish_quoted(option.help)}")
     return "\n".join(lines) + "\n"
 

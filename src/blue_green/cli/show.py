@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import re
 import sys
 from typing import Any
 
 from blue_green.cli import display, site_list
-from blue_green.cli.command import FAILED, OK, Command, complain, say
+from blue_green.cli.command import FAILED, OK, Command, complain
 from blue_green.cli.control_socket import socket_of
 from blue_green.cli.request import (
     ask,
@@ -20,6 +21,7 @@ from blue_green.cli.terminal import Style
 from blue_green.control import client
 
 SLOTS = ("blue", "green")
+PLAIN_NAME = re.compile(r"\w[\w.-]*")
 NAMES_TIMEOUT = 1.0
 """Seconds to wait for the names of the sites while somebody waits for a completion."""
 
@@ -47,8 +49,9 @@ def _print_names(arguments: argparse.Namespace) -> int:
     *_, result = client.ask(path, {"command": "status"}, timeout=NAMES_TIMEOUT)
     if result["event"] == "error":
         return FAILED
-    for name in result["sites"] if "sites" in result else [result["name"]]:
-        say(name)
+    names = result["sites"] if "sites" in result else [result["name"]]
+    # A shell would expand others, and the name of a single site may be any text.
+    print("".join(f"{name}\n" for name in names if PLAIN_NAME.fullmatch(name)), end="")
     return OK
 
 
