@@ -18,6 +18,7 @@ from tests.raw.messages import GET, OK, POST
 from tests.raw.peer import Gone, Peer
 from tests.raw.proxy import SHORT, RunningProxy, running
 from tests.raw.requests import get, post
+from tests.raw.sites import Plan, running_sites
 from tests.raw.tls_client import write_pair
 from tests.waiting import until
 
@@ -76,6 +77,37 @@ async def logging_proxy(
 
 def answer(*lines: bytes, first: bytes = b"HTTP/1.1 200 OK") -> bytes:
     return b"\r\n".join([first, *lines, b"", b""])
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_line_names_the_site_if_there_are_several(
+    capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    plans = {"blog": Plan(("blog.org",)), "shop": Plan(("shop.org",), ("/shop",))}
+    with logged(capfd) as lines:
+        async with running_sites(plans, access_log=True, log_format=form) as sites:
+            found: list[dict[str, Any]] = []
+            sites["shop"].served.gate.close("The end.")
+            sites["shop"].served.gate.switch([])
+            for url in ("blog.org/", "shop.org/shop", "shop.org/", "else.org/"):
+                await sites.get(url)
+                found.append((await until("all access lines", lambda: lines()[len(found) :]))[0])
+    assert [(line["status"], line.get("site")) for line in found] == [
+        (200, "blog"), (503, "shop"), (404, None), (404, None),
+    ]  # fmt: skip
+    assert (found[0]["slot"], found[0]["path"]) == ("blue", "/")
+    assert found[2]["why"] == "This server has no site with this path: the host is shop.org."
+    assert found[3]["why"] == "This server has no site with this host name: the host is else.org."
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_line_names_no_site_if_there_is_only_one(
+    capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    async with logging_proxy(capfd, log_format=form) as (proxy, the_line):
+        client = await proxy.ask(GET)
+        await client.answer()
+        assert "site" not in await the_line()
 
 
 FAULTS = {

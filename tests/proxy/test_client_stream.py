@@ -15,6 +15,7 @@ from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import ByteStream, ClientStream
 from blue_green.proxy.handler import Handler, ResponseAborted
+from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.redirect import Redirect
 from blue_green.proxy.relay import Body, LengthBody
 from blue_green.proxy.remote import Remote, Trust
@@ -22,7 +23,7 @@ from blue_green.proxy.reverse_proxy import ReverseProxy
 from blue_green.routing.lease import Target
 from blue_green.routing.router import Router, routes_of
 from tests.raw.backend import Script, says
-from tests.raw.proxy import running
+from tests.raw.proxy import RunningProxy, running
 
 GET = read_request(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
 POST = read_request(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n")
@@ -104,10 +105,14 @@ class StreamMaker:
         return MemoryStream(client, request, content)
 
 
+def reverse_proxy(proxy: RunningProxy) -> ReverseProxy:
+    return ReverseProxy(Router(routes_of(proxy.site)), ProxySettings(), Occupancy())
+
+
 async def respond(script: Script, request: Request, content: bytes = b"") -> MemoryStream:
     """The stream after the reverse proxy has sent the response of such a backend."""
     async with running(script) as proxy:
-        handler: Handler = ReverseProxy(Router(routes_of(proxy.site)), ProxySettings())
+        handler: Handler = reverse_proxy(proxy)
         with streams() as maker:
             stream: MemoryStream = maker.make(request, content)
             as_protocol: ClientStream = stream
@@ -152,7 +157,7 @@ async def test_a_body_reaches_the_backend() -> None:
     async with running() as proxy:
         with streams() as maker:
             stream = maker.make(POST, b"hello")
-            await ReverseProxy(Router(routes_of(proxy.site)), ProxySettings()).handle(stream)
+            await reverse_proxy(proxy).handle(stream)
         assert [request.body for request in proxy.backend.requests] == [b"hello"]
 
 
@@ -161,7 +166,7 @@ async def test_a_response_that_is_cut_short_is_reported_and_not_ended() -> None:
         with streams() as maker:
             stream = maker.make(GET)
             with pytest.raises(ResponseAborted, match="cut short"):
-                await ReverseProxy(Router(routes_of(proxy.site)), ProxySettings()).handle(stream)
+                await reverse_proxy(proxy).handle(stream)
         assert stream.trailers is None
 
 

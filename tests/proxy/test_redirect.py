@@ -1,5 +1,6 @@
-"""Plain addresses that redirect every request to https."""
+"""Redirects: from plain addresses to https, and from one host of a site to another."""
 
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from tests.raw.checks import check_is_closed
 from tests.raw.messages import GET, POST
 from tests.raw.peer import ParsedMessage, Peer
 from tests.raw.proxy import SHORT, RunningProxy, running
+from tests.raw.sites import Plan, running_sites
 from tests.raw.tls_client import write_pair
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -123,3 +126,68 @@ def test_the_location_names_the_port_unless_it_is_443() -> None:
     request = read_request(b"OPTIONS * HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n")
     assert location(request, 8443) == "https://[::1]:8443"
     assert location(request, 443) == "https://[::1]"
+
+
+# --- from one host of a site to another ------------------------------------------------------
+
+WWW = Plan(("x.org", "y.org"), redirect_hosts=("www.x.org",))
+
+
+@pytest.mark.parametrize(
+    ("head", "place"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: www.x.org\r\n", b"http://x.org/"),
+        (b"GET /a//b?c=%2F HTTP/1.1\r\nHost: WWW.X.ORG.\r\n", b"http://x.org/a//b?c=%2F"),
+        (b"GET //evil.com HTTP/1.1\r\nHost: www.x.org:8080\r\n", b"http://x.org:8080//evil.com"),
+        (b"PUT /x HTTP/1.1\r\nHost: www.x.org:\r\n", b"http://x.org/x"),
+        (b"OPTIONS * HTTP/1.1\r\nHost: www.x.org\r\n", b"http://x.org"),
+        (b"GET http://www.x.org/a HTTP/1.1\r\nHost: x.org:1\r\n", b"http://x.org/a"),
+        (b"GET / HTTP/1.1\r\nHost: www.x.org\r\nX-Forwarded-Proto: https\r\n", b"http://x.org/"),
+    ],
+)
+async def test_redirect_hosts_lead_to_the_first_host_with_the_scheme_and_port_of_the_client(
+    head: bytes, place: bytes
+) -> None:
+    async with running_sites({"site": WWW}) as sites:
+        sites["site"].served.gate.hold("test")  # A redirect does not wait there.
+        client = await sites.proxy.ask(head + b"\r\n")
+        answer = await client.answer()
+        assert (answer.status, answer.field(b"location")) == (308, [place])
+        counted = sites["site"].served.gate.by_status
+        await until("it counts for the site", lambda: counted[308] == 1)
+        assert sites["site"].served.requests == 0
+        sites["site"].served.gate.resume("test")
+
+
+@pytest.mark.parametrize(
+    ("claimed", "scheme"),
+    [("https", b"https"), ("http", b"http"), ("javascript", b"http"), ("https, http", b"http")],
+)
+async def test_the_scheme_that_a_trusted_proxy_names_counts(claimed: str, scheme: bytes) -> None:
+    trusted = (IPv4Network("127.0.0.0/8"),)
+    async with running_sites({"site": WWW}, trusted_proxies=trusted) as sites:
+        answer = await sites.get("www.x.org/", f"X-Forwarded-Proto: {claimed}")
+        assert answer.field(b"location") == [scheme + b"://x.org/"]
+
+
+async def test_a_redirect_over_tls_stays_with_https(tls: TlsSettings) -> None:
+    async with running_sites({"site": WWW}, tls=tls) as sites:
+        answer = await sites.get("www.x.org:8443/x")
+        assert answer.field(b"location") == [b"https://x.org:8443/x"]
+
+
+async def test_a_redirect_has_the_paths_of_its_site() -> None:
+    blog = Plan(("x.org",), ("/blog",), strip_path=True, redirect_hosts=("www.x.org",))
+    async with running_sites({"blog": blog}) as sites:
+        answer = await sites.get("www.x.org/blog/1")
+        assert answer.field(b"location") == [b"http://x.org/blog/1"]
+        assert (await sites.get("www.x.org/")).status == 404
+
+
+async def test_plain_addresses_redirect_every_host_also_those_of_no_site(tls: TlsSettings) -> None:
+    async with running_sites({"site": WWW}, tls=tls) as sites:
+        for host in (b"x.org", b"www.x.org", b"else.org"):
+            client = await asked(sites.proxy, b"GET /a HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
+            answer = await client.answer()
+            place = b"https://%b:%d/a" % (host, sites.proxy.port)
+            assert (answer.status, answer.field(b"location")) == (308, [place])

@@ -36,6 +36,7 @@ class RunningProxy:
 
     port: int
     listening: socket.socket
+    settings: ProxySettings
     site: ServedSite
     gate: Gate
     listener: Listener
@@ -71,7 +72,7 @@ class RunningProxy:
     def use(self, **settings: Any) -> None:
         """Put these settings in force, as a reload does."""
         made = ProxySettings(**{"access_log": False, **settings})
-        self.site.limits = made
+        self.settings = self.site.limits = made
         self.listener.use(made, self.site.pages, Router(routes_of(self.site)))
 
     async def until_backend_has(self, count: int) -> None:
@@ -103,7 +104,7 @@ async def running(
         site = ServedSite("", gate, pool, made, ErrorPages(made.error_pages))
         listener = Listener(made, Router(routes_of(site)), [sock], redirecting=redirecting)
         proxy = RunningProxy(
-            port_of(sock), sock, site, gate, listener, pool, backend, target, nursery
+            port_of(sock), sock, made, site, gate, listener, pool, backend, target, nursery
         )
         if redirecting:
             proxy.speaks_tls, proxy.redirect_port = True, port_of(redirecting[0])

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blue_green.config.route_patterns import normalised
-from blue_green.routing.router import Route, Router, routes_of
+from blue_green.routing.router import Route, Router, normalised, routes_of
 
 
 def router(*routes: str) -> Router[str]:
@@ -128,6 +127,13 @@ def test_a_site_without_hosts_and_paths_gets_every_request() -> None:
     assert found(table, None) == found(table, b"a.com", b"/x") == table.sole == "site"
 
 
+def test_the_path_of_all_paths_may_be_given() -> None:
+    table = Router(routes_of("site", ["*"], ["/"], strip_path=True))
+    route = table.find(b"a.com", b"/x")
+    assert route is not None
+    assert (route.site, route.prefix, route.stripped, table.sole) == ("site", "", b"", "site")
+
+
 def test_a_site_with_hosts_or_paths_is_not_the_sole_one() -> None:
     assert Router(routes_of("site", ["a.com"])).sole is None
     assert Router(routes_of("site", ["*", "a.com"])).sole is None
@@ -141,7 +147,7 @@ def test_each_host_of_a_site_has_each_of_its_paths() -> None:
         for target in (b"/x", b"/y/z"):
             route = table.find(host, target)
             assert route is not None
-            assert (route.site, route.strips, route.moved_to) == ("site", True, "")
+            assert (route.site, route.stripped, route.moved_to) == ("site", target[:2], "")
         assert table.find(host, b"/") is None
     assert table.sites == ["site"]
 
@@ -157,7 +163,7 @@ def test_redirect_hosts_lead_to_the_first_host() -> None:
 def test_nothing_is_stripped_where_a_site_has_all_paths() -> None:
     route = Router(routes_of("site", strip_path=True)).find(None, b"/x")
     assert route is not None
-    assert not route.strips
+    assert route.stripped == b""
 
 
 # --- against a naive search ------------------------------------------------------------------

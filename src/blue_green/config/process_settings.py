@@ -53,7 +53,8 @@ class ProxySettings:
     """How many clients may be connected at once; lower if the open-file limit (`ulimit -n`) has no
     room for that many. For one more, the connection that has been idle longest is closed, or else
     the one whose client has sent and received nothing for longest; if there is neither, it waits in
-    the kernel's queue."""
+    the kernel's queue. With several sites, the requests of one may use as many as all of them leave
+    free, at most half."""
     access_log: Now[bool] = True
     """Log one line for each request."""
     log_format: Now[Literal["logfmt", "json"]] = "logfmt"

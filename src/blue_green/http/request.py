@@ -148,15 +148,18 @@ def read_request(head: bytes) -> Request:
     )
 
 
-def write_request(request: Request, address: bytes, forwarded: bytes) -> bytes:
+def write_request(
+    request: Request, address: bytes, forwarded: bytes, target: bytes | None = None
+) -> bytes:
     """The head for the backend.
 
     `forwarded` are the lines of the forwarding headers. An HTTP/1.0 request without a host gets the
-    backend's own address as its Host.
+    backend's own address as its Host. `target` replaces that of the request.
     """
+    target = target or request.target
     if request.framing is Framing.NONE and request.host is not None and not request.upgrade:
         return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (
-            request.method, request.target, request.lines, forwarded
+            request.method, target, request.lines, forwarded
         )  # fmt: skip
     more = _host_line(address) if request.host is None else b""
     if request.framing is Framing.LENGTH:
@@ -170,7 +173,7 @@ def write_request(request: Request, address: bytes, forwarded: bytes) -> bytes:
     elif request.has_odd_content:
         more += b"Connection: close\r\n"
     return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (
-        request.method, request.target, request.lines, more, forwarded
+        request.method, target, request.lines, more, forwarded
     )  # fmt: skip
 
 

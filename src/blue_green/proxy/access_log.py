@@ -64,6 +64,8 @@ def log(stream: Http1Stream, seconds: float, form: str) -> None:
     # Written out, since joining it from its fields costs three times as much.
     request, target = stream.request, stream.target
     where = f" slot={target.slot} revision={target.revision[:7]}" if target else ""
+    if (site := stream.client.site) and site.name:
+        where = f" site={site.name}{where}"
     output.request(
         f"request status={stream.status} seconds={seconds:.4f} method={request.method.decode()}"
         f" path={_quoted(request.target.decode())} bytes={stream.sent}"
@@ -99,6 +101,8 @@ def _answered(stream: Http1Stream, status: int, seconds: float, sent: int) -> di
         "held": round(stream.held, 4),
         "id": stream.request_id.decode(),
     }
+    if (site := stream.client.site) and site.name:
+        fields["site"] = site.name
     if stream.target is not None:
         fields["slot"] = stream.target.slot
         fields["revision"] = stream.target.revision[:7]

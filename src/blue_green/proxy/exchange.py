@@ -13,6 +13,7 @@ from blue_green.proxy.beside import beside
 from blue_green.proxy.client import ClientState
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.handler import ResponseAborted
+from blue_green.proxy.path_prefix import strip
 from blue_green.proxy.pool import MAX_INTERIM, Unreachable, Upstream
 from blue_green.proxy.relay import NO_FIELDS, BadBody, body_of
 from blue_green.proxy.served_site import ServedSite
@@ -20,6 +21,7 @@ from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
 from blue_green.proxy.upload import TOO_SLOW, Upload
 from blue_green.routing.gate import Refused
 from blue_green.routing.lease import Lease, Outcome, Target
+from blue_green.routing.router import Route
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
 _NO_BODY, _LENGTH, _RESPONDED = Framing.NONE, Framing.LENGTH, Outcome.RESPONDED
@@ -43,14 +45,16 @@ class Exchange:
     _is_moved = False
     """The backend has to stop, and another one can respond: a broken connection is no failure."""
 
-    def __init__(self, stream: ClientStream, site: ServedSite, idle_timeout: float) -> None:
+    def __init__(self, stream: ClientStream, route: Route[ServedSite], idle_timeout: float) -> None:
         self._stream = stream
         self._client = stream.client
         self._request = stream.request
+        site = route.site
         self._gate = site.gate
         self._pool = site.pool
         self._limits = site.limits
         self._idle_timeout = idle_timeout
+        self._stripped = route.stripped
         self._is_uploaded = stream.request.framing is _NO_BODY
         """The backend was sent all of the request."""
 
@@ -143,8 +147,7 @@ class Exchange:
         lease.sock = upstream.transport.sock
         reusable = False
         try:
-            lines = forwarding.lines(self._client.remote, request, self._stream.request_id)
-            head = write_request(request, lease.target.default_host, lines)
+            head = self._head(lease.target)
             has_body = request.framing is not _NO_BODY
             body = self._stream.take_body(BLOCK) if has_body else b""
             if body is None:
@@ -161,6 +164,13 @@ class Exchange:
                 upstream.transport.close()  # It may still have to read what was sent last.
             else:
                 upstream.transport.abort()
+
+    def _head(self, target: Target) -> bytes:
+        """The request's head as the backend gets it."""
+        request, stripped = self._request, self._stripped
+        lines = forwarding.lines(self._client.remote, request, self._stream.request_id, stripped)
+        path = strip(request.target, stripped) if stripped else None
+        return write_request(request, target.default_host, lines, path)
 
     async def _dial_to(self, target: Target) -> Upstream:
         self._upstream = None

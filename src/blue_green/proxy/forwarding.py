@@ -7,20 +7,22 @@ from blue_green.http.request import Request
 from blue_green.proxy.remote import Remote
 
 
-def lines(remote: Remote, request: Request, request_id: bytes) -> bytes:
-    """The header lines for one request."""
+def lines(remote: Remote, request: Request, request_id: bytes, stripped: bytes = b"") -> bytes:
+    """The header lines for one request, from whose path this prefix was stripped."""
     claims = request.forwarding
-    if not claims and request.host and request.version == b"1.1":
+    if not claims and not stripped and request.host and request.version == b"1.1":
         return b"%bX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n" % (
             remote.forwarded, request.host, request_id
         )  # fmt: skip
     trusted = claims if remote.trusted else {}
     seen = (trusted.get(b"x-forwarded-for"), remote.address.encode())
+    prefix = trusted.get(b"x-forwarded-prefix", b"").rstrip(b"/") + stripped
     via = (claims.get(b"via"), b"%b blue-green" % request.version)
     ours = {
         b"x-forwarded-for": b", ".join(filter(None, seen)),
         b"x-forwarded-proto": trusted.get(b"x-forwarded-proto", remote.scheme),
         b"x-forwarded-host": trusted.get(b"x-forwarded-host") or request.host or b"",
+        b"x-forwarded-prefix": prefix,
         b"via": b", ".join(filter(None, via)),
         b"x-request-id": request_id,
     }

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -13,16 +14,16 @@ from blue_green.config.process_settings import ProxySettings
 from blue_green.http.certificates import Certificate
 from blue_green.http.errors import ErrorPages
 from blue_green.http.sockets import first_port, in_words
-from blue_green.http.tls import TlsTransport, has_gone
-from blue_green.http.transport import Transport
+from blue_green.http.tls import has_gone
 from blue_green.proxy import quiesce
+from blue_green.proxy.accepted import client_of
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_table import LOOK_AGAIN, ClientTable
 from blue_green.proxy.connection import serve
 from blue_green.proxy.disconnects import Disconnects
 from blue_green.proxy.handler import Handler
 from blue_green.proxy.redirect import Redirect
-from blue_green.proxy.remote import Remote, Trust, plain_address
+from blue_green.proxy.remote import Trust
 from blue_green.proxy.reverse_proxy import ReverseProxy
 from blue_green.proxy.served_site import ServedSite
 from blue_green.proxy.shared import Shared
@@ -60,23 +61,23 @@ class Listener:
 
         Raises `BadPages` or `BadCertificate`.
         """
-        self._pages = ErrorPages(settings.error_pages)
         self._certificate = Certificate(settings.tls) if settings.tls else None
         self._settings = settings
         self._trust = Trust(settings.trusted_proxies)
         self.by_status: Counter[int] = Counter()
         """How many requests to no site have ended with each status."""
-        self._proxy = ReverseProxy(router, settings)
+        self._shared = Shared(settings, ErrorPages(settings.error_pages), self.by_status)
+        self._proxy = ReverseProxy(router, settings, self._shared.occupancy)
         self._sockets = sockets
         self._redirecting = redirecting
         self._handed = handed
         self._redirect = Redirect(first_port(sockets))
-        self._shared: Shared | None = None
         self._clients = ClientTable()
         self._eviction_logged_at = -REMIND
         self._count = 0
         self._fewer = trio.Event()
         self._accepting = trio.CancelScope()
+        self.use(settings, self._shared.pages, router)
 
     @property
     def addresses(self) -> str:
@@ -103,29 +104,32 @@ class Listener:
 
         Requests that have begun stay at their site, also if it is no longer in the router.
         """
-        self._settings, self._pages = settings, pages
+        self._settings = self._shared.settings = settings
         self._trust.proxies = settings.trusted_proxies
         self._proxy.settings, self._proxy.router = settings, router
-        if self._shared is not None:
-            self._shared.settings = settings
-            self._shared.pages, self._shared.by_status = self._without_site
+        has_several = len(router.sites) > 1
+        self._shared.occupancy.most = settings.max_connections if has_several else math.inf
+        # A request that is refused before it has a site counts for one that gets all requests.
+        sole = router.sole
+        self._shared.pages = sole.pages if sole else pages
+        self._shared.by_status = sole.gate.by_status if sole else self.by_status
         self._has_room()  # If `max_connections` was raised.
 
     async def run(self) -> None:
         """Serve until cancelled."""
         with Disconnects() as disconnects:
-            self._shared = Shared(self._settings, *self._without_site, disconnects)
+            self._shared.disconnects = disconnects
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(disconnects.run)
                     nursery.start_soon(self._clients.enforce_deadlines, self._interval)
-                    await self._take_up(self._shared, nursery)
+                    await self._take_up(nursery)
                     if self._certificate is not None:
                         nursery.start_soon(self._certificate.keep_fresh)
                     with self._accepting:
                         async with trio.open_nursery() as accepting:
                             for sock in (*self._sockets, *self._redirecting):
-                                accepting.start_soon(self._accept, sock, self._shared, nursery)
+                                accepting.start_soon(self._accept, sock, nursery)
                     self._stop_listening()
             finally:
                 self._stop_listening()
@@ -137,7 +141,6 @@ class Listener:
         Yields the clients, all of which wait, except streams. Connections with TLS have ended.
         Raises `trio.TooSlowError`, and everything goes on.
         """
-        assert self._shared is not None
         async with quiesce.at_rest(self._shared, self._clients, lambda: self._count, timeout):
             yield self._clients
 
@@ -146,8 +149,7 @@ class Listener:
 
         From now on, each connection ends with its current request.
         """
-        if self._shared is not None:
-            self._shared.closing = True
+        self._shared.closing = True
         in_flight = {client for client in self._clients if client.is_in_flight}
         with trio.move_on_after(timeout):
             while any(client.is_in_flight for client in in_flight.intersection(self._clients)):
@@ -157,8 +159,7 @@ class Listener:
     async def drain(self, timeout: float) -> int:
         """Stop accepting, and wait for requests in flight; how many are left after `timeout`."""
         self._accepting.cancel()
-        if self._shared is not None:
-            self._shared.closing = True
+        self._shared.closing = True
         for client in self._clients:
             if client.is_idle and client.served and not quiesce.has_unread(client):
                 client.shut_down()
@@ -180,7 +181,8 @@ class Listener:
             while self._clients:
                 await self._fewer.wait()
 
-    async def _accept(self, sock: socket.socket, shared: Shared, nursery: trio.Nursery) -> None:
+    async def _accept(self, sock: socket.socket, nursery: trio.Nursery) -> None:
+        shared = self._shared
         sock.setblocking(False)
         redirects = sock in self._redirecting
         is_short = False
@@ -188,7 +190,7 @@ class Listener:
         while True:
             while self._count >= self._settings.max_connections:
                 await trio.lowlevel.wait_readable(sock)
-                await self._make_room(shared)
+                await self._make_room()
             if shared.accept_paused is not None:
                 await shared.accept_paused.wait()
             try:
@@ -214,18 +216,18 @@ class Listener:
                     await trio.lowlevel.checkpoint()
                 continue
             self._count += 1
-            nursery.start_soon(self._serve, accepted, address, shared, redirects)
+            nursery.start_soon(self._serve, accepted, address, redirects)
             # One at a time: trio may run tasks that are started together in any order, and the
             # first client must be the first at the gate.
             await trio.lowlevel.checkpoint()
 
-    async def _take_up(self, shared: Shared, nursery: trio.Nursery) -> None:
+    async def _take_up(self, nursery: trio.Nursery) -> None:
         """Go on with the clients of the process before us."""
         for client in self._handed:
             self._count += 1
             sock = socket.socket(fileno=client.descriptor)
             address = (client.address, 0) if client.address else ""
-            nursery.start_soon(self._serve, sock, address, shared, client.redirects, client)
+            nursery.start_soon(self._serve, sock, address, client.redirects, client)
             if client.unread:
                 await trio.lowlevel.checkpoint()  # As when they are accepted: in their order.
 
@@ -233,19 +235,19 @@ class Listener:
         self,
         sock: socket.socket,
         address: object,
-        shared: Shared,
         redirects: bool,
         handed: HandedClient | None = None,
     ) -> None:
         client: Client | None = None
         try:
             with sock:
-                client = self._client(sock, address, redirects=redirects, is_handed=bool(handed))
+                certificate = None if redirects or handed else self._certificate
+                client = client_of(sock, address, self._trust, certificate, redirects=redirects)
                 self._clients.add(client)
                 if handed is not None:
                     quiesce.take_up(client, handed)
                 handler: Handler = self._redirect if redirects else self._proxy
-                await serve(client, shared, handler)
+                await serve(client, self._shared, handler)
         except OSError:
             pass  # It disconnected before it was served.
         except Exception:
@@ -257,9 +259,10 @@ class Listener:
                 self._clients.remove(client)
             self._has_room()
 
-    async def _make_room(self, shared: Shared) -> None:
+    async def _make_room(self) -> None:
         """Evict a connection in favour of a new one, or wait until one has ended."""
-        if shared.accept_paused is None and self._clients.make_room(self._settings.max_connections):
+        is_paused = self._shared.accept_paused is not None
+        if not is_paused and self._clients.make_room(self._settings.max_connections):
             self._log_eviction()
         with trio.move_on_after(LOOK_AGAIN):
             await self._fewer.wait()
@@ -276,27 +279,6 @@ class Listener:
     def _has_room(self) -> None:
         self._fewer.set()
         self._fewer = trio.Event()
-
-    def _client(
-        self, sock: socket.socket, address: object, *, redirects: bool, is_handed: bool
-    ) -> Client:
-        sock.setblocking(False)
-        host = ""
-        if isinstance(address, tuple):
-            host = plain_address(address[0])
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if self._certificate is None or redirects or is_handed:
-            remote = Remote(host, trust=self._trust)
-            return Client(Transport(sock), remote, redirects=redirects)
-        transport = TlsTransport(sock, self._certificate.context)
-        return Client(transport, Remote(host, trust=self._trust, scheme=b"https"))
-
-    @property
-    def _without_site(self) -> tuple[ErrorPages, Counter[int]]:
-        """Error pages and counts for requests that are refused before they have a site."""
-        sole = self._proxy.router.sole
-        return (self._pages, self.by_status) if sole is None else (sole.pages, sole.gate.by_status)
 
     def _interval(self) -> float:
         """Seconds between looks at the deadlines: at most an eighth of the shortest timeout."""

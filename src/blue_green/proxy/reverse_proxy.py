@@ -4,8 +4,11 @@ from collections.abc import Awaitable
 
 from blue_green.config.process_settings import ProxySettings
 from blue_green.http.errors import ErrorResponse
+from blue_green.http.request import Request
+from blue_green.proxy import path_prefix, redirect
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.exchange import Exchange
+from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Router
 
@@ -13,14 +16,28 @@ from blue_green.routing.router import Router
 class ReverseProxy:
     """Sends each request through the gate of its site to a backend."""
 
-    def __init__(self, router: Router[ServedSite], settings: ProxySettings) -> None:
+    def __init__(
+        self, router: Router[ServedSite], settings: ProxySettings, occupancy: Occupancy
+    ) -> None:
         self.router = router
         self.settings = settings
+        self._occupancy = occupancy
 
     def handle(self, stream: ClientStream) -> Awaitable[None]:
         request = stream.request
         route = self.router.find(request.host, request.target)
         if route is None:
-            raise ErrorResponse(404, "This server has no site at this address.")
+            raise self._not_found(request)
         stream.client.site = route.site
-        return Exchange(stream, route.site, self.settings.idle_timeout).run()
+        self._occupancy.enter(route.site)
+        if route.moved_to:
+            raise redirect.moved(request, stream.client.remote, route.moved_to)
+        if route.prefix:
+            path_prefix.check(request.target)
+        return Exchange(stream, route, self.settings.idle_timeout).run()
+
+    def _not_found(self, request: Request) -> ErrorResponse:
+        what = "path" if self.router.knows(request.host) else "host name"
+        host = (request.host or b"").decode("latin-1")
+        fault = f"the host is {host}" if host else "the request names no host"
+        return ErrorResponse(404, f"This server has no site with this {what}.", fault=fault)

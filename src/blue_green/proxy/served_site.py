@@ -21,7 +21,7 @@ class SiteLimits(Protocol):
 
 @define(eq=False)
 class ServedSite:
-    """The parts of a site that its requests use. The site replaces the last two at a reload."""
+    """The parts of a site that its requests use. A reload replaces `limits` and `pages`."""
 
     name: str
     """For the access log; empty where nothing needs the name of the site."""
@@ -29,3 +29,5 @@ class ServedSite:
     pool: Pool
     limits: SiteLimits
     pages: ErrorPages
+    requests: int = 0
+    """How many connections have a request of this site (see `Occupancy`)."""

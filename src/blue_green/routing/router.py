@@ -13,15 +13,19 @@ way. What is not a host name only matches `*`. Paths are compared as they were s
 backends differ in how they decode and normalise them.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv6Address
 from typing import Generic, TypeVar
 
 from attrs import frozen
 
-from blue_green.config.route_patterns import ALL_PATHS, ANY_HOST, normalised
-
 T = TypeVar("T")
 
+ANY_HOST = "*"
+ALL_PATHS = ""
+NAME = re.compile(rb"[0-9a-z_-]{1,63}(?:\.[0-9a-z_-]{1,63})*")
+LONGEST_NAME = 253
 MOST_CACHED = 1024
 LONGEST_CACHED = 128
 """Hosts as clients wrote them, and bytes of each."""
@@ -32,12 +36,12 @@ class Route(Generic[T]):
     """Leads the requests for a host and the paths below a prefix to a site."""
 
     host: str
-    """As `config.route_patterns.host_pattern` returns it."""
+    """A host in lower case, `*.` and such a host, or `*`."""
     prefix: str
-    """As `config.route_patterns.path_prefix` returns it."""
+    """Such as `/api`; empty for all paths."""
     site: T
-    strips: bool = False
-    """The backend gets the path without the prefix."""
+    stripped: bytes = b""
+    """What is removed from the path before the backend gets it: the prefix, or nothing."""
     moved_to: str = ""
     """Requests are redirected to this host, where it is not empty."""
 
@@ -51,9 +55,10 @@ def routes_of(
     redirect_hosts: Sequence[str] = (),
 ) -> Iterator[Route[T]]:
     """The routes of a site. Without hosts or without paths, it gets all of them."""
-    for prefix in paths or (ALL_PATHS,):
+    for path in paths or (ALL_PATHS,):
+        prefix = path.removesuffix("/")
         for host in hosts or (ANY_HOST,):
-            yield Route(host, prefix, site, strip_path and prefix != ALL_PATHS)
+            yield Route(host, prefix, site, stripped=prefix.encode() if strip_path else b"")
         for host in redirect_hosts:
             yield Route(host, prefix, site, moved_to=hosts[0])
 
@@ -91,6 +96,10 @@ class Router(Generic[T]):
             if route is not None:
                 return route
         return None
+
+    def knows(self, host: bytes | None) -> bool:
+        """Whether there is a route for some path of this host."""
+        return any(paths.depth or paths.root for paths in self._chain_of(host))
 
     def _paths_of(self, host: str) -> "_Paths[T]":
         if host == ANY_HOST:
@@ -138,3 +147,16 @@ class _Paths(Generic[T]):
                 return route
             segments.pop()
         return self.root
+
+
+def normalised(host: bytes) -> bytes:
+    """A Host header as it is compared, without its port; empty if it names no host."""
+    host = host.lower()
+    if host.startswith(b"["):
+        address = host.partition(b"]")[0][1:]
+        try:
+            return b"[%b]" % IPv6Address(address.decode("latin-1")).compressed.encode()
+        except ValueError:
+            return b""
+    name = host.partition(b":")[0].removesuffix(b".")
+    return name if NAME.fullmatch(name) and len(name) <= LONGEST_NAME else b""

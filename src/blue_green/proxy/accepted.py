@@ -1,0 +1,33 @@
+"""Make a client of an accepted socket."""
+
+import socket
+
+from blue_green.http.certificates import Certificate
+from blue_green.http.tls import TlsTransport
+from blue_green.http.transport import Transport
+from blue_green.proxy.client import Client
+from blue_green.proxy.remote import Remote, Trust, plain_address
+
+
+def client_of(
+    sock: socket.socket,
+    address: object,
+    trust: Trust,
+    certificate: Certificate | None,
+    *,
+    redirects: bool,
+) -> Client:
+    """The client at this address (from `accept`), which speaks TLS if there is a certificate.
+
+    Raises `OSError` if it has disconnected.
+    """
+    sock.setblocking(False)
+    host = ""
+    if isinstance(address, tuple):
+        host = plain_address(address[0])
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if certificate is None:
+        return Client(Transport(sock), Remote(host, trust=trust), redirects=redirects)
+    transport = TlsTransport(sock, certificate.context)
+    return Client(transport, Remote(host, trust=trust, scheme=b"https"))
