@@ -12,7 +12,7 @@ def test_an_old_name_works_and_the_new_one_is_logged(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert load(file, '[swap]\ntunnel_timeout = "7s"\n').sites[0].swap.stream_timeout == Seconds(7)
-    said = "[swap] tunnel_timeout is now called stream_timeout: please rename it"
+    said = f"{file}: [swap] tunnel_timeout is now called stream_timeout: please rename it"
     assert caplog.messages == [said]
 
 

@@ -8,11 +8,13 @@ import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blue_green import cli
 from blue_green.config import parsing
+from blue_green.config.site_document import is_single
 from tests.docs.blocks import TOP, Block, commands
 from tests.docs.settings import EXAMPLES
 from tests.support.units import problems_of_unit
@@ -21,11 +23,24 @@ REQUIRED = {"command": ["serve"], "ports": [3000, 3001]}
 
 
 def check_toml(block: Block, _: Path) -> None:
-    """Settings, whole or a part. The parts of the page of all settings make one whole."""
-    whole = block.page == "docs/settings.md"
-    document = tomllib.loads(EXAMPLES.read_text() if whole else block.text)
+    """Settings, whole or a part. Most parts of the page of all settings make one whole."""
+    document = tomllib.loads(block.text)
+    if not is_single(document):
+        parsing.parse(_with_required(document), Path("/etc/blue-green/supervisor.toml"))
+        return
+    if block.page == "docs/settings.md":
+        document = tomllib.loads(EXAMPLES.read_text())
     document["app"] = {**REQUIRED, **document.get("app", {})}
     parsing.parse(document, Path("/etc/blue-green/supervisor.toml"))
+
+
+def _with_required(document: dict[str, Any]) -> dict[str, Any]:
+    """Settings of several sites, each with a host, a command and ports of its own."""
+    for number, (name, site) in enumerate(document.get("sites", {}).items()):
+        ports = [3000 + 2 * number, 3001 + 2 * number]
+        site.setdefault("hosts", [f"{name}.example.com"])
+        site["app"] = {**REQUIRED, "ports": ports, **site.get("app", {})}
+    return document
 
 
 def check_sh(block: Block, _: Path) -> None:

@@ -19,7 +19,7 @@ import attrs
 
 from blue_green.config import changes, effects, process_settings, site_settings
 from blue_green.config.effects import Effect
-from blue_green.config.sections import SECTIONS, Setting, settings_of
+from blue_green.config.sections import OF_PROCESS, ROOT, SECTIONS, Setting, settings_of
 from blue_green.config.syntax import SYNTAX
 from blue_green.config.units import written
 
@@ -32,10 +32,44 @@ INTRODUCTION = """\
 <!-- Made by `python -m tests.docs` from src/blue_green/config: edit the files there. -->
 
 All settings are in one file, `supervisor.toml`. Only `command` and `ports` are required. The
-examples on this page are parts of one complete file.
+examples on this page are parts of one complete file, except that of several sites.
 
-All mistakes in the file are reported at once, each with its key, before anything is started. An
+All mistakes are reported at once, each with its file and its key, before anything is started. An
 unknown key is a mistake, too.
+
+## One site or several
+
+A file with `[app]` is one site, and everything on this page is written in it. With `include` or
+`[sites.NAME]`, there are several:
+
+```toml
+include = ["sites/*.toml"]      # each file is one site: sites/blog.toml is the site `blog`
+
+[proxy]
+listen = ["[::]:80"]
+
+[sites.shop]                    # or here
+hosts = ["shop.example.com"]
+[sites.shop.app]
+command = ["venv/bin/gunicorn", "shop.wsgi", "--bind", "127.0.0.1:{port}"]
+ports = [3000, 3001]
+[sites.shop.git]
+checkout = "/srv/shop"
+```
+
+- The sections of the process are only in the main file: {PROCESS}.
+  The other sections are of a site, and so are the keys before the first section. A section in the
+  wrong place is a mistake.
+- `include` is a list of paths, relative to the main file. `*`, `?` and `[...]` are wildcards, which
+  match only names that end in `.toml`, and no hidden files. A path without wildcards must exist.
+- A site's name has up to 63 letters, digits, hyphens, underscores and dots. Two names that differ
+  only in case are a mistake.
+- A file of a site is like a file with only one site: relative paths are relative to it. For a site
+  in the main file, every section has its name in front: `[sites.shop.app]`.
+- Each site needs `hosts`. Its state is in `sites/NAME` below the state directory.
+- Two sites with the same host and path are a mistake, and so are two with the same port.
+- A file that changes from one site to several needs a restart of the supervisor. The new sites
+  begin without the releases and the history of the one before.
 
 ## Kinds of values
 
@@ -52,7 +86,9 @@ with it, nothing changes. Otherwise each change is reported, with the moment whe
 
 def page() -> str:
     """The whole document."""
-    lines = [INTRODUCTION]
+    top = [f"`[{section}]`" for section in OF_PROCESS if "." not in section]
+    words = f"{', '.join(top[:-1])} and {top[-1]}"
+    lines = [INTRODUCTION.replace("{PROCESS}", words)]
     lines += (f"- **{kind.word}**: {kind.doc}\n" for kind in SYNTAX.values() if kind.doc)
     lines.append(RELOAD)
     for effect in Effect:
@@ -88,7 +124,9 @@ def _prose(node: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[str, 
 def examples() -> Mapping[str, str]:
     """The example of each section, as it is written."""
     parts = re.split(r"(?m)^(?=\[)", EXAMPLES.read_text())
-    return {part[1 : part.index("]")]: part.strip() for part in parts if part.startswith("[")}
+    root = parts[0].partition("\n\n")[2].strip()
+    named = {part[1 : part.index("]")]: part.strip() for part in parts if part.startswith("[")}
+    return {ROOT: root, **named}
 
 
 def _place(section: str) -> tuple[int, int]:
@@ -98,7 +136,8 @@ def _place(section: str) -> tuple[int, int]:
 
 
 def _section(section: str, kind: type[Any]) -> Iterator[str]:
-    yield f"\n## [{section}]\n\n{prose()[kind.__name__]}\n\n"
+    title = "Keys before the first section" if section == ROOT else f"[{section}]"
+    yield f"\n## {title}\n\n{prose()[kind.__name__]}\n\n"
     yield f"```toml\n{examples()[section]}\n```\n\n"
     yield "| key | type | default | meaning | takes effect |\n| --- | --- | --- | --- | --- |\n"
     for setting in settings_of(kind).values():

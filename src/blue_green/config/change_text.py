@@ -9,16 +9,19 @@ from blue_green.config.units import written
 
 
 def changes(found: Sequence[dict[str, Any]]) -> str:
-    """What a reload changes, one line per setting."""
+    """What a reload changes, one line per setting or site."""
     return "\n".join(map(change, found)) or "nothing has changed"
 
 
 def change(entry: dict[str, Any]) -> str:
-    """One setting: its old value, its new value, and when that takes effect."""
+    """What has changed: a setting with its old and its new value, or a site; and when."""
+    section, key, effect = entry["section"], entry["key"], Effect(entry["effect"]).in_words
+    if not key:
+        what = " -> ".join(value for value in (entry["old"], entry["new"]) if value)
+        return f"{section}: {what}, {effect}"
     old, new = (_value(entry[name], entry.get("unit", "")) for name in ("old", "new"))
-    return (
-        f"[{entry['section']}] {entry['key']}: {old} -> {new}, {Effect(entry['effect']).in_words}"
-    )
+    where = f"[{section}] {key}" if section else key
+    return f"{where}: {old} -> {new}, {effect}"
 
 
 def _value(value: Any, unit: str) -> str:

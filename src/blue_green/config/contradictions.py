@@ -1,60 +1,107 @@
 """Find contradictions between settings that are valid one by one."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from blue_green.config import placeholders
+from blue_green.config import common, placeholders
 from blue_green.config.admin_paths import ADMIN_PATHS
+from blue_green.config.hosts import ANY_PATH, is_exact
 from blue_green.config.kinds import Endpoint
-from blue_green.config.settings import Settings
+from blue_green.config.problem import Problem
+from blue_green.config.settings import Settings, SiteSettings
+
+MAX_ROUTES = 10_000
+"""Pairs of a host and a path of one site."""
 
 
-def contradictions(settings: Settings) -> Iterator[str]:
-    """A line for each problem."""
-    [site] = settings.sites
-    release, proxy, admin = site.release, settings.proxy, settings.admin
-    webhook = site.webhook
-    for name, meant in placeholders.misspelt(site.app.command):
-        yield f"[app] command: {{{name}}} is unknown; did you mean {{{meant}}}?"
+def contradictions(settings: Settings) -> Iterator[Problem]:
+    """Every problem; of two sites that contradict each other, only of the second one."""
+    for text in _in_process(settings):
+        yield Problem(text)
+    for site in settings.sites:
+        for text in [*_in_site(site, settings), *_of_ports(site, settings)]:
+            yield Problem(text, None if settings.is_single else site.name)
+    yield from common.contradictions(settings.sites, is_single=settings.is_single)
+
+
+def _in_process(settings: Settings) -> Iterator[str]:
+    proxy, admin, place = settings.proxy, settings.admin, settings.place
     yield from _shared_addresses(settings)
-    rules = [
-        (bool(proxy.listen), "[proxy] listen: must have at least one address"),
-        (proxy.max_head >= 1024, "[proxy] max_head: must be at least 1KiB"),
-        (
-            not (release.in_place and release.link),
-            "[release] link: has no effect with in_place = true",
-        ),
-        (
-            admin.listen or not admin.drain_delay,
-            "[admin] drain_delay: has no effect without [admin] listen",
-        ),
-        (
-            admin.listen or not webhook.secret_file,
-            "[webhook] secret_file: needs [admin] listen, the address that the forge calls",
-        ),
-        (
-            webhook.path not in ADMIN_PATHS and "?" not in webhook.path,
-            f"[webhook] path: must not be one of {', '.join(ADMIN_PATHS)}, and have no query",
-        ),
-    ]
-    yield from (problem for is_kept, problem in rules if not is_kept)
+    if not proxy.listen:
+        yield f"{place.key('proxy', 'listen')}: must have at least one address"
+    if proxy.max_head < 1024:
+        yield f"{place.key('proxy', 'max_head')}: must be at least 1KiB"
+    if admin.drain_delay and not admin.listen:
+        yield f"{place.key('admin', 'drain_delay')}: has no effect without [admin] listen"
+
+
+def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
+    key, serving, webhook = site.place.key, site.serving, site.webhook
+    for name, meant in placeholders.misspelt(site.app.command):
+        yield f"{key('app', 'command')}: {{{name}}} is unknown; did you mean {{{meant}}}?"
+    if site.release.in_place and site.release.link:
+        yield f"{key('release', 'link')}: has no effect with in_place = true"
+    if webhook.secret_file and not settings.admin.listen:
+        yield (
+            f"{key('webhook', 'secret_file')}: needs [admin] listen, the address that the forge "
+            "calls"
+        )
+    if webhook.path in ADMIN_PATHS or "?" in webhook.path:
+        yield (
+            f"{key('webhook', 'path')}: must not be one of {', '.join(ADMIN_PATHS)}, and have no "
+            "query"
+        )
+    if not serving.hosts:
+        yield (
+            f'{key("", "hosts")}: must have at least one host; with ["*"], the site gets the '
+            "requests for all hosts that no other site has"
+        )
+    elif serving.redirect_hosts and not is_exact(serving.hosts[0]):
+        yield (
+            f"{key('', 'redirect_hosts')}: needs a host to redirect to: the first of hosts must "
+            f"have no wildcard, and is {serving.hosts[0]}"
+        )
+    if serving.strip_path and not any(path != ANY_PATH for path in serving.paths):
+        yield f"{key('', 'strip_path')}: has no effect without paths"
+    routes = len(serving.hosts + serving.redirect_hosts) * max(1, len(serving.paths))
+    if routes > MAX_ROUTES:
+        yield (
+            f"{key('', 'hosts')}: with paths, there are {routes} pairs of a host and a path; at "
+            f"most {MAX_ROUTES} are possible"
+        )
+
+
+def _addresses(settings: Settings) -> Iterable[tuple[str, tuple[Endpoint, ...]]]:
+    """The addresses of the process, by their keys."""
+    tls = settings.proxy.tls
+    return (
+        ("[proxy] listen", settings.proxy.listen),
+        ("[proxy.tls] redirect", tls.redirect if tls else ()),
+        ("[admin] listen", settings.admin.listen),
+    )
 
 
 def _shared_addresses(settings: Settings) -> Iterator[str]:
     """Addresses that are given twice, or for two purposes."""
-    app_ports = {port for site in settings.sites for slot in site.app.ports for port in slot}
-    tls = settings.proxy.tls
     seen: dict[Endpoint, str] = {}
-    for key, endpoints in (
-        ("[proxy] listen", settings.proxy.listen),
-        ("[proxy.tls] redirect", tls.redirect if tls else ()),
-        ("[admin] listen", settings.admin.listen),
-    ):
+    for key, endpoints in _addresses(settings):
+        where = f"{settings.place}: {key}"
         for end, times in Counter(endpoints).items():
             if times > 1:
-                yield f"{key}: {end} is listed twice"
-            if end.path is None and end.port in app_ports:
-                yield f"{key}: port {end.port} is one of the app's own ports"
+                yield f"{where}: {end} is listed twice"
             if end in seen:
-                yield f"{key}: {end} is also in {seen[end]}"
+                yield f"{where}: {end} is also in {seen[end]}"
             seen[end] = key
+
+
+def _of_ports(site: SiteSettings, settings: Settings) -> Iterator[str]:
+    """Ports of the app that are also in an address of the process."""
+    app_ports = common.ports_of(site)
+    for key, endpoints in _addresses(settings):
+        for end in dict.fromkeys(endpoints):
+            if end.path is not None or end.port not in app_ports:
+                continue
+            if settings.is_single:
+                yield f"{settings.place}: {key}: port {end.port} is one of the app's own ports"
+            else:
+                yield f"{site.place.key('app', 'ports')}: {end.port} is also in {key}, {end}"

@@ -1,138 +1,134 @@
-"""Read supervisor.toml into `Settings`, or report all its errors at once.
+"""Read supervisor.toml, and the files that it includes, into `Settings`, or report all errors."""
 
-What may be written is read from the classes of the sections: see `sections`.
-"""
-
-import difflib
-import os
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
+from attrs import field, frozen
 
+from blue_green.config import scope
 from blue_green.config.contradictions import contradictions
+from blue_green.config.defaults import complete_process, complete_site
 from blue_green.config.error import ConfigError
-from blue_green.config.kinds import BadEntries, shown
-from blue_green.config.process_settings import ControlSettings, StateSettings
+from blue_green.config.kinds import shown
+from blue_green.config.place import INCLUDE, SITES, Place
 from blue_green.config.renamed import with_new_names
-from blue_green.config.sections import OF_PROCESS, OF_SITE, SECTIONS, settings_of
-from blue_green.config.settings import Settings, SiteSettings
-from blue_green.config.site_settings import ServingSettings
-from blue_green.config.state_directory import state_directory
+from blue_green.config.sections import OF_PROCESS, OF_SITE, ROOT
+from blue_green.config.settings import Settings
+from blue_green.config.site_document import (
+    SiteDocument,
+    bad_names,
+    in_main_file,
+    include_patterns,
+    is_single,
+)
+from blue_green.config.tables import read_tables
 
-TOP = dict.fromkeys(section for section in SECTIONS if "." not in section).keys()
-"""The sections of the file."""
+
+@frozen
+class Parsed:
+    """The settings that can be used, and all errors in the others."""
+
+    settings: Settings | None
+    """Those of the process and of all sites without errors; None if the process has errors."""
+    problems: list[str] = field(factory=list)
+    """Errors of the process, or of the only site."""
+    of_sites: Mapping[str, list[str]] = field(factory=dict)
+    """Errors of each of several sites, by its name."""
+
+    @property
+    def whole(self) -> Settings:
+        """All settings; raise `ConfigError` with every error in them."""
+        problems = [*self.problems, *(line for lines in self.of_sites.values() for line in lines)]
+        if self.settings is None or problems:
+            raise ConfigError(problems)
+        return self.settings
 
 
 def parse(document: Mapping[str, Any], path: Path) -> Settings:
-    """Settings from a TOML document that `path` held; relative paths are relative to it.
+    """Settings from a TOML document that `path` held, without the files that it includes.
 
-    Raises `ConfigError` with every error in it.
+    Relative paths are relative to it. Raises `ConfigError` with every error in it.
     """
+    return parse_all(document, path).whole
+
+
+def parse_all(
+    document: Mapping[str, Any],
+    path: Path,
+    included: Sequence[SiteDocument] = (),
+    problems: Iterable[str] = (),
+) -> Parsed:
+    """As `parse`, with the included files, and with what went wrong when they were read."""
+    if is_single(document):
+        return _parse_single(document, path)
+    return _parse_several(document, path, included, list(problems))
+
+
+def _parse_single(document: Mapping[str, Any], path: Path) -> Parsed:
+    place = Place(path)
     problems: list[str] = []
+    values = read_tables(with_new_names(document, place), scope.of_single(path), problems)
+    if problems:
+        return Parsed(None, problems)
+    of_process = {name: values[name] for name in values.keys() & OF_PROCESS}
+    process = complete_process(of_process, document, place, is_single=True)
+    of_site = {name: values[name] for name in values.keys() & {ROOT, *OF_SITE}}
+    site = complete_site("", of_site, place, process)
+    settings = attrs.evolve(process, sites=(site,))
+    return Parsed(settings, [problem.text for problem in contradictions(settings)])
+
+
+def _parse_several(
+    document: Mapping[str, Any],
+    path: Path,
+    included: Sequence[SiteDocument],
+    problems: list[str],
+) -> Parsed:
+    values = read_tables(document, scope.of_process(path), problems)
+    problems += _bad_lists(document, path)
+    sites = sorted([*in_main_file(document, path), *included], key=lambda site: site.name)
+    of_sites: dict[str, list[str]] = defaultdict(list)
+    for name, text in bad_names(sites):
+        of_sites[name].append(text)
+    read = [(site, _read_site(site, path, of_sites[site.name])) for site in sites]
     settings = None
-    values = _read_document(with_new_names(document), problems)
     if not problems:
-        settings = _complete(values, document, path.absolute())
-        problems += contradictions(settings)
-    if settings is None or problems:
-        raise ConfigError([f"{path}: {problem}" for problem in problems])
-    return settings
+        process = complete_process(values, document, Place(path), is_single=False)
+        usable = (
+            complete_site(site.name, values, site.place, process)
+            for site, values in read
+            if not of_sites[site.name]
+        )
+        settings = attrs.evolve(process, sites=tuple(usable))
+        for problem in contradictions(settings):
+            (problems if problem.site is None else of_sites[problem.site]).append(problem.text)
+        left = tuple(site for site in settings.sites if not of_sites[site.name])
+        settings = None if problems else attrs.evolve(settings, sites=left)
+    return Parsed(settings, problems, {name: lines for name, lines in of_sites.items() if lines})
 
 
-def _read_document(document: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The sections by their names."""
-    for name in sorted(document.keys() - TOP):
-        problems.append(f"[{name}]: {_unknown(name, '')}")
-    values = {
-        name: _read_section(name, document[name], problems) for name in TOP if name in document
-    }
-    if "app" not in document:
-        problems.append("[app]: is missing, and has no default")
-    return values
+def _read_site(site: SiteDocument, main: Path, problems: list[str]) -> dict[str, Any]:
+    problems += site.problems
+    if site.problems:
+        return {}
+    renamed = with_new_names(site.document, site.place)
+    return read_tables(renamed, scope.of_site(site.place, main), problems)
 
 
-def _read_section(section: str, table: Any, problems: list[str]) -> Any:
-    """An instance of the section's class; None if there are problems, which are added."""
-    if not isinstance(table, Mapping):
-        problems.append(f"[{section}]: must be a section of settings, not {shown(table)}")
-        return None
-    known = settings_of(SECTIONS[section])
-    wrong = [f"[{section}] {key}: {_unknown(key, section)}" for key in sorted(table.keys() - known)]
-    values = {}
-    for key, setting in known.items():
-        if key not in table:
-            if setting.default is attrs.NOTHING:
-                wrong.append(f"[{section}] {key}: is missing, and has no default")
-        elif setting.is_section:
-            values[key] = _read_section(f"{section}.{key}", table[key], wrong)
-        else:
-            try:
-                values[key] = setting.syntax.read(table[key])
-            except BadEntries as error:
-                wrong += (f"[{section}] {key}.{name}: {why}" for name, why in error.entries.items())
-            except ValueError as error:
-                wrong.append(f"[{section}] {key}: {error}")
-    problems += wrong
-    return None if wrong else SECTIONS[section](**values)
-
-
-def _unknown(key: str, section: str) -> str:
-    """What may have been meant by a key, or by the name of a section if `section` is empty."""
-    here = list(settings_of(SECTIONS[section]) if section else TOP)
-    if near := difflib.get_close_matches(key, here, 1):
-        return f"is unknown; did you mean {near[0]}?"
-    for name, kind in SECTIONS.items():
-        if key in settings_of(kind):
-            return f"does not belong here, but in [{name}]"
-    return f"is unknown; known here: {', '.join(here)}"
-
-
-def _complete(values: Mapping[str, Any], document: Mapping[str, Any], file: Path) -> Settings:
-    """Make paths absolute, and fill in defaults that depend on other settings."""
-    sections = {name: _absolute(section, file.parent) for name, section in values.items()}
-    of_process = {name: section for name, section in sections.items() if name in OF_PROCESS}
-    directory = state_directory(document, file.parent)
-    control = values.get("control", ControlSettings())
-    settings = attrs.evolve(
-        Settings(sites=(), **of_process),
-        state=StateSettings(directory),
-        control=ControlSettings(directory / control.socket),
-    )
-    of_site = {name: section for name, section in sections.items() if name in OF_SITE}
-    site = SiteSettings(name="", file=file, state_directory=directory, **of_site)
-    return attrs.evolve(settings, sites=(_complete_site(site, settings),))
-
-
-def _complete_site(site: SiteSettings, process: Settings) -> SiteSettings:
-    checkout = Path(os.path.normpath(site.file.parent / site.git.checkout))
-    has_tls = process.proxy.tls is not None
-    https = has_tls if site.health.https is None else site.health.https
-    name = site.app.name or checkout.name
-    return attrs.evolve(
-        site,
-        name=name,
-        app=attrs.evolve(site.app, name=name),
-        serving=ServingSettings(
-            response_timeout=process.proxy.response_timeout,
-            max_body=process.proxy.max_body,
-            backend_keepalive=process.proxy.backend_keepalive,
-            error_pages=process.proxy.error_pages,
-        ),
-        git=attrs.evolve(site.git, checkout=checkout),
-        health=attrs.evolve(site.health, https=https),
-    )
-
-
-def _absolute(value: Any, base: Path) -> Any:
-    """A value with all paths in it made absolute: a path, an address, a list or a section."""
-    if isinstance(value, Path):
-        return base / value
-    if type(value) is tuple:
-        return tuple(_absolute(entry, base) for entry in value)
-    if attrs.has(type(value)):
-        names = attrs.fields_dict(type(value))
-        changed = {name: _absolute(getattr(value, name), base) for name in names}
-        return attrs.evolve(value, **changed)
-    return value
+def _bad_lists(document: Mapping[str, Any], path: Path) -> Iterable[str]:
+    """What is wrong with `include` and with `sites` themselves."""
+    try:
+        include_patterns(document)
+    except ValueError as error:
+        yield f"{Place(path).key('', INCLUDE)}: {error}"
+    sites = document.get(SITES, {})
+    if not isinstance(sites, Mapping):
+        yield (
+            f"{Place(path).key('', SITES)}: must be a section for each site, [sites.NAME], not "
+            f"{shown(sites)}; files of sites are named by include"
+        )
+    elif not sites and INCLUDE not in document:
+        yield f"{Place(path).key(SITES)}: must have a section for each site, [sites.NAME]"

@@ -3,10 +3,11 @@
 A field is all there is to a setting, as in `site_settings`.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from blue_green.config.effects import Now, Restart
 from blue_green.config.kinds import Count, Endpoint, Period, Seconds, Size, TrustedProxy
@@ -46,7 +47,8 @@ class ProxySettings:
     """How long a client may be silent between requests, or stall within one."""
     backend_keepalive: Now[Seconds] = Seconds(1)
     """How long an idle connection to a backend is kept for the next request. 0: each request has a
-    connection of its own, for servers that serve one connection at a time."""
+    connection of its own, for servers that serve one connection at a time. Each site may have its
+    own value."""
     max_head: Now[Size] = Size(16 * 1024)
     """The largest request head."""
     max_connections: Now[Count] = Count(10_000)
@@ -62,17 +64,16 @@ class ProxySettings:
     tls: Restart[TlsSettings | None] = None
     """The section `[proxy.tls]`. Default: plain HTTP."""
 
-    # These three are a site's, and are here because there is one site.
     response_timeout: Now[Period] = Period(60)
     """How long a backend may take to begin its response. A backend that is busy with requests and
-    does not answer probes is also left alone for this long."""
+    does not answer probes is also left alone for this long. Each site may have its own value."""
     max_body: Now[Size] = Size(0)
-    """The largest request body. 0: no limit."""
+    """The largest request body. 0: no limit. Each site may have its own value."""
     error_pages: Now[Path | None] = None
     """A directory with pages for the errors that the proxy answers: `503.html` is for one status,
     `error.html` for all others, and `.txt` files are for clients that did not ask for HTML.
     `{status}`, `{phrase}` and `{why}` are filled in. A page that is a symbolic link to outside the
-    directory is refused. Default: built-in plain pages."""
+    directory is refused. Each site may have its own directory. Default: built-in plain pages."""
 
 
 @frozen
@@ -102,3 +103,20 @@ class StateSettings:
     directory: Restart[Path] = Path(".blue-green")
     """The directory of the state, the releases and the control socket. Default:
     `$STATE_DIRECTORY`, else `".blue-green"` beside the settings file."""
+
+
+def builds_at_once() -> Count:
+    """One on a small machine, else half the number of CPUs that we may use."""
+    cpus = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    is_small = cpus <= 2 or memory < 4 * 2**30
+    return Count(1 if is_small else cpus // 2)
+
+
+@frozen
+class BuildSettings:
+    """The builds of all sites."""
+
+    at_once: Now[Count] = field(factory=builds_at_once)
+    """How many sites may build a release at once; the others wait. Default: 1 on a machine with at
+    most 2 CPUs or less than 4 GiB of memory, else half the number of its CPUs."""

@@ -1,6 +1,7 @@
 """The sections of the settings file, and what each setting in them is: read from their classes."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -8,6 +9,7 @@ import attrs
 
 from blue_green.config.effects import Effect
 from blue_green.config.settings import Settings, SiteSettings
+from blue_green.config.site_settings import ServingSettings
 from blue_green.config.syntax import SYNTAX, Syntax, syntax_of
 
 
@@ -21,7 +23,7 @@ class Setting:
     default: Any
     effect: Effect
 
-    @property
+    @cached_property
     def syntax(self) -> Syntax:
         return syntax_of(self.type)
 
@@ -33,7 +35,13 @@ class Setting:
 
 def settings_of(section: type[Any]) -> Mapping[str, Setting]:
     """The settings of a section, by their keys."""
-    return {field.name: _setting(section, field) for field in attrs.fields(section)}
+    if section not in _KNOWN:
+        _KNOWN[section] = {field.name: _setting(section, field) for field in attrs.fields(section)}
+    return _KNOWN[section]
+
+
+_KNOWN: dict[type[Any], Mapping[str, Setting]] = {}
+"""To read a class takes long, and each of many sites needs it."""
 
 
 def _setting(section: type[Any], field: "attrs.Attribute[Any]") -> Setting:
@@ -58,15 +66,17 @@ def _sections(prefix: str, kind: type[Any]) -> Iterator[tuple[str, type[Any]]]:
 
 def _sections_of(whole: type[Any]) -> Iterator[tuple[str, type[Any]]]:
     for field in attrs.fields(whole):
-        if field.type is not None and attrs.has(field.type) and field.name != ROOT:
+        if field.type is not None and attrs.has(field.type) and field.name not in NOT_SECTIONS:
             yield from _sections(field.name, field.type)
 
 
 ROOT = "serving"
-"""The section whose keys stand before the first section of a site."""
+"""The section of the keys before the first section of a site."""
+NOT_SECTIONS = (ROOT, "place")
 OF_SITE: Mapping[str, type[Any]] = dict(_sections_of(SiteSettings))
 """The sections of a site by the names that stand in brackets. A setting without an effect is an
 error right here."""
 OF_PROCESS: Mapping[str, type[Any]] = dict(_sections_of(Settings))
 """The sections of the process."""
-SECTIONS: Mapping[str, type[Any]] = {**OF_SITE, **OF_PROCESS}
+SECTIONS: Mapping[str, type[Any]] = {ROOT: ServingSettings, **OF_SITE, **OF_PROCESS}
+"""All of them."""

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from attrs import frozen
 
+from blue_green.config.place import Place
 from blue_green.config.process_settings import (
     AdminSettings,
+    BuildSettings,
     ControlSettings,
     ProxySettings,
     StateSettings,
@@ -41,16 +43,23 @@ class SiteSettings:
     hold: HoldSettings = HoldSettings()
     webhook: WebhookSettings = WebhookSettings()
     notify: NotifySettings = NotifySettings()
+    place: Place = Place(Path("supervisor.toml"))
+    """Where its settings are written, for messages about them."""
 
 
 @frozen
 class Settings:
-    """A whole supervisor.toml: the settings of the process, and its sites."""
+    """A whole supervisor.toml and the files that it includes: the process, and its sites."""
 
     sites: tuple[SiteSettings, ...]
+    """In the order of their names."""
     is_single: bool = True
-    """The file has `[app]` at its top: it is one site, and nothing needs the name of the site."""
+    """The file itself is one site, and nothing needs the name of the site. Otherwise there may be
+    any number of sites, also one or none."""
     proxy: ProxySettings = ProxySettings()
     admin: AdminSettings = AdminSettings()
     control: ControlSettings = ControlSettings()
     state: StateSettings = StateSettings()
+    build: BuildSettings = BuildSettings()
+    place: Place = Place(Path("supervisor.toml"))
+    """Where the settings of the process are written, for messages about them."""

@@ -12,6 +12,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from blue_green.config.effects import NextBuild, NextSwap, Now, Restart
+from blue_green.config.hosts import ExactHost, HostPattern, PathPrefix
 from blue_green.config.kinds import (
     Argv,
     Branch,
@@ -29,10 +30,21 @@ from blue_green.config.kinds import (
 
 @frozen
 class ServingSettings:
-    """The settings before the first section: the hosts of the site, and limits of its requests."""
+    """Keys of a site that stand before its first section: the hosts of the site, and limits of its
+    requests."""
 
-    hosts: Now[tuple[HostName, ...]] = ()
-    """The hosts of the site."""
+    hosts: Now[tuple[HostPattern, ...]] = ()
+    """The hosts whose requests the site gets: exact ones, `"*.example.com"` for all names one label
+    below, or `"*"` for every host that no other site has. Case, port and a trailing dot do not
+    matter. Required if there are several sites. Default: `["*"]` for the only site of a file."""
+    paths: Now[tuple[PathPrefix, ...]] = ()
+    """Only requests for these paths and for all below them: `/api` is for `/api/users`, but not for
+    `/apiary`. The longest one decides which site gets a request. Default: all paths."""
+    strip_path: Now[bool] = False
+    """Whether to remove that part of the path from the request. The app finds it in
+    X-Forwarded-Prefix."""
+    redirect_hosts: Now[tuple[ExactHost, ...]] = ()
+    """Hosts whose requests are answered with 308, to the same path on the first of `hosts`."""
     response_timeout: Now[Period] = Period(60)
     """How long a backend may take to begin its response. A backend that is busy with requests and
     does not answer probes is also left alone for this long. Default: that of `[proxy]`."""
@@ -57,7 +69,7 @@ class AppSettings:
     """The ports of the blue and of the green slot, one for each backend in it."""
     name: Restart[str] = ""
     """The app's name in the log and on error pages. Default: the name of the checkout's
-    directory."""
+    directory, or that of the site if there are several."""
     env: NextSwap[dict[str, str]] = field(factory=dict)
     """Environment variables for the app, `build` and `migrate`. `$PORT`, `$BLUE_GREEN_SLOT`,
     `$BLUE_GREEN_REVISION` and `$BLUE_GREEN_RELEASE` are always set for the app."""
@@ -194,8 +206,9 @@ class HoldSettings:
 class WebhookSettings:
     """Where a forge (GitHub, Gitea, GitLab) reports a push, so that it is fetched immediately."""
 
-    path: Restart[UrlPath] = UrlPath("/hook")
-    """The webhook's path on the admin address."""
+    path: Restart[UrlPath] = UrlPath("")
+    """The webhook's path on the admin address. Default: `/hook`, or `/hook/NAME` for one of several
+    sites."""
     secret_file: Restart[Path | None] = None
     """A file with the secret, 16 to 4096 bytes, as set at the forge. It is read for each call, and
     only its owner and one group may have access to it. Default: there is no webhook."""
@@ -206,7 +219,7 @@ class NotifySettings:
     """A command of yours that reports each swap and each crash to you."""
 
     command: Now[Argv | None] = None
-    """Gets a JSON object on standard input. Runs as the app's user, in the directory of the
-    settings file."""
+    """Gets a JSON object on standard input. Runs as the app's user, in the directory of the file
+    with the site's settings."""
     timeout: Now[Period] = Period(30)
     """How long it may run."""

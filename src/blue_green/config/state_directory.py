@@ -16,6 +16,11 @@ def state_directory(document: Mapping[str, Any], base: Path) -> Path:
     return Path(os.path.normpath(base)) / (path_in(document, "state", "directory") or default)
 
 
+def of_site(directory: Path, name: str) -> Path:
+    """The part of a site; of the only one of a file, `name` is empty."""
+    return directory / "sites" / name if name else directory
+
+
 def path_in(document: Mapping[str, Any], section: str, key: str) -> Path | None:
     """The path that this key has in the document, or None."""
     table = document.get(section)

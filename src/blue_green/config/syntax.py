@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from attrs import frozen
 
-from blue_green.config import kinds
+from blue_green.config import hosts, kinds
+from blue_green.config.hosts import ExactHost, HostPattern, PathPrefix
 from blue_green.config.kinds import (
     Argv,
     Branch,
@@ -67,6 +68,15 @@ SYNTAX: Mapping[Any, Syntax] = {
     ),
     Branch: Syntax("string", kinds.branch),
     HostName: Syntax("string", kinds.host_name),
+    HostPattern: Syntax(
+        "host",
+        hosts.host_pattern,
+        '`"blog.example.com"`, `"*.example.com"`, `"*"` or an IP address; no scheme, no port, no '
+        "path. Names that are not ASCII are written with `xn--` labels.",
+        "hosts",
+    ),
+    ExactHost: Syntax("host", hosts.exact_host, plural="exact hosts"),
+    PathPrefix: Syntax("path prefix", hosts.path_prefix, plural="path prefixes"),
     UrlPath: Syntax(
         "URL path", kinds.url_path, 'a path on a server, such as `"/healthz"`.', "URL paths"
     ),

@@ -108,7 +108,7 @@ def _read(file: Path, old: Settings) -> tuple[Settings, PagesByDirectory]:
             problems.append(f"{file}: {key}: {error}")
     for problem in contradictions(in_force(old, new)):
         # For example, the app may get a port that the proxy leaves only at a restart.
-        problems.append(f"{file}: {problem} (until a restart, which some of the changes need)")
+        problems.append(f"{problem.text} (until a restart, which some of the changes need)")
     if problems:
         raise ConfigError(problems)
     return startup.within_file_limit(new), pages

@@ -28,12 +28,11 @@ TABLE = re.compile(r"^[ \t]*\[(?:state|control)\][ \t]*(?:#.*)?$", re.MULTILINE)
 ANY_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The file as a TOML document; raise `ConfigError`."""
+def read(path: Path, hint: str = "`blue-green init` writes one") -> dict[str, Any]:
+    """The file as a TOML document; raise `ConfigError`, with the hint if there is no such file."""
     try:
         return tomllib.loads(files.read_text(path, LARGEST))
     except FileNotFoundError as error:
-        hint = "`blue-green init` writes one"
         raise ConfigError([f"{path}: cannot be read: {error.strerror}; {hint}"]) from None
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
