@@ -64,7 +64,8 @@ class CheckedSite:
         """All findings, with these settings changed."""
         self.configure(**sections)
         found: list[Finding] = []
-        assert run_checks.run(self.file, settings_file.load(self.file), found.append, start=start)
+        settings = settings_file.load(self.file)
+        assert run_checks.run(self.file, settings, settings.sites, found.append, start=start)
         return found
 
 

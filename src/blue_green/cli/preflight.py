@@ -69,13 +69,17 @@ def _check(arguments: argparse.Namespace) -> int:
             report.add(finding.failed("settings", problem))
         report.end()
         return USAGE
-    is_complete = run_checks.run(arguments.file, settings, report.add, start=arguments.start)
+    names = [site.name for site in settings.sites]
+    if arguments.site not in (None, *names):
+        return complain(f"there is no site {arguments.site}; there are: {', '.join(names)}", USAGE)
+    sites = [site for site in settings.sites if arguments.site in (None, site.name)]
+    is_complete = run_checks.run(arguments.file, settings, sites, report.add, start=arguments.start)
     status = report.end()
     return status if is_complete else INTERRUPTED
 
 
 def _as_text(finding: "Finding") -> str:
-    lines = [f"{finding.verdict}  {finding.about}: {finding.text}"]
+    lines = [f"{finding.verdict}  {finding.title}: {finding.text}"]
     if finding.advice:
         lines.append(f"        to fix: {finding.advice}")
     if finding.output:
@@ -123,6 +127,7 @@ def _init_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     file_argument(parser)
+    parser.add_argument("--site", metavar="SITE", help="check only this site (default: all)")
     parser.add_argument(
         "--start", action="store_true", help="also build HEAD, start it on a free port and probe it"
     )

@@ -1,6 +1,7 @@
 """The input of checks: settings, users, git, and a supervisor that already runs with them."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
@@ -18,9 +19,13 @@ class RunningSupervisor:
 
     pid: int
     ports: frozenset[int]
-    """Of its live backends and of its candidate."""
-    pids: frozenset[int]
-    """The pids of all processes that it has started."""
+    """Of its live backends and of its candidates."""
+    pids: Mapping[str, frozenset[int]]
+    """The pids of all processes that it has started, by the name of their site."""
+
+    @property
+    def all_pids(self) -> frozenset[int]:
+        return frozenset().union(*self.pids.values())
 
 
 @frozen
@@ -57,11 +62,13 @@ def find_running(settings: Settings) -> RunningSupervisor | None:
         raise UnknownSupervisor(str(error)) from None
     if status["event"] == "error":
         raise UnknownSupervisor(status["error"])
-    slots = [slot for slot in (status["live"], status["candidate"]) if slot]
+    sites = status["sites"].values() if "sites" in status else [status]
+    slots = [site.get(key) for site in sites for key in ("live", "candidate")]
+    markers = {site.name: supervisor_marker.entry(site.state_directory) for site in settings.sites}
     return RunningSupervisor(
         pid=status["supervisor"]["pid"],
-        ports=frozenset(port for slot in slots for port in slot["ports"]),
-        pids=frozenset(
-            procfs.pids_of_supervisor(supervisor_marker.entry(settings.state.directory))
-        ),
+        ports=frozenset(port for slot in slots if slot for port in slot["ports"]),
+        pids={
+            name: frozenset(procfs.pids_of_supervisor(marker)) for name, marker in markers.items()
+        },
     )

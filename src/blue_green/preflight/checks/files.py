@@ -17,8 +17,16 @@ from blue_green.system import documents, files, secret, users
 FOR_ROOT = f"see the unit's lines for root in {documents.path_of('hardening.md')}"
 
 
-def trust(context: CheckContext) -> Findings:
-    """Which users the app and git run as, and whether root trusts files that others can write."""
+def trust(file: Path, settings: Settings) -> Findings:
+    """Whether root trusts files that others can write."""
+    try:
+        startup.check_trust(file, settings)
+    except startup.CannotRun as error:
+        yield failed("settings", str(error))
+
+
+def run_as(context: CheckContext) -> Findings:
+    """Which users the app and git run as, and whether root can act for them."""
     owner, user = context.owner.name, context.user.name
     if os.geteuid() == 0 and context.user.uid == 0:
         yield warned(
@@ -28,15 +36,11 @@ def trust(context: CheckContext) -> Findings:
     yield passed("[app] user", f"the app runs as {user}, and git as {owner}")
     if os.geteuid() == 0 and (problem := startup.lacks_capabilities()):
         yield warned("[app] user", problem, FOR_ROOT)
-    try:
-        startup.check_trust(context.file, context.settings)
-    except startup.CannotRun as error:
-        yield failed("settings", str(error))
 
 
 def state(context: CheckContext) -> Findings:
     """Check that the supervisor can write the state directory, and the app can enter it."""
-    directory, about = context.settings.state.directory, "[state] directory"
+    directory, about = context.site.state_directory, "[state] directory"
     there = next(place for place in (directory, *directory.parents) if place.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         us = users.owner_of(Path("/proc/self")).name

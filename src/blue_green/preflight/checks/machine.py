@@ -1,13 +1,15 @@
 """The machine: its open-file limit, its memory, and its SQLite."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from math import isinf
 from pathlib import Path
 
+from attrs import frozen
+
 from blue_green.config.settings import Settings, SiteSettings
-from blue_green.preflight.checks.finding import Finding, Findings, passed, warned
+from blue_green.preflight.checks.finding import Findings, passed, warned
 from blue_green.supervisor import startup
 from blue_green.system import memory, procfs
 
@@ -35,18 +37,44 @@ def open_files(settings: Settings) -> Findings:
     )
 
 
-def memory_for_two(settings: SiteSettings, used: int) -> Finding:
-    """Whether the machine has memory for another release that uses `used` bytes."""
+@frozen
+class MemoryUse:
+    """How much memory a release of a site uses."""
+
+    site: SiteSettings
+    used: int
+    """In bytes."""
+    is_running: bool
+    """Its release is running now, so that the available memory is what is left beside it."""
+
+
+def memory_for_swaps(uses: Sequence[MemoryUse], *, is_single: bool) -> Findings:
+    """Whether the machine has memory for all releases, and for one more of the largest."""
+    if not uses:
+        return
     free, about = memory.available(), "memory"
+    largest = max(uses, key=lambda use: use.used)
+    missing = sum(use.used for use in uses if not use.is_running) if not is_single else 0
+    if is_single:
+        text = f"the app uses {_mib(largest.used)}"
+    else:
+        total = _mib(sum(use.used for use in uses))
+        named = ", ".join(f"{use.site.name} {_mib(use.used)}" for use in uses)
+        text = f"the apps use {total} ({named})"
     if isinf(free):
-        return passed(about, f"the app uses {_mib(used)}; the available memory is unknown")
-    text = f"the app uses {_mib(used)}, and {_mib(free)} are available"
-    if free >= used:
-        return passed(about, text)
-    if "exclusive" in (settings.swap.strategy, settings.swap.low_memory):
-        return passed(about, f"{text}: the old one is stopped before a new one starts")
-    advice = 'set low_memory = "exclusive" in [swap], or free some memory'
-    return warned(about, f"{text}: a second release may not fit", advice)
+        yield passed(about, f"{text}; the available memory is unknown")
+        return
+    text = f"{text}, and {_mib(free)} are available"
+    exclusive = {"exclusive"} & {largest.site.swap.strategy, largest.site.swap.low_memory}
+    if free >= missing + largest.used:
+        yield passed(about, text)
+    elif exclusive and free >= missing:
+        yield passed(about, f"{text}: the old one is stopped before a new one starts")
+    else:
+        whose = "" if is_single else f" of {largest.site.name}"
+        where = "[swap]" if is_single else f"[swap] of {largest.site.name}"
+        advice = f'set low_memory = "exclusive" in {where}, or free some memory'
+        yield warned(about, f"{text}: a second release{whose} may not fit", advice)
 
 
 def memory_of(marker: str) -> int:

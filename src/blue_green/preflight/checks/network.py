@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from blue_green.config.kinds import Endpoint
-from blue_green.config.settings import Settings
+from blue_green.config.settings import Settings, SiteSettings
 from blue_green.http import sockets as proxy
 from blue_green.preflight.checks.context import RunningSupervisor
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
 from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
-from blue_green.system import other_sites, port_holders
+from blue_green.system import port_holders
 from blue_green.system.other_sites import OtherSite
 from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.unix_socket import LONGEST_PATH
@@ -22,15 +22,20 @@ OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 EVERYWHERE = ("0.0.0.0", "::")
 
 
-def network(file: Path, settings: Settings, running: RunningSupervisor | None) -> Findings:
-    """Check the app's ports, the supervisor's addresses, and the control socket."""
+def ports(
+    site: SiteSettings, others: Sequence[OtherSite], running: RunningSupervisor | None
+) -> Findings:
+    """Check the ports of a site's app; `others` are the other sites on this machine."""
     outgoing = _range_for_outgoing()
-    others = other_sites.of(file)
-    for port in (port for site in settings.sites for slot in site.app.ports for port in slot):
+    for port in (port for slot in site.app.ports for port in slot):
         sharing = next((other for other in others if port in other.ports), None)
         yield _shared(port, sharing) if sharing else _port(port, running, outgoing)
     if running:
-        yield from exposed(port_holders.listening_sockets_of_processes(running.pids))
+        yield from exposed(port_holders.listening_sockets_of_processes(running.pids[site.name]))
+
+
+def addresses(settings: Settings, running: RunningSupervisor | None) -> Findings:
+    """Check the supervisor's addresses, and the control socket."""
     for end in settings.proxy.listen:
         yield _address("[proxy] listen", end, running)
     for end in settings.proxy.tls.redirect if settings.proxy.tls else ():
@@ -76,7 +81,7 @@ def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Find
         check_is_free(Endpoint(HOST, port))
     except StepFailed as failure:
         holder = port_holders.holder_of(port).pid
-        if running and (port in running.ports or holder in running.pids):
+        if running and (port in running.ports or holder in running.all_pids):
             return passed(about, f"{port} is in use by this supervisor")
         return failed(about, str(failure), "end that program, or choose another port")
     if port in outgoing:

@@ -1,13 +1,22 @@
 """Run all checks, in the order in which their findings are reported."""
 
 import signal
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import trio
+from attrs import evolve
 
-from blue_green.config.settings import Settings
-from blue_green.preflight.checks import commands, files, hold_timeout, machine
+from blue_green.config.settings import Settings, SiteSettings
+from blue_green.preflight.checks import (
+    across_sites,
+    commands,
+    files,
+    hold_timeout,
+    machine,
+    network,
+)
 from blue_green.preflight.checks.checkout import checkout
 from blue_green.preflight.checks.context import (
     CheckContext,
@@ -15,21 +24,29 @@ from blue_green.preflight.checks.context import (
     UnknownSupervisor,
     find_running,
 )
-from blue_green.preflight.checks.finding import Findings, Report, failed, passed, warned
-from blue_green.preflight.checks.network import network
+from blue_green.preflight.checks.finding import (
+    Findings,
+    Report,
+    failed,
+    for_site,
+    passed,
+    warned,
+)
 from blue_green.preflight.checks.systemd_unit import unit
 from blue_green.preflight.checks.trial_start import start as start_it
 from blue_green.source.git import Git
 from blue_green.supervisor import startup
-from blue_green.system import supervisor_marker
+from blue_green.system import other_sites, supervisor_marker
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STATUS_TIMEOUT = 5.0
 """Seconds that a running supervisor may take to answer."""
 
 
-def run(file: Path, settings: Settings, report: Report, *, start: bool) -> bool:
-    """Report all findings; with `start`, make a trial start, too.
+def run(
+    file: Path, settings: Settings, sites: Sequence[SiteSettings], report: Report, *, start: bool
+) -> bool:
+    """Report all findings about these sites; with `start`, make trial starts, too.
 
     Returns False if a signal ended it early. It cleans up in either case.
     """
@@ -44,7 +61,7 @@ def run(file: Path, settings: Settings, report: Report, *, start: bool) -> bool:
                         nursery.cancel_scope.cancel()
 
                 nursery.start_soon(listen)
-                await _check_all(file, settings, report, start=start)
+                await _check_all(file, settings, sites, report, start=start)
                 is_complete = True
                 nursery.cancel_scope.cancel()
         return is_complete
@@ -52,44 +69,65 @@ def run(file: Path, settings: Settings, report: Report, *, start: bool) -> bool:
     return trio.run(until_signal)
 
 
-async def _check_all(file: Path, settings: Settings, report: Report, *, start: bool) -> None:
+async def _check_all(
+    file: Path, settings: Settings, sites: Sequence[SiteSettings], report: Report, *, start: bool
+) -> None:
     report(passed("settings", f"{file} is valid"))
     running, may_run = await _running(settings, report)
-    _all(network(file, settings, running), report)
+    _all(network.addresses(settings, running), report)
     _all(machine.open_files(settings), report)
-    [site] = settings.sites
-    _all(hold_timeout.hold(site), report)
-    _all(files.error_pages(site), report)
     _all(files.certificate(settings), report)
-    _all(files.webhook(site), report)
     _all(unit(file, settings), report)
-    try:
-        owner, user = startup.users_to_run_as(site)
-    except startup.CannotRun as error:
-        report(failed("users", str(error)))
-        return
-    git = Git(site.git.checkout, owner, {}, site.git.fetch_timeout)
-    context = CheckContext(file, settings, site, owner, user, git, running, may_run)
-    await _check_app(context, report, start=start)
+    others = other_sites.of(file)
+    contexts: list[CheckContext] = []
+    uses: list[machine.MemoryUse] = []
+    for site in sites:
+        of_site = report if settings.is_single else for_site(report, site.name)
+        _all(network.ports(site, others, running), of_site)
+        _all(_of_settings(site), of_site)
+        try:
+            owner, user = startup.users_to_run_as(site)
+        except startup.CannotRun as error:
+            of_site(failed("users", str(error)))
+            continue
+        git = Git(site.git.checkout, owner, {}, site.git.fetch_timeout)
+        context = CheckContext(file, settings, site, owner, user, git, running, may_run)
+        contexts.append(context)
+        uses += await _check_app(context, of_site, start=start)
+    checked = tuple(context.site for context in contexts)
+    _all(files.trust(file, evolve(settings, sites=checked)), report)
+    _all(across_sites.across_sites(contexts), report)
+    _all(machine.memory_for_swaps(uses, is_single=settings.is_single), report)
 
 
-async def _check_app(context: CheckContext, report: Report, *, start: bool) -> None:
-    settings, site = context.settings, context.site
-    _all(files.trust(context), report)
+def _of_settings(site: SiteSettings) -> Findings:
+    """What needs neither the checkout nor the users."""
+    yield from hold_timeout.hold(site)
+    yield from files.error_pages(site)
+    yield from files.webhook(site)
+
+
+async def _check_app(
+    context: CheckContext, report: Report, *, start: bool
+) -> Sequence[machine.MemoryUse]:
+    """Report findings about an app; return the memory that it uses, if that is known."""
+    site, used = context.site, 0
+    _all(files.run_as(context), report)
     _all(files.state(context), report)
     _all(commands.notify(context), report)
     tracked = await checkout(context, report)
     if tracked is None:
-        return
+        return ()
     _all(files.links(context, tracked), report)
     _all(commands.commands(context, tracked), report)
     _all(machine.sqlite(site), report)
     if context.running:
-        marker = supervisor_marker.entry(settings.state.directory)
+        marker = supervisor_marker.entry(site.state_directory)
         used = await trio.to_thread.run_sync(machine.memory_of, marker)
-        report(machine.memory_for_two(site, used))
+    is_running = used > 0
     if start:
-        await start_it(context, report)
+        used = max(used, await start_it(context, report))
+    return [machine.MemoryUse(site, used, is_running)] if used else ()
 
 
 async def _running(settings: Settings, report: Report) -> tuple[RunningSupervisor | None, bool]:

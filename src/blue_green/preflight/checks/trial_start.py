@@ -20,7 +20,7 @@ from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import network, probe_advice
 from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Report, failed, passed, warned
-from blue_green.preflight.checks.machine import memory_for_two, memory_of
+from blue_green.preflight.checks.machine import memory_of
 from blue_green.routing.lease import Target
 from blue_green.site import probation
 from blue_green.site.backend import HOST, Backend
@@ -39,8 +39,11 @@ CLEANUP_TIMEOUT = 120.0
 """Seconds to remove the work tree and the directory."""
 
 
-async def start(context: CheckContext, report: Report) -> None:
-    """Start HEAD as a release, and report the result of each step."""
+async def start(context: CheckContext, report: Report) -> int:
+    """Start HEAD as a release, and report the result of each step.
+
+    Returns how many bytes of memory the release uses; 0 if it did not work.
+    """
     settings = context.site
     if context.may_run and settings.swap.strategy == "exclusive":
         report(
@@ -51,7 +54,7 @@ async def start(context: CheckContext, report: Report) -> None:
                 "deploy it: if the new release does not start, the old one is started again",
             )
         )
-        return
+        return 0
     async with _directory(report) as directory:
         env = environment(attrs.evolve(settings, state_directory=directory))
         git = attrs.evolve(context.git, env=supervisor_marker.variable(directory))
@@ -60,8 +63,9 @@ async def start(context: CheckContext, report: Report) -> None:
         try:
             releases.create_directories()
             release = await _release(releases, await git.head(), report)
-            report(await _run(context, release, env, directory, report))
+            used = await _run(context, release, env, directory, report)
             await _report_data(releases, release, report)
+            return used
         except StepFailed as failure:
             report(failed(ABOUT, str(failure), output=failure.output))
         except (GitError, OSError) as error:
@@ -69,6 +73,7 @@ async def start(context: CheckContext, report: Report) -> None:
         finally:
             with trio.move_on_after(CLEANUP_TIMEOUT, shield=True):
                 await _clean_up(releases, report)
+    return 0
 
 
 async def _report_data(releases: Releases, release: Release, report: Report) -> None:
@@ -137,8 +142,8 @@ async def _release(releases: Releases, revision: str, report: Report) -> Release
 
 async def _run(
     context: CheckContext, release: Release, env: Mapping[str, str], directory: Path, report: Report
-) -> Finding:
-    """Start a backend and probe it; compare its memory with what is available."""
+) -> int:
+    """Start a backend and probe it; return its memory."""
     settings, began = context.site, trio.current_time()
     backend = Backend.start(
         settings.app,
@@ -159,8 +164,9 @@ async def _run(
         took = trio.current_time() - began
         asked = f"GET {settings.health.path} on {backend.target.address.short}"
         report(passed(ABOUT, f"{release.revision[:7]} answered {asked} after {took:.1f} s"))
-        return memory_for_two(settings, used)
-    return finding
+        return used
+    report(finding)
+    return 0
 
 
 async def _probe(backend: Backend, settings: HealthSettings) -> Finding | None:
