@@ -25,6 +25,33 @@ PATIENCE = 30.0
 COMMAND = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+CONTRASTS = """(() => {
+    const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = (colour) => {
+        const [r, g, b] = parse(colour).map((c) => c / 255)
+            .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = getComputedStyle(at).backgroundColor;
+            if (parse(colour)[3] !== 0) return colour;
+        }
+    };
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walk.nextNode()) {
+        const element = walk.currentNode.parentElement;
+        if (!walk.currentNode.data.trim() || !element.checkVisibility()) continue;
+        if (["STYLE", "SCRIPT"].includes(element.tagName)) continue;
+        const [a, b] = [light(getComputedStyle(element).color), light(behind(element))];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        found.push([contrast, walk.currentNode.data]);
+    }
+    return found;
+})()"""
+
+
 class Browser:
     """One running browser."""
 
@@ -132,6 +159,12 @@ class Tab:
             await until(f"{text!r} in {selector}", look)
         except AssertionError:
             raise AssertionError(f"{text!r} is not in {selector}, but {seen[-1]!r}") from None
+
+    async def check_is_readable(self) -> None:
+        """WCAG 2.2, 1.4.3: text has a contrast of at least 4.5 to what is behind it."""
+        contrasts = await self.evaluate(CONTRASTS)
+        assert len(contrasts) > 15
+        assert [found for found in contrasts if found[0] < 4.5] == []
 
     async def screenshot(self, file: Path) -> None:
         """The whole page, for people to look at."""

@@ -12,6 +12,7 @@ from blue_green.config.kinds import UrlPath
 from blue_green.config.settings import SiteSettings
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
+from blue_green.source.release import Release
 from blue_green.system.users import owner_of
 from tests.support.site import free_ports
 
@@ -49,6 +50,11 @@ def named(settings: SiteSettings, name: str) -> SiteSettings:
     )
 
 
+def serving(settings: SiteSettings, **values: Any) -> SiteSettings:
+    """The same site with other hosts or limits."""
+    return attrs.evolve(settings, serving=attrs.evolve(settings.serving, **values))
+
+
 def add(sites: Sites, settings: SiteSettings, checkout: Path) -> Site:
     """Add a site with these settings."""
     us = owner_of(checkout)
@@ -56,3 +62,10 @@ def add(sites: Sites, settings: SiteSettings, checkout: Path) -> Site:
     site.releases.create_directories()
     sites.add(site)
     return site
+
+
+def go_live(site: Site) -> None:
+    """Make a release live, though nothing runs in it."""
+    slot = site.slots.blue
+    slot.assign(Release("a" * 40, site.settings.git.checkout), site.settings)
+    site.slots.go_live(slot)

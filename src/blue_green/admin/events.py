@@ -6,6 +6,7 @@ buffers nothing. Sites come and go: each event looks its site up again. An event
 on the events before it has `complete: true`.
 """
 
+from datetime import UTC, datetime
 from typing import Protocol
 
 import trio
@@ -35,7 +36,7 @@ class Events:
 
     def __init__(self, sites: Sites) -> None:
         self._sites = sites
-        self._since = trio.current_time()
+        self._since = datetime.now(UTC)
 
     async def send_all(self, name: str | None, send: Send) -> None:
         """Send events of the site with this name until cancelled; without a name, of all sites."""
@@ -52,7 +53,7 @@ class Events:
         """What makes the next event: the last source, as long as it is the right one."""
         sites = self._sites
         if name is None and not (sites.is_single and sites.only):
-            return last if isinstance(last, Overview) else Overview(sites)
+            return last if isinstance(last, Overview) else Overview(sites, self._since)
         site = sites.only if name is None else sites.get(name)
         if site is None:
             return MissingSite(sites, name or "")

@@ -8,9 +8,11 @@ the event loop goes on.
 
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import trio
@@ -32,11 +34,12 @@ Row = Mapping[str, Any]
 class Overview:
     """Makes the events for one reader."""
 
-    def __init__(self, sites: Sites) -> None:
+    def __init__(self, sites: Sites, since: datetime) -> None:
+        """`since`: when the supervisor started."""
         self._sites = sites
+        self._since = since
         self._sent: dict[str, Row] | None = None
         """The rows as the reader knows them."""
-        self._since = datetime.now(UTC)
 
     async def next_event(self) -> str:
         before, rows = self._sent or {}, await self._rows()
@@ -44,14 +47,20 @@ class Overview:
         for number, (name, row) in enumerate(rows.items()):
             if number % ROWS_PER_STEP == 0:
                 await throttle.wait()
-            known = before.get(name, {})
-            if difference := {key: row[key] for key in row if row[key] != known.get(key)}:
-                changed.append(_as_json({"site": name, **difference}))
+            known = before.get(name)
+            news = row if known is None else {k: row[k] for k in row if row[k] != known[k]}
+            if news:
+                changed.append(_as_json({"site": name, **news}))
         rest = {
             "now": round(time.time(), 3),
             "complete": self._sent is None,
             "stopping": self._sites.is_stopping,
-            "supervisor": {"pid": os.getpid(), "version": __version__},
+            "host": socket.gethostname(),
+            "supervisor": {
+                "pid": os.getpid(),
+                "version": __version__,
+                "since": self._since.isoformat(timespec="seconds"),
+            },
             "removed": [name for name in before if name not in rows],
         }
         self._sent = rows
@@ -109,7 +118,9 @@ def _row_of_broken(why: str) -> Row:
 
 
 def _hosts(site: Site) -> str:
-    """The first hosts of the site, and how many others it has."""
-    hosts = site.settings.serving.hosts
-    more = len(hosts) - MAX_HOSTS
-    return ", ".join(hosts[:MAX_HOSTS]) + (f" and {more} more" if more > 0 else "")
+    """The first hosts and paths that lead to the site, and how many others there are."""
+    serving = site.settings.serving
+    paths = serving.paths or ("",)
+    first = islice((host + path for host in serving.hosts for path in paths), MAX_HOSTS)
+    more = len(serving.hosts) * len(paths) - MAX_HOSTS
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,133 @@
+"""The status page of one site, in a real browser."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from blue_green.site.trigger import Trigger
+from tests.support.admin_address import admin_address
+from tests.support.browser import Browser
+from tests.support.http_client import HttpClient
+from tests.support.site import RealSite, free_ports
+
+MakeSite = Callable[..., RealSite]
+
+NO_TAGS = "<img src=x onerror=\"document.title='run'\">"
+NOTHING = "0" * 40
+
+
+async def test_the_page_may_run_only_its_own_script_and_contact_no_other_host(
+    tmp_path: Path,
+) -> None:
+    async with admin_address(tmp_path) as admin, HttpClient(admin.port, "127.0.0.1") as http:
+        answer = await http.get("/", Host="localhost")
+        other = await http.get("/events", Host="evil.example")
+    html, policy = answer.body.decode(), answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy
+    assert "http" not in re.sub(r"http://www\.w3\.org/\d+/svg", "", html), "nothing from outside"
+    assert (answer.headers["cache-control"], other.status) == ("no-store", 421)
+
+
+async def test_the_page_fits_a_phone_and_is_readable_in_light_and_dark_mode(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    async with admin_address(tmp_path) as admin:
+        admin.site.output.take("blue", NOTHING, ["a-word-without-end" * 40], is_error=False)
+        admin.site.pause.begin(60)
+        admin.site.queue.request(NOTHING, Trigger.SWAP)
+        backgrounds = set()
+        for dark in (False, True):
+            tab = await chromium.open(admin.url, width=360, dark=dark)
+            await tab.until_reads("#swaps", "failed")
+            await tab.until_reads("#phase", "paused")
+            assert await tab.evaluate("document.documentElement.scrollWidth") <= 360
+            await tab.check_is_readable()
+            backgrounds.add(await tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+            assert tab.errors == []
+        assert len(backgrounds) == 2
+
+
+async def test_the_page_says_that_the_supervisor_is_away_until_it_is_back(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    async with admin_address(tmp_path) as admin:
+        admin.site.output.take("blue", NOTHING, ["before"], is_error=False)
+        tab = await chromium.open(admin.url)
+        await tab.until_reads("#phase", "starting")
+        admin.serving.cancel()
+        await tab.until_reads("#lost", "The supervisor does not answer")
+        assert "no answer" in await tab.text("#phase")
+        assert "before" in await tab.text("#lines"), "what was there can still be read"
+        admin.site.output.take("blue", NOTHING, ["meanwhile"], is_error=False)
+        admin.serve()
+        await tab.until_reads("#phase", "starting")
+        assert (await tab.text("#lost")) == ""
+        lines = (await tab.text("#lines")).splitlines()
+        assert [line.split()[-1] for line in lines] == ["before", "meanwhile"]
+
+
+async def test_a_hidden_page_holds_no_connection(
+    tmp_path: Path, chromium: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blue_green.admin.server.MAX_STREAMS", 1)
+    monkeypatch.setattr("blue_green.admin.events.INTERVAL", 0.1)
+    async with admin_address(tmp_path) as admin:
+        first = await chromium.open(admin.url)
+        await first.until_reads("#phase", "starting")
+        second = await chromium.open(admin.url)
+        await second.until_reads("#phase", "starting")
+        await first.look_at()
+        admin.site.output.take("blue", NOTHING, ["news"], is_error=False)
+        await first.until_reads("#lines", "news")
+        async with HttpClient(admin.port) as http:
+            refused = await http.get("/events", Host="localhost")
+        assert refused.status == 503, "the first has its place"
+
+
+async def test_a_swap_can_be_watched_phase_by_phase(
+    make_site: MakeSite, tmp_path: Path, chromium: Browser
+) -> None:
+    site = make_site()
+    (port,) = free_ports(1)
+    site.configure(admin={"listen": [f"127.0.0.1:{port}"]})
+    go = tmp_path / "go"
+    site.configure(release={"build": ["sh", "-c", f"until [ -e {go} ]; do sleep 0.02; done"]})
+    go.touch()
+    one = site.commit("The first")
+    async with site.running():
+        tab = await chromium.open(f"http://127.0.0.1:{port}/")
+        await tab.until_reads("#phase", "serving")
+        assert one[:7] in await tab.text("#slots .in-blue")
+        for _ in range(3):
+            await site.get("/")
+        await tab.until_reads("#summary", "3 requests, 0 with 4xx, 0 with 5xx; peak ")
+        drawn = "[...document.querySelectorAll('#ended path')].map((p) => p.getAttribute('class'))"
+        assert await tab.evaluate(drawn) == ["area"]
+
+        go.unlink()
+        two = site.commit(NO_TAGS)
+        await tab.until_reads("#phase", f"swapping to {two[:7]}: build")
+        assert await tab.text("#swap-title") == "Current swap"
+        assert "triggered by a new commit" in await tab.text("#swap")
+        assert "build" in await tab.text("#phases .now")
+        go.touch()
+        await tab.until_reads("#phase", "serving")
+        assert await tab.text("#swap-title") == "Last swap"
+        assert NO_TAGS in await tab.text("#slots .in-green")
+        assert [NO_TAGS in await tab.text(f"#{part}") for part in ("swap", "swaps")] == [True] * 2
+        assert "drain" in await tab.text("#phases")
+
+        bad = site.commit("broken", raises=f"{NO_TAGS} \x1b[31mred\x1b[0m")
+        await tab.until_reads("#notices", "the app ended with exit status 1")
+        assert f"Not live {bad[:7]} broken" in await tab.text("#notices")
+        await tab.until_reads("#lines", f"{NO_TAGS} red")
+        assert f"{NO_TAGS} red" in await tab.evaluate(
+            "document.querySelector('#candidate pre').textContent"
+        )
+        assert await tab.evaluate("document.querySelectorAll('main img').length") == 0
+        assert await tab.evaluate("document.title") == "test: serving"
+        await tab.check_is_readable()
+        assert tab.errors == []
