@@ -9,7 +9,7 @@ import trio
 
 from blue_green.preflight.init import write
 from blue_green.supervisor import settings_file
-from blue_green.system import other_sites
+from blue_green.system import other_sites, site_tables
 from tests.support.check_context import CheckedSite, only
 from tests.support.repository import Repository
 from tests.support.site import RealSite
@@ -86,6 +86,38 @@ def test_a_service_that_is_not_running_keeps_its_ports(
     assert str(stopped) in found.text
     (other,) = [one for one in other_sites.of(subject.file) if one.file == stopped]
     assert other.ports == frozenset({subject.green, 1, 2})
+
+
+def test_the_ports_of_all_sites_of_another_supervisor_are_found(
+    subject: CheckedSite, tmp_path: Path
+) -> None:
+    subject.configure()
+    other = tmp_path / "other"
+    (other / "sites").mkdir(parents=True)
+    main = {"include": ["sites/*.toml", 7, "nowhere/*"], "proxy": {"listen": ["[::]:2"]}}
+    sites = {"shop": {"app": {"ports": [3, 4]}}, "odd": 7}
+    (other / "supervisor.toml").write_text(tomli_w.dumps({**main, "sites": sites}))
+    (other / "sites" / "blog.toml").write_text("[app]\nports = [[5], [6]]\n")
+    (other / "sites" / "broken.toml").write_text("[")
+    (other / "sites" / "blog.toml~").write_text("[app]\nports = [[7], [8]]\n")
+    file = subject.file.with_name("another.toml")
+    for including in (other / "supervisor.toml", file):
+        if including == file:
+            path = str(other / "sites" / "*.toml")
+            file.write_text(tomli_w.dumps({**main, "sites": sites, "include": [path]}))
+        expected = frozenset({2, 3, 4, 5, 6})
+        place = subject.file if including == file else other / "none.toml"
+        found = [one.ports for one in other_sites.of(place) if one.file == including.resolve()]
+        assert found == [expected]
+
+
+def test_a_pattern_with_wildcards_in_its_directory_is_not_searched(tmp_path: Path) -> None:
+    """Root may read the settings of others, and must not search the whole disk for them."""
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "sites" / "blog.toml").write_text("[app]\n")
+    file = tmp_path / "supervisor.toml"
+    assert len(site_tables.sites_in({"include": ["sites/*.toml"]}, file)) == 1
+    assert site_tables.sites_in({"include": ["s*/*.toml", "/*/*/*/*"]}, file) == []
 
 
 def test_a_copy_of_the_settings_is_not_another_site(subject: CheckedSite) -> None:

@@ -63,19 +63,27 @@ def _check(arguments: argparse.Namespace) -> int:
 
     report = _Report(arguments.file, is_json=arguments.json)
     try:
-        settings = settings_file.load(arguments.file)
+        settings, broken = settings_file.load_usable(arguments.file)
     except ConfigError as error:
         for problem in error.problems:
             report.add(finding.failed("settings", problem))
         report.end()
         return USAGE
-    names = [site.name for site in settings.sites]
+    names = sorted([*broken, *(site.name for site in settings.sites)])
     if arguments.site not in (None, *names):
         return complain(f"there is no site {arguments.site}; there are: {', '.join(names)}", USAGE)
-    sites = [site for site in settings.sites if arguments.site in (None, site.name)]
+    chosen = [name for name in names if arguments.site in (None, name)]
+    for name in chosen:
+        for problem in broken.get(name, ()):
+            finding.for_site(report.add, name)(finding.failed("settings", problem))
+    if not broken:
+        report.add(finding.passed("settings", f"{arguments.file} is valid"))
+    sites = [site for site in settings.sites if site.name in chosen]
     is_complete = run_checks.run(arguments.file, settings, sites, report.add, start=arguments.start)
     status = report.end()
-    return status if is_complete else INTERRUPTED
+    if not is_complete:
+        return INTERRUPTED
+    return USAGE if not broken.keys().isdisjoint(chosen) else status
 
 
 def _as_text(finding: "Finding") -> str:

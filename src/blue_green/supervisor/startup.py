@@ -50,7 +50,9 @@ def check_trust(path: Path, settings: Settings) -> None:
     """As root, raise `CannotRun` if another user can write our files."""
     if os.geteuid() != 0 or all(users_to_run_as(site)[1].uid == 0 for site in settings.sites):
         return
-    for relied_on in (path, settings.state.directory, settings.control.socket.parent):
+    files_of_sites = dict.fromkeys(site.file for site in settings.sites)
+    ours = (path, *files_of_sites, settings.state.directory, settings.control.socket.parent)
+    for relied_on in ours:
         if unsafe := users.writable_by_others(relied_on):
             raise CannotRun(
                 f"{relied_on}: users other than root can write {unsafe}, and could run anything "

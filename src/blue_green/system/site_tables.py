@@ -65,7 +65,8 @@ def _matching(pattern: Path) -> Sequence[Path]:
     """The files of a pattern, which has wildcards only in its last component."""
     with os.scandir(pattern.parent) as entries:
         names = [entry.name for entry in islice(entries, MAX_FILES)]
-    return [pattern.with_name(name) for name in sorted(fnmatch.filter(names, pattern.name))]
+    found = sorted(fnmatch.filter(names, pattern.name))
+    return [pattern.with_name(name) for name in found if name.endswith(".toml")]
 
 
 def table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

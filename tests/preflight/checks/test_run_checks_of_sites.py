@@ -1,12 +1,15 @@
 """`blue-green check` of several sites: each is checked, and what they have in common."""
 
+import json
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+import tomli_w
 
 from blue_green.config.settings import Settings
 from blue_green.preflight.checks import machine, run_checks
@@ -18,7 +21,6 @@ from tests.support.answers import status
 from tests.support.check_context import CheckedSite, troubles
 from tests.support.command import answering, cli
 
-Check = Callable[..., list[Finding]]
 MIB = 2**20
 
 
@@ -100,24 +102,12 @@ def test_each_site_is_started_on_its_own(subject: CheckedSite, shop: CheckedSite
     assert "(blog " in used.text
 
 
-def test_a_checkout_that_a_site_runs_in_is_not_for_two(
-    subject: CheckedSite, shop: CheckedSite
-) -> None:
-    shared = {"checkout": str(subject.checkout.path)}
-    assert troubles(check(subject, shop, git=shared)) == []
-    found = troubles(check(subject, shop, git=shared, release={"in_place": True}))
-    [one] = found
-    assert (one.verdict, one.about) == ("warned", "[release] in_place")
-    assert f"blog and shop share {subject.checkout.path}, and shop would run in it" in one.text
-
-
 def test_sites_that_run_as_one_user_are_mentioned(subject: CheckedSite, shop: CheckedSite) -> None:
     [one] = [one for one in check(subject, shop) if "blog and shop run as" in one.text]
     assert one.verdict == "passed"
     assert "hardening.md" in one.text
-    assert [
-        one for one in check(subject, shop, names=["blog"]) if "run as root, so" in one.text
-    ] == []
+    alone = check(subject, shop, names=["blog"])
+    assert [one for one in alone if " run as " in one.text] == []
 
 
 USES = [
@@ -178,9 +168,43 @@ def test_a_running_supervisor_is_asked_for_the_ports_of_all_its_sites(
     )
 
 
-def test_a_site_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
-    subject = CheckedSite(tmp_path)
-    subject.configure()
-    done = cli(tmp_path, "check", "--site", "nowhere")
+@pytest.fixture
+def files(subject: CheckedSite, shop: CheckedSite) -> Path:
+    """The settings of both sites, as a user would write them: a file for each."""
+    main = {name: subject.sections[name] for name in ("proxy", "state")}
+    directory = subject.directory / "several"
+    (directory / "sites").mkdir(parents=True)
+    (directory / "supervisor.toml").write_text(tomli_w.dumps({"include": ["sites/*.toml"], **main}))
+    for name, one in (("blog", subject), ("shop", shop)):
+        site = {"hosts": [f"{name}.localhost"], "app": one.sections["app"]}
+        site["git"] = {"checkout": str(one.checkout.path)}
+        (directory / "sites" / f"{name}.toml").write_text(tomli_w.dumps(site))
+    return directory
+
+
+def test_a_mistake_in_one_file_does_not_hide_what_is_wrong_with_another(files: Path) -> None:
+    shop = files / "sites" / "shop.toml"
+    assert cli(files, "check").code == 0
+    shop.write_text(shop.read_text().replace("app.py", "nowhere").replace("command", "comand"))
+    done = cli(files, "check")
+    assert done.code == 2
+    assert "failed  sites.shop settings: sites/shop.toml: [app] comand: is unknown" in done.out
+    assert "passed  sites.blog [git] checkout: " in done.out
+    assert "is valid" not in done.out
+
+
+def test_one_site_can_be_named_to_the_command(files: Path) -> None:
+    (files / "sites" / "shop.toml").write_text("[")
+    done = cli(files, "check", "--site", "blog")
+    assert (done.code, "sites.shop" in done.out, "sites.blog" in done.out) == (0, False, True)
+    done = cli(files, "check", "--site", "nowhere")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "blue-green: there is no site nowhere; there are: checkout\n"
+    assert done.err == "blue-green: there is no site nowhere; there are: blog, shop\n"
+
+
+def test_json_names_the_site_of_each_finding(files: Path) -> None:
+    report = json.loads(cli(files, "check", "--json").out)
+    assert (report["verdict"], {one.get("site") for one in report["findings"]}) == (
+        "warned" if os.geteuid() == 0 else "passed",
+        {None, "blog", "shop"},
+    )

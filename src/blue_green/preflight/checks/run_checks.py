@@ -10,12 +10,12 @@ from attrs import evolve
 
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.preflight.checks import (
-    across_sites,
     commands,
     files,
     hold_timeout,
     machine,
     network,
+    shared_users,
 )
 from blue_green.preflight.checks.checkout import checkout
 from blue_green.preflight.checks.context import (
@@ -72,7 +72,6 @@ def run(
 async def _check_all(
     file: Path, settings: Settings, sites: Sequence[SiteSettings], report: Report, *, start: bool
 ) -> None:
-    report(passed("settings", f"{file} is valid"))
     running, may_run = await _running(settings, report)
     _all(network.addresses(settings, running), report)
     _all(machine.open_files(settings), report)
@@ -96,7 +95,7 @@ async def _check_all(
         uses += await _check_app(context, of_site, start=start)
     checked = tuple(context.site for context in contexts)
     _all(files.trust(file, evolve(settings, sites=checked)), report)
-    _all(across_sites.across_sites(contexts), report)
+    _all(shared_users.shared_users(contexts), report)
     _all(machine.memory_for_swaps(uses, is_single=settings.is_single), report)
 
 
