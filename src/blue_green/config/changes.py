@@ -91,7 +91,7 @@ def _pairs(
 def _site_in_force(old: SiteSettings | None, new: SiteSettings, settings: Settings) -> SiteSettings:
     name = "" if settings.is_single else new.name
     directory = of_site(settings.state.directory, name)
-    if old is None:
+    if old is None or old == new:
         return attrs.evolve(new, state_directory=directory)
     kept = _all_in_force([ROOT, *OF_SITE], old, new)
     return attrs.evolve(kept, name=old.name, state_directory=directory)
@@ -102,6 +102,8 @@ def _of_site(
 ) -> Iterator[Change]:
     """The changes of a site; `name` is None for the only one of a file."""
     table = "" if name is None else table_of(name)
+    if old == new:
+        return  # As most of many are: comparing each setting takes far longer.
     if old is None or new is None:
         yield Change(table, "", None, ADDED if new else REMOVED, Effect.NOW, site=name)
         return

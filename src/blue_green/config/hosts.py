@@ -81,8 +81,9 @@ def _host(value: Any, text: str) -> str:
 
 def _ipv6(text: str) -> str | None:
     """The address in brackets, as in the Host field; None if it is none."""
+    is_bracketed = text.startswith("[") and text.endswith("]")
     try:
-        address = IPv6Address(text.removeprefix("[").removesuffix("]"))
+        address = IPv6Address(text[1:-1] if is_bracketed else text)
     except ValueError:
         return None
     return None if address.scope_id else f"[{address.compressed}]"

@@ -61,11 +61,16 @@ class BadEntries(ValueError):
         self.entries = entries
 
 
+LONGEST_SHOWN = 200
+"""Characters of a value in a message."""
+
 # --- how a value is read --------------------------------------------------------------------
 
 
 def shown(value: Any) -> str:
-    return json.dumps(value, default=str)
+    """A value in a message, or the beginning of a long one."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def of_type(kind: type[T], name: str) -> Callable[[Any], T]:

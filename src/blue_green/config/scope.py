@@ -70,14 +70,15 @@ class Scope:
             return said
         here = self.names(section)
         near = difflib.get_close_matches(key, here, 1)
-        homes = [self.home(name) for name, kind in SECTIONS.items() if key in settings_of(kind)]
-        if key in KEYS_OF_MAIN:
-            homes = [self.main]
-        # A whole key at the top is more likely to be misplaced than misspelt.
-        if near and (section or not homes):
+        homes = [name for name, kind in SECTIONS.items() if key in settings_of(kind)]
+        # Keys that stand before all sections, and others there, are misplaced rather than misspelt.
+        is_misplaced = key in KEYS_OF_MAIN or ROOT in homes or (homes and not section)
+        if near and not is_misplaced:
             return f"is unknown; did you mean {near[0]}?"
+        if key in KEYS_OF_MAIN:
+            return f"does not belong here, but {self.main}"
         if homes:
-            return f"does not belong here, but {homes[0]}"
+            return f"does not belong here, but {self.home(homes[0])}"
         return f"is unknown; known here: {', '.join(here)}"
 
 
