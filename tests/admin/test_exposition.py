@@ -1,12 +1,20 @@
 """/metrics, as Prometheus reads it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
+from prometheus_client.parser import text_string_to_metric_families
 
+from blue_green.admin.routes import AdminPages
+from blue_green.system import throttle
 from tests.support.admin import Admin
+from tests.support.admin_address import admin_address
+from tests.support.http_client import HttpClient
 from tests.support.site import RealSite
+from tests.support.site_parts import go_live
 from tests.waiting import until
 
 NAME = "test"
@@ -65,3 +73,44 @@ async def test_metrics_report_what_happened(make_site: Callable[..., RealSite]) 
     )
     assert any(name == "blue_green_build_info" for name, *_ in seen)
     assert seen["process_open_fds",] > 5
+
+
+async def test_each_series_of_a_site_has_its_name_and_each_family_stands_together(
+    tmp_path: Path,
+) -> None:
+    async with admin_address(tmp_path, ["blog", "shop"]) as admin, HttpClient(admin.port) as http:
+        go_live(admin.of("blog"))
+        admin.of("blog").gate.by_status[200] = 3
+        admin.of("shop").gate.by_status[404] = 2
+        admin.unrouted[421] = 1
+        admin.sites.broken["wiki"] = "no checkout"
+        text = (await http.get("/metrics")).body.decode()
+    headings = [line for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(headings) == len(set(headings))
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    of_process = {"blue_green_build_info"}
+    ours = {name for name in families if name.startswith("blue_green_")}
+    unnamed = {name for name in ours if any("site" not in s.labels for s in families[name])}
+    assert unnamed == of_process
+    requests = {
+        (s.labels["site"], s.labels["status"]): s.value for s in families["blue_green_requests"]
+    }
+    assert requests == {("", "421"): 1, ("blog", "200"): 3, ("shop", "404"): 2}
+    ready = {s.labels["site"]: s.value for s in families["blue_green_ready"]}
+    assert ready == {"blog": 1, "shop": 0, "wiki": 0}
+
+
+async def test_a_scrape_lets_others_run_between_two_sites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = 0
+
+    async def wait() -> None:
+        nonlocal waits
+        waits += 1
+        await trio.lowlevel.checkpoint()
+
+    async with admin_address(tmp_path, ["blog", "shop", "wiki"]) as admin:
+        monkeypatch.setattr(throttle, "wait", wait)
+        await AdminPages(admin.sites).metrics("")
+    assert waits == 3

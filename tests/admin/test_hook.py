@@ -199,3 +199,24 @@ async def test_a_push_goes_live_soon_also_when_its_hook_was_lost(
         await site.until_live(pushed)
         assert (await forge.get("/hook")).status == 405
         assert (await forge.post("/hook", b"x" * (1024 * 1024 + 1))).status == 413
+
+
+async def test_a_reload_adds_and_removes_a_webhook(make_site: MakeSite, secret_file: Path) -> None:
+    [port] = free_ports(1)
+    site = make_site(admin={"listen": [f"127.0.0.1:{port}"]})
+    site.commit("one")
+    body = b"{}"
+    signature = f"sha256={signed(body)}"
+    async with site.running(), HttpClient(port) as forge:
+
+        async def status() -> int:
+            return (await forge.post("/hook", body, X_Hub_Signature_256=signature)).status
+
+        assert await status() == 404
+        site.configure(webhook={"secret_file": str(secret_file)})
+        await site.ask("reload")
+        assert await status() == 202
+        del site.sections["webhook"]
+        site.configure()
+        await site.ask("reload")
+        assert await status() == 404

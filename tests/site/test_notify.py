@@ -71,7 +71,7 @@ async def test_the_command_gets_swaps_and_crashes_in_order_as_json_objects(tmp_p
     async with running(it):
         pass
     first, second = told(tmp_path)
-    who = {"name": "blog", "host": socket.gethostname()}
+    who = {"site": "blog", "name": "blog", "host": socket.gethostname()}
     assert first == {
         "event": "swap",
         **who,

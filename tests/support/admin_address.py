@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ class AdminAddress:
     sites: Sites
     port: int
     nursery: trio.Nursery
+    unrouted: Counter[int] = Factory(Counter)
+    """How many requests to no site have ended with each status."""
     serving: trio.CancelScope = Factory(trio.CancelScope)
 
     @property
@@ -52,7 +55,7 @@ class AdminAddress:
 
         async def run() -> None:
             with sock, scope:
-                pages = AdminPages(self.sites)
+                pages = AdminPages(self.sites, self.unrouted)
                 await Server([sock], pages.routes, pages.for_browsers, pages.find_hook).run()
 
         self.nursery.start_soon(run)

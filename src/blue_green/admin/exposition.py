@@ -5,7 +5,7 @@ the metrics of a site are consistent, and hundreds of sites delay no request. Me
 come from /proc, where listing thousands of descriptors takes a while, so a thread reads them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import get_args
 
@@ -35,8 +35,9 @@ class Exposition:
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self, sites: Sites) -> None:
+    def __init__(self, sites: Sites, unrouted: Mapping[int, int]) -> None:
         self._sites = sites
+        self._unrouted = unrouted
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
@@ -46,11 +47,12 @@ class Exposition:
         process = await trio.to_thread.run_sync(generate_latest, self._process)
         families = Families()
         families.add(_build())
+        families.add(_requests("", self._unrouted))
         for name in self._sites.broken:
             families.add(_ready(name, is_ready=False))
         for site in self._sites:
             await throttle.wait()
-            for metric in (*_requests(site), *_changes(site), *_releases(site)):
+            for metric in (*_traffic(site), *_changes(site), *_releases(site)):
                 families.add(metric)
         return families.text + process
 
@@ -84,16 +86,20 @@ class _Single(CollectorRegistry):
         yield self._metric
 
 
-def _requests(site: Site) -> Iterator[Metric]:
-    gate, name = site.gate, site.name
+def _requests(name: str, by_status: Mapping[int, int]) -> Metric:
     requests = CounterMetricFamily(
         "blue_green_requests",
         "Finished requests, by the status sent to the client; 499 if it disconnected before",
         labels=["site", "status"],
     )
-    for status, count in sorted(gate.by_status.items()):
+    for status, count in sorted(by_status.items()):
         requests.add_metric([name, str(status)], count)
-    yield requests
+    return requests
+
+
+def _traffic(site: Site) -> Iterator[Metric]:
+    gate, name = site.gate, site.name
+    yield _requests(name, gate.by_status)
     targets = [backend.target for backend in site.slots.backends]
     yield _gauge(
         "blue_green_requests_in_flight",

@@ -8,6 +8,7 @@ start, and requests wait for the start during an upgrade in place.
 """
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -34,8 +35,10 @@ class AdminPages:
 
     for_browsers = (PAGE, EVENTS)
 
-    def __init__(self, sites: Sites) -> None:
+    def __init__(self, sites: Sites, unrouted: Mapping[int, int] = {}) -> None:
+        """`unrouted`: how many requests to no site have ended with each status."""
         self._sites = sites
+        self._unrouted = unrouted
         self._exposition: Exposition | None = None
         self._events = Events(sites)
         self._hooks = Hooks(sites)
@@ -85,7 +88,7 @@ class AdminPages:
     async def metrics(self, query: str) -> Reply:
         if self._exposition is None:
             module = await trio.to_thread.run_sync(import_module, "blue_green.admin.exposition")
-            self._exposition = module.Exposition(self._sites)
+            self._exposition = module.Exposition(self._sites, self._unrouted)
         return Reply(200, await self._exposition.text(), self._exposition.content_type)
 
 

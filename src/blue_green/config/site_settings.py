@@ -206,10 +206,10 @@ class HoldSettings:
 class WebhookSettings:
     """Where a forge (GitHub, Gitea, GitLab) reports a push, so that it is fetched immediately."""
 
-    path: Restart[UrlPath] = UrlPath("")
+    path: Now[UrlPath] = UrlPath("")
     """The webhook's path on the admin address. Default: `/hook`, or `/hook/NAME` for one of several
     sites."""
-    secret_file: Restart[Path | None] = None
+    secret_file: Now[Path | None] = None
     """A file with the secret, 16 to 4096 bytes, as set at the forge. It is read for each call, and
     only its owner and one group may have access to it. Default: there is no webhook."""
 

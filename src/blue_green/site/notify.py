@@ -115,8 +115,12 @@ class Notify:
                 "[notify] command is too slow: dropped the %s event of %s",
                 dropped["event"], dropped["at"],
             )  # fmt: skip
-        name = {"name": self._settings.app.name, "host": socket.gethostname()}
-        self._waiting.append({"event": event["event"], **name, **event})
+        source = {
+            "site": self._settings.name,
+            "name": self._settings.app.name,
+            "host": socket.gethostname(),
+        }
+        self._waiting.append({"event": event["event"], **source, **event})
         if self._idle.is_set():
             self._idle = trio.Event()
         self._more.set()

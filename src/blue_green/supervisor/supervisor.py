@@ -132,7 +132,7 @@ class Supervisor:
         backends.start_soon(systemd.notify_watchdog)
         backends.start_soon(site.notify.run)
         if self._listening.admin:  # In this nursery, to report the stop until its end.
-            pages = AdminPages(self._sites)
+            pages = AdminPages(self._sites, self._listener.by_status)
             server = Server(
                 self._listening.admin, pages.routes, pages.for_browsers, pages.find_hook
             )
