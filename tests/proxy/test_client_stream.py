@@ -41,7 +41,8 @@ class MemoryStream:
         self.request = request
         self.content = content
         self.status = 0
-        self.sent: list[bytes] = []
+        self.sent = 0
+        self.pieces: list[bytes] = []
         self.trailers: Fields | None = None
 
     @property
@@ -55,7 +56,7 @@ class MemoryStream:
         raise NotImplementedError
 
     async def send_interim(self, response: Response) -> None:
-        self.sent.append(b"%d" % response.status)
+        self.pieces.append(b"%d" % response.status)
 
     async def respond(self, response: Response, body: bytes) -> None:
         await self.start(response, body)
@@ -64,10 +65,10 @@ class MemoryStream:
     async def start(self, response: Response, first: bytes = b"") -> None:
         self.client.begin_response()
         self.status = response.status
-        self.sent.append(first)
+        self.pieces.append(first)
 
     async def send(self, data: bytes) -> None:
-        self.sent.append(data)
+        self.pieces.append(data)
 
     async def send_from(self, source: Transport, length: int) -> None:
         body = LengthBody(source, length)
@@ -150,7 +151,7 @@ async def test_a_response_arrives_unframed(
     pieces: list[bytes], body: bytes, trailers: Fields
 ) -> None:
     stream = await respond(says(*pieces, close=True), GET)
-    assert (stream.status, b"".join(stream.sent), stream.trailers) == (200, body, trailers)
+    assert (stream.status, b"".join(stream.pieces), stream.trailers) == (200, body, trailers)
 
 
 async def test_a_body_reaches_the_backend() -> None:

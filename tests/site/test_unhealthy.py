@@ -1,7 +1,7 @@
 """What unanswered probes prove about a live backend, and what they do not."""
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from blue_green.config.site_settings import (
     HoldSettings,
     ServingSettings,
 )
+from blue_green.http.transport import dial
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.site import unhealthy
@@ -43,9 +44,8 @@ class Watched:
     async def request(self) -> Lease:
         """One that was sent and is not answered."""
         lease = await self.gate.acquire()
-        lease.sock = self.stack.enter_context(
-            socket.create_connection((self.target.address.host, self.target.address.port))
-        )
+        transport = await dial(self.target.address)
+        lease.sock = self.stack.enter_context(transport.sock)
         lease.sock.sendall(b"GET /request HTTP/1.1\r\n\r\n")
         return lease
 
@@ -54,8 +54,28 @@ class Watched:
         await until(f"{more} more probes", lambda: self.verdict or self.probes >= seen + more)
 
 
+@pytest.fixture(params=["port", "unix"])
+def listening(request: pytest.FixtureRequest, directory: Path) -> Iterator[socket.socket]:
+    """A socket that the backend listens on."""
+    if request.param == "port":
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            yield sock
+        return
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(directory / "1.sock"))
+        sock.listen()
+        yield sock
+
+
+def address_of(sock: socket.socket) -> Endpoint:
+    name = sock.getsockname()
+    return Endpoint(path=Path(name)) if isinstance(name, str) else Endpoint(*name)
+
+
 @asynccontextmanager
-async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
+async def watched(
+    listening: socket.socket, response_timeout: float = 60.0
+) -> AsyncIterator[Watched]:
     """A backend that is found unhealthy after two probes that count."""
     health = HealthSettings(interval=Period(0.02), timeout=Period(0.1), fall=Count(2))
     serving = ServingSettings(response_timeout=Period(response_timeout))
@@ -81,11 +101,10 @@ async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
         )
 
     async with trio.open_nursery() as nursery:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        port = listeners[0].socket.getsockname()[1]
-        it = Watched(Target(Endpoint("127.0.0.1", port), "blue", "a" * 40), gate)
+        it = Watched(Target(address_of(listening), "blue", "a" * 40), gate)
         gate.switch([it.target])
-        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
         nursery.start_soon(watch)
         with it.stack:
             await it.until_probed(1)
@@ -93,16 +112,20 @@ async def watched(response_timeout: float = 60.0) -> AsyncIterator[Watched]:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_wrong_answer_counts_however_busy_the_backend_is() -> None:
-    async with watched() as it:
+async def test_a_wrong_answer_counts_however_busy_the_backend_is(
+    listening: socket.socket,
+) -> None:
+    async with watched(listening) as it:
         await it.request()
         it.answer = ILL
         await until("it is found", lambda: it.verdict)
     assert it.verdict == ["2 probes in a row failed: GET / was answered 500"]
 
 
-async def test_an_unanswered_probe_counts_when_the_backend_is_idle() -> None:
-    async with watched() as it:
+async def test_an_unanswered_probe_counts_when_the_backend_is_idle(
+    listening: socket.socket,
+) -> None:
+    async with watched(listening) as it:
         it.answer = b""
         await until("it is found", lambda: it.verdict)
     assert it.verdict == ["2 probes in a row failed: no answer to GET / within 0.1 s"]
@@ -127,8 +150,9 @@ async def unanswered(it: Watched) -> Lease:
 @pytest.mark.parametrize("kind", [unanswered, answered, aborted])
 async def test_an_unanswered_probe_proves_nothing_while_a_request_may_keep_the_backend_busy(
     kind: Callable[[Watched], Awaitable[Lease]],
+    listening: socket.socket,
 ) -> None:
-    async with watched() as it:
+    async with watched(listening) as it:
         it.answer = b""
         await it.until_probed(1)
         lease = await kind(it)
@@ -145,8 +169,9 @@ async def test_an_unanswered_probe_proves_nothing_while_a_request_may_keep_the_b
 @pytest.mark.parametrize("kind", [answered, aborted])
 async def test_a_request_that_exceeded_response_timeout_is_no_excuse(
     kind: Callable[[Watched], Awaitable[Lease]],
+    listening: socket.socket,
 ) -> None:
-    async with watched(response_timeout=0.5) as it:
+    async with watched(listening, response_timeout=0.5) as it:
         it.answer = b""
         await kind(it)
         await it.until_probed(2)
@@ -154,8 +179,10 @@ async def test_a_request_that_exceeded_response_timeout_is_no_excuse(
         await until("it is found", lambda: it.verdict)
 
 
-async def test_once_a_request_is_overdue_all_probes_since_then_count() -> None:
-    async with watched() as it:
+async def test_once_a_request_is_overdue_all_probes_since_then_count(
+    listening: socket.socket,
+) -> None:
+    async with watched(listening) as it:
         it.answer = b""
         lease = await unanswered(it)
         await it.until_probed(6)
@@ -166,8 +193,10 @@ async def test_once_a_request_is_overdue_all_probes_since_then_count() -> None:
     assert why.endswith("no answer to GET / within 0.1 s, nor a request within 60 s")
 
 
-async def test_a_request_younger_than_the_probe_is_no_excuse() -> None:
-    async with watched() as it:
+async def test_a_request_younger_than_the_probe_is_no_excuse(
+    listening: socket.socket,
+) -> None:
+    async with watched(listening) as it:
         it.answer = b""
 
         async def others() -> None:

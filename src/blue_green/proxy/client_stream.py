@@ -40,6 +40,8 @@ class ClientStream(Protocol):
     """Seconds that the request waited at the gate."""
     target: Target | None
     """The backend that it was sent to last."""
+    sent: int
+    """Bytes of the response's body that the client was sent."""
 
     @property
     def has_whole_request(self) -> bool:

@@ -144,7 +144,7 @@ class Exchange:
         if upstream is None:
             upstream = await self._dial_to(lease.target)
         self._upstream = upstream
-        lease.sock = upstream.transport.sock
+        lease.sock, lease.progress = upstream.transport.sock, self._stream
         reusable = False
         try:
             head = self._head(lease.target)

@@ -82,6 +82,13 @@ class Target:
             self._less = None
 
 
+class Progress(Protocol):
+    """How far a request has come."""
+
+    sent: int
+    """Bytes of the response's body that the client was sent."""
+
+
 class LeaseListener(Protocol):
     """Receives the progress of leases: the gate that gave them."""
 
@@ -96,8 +103,8 @@ class Lease:
     """One request's claim on a target, from the gate until `end`."""
 
     __slots__ = (
-        "_began", "_listener", "cut", "end_stream", "held", "is_stream", "is_uploading", "sock",
-        "target",
+        "_began", "_listener", "cut", "end_stream", "held", "is_stream", "is_uploading", "progress",
+        "sock", "target",
     )  # fmt: skip
 
     def __init__(self, listener: LeaseListener, target: Target, held: float) -> None:
@@ -115,6 +122,8 @@ class Lease:
         """Asks a stream to end soon, in a way that its client sees as a proper end."""
         self.sock: socket.socket | None = None
         """The connection to the target; set by the exchange."""
+        self.progress: Progress | None = None
+        """Set by the exchange."""
         self._listener = listener
         self._began = False
 
@@ -122,6 +131,11 @@ class Lease:
     def has_begun(self) -> bool:
         """Whether the response has begun."""
         return self._began
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the response's body that the client was sent."""
+        return self.progress.sent if self.progress else 0
 
     @property
     def is_open(self) -> bool:
