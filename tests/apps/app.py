@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -153,6 +154,15 @@ class AppServer(ThreadingHTTPServer):
     daemon_threads = True
 
 
+class UnixAppServer(AppServer):
+    """One that listens at a path."""
+
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)
+
+
 def take_lock() -> None:
     """Like an app that must not run twice: end at once if another one runs."""
     lock = Path(os.environ["LOCK"]).open("w")  # noqa: SIM115 - held as long as the process lives
@@ -208,13 +218,20 @@ def talk() -> None:
     note("talked")
 
 
+def make_server() -> AppServer:
+    """At the path that is the last argument, if there is one, else on $PORT."""
+    if len(sys.argv) > 1 and sys.argv[-1].startswith("/"):
+        return UnixAppServer(sys.argv[-1], AppHandler)  # type: ignore[arg-type]  # a path will do
+    return AppServer((BEHAVIOUR.get("host", "127.0.0.1"), int(os.environ["PORT"])), AppHandler)
+
+
 def main() -> None:
     note("start")
     if BEHAVIOUR.get("grandchildren"):
         spawn_grandchildren()
     if Path(BEHAVIOUR.get("raises_while_there_is", "/nothing")).exists():
         raise RuntimeError("the database is away")
-    if BEHAVIOUR.get("raises_on") == int(os.environ["PORT"]):
+    if BEHAVIOUR.get("raises_on", -1) == int(os.environ.get("PORT", "0")):
         raise RuntimeError("this port is not for me")
     if "raises" in BEHAVIOUR:
         raise RuntimeError(BEHAVIOUR["raises"])
@@ -233,7 +250,7 @@ def main() -> None:
         hide()
     if BEHAVIOUR.get("closes_stdout"):
         os.close(1)
-    server = AppServer((BEHAVIOUR.get("host", "127.0.0.1"), int(os.environ["PORT"])), AppHandler)
+    server = make_server()
     note("listens")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     if "says" in BEHAVIOUR:

@@ -97,6 +97,7 @@ async def test_the_command_gets_swaps_and_crashes_in_order_as_json_objects(tmp_p
         "receipt": None,
         "slot": "blue",
         "port": 3000,
+        "socket": None,
         "deaths": 2,
         "untold": 0,
     }

@@ -91,12 +91,14 @@ class RealSite:
         self.configure(**sections)
 
     def configure(self, **sections: dict[str, Any]) -> None:
-        """Change settings, section by section, and write the file."""
+        """Change settings, section by section, and write the file; None removes one."""
         for section, values in sections.items():
             before = self.sections.get(section, {})
             self.sections[section] = {**before, **values}
             if "env" in before:
                 self.sections[section]["env"] = {**before["env"], **values.get("env", {})}
+            for key in [key for key, value in values.items() if value is None]:
+                del self.sections[section][key]
         self.config_file.write_text(tomli_w.dumps(self.sections))
 
     # --- the supervisor ---

@@ -67,5 +67,5 @@ def add(sites: Sites, settings: SiteSettings, checkout: Path) -> Site:
 def go_live(site: Site) -> None:
     """Make a release live, though nothing runs in it."""
     slot = site.slots.blue
-    slot.assign(Release("a" * 40, site.settings.git.checkout), site.settings)
+    slot.release = Release("a" * 40, site.settings.git.checkout)
     site.slots.go_live(slot)

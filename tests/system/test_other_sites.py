@@ -38,7 +38,7 @@ async def test_a_second_site_gets_other_ports_than_a_running_one(
             lambda: write.write(file, other.path, lambda _: "", force=False)
         )
     settings = settings_file.load(file)
-    ports = {port for slot in settings.sites[0].app.ports for port in slot}
+    ports = {port for slot in settings.sites[0].app.ports or () for port in slot}
     assert first.ports.isdisjoint(ports | {settings.proxy.listen[0].port})
 
 

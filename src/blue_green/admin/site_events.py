@@ -76,7 +76,8 @@ class SiteEvents:
             "restarts": slot.restarts,
             "backends": [
                 {
-                    "port": backend.target.address.port,
+                    "port": backend.target.address.port or None,
+                    "socket": str(backend.target.address.path or "") or None,
                     "address": backend.target.address.short,
                     "pid": backend.process.pid,
                     "in_flight": backend.target.in_flight,

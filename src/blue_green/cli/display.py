@@ -251,10 +251,13 @@ def _progress(swap: Mapping[str, Any]) -> str:
 
 
 def _place(slot: Mapping[str, Any]) -> str:
-    ports = ", ".join(map(str, slot["ports"]))
+    sockets = slot.get("sockets")  # An older supervisor does not send them.
+    where = (
+        f"socket {', '.join(sockets)}" if sockets else f"port {', '.join(map(str, slot['ports']))}"
+    )
     pids = ", ".join(map(str, slot["pids"])) or "none"
     since = f", since {_since(slot['since'])}" if slot["since"] else ""
-    return f"{slot['slot']}, port {ports}, pid {pids}{since}"
+    return f"{slot['slot']}, {where}, pid {pids}{since}"
 
 
 def _since(moment: str) -> str:

@@ -48,7 +48,7 @@ def contradictions(sites: Sequence[SiteSettings], *, is_single: bool) -> Iterato
 
 def ports_of(site: SiteSettings) -> set[int]:
     """The ports of its backends."""
-    return {port for slot in site.app.ports for port in slot}
+    return {port for slot in site.app.ports or () for port in slot}
 
 
 def _claims(site: SiteSettings) -> Iterator[tuple[tuple[str, ...], _Claim]]:

@@ -19,7 +19,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     for text in _in_process(settings):
         yield Problem(text)
     for site in settings.sites:
-        for text in [*_in_site(site, settings), *_of_ports(site, settings)]:
+        for text in [*_in_site(site, settings), *_of_backends(site), *_of_ports(site, settings)]:
             yield Problem(text, None if settings.is_single else site.name)
     yield from common.contradictions(settings.sites, is_single=settings.is_single)
 
@@ -69,6 +69,21 @@ def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
             f"{key('', 'hosts')}: with paths, there are {routes} pairs of a host and a path; at "
             f"most {MAX_ROUTES} are possible"
         )
+
+
+def _of_backends(site: SiteSettings) -> Iterator[str]:
+    """How many backends there are, and where they listen."""
+    app, key = site.app, site.place.key
+    if app.ports is not None and app.backends is not None:
+        yield f"{key('app', 'backends')}: has no effect with ports, which has one for each backend"
+    if not app.uses_socket:
+        return
+    if placeholders.is_used(app.command, "port"):
+        yield f"{key('app', 'command')}: has both {{port}} and {{socket}}: use one of them"
+    if app.ports is not None:
+        yield f"{key('app', 'ports')}: has no effect with {{socket}} in command"
+    if app.port_opened_by == "anyone":
+        yield f'{key("app", "port_opened_by")}: "anyone" is for ports, and command has {{socket}}'
 
 
 def _addresses(settings: Settings) -> Iterable[tuple[str, tuple[Endpoint, ...]]]:

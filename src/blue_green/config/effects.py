@@ -15,8 +15,9 @@ class Effect(Enum):
     too. The files of `error_pages` are read again."""
     NEXT_SWAP = "next swap"
     """running backends keep the old value until they are replaced: they are drained, stopped and,
-    after a crash, started again with it, on their old ports. `blue-green restart` swaps to the same
-    revision. A new port that the other slot still uses is taken as soon as it is free."""
+    after a crash, started again with it, on their old ports or sockets. `blue-green restart` swaps
+    to the same revision. A new port that the other slot still uses is taken as soon as it is
+    free."""
     NEXT_BUILD = "next build"
     """for releases that are made from now on. A complete release stays as it is;
     `blue-green swap --rebuild` builds the live revision again beside it, and swaps to that."""

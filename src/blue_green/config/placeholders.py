@@ -11,11 +11,13 @@ import attrs
 class Placeholders:
     """What the placeholders stand for in the command of one backend."""
 
-    port: str
     slot: str
     revision: str
     release: str
     """The directory of the release."""
+    port: str = ""
+    socket: str = ""
+    """The path of a Unix socket. A backend has either this or a port."""
 
     def fill_in(self, command: Sequence[str]) -> list[str]:
         """Replace these placeholders only: other braces belong to the app."""
@@ -25,8 +27,17 @@ class Placeholders:
 
     @property
     def variables(self) -> dict[str, str]:
-        """`$BLUE_GREEN_PORT`, `$BLUE_GREEN_SLOT` and so on."""
-        return {f"BLUE_GREEN_{name.upper()}": value for name, value in attrs.asdict(self).items()}
+        """`$BLUE_GREEN_PORT`, `$BLUE_GREEN_SLOT` and so on.
+
+        The socket has none: `$BLUE_GREEN_SOCKET` is the control socket, for commands.
+        """
+        values = {name: value for name, value in attrs.asdict(self).items() if name != "socket"}
+        return {f"BLUE_GREEN_{name.upper()}": value for name, value in values.items() if value}
+
+
+def is_used(command: Sequence[str], name: str) -> bool:
+    """Whether this placeholder is in the command."""
+    return any(f"{{{name}}}" in word for word in command)
 
 
 def misspelt(command: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from blue_green.config import placeholders
 from blue_green.config.effects import NextBuild, NextSwap, Now, Restart
 from blue_green.config.hosts import ExactHost, HostPattern, PathPrefix
 from blue_green.config.kinds import (
@@ -64,15 +65,20 @@ class AppSettings:
 
     command: NextSwap[Argv]
     """Starts a backend, in the directory of its release. `{port}`, `{slot}`, `{revision}` and
-    `{release}` (the directory) are filled in. It must listen on 127.0.0.1."""
-    ports: NextSwap[Ports]
-    """The ports of the blue and of the green slot, one for each backend in it."""
+    `{release}` (the directory) are filled in. It must listen on that port of 127.0.0.1. With
+    `{socket}` instead of `{port}`, which is the path of a Unix socket, it must listen there."""
+    ports: NextSwap[Ports | None] = None
+    """The ports of the blue and of the green slot, one for each backend in it. Default: free ports,
+    which are found at the first start and remembered in the state; with `{socket}`, none."""
+    backends: NextSwap[Count | None] = None
+    """How many backends a slot has, if `ports` does not say so. Default: 1."""
     name: Restart[str] = ""
     """The app's name in the log and on error pages. Default: the name of the checkout's
     directory, or that of the site if there are several."""
     env: NextSwap[dict[str, str]] = field(factory=dict)
-    """Environment variables for the app, `build` and `migrate`. `$PORT`, `$BLUE_GREEN_SLOT`,
-    `$BLUE_GREEN_REVISION` and `$BLUE_GREEN_RELEASE` are always set for the app."""
+    """Environment variables for the app, `build` and `migrate`. `$PORT` (not with
+    `{socket}`), `$BLUE_GREEN_SLOT`, `$BLUE_GREEN_REVISION` and `$BLUE_GREEN_RELEASE` are always set
+    for the app."""
     user: Restart[str | None] = None
     """The user that the app runs as; setting it requires root. Default: the owner of the checkout
     if the supervisor runs as root, else the supervisor's own user."""
@@ -81,11 +87,17 @@ class AppSettings:
     port_opened_by: NextSwap[Literal["app", "anyone"]] = "app"
     """Which process must have opened a backend's port before requests are sent there. `app`: one
     that `command` started, because any user of the machine can open a free port. `anyone`: for
-    ports that another program opens for the app, such as Docker's proxy for `docker run -p`."""
+    ports that another program opens for the app, such as Docker's proxy for `docker run -p`. A Unix
+    socket (`{socket}`) must always be opened by a program of the app's user."""
     stop_signal: NextSwap[signal.Signals] = signal.SIGTERM
     """The signal that stops a backend, sent to its whole process group."""
     stop_timeout: NextSwap[Seconds] = Seconds(10)
     """How long a backend may take to stop before its process group is killed."""
+
+    @property
+    def uses_socket(self) -> bool:
+        """Whether its backends listen on Unix sockets."""
+        return placeholders.is_used(self.command, "socket")
 
 
 @frozen

@@ -28,6 +28,8 @@ SPECULATION_BACKOFF = 8
 BACKLOG_PAUSE = 0.01
 """Seconds between attempts to connect to a Unix socket whose backlog is full."""
 
+CREDENTIALS = struct.Struct("iII")
+"""`struct ucred`: a process, its user and its group."""
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: close() then sends RST and not FIN (socket(7))."""
 
@@ -161,8 +163,10 @@ class Transport:
             await throttle.wait()
 
 
-async def dial(address: Endpoint) -> Transport:
+async def dial(address: Endpoint, owner: int | None = None) -> Transport:
     """Connect to a TCP port or a Unix socket; raise `OSError` if that fails.
+
+    A Unix socket must have been opened by a program of the user `owner`, unless that is None.
 
     On this machine the connection is usually established at once, without a checkpoint: so requests
     reach the backend in the order in which the gate released them.
@@ -172,6 +176,8 @@ async def dial(address: Endpoint) -> Transport:
         connect = _connect_tcp if address.path is None else _connect_unix
         if code := await connect(sock, address):
             raise OSError(code, os.strerror(code))
+        if owner is not None and address.path is not None:
+            _check_owner(sock, owner)
     except BaseException:
         sock.close()
         raise
@@ -205,6 +211,15 @@ async def _connect_unix(sock: socket.socket, address: Endpoint) -> int:
     while (code := sock.connect_ex(str(address.path))) == errno.EAGAIN:
         await trio.sleep(BACKLOG_PAUSE)
     return code
+
+
+def _check_owner(sock: socket.socket, owner: int) -> None:
+    """Raise `PermissionError` if another user listens on the Unix socket (SO_PEERCRED, unix(7))."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    pid, uid, _ = CREDENTIALS.unpack(credentials)
+    if uid != owner:
+        why = f"pid {pid} of user {uid} listens there, and not a program of user {owner}"
+        raise PermissionError(errno.EACCES, why)
 
 
 def _is_connected(sock: socket.socket) -> bool:

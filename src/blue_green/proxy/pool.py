@@ -11,7 +11,6 @@ that may not be sent again only goes on a connection that was used just now, sin
 close an older one at that very moment.
 """
 
-import os
 import select
 import socket
 import time
@@ -105,11 +104,11 @@ class Pool:
         """A new connection to this target; raise `Unreachable`."""
         try:
             with trio.fail_after(DIAL_TIMEOUT):
-                return Upstream(target, await dial(target.address))
+                return Upstream(target, await dial(target.address, target.owner))
         except (OSError, trio.TooSlowError) as error:
             why = "it accepted no connection in time"
             if isinstance(error, OSError):
-                why = os.strerror(error.errno) if error.errno else str(error)
+                why = error.strerror or str(error)
             raise Unreachable(f"{target.address}: {why}") from None
 
     def give_back(self, upstream: Upstream) -> None:

@@ -34,6 +34,8 @@ class Target:
     address: Endpoint
     slot: str
     revision: str
+    owner: int | None = None
+    """The user that must listen there, if it is a Unix socket; None: any."""
     leases: set["Lease"] = field(factory=set, repr=False)
     lost: trio.Event = field(factory=trio.Event, repr=False)
     """It gets no more requests: it died, or another one is live instead."""
@@ -82,7 +84,7 @@ class Target:
             self._less = None
 
 
-class Progress(Protocol):
+class SentBytes(Protocol):
     """How far a request has come."""
 
     sent: int
@@ -122,7 +124,7 @@ class Lease:
         """Asks a stream to end soon, in a way that its client sees as a proper end."""
         self.sock: socket.socket | None = None
         """The connection to the target; set by the exchange."""
-        self.progress: Progress | None = None
+        self.progress: SentBytes | None = None
         """Set by the exchange."""
         self._listener = listener
         self._began = False

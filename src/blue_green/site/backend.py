@@ -5,11 +5,13 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 import trio
+from attrs import evolve
 
 from blue_green.config.kinds import Endpoint
 from blue_green.config.placeholders import Placeholders
 from blue_green.config.site_settings import AppSettings
 from blue_green.routing.lease import Target
+from blue_green.site import app_sockets
 from blue_green.site.port_guard import PortGuard, PortStolen
 from blue_green.site.probe_log_filter import ProbeLogFilter
 from blue_green.source.failure import MachineFault, PortTaken, from_errno
@@ -38,7 +40,10 @@ class Backend:
         self.probe_log_filter = ProbeLogFilter()
         self._settings = settings
         self._user = user
-        self._guard = PortGuard(target.address.port, process, user.uid)
+        self._guard: PortGuard | None = None
+        """For a port; `dial` checks Unix sockets."""
+        if target.address.path is None and settings.port_opened_by == "app":
+            self._guard = PortGuard(target.address.port, process, user.uid)
         self._output = output
         self._tail = Tail()
 
@@ -57,14 +62,19 @@ class Backend:
 
         `run` must follow.
         """
-        check_is_free(target.address)
-        port = str(target.address.port)
-        filled = Placeholders(port, target.slot, release.revision, str(release.path))
+        filled = Placeholders(target.slot, release.revision, str(release.path))
+        if target.address.path is not None:
+            app_sockets.prepare(target.address.path, user)
+            filled, port = evolve(filled, socket=str(target.address.path)), {}
+        else:
+            check_is_free(target.address)
+            filled = evolve(filled, port=str(target.address.port))
+            port = {"PORT": filled.port}
         try:
             process = Process.start(
                 filled.fill_in(settings.command),
                 cwd=release.path,
-                env={**env, **release.env, "PORT": port, **filled.variables},
+                env={**env, **release.env, **port, **filled.variables},
                 user=user,
                 inherits=True,
             )
@@ -78,7 +88,7 @@ class Backend:
 
     async def check_port(self) -> str:
         """Raise `PortStolen` if another program has its port; "", or why that is not certain."""
-        return "" if self._settings.port_opened_by == "anyone" else await self._guard.check()
+        return await self._guard.check() if self._guard else ""
 
     async def listening_sockets(self) -> Sequence[ListeningSocket]:
         """The sockets on which it listens, as far as they can be seen."""
@@ -86,7 +96,7 @@ class Backend:
         return await trio.to_thread.run_sync(port_holders.listening_sockets_of, *command)
 
     async def describe_listening_sockets(self) -> str:
-        """On which sockets it listens, in words, for an app that does not listen on its port."""
+        """On which sockets it listens, in words, if not on its own."""
         command = (self.process.env_marker, self.process.pid, self._user.uid)
         return await trio.to_thread.run_sync(port_holders.describe_listening_sockets, *command)
 
@@ -131,16 +141,23 @@ class Backend:
 def check_is_free(address: Endpoint) -> None:
     """Raise `MachineFault` with the name of the program that has this port, if one has.
 
-    Its answers to probes would be mistaken for the candidate's.
+    Its answers to probes would be mistaken for the candidate's. Nobody else can take a Unix socket.
     """
+    error = bind_error(address) if address.path is None else None
+    if error is None or isinstance(error, PermissionError):
+        return  # A low port may be one that only the app, as another user, may bind.
+    if error.errno == errno.EADDRINUSE:
+        holder = port_holders.holder_of(address.port)
+        raise PortTaken(f"{address.short} is taken: {holder} listens there already")
+    raise MachineFault(f"{address.short} cannot be used: {error.strerror}")
+
+
+def bind_error(address: Endpoint) -> OSError | None:
+    """Why we could not listen on this port, if we could not."""
     try:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((address.host, address.port))
-    except PermissionError:
-        return  # A low port that only the app, as another user, may bind.
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            holder = port_holders.holder_of(address.port)
-            raise PortTaken(f"{address.short} is taken: {holder} listens there already") from None
-        raise MachineFault(f"{address.short} cannot be used: {error.strerror}") from None
+        return error
+    return None

@@ -83,7 +83,7 @@ async def probe(
     expected: Probe | None = None
     try:
         with trio.fail_after(settings.timeout):
-            transport = await dial(target.address)
+            transport = await dial(target.address, target.owner)
             missing = f"no answer to {asked}"
             try:
                 if lines is not None:
@@ -185,7 +185,7 @@ def pause_at(age: float) -> float:
 
 async def _fetch(target: Target, path: str, settings: HealthSettings) -> Response:
     """The head of a response, after its body has been read and discarded."""
-    transport = await dial(target.address)
+    transport = await dial(target.address, target.owner)
     try:
         response = await _ask(transport, target, path, settings)
         body = body_of(transport, response.framing, response.length)

@@ -84,7 +84,8 @@ class Notify:
                 "output": list(crash.output),
                 "receipt": None,
                 "slot": crash.slot,
-                "port": crash.address.port,
+                "port": crash.address.port or None,
+                "socket": str(crash.address.path) if crash.address.path else None,
                 "deaths": crash.deaths,
                 "untold": unreported,
             }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from blue_green.site.orphans import end_orphans
 from blue_green.site.state import Live
 from blue_green.source import stray_scan
+from blue_green.source.failure import MachineFault
 from blue_green.source.git_errors import GitError
 from blue_green.system import procfs, supervisor_marker, systemd
 
@@ -59,7 +60,11 @@ async def _serve(site: "Site") -> None:
         state.head = None
     logger.info("starting %s, which was live before", live.revision[:7])
     slot = slots.by_name(live.slot)
-    slot.assign(release, site.settings)
+    try:
+        await slot.assign(release, site.settings)
+    except MachineFault as fault:
+        logger.error("cannot start %s: %s", live.revision[:7], fault)
+        return
     slots.go_live(slot)
     slot.supervise()
     await slot.until_settled()

@@ -5,7 +5,7 @@ it uses many, the site itself.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import trio
 
@@ -55,6 +55,8 @@ class Site:
         self.settings = settings
         """The settings in force."""
         self.user = user
+        self.siblings: Iterable[Site] = ()
+        """All sites of the process, this one among them; set when it becomes one of them."""
         self.is_stopping = False
         """The service is stopping: backends that end now have not crashed."""
         self.addresses = ""
@@ -86,6 +88,13 @@ class Site:
         self.pause = Pause(self.gate, self.state, self.state_file)
         self.rate = Rate(self.gate)
         self.status = Status(self)
+
+    @property
+    def ports(self) -> set[int]:
+        """All ports that its backends have, or will have."""
+        named, found = self.settings.app.ports or (), (self.state.ports or {}).values()
+        current = [slot.ports for slot in self.slots.both]
+        return {port for ports in (*named, *found, *current) for port in ports}
 
     def use(self, settings: SiteSettings, pages: ErrorPages) -> None:
         """Use these settings from now on; parts that hold the site read them when needed."""

@@ -36,6 +36,7 @@ class Sites:
 
     def add(self, site: Site) -> None:
         self._by_name[site.name] = site
+        site.siblings = self
 
     def remove(self, site: Site) -> None:
         del self._by_name[site.name]

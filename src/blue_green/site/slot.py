@@ -1,7 +1,7 @@
 """One slot, blue or green: its addresses, and the backends of the release that runs on them."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,8 +11,8 @@ import trio
 from blue_green.config.kinds import Endpoint
 from blue_green.config.settings import SiteSettings
 from blue_green.routing.lease import Target
-from blue_green.site import probation
-from blue_green.site.backend import HOST, Backend
+from blue_green.site import addresses, probation
+from blue_green.site.backend import Backend
 from blue_green.site.draining import stop_with_streams
 from blue_green.site.supervision import Supervision
 from blue_green.source.release import Release
@@ -36,7 +36,7 @@ class Slot:
         self.name = name
         self.settings = site.settings
         """The settings that its release was started with. Restarts use them, too."""
-        self.addresses: Sequence[Endpoint] = self._addresses_in(self.settings)
+        self.addresses = addresses.named(self.settings.app, name)
         """One for each backend."""
         self.release: Release | None = None
         self.since: datetime | None = None
@@ -50,7 +50,12 @@ class Slot:
 
     @property
     def ports(self) -> list[int]:
-        return [address.port for address in self.addresses]
+        return addresses.ports_in(self.addresses)
+
+    @property
+    def sockets(self) -> list[str]:
+        """The paths of its Unix sockets."""
+        return addresses.sockets_in(self.addresses)
 
     @property
     def targets(self) -> list[Target]:
@@ -68,30 +73,31 @@ class Slot:
     def backend_on(self, address: Endpoint) -> Backend | None:
         return self._backends.get(address)
 
-    def assign(self, release: Release, settings: SiteSettings) -> None:
-        """Give the slot a release and its settings. Nothing may run here.
+    async def assign(self, release: Release, settings: SiteSettings) -> None:
+        """Give the slot a release and its settings; raise `MachineFault`. Nothing may run here.
 
         New ports that the other slot still uses are not taken yet: the slot keeps its own until a
         later swap.
         """
         self.release = release
         self.settings = settings
-        addresses, other = self._addresses_in(settings), self._site.slots.other(self)
-        if other.is_in_use and not set(addresses).isdisjoint(other.addresses):
+        other = self._site.slots.other(self)
+        found = await addresses.of_slot(self._site, self.name, settings)
+        if other.is_in_use and not set(found).isdisjoint(other.addresses):
             logger.warning(
                 "%s still uses ports %s: %s keeps its own until a later swap",
                 other.name, other.ports, self.name,
             )  # fmt: skip
         else:
-            self.addresses = addresses
+            self.addresses = found
 
     def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
         """Take over running backends from the program that ran in this process before."""
         self.release = Release(handed.revision, Path(handed.path), env)
         self.since = datetime.fromisoformat(handed.since) if handed.since else None
-        self.addresses = _on_loopback(handed.ports)
+        self.addresses = addresses.of_handed(handed)
         for each in handed.backends:
-            target = Target(Endpoint(HOST, each.port), self.name, handed.revision)
+            target = self._target(addresses.of_handed_backend(each), handed.revision)
             process = Process(each.pid, each.pidfd, each.outputs, each.mark)
             app, site = self.settings.app, self._site
             self._run_backend(Backend(process, target, app, site.output, site.user))
@@ -109,7 +115,7 @@ class Slot:
         backend = Backend.start(
             self.settings.app,
             self.release,
-            Target(address, self.name, self.release.revision),
+            self._target(address, self.release.revision),
             env=environment(self.settings),
             user=site.user,
             output=site.output,
@@ -162,15 +168,10 @@ class Slot:
         if self._supervision is not None:
             await self._supervision.settled.wait()
 
-    def _addresses_in(self, settings: SiteSettings) -> Sequence[Endpoint]:
-        blue, green = settings.app.ports
-        return _on_loopback(blue if self.name == "blue" else green)
+    def _target(self, address: Endpoint, revision: str) -> Target:
+        return Target(address, self.name, revision, owner=self._site.user.uid)
 
     def _run_backend(self, backend: Backend) -> None:
         self._backends[backend.target.address] = backend
         self._site.slots.start_soon(backend.run)
         self._site.state_file.change()
-
-
-def _on_loopback(ports: Iterable[int]) -> list[Endpoint]:
-    return [Endpoint(HOST, port) for port in ports]

@@ -53,6 +53,12 @@ class RecordedBackend:
     began: int
 
 
+def _are_ports(_: object, attribute: object, found: dict[str, list[int]]) -> None:
+    for port in (port for ports in found.values() for port in ports):
+        if not 0 < port < 65536:
+            raise ValueError(f"{port} is not a port")
+
+
 def _bounded(quarantine: Mapping[str, str]) -> dict[str, str]:
     newest = list(quarantine.items())[-HISTORY:]
     return {revision: short_reason(why) for revision, why in newest}
@@ -64,6 +70,10 @@ class State:
 
     version: int = VERSION
     live: Live | None = None
+    ports: dict[str, list[int]] | None = field(
+        default=None, validator=validators.optional(_are_ports)
+    )
+    """Slot -> the ports that were found for its backends."""
     previous: str | None = field(default=None, validator=validators.optional(IS_REVISION))
     """The revision that was live before, to which `rollback` goes back."""
     head: str | None = field(default=None, validator=validators.optional(IS_REVISION))

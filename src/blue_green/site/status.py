@@ -199,6 +199,7 @@ def _slot(slot: Slot | None) -> dict[str, Any] | None:
         "slot": slot.name,
         "revision": slot.release.revision,
         "ports": slot.ports,
+        "sockets": slot.sockets,
         "pids": [backend.process.pid for backend in slot.backends],
         "since": slot.since.isoformat(timespec="seconds") if slot.since else None,
     }

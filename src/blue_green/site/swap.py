@@ -130,9 +130,9 @@ class Swap:
     ) -> AsyncIterator[Slot]:
         """The slot in which a release starts; it is stopped at the end unless it went live."""
         self.candidate = slot
-        if not is_warm:
-            slot.assign(release, self.settings)
         try:
+            if not is_warm:
+                await slot.assign(release, self.settings)
             yield slot
         finally:
             self.candidate = None

@@ -153,9 +153,11 @@ def _live(slot: Slot) -> HandedRelease | None:
         path=str(slot.release.path),
         since=slot.since.isoformat() if slot.since else "",
         ports=tuple(slot.ports),
+        sockets=tuple(slot.sockets),
         backends=tuple(
             HandedBackend(
                 port=backend.target.address.port,
+                socket=str(backend.target.address.path or ""),
                 pid=backend.process.pid,
                 pidfd=backend.process.pidfd,
                 outputs=backend.process.outputs,

@@ -34,6 +34,8 @@ class HandedBackend:
     outputs: tuple[int, int]
     mark: str
     """The marker in the environment of its processes."""
+    socket: str = ""
+    """The path of its Unix socket, if it has one instead of a port."""
 
 
 @frozen
@@ -47,6 +49,7 @@ class HandedRelease:
     """ISO 8601."""
     ports: tuple[int, ...]
     backends: tuple[HandedBackend, ...]
+    sockets: tuple[str, ...] = ()
 
 
 @frozen

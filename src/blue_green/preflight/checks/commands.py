@@ -46,7 +46,7 @@ def notify(context: CheckContext) -> Findings:
 
 def _port_of(settings: SiteSettings) -> Findings:
     words = " ".join(settings.app.command)
-    for port in (port for slot in settings.app.ports for port in slot):
+    for port in (port for slot in settings.app.ports or () for port in slot):
         if re.search(rf"(?<!\d){port}(?!\d)", words):
             yield failed(
                 "[app] command",
@@ -54,7 +54,7 @@ def _port_of(settings: SiteSettings) -> Findings:
                 "write {port} instead",
             )
             return
-    if "{port}" not in words:
+    if "{port}" not in words and not settings.app.uses_socket:
         yield passed("[app] command", "no {port} in it, so the app must listen on $PORT")
 
 

@@ -4,13 +4,13 @@ import socket
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from blue_green.config.kinds import Endpoint
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.http import sockets as proxy
 from blue_green.preflight.checks.context import RunningSupervisor
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
+from blue_green.site import app_sockets, found_ports
 from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.system import port_holders
@@ -18,7 +18,6 @@ from blue_green.system.other_sites import OtherSite
 from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.unix_socket import LONGEST_PATH
 
-OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 EVERYWHERE = ("0.0.0.0", "::")
 
 
@@ -26,10 +25,11 @@ def ports(
     site: SiteSettings, others: Sequence[OtherSite], running: RunningSupervisor | None
 ) -> Findings:
     """Check the ports of a site's app; `others` are the other sites on this machine."""
-    outgoing = _range_for_outgoing()
-    for port in (port for slot in site.app.ports for port in slot):
+    outgoing = found_ports.ephemeral()
+    for port in (port for slot in site.app.ports or () for port in slot):
         sharing = next((other for other in others if port in other.ports), None)
         yield _shared(port, sharing) if sharing else _port(port, running, outgoing)
+    yield from _sockets(site)
     if running:
         yield from exposed(port_holders.listening_sockets_of_processes(running.pids[site.name]))
 
@@ -55,6 +55,17 @@ def addresses(settings: Settings, running: RunningSupervisor | None) -> Findings
             "for a Unix socket's path",
             "use a shorter path, or a shorter state directory",
         )
+
+
+def _sockets(site: SiteSettings) -> Findings:
+    """Check where the app's Unix sockets are, or note that ports are found."""
+    directory = app_sockets.directory_for(site.state_directory)
+    if site.app.uses_socket and not app_sockets.is_short(directory):
+        yield failed("[app] command", app_sockets.too_long(directory), app_sockets.SHORTEN)
+    elif site.app.uses_socket:
+        yield passed("[app] command", f"the app's Unix sockets are in {directory}")
+    elif site.app.ports is None:
+        yield passed("[app] ports", "not set, so free ports are found and remembered")
 
 
 def exposed(listeners: Sequence[ListeningSocket]) -> Findings:
@@ -87,7 +98,7 @@ def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Find
     if port in outgoing:
         return warned(
             about,
-            f"{port} is free now, but an outgoing connection may take it ({OUTGOING})",
+            f"{port} is free now, but an outgoing connection may take it ({found_ports.EPHEMERAL})",
             f"choose one below {outgoing.start}",
         )
     return passed(about, f"{port} is free")
@@ -117,11 +128,3 @@ def _holder(end: Endpoint) -> int:
         pid: int = struct.unpack("3i", who)[0]
         return pid
     return 0
-
-
-def _range_for_outgoing() -> range:
-    """The ephemeral ports, which the kernel uses for outgoing connections (ip(7))."""
-    with suppress(OSError, ValueError):
-        first, last = map(int, OUTGOING.read_text().split())
-        return range(first, last + 1)
-    return range(0)

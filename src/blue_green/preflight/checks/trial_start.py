@@ -22,7 +22,7 @@ from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Report, failed, passed, warned
 from blue_green.preflight.checks.machine import memory_of
 from blue_green.routing.lease import Target
-from blue_green.site import probation
+from blue_green.site import app_sockets, probation
 from blue_green.site.backend import HOST, Backend
 from blue_green.source import stray_text
 from blue_green.source.failure import StepFailed
@@ -148,7 +148,7 @@ async def _run(
     backend = Backend.start(
         settings.app,
         release,
-        Target(_free_address(), "blue", release.revision),
+        Target(_address(context, directory), "blue", release.revision, owner=context.user.uid),
         env=env,
         user=context.user,
         output=Output(),
@@ -194,7 +194,10 @@ async def _probe(backend: Backend, settings: HealthSettings) -> Finding | None:
     return failed(ABOUT, what, then, output or backend.output)
 
 
-def _free_address() -> Endpoint:
+def _address(context: CheckContext, directory: Path) -> Endpoint:
+    """A free port, or a Unix socket in the trial's directory."""
+    if context.site.app.uses_socket:
+        return app_sockets.addresses(directory, "blue", 1)[0]
     with socket.socket() as sock:
         sock.bind((HOST, 0))
         return Endpoint(*sock.getsockname())
