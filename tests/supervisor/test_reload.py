@@ -262,7 +262,7 @@ async def test_an_invalid_file_changes_nothing_and_all_errors_are_reported(
             "[hold] limits: is unknown; did you mean limit?",
             "[hold] ramp: must be a whole number of at least 1, not 0",
         ]
-        await site.until_logged("not reloaded, the settings file has mistakes")
+        await site.until_logged("not reloaded, the settings have mistakes")
         pages = site.directory / "nowhere"
         user = {"user": "no-such-user"}
         told = await problems(site, app=user, proxy={"error_pages": str(pages)})

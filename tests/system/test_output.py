@@ -42,8 +42,8 @@ def test_a_line_records_its_time_and_its_writer(ring: Output) -> None:
     assert told == {"source": "build", "revision": REVISION, "is_error": True, "text": "oh no"}
 
 
-def test_the_number_of_kept_lines_is_bounded(ring: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "MAX_LINES", 3)
+def test_the_number_of_kept_lines_is_bounded() -> None:
+    ring = Output(lines=3)
     for number in range(10):
         write(ring, f"{number}a", f"{number}b")
     assert texts(ring) == ["8b", "9a", "9b"]
@@ -86,10 +86,8 @@ def test_the_last_lines_that_match_are_returned(ring: Output, count: int, shown:
     assert [line.text for line in ring.read(start, is_blue).lines] == shown
 
 
-def test_a_late_reader_learns_how_many_lines_were_dropped(
-    ring: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(output, "MAX_LINES", 2)
+def test_a_late_reader_learns_how_many_lines_were_dropped() -> None:
+    ring = Output(lines=2)
     write(ring, "a")
     start = ring.read(0, everything).next_line
     write(ring, "b", "c", "d", "e")

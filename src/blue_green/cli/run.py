@@ -13,17 +13,16 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     from blue_green.system import handover, log  # noqa: PLC0415 - slow to load
 
-    settings = settings_file.load(arguments.file)
+    settings, mistakes = settings_file.load_usable(arguments.file)
+    if arguments.trial and mistakes:
+        settings_file.load(arguments.file)  # Raises an error with all of them.
     with log.to_stderr():
         try:
-            startup.warn_root(settings)
             startup.check_trust(arguments.file, settings)
-            for site in settings.sites:
-                startup.check_secret(site)
             if arguments.trial:  # Run by `upgrade`: could this program take over?
                 print(handover.VERSION)
                 return OK
-            supervisor.run(arguments.file, settings)
+            supervisor.run(arguments.file, settings, mistakes)
         except startup.CannotRun as error:
             return complain(str(error), USAGE)
     return OK

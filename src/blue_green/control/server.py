@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 REQUEST_TIMEOUT = 10.0
 """Seconds for a client to send its request."""
 
+SELECTORS = ("site", "directory")
+"""The keys of a `Selector` in a request."""
+
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 """Sends an event to the client."""
 
@@ -47,6 +50,26 @@ class Operation:
     """An attrs class."""
     handle: Callable[[Any, Send], Awaitable[dict[str, Any]]]
     """`handle(arguments, send)` returns the result, or raises `Refusal`."""
+    is_of_site: bool = False
+    """It is a command to a site: its handler gets a `SiteRequest` instead of the arguments."""
+
+
+@frozen
+class Selector:
+    """How a request says which site it is for."""
+
+    site: str | None = None
+    """Its name."""
+    directory: str | None = None
+    """The current directory of the client, which may be in the checkout of a site."""
+
+
+@frozen
+class SiteRequest:
+    """A request to a site, with the arguments of the command."""
+
+    selector: Selector
+    arguments: Any
 
 
 @contextmanager
@@ -136,7 +159,11 @@ def _parse(
     if command is None:
         raise BadMessage(f"there is no command {name!r}; there are: {', '.join(commands)}")
     try:
-        return command, converter.structure(message, command.arguments)
+        if not command.is_of_site:
+            return command, converter.structure(message, command.arguments)
+        named = {key: message.pop(key) for key in SELECTORS if key in message}
+        selector = converter.structure(named, Selector)
+        return command, SiteRequest(selector, converter.structure(message, command.arguments))
     except (BaseValidationError, ForbiddenExtraKeysError) as error:
         raise BadMessage(f"{name}: {_first_leaf(error)}") from None
 
@@ -144,6 +171,7 @@ def _parse(
 def _converter(commands: Mapping[str, Operation]) -> Converter:
     """Make a converter for all commands in advance: it takes milliseconds, which block requests."""
     converter = strict_converter()
+    converter.get_structure_hook(Selector)
     for command in commands.values():
         converter.get_structure_hook(command.arguments)
     return converter

@@ -17,6 +17,7 @@ from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.gate import Gate
 from blue_green.routing.rate import Rate
 from blue_green.site import restore
+from blue_green.site.build_limit import BuildLimit
 from blue_green.site.crash import Crash
 from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.notify import Notify
@@ -43,13 +44,28 @@ class CheckoutUnusable(Exception):
     """The checkout cannot be used, and there is no release to serve; str() says why."""
 
 
+def served_site(settings: SiteSettings, label: str = "") -> ServedSite:
+    """What the proxy needs for a site: its requests wait until something is live."""
+    gate, pool = Gate(settings.hold), Pool(settings.serving.backend_keepalive)
+    return ServedSite(label, gate, pool, settings.serving, ErrorPages())
+
+
 class Site:
     """All parts of one site. `serve` and `deploy` run them until cancelled."""
 
-    def __init__(self, settings: SiteSettings, *, owner: User, user: User) -> None:
-        """Git runs as `owner`, and the app as `user`.
+    def __init__(
+        self,
+        settings: SiteSettings,
+        *,
+        owner: User,
+        user: User,
+        builds: BuildLimit | None = None,
+        output: Output | None = None,
+        served: ServedSite | None = None,
+    ) -> None:
+        """Git runs as `owner`, and the app as `user`. `builds` is shared by all sites.
 
-        The state of an earlier supervisor is read from the state directory. Raises `BadPages`.
+        The state of an earlier supervisor is read from the state directory.
         """
         self.name = settings.name
         self.settings = settings
@@ -66,12 +82,11 @@ class Site:
         state_directory = settings.state_directory
         self.state_file = StateFile(state_directory / "state.toml")
         self.state = self.state_file.load()
-        self.output = Output()
-        self.gate = Gate(settings.hold)
-        self.pool = Pool(settings.serving.backend_keepalive)
-        pages = ErrorPages(settings.serving.error_pages)
-        self.served = ServedSite(settings.name, self.gate, self.pool, settings.serving, pages)
+        self.output = output or Output()
+        self.builds = builds or BuildLimit()
+        self.served = served or served_site(settings)
         """What the proxy knows of the site."""
+        self.gate, self.pool = self.served.gate, self.served.pool
         self.git = Git(
             settings.git.checkout,
             owner,
@@ -96,12 +111,11 @@ class Site:
         current = [slot.ports for slot in self.slots.both]
         return {port for ports in (*named, *found, *current) for port in ports}
 
-    def use(self, settings: SiteSettings, pages: ErrorPages) -> None:
+    def use(self, settings: SiteSettings) -> None:
         """Use these settings from now on; parts that hold the site read them when needed."""
         self.settings = settings
         self.gate.settings = settings.hold
         self.pool.keepalive = settings.serving.backend_keepalive
-        self.served.limits, self.served.pages = settings.serving, pages
         self.watch.use(settings.git)
         self.notify.use(settings)
 
@@ -132,7 +146,8 @@ class Site:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.pause.run)
-            await restore.last_release(self)
+            with self.builds.restoring():
+                await restore.last_release(self)
             head = self.state.head if self.slots.live is not None else None
             if self.settings.webhook.secret_file is not None:
                 self.watch.pull_now()  # The hook may have been called while we did not run.

@@ -1,24 +1,32 @@
-"""The running sites of the process, by name."""
+"""The sites of the process, by name: those that run, and those that cannot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
-from blue_green.config.settings import Settings
+from blue_green.config.changes import Change
+from blue_green.config.settings import Settings, SiteSettings
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Router, routes_of
-from blue_green.site.site import Site
+from blue_green.site.site import Site, served_site
 
 
 class Sites:
-    """All running sites, in the order of the settings."""
+    """All sites. The running ones are iterated over, in the order of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         """The settings in force, of the process and of all sites."""
+        self.addresses = ""
+        """The addresses on which they are served, in words."""
+        self.began = datetime.now(UTC)
         self.is_stopping = False
         """The service is stopping."""
+        self.needs_restart: Sequence[Change] = ()
+        """Changes in the settings of the process that take effect only after a restart."""
         self.broken: dict[str, str] = {}
-        """Why each site that could not be started does not run, by name."""
-        self._by_name: dict[str, Site] = {}
+        """Why a site does not run, by its name."""
+        self._running: dict[str, Site] = {}
+        self._served: dict[str, ServedSite] = {}
 
     @property
     def is_single(self) -> bool:
@@ -27,27 +35,60 @@ class Sites:
 
     @property
     def only(self) -> Site | None:
-        """The site, if there is just one."""
+        """The site, if there is just one and no other is broken."""
         sites = list(self)
-        return sites[0] if len(sites) == 1 else None
+        return sites[0] if len(sites) == 1 and not self.broken else None
+
+    def label(self, name: str) -> str:
+        """The name of a site where it has to be said; "" where there is only one."""
+        return "" if self.is_single else name
 
     def get(self, name: str) -> Site | None:
-        return self._by_name.get(name)
+        return self._running.get(name)
 
-    def add(self, site: Site) -> None:
-        self._by_name[site.name] = site
-        site.siblings = self
-
-    def remove(self, site: Site) -> None:
-        del self._by_name[site.name]
+    def served(self, settings: SiteSettings) -> ServedSite:
+        """What the proxy needs for this site. Its requests wait there until the site runs."""
+        name = settings.name
+        if name not in self._served:
+            self._served[name] = served_site(settings, self.label(name))
+        return self._served[name]
 
     def router(self) -> Router[ServedSite]:
-        """The routing table for the sites as they are now."""
-        for site in self:
-            site.served.name = "" if self.is_single else site.name
+        """The routing table for the settings in force."""
         return Router(
-            route for site in self for route in routes_of(site.served, site.settings.serving.hosts)
+            route
+            for site in self.settings.sites
+            for route in routes_of(
+                self.served(site),
+                site.serving.hosts,
+                site.serving.paths,
+                strip_path=site.serving.strip_path,
+                redirect_hosts=site.serving.redirect_hosts,
+            )
         )
+
+    def use_addresses(self, addresses: str) -> None:
+        """They are served on these addresses."""
+        self.addresses = addresses
+        for site in self:
+            site.addresses = addresses
+
+    def add(self, site: Site) -> None:
+        """A site runs."""
+        site.siblings = self
+        site.addresses = self.addresses
+        site.is_stopping = self.is_stopping
+        self.broken.pop(site.name, None)
+        self._running[site.name] = site
+
+    def remove(self, site: Site) -> None:
+        """A site does not run any more."""
+        del self._running[site.name]
+
+    def forget(self, name: str) -> None:
+        """A site is no longer in the settings. Its requests that have begun go on."""
+        self.broken.pop(name, None)
+        self._served.pop(name, None)
 
     def stop(self) -> None:
         """Note that the service is stopping: what ends now has not crashed."""
@@ -56,7 +97,8 @@ class Sites:
             site.is_stopping = True
 
     def __iter__(self) -> Iterator[Site]:
-        return iter(list(self._by_name.values()))
+        running = (self._running.get(site.name) for site in self.settings.sites)
+        return iter([site for site in running if site is not None])
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return sum(1 for _ in self)

@@ -23,6 +23,15 @@ LAST_LINES = 10
 """Lines of a failed candidate's output."""
 
 
+def of_supervisor(began: datetime) -> dict[str, Any]:
+    """The part of a status about the process."""
+    return {
+        "pid": os.getpid(),
+        "version": __version__,
+        "since": began.isoformat(timespec="seconds"),
+    }
+
+
 class Status:
     """Reads the status from the parts of a site. The keys of its object must not change."""
 
@@ -36,6 +45,7 @@ class Status:
         targets = [backend.target for backend in site.slots.backends]
         return {
             "name": site.settings.app.name,
+            "site": site.name,
             "addresses": site.addresses,
             "hosts": list(site.settings.serving.hosts),
             "phase": self.phase,
@@ -66,11 +76,7 @@ class Status:
                 attrs.evolve(receipt, output=()).as_dict()
                 for receipt in queue.receipts[:LAST_SWAPS]
             ],
-            "supervisor": {
-                "pid": os.getpid(),
-                "version": __version__,
-                "since": self._began.isoformat(timespec="seconds"),
-            },
+            "supervisor": of_supervisor(self._began),
         }
 
     @property

@@ -90,7 +90,20 @@ async def _prepare(swap: Swap) -> Release:
         release = await releases.add(swap.revision, beside=swap.rebuild)
     # In place there is always a build, except for a release that is built and runs already.
     is_built = releases.in_place and swap.trigger in (Trigger.HEALTH, Trigger.RESTART)
-    with swap.timed("build" if releases.config.build and not is_built else ""):
-        if not is_built:
-            await releases.build(release)
+    if not is_built:
+        await _build(swap, release)
     return release
+
+
+async def _build(swap: Swap, release: Release) -> None:
+    """Build the release, after the builds of other sites if only so many may run at once."""
+    releases, builds = swap.site.releases, swap.site.builds
+    if releases.config.build is None:
+        await releases.build(release)
+        return
+    await builds.acquire(swap.timed("wait to build"))
+    try:
+        with swap.timed("build"):
+            await releases.build(release)
+    finally:
+        builds.release()

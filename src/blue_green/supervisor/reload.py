@@ -1,45 +1,58 @@
-"""Reload of the settings file.
+"""Reload of the settings.
 
-The file is read and checked as a whole. If it has mistakes, all of them are reported and nothing
-changes. Otherwise the new settings take effect at one moment, except those that need a restart.
+The files are read and checked as a whole. If they have mistakes, all of them are reported and
+nothing changes. Otherwise the new settings take effect at one moment, except those that need a
+restart: sites are added and removed, and the others use their new settings.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import trio
+from attrs import define, field
 
 from blue_green.config import change_text
 from blue_green.config.changes import Change, changes, in_force
 from blue_green.config.contradictions import contradictions
 from blue_green.config.effects import Effect
 from blue_green.config.error import ConfigError
-from blue_green.config.settings import Settings
+from blue_green.config.settings import Settings, SiteSettings
+from blue_green.control.server import Refusal
 from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
-from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.supervisor import settings_file, startup
+from blue_green.supervisor.site_runners import SiteRunners
 from blue_green.system import systemd
 
 logger = logging.getLogger(__name__)
 
-PagesByDirectory = Mapping[Path | None, ErrorPages]
+
+@define
+class Reading:
+    """What was read from the files."""
+
+    settings: Settings
+    in_force: Settings
+    """The settings that take effect now; some of the others need a restart."""
+    pages: dict[Path | None, ErrorPages] = field(factory=dict)
+    """The error pages by their directory, without those that cannot be read."""
 
 
 class Reload:
-    """Reads the file again, and puts its changes in force."""
+    """Reads the settings again, and puts their changes in force."""
 
-    def __init__(self, file: Path, sites: Sites, site: Site, listener: Listener) -> None:
+    def __init__(self, file: Path, sites: Sites, runners: SiteRunners, listener: Listener) -> None:
+        self.lock = trio.Lock()
+        """Held during a reload. Hold it to keep any reload from beginning."""
         self._file = file
         self._sites = sites
-        self._site = site
+        self._runners = runners
         self._listener = listener
-        self._lock = trio.Lock()
 
     async def reload_for_signal(self) -> None:
         """Reload; mistakes are only logged, since no client waits."""
@@ -47,68 +60,126 @@ class Reload:
             await self.reload()
 
     async def reload(self) -> Sequence[Change]:
-        """Read the file and put it in force; the changes.
+        """Read the settings and put them in force; the changes.
 
         Raises `ConfigError` if nothing has changed. Logs the result, and notifies systemd at the
         beginning and at the end (sd_notify(3)).
         """
-        async with self._lock:
+        async with self.lock:
             systemd.notify_reloading()
             try:
                 return await self._reload()
             except ConfigError as error:
-                logger.error("not reloaded, the settings file has mistakes:\n%s", error)
+                logger.error("not reloaded, the settings have mistakes:\n%s", error)
                 raise
             finally:
                 systemd.notify("READY=1")
 
+    async def check_same_sites(self) -> None:
+        """Raise `Refusal` if the settings name other sites than those in force."""
+        load = partial(settings_file.load, self._file)
+        try:
+            new = await trio.to_thread.run_sync(load, abandon_on_cancel=True)
+        except ConfigError as error:
+            raise Refusal(str(error)) from None
+        if _identity(new) != _identity(self._sites.settings):
+            raise Refusal(
+                "sites were added or removed in the settings: run blue-green reload first"
+            )
+
     async def _reload(self) -> Sequence[Change]:
         old = self._sites.settings
-        read = partial(_read, self._file, old)
         # In a thread, since disks may be slow.
-        new, pages = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
-        found = changes(old, new)
-        self._put_in_force(in_force(old, new), pages)
-        self._site.needs_restart = [change for change in found if change.effect is Effect.RESTART]
+        read = partial(_read, self._file, old)
+        reading = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+        found = changes(old, reading.settings)
+        self._put_in_force(reading.in_force, reading.pages)
+        self._note_restarts([change for change in found if change.effect is Effect.RESTART])
         logger.info("reloaded %s%s", self._file, "" if found else ": nothing has changed")
         for change in found:
             logger.info("    %s", change_text.change(change.as_dict()))
         return found
 
-    def _put_in_force(self, settings: Settings, pages: PagesByDirectory) -> None:
-        self._sites.settings = settings
-        for site, of_site in zip(self._sites, settings.sites, strict=True):
-            site.use(of_site, pages[of_site.serving.error_pages])
-        self._listener.use(settings.proxy, pages[settings.proxy.error_pages], self._sites.router())
+    def _put_in_force(self, settings: Settings, pages: Mapping[Path | None, ErrorPages]) -> None:
+        sites, runners = self._sites, self._runners
+        before = {site.name for site in sites.settings.sites}
+        after = {site.name for site in settings.sites}
+        sites.settings = settings
+        sites.broken = {name: why for name, why in sites.broken.items() if name in before}
+        runners.use(settings)
+        for name in before - after:
+            runners.remove(name)
+        for site in settings.sites:
+            if site.name in before:
+                runners.get(site.name).use(site, pages.get(site.serving.error_pages))
+            else:
+                runners.add(site)
+        own_pages = pages[settings.proxy.error_pages]
+        self._listener.use(settings.proxy, own_pages, sites.router())
+
+    def _note_restarts(self, found: Sequence[Change]) -> None:
+        """Show in the status which changes need a restart, of the process and of each site."""
+        is_single = self._sites.is_single
+        self._sites.needs_restart = [change for change in found if change.site is None]
+        for site in self._sites:
+            site.needs_restart = [
+                change for change in found if is_single or change.site == site.name
+            ]
 
 
-def _read(file: Path, old: Settings) -> tuple[Settings, PagesByDirectory]:
-    """Read the settings and the error pages that they name; raise `ConfigError`.
+def _identity(settings: Settings) -> tuple[bool, list[str]]:
+    return settings.is_single, sorted(site.name for site in settings.sites)
+
+
+def _read(file: Path, old: Settings) -> Reading:
+    """Read the settings, and the error pages that they name; raise `ConfigError`.
 
     The checks are those of a start. Besides, the settings must be consistent with those in force
-    that only a restart changes.
+    that only a restart changes. A site that has not changed is not checked: if something that it
+    uses is gone by now, that must not keep a change of another site from taking effect.
     """
-    new = settings_file.load(file)
-    problems = []
-    pages: dict[Path | None, ErrorPages] = {}
-    try:
-        for site in new.sites:
-            startup.users_to_run_as(site)
-            startup.check_secret(site)
-        startup.warn_root(new)
-        startup.check_trust(file, new)
-    except startup.CannotRun as error:
-        problems.append(str(error))
-    named = {site.serving.error_pages: "error_pages" for site in new.sites}
-    named[new.proxy.error_pages] = "[proxy] error_pages"
-    for directory, key in named.items():
-        try:
-            pages[directory] = ErrorPages(directory)
-        except BadPages as error:
-            problems.append(f"{file}: {key}: {error}")
-    for problem in contradictions(in_force(old, new)):
+    new = startup.within_file_limit(settings_file.load(file))
+    reading = Reading(new, in_force(old, new))
+    unchanged = [] if new.is_single else old.sites
+    problems = [
+        *_problems_of_process(file, reading),
+        *(
+            problem
+            for site in reading.in_force.sites
+            for problem in _problems_of_site(site, reading)
+            if site not in unchanged
+        ),
+    ]
+    for problem in contradictions(reading.in_force):
         # For example, the app may get a port that the proxy leaves only at a restart.
         problems.append(f"{problem.text} (until a restart, which some of the changes need)")
     if problems:
         raise ConfigError(problems)
-    return startup.within_file_limit(new), pages
+    return reading
+
+
+def _problems_of_process(file: Path, reading: Reading) -> Iterator[str]:
+    directory = reading.in_force.proxy.error_pages
+    try:
+        startup.check_trust(file, reading.in_force)
+        reading.pages[directory] = ErrorPages(directory)
+    except startup.CannotRun as error:
+        yield str(error)
+    except BadPages as error:
+        yield f"{file}: [proxy] error_pages: {error}"
+
+
+def _problems_of_site(site: SiteSettings, reading: Reading) -> Iterator[str]:
+    directory = site.serving.error_pages
+    try:
+        startup.users_to_run_as(site)
+        startup.warn_root(site)
+        if not reading.in_force.is_single:
+            startup.check_site_trust(site)
+        startup.check_secret(site)
+        if directory not in reading.pages:
+            reading.pages[directory] = ErrorPages(directory)
+    except startup.CannotRun as error:
+        yield str(error)
+    except BadPages as error:
+        yield f"{site.file}: error_pages: {error}"

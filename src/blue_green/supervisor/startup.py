@@ -34,6 +34,7 @@ LONGEST_PID = 20
 """Characters."""
 
 DESCRIPTORS_OF_OUR_OWN = 150
+DESCRIPTORS_OF_A_SITE = 12
 """Descriptors that are not connections of clients or to backends: for the backends themselves, git,
 commands, and the admin address.
 """
@@ -47,15 +48,30 @@ class CannotRun(Exception):
 
 
 def check_trust(path: Path, settings: Settings) -> None:
-    """As root, raise `CannotRun` if another user can write our files."""
-    if os.geteuid() != 0:
-        return
+    """As root, raise `CannotRun` if another user can write the files of the process."""
     # With several sites, another user might be the one who adds a site that runs as root.
-    if settings.is_single and users_to_run_as(settings.sites[0])[1].uid == 0:
-        return
-    files_of_sites = dict.fromkeys(site.file for site in settings.sites)
-    ours = (path, *files_of_sites, settings.state.directory, settings.control.socket.parent)
-    for relied_on in ours:
+    if os.geteuid() == 0 and not (settings.is_single and _runs_as_root(settings.sites[0])):
+        _check_not_writable(path, settings.state.directory, settings.control.socket.parent)
+
+
+def check_site_trust(site: SiteSettings) -> None:
+    """As root, raise `CannotRun` if another user can write the file or state of one of several.
+
+    The file says which user the site runs as, so it could name root.
+    """
+    if os.geteuid() == 0:
+        _check_not_writable(site.file, site.state_directory)
+
+
+def _runs_as_root(site: SiteSettings) -> bool:
+    try:
+        return users_to_run_as(site)[1].uid == 0
+    except CannotRun:
+        return False
+
+
+def _check_not_writable(*paths: Path) -> None:
+    for relied_on in paths:
         if unsafe := users.writable_by_others(relied_on):
             raise CannotRun(
                 f"{relied_on}: users other than root can write {unsafe}, and could run anything "
@@ -63,15 +79,14 @@ def check_trust(path: Path, settings: Settings) -> None:
             )
 
 
-def warn_root(settings: Settings) -> None:
+def warn_root(site: SiteSettings) -> None:
     """As root, warn about an app that runs as root, and about missing capabilities."""
     if os.geteuid() != 0:
         return
-    for site in settings.sites:
-        if users_to_run_as(site)[1].uid == 0:
-            logger.warning('the app runs as root: set a user in [app], such as user = "www-data"')
-        elif problem := lacks_capabilities():
-            logger.warning("%s", problem)
+    if _runs_as_root(site):
+        logger.warning('the app runs as root: set a user in [app], such as user = "www-data"')
+    elif problem := lacks_capabilities():
+        logger.warning("%s", problem)
 
 
 def lacks_capabilities() -> str:
@@ -217,7 +232,8 @@ def within_file_limit(settings: Settings) -> Settings:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # A client's connection may need another one to a backend.
-    room = (most - DESCRIPTORS_OF_OUR_OWN) // 2
+    ours = DESCRIPTORS_OF_OUR_OWN + DESCRIPTORS_OF_A_SITE * (len(settings.sites) - 1)
+    room = (most - ours) // 2
     requested = settings.proxy.max_connections
     if requested <= room:
         return settings

@@ -5,6 +5,7 @@ The first SIGTERM or SIGINT starts it. A second one stops everything at once.
 
 import logging
 import signal
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -19,14 +20,15 @@ from blue_green.system.printable import counted
 
 logger = logging.getLogger(__name__)
 
+STOPPING = "The server is stopping."
+
 
 class Stop:
-    """Stops a running site, step by step."""
+    """Stops the sites and the proxy, step by step."""
 
-    def __init__(self, sites: Sites, site: Site, listener: Listener) -> None:
+    def __init__(self, sites: Sites, listener: Listener) -> None:
         self.requested = trio.Event()
         self._sites = sites
-        self._site = site
         self._listener = listener
         self._lingering = trio.CancelScope()
         self._hurry = trio.CancelScope()
@@ -64,29 +66,63 @@ class Stop:
         for: the app gets its stop signal, and may close them itself.
         """
         logger.info("stopping: finishing in-flight requests first")
-        slots = self._site.slots
         systemd.notify("STOPPING=1", "STATUS=Stopping", self._more_time())
-        until = trio.current_time() + self._site.settings.swap.drain_timeout
+        longest = max((site.settings.swap.drain_timeout for site in self._sites), default=0.0)
+        until = trio.current_time() + longest
         with self._hurry:
-            await self._listener.finish(self._site.settings.swap.drain_timeout)
-            self._site.gate.close("The server is stopping.")
-            if left := await self._listener.drain(max(0.0, until - trio.current_time())):
-                logger.warning("cutting %s: drain_timeout is over", counted(left, "request"))
-            cut(lease for backend in slots.backends for lease in requests_of([backend.target]))
-            await self._site.notify.finish()
-        self._site.gate.close("The server is stopping.")
-        await slots.stop()
+            async with trio.open_nursery() as limits:
+                for site in self._sites:
+                    if site.settings.swap.drain_timeout < longest:
+                        limits.start_soon(_cut_overdue, site)
+                await self._listener.finish(longest)
+                self._close_gates()
+                await self._listener.drain(max(0.0, until - trio.current_time()))
+                limits.cancel_scope.cancel()
+            for site in self._sites:
+                _cut_requests(site)
+            await self._for_each(lambda site: site.notify.finish())
+        self._close_gates()
+        await self._for_each(lambda site: site.slots.stop())
         await self._listener.close()
+
+    def _close_gates(self) -> None:
+        for site in self._sites:
+            site.gate.close(STOPPING)
+
+    async def _for_each(self, do: Callable[[Site], Awaitable[None]]) -> None:
+        async with trio.open_nursery() as nursery:
+            for site in self._sites:
+                nursery.start_soon(do, site)
 
     def _stop_now(self) -> None:
         self._lingering.cancel()
         self._hurry.cancel()
-        for backend in self._site.slots.backends:
-            backend.process.kill()
+        for site in self._sites:
+            for backend in site.slots.backends:
+                backend.process.kill()
 
     def _more_time(self, before: float = 0.0) -> str:
         """Extend the unit's TimeoutStopSec= to what the settings allow (sd_notify(3))."""
-        slots = self._site.slots
-        stop = max(slot.settings.app.stop_timeout for slot in slots.both)
-        longest = before + self._site.settings.swap.drain_timeout + 2 * stop + 10
+        longest = 10 + before + max(map(_longest_stop, self._sites), default=0.0)
         return f"EXTEND_TIMEOUT_USEC={longest * 1e6:.0f}"
+
+
+def _longest_stop(site: Site) -> float:
+    """Seconds that the requests and the backends of a site may take to end."""
+    stop = max(slot.settings.app.stop_timeout for slot in site.slots.both)
+    return site.settings.swap.drain_timeout + 2 * stop
+
+
+async def _cut_overdue(site: Site) -> None:
+    """Cut the requests of a site that are left after its `drain_timeout`."""
+    await trio.sleep(site.settings.swap.drain_timeout)
+    site.gate.close(STOPPING)
+    site.gate.switch(())
+    _cut_requests(site)
+
+
+def _cut_requests(site: Site) -> None:
+    requests = requests_of([backend.target for backend in site.slots.backends])
+    if requests:
+        logger.warning("cutting %s: drain_timeout is over", counted(len(requests), "request"))
+    cut(requests)

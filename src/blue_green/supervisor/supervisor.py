@@ -1,11 +1,12 @@
 """The supervisor: starts the parts of the process, and stops them in order.
 
-Three nested nurseries define the order: the backends outlive the proxy, so that requests can
-finish; the proxy outlives the swaps and the watch, so that nothing changes while it drains.
+Two nested nurseries define the order: the sites and the proxy outlive the commands that change
+them. The order within a site is that of its `SiteRunner`.
 """
 
 import gc
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import trio
@@ -17,25 +18,27 @@ from blue_green.control import server as control
 from blue_green.http.certificates import BadCertificate
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
-from blue_green.site.site import CheckoutUnusable, Site
 from blue_green.site.sites import Sites
 from blue_green.supervisor import startup
 from blue_green.supervisor.background_job import BackgroundJob
 from blue_green.supervisor.operations import Operations
 from blue_green.supervisor.reload import Reload
-from blue_green.supervisor.startup import Listening
+from blue_green.supervisor.site_runners import SiteRunners
+from blue_green.supervisor.startup import CannotRun, Listening
 from blue_green.supervisor.stop import Stop
 from blue_green.supervisor.upgrade import Upgrade
 from blue_green.system import handover, process, rlimit_tag, systemd
-from blue_green.system.handover import Handover
+from blue_green.system.handover import HandedRelease, Handover
+from blue_green.system.printable import counted
 
 logger = logging.getLogger(__name__)
 
 
-def run(file: Path, settings: Settings) -> None:
+def run(file: Path, settings: Settings, mistakes: Mapping[str, Sequence[str]]) -> None:
     """Run the supervisor until SIGTERM or SIGINT; raise `CannotRun`.
 
-    The settings were read from the file, which a reload reads again.
+    The settings were read from the file, which a reload reads again. `mistakes` are those in the
+    settings of further sites, by name, which do not run because of them.
     """
     directory = settings.state.directory
     try:
@@ -44,7 +47,7 @@ def run(file: Path, settings: Settings) -> None:
         if not (directory / ".gitignore").exists():
             (directory / ".gitignore").write_text("*\n")
     except OSError as error:
-        raise startup.CannotRun(
+        raise CannotRun(
             f"[state] directory: cannot write to {directory}: {error.strerror}"
         ) from None
     handed = handover.receive()
@@ -53,25 +56,25 @@ def run(file: Path, settings: Settings) -> None:
             process.set_file_limit(handed.file_limit)
         if obstacle := rlimit_tag.obstacle():
             logger.warning("%s", obstacle)
-        settings = startup.within_file_limit(settings)
+        sites = Sites(startup.within_file_limit(settings))
+        for name, problems in mistakes.items():
+            sites.broken[name] = "\n".join(problems)
+            logger.error("%s cannot run, its settings have mistakes:\n%s", name, sites.broken[name])
         # Everything loaded so far stays. Scanning it for garbage would block requests for 10 ms.
         gc.freeze()
-        trio.run(_supervise, file.absolute(), settings, lock, handed)
+        trio.run(_supervise, file.absolute(), sites, lock, handed)
 
 
-async def _supervise(file: Path, settings: Settings, lock: int, handed: Handover | None) -> None:
+async def _supervise(file: Path, sites: Sites, lock: int, handed: Handover | None) -> None:
     """Run until a stop is requested. `lock` is the descriptor of the lock file.
 
     `handed` comes from the program that ran in this process before an upgrade in place.
     """
-    [of_site] = settings.sites
-    owner, user = startup.users_to_run_as(of_site)
+    settings = sites.settings
+    runners = SiteRunners(sites, _handed_releases(settings, handed))
     try:
-        site = Site(of_site, owner=owner, user=user)
-        await site.check_checkout()
+        await runners.make_single()
         with startup.listening(settings, handed.sockets if handed else None) as listening:
-            sites = Sites(settings)
-            sites.add(site)
             listener = Listener(
                 settings.proxy,
                 sites.router(),
@@ -79,86 +82,81 @@ async def _supervise(file: Path, settings: Settings, lock: int, handed: Handover
                 redirecting=listening.redirecting,
                 handed=handed.clients if handed else (),
             )
-            site.addresses = listener.addresses
-            async with trio.open_nursery() as backends:
-                backends.start_soon(site.slots.run)
-                supervisor = Supervisor(
-                    file=file,
-                    sites=sites,
-                    site=site,
-                    listener=listener,
-                    listening=listening,
-                    lock=lock,
-                )
-                await supervisor.run(backends, handed)
-                backends.cancel_scope.cancel()
-    except CheckoutUnusable as error:
-        raise startup.CannotRun(f"[git] checkout: {error}") from None
+            sites.use_addresses(listener.addresses)
+            await Supervisor(file, sites, runners, listener, listening=listening, lock=lock).run()
     except BadPages as error:
-        raise startup.CannotRun(f"[proxy] error_pages: {error}") from None
+        raise CannotRun(f"[proxy] error_pages: {error}") from None
     except BadCertificate as error:
-        raise startup.CannotRun(f"[proxy.tls] {error}") from None
+        raise CannotRun(f"[proxy.tls] {error}") from None
     logger.info("stopped")
 
 
+def _handed_releases(settings: Settings, handed: Handover | None) -> Mapping[str, HandedRelease]:
+    """The live releases from before an upgrade in place, by site."""
+    if handed is None:
+        return {}
+    if settings.is_single:
+        return {site.name: handed.live for site in settings.sites if handed.live}
+    return handed.sites
+
+
 class Supervisor:
-    """The parts of the process, around its site."""
+    """The parts of the process, around its sites."""
 
     def __init__(
         self,
-        *,
         file: Path,
         sites: Sites,
-        site: Site,
+        runners: SiteRunners,
         listener: Listener,
+        *,
         listening: Listening,
         lock: int,
     ) -> None:
         self._sites = sites
-        self._site = site
+        self._runners = runners
         self._listener = listener
         self._listening = listening
-        self._reload = Reload(file, sites, site, listener)
-        self._upgrade = Upgrade(sites, site, listener, listening, lock)
-        self._stop = Stop(sites, site, listener)
-        self._operations = Operations(site, self._reload, self._upgrade)
+        self._reload = Reload(file, sites, runners, listener)
+        self._upgrade = Upgrade(sites, self._reload, listener, listening, lock)
+        self._stop = Stop(sites, listener)
+        self._operations = Operations(sites, self._reload, self._upgrade)
 
-    async def run(self, backends: trio.Nursery, handed: Handover | None) -> None:
-        """Serve until a stop is requested; `backends` outlives everything else."""
-        site, stop = self._site, self._stop
+    async def run(self) -> None:
+        """Serve until a stop is requested."""
+        stop, runners = self._stop, self._runners
         reload = BackgroundJob(self._reload.reload_for_signal)
         upgrade = BackgroundJob(self._upgrade.upgrade_for_signal)
-        backends.start_soon(stop.handle_signals, reload, upgrade)
-        backends.start_soon(systemd.notify_watchdog)
-        backends.start_soon(site.notify.run)
-        if self._listening.admin:  # In this nursery, to report the stop until its end.
-            pages = AdminPages(self._sites, self._listener.by_status)
-            server = Server(
-                self._listening.admin, pages.routes, pages.for_browsers, pages.find_hook
-            )
-            backends.start_soon(server.run)
-        site.pause.restore()
-        if handed is not None and handed.live is not None:
-            site.slots.take_over(handed.live, site.releases.env_in(Path(handed.live.path)))
         async with trio.open_nursery() as serving:
+            serving.start_soon(stop.handle_signals, reload, upgrade)
+            serving.start_soon(systemd.notify_watchdog)
+            if self._listening.admin:  # In this nursery, to report the stop until its end.
+                pages = AdminPages(self._sites, self._listener.by_status)
+                server = Server(
+                    self._listening.admin, pages.routes, pages.for_browsers, pages.find_hook
+                )
+                serving.start_soon(server.run)
+            serving.start_soon(runners.run)
             serving.start_soon(self._listener.run)
-            serving.start_soon(site.serve)
             async with trio.open_nursery() as changing:
                 commands = self._operations.commands
                 changing.start_soon(control.serve, self._listening.control, commands)
                 changing.start_soon(reload.run)
                 changing.start_soon(upgrade.run)
-                changing.start_soon(site.deploy)
                 self._report_start()
                 await stop.requested.wait()
                 await stop.linger()
                 changing.cancel_scope.cancel()
+            await runners.stop_deploying()
             await stop.shut_down()
+            await runners.end()
             serving.cancel_scope.cancel()
-        await site.save()
 
     def _report_start(self) -> None:
-        logger.info("serving %s on %s", self._site.name, self._listener.addresses)
-        for endpoint in self._sites.settings.admin.listen:
+        settings = self._sites.settings
+        names = [site.name for site in settings.sites]
+        shown = names[0] if settings.is_single else counted(len(names), "site")
+        logger.info("serving %s on %s", shown, self._listener.addresses)
+        for endpoint in settings.admin.listen:
             logger.info("admin address: %s", endpoint)
         systemd.notify("READY=1", "STATUS=Starting")

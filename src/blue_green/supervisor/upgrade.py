@@ -10,6 +10,8 @@ backends, and the connections of all waiting clients.
 
 import logging
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from blue_green.site.draining import close_streams, requests_of, still_in_flight
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.site.slot import Slot
+from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.startup import Listening
 from blue_green.system import command, handover, log, process, systemd, users
 from blue_green.system.handover import HandedBackend, HandedRelease, Handover
@@ -44,11 +47,16 @@ class Upgrade:
     """Hands this process over to the installed program."""
 
     def __init__(
-        self, sites: Sites, site: Site, listener: Listener, listening: Listening, lock: int
+        self,
+        sites: Sites,
+        reload: Reload,
+        listener: Listener,
+        listening: Listening,
+        lock: int,
     ) -> None:
         """`lock` is the descriptor of the lock file."""
         self._sites = sites
-        self._site = site
+        self._reload = reload
         self._listener = listener
         self._listening = listening
         self._lock = lock
@@ -72,50 +80,62 @@ class Upgrade:
         async with self._in_progress:
             argv = [sys.executable, *sys.orig_argv[1:]]
             await _try(argv)
-            async with self._site.queue.lock, self._site.watch.lock:
-                await self._finish_requests()
-                await self._site.notify.finish()  # Its command would be ended as an orphan.
-                try:
-                    async with self._listener.at_rest(QUIESCE_TIMEOUT) as clients:
-                        self._site.gate.hold(HOLDER)
-                        await self._site.save()
-                        if not self._site.queue.is_idle:
-                            raise Refusal("a swap was requested: upgrade when it has ended")
-                        await self._close_streams()
-                        await send({"event": "upgrading", "program": __version__})
-                        self._hand_over(argv, quiesce.hand_over(clients))
-                except trio.TooSlowError:
-                    raise Refusal(
-                        f"the last requests took more than {QUIESCE_TIMEOUT:g} s: try again later"
-                    ) from None
-                finally:
-                    self._site.gate.resume(HOLDER)
+            async with self._reload.lock, _unchanging(self._sites) as sites:
+                await self._reload.check_same_sites()
+                await _for_each(sites, self._finish_requests)
+                # The command of a notification would be ended as an orphan.
+                await _for_each(sites, lambda site: site.notify.finish())
+                await self._hand_over_at_rest(argv, sites, send)
 
-    async def _finish_requests(self) -> None:
+    async def _hand_over_at_rest(self, argv: list[str], sites: Sequence[Site], send: Send) -> None:
+        """Hand over when no request is in flight any more."""
+        try:
+            async with self._listener.at_rest(QUIESCE_TIMEOUT) as clients:
+                for site in sites:
+                    site.gate.hold(HOLDER)
+                await _for_each(sites, lambda site: site.save())
+                if not all(site.queue.is_idle for site in sites):
+                    raise Refusal("a swap was requested: upgrade when it has ended")
+                await _for_each(sites, _close_streams)
+                await send({"event": "upgrading", "program": __version__})
+                self._hand_over(argv, sites, quiesce.hand_over(clients))
+        except trio.TooSlowError:
+            raise Refusal(
+                f"the last requests took more than {QUIESCE_TIMEOUT:g} s: try again later"
+            ) from None
+        finally:
+            for site in sites:
+                site.gate.resume(HOLDER)
+
+    async def _finish_requests(self, site: Site) -> None:
         """Let requests in flight finish while new ones are served; do not wait for streams."""
-        await self._site.retirement.finish()
-        live, timeout = self._site.slots.live, self._site.settings.swap.drain_timeout
+        await site.retirement.finish()
+        live, timeout = site.slots.live, site.settings.swap.drain_timeout
         requests = requests_of(live.targets) if live else []
         with trio.move_on_after(timeout):
             await until_ended(requests)
         if left := sum(lease.is_open and not lease.is_stream for lease in requests):
-            raise Refusal(still_in_flight(left, timeout))
+            label = self._sites.label(site.name)
+            raise Refusal((f"{label}: " if label else "") + still_in_flight(left, timeout))
 
-    async def _close_streams(self) -> None:
-        """Close all streams at once: no client can reconnect before the new program runs."""
-        if (live := self._site.slots.live) is not None:
-            await close_streams(live.targets, 0.0, close_timeout=STREAMS_TO_END)
-
-    def _hand_over(self, argv: list[str], clients: tuple[handover.HandedClient, ...]) -> None:
-        slots = self._site.slots
+    def _hand_over(
+        self,
+        argv: list[str],
+        sites: Sequence[Site],
+        clients: tuple[handover.HandedClient, ...],
+    ) -> None:
+        live = {site.name: _live(site.slots.live) for site in sites if site.slots.live is not None}
+        releases = {name: release for name, release in live.items() if release is not None}
+        is_single = self._sites.is_single
         inherited = systemd.inherited_descriptors() if self._listening.from_systemd else ()
         everything = Handover(
             program=__version__,
             lock=self._lock,
             sockets=self._listening.named(self._sites.settings),
             file_limit=process.file_limit,
-            live=_live(slots.live) if slots.live else None,
+            live=next(iter(releases.values()), None) if is_single else None,
             clients=clients,
+            sites={} if is_single else releases,
         )
         logger.info("upgrading: handing over %s", counted(len(clients), "connection"))
         systemd.notify_reloading()
@@ -125,6 +145,49 @@ class Upgrade:
         except OSError as error:
             systemd.notify("READY=1")
             raise Refusal(f"cannot execute {argv[0]}: {error.strerror}") from None
+
+
+@asynccontextmanager
+async def _unchanging(sites: Sites) -> AsyncIterator[Sequence[Site]]:
+    """Wait until no site has a swap or a pull, and let none begin in this block.
+
+    While one of them is busy, all others go on.
+    """
+    while True:
+        running = list(sites)
+        locks = [lock for site in running for lock in (site.queue.lock, site.watch.lock)]
+        busy = next((lock for lock in locks if lock.locked()), None)
+        if busy is None:
+            break
+        async with busy:
+            pass
+    async with AsyncExitStack() as held:
+        for lock in locks:
+            await held.enter_async_context(lock)
+        yield running
+
+
+async def _for_each(sites: Sequence[Site], do: Callable[[Site], Awaitable[None]]) -> None:
+    """Do this for all sites at once; raise the first `Refusal`."""
+    refusals: list[Refusal] = []
+
+    async def do_one(site: Site) -> None:
+        try:
+            await do(site)
+        except Refusal as refusal:
+            refusals.append(refusal)
+
+    async with trio.open_nursery() as nursery:
+        for site in sites:
+            nursery.start_soon(do_one, site)
+    if refusals:
+        raise refusals[0]
+
+
+async def _close_streams(site: Site) -> None:
+    """Close all streams at once: no client can reconnect before the new program runs."""
+    if (live := site.slots.live) is not None:
+        await close_streams(live.targets, 0.0, close_timeout=STREAMS_TO_END)
 
 
 async def _try(argv: list[str]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import attrs
-from attrs import define, frozen
+from attrs import define, field, frozen
 from cattrs import Converter
 
 VERSION = 1
@@ -77,13 +77,20 @@ class Handover:
     """The open-file limit that the supervisor was started with, which its children get."""
     live: HandedRelease | None
     clients: tuple[HandedClient, ...]
+    sites: dict[str, HandedRelease] = field(factory=dict)
+    """The live releases of several sites, by name. `live` is that of a single one."""
+
+    @property
+    def releases(self) -> list[HandedRelease]:
+        return [*([self.live] if self.live else []), *self.sites.values()]
 
     @property
     def descriptors(self) -> Iterator[int]:
         yield self.lock
         yield from self.sockets.values()
-        for backend in self.live.backends if self.live else ():
-            yield from (backend.pidfd, *backend.outputs)
+        for release in self.releases:
+            for backend in release.backends:
+                yield from (backend.pidfd, *backend.outputs)
         for client in self.clients:
             yield client.descriptor
 

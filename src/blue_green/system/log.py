@@ -1,9 +1,10 @@
 """The log, on standard error.
 
 Three kinds of lines share it: our own messages (through `logging`), the output of the backends,
-and one line for each request. A thread writes it: a terminal or a journal that does not read must
-never block the event loop. Lines queue up to a limit; beyond it they are lost, and the log says how
-many.
+and one line for each request. Where several sites are served, our messages about one begin with
+its name: the tasks of a site run inside `about`. A thread writes the log: a terminal or a journal
+that does not read must never block the event loop. Lines queue up to a limit; beyond it they are
+lost, and the log says how many.
 """
 
 import logging
@@ -14,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from sys import getsizeof
 
 from blue_green.system import systemd
@@ -30,6 +32,22 @@ FLUSH_TIMEOUT = 1.0
 """Seconds to write the waiting lines at the end."""
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 """The priority for journald, as `<n>` at the beginning of a line (sd-daemon(3))."""
+
+
+_site: ContextVar[str] = ContextVar("site", default="")
+
+
+@contextmanager
+def about(site: str) -> Iterator[None]:
+    """Begin all messages in the block, and in the tasks that start in it, with a site's name.
+
+    An empty name adds nothing.
+    """
+    token = _site.set(site)
+    try:
+        yield
+    finally:
+        _site.reset(token)
 
 
 class Sink:
@@ -149,6 +167,8 @@ class _Handler(logging.Handler):
         except (TypeError, ValueError):
             self.handleError(record)
             return
+        if site := _site.get():
+            first = f"{site}: {first}"
         if record.levelno >= logging.WARNING:
             first = f"{record.levelname.lower()}: {first}"
         yield first

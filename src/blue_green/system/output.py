@@ -69,10 +69,14 @@ class _Entry:
 class Output:
     """The ring buffer."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str = "", *, room: int = ROOM, lines: int = MAX_LINES) -> None:
+        """The label begins each line in the log. `room` is in bytes."""
+        self._label = f"{label} " if label else ""
+        self._room = room
+        self._max_lines = lines
         # All text is in one block of memory, which never grows. Thousands of long-lived strings
         # would fragment the heap, so that memory between them could not be returned.
-        self._text = bytearray(ROOM)
+        self._text = bytearray(room)
         self._free = 0
         """Where the text of the next line goes, over the oldest lines."""
         self._entries: deque[_Entry] = deque()
@@ -86,7 +90,7 @@ class Output:
 
     def take(self, source: str, revision: str, lines: Sequence[str], *, is_error: bool) -> None:
         """Log these lines, and add them to the ring."""
-        log.output(f"{source} {revision[:7]}", lines)
+        log.output(f"{self._label}{source} {revision[:7]}", lines)
         now = time.time()
         for text in lines:
             self._add(now, source, revision, is_error, text)
@@ -100,14 +104,14 @@ class Output:
         data = text.encode(errors="backslashreplace") + b"\n"
         start = self._free
         end = start + len(data)
-        if end > ROOM:
-            self._forget(start, ROOM)
+        if end > self._room:
+            self._forget(start, self._room)
             start, end = 0, len(data)
         self._forget(start, end)
         self._text[start:end] = data
         self._free = end
         self._entries.append(_Entry(now, source, revision, is_error, start, end))
-        if len(self._entries) > MAX_LINES:
+        if len(self._entries) > self._max_lines:
             self._entries.popleft()
 
     def _forget(self, start: int, end: int) -> None:

@@ -27,6 +27,11 @@ def trust(file: Path, settings: Settings) -> Findings:
 
 def run_as(context: CheckContext) -> Findings:
     """Which users the app and git run as, and whether root can act for them."""
+    try:
+        if not context.settings.is_single:
+            startup.check_site_trust(context.site)
+    except startup.CannotRun as error:
+        yield failed("settings", str(error))
     owner, user = context.owner.name, context.user.name
     if os.geteuid() == 0 and context.user.uid == 0:
         yield warned(

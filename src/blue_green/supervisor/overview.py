@@ -1,0 +1,28 @@
+"""The status of all sites as one object, for `blue-green status`."""
+
+from typing import Any
+
+import trio
+
+from blue_green.site.sites import Sites
+from blue_green.site.status import of_supervisor
+
+PER_SITE_ONLY = ("output", "last_swaps", "supervisor", "addresses")
+"""Keys of a site's status that are long, or the same for all sites."""
+
+
+async def of_all(sites: Sites) -> dict[str, Any]:
+    """The status of each site by its name, also of those that do not run, and of the process."""
+    shown: dict[str, Any] = {}
+    for site in sites:
+        status = site.status.as_dict()
+        shown[site.name] = {key: status[key] for key in status if key not in PER_SITE_ONLY}
+        await trio.lowlevel.checkpoint()
+    for name, why in sites.broken.items():
+        shown[name] = {"name": name, "phase": "broken", "problem": why}
+    return {
+        "sites": shown,
+        "addresses": sites.addresses,
+        "needs_restart": [change.as_dict() for change in sites.needs_restart],
+        "supervisor": of_supervisor(sites.began),
+    }

@@ -1,0 +1,184 @@
+"""The commands to a site, with their arguments and results."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import trio
+from attrs import define, frozen
+
+from blue_green.control.server import Refusal, Send
+from blue_green.site.deploy_request import DeployRequest
+from blue_green.site.rollback import was_rolled_back
+from blue_green.site.site import Site
+from blue_green.site.trigger import Trigger
+from blue_green.source.git_errors import GitError
+from blue_green.supervisor.logs import Logs, LogsArguments
+
+LONGEST_PAUSE = 24 * 3600.0
+TICK = 0.25
+"""Seconds between two progress events for a client that follows a swap."""
+
+
+@define
+class NoArguments:
+    pass
+
+
+@define
+class SwapArguments:
+    revision: str | None = None
+    """Any name of a commit. Default: HEAD of the checkout, unless it was rolled back; with
+    `rebuild` the live revision."""
+    retry: bool = False
+    """Deploy it even if it is in quarantine or already live."""
+    rebuild: bool = False
+    """Build it again, beside the existing release; implies `retry`."""
+    wait: bool = True
+    """Send the phases and the receipt; otherwise answer at once."""
+
+
+@define
+class RestartArguments:
+    wait: bool = True
+    """Send the phases and the receipt; otherwise answer at once."""
+
+
+@define
+class PauseArguments:
+    seconds: float = 60.0
+
+
+@define
+class HistoryArguments:
+    count: int = 10
+    """How many receipts to send, at most."""
+
+
+async def swap(site: Site, arguments: SwapArguments, send: Send) -> dict[str, Any]:
+    request = None
+    if arguments.rebuild and arguments.revision is None:
+        request = _rebuild(site)
+    if request is None:
+        revision = await _revision(site, arguments.revision)
+        request = site.queue.request(
+            revision, Trigger.SWAP, retry=arguments.retry, rebuild=arguments.rebuild
+        )
+    if not arguments.wait:
+        return {"revision": request.revision}
+    return await _follow(site, request, send)
+
+
+def _rebuild(site: Site) -> DeployRequest | None:
+    """Rebuild the live revision; None if nothing is live. Must not supersede a swap."""
+    if not site.queue.is_idle:
+        raise Refusal(
+            "a swap is in progress: wait until it ends, or name the REVISION to build again "
+            "and deploy"
+        )
+    return site.queue.rebuild()
+
+
+async def _revision(site: Site, name: str | None) -> str:
+    """The revision of this name, or else of HEAD unless that was rolled back."""
+    try:
+        revision = await site.git.resolve("HEAD" if name is None else name)
+    except GitError as error:
+        raise Refusal(str(error), usage=True) from None
+    if name is None and was_rolled_back(revision, site.queue.receipts):
+        short = revision[:7]
+        raise Refusal(
+            f"HEAD is {short}, which was rolled back. To deploy it anyway, name it: "
+            f"blue-green swap {short}. To restart the live release: blue-green restart"
+        )
+    return revision
+
+
+async def roll_back(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
+    request = site.queue.roll_back()
+    if request is None:
+        raise Refusal("there is no previous release to go back to")
+    return await _follow(site, request, send)
+
+
+async def restart(site: Site, arguments: RestartArguments, send: Send) -> dict[str, Any]:
+    """Restart the live release. Refused during a swap, which it must not supersede."""
+    if not site.queue.is_idle:
+        raise Refusal("a swap is in progress, which starts new processes anyway")
+    request = site.queue.restart()
+    if request is None:
+        raise Refusal("there is no live release to restart")
+    if not arguments.wait:
+        return {"revision": request.revision}
+    return await _follow(site, request, send)
+
+
+async def pause(site: Site, arguments: PauseArguments, _: Send) -> dict[str, Any]:
+    if not 0 < arguments.seconds <= LONGEST_PAUSE:
+        raise Refusal("a pause must be longer than 0 s and at most a day", usage=True)
+    site.pause.begin(arguments.seconds)
+    return {"paused_for": arguments.seconds}
+
+
+async def resume(site: Site, _: NoArguments, __: Send) -> dict[str, Any]:
+    was_paused = site.pause.seconds_left is not None
+    site.pause.end()
+    return {"was_paused": was_paused, "held": site.gate.held}
+
+
+async def history(site: Site, arguments: HistoryArguments, send: Send) -> dict[str, Any]:
+    """Send receipts one by one, newest first: together they may be large."""
+    if arguments.count < 0:
+        raise Refusal("the number of swaps cannot be negative", usage=True)
+    for receipt in site.queue.receipts[: arguments.count]:
+        await send({**receipt.as_dict(), "event": "swap"})
+    return {}
+
+
+async def logs(site: Site, arguments: LogsArguments, send: Send) -> dict[str, Any]:
+    return await Logs(site.output, site.git).run(arguments, send)
+
+
+async def _follow(site: Site, request: DeployRequest, send: Send) -> dict[str, Any]:
+    """Send the events of a request, and its progress between them; the receipt at the end."""
+    async with request.subscribe() as events:
+        while True:
+            event = None
+            with trio.move_on_after(TICK):
+                try:
+                    event = await events.receive()
+                except trio.EndOfChannel:
+                    break
+            await send(event or _progress(site))
+    assert request.receipt is not None
+    return request.receipt.as_dict()
+
+
+def _progress(site: Site) -> dict[str, Any]:
+    """The progress of the current swap, which may be another one than the client follows."""
+    swap = site.queue.current
+    return {
+        "event": "tick",
+        "revision": swap.revision if swap else None,
+        "phase": swap.phase if swap else "",
+        "seconds": round(trio.current_time() - swap.phase_began, 4) if swap else 0.0,
+        "held": site.gate.held,
+    }
+
+
+@frozen
+class SiteCommand:
+    """A command to a site."""
+
+    arguments: type[Any]
+    handle: Callable[[Site, Any, Send], Awaitable[dict[str, Any]]]
+
+
+COMMANDS: Mapping[str, SiteCommand] = {
+    "swap": SiteCommand(SwapArguments, swap),
+    "rollback": SiteCommand(NoArguments, roll_back),
+    "restart": SiteCommand(RestartArguments, restart),
+    "pause": SiteCommand(PauseArguments, pause),
+    "resume": SiteCommand(NoArguments, resume),
+    "history": SiteCommand(HistoryArguments, history),
+    "logs": SiteCommand(LogsArguments, logs),
+}
