@@ -86,7 +86,7 @@ def test_files_that_cannot_be_read_are_sites_with_one_problem_each(sites: Path) 
     for name, why in {
         "bytes": "is not UTF-8 text",
         "dangling": "No such file or directory; include names it",
-        "directory": "is not a regular file",
+        "directory": "is a directory; to include the files in it, add /*.toml",
         "fifo": "is not a regular file",
         "large": "is larger than 1048576 bytes",
         "text": "is not TOML",

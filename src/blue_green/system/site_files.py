@@ -71,4 +71,7 @@ def _read_site(path: Path) -> SiteDocument:
         document = locate.read(path, hint="include names it")
         return SiteDocument(path.stem, place, document)
     except ConfigError as error:
-        return SiteDocument(path.stem, place, {}, error.problems)
+        problems = error.problems
+        if path.is_dir():
+            problems = [f"{path}: is a directory; to include the files in it, add /*{SUFFIX}"]
+        return SiteDocument(path.stem, place, {}, problems)
