@@ -1,5 +1,6 @@
 """An unread log costs bounded memory and no time."""
 
+import logging
 import os
 import time
 import tracemalloc
@@ -9,6 +10,7 @@ from threading import Thread
 
 import pytest
 
+from blue_green.system import log
 from blue_green.system.log import FLUSH_TIMEOUT, ROOM, Sink
 
 LINE = "x" * 15_000
@@ -86,3 +88,17 @@ def test_an_unread_log_does_not_delay_the_end() -> None:
         sink.flush()
         sink.close()
         assert time.monotonic() - began < 3 * FLUSH_TIMEOUT
+
+
+def test_a_message_inside_a_site_begins_with_its_name(capfd: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("blue_green.test")
+    with log.to_stderr():
+        logger.info("before")
+        with log.about("blog"):
+            logger.info("started")
+            logger.error("failed")
+            with log.about(""):
+                logger.info("nowhere")
+        logger.info("after")
+    lines = [line.partition(" ")[2] for line in capfd.readouterr().err.splitlines()]
+    assert lines == ["before", "blog: started", "error: blog: failed", "nowhere", "after"]

@@ -1,0 +1,91 @@
+"""The table of sites: those that run, those that cannot, and the routes to both."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blue_green.config import parsing
+from blue_green.config.settings import Settings
+from blue_green.site.site import Site
+from blue_green.site.sites import Sites
+from blue_green.system import users
+
+SINGLE: Mapping[str, Any] = {"app": {"name": "blog", "command": ["serve"]}}
+SEVERAL: Mapping[str, Any] = {
+    "sites": {
+        name: {"hosts": [f"{name}.localhost"], "app": {"command": ["serve"]}}
+        for name in ("api", "blog")
+    }
+}
+
+
+def settings_in(directory: Path, document: Mapping[str, Any]) -> Settings:
+    return parsing.parse(document, directory / "supervisor.toml")
+
+
+def site_named(name: str, sites: Sites) -> Site:
+    """The site of these settings, as it would run."""
+    us = users.owner_of(Path("/proc/self"))
+    settings = next(site for site in sites.settings.sites if site.name == name)
+    return Site(settings, owner=us, user=us, served=sites.served(settings))
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> Sites:
+    return Sites(settings_in(tmp_path, SEVERAL))
+
+
+async def test_running_sites_come_in_the_order_of_the_settings(sites: Sites) -> None:
+    for name in ("blog", "api"):
+        sites.add(site_named(name, sites))
+    assert [site.name for site in sites] == ["api", "blog"]
+
+
+async def test_a_site_that_runs_is_no_longer_broken(sites: Sites) -> None:
+    sites.broken["blog"] = "its checkout is gone"
+    site = site_named("blog", sites)
+    sites.add(site)
+    assert sites.broken == {}
+    assert sites.only is site
+
+
+async def test_a_broken_site_is_counted_when_a_site_is_to_be_found_without_a_name(
+    sites: Sites,
+) -> None:
+    sites.add(site_named("api", sites))
+    sites.broken["blog"] = "its checkout is gone"
+    assert sites.only is None
+
+
+async def test_requests_of_a_site_that_does_not_run_yet_wait_where_it_will_serve_them(
+    sites: Sites,
+) -> None:
+    route = sites.router().find(b"blog.localhost", b"/")
+    site = site_named("blog", sites)
+    assert route is not None
+    assert route.site is site.served
+    assert route.site.gate is site.gate
+
+
+async def test_the_route_of_a_site_that_is_not_in_the_settings_leads_nowhere(
+    tmp_path: Path, sites: Sites
+) -> None:
+    sites.settings = settings_in(tmp_path, {"sites": {"api": SEVERAL["sites"]["api"]}})
+    sites.forget("blog")
+    assert sites.router().find(b"blog.localhost", b"/") is None
+
+
+async def test_the_name_is_only_said_where_there_may_be_several(
+    tmp_path: Path, sites: Sites
+) -> None:
+    assert sites.label("blog") == "blog"
+    assert Sites(settings_in(tmp_path, SINGLE)).label("blog") == ""
+
+
+async def test_sites_that_are_added_while_the_service_stops_know_that(sites: Sites) -> None:
+    sites.stop()
+    site = site_named("blog", sites)
+    sites.add(site)
+    assert site.is_stopping
