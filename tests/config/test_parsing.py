@@ -54,7 +54,7 @@ def test_an_unknown_key_is_reported_with_the_likely_one(file: Path, more: str, s
 
 def test_a_key_outside_of_any_section_is_reported_with_its_section(file: Path) -> None:
     (problem,) = problems(file, start='ports = [1, 2]\n[app]\ncommand = ["x"]\nports = [1, 2]')
-    assert problem == "ports: does not belong here, but in [app]"
+    assert problem == "ports: is unknown here; did you mean paths, or ports in [app]?"
 
 
 def test_everything_but_command_and_ports_has_a_default(file: Path) -> None:

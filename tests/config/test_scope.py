@@ -43,7 +43,11 @@ def test_in_the_main_file_of_several_sites(file: Path, main: str, said: str) -> 
         ("include = []", "", "include: belongs before the first section of DIRECTORY/superv"),
         ("", "[sites.x]", "[sites]: belongs before the first section of DIRECTORY/superv"),
         ("listen = []", "", "listen: does not belong here, but in [proxy] of DIRECTORY/superv"),
-        ("", 'hosts = ["x"]', "[app] hosts: does not belong here, but before the first section"),
+        (
+            "",
+            'hosts = ["x"]',
+            "[app] hosts: is unknown here; did you mean ports, or hosts before the first section?",
+        ),
         ("", 'checkout = "x"', "[app] checkout: does not belong here, but in [git]"),
         ('checkout = "x"', "", "checkout: does not belong here, but in [git]"),
         ("pathes = []", "", "pathes: is unknown; did you mean paths?"),
@@ -68,7 +72,7 @@ def test_in_a_file_of_a_site(file: Path, before: str, after: str, said: str) -> 
         ),
         (
             "[sites.blog]\nhost=[]",
-            "[sites.blog] host: does not belong here, but in [sites.blog.hea",
+            "[sites.blog] host: is unknown here; did you mean hosts, or host in",
         ),
         (
             '[sites.blog]\nhosts=["a:80"]',

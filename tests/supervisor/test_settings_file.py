@@ -19,7 +19,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_mistakes_of_all_files_are_reported_at_once(file: Path) -> None:
-    table = '[sites.t]\nmax_body = -1\n[sites.t.app]\ncommand = "x"\n'
+    table = '[sites.t]\nmax_body = -1\n[sites.t.app]\ncommand = "x"\nport = 1\n'
     found = problems_of_sites(
         file,
         f"[proxy]\nlisten = 1\n{table}",
@@ -33,8 +33,8 @@ def test_all_mistakes_of_all_files_are_reported_at_once(file: Path) -> None:
         "sites/a.toml: [git] branch",
         "sites/a.toml: hosts",
         "sites/b.toml: is not TOML",
+        "supervisor.toml: [sites.t.app] port",
         "supervisor.toml: [sites.t.app] command",
-        "supervisor.toml: [sites.t.app] ports",
         "supervisor.toml: [sites.t] max_body",
     ]
 

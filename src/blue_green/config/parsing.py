@@ -97,16 +97,16 @@ def _parse_several(
     settings = None
     if not problems:
         process = complete_process(values, document, Place(path), is_single=False)
-        usable = (
+        complete = (
             complete_site(site.name, values, site.place, process)
             for site, values in read
             if not of_sites[site.name]
         )
-        settings = attrs.evolve(process, sites=tuple(usable))
+        settings = attrs.evolve(process, sites=tuple(complete))
         for problem in contradictions(settings):
             (problems if problem.site is None else of_sites[problem.site]).append(problem.text)
-        left = tuple(site for site in settings.sites if not of_sites[site.name])
-        settings = None if problems else attrs.evolve(settings, sites=left)
+        usable = tuple(site for site in settings.sites if not of_sites[site.name])
+        settings = None if problems else attrs.evolve(settings, sites=usable)
     return Parsed(settings, problems, {name: lines for name, lines in of_sites.items() if lines})
 
 

@@ -16,7 +16,7 @@ KEYS_OF_MAIN = (INCLUDE, SITES)
 
 @frozen
 class Scope:
-    """A file, or the table of a site in it. `{}` stands for a section in the last three."""
+    """A file, or the table of a site in it."""
 
     place: Place
     sections: Mapping[str, type[Any]]
@@ -24,11 +24,11 @@ class Scope:
     main_keys: tuple[str, ...]
     """`include` and `sites`, if they may be written there."""
     of_site: str
-    """Where a section of a site belongs."""
+    """Where a section of a site belongs; `{}` stands for its name."""
     root: str
     """Where the keys of `ROOT` belong."""
     of_process: str
-    """Where a section of the process belongs."""
+    """Where a section of the process belongs; `{}` stands for its name."""
     main: str
     """Where `include` belongs."""
 
@@ -70,22 +70,28 @@ class Scope:
             return said
         here = self.names(section)
         near = difflib.get_close_matches(key, here, 1)
-        homes = [name for name, kind in SECTIONS.items() if key in settings_of(kind)]
-        # Keys that stand before all sections, and others there, are misplaced rather than misspelt.
-        is_misplaced = key in KEYS_OF_MAIN or ROOT in homes or (homes and not section)
-        if near and not is_misplaced:
-            return f"is unknown; did you mean {near[0]}?"
+        homes = [self.home(name) for name, kind in SECTIONS.items() if key in settings_of(kind)]
         if key in KEYS_OF_MAIN:
-            return f"does not belong here, but {self.main}"
+            homes = [self.main]
+        if near and homes:
+            return f"is unknown here; did you mean {near[0]}, or {key} {homes[0]}?"
+        if near:
+            return f"is unknown; did you mean {near[0]}?"
         if homes:
-            return f"does not belong here, but {self.home(homes[0])}"
+            return f"does not belong here, but {homes[0]}"
         return f"is unknown; known here: {', '.join(here)}"
 
 
 def of_single(file: Path) -> Scope:
     """The main file, which is one site."""
     return Scope(
-        Place(file), SECTIONS, KEYS_OF_MAIN, "in [{}]", BEFORE_SECTIONS, "in [{}]", BEFORE_SECTIONS
+        Place(file),
+        SECTIONS,
+        KEYS_OF_MAIN,
+        of_site="in [{}]",
+        root=BEFORE_SECTIONS,
+        of_process="in [{}]",
+        main=BEFORE_SECTIONS,
     )
 
 

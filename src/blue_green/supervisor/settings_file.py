@@ -17,9 +17,9 @@ def load(path: Path) -> Settings:
 def load_usable(path: Path) -> tuple[Settings, Mapping[str, list[str]]]:
     """Read and check everything, and leave out each site that has mistakes.
 
-    Of two sites that contradict each other, the first one by name is used. Returns the settings of
-    the others, and the mistakes of those that are left out, by name. Raises `ConfigError` for
-    mistakes that are not those of one of several sites.
+    Of two sites that contradict each other, the second one by name is left out, and of two with one
+    name both are. Returns the settings with all other sites, and the mistakes of those that are
+    left out, by name. Raises `ConfigError` for mistakes that are not of one of several sites.
     """
     parsed = _parsed(path)
     if parsed.settings is None or parsed.problems:
