@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tests.bench.peers import LOAD_CORE, PEERS, blue_green, caddy, process
+from tests.bench.peers import LOAD_CORE, PEERS, blue_green, caddy, cpu_seconds, process
 from tests.support.site import free_ports
 
 CROWD, MULTITUDE = 200, 5000
@@ -94,9 +94,9 @@ def _wait(directory: Path, start: Start) -> tuple[float, float]:
         clients = _ask(waiting.port, MULTITUDE)
         time.sleep(2)
         memory = (_memory(waiting.pid) - before) / MULTITUDE
-        cpu = _cpu(waiting.pid)
+        cpu = cpu_seconds(waiting.pid)
         time.sleep(5)
-        share = (_cpu(waiting.pid) - cpu) / 5 * 100
+        share = (cpu_seconds(waiting.pid) - cpu) / 5 * 100
         for client in clients:
             client.close()
     return memory, share
@@ -132,11 +132,6 @@ def _collect(clients: list[socket.socket]) -> list[float]:
 def _memory(pid: int) -> int:
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return resident * os.sysconf("SC_PAGE_SIZE")
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of CPU that the process has used."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def _raise_file_limit() -> None:

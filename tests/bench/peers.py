@@ -115,6 +115,11 @@ def process(
         running.wait(20)
 
 
+def cpu_seconds(pid: int) -> float:
+    """The time for which the main thread of the process has run (proc(5), schedstat)."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def wait_for(port: int) -> None:
     """Wait until something listens."""
     for _ in range(2000):

@@ -76,9 +76,9 @@ def table(directory: Path, rounds: int, seconds: float, only: str) -> None:
             for peer in peers:
                 with peer.running(directory, origin) as (port, _pid):
                     # A first start is not what is compared: whoever listens need not be ready yet.
-                    _measure(WARM_UP, port, directory, WARM_UP_SECONDS)
+                    measure(WARM_UP, port, directory, WARM_UP_SECONDS)
                     for row in rows:
-                        found[row.name, peer.name].append(_measure(row, port, directory, seconds))
+                        found[row.name, peer.name].append(measure(row, port, directory, seconds))
     _print(rows, peers, {key: statistics.median(values) for key, values in found.items()})
     if left_out:
         print(f"\nnot installed, and so left out: {', '.join(left_out)}")
@@ -100,7 +100,8 @@ def _print(
     print(f"(in brackets: {ours} compared with it; more is better for {ours})")
 
 
-def _measure(row: Row, port: int, directory: Path, seconds: float) -> float:
+def measure(row: Row, port: int, directory: Path, seconds: float) -> float:
+    """Requests a second or whatever the unit of the row is."""
     script = directory / "script.lua"
     script.write_text(row.script)
     words = ["taskset", "-c", LOAD_CORE, "wrk", "-t", "1", "-c", str(row.connections), "--latency"]

@@ -15,7 +15,6 @@ from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import ByteStream, ClientStream
 from blue_green.proxy.handler import Handler, ResponseAborted
-from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.redirect import Redirect
 from blue_green.proxy.relay import Body, LengthBody
 from blue_green.proxy.remote import Remote, Trust
@@ -107,7 +106,7 @@ class StreamMaker:
 
 
 def reverse_proxy(proxy: RunningProxy) -> ReverseProxy:
-    return ReverseProxy(Router(routes_of(proxy.site)), ProxySettings(), Occupancy())
+    return ReverseProxy(Router(routes_of(proxy.site)), ProxySettings())
 
 
 async def respond(script: Script, request: Request, content: bytes = b"") -> MemoryStream:

@@ -155,7 +155,7 @@ async def test_redirect_hosts_lead_to_the_first_host_with_the_scheme_and_port_of
         assert (answer.status, answer.field(b"location")) == (308, [place])
         counted = sites["site"].served.gate.by_status
         await until("it counts for the site", lambda: counted[308] == 1)
-        assert sites["site"].served.requests == 0
+        assert sites["site"].served.gate.requests == 0
         sites["site"].served.gate.resume("test")
 
 

@@ -254,8 +254,8 @@ async def test_an_early_response_is_relayed_whole_and_the_upload_stops(slowly: b
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent to a backend that does not read stops after a few kilobytes."""
 
-    async def dial(address: Endpoint) -> transport.Transport:
-        end = await transport.dial(address)
+    async def dial(address: Endpoint, owner: int | None = None) -> transport.Transport:
+        end = await transport.dial(address, owner)
         end.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return end
 

@@ -184,7 +184,7 @@ async def test_a_reload_moves_new_requests_and_leaves_those_that_have_begun() ->
         assert (await held.answer()).body == b"ok"
         await client.close()
         await until("it has ended", lambda: gate.by_status[GONE] == 1)
-        assert sites["old"].served.requests == 0
+        assert sites["old"].served.gate.requests == 0
 
 
 async def test_the_same_head_on_the_same_connection_follows_a_reload() -> None:

@@ -96,7 +96,8 @@ async def _serve_one(client: Client, shared: Shared, handler: Handler) -> bool:
         raise
     finally:
         if stream is not None and stream.is_complete:
-            shared.count_end(client.site, stream.status)
+            by_status = client.site.gate.by_status if client.site else shared.by_status
+            by_status[stream.status] += 1
             if shared.settings.access_log:
                 access_log.log(stream, time.monotonic() - began, shared.settings.log_format)
         elif stream or error or client.final_error:
@@ -111,7 +112,8 @@ def _note_end(
     client: Client, stream: Http1Stream | None, end: access_log.End, began: float, shared: Shared
 ) -> None:
     """Count and log a request that did not get a whole response of a handler."""
-    shared.count_end(client.site, end.status)
+    by_status = client.site.gate.by_status if client.site else shared.by_status
+    by_status[end.status] += 1
     if shared.settings.access_log:
         seconds = time.monotonic() - began if began else 0.0
         access_log.log_end(client, stream, end, seconds, shared.settings.log_format)

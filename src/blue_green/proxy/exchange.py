@@ -42,6 +42,10 @@ class Exchange:
     """The connection to the backend that has the request; None while it is dialled."""
     _dial = trio.CancelScope()
     """Set anew for each dial."""
+    _stripped = b""
+    """The prefix that was removed from the path."""
+    _target: bytes | None = None
+    """The request's target without it."""
     _is_moved = False
     """The backend has to stop, and another one can respond: a broken connection is no failure."""
 
@@ -54,13 +58,16 @@ class Exchange:
         self._pool = site.pool
         self._limits = site.limits
         self._idle_timeout = idle_timeout
-        self._stripped = route.stripped
+        if route.stripped:
+            self._stripped = route.stripped
+            self._target = strip(stream.request.target, route.stripped)
         self._is_uploaded = stream.request.framing is _NO_BODY
         """The backend was sent all of the request."""
 
     async def run(self) -> None:
         """Send a response; raise as `Handler.handle` does."""
-        self._check_request()
+        if self._request.length or self._request.ends_here:
+            self._check_request()
         dials, repeated = 0, False
         failed: Target | None = None
         while True:
@@ -147,7 +154,9 @@ class Exchange:
         lease.sock, lease.progress = upstream.transport.sock, self._stream
         reusable = False
         try:
-            head = self._head(lease.target)
+            request_id = self._stream.request_id
+            lines = forwarding.lines(self._client.remote, request, request_id, self._stripped)
+            head = write_request(request, lease.target.default_host, lines, self._target)
             has_body = request.framing is not _NO_BODY
             body = self._stream.take_body(BLOCK) if has_body else b""
             if body is None:
@@ -164,13 +173,6 @@ class Exchange:
                 upstream.transport.close()  # It may still have to read what was sent last.
             else:
                 upstream.transport.abort()
-
-    def _head(self, target: Target) -> bytes:
-        """The request's head as the backend gets it."""
-        request, stripped = self._request, self._stripped
-        lines = forwarding.lines(self._client.remote, request, self._stream.request_id, stripped)
-        path = strip(request.target, stripped) if stripped else None
-        return write_request(request, target.default_host, lines, path)
 
     async def _dial_to(self, target: Target) -> Upstream:
         self._upstream = None

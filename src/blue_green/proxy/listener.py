@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import math
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -67,7 +66,7 @@ class Listener:
         self.by_status: Counter[int] = Counter()
         """How many requests to no site have ended with each status."""
         self._shared = Shared(settings, ErrorPages(settings.error_pages), self.by_status)
-        self._proxy = ReverseProxy(router, settings, self._shared.occupancy)
+        self._proxy = ReverseProxy(router, settings)
         self._sockets = sockets
         self._redirecting = redirecting
         self._handed = handed
@@ -77,6 +76,8 @@ class Listener:
         self._count = 0
         self._fewer = trio.Event()
         self._accepting = trio.CancelScope()
+        self._interval = LONGEST_INTERVAL
+        """Seconds between looks at the deadlines: at most an eighth of the shortest timeout."""
         self.use(settings, self._shared.pages, router)
 
     @property
@@ -106,9 +107,12 @@ class Listener:
         """
         self._settings = self._shared.settings = settings
         self._trust.proxies = settings.trusted_proxies
-        self._proxy.settings, self._proxy.router = settings, router
-        has_several = len(router.sites) > 1
-        self._shared.occupancy.most = settings.max_connections if has_several else math.inf
+        self._proxy.router, self._proxy.idle_timeout = router, settings.idle_timeout
+        self._proxy.occupancy.use(router.sites, settings.max_connections)
+        self._proxy.occupancy.note(self._count)
+        times: list[float] = [settings.header_timeout, settings.idle_timeout]
+        times += [site.limits.response_timeout for site in router.sites]
+        self._interval = min(min(times) / 8, LONGEST_INTERVAL)
         # A request that is refused before it has a site counts for one that gets all requests.
         sole = router.sole
         self._shared.pages = sole.pages if sole else pages
@@ -122,7 +126,7 @@ class Listener:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(disconnects.run)
-                    nursery.start_soon(self._clients.enforce_deadlines, self._interval)
+                    nursery.start_soon(self._clients.enforce_deadlines, lambda: self._interval)
                     await self._take_up(nursery)
                     if self._certificate is not None:
                         nursery.start_soon(self._certificate.keep_fresh)
@@ -244,6 +248,7 @@ class Listener:
                 certificate = None if redirects or handed else self._certificate
                 client = client_of(sock, address, self._trust, certificate, redirects=redirects)
                 self._clients.add(client)
+                self._proxy.occupancy.note(self._count)
                 if handed is not None:
                     quiesce.take_up(client, handed)
                 handler: Handler = self._redirect if redirects else self._proxy
@@ -255,6 +260,7 @@ class Listener:
             logger.exception("unhandled exception in a connection")
         finally:
             self._count -= 1
+            self._proxy.occupancy.note(self._count)
             if client is not None:
                 self._clients.remove(client)
             self._has_room()
@@ -279,12 +285,6 @@ class Listener:
     def _has_room(self) -> None:
         self._fewer.set()
         self._fewer = trio.Event()
-
-    def _interval(self) -> float:
-        """Seconds between looks at the deadlines: at most an eighth of the shortest timeout."""
-        times: list[float] = [self._settings.header_timeout, self._settings.idle_timeout]
-        times += [site.limits.response_timeout for site in self._proxy.router.sites]
-        return min(min(times) / 8, LONGEST_INTERVAL)
 
     def _stop_listening(self) -> None:
         for sock in (*self._sockets, *self._redirecting):

@@ -68,11 +68,16 @@ class Pool:
         self.keepalive = keepalive
         """Seconds after which an idle connection is closed; 0: after each response."""
         self._idle: dict[Target, deque[Upstream]] = {}
+        self._first: trio.Event | None = None
+        """Set when a connection becomes idle and no other was."""
 
     async def run(self) -> None:
         """Close connections that have been idle for too long, until cancelled; then close all."""
         try:
             while True:
+                if not any(self._idle.values()):  # There may be hundreds of sites without requests.
+                    self._first = trio.Event()
+                    await self._first.wait()
                 await trio.sleep(self._close_old())
         finally:
             self.forget(list(self._idle))
@@ -123,6 +128,9 @@ class Pool:
         if idle is None:
             idle = self._idle[target] = deque()
         idle.append(upstream)
+        if self._first is not None:
+            self._first.set()
+            self._first = None
         if len(idle) > MAX_IDLE:
             idle.popleft().transport.close()
 

@@ -16,12 +16,10 @@ from blue_green.routing.router import Router
 class ReverseProxy:
     """Sends each request through the gate of its site to a backend."""
 
-    def __init__(
-        self, router: Router[ServedSite], settings: ProxySettings, occupancy: Occupancy
-    ) -> None:
+    def __init__(self, router: Router[ServedSite], settings: ProxySettings) -> None:
         self.router = router
-        self.settings = settings
-        self._occupancy = occupancy
+        self.idle_timeout = settings.idle_timeout
+        self.occupancy = Occupancy()
 
     def handle(self, stream: ClientStream) -> Awaitable[None]:
         request = stream.request
@@ -29,12 +27,13 @@ class ReverseProxy:
         if route is None:
             raise self._not_found(request)
         stream.client.site = route.site
-        self._occupancy.enter(route.site)
+        if self.occupancy.is_crowded:
+            self.occupancy.check(route.site)
         if route.moved_to:
             raise redirect.moved(request, stream.client.remote, route.moved_to)
         if route.prefix:
             path_prefix.check(request.target)
-        return Exchange(stream, route, self.settings.idle_timeout).run()
+        return Exchange(stream, route, self.idle_timeout).run()
 
     def _not_found(self, request: Request) -> ErrorResponse:
         what = "path" if self.router.knows(request.host) else "host name"

@@ -29,5 +29,3 @@ class ServedSite:
     pool: Pool
     limits: SiteLimits
     pages: ErrorPages
-    requests: int = 0
-    """How many connections have a request of this site (see `Occupancy`)."""

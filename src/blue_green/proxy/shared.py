@@ -14,9 +14,7 @@ from blue_green.http.request import REQUEST_ID, Request
 from blue_green.http.request_head import ParsedHead, parse_head
 from blue_green.proxy.client import Client
 from blue_green.proxy.disconnects import Disconnects
-from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.remote import Remote
-from blue_green.proxy.served_site import ServedSite
 
 
 class Limits(Protocol):
@@ -47,7 +45,6 @@ class Shared:
     """Of errors for requests that have no site; those of the others are in the site."""
     by_status: Counter[int]
     """How many requests that had no site have ended with each status."""
-    occupancy: Occupancy = field(factory=Occupancy)
     disconnects: Disconnects | None = None
     """Reports clients that disconnect; without it, only a failing call does."""
     parse_head: Callable[[bytes, int, int], ParsedHead | None] = parse_head
@@ -62,14 +59,6 @@ class Shared:
     """Unless None, no request may begin before this event."""
     _ids: "itertools.count[int]" = field(factory=itertools.count)
     _prefix: bytes = field(factory=lambda: secrets.token_hex(5).encode())
-
-    def count_end(self, site: ServedSite | None, status: int) -> None:
-        """Count a request that has ended with this status."""
-        if site is None:
-            self.by_status[status] += 1
-        else:
-            site.gate.by_status[status] += 1
-            self.occupancy.leave(site)
 
     def pages_for(self, client: Client) -> ErrorPages:
         """The pages for the errors of this client's current request."""

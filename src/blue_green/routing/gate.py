@@ -66,6 +66,8 @@ class Gate:
         self.by_status: Counter[int] = Counter()
         """How many requests have ended with each status, including errors of our own."""
         self._targets: list[Target] = []
+        self._withdrawn: list[Target] = []
+        """They get no more leases, but may have some."""
         self._holders: set[str] = set()
         self._stopping_timeouts: set[str] = set()
         self._refusal: str | None = None
@@ -137,6 +139,8 @@ class Gate:
         for target in targets:
             if target.lost.is_set():
                 target.lost = trio.Event()
+        self._withdrawn += self._targets
+        self._withdrawn = [old for old in self._withdrawn if old.leases and old not in targets]
         self._targets = targets
         self._opened()
 
@@ -225,6 +229,13 @@ class Gate:
     def held(self) -> int:
         """How many requests wait."""
         return len(self._queue)
+
+    @property
+    def requests(self) -> int:
+        """How many requests wait or have a lease, including streams."""
+        return len(self._queue) + sum(
+            [len(target.leases) for target in (*self._targets, *self._withdrawn)]
+        )
 
     def start_tally(self) -> Tally:
         """The counters now, for a later call of `tally_since`."""

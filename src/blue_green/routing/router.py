@@ -78,6 +78,8 @@ class Router(Generic[T]):
             self._paths_of(route.host).add(route)
         self._chains: dict[bytes | None, tuple[_Paths[T], ...]] = {}
         """What applies to a host as clients wrote it, the most specific first: a bounded cache."""
+        self._whole: dict[bytes | None, Route[T]] = {}
+        """The route of a host all of whose paths have the same one: another such cache."""
 
     @property
     def sole(self) -> T | None:
@@ -88,10 +90,9 @@ class Router(Generic[T]):
 
     def find(self, host: bytes | None, target: bytes) -> Route[T] | None:
         """The route for a Host header and a target (a path or `*`); None if there is none."""
-        chain = self._chains.get(host)
-        if chain is None:
-            chain = self._chain_of(host)
-        for paths in chain:
+        if (found := self._whole.get(host)) is not None:
+            return found
+        for paths in self._chains.get(host) or self._chain_of(host):
             route = paths.find(target) if paths.depth else paths.root
             if route is not None:
                 return route
@@ -118,7 +119,10 @@ class Router(Generic[T]):
         if len(host or b"") <= LONGEST_CACHED:
             if len(self._chains) >= MOST_CACHED:
                 self._chains.clear()
+                self._whole.clear()
             self._chains[host] = chain
+            if chain and chain[0].root and not chain[0].depth:
+                self._whole[host] = chain[0].root
         return chain
 
 
