@@ -7,7 +7,7 @@ import pytest
 from blue_green.admin.overview import MAX_HOSTS, MAX_TEXT
 from tests.support.admin_address import admin_address
 from tests.support.browser import Browser
-from tests.support.site_parts import add, go_live, named, serving
+from tests.support.site_parts import add, go_live, named, remove, serving
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ async def test_events_follow_sites_that_a_reload_adds_and_removes(tmp_path: Path
     async with admin_address(tmp_path, ["blog", "shop"]) as admin, admin.reader() as reader:
         await reader.next()
         blog = admin.of("blog")
-        admin.sites.remove(blog)
+        remove(admin.sites, blog)
         admin.run(add(admin.sites, named(blog.settings, "wiki"), admin.repository.path))
         admin.sites.broken["docs"] = "no checkout"
         event = await reader.next()
@@ -70,12 +70,12 @@ async def test_events_of_a_site_say_that_it_is_gone_and_begin_again_when_it_is_b
         assert (event["site"], event["complete"]) == ("blog", True)
         assert (await reader.next())["complete"] is False
         blog = admin.of("blog")
-        admin.sites.remove(blog)
+        remove(admin.sites, blog)
         missing = {"site": "blog", "missing": "There is no such site."}
         assert await reader.next() == missing
         admin.sites.broken["blog"] = "no checkout"
         event = await reader.next()
-        assert event["missing"] == "This site could not be started: no checkout"
+        assert event["missing"] == "This site does not run: no checkout"
         add(admin.sites, blog.settings, admin.repository.path)
         event = await reader.next()
         assert (event["site"], event["complete"]) == ("blog", True)
@@ -149,7 +149,7 @@ async def test_the_page_of_a_site_says_that_it_was_removed_and_shows_it_again_wh
         await tab.until_reads("#slots", "nothing yet")
         overview = await chromium.open(admin.url)
         await overview.until_reads("#rows", "blog")
-        admin.sites.remove(blog)
+        remove(admin.sites, blog)
         await overview.until("!document.querySelector('#rows').innerText.includes('blog')")
         await tab.look_at()
         await tab.until_reads("#notices", "There is no such site.")

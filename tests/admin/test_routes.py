@@ -39,7 +39,7 @@ async def test_readiness_is_told_of_the_machine_or_of_one_site(tmp_path: Path) -
             "": (200, f"ready\n{unready}"),
             "?site=blog": (200, "ready\n"),
             "?site=shop": (503, "No release is live yet.\n"),
-            "?site=wiki": (503, "This site could not be started: no checkout\n"),
+            "?site=wiki": (503, "no checkout\n"),
             "?site=none": (404, "There is no such site.\n"),
             "?site=*": (503, f"not ready\n{unready}"),
         }

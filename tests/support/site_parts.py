@@ -23,7 +23,7 @@ def make_single(directory: Path, checkout: Path, **sections: Any) -> Sites:
     app = {"name": "blog", "command": command, "ports": free_ports(2)}
     document = {"app": app, "state": {"directory": str(directory)}, **sections}
     settings = parsing.parse(document, checkout / "supervisor.toml")
-    sites = Sites(settings)
+    sites = Sites(attrs.evolve(settings, sites=()))
     add(sites, settings.sites[0], checkout)
     return sites
 
@@ -32,7 +32,7 @@ def make_several(directory: Path, checkout: Path, names: Sequence[str], **sectio
     """Several sites that differ in nothing but their names."""
     sites = make_single(directory, checkout, **sections)
     [only] = sites
-    sites.remove(only)
+    remove(sites, only)
     sites.settings = attrs.evolve(sites.settings, is_single=False)
     for name in names:
         add(sites, named(only.settings, name), checkout)
@@ -60,8 +60,21 @@ def add(sites: Sites, settings: SiteSettings, checkout: Path) -> Site:
     us = owner_of(checkout)
     site = Site(settings, owner=us, user=us)
     site.releases.create_directories()
+    use(sites, [*sites.settings.sites, settings])
     sites.add(site)
     return site
+
+
+def remove(sites: Sites, site: Site) -> None:
+    """Remove a site, as a reload does."""
+    use(sites, [settings for settings in sites.settings.sites if settings.name != site.name])
+    sites.remove(site)
+    sites.forget(site.name)
+
+
+def use(sites: Sites, settings: Sequence[SiteSettings]) -> None:
+    """Let these be the sites in the settings, whether they run or not."""
+    sites.settings = attrs.evolve(sites.settings, sites=tuple(settings))
 
 
 def go_live(site: Site) -> None:

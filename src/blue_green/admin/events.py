@@ -6,7 +6,6 @@ buffers nothing. Sites come and go: each event looks its site up again. An event
 on the events before it has `complete: true`.
 """
 
-from datetime import UTC, datetime
 from typing import Protocol
 
 import trio
@@ -36,7 +35,6 @@ class Events:
 
     def __init__(self, sites: Sites) -> None:
         self._sites = sites
-        self._since = datetime.now(UTC)
 
     async def send_all(self, name: str | None, send: Send) -> None:
         """Send events of the site with this name until cancelled; without a name, of all sites."""
@@ -53,7 +51,7 @@ class Events:
         """What makes the next event: the last source, as long as it is the right one."""
         sites = self._sites
         if name is None and not (sites.is_single and sites.only):
-            return last if isinstance(last, Overview) else Overview(sites, self._since)
+            return last if isinstance(last, Overview) else Overview(sites)
         site = sites.only if name is None else sites.get(name)
         if site is None:
             return MissingSite(sites, name or "")

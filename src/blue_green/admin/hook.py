@@ -22,7 +22,7 @@ from blue_green.admin.request_body import Message
 from blue_green.admin.server import BodyRoute, Methods, Reply
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
-from blue_green.system import secret
+from blue_green.system import log, secret
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Hooks:
         for site in self._sites:
             webhook = site.settings.webhook
             if webhook.path == path and webhook.secret_file is not None:
-                hook = self._hooks.setdefault(site, Hook())
+                hook = self._hooks.setdefault(site, Hook(self._sites.label(site.name)))
                 push = partial(hook.push, site, webhook.secret_file)
                 return {"POST": BodyRoute(push, MAX_BODY)}
         return None
@@ -53,7 +53,9 @@ class Hooks:
 class Hook:
     """The webhook of a site. Triggers a pull for each authentic call."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str) -> None:
+        """`label` is the site's name, if the log has to say it."""
+        self._label = label
         self._refused = 0
         self._quiet_until = 0.0
 
@@ -61,24 +63,24 @@ class Hook:
         """Answer 202 at once, or 403 to any call without proof of the secret."""
         if site.is_stopping:  # No fetch would follow.
             return Reply(503, b"The server is stopping.\n")
-        path = site.settings.webhook.path
         try:
             # In a thread: the disk may be slow, and the HMAC of a megabyte takes milliseconds.
             is_right = await trio.to_thread.run_sync(is_signed, message, secret_file)
         except secret.BadSecret as error:
-            self._refuse(path, f"[webhook] secret_file: {error}")
+            self._refuse(f"[webhook] secret_file: {error}")
             return Reply(503, b"The supervisor cannot read its secret: see its log.\n")
         if not is_right:
-            self._refuse(path, "no signature with the secret of [webhook]")
+            self._refuse("no signature with the secret of [webhook]")
             return Reply(403, b"Forbidden.\n")
         site.watch.pull_now()
         return Reply(202, b"A fetch follows.\n")
 
-    def _refuse(self, path: str, why: str) -> None:
+    def _refuse(self, why: str) -> None:
         self._refused += 1
         if trio.current_time() >= self._quiet_until:
             calls = "1 webhook call" if self._refused == 1 else f"{self._refused} webhook calls"
-            logger.warning("%s to %s refused: %s", calls, path, why)
+            with log.about(self._label):
+                logger.warning("%s refused: %s", calls, why)
             self._refused = 0
             self._quiet_until = trio.current_time() + LOG_INTERVAL
 

@@ -7,20 +7,18 @@ the event loop goes on.
 """
 
 import json
-import os
 import socket
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
 import trio
 
-from blue_green import __version__
-from blue_green.admin.readiness import why_not_ready
+from blue_green.admin.readiness import STARTING, why_not_ready, why_not_running
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
+from blue_green.site.status import of_supervisor
 from blue_green.system import throttle
 
 ROWS_PER_STEP = 10
@@ -34,10 +32,8 @@ Row = Mapping[str, Any]
 class Overview:
     """Makes the events for one reader."""
 
-    def __init__(self, sites: Sites, since: datetime) -> None:
-        """`since`: when the supervisor started."""
+    def __init__(self, sites: Sites) -> None:
         self._sites = sites
-        self._since = since
         self._sent: dict[str, Row] | None = None
         """The rows as the reader knows them."""
 
@@ -56,11 +52,7 @@ class Overview:
             "complete": self._sent is None,
             "stopping": self._sites.is_stopping,
             "host": socket.gethostname(),
-            "supervisor": {
-                "pid": os.getpid(),
-                "version": __version__,
-                "since": self._since.isoformat(timespec="seconds"),
-            },
+            "supervisor": of_supervisor(self._sites.began),
             "removed": [name for name in before if name not in rows],
         }
         self._sent = rows
@@ -70,9 +62,7 @@ class Overview:
         await trio.sleep_forever()
 
     async def _rows(self) -> dict[str, Row]:
-        rows: dict[str, Row] = {
-            name: _row_of_broken(why) for name, why in self._sites.broken.items()
-        }
+        rows = {name: _row_without_site(why) for name, why in why_not_running(self._sites)}
         for number, site in enumerate(self._sites):
             if number % ROWS_PER_STEP == 0:
                 await throttle.wait()
@@ -101,11 +91,11 @@ def _row(site: Site) -> Row:
     }
 
 
-def _row_of_broken(why: str) -> Row:
-    """The row of a site that could not be started."""
+def _row_without_site(why: str) -> Row:
+    """The row of a site that does not run."""
     return {
         "hosts": "",
-        "phase": "broken",
+        "phase": "starting" if why == STARTING else "broken",
         "step": None,
         "why": why[:MAX_TEXT],
         "revision": None,

@@ -19,7 +19,7 @@ import trio
 from blue_green.admin.events import Events
 from blue_green.admin.hook import Hooks
 from blue_green.admin.page import page
-from blue_green.admin.readiness import EVERY, readiness, why_not_ready
+from blue_green.admin.readiness import Readiness
 from blue_green.admin.server import Methods, Reply, Routes, StreamReply
 from blue_green.config.admin_paths import EVENTS, LIVE, METRICS, PAGE, READY
 from blue_green.site.sites import Sites
@@ -27,6 +27,8 @@ from blue_green.site.sites import Sites
 if TYPE_CHECKING:
     from blue_green.admin.exposition import Exposition
 
+EVERY = "*"
+"""Instead of a site's name: all of them."""
 SITE = re.compile(r"(?:^|&)site=([^&]*)")
 
 
@@ -41,6 +43,7 @@ class AdminPages:
         self._unrouted = unrouted
         self._exposition: Exposition | None = None
         self._events = Events(sites)
+        self._readiness = Readiness(sites)
         self._hooks = Hooks(sites)
         self._page = page()
 
@@ -70,16 +73,17 @@ class AdminPages:
 
     async def ready(self, query: str) -> Reply:
         """Readiness: 200, or 503 with the reason."""
-        name = site_in(query)
-        if name is None or name == EVERY:
-            is_ready, text = readiness(self._sites, of_every=name == EVERY)
-            return Reply(200 if is_ready else 503, text.encode())
-        if site := self._sites.get(name):
-            why_not = why_not_ready(site)
-            return Reply(503 if why_not else 200, f"{why_not or 'ready'}\n".encode())
-        if why := self._sites.broken.get(name):
-            return Reply(503, f"This site could not be started: {why}\n".encode())
-        return Reply(404, b"There is no such site.\n")
+        await self._readiness.until_known()
+        readiness, name = self._readiness, site_in(query)
+        if name is None:
+            is_ready, text = readiness.of_machine()
+        elif name == EVERY:
+            is_ready, text = readiness.of_every_site()
+        elif found := readiness.of_site(name):
+            is_ready, text = found
+        else:
+            return Reply(404, b"There is no such site.\n")
+        return Reply(200 if is_ready else 503, text.encode())
 
     async def live(self, query: str) -> Reply:
         """Liveness: any answer shows that the event loop turns."""

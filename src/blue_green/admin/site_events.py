@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 
+from blue_green.admin.readiness import why_not_running
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.site.slot import Slot
@@ -38,7 +39,6 @@ class SiteEvents:
         lost, lines = self._new_lines()
         event = {
             "now": round(time.time(), 3),
-            "site": site.name,
             "complete": self._is_first,
             "stopping": site.is_stopping,
             **site.status.as_dict(),
@@ -78,7 +78,6 @@ class SiteEvents:
                 {
                     "port": backend.target.address.port or None,
                     "socket": str(backend.target.address.path or "") or None,
-                    "address": backend.target.address.short,
                     "pid": backend.process.pid,
                     "in_flight": backend.target.in_flight,
                     "tunnels": backend.target.streams,
@@ -96,8 +95,8 @@ class MissingSite:
         self._name = name
 
     async def next_event(self) -> str:
-        why = self._sites.broken.get(self._name)
-        missing = f"This site could not be started: {why}" if why else "There is no such site."
+        why = dict(why_not_running(self._sites)).get(self._name)
+        missing = f"This site does not run: {why}" if why else "There is no such site."
         return json.dumps({"site": self._name, "missing": missing}, ensure_ascii=False)
 
     async def until_changed(self) -> None:
