@@ -24,7 +24,6 @@ from blue_green.site.swap import SUPERSEDED, Report, Swap
 from blue_green.site.swap_text import triggered_by
 from blue_green.site.trigger import Trigger
 from blue_green.source.git_errors import GitError
-from blue_green.system import systemd
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -183,7 +182,7 @@ class DeployQueue:
             self.current = None
         self.counts.add(receipt.outcome, receipt.seconds)
         swap_report.log_receipt(receipt)
-        swap_report.publish_live(self._site.slots.live, self._site.gate)
+        swap_report.publish_live(self._site)
         self._current_request = None
         self._yields_to_commits = receipt.outcome != "superseded"
         self._remember_head()
@@ -200,7 +199,7 @@ class DeployQueue:
             request.report(event)
             self._change()
             if event["event"] == "phase":
-                systemd.notify(f"STATUS=Swapping to {short}: {event['phase']}")
+                self._site.show(f"Swapping to {short}: {event['phase']}")
             else:
                 logger.info("swap %s: %s %.2f s", short, event["phase"], event["seconds"])
 

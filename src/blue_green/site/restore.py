@@ -11,7 +11,7 @@ from blue_green.site.state import Live
 from blue_green.source import stray_scan
 from blue_green.source.failure import MachineFault
 from blue_green.source.git_errors import GitError
-from blue_green.system import procfs, supervisor_marker, systemd
+from blue_green.system import procfs, supervisor_marker
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -69,5 +69,5 @@ async def _serve(site: "Site") -> None:
     slot.supervise()
     await slot.until_settled()
     if slot.targets:
-        systemd.notify(f"STATUS=Serving {live.revision[:7]} in {slot.name}")
+        site.show(f"Serving {live.revision[:7]} in {slot.name}")
         logger.info("%s is live again in %s", live.revision[:7], slot.name)

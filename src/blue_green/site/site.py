@@ -32,7 +32,7 @@ from blue_green.source.git_errors import GitError
 from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
 from blue_green.source.watch import Watch
-from blue_green.system import procfs, supervisor_marker
+from blue_green.system import procfs, supervisor_marker, systemd
 from blue_green.system.environment import environment
 from blue_green.system.output import Output
 from blue_green.system.users import User
@@ -157,6 +157,11 @@ class Site:
     async def save(self) -> None:
         """Write the state now, so that a restart remembers what is reported next."""
         await self.state_file.write(self._snapshot())
+
+    def show(self, event: str) -> None:
+        """Show the last event in `systemctl status`, with the site's name if there are several."""
+        label = f"{self.served.name}: " if self.served.name else ""
+        systemd.notify(f"STATUS={label}{event}")
 
     def report_unhealthy(self, reason: str) -> None:
         """Replace the live backends, which fail their probes, unless a swap will do so anyway."""

@@ -8,6 +8,7 @@ from blue_green.config.settings import Settings, SiteSettings
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Router, routes_of
 from blue_green.site.site import Site, served_site
+from blue_green.source.watch import POLL_INTERVAL, POLLS_PER_SECOND
 
 
 class Sites:
@@ -80,10 +81,17 @@ class Sites:
         site.is_stopping = self.is_stopping
         self.broken.pop(site.name, None)
         self._running[site.name] = site
+        self._share_polls()
 
     def remove(self, site: Site) -> None:
         """A site does not run any more."""
         del self._running[site.name]
+        self._share_polls()
+
+    def _share_polls(self) -> None:
+        """Let the watches of many sites poll less often."""
+        for site in self._running.values():
+            site.watch.poll_interval = max(POLL_INTERVAL, len(self._running) / POLLS_PER_SECOND)
 
     def forget(self, name: str) -> None:
         """A site is no longer in the settings. Its requests that have begun go on."""

@@ -1,11 +1,12 @@
 """Reports of a swap to the log, to systemd and in error pages."""
 
 import logging
+from typing import TYPE_CHECKING
 
-from blue_green.routing.gate import Gate
 from blue_green.site.receipt import Receipt
-from blue_green.site.slot import Slot
-from blue_green.system import systemd
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +31,11 @@ def log_receipt(receipt: Receipt) -> None:
         logger.warning("swap %s: %s", short, receipt.warning)
 
 
-def publish_live(live: Slot | None, gate: Gate) -> None:
+def publish_live(site: "Site") -> None:
     """Tell systemd what is live after a swap; refuse requests if nothing is."""
+    live = site.slots.live
     if live is None:
-        gate.refuse(DOWN)
-        systemd.notify("STATUS=Down: no release could be started")
+        site.gate.refuse(DOWN)
+        site.show("Down: no release could be started")
     elif live.release is not None:
-        systemd.notify(f"STATUS=Serving {live.release.revision[:7]} in {live.name}")
+        site.show(f"Serving {live.release.revision[:7]} in {live.name}")

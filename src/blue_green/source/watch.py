@@ -22,6 +22,8 @@ from blue_green.source.git_errors import GitError
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL = 0.25
+POLLS_PER_SECOND = 100
+"""Of all watches of a process: with more than 25, each of them polls less often."""
 RETRY_INTERVAL = 1.0
 """Seconds until the next attempt after git failed."""
 LONGEST_LOCK = 10.0
@@ -50,6 +52,8 @@ class Watch:
     """Reports each new HEAD once."""
 
     def __init__(self, settings: GitSettings, git: Git) -> None:
+        self.poll_interval = POLL_INTERVAL
+        """Seconds between two looks at the checkout."""
         self._settings = settings
         self._git = git
         self._paths: GitPaths | None = None
@@ -97,7 +101,7 @@ class Watch:
         seen: object = None
         while True:
             snapshot = await _take_snapshot(self._paths)
-            pause = POLL_INTERVAL
+            pause = self.poll_interval
             has_changed = snapshot.signature != seen or snapshot.paths is None
             is_due = has_changed or bool(self._problems["follow"])
             # At first HEAD is taken as it is: an unfinished rebase is better than an empty site.
