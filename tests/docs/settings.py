@@ -31,8 +31,8 @@ INTRODUCTION = """\
 
 <!-- Made by `python -m tests.docs` from src/blue_green/config: edit the files there. -->
 
-All settings are in one file, `supervisor.toml`. Only `command` and `ports` are required. The
-examples on this page are parts of one complete file, except that of several sites.
+All settings are in one file, `supervisor.toml`. Only `command` in `[app]` is required. The examples
+on this page are parts of one complete file, except that of several sites.
 
 All mistakes are reported at once, each with its file and its key, before anything is started. An
 unknown key is a mistake, too.
@@ -68,6 +68,9 @@ checkout = "/srv/shop"
   in the main file, every section has its name in front: `[sites.shop.app]`.
 - Each site needs `hosts`. Its state is in `sites/NAME` below the state directory.
 - Two sites with the same host and path are a mistake, and so are two with the same port.
+- At a start, a site with mistakes is left out, and the others are served. If the mistake is
+  something that two sites have in common, the second one by name is left out; if it is their name,
+  both are.
 - A file that changes from one site to several needs a restart of the supervisor. The new sites
   begin without the releases and the history of the one before.
 
@@ -78,8 +81,9 @@ checkout = "/srv/shop"
 RELOAD = """
 ## When a new value takes effect
 
-`blue-green reload`, or SIGHUP, reads the file again while requests are served. If anything is wrong
-with it, nothing changes. Otherwise each change is reported, with the moment when it takes effect:
+`blue-green reload`, or SIGHUP, reads the file again while requests are served, and those that it
+includes. If anything is wrong in one of them, nothing changes. Otherwise sites are added and
+removed at once, and each change is reported, with the moment when it takes effect:
 
 """
 
