@@ -31,6 +31,30 @@ def test_contradicting_settings_are_an_error(file: Path, more: str, key: str, wh
     assert why in problem
 
 
+@pytest.mark.parametrize(
+    ("app", "key", "why"),
+    [
+        ('command = ["x"]\nports = [1, 2]\nbackends = 2', "backends", "no effect with ports"),
+        ('command = ["x", "{socket}"]\nports = [1, 2]', "ports", "no effect with {socket}"),
+        ('command = ["x", "{socket}", "{port}"]', "command", "both {port} and {socket}"),
+        ('command = ["{socket}"]\nport_opened_by = "anyone"', "port_opened_by", "is for ports"),
+    ],
+)
+def test_contradictions_about_where_backends_listen_are_an_error(
+    file: Path, app: str, key: str, why: str
+) -> None:
+    (problem,) = problems(file, start=f"[app]\n{app}")
+    assert problem.startswith(f"[app] {key}: ")
+    assert why in problem
+
+
+def test_only_the_command_is_required_of_an_app(file: Path) -> None:
+    app = load(file, start='[app]\ncommand = ["x"]').sites[0].app
+    assert (app.ports, app.backends, app.uses_socket) == (None, None, False)
+    app = load(file, start='[app]\ncommand = ["x", "--bind=unix:{socket}"]').sites[0].app
+    assert app.uses_socket
+
+
 def test_a_misspelt_placeholder_is_an_error(file: Path) -> None:
     (problem,) = problems(file, start='[app]\ncommand = ["x", "{prot}"]\nports = [1, 2]')
     assert problem == "[app] command: {prot} is unknown; did you mean {port}?"

@@ -19,7 +19,7 @@ from tests.docs.blocks import TOP, Block, commands
 from tests.docs.settings import EXAMPLES
 from tests.support.units import problems_of_unit
 
-REQUIRED = {"command": ["serve"], "ports": [3000, 3001]}
+REQUIRED = {"command": ["serve"]}
 
 
 def check_toml(block: Block, _: Path) -> None:
@@ -35,11 +35,10 @@ def check_toml(block: Block, _: Path) -> None:
 
 
 def _with_required(document: dict[str, Any]) -> dict[str, Any]:
-    """Settings of several sites, each with a host, a command and ports of its own."""
-    for number, (name, site) in enumerate(document.get("sites", {}).items()):
-        ports = [3000 + 2 * number, 3001 + 2 * number]
+    """Settings of several sites, each with a host and a command."""
+    for name, site in document.get("sites", {}).items():
         site.setdefault("hosts", [f"{name}.example.com"])
-        site["app"] = {**REQUIRED, "ports": ports, **site.get("app", {})}
+        site["app"] = {**REQUIRED, **site.get("app", {})}
     return document
 
 

@@ -53,8 +53,13 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not PYTHON, reason="needs root, and a /usr/bin/python3")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+confined = pytest.mark.skipif(
+    os.geteuid() != 0 or not PYTHON or shutil.which("setpriv") is None,
+    reason="needs root, setpriv and a /usr/bin/python3",
+)
+
+
+@confined
 async def test_root_can_do_its_work_with_what_the_page_leaves_it(directory: Path) -> None:
     site = a_site(directory, owner=0, kind=Confined, release={"build": ["mkdir", "built"]})
     # Something that leaves the process group is found, and ended, all the same.
@@ -66,3 +71,16 @@ async def test_root_can_do_its_work_with_what_the_page_leaves_it(directory: Path
         await until("one release runs", lambda: len(site.processes()) == 2)
         assert {uid_of(pid) for pid in site.processes()} == {NOBODY.pw_uid}
         assert stat.S_IMODE((site.state / "state.toml").stat().st_mode) == 0o600
+
+
+@confined
+async def test_apps_on_unix_sockets_need_no_other_privileges(directory: Path) -> None:
+    site = a_site(directory, owner=0, kind=Confined)
+    command = [PYTHON, "app.py", "{socket}"]
+    site.configure(app={"user": "nobody", "command": command, "ports": None})
+    async with site.running():
+        for _ in range(3):  # Each slot is used again after another user's process has had it.
+            assert (await site.cli("restart")).code == 0, site.log()
+        [path] = (await site.status())["live"]["sockets"]
+        assert Path(path).stat().st_uid == NOBODY.pw_uid
+        assert (await site.get("/")).status == 200

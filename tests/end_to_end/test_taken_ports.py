@@ -102,6 +102,37 @@ async def test_a_crashed_app_whose_port_was_taken_is_restarted_in_the_other_slot
     assert site.log().count(f"retrying port {site.blue} every") == 1
 
 
+async def test_a_found_port_that_is_taken_is_replaced_and_no_revision_is_blamed(
+    site: RealSite,
+) -> None:
+    site.configure(app={"ports": None})
+    site.commit()
+    async with site.running(), site.steady_load():
+        found = site.remembered()["ports"]
+        assert (await site.status())["live"]["ports"] == found["blue"]
+        second = site.draft("second")
+        barrier = site.put_up("start", second)
+        reached = barrier.with_name(f"{barrier.name}.reached")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(site.cli, "swap", second)
+            await until("the candidate starts", reached.exists)
+            [green] = site.remembered()["ports"]["green"]
+            async with port_thief(green, site.directory) as thief:
+                await thief.until_it_has_port()
+                barrier.unlink()
+                status = await site.until_live(second)
+                assert thief.stolen == []
+        assert status["quarantined"] == {}
+        [port] = status["live"]["ports"]
+        assert port not in (green, *found["blue"])
+        await site.until_logged(f"using port {port} for green from now on")
+        await until(
+            "it is remembered", lambda: site.remembered()["ports"] == {**found, "green": [port]}
+        )
+    async with site.running():
+        assert (await site.status())["live"]["ports"] == [port], "also after a restart"
+
+
 async def test_requests_wait_and_are_told_why_while_other_programs_have_both_ports(
     site: RealSite,
 ) -> None:

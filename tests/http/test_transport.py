@@ -1,13 +1,16 @@
 """When a transport reads speculatively, and when it waits for the kernel."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
 
-from blue_green.http.transport import SLICE, SPECULATION_BACKOFF, Transport
+from blue_green.config.kinds import Endpoint
+from blue_green.http.transport import SLICE, SPECULATION_BACKOFF, Transport, dial
 
 Pair = tuple[Transport, socket.socket]
 
@@ -107,3 +110,56 @@ async def test_calls_that_always_succeed_yield_to_other_tasks_after_a_while(
             now += 2 * SLICE
             await busy.maybe_checkpoint()
         assert had_their_turn
+
+
+@pytest.fixture
+def listener(directory: Path) -> Iterator[socket.socket]:
+    """A Unix socket that listens, with a backlog for one connection."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(directory / "1.sock"))
+        sock.listen(0)
+        yield sock
+
+
+def address_of(listener: socket.socket) -> Endpoint:
+    return Endpoint(path=Path(listener.getsockname()))
+
+
+async def test_a_full_backlog_of_a_unix_socket_is_waited_for(listener: socket.socket) -> None:
+    address = address_of(listener)
+    first = await dial(address)
+    with trio.move_on_after(0.1) as waiting:
+        await dial(address)
+    assert waiting.cancelled_caught
+    async with trio.open_nursery() as nursery:
+
+        async def make_room() -> None:
+            await trio.sleep(0.1)
+            listener.accept()[0].close()
+
+        nursery.start_soon(make_room)
+        with trio.fail_after(10):
+            second = await dial(address)
+    first.close()
+    second.close()
+
+
+async def test_a_unix_socket_on_which_no_program_listens_refuses(
+    listener: socket.socket, directory: Path
+) -> None:
+    address = address_of(listener)
+    listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        await dial(address)
+    with pytest.raises(FileNotFoundError):
+        await dial(Endpoint(path=directory / "none.sock"))
+
+
+async def test_a_unix_socket_of_another_user_is_not_used(listener: socket.socket) -> None:
+    (await dial(address_of(listener), os.geteuid())).close()
+    listener.accept()[0].close()
+    why = f"pid {os.getpid()} of user {os.geteuid()} listens there, and not a program of user 12345"
+    with pytest.raises(PermissionError, match=why):
+        await dial(address_of(listener), 12345)
+    with listener.accept()[0] as refused:
+        assert refused.recv(1) == b"", "nothing was sent"

@@ -48,6 +48,35 @@ def test_a_line_about_anything_else_stays(lines: ProbeLogFilter, line: str) -> N
     assert lines.filter([line]) == [line]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        GUNICORN.format("blue-green").replace("127.0.0.1", ""),
+        UVICORN.replace("127.0.0.1:{}", ""),
+    ],
+)
+def test_the_line_of_a_probe_over_a_unix_socket_is_left_out_once(line: str) -> None:
+    lines = ProbeLogFilter()
+    lines.expect(Probe("/healthz", 0, ()))
+    assert lines.filter(["before", line, line, "after"]) == ["before", line, "after"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        GUNICORN.format("Mozilla/5.0").replace("127.0.0.1", ""),
+        GUNICORN.format("blue-green").replace("127.0.0.1", "203.0.113.7"),
+        UVICORN.format(0).replace("127.0.0.1", "203.0.113.7"),
+        UVICORN.format(0).replace("127.0.0.1", "[2001:db8::1]"),
+        UVICORN.replace("127.0.0.1:{}", "2001:db8::1"),
+    ],
+)
+def test_the_line_of_a_client_stays_when_probes_go_over_a_unix_socket(line: str) -> None:
+    lines = ProbeLogFilter()
+    lines.expect(Probe("/healthz", 0, ()))
+    assert lines.filter([line]) == [line]
+
+
 def test_the_line_of_a_failed_probe_stays(lines: ProbeLogFilter) -> None:
     lines.failed(PROBE)
     assert lines.filter([HTTP_SERVER]) == [HTTP_SERVER]

@@ -137,6 +137,8 @@ WRONG: dict[str, bytes] = {
     "a slot that is none": b"version = 1\nlive = {slot = 'red', revision = 'aaaaaaa'}\n",
     "a revision that is none": b"version = 1\nlive = {slot = 'blue', revision = '..'}\n",
     "half of live": b"version = 1\nlive = {slot = 'blue'}\n",
+    "a port that is none": b"version = 1\nports = {blue = [0]}\n",
+    "ports of no slot": b"version = 1\nports = {red = [20000]}\n",
     "an unknown outcome": b"version = 1\nhistory = [{outcome = 'great', revision = 'x'}]\n",
 }
 

@@ -68,8 +68,7 @@ def prepare(path: Path, user: User) -> None:
         raise MachineFault(f"{too_long(slot.parent)}: {SHORTEN}")
     try:
         with _own(slot.parent) as ours, _created(slot.name, ours) as inner:
-            os.fchown(inner, user.uid, user.gid)
-            os.fchmod(inner, 0o700)
+            _give_alone(inner, user)
             _remove_socket(path, inner)
     except OSError as error:
         raise MachineFault(f"cannot create {slot} for sockets: {error.strerror}") from None
@@ -97,6 +96,18 @@ def _created(name: Path | str, inside: int | None) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _give_alone(directory: int, user: User) -> None:
+    """Give this directory to a user, and access to nobody else.
+
+    Only the owner of a directory may change its mode: root may lack CAP_FOWNER.
+    """
+    status = os.fstat(directory)
+    if (status.st_uid, stat.S_IMODE(status.st_mode)) != (user.uid, 0o700):
+        os.fchown(directory, os.geteuid(), -1)
+        os.fchmod(directory, 0o700)
+        os.fchown(directory, user.uid, user.gid)
 
 
 def _remove_socket(path: Path, inside: int) -> None:

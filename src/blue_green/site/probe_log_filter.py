@@ -3,11 +3,13 @@
 Many servers log a line for each request, so even an idle site would log one for each probe, every
 second. Each successful probe removes one such line: one with the probe's path, a good status and,
 as far as the line has them, the probe's source address and port and its User-Agent. Lines about
-failed probes stay, and so do all others.
+failed probes stay, and so do all others. A probe over a Unix socket has no source address: its line
+has none.
 """
 
 import re
 from collections import deque
+from ipaddress import ip_address
 
 from attrs import frozen
 
@@ -24,7 +26,7 @@ class Probe:
 
     path: str
     port: int
-    """Our port, from which it was sent."""
+    """Our port, from which it was sent; 0 for a Unix socket."""
     good: tuple[int, ...]
     """Statuses of a healthy backend; empty: any 2xx."""
 
@@ -64,8 +66,24 @@ def _is_about(line: str, probe: Probe) -> bool:
         return False
     status = int(after[:3]) if re.match(r"[2-5]\d\d(?!\d)", after) else 0
     good = status in probe.good if probe.good else 200 <= status < 300
-    came_from = LOOPBACK.search(before)
-    if not good or came_from is None:
+    came_from = _is_from(before, probe.port) if probe.port else not _has_address(before)
+    return good and came_from and ('"' not in after or f'"{USER_AGENT}"' in after)
+
+
+def _is_from(text: str, port: int) -> bool:
+    came_from = LOOPBACK.search(text)
+    return came_from is not None and (came_from[1] is None or int(came_from[1]) == port)
+
+
+def _has_address(text: str) -> bool:
+    return any(
+        _is_address(part) for word in text.split() for part in (word, word.rpartition(":")[0])
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text.strip("[](),"))
+    except ValueError:
         return False
-    is_its_port = came_from[1] is None or int(came_from[1]) == probe.port
-    return is_its_port and ('"' not in after or f'"{USER_AGENT}"' in after)
+    return True

@@ -54,6 +54,8 @@ class RecordedBackend:
 
 
 def _are_ports(_: object, attribute: object, found: dict[str, list[int]]) -> None:
+    if found.keys() - {"blue", "green"}:
+        raise ValueError("ports: there are only blue and green")
     for port in (port for ports in found.values() for port in ports):
         if not 0 < port < 65536:
             raise ValueError(f"{port} is not a port")

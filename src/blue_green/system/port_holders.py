@@ -53,6 +53,11 @@ class ListeningSocket:
         return self.where
 
     @property
+    def path(self) -> str | None:
+        """Of a Unix socket; one in the abstract namespace begins with `@` (unix(7))."""
+        return None if self.host else self.where.removeprefix("unix:")
+
+    @property
     def is_local(self) -> bool:
         """Whether only programs on this machine can connect to it."""
         return not self.host or ip_address(self.host.removeprefix("::ffff:")).is_loopback

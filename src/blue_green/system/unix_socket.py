@@ -40,6 +40,21 @@ def remove(path: Path, inode: int) -> None:
             path.unlink()
 
 
+def is_open_to_all(path: str) -> bool:
+    """Whether every user of this machine may connect to this socket.
+
+    An abstract one, whose name begins with `@`, has no permissions.
+    """
+    if path.startswith("@"):
+        return True
+    try:
+        real = Path(path).resolve(strict=True)
+        may_pass = all(parent.stat().st_mode & stat.S_IXOTH for parent in real.parents)
+        return may_pass and bool(real.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False  # It is gone, or we may not look.
+
+
 def _make_way(path: Path) -> None:
     try:
         kind = path.lstat().st_mode

@@ -4,13 +4,16 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
 
 from blue_green.config.site_settings import HealthSettings
 from blue_green.preflight.checks import probe_advice
+from blue_green.site import app_sockets
 from tests.support.check_context import LOCAL_ONLY, CheckedSite, left_behind, only, troubles
 from tests.support.command import answering
 from tests.support.gates import a_target
@@ -26,6 +29,80 @@ def test_a_trial_start_builds_runs_and_probes_and_leaves_nothing(subject: Checke
     assert any("the app uses" in text for text in texts), texts
     assert left_behind(subject) == []
     assert not subject.state.exists()
+
+
+ON_SOCKETS = """
+import os, socket, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import TCPServer
+
+class OkHandler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+class UnixServer(HTTPServer):
+    address_family = socket.AF_UNIX
+    server_bind = TCPServer.server_bind
+
+elsewhere = socket.socket(socket.AF_UNIX)
+if len(sys.argv) > 2 and sys.argv[2].startswith("/"):
+    elsewhere.bind(sys.argv[2])
+    os.chmod(sys.argv[2], 0o777)
+    elsewhere.listen()
+UnixServer(sys.argv[1], OkHandler).serve_forever()
+"""
+
+
+@pytest.fixture
+def on_socket(directory: Path, monkeypatch: pytest.MonkeyPatch) -> CheckedSite:
+    """A site whose app listens on a Unix socket."""
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    monkeypatch.setattr(app_sockets, "RUN", directory)
+    site = CheckedSite(directory)
+    (site.checkout.path / "app.py").write_text(ON_SOCKETS)
+    site.checkout.commit()
+    del site.sections["app"]["ports"]
+    site.configure(app={"command": [sys.executable, "app.py", "{socket}"]})
+    return site
+
+
+def test_an_app_is_started_and_probed_on_a_unix_socket(
+    on_socket: CheckedSite, directory: Path
+) -> None:
+    found = on_socket.check(start=True)
+    assert troubles(found) == []
+    texts = [one.text for one in found]
+    assert any("answered GET / on unix:" in text for text in texts), texts
+    assert f"the app's Unix sockets are in {on_socket.state}/sockets" in texts
+    assert not list(directory.glob("blue-green-*"))
+
+
+def test_a_unix_socket_that_every_user_can_reach_is_reported(
+    on_socket: CheckedSite, directory: Path
+) -> None:
+    command = [sys.executable, "app.py", "{socket}", str(directory / "open.sock")]
+    found = only(on_socket.check(start=True, app={"command": command}))
+    assert (found.verdict, found.about) == ("warned", "[app] command")
+    assert f"listens on unix:{directory}/open.sock: every user of this machine" in found.text
+    assert "{socket}" in found.advice
+
+
+def test_an_app_that_ignores_its_socket_is_told_where_it_listens(
+    on_socket: CheckedSite, directory: Path
+) -> None:
+    command = [sys.executable, "app.py", str(directory / "other.sock"), "--for={socket}"]
+    health = {"start_timeout": "5s"}
+    [failure] = [
+        one
+        for one in on_socket.check(start=True, app={"command": command}, health=health)
+        if one.verdict == "failed"
+    ]
+    assert "nothing listens on unix:" in failure.text
+    assert f"the app listens on unix:{directory}/other.sock" in failure.text
 
 
 def test_a_database_written_into_the_release_is_reported_with_the_link_to_add(

@@ -13,7 +13,7 @@ from blue_green.preflight.checks.finding import Finding, Findings, failed, passe
 from blue_green.site import app_sockets, found_ports
 from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
-from blue_green.system import port_holders
+from blue_green.system import port_holders, unix_socket
 from blue_green.system.other_sites import OtherSite
 from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.unix_socket import LONGEST_PATH
@@ -31,7 +31,8 @@ def ports(
         yield _shared(port, sharing) if sharing else _port(port, running, outgoing)
     yield from _sockets(site)
     if running:
-        yield from exposed(port_holders.listening_sockets_of_processes(running.pids[site.name]))
+        listening = port_holders.listening_sockets_of_processes(running.pids[site.name])
+        yield from [*exposed(listening), *open_sockets(listening, site)]
 
 
 def addresses(settings: Settings, running: RunningSupervisor | None) -> Findings:
@@ -76,6 +77,17 @@ def exposed(listeners: Sequence[ListeningSocket]) -> Findings:
                 "[app] command",
                 f"the app listens on {one}: anyone who can reach this machine can bypass the proxy",
                 "let it listen on 127.0.0.1",
+            )
+
+
+def open_sockets(listeners: Sequence[ListeningSocket], site: SiteSettings) -> Findings:
+    """Warn of each Unix socket of the app that all users of this machine can connect to."""
+    for one in listeners if site.app.uses_socket else ():
+        if one.path is not None and unix_socket.is_open_to_all(one.path):
+            yield warned(
+                "[app] command",
+                f"the app listens on {one}: every user of this machine can bypass the proxy",
+                "let it listen on {socket}, which only its own user can reach",
             )
 
 

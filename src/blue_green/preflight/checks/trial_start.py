@@ -99,7 +99,9 @@ async def _directory(report: Report) -> AsyncIterator[Path]:
     finally:
         try:
             with trio.move_on_after(CLEANUP_TIMEOUT, shield=True):
-                await trees.remove(directory)
+                for made in {directory, app_sockets.directory_for(directory)}:
+                    if made.exists():
+                        await trees.remove(made)
         except OSError as error:
             rest = directory.parent / f"{trees.LEFTOVER}*"
             report(
@@ -157,7 +159,8 @@ async def _run(
         nursery.start_soon(backend.run)
         finding = await _probe(backend, settings.health)
         used = await trio.to_thread.run_sync(memory_of, supervisor_marker.entry(directory))
-        for one in network.exposed(await backend.listening_sockets()):
+        listening = await backend.listening_sockets()
+        for one in [*network.exposed(listening), *network.open_sockets(listening, context.site)]:
             report(one)
         await backend.stop()
     if finding is None:
