@@ -60,8 +60,9 @@ checkout = "/srv/shop"
 - The sections of the process are only in the main file: {PROCESS}.
   The other sections are of a site, and so are the keys before the first section. A section in the
   wrong place is a mistake.
-- `include` is a list of paths, relative to the main file. `*`, `?` and `[...]` are wildcards, which
-  match only names that end in `.toml`, and no hidden files. A path without wildcards must exist.
+- `include` is a list of paths, relative to the main file. `*`, `?` and `[...]` after the last slash
+  are wildcards, which match only names that end in `.toml`, and no hidden files. A path without
+  wildcards must exist.
 - A site's name has up to 63 letters, digits, hyphens, underscores and dots. Two names that differ
   only in case are a mistake.
 - A file of a site is like a file with only one site: relative paths are relative to it. For a site

@@ -94,7 +94,7 @@ def test_the_ports_of_all_sites_of_another_supervisor_are_found(
     subject.configure()
     other = tmp_path / "other"
     (other / "sites").mkdir(parents=True)
-    main = {"include": ["sites/*.toml", 7, "nowhere/*"], "proxy": {"listen": ["[::]:2"]}}
+    main = {"include": ["sites/*.toml", "nowhere/*"], "proxy": {"listen": ["[::]:2"]}}
     sites = {"shop": {"app": {"ports": [3, 4]}}, "odd": 7}
     (other / "supervisor.toml").write_text(tomli_w.dumps({**main, "sites": sites}))
     (other / "sites" / "blog.toml").write_text("[app]\nports = [[5], [6]]\n")

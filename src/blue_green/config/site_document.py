@@ -1,5 +1,6 @@
 """The settings of one of several sites as they were read, before they are parsed."""
 
+import glob
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,8 +41,11 @@ def include_patterns(document: Mapping[str, Any]) -> Sequence[str]:
     if len(value) > MAX_SITES:
         raise ValueError(f"must have at most {MAX_SITES} patterns")
     patterns = [read(pattern) for pattern in value]
-    if not all(patterns) or any("\0" in pattern for pattern in patterns):
-        raise ValueError("must not contain an empty pattern or a NUL character")
+    for pattern in patterns:
+        if not pattern or "\0" in pattern:
+            raise ValueError("must not contain an empty pattern or a NUL character")
+        if glob.has_magic(str(Path(pattern).parent)):
+            raise ValueError(f"{shown(pattern)} may have wildcards only after the last slash")
     return patterns
 
 

@@ -1,8 +1,9 @@
 """Find and read the files that `include` in the settings file names, one for each site."""
 
+import fnmatch
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 from blue_green.config.error import ConfigError
 from blue_green.config.place import INCLUDE, Place
 from blue_green.config.site_document import MAX_SITES, SiteDocument, include_patterns
-from blue_green.system import locate
+from blue_green.system import files, locate
 
 SUFFIX = ".toml"
 """Of files that a pattern with wildcards matches: others are backups, or what an editor left."""
+MAX_NAMES = 10_000
+"""Entries of a directory that are compared with a pattern."""
 
 
 def read(file: Path, document: Mapping[str, Any]) -> tuple[Sequence[SiteDocument], Sequence[str]]:
@@ -30,39 +33,36 @@ def read(file: Path, document: Mapping[str, Any]) -> tuple[Sequence[SiteDocument
     problems = []
     for pattern in patterns:
         try:
-            for name in islice(_matches(file, pattern), MAX_SITES + 1):
-                path = file.parent / name
-                found.setdefault(os.path.normpath(path), path)
+            paths = _matching(file, pattern)
         except OSError as error:
-            problems.append(f"{where}: {pattern} cannot be looked for: {error.strerror}")
+            problems.append(f"{where}: {pattern}: cannot list the directory: {error.strerror}")
+        else:
+            found |= {os.path.normpath(path): path for path in paths}
+    found.pop(os.path.normpath(file), None)  # `*.toml` beside it matches it, too.
     if len(found) > MAX_SITES:
         problems.append(f"{where}: matches more than {MAX_SITES} files")
         return (), problems
     return [_read_site(path) for path in found.values()], problems
 
 
-def _matches(file: Path, pattern: str) -> Iterator[str]:
-    """The paths that a pattern matches, relative to the directory of the settings file.
+def _matching(file: Path, pattern: str) -> Sequence[Path]:
+    """The files that a pattern matches, sorted. Wildcards match no hidden files.
 
-    Hidden files are not matched by wildcards, and the settings file itself is left out. Raises
-    `OSError` if the directory cannot be listed.
+    Raises `OSError` if the directory cannot be listed: a pattern that matches nothing would remove
+    all sites.
     """
-    if not glob.has_magic(pattern):
-        yield pattern
-        return
-    parts = Path(pattern).parts
-    first = next(at for at, part in enumerate(parts) if glob.has_magic(part))
-    directory = file.parent.joinpath(*parts[:first])
+    path = file.parent / pattern
+    if not glob.has_magic(path.name):
+        return [path]
     try:
-        os.scandir(directory).close()  # A directory that we may not read would match nothing.
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, MAX_NAMES + 1)]
     except FileNotFoundError:
-        return
-    own = os.path.normpath(file)
-    # Not Path.glob, whose wildcards match hidden files.
-    found = glob.iglob(pattern, root_dir=file.parent)  # noqa: PTH207
-    for name in sorted(islice(found, 10 * MAX_SITES)):
-        if name.endswith(SUFFIX) and os.path.normpath(file.parent / name) != own:
-            yield name
+        return []
+    if len(names) > MAX_NAMES:
+        raise files.UnfitFile(f"it has more than {MAX_NAMES} entries", path.parent)
+    found = [name for name in fnmatch.filter(names, path.name) if not name.startswith(".")]
+    return [path.with_name(name) for name in sorted(found) if name.endswith(SUFFIX)]
 
 
 def _read_site(path: Path) -> SiteDocument:

@@ -1,20 +1,14 @@
 """The sites in a settings file, which may be wrong, or of another version of this program."""
 
-import fnmatch
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from blue_green.config.error import ConfigError
-from blue_green.system import locate
-
-MAX_FILES = 1000
-"""Included files to read, and names to examine in one directory."""
+from blue_green.config.site_document import in_main_file
+from blue_green.system import site_files
 
 
 @frozen
@@ -36,37 +30,12 @@ def sites_in(document: Mapping[str, Any], file: Path) -> Sequence[SiteTable]:
     """The sites in a document that `file` held; included files that are unreadable are left out."""
     if "app" in document:
         return [SiteTable("", file, document)]
-    here = [
-        SiteTable(name, file, values)
-        for name, values in table(document, "sites").items()
-        if isinstance(values, dict)
+    included, _ = site_files.read(file, document)
+    return [
+        SiteTable(site.name, site.place.file, site.document)
+        for site in [*in_main_file(document, file), *included]
+        if not site.problems
     ]
-    return [*here, *_included(document, file)]
-
-
-def included_files(document: Mapping[str, Any], file: Path) -> Sequence[Path]:
-    """The files that its `include` names, in order."""
-    patterns = document.get("include", [])
-    patterns = [patterns] if isinstance(patterns, str) else patterns
-    found: dict[Path, None] = {}
-    for pattern in patterns if isinstance(patterns, list) else []:
-        with suppress(OSError, ValueError):
-            found |= dict.fromkeys(_matching(file.absolute().parent / str(pattern)))
-    return list(islice(found, MAX_FILES))
-
-
-def _included(document: Mapping[str, Any], file: Path) -> Iterator[SiteTable]:
-    for path in included_files(document, file):
-        with suppress(ConfigError):
-            yield SiteTable(path.stem, path, locate.read(path))
-
-
-def _matching(pattern: Path) -> Sequence[Path]:
-    """The files of a pattern, which has wildcards only in its last component."""
-    with os.scandir(pattern.parent) as entries:
-        names = [entry.name for entry in islice(entries, MAX_FILES)]
-    found = sorted(fnmatch.filter(names, pattern.name))
-    return [pattern.with_name(name) for name in found if name.endswith(".toml")]
 
 
 def table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
