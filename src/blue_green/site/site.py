@@ -95,7 +95,13 @@ class Site:
         )
         self.watch = Watch(settings.git, self.git)
         commands = ReleaseCommands(user, environment(settings), self.output)
-        self.releases = Releases(settings.release, self.git, state_directory, commands)
+        self.releases = Releases(
+            settings.release,
+            self.git,
+            state_directory,
+            commands,
+            keeps_out_others=bool(self.served.name),  # Other sites may run as other users.
+        )
         self.notify = Notify(settings, user)
         self.slots = Slots(self)
         self.retirement = Retirement(self)

@@ -53,12 +53,16 @@ class Releases:
         git: Git,
         state_directory: Path,
         commands: ReleaseCommands,
+        *,
+        keeps_out_others: bool = False,
     ) -> None:
+        """With `keeps_out_others`, root keeps users out that have nothing to do with the site."""
         self.config = config
         self.in_place = config.in_place
         self.git = git
         self.builds = Builds(state_directory / DIRECTORY, state_directory / "built")
         self.pruning = Pruning(self)
+        self._keeps_out_others = keeps_out_others
         self._commands = commands
         self._links = Links(git, commands.user, self.builds.directory)
 
@@ -81,8 +85,12 @@ class Releases:
         """Create the directory of the releases, where the checkout's owner can write."""
         self.builds.records.mkdir(parents=True, exist_ok=True)
         self.builds.directory.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() == 0:
-            os.chown(self.builds.directory, self.git.owner.uid, self.git.owner.gid)
+        if os.geteuid() != 0:
+            return
+        group = self.user.gid if self._keeps_out_others else self.git.owner.gid
+        os.chown(self.builds.directory, self.git.owner.uid, group)
+        if self._keeps_out_others:
+            self.builds.directory.chmod(0o750)
 
     def find(self, revision: str) -> Release | None:
         """The complete release of this revision, if there is one."""
