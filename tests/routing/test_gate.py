@@ -288,6 +288,21 @@ async def test_a_closed_gate_refuses_even_paused_requests() -> None:
     await play(a_gate(), scenario)
 
 
+async def test_held_requests_can_be_refused_although_something_is_live() -> None:
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
+        gate.switch([a_target()])
+        gate.hold("pause")
+        await crowd.comes(1, 2)
+        gate.close("The site was removed.")
+        gate.refuse_held("The site was removed.")
+        await wait_all_tasks_blocked()
+        assert (sorted(crowd.refused), crowd.went) == ([1, 2], [])
+        await crowd.comes(3)
+        assert crowd.went == [3]
+
+    await play(a_gate(), scenario)
+
+
 async def test_a_lease_goes_to_the_target_with_the_fewest_leases() -> None:
     gate, targets = a_gate(), [a_target(1), a_target(2), a_target(3)]
     gate.switch(targets)

@@ -195,6 +195,12 @@ class Gate:
         self.refuse(why)
         self._opened()
 
+    def refuse_held(self, why: str) -> None:
+        """Refuse the requests that wait now, whatever is live."""
+        for waiter in self._queue:
+            waiter.refused = Refused(why, self._retry_after())
+            waiter.turn.set()
+
     async def keep_ramping(self) -> None:
         """Release more requests each second while there is a queue."""
         while True:

@@ -36,6 +36,7 @@ RETRY_INTERVAL = 10.0
 """Seconds until the next attempt to run a site that cannot run."""
 PREPARE_TIMEOUT = 60.0
 """Seconds for its files to be read: the file system may hang."""
+REMOVED = "This site was removed."
 UNAVAILABLE = "This site is not available."
 OUTPUT_ROOM = 512 * 1024
 OUTPUT_LINES = 1500
@@ -142,7 +143,10 @@ class SiteRunner:
         """Finish the requests of a site that is no longer in the settings, and end it."""
         with log.about(self._sites.label(self.settings.name)):
             logger.info("removed: finishing its in-flight requests")
-            self._served.gate.close("This site was removed.")
+            self._served.gate.close(REMOVED)
+            self._served.gate.refuse_held(REMOVED)  # Their site was perhaps paused for a reason.
+            if self.site is not None:
+                self._sites.remove(self.site)  # Another one of its name may be added meanwhile.
             await self.stop_deploying()
             if (site := self.site) is not None:
                 site.is_stopping = True
