@@ -9,7 +9,7 @@ import pytest
 from blue_green.config import parsing
 from blue_green.config.settings import Settings
 from blue_green.site.site import Site
-from blue_green.site.sites import Sites
+from blue_green.site.sites import STARTING, Sites
 from blue_green.system import users
 
 SINGLE: Mapping[str, Any] = {"app": {"name": "blog", "command": ["serve"]}}
@@ -48,7 +48,23 @@ async def test_a_site_that_runs_is_no_longer_broken(sites: Sites) -> None:
     site = site_named("blog", sites)
     sites.add(site)
     assert sites.broken == {}
-    assert sites.only is site
+    assert sites.get("blog") is site
+
+
+async def test_a_site_that_is_starting_is_counted_when_a_site_is_to_be_found_without_a_name(
+    sites: Sites,
+) -> None:
+    sites.add(site_named("blog", sites))
+    assert sites.not_running == {"api": STARTING}
+    assert sites.only is None
+
+
+async def test_a_site_that_ends_does_not_remove_another_one_of_its_name(sites: Sites) -> None:
+    before, after = site_named("blog", sites), site_named("blog", sites)
+    sites.add(before)
+    sites.add(after)
+    sites.remove(before)
+    assert sites.get("blog") is after
 
 
 async def test_a_broken_site_is_counted_when_a_site_is_to_be_found_without_a_name(

@@ -22,7 +22,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
-from blue_green.admin.readiness import why_not_ready, why_not_running
+from blue_green.admin.readiness import why_not_ready
 from blue_green.routing.metrics import Histogram
 from blue_green.site.receipt import Result
 from blue_green.site.site import Site
@@ -48,7 +48,7 @@ class Exposition:
         families = Families()
         families.add(_build())
         families.add(_requests("", self._unrouted))
-        for name, _ in why_not_running(self._sites):
+        for name in self._sites.not_running:
             families.add(_ready(name, is_ready=False))
         for site in self._sites:
             await throttle.wait()

@@ -15,9 +15,9 @@ from typing import Any
 
 import trio
 
-from blue_green.admin.readiness import STARTING, why_not_ready, why_not_running
+from blue_green.admin.readiness import why_not_ready
 from blue_green.site.site import Site
-from blue_green.site.sites import Sites
+from blue_green.site.sites import STARTING, Sites
 from blue_green.site.status import of_supervisor
 from blue_green.system import throttle
 
@@ -62,7 +62,7 @@ class Overview:
         await trio.sleep_forever()
 
     async def _rows(self) -> dict[str, Row]:
-        rows = {name: _row_without_site(why) for name, why in why_not_running(self._sites)}
+        rows = {name: _row_without_site(why) for name, why in self._sites.not_running.items()}
         for number, site in enumerate(self._sites):
             if number % ROWS_PER_STEP == 0:
                 await throttle.wait()

@@ -5,15 +5,12 @@ down is no reason to take the others out of service. So a machine is ready unles
 serves no site at all, or has started and does not serve all the sites yet that it served before.
 """
 
-from collections.abc import Iterator
-
 import trio
 
 from blue_green.site.site import Site
-from blue_green.site.sites import Sites
+from blue_green.site.sites import STARTING, Sites
 
 STOPPING = "The server is stopping."
-STARTING = "The site is starting."
 MAX_LINES = 20
 """Sites that are named as not ready."""
 MAX_TEXT = 200
@@ -37,14 +34,6 @@ def why_not_ready(site: Site) -> str:
     return ""
 
 
-def why_not_running(sites: Sites) -> Iterator[tuple[str, str]]:
-    """The names of sites that do not run, and why."""
-    for settings in sites.settings.sites:
-        if sites.get(settings.name) is None and settings.name not in sites.broken:
-            yield settings.name, STARTING
-    yield from sites.broken.items()
-
-
 class Readiness:
     """Answers whether the machine, or a site, is ready, and says which sites are not."""
 
@@ -59,7 +48,7 @@ class Readiness:
         After an upgrade in place, they are known, and ready, within milliseconds.
         """
         with trio.move_on_after(MAX_WAIT):
-            while any(why == STARTING for _, why in why_not_running(self._sites)):
+            while STARTING in self._sites.not_running.values():
                 await trio.sleep(INTERVAL)
 
     def of_machine(self) -> tuple[bool, str]:
@@ -85,12 +74,12 @@ class Readiness:
         """Whether this site is ready, or else why not; None if there is no such site."""
         if site := self._sites.get(name):
             return _of(why_not_ready(site))
-        why_not = dict(why_not_running(self._sites)).get(name)
+        why_not = self._sites.not_running.get(name)
         return _of(why_not) if why_not else None
 
     def _unready(self) -> dict[str, str]:
         found = {site.name: why for site in self._sites if (why := why_not_ready(site))}
-        return {**found, **dict(why_not_running(self._sites))}
+        return {**found, **self._sites.not_running}
 
 
 def _is_coming_back(site: Site) -> bool:

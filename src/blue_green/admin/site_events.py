@@ -11,7 +11,6 @@ from typing import Any
 
 import trio
 
-from blue_green.admin.readiness import why_not_running
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.site.slot import Slot
@@ -95,7 +94,7 @@ class MissingSite:
         self._name = name
 
     async def next_event(self) -> str:
-        why = dict(why_not_running(self._sites)).get(self._name)
+        why = self._sites.not_running.get(self._name)
         missing = f"This site does not run: {why}" if why else "There is no such site."
         return json.dumps({"site": self._name, "missing": missing}, ensure_ascii=False)
 

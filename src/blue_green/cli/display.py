@@ -32,9 +32,14 @@ MAX_LINES = 10
 
 def status(result: Mapping[str, Any], style: Style) -> list[str]:
     """The whole status of a site, with its state in the first line."""
-    if result["phase"] == "broken":
-        return _broken(result, style)
+    if not runs(result):
+        return _not_running(result, style)
     return [*_head(result, style), "", *_rows(result, style), *_last_swaps(result, style)]
+
+
+def runs(site: Mapping[str, Any]) -> bool:
+    """Whether a site runs. Of one that does not, the status says why, and nothing else."""
+    return "live" in site
 
 
 def receipt(result: Mapping[str, Any], style: Style) -> list[str]:
@@ -92,14 +97,12 @@ def _head(result: Mapping[str, Any], style: Style) -> list[str]:
     return lines
 
 
-def _broken(result: Mapping[str, Any], style: Style) -> list[str]:
-    """A site that could not be started, of which nothing else is known."""
-    head = style.line(
-        (f"{style.dot} ", "red"),
-        (f"{result.get('name', 'the site')} is ", "bold"),
-        ("broken", "red"),
-    )
-    return [head, *_with_steps(style, 2, result["problem"], "red")]
+def _not_running(result: Mapping[str, Any], style: Style) -> list[str]:
+    phase = result["phase"]
+    colour = COLOURS[phase]
+    name = (f"{result.get('name', 'the site')} is ", "bold")
+    head = style.line((f"{style.dot} ", colour), name, (phase, colour))
+    return [head, *_with_steps(style, 2, result["problem"], colour)]
 
 
 def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:

@@ -53,8 +53,8 @@ def _line(
 
 def _cells(name: str, site: Mapping[str, Any]) -> tuple[str, ...]:
     hosts = _hosts(site.get("hosts", []), site.get("paths", []))
-    if site["phase"] == "broken":
-        return (name, "broken", "", "", "", "", hosts, "")
+    if not display.runs(site):
+        return (name, site["phase"], "", "", "", "", hosts, "")
     live = site["live"]["revision"] if site["live"] else ""
     requests = (f"{site['requests_per_second']:.1f}", str(site["in_flight"]), str(site["held"]))
     subject = site["subjects"].get(live, "")
@@ -77,7 +77,7 @@ def _problems(site: Mapping[str, Any], style: Style) -> Iterator[str]:
     """Why the site is down, and what is wrong with it or with its newest revision."""
     yield from _problem(site.get("down", ""), "red", style)
     yield from _problem(site["problem"], "red" if site["phase"] == "broken" else "yellow", style)
-    if site["phase"] == "broken":
+    if not display.runs(site):
         return
     _, revision = display.missing(site)
     if revision and not (site["swap"] and site["swap"]["revision"] == revision):

@@ -10,6 +10,8 @@ from blue_green.routing.router import Router, routes_of
 from blue_green.site.site import Site, served_site
 from blue_green.source.watch import POLL_INTERVAL, POLLS_PER_SECOND
 
+STARTING = "The site is starting."
+
 
 class Sites:
     """All sites. The running ones are iterated over, in the order of the settings."""
@@ -25,7 +27,7 @@ class Sites:
         self.needs_restart: Sequence[Change] = ()
         """Changes in the settings of the process that take effect only after a restart."""
         self.broken: dict[str, str] = {}
-        """Why a site does not run, by its name."""
+        """Why a site cannot run, by its name."""
         self._running: dict[str, Site] = {}
         self._served: dict[str, ServedSite] = {}
 
@@ -36,9 +38,15 @@ class Sites:
 
     @property
     def only(self) -> Site | None:
-        """The site, if there is just one and no other is broken."""
+        """The site, if it runs and there is no other one, not even one that does not run."""
         sites = list(self)
-        return sites[0] if len(sites) == 1 and not self.broken else None
+        return sites[0] if len(sites) == 1 and not self.not_running else None
+
+    @property
+    def not_running(self) -> dict[str, str]:
+        """Why each site that does not run does not, by its name: it is starting, or broken."""
+        names = [site.name for site in self.settings.sites if site.name not in self._running]
+        return {**dict.fromkeys(names, STARTING), **self.broken}
 
     def label(self, name: str) -> str:
         """The name of a site where it has to be said; "" where there is only one."""
@@ -84,9 +92,10 @@ class Sites:
         self._share_polls()
 
     def remove(self, site: Site) -> None:
-        """A site does not run any more."""
-        del self._running[site.name]
-        self._share_polls()
+        """A site does not run any more. Another one of its name may run already."""
+        if self._running.get(site.name) is site:
+            del self._running[site.name]
+            self._share_polls()
 
     def _share_polls(self) -> None:
         """Let the watches of many sites poll less often."""

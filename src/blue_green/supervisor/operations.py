@@ -43,6 +43,8 @@ class Operations:
         """The status of the site that is named, or of all if there are several."""
         if request.selector.site is None and not self._sites.is_single:
             return await overview.of_all(self._sites)
+        if (name := request.selector.site) and (why := self._sites.not_running.get(name)):
+            return overview.of_not_running(name, why)
         site = await self._find(request.selector)
         return site.status.as_dict()
 
@@ -83,7 +85,7 @@ class Operations:
     def _named(self, name: str) -> Site:
         if (site := self._sites.get(name)) is not None:
             return site
-        if (why := self._sites.broken.get(name)) is not None:
+        if (why := self._sites.not_running.get(name)) is not None:
             raise Refusal(f"{name} does not run: {why}")
         names = ", ".join(site.name for site in self._sites)
         raise Refusal(f"there is no site {name}; there are: {names or 'none'}", usage=True)

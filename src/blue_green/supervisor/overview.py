@@ -4,11 +4,17 @@ from typing import Any
 
 import trio
 
-from blue_green.site.sites import Sites
+from blue_green.site.sites import STARTING, Sites
 from blue_green.site.status import of_supervisor
 
 PER_SITE_ONLY = ("output", "last_swaps", "supervisor", "addresses")
 """Keys of a site's status that are long, or the same for all sites."""
+
+
+def of_not_running(name: str, why: str) -> dict[str, Any]:
+    """The status of a site that does not run."""
+    phase = "starting" if why == STARTING else "broken"
+    return {"name": name, "phase": phase, "problem": why}
 
 
 async def of_all(sites: Sites) -> dict[str, Any]:
@@ -18,8 +24,7 @@ async def of_all(sites: Sites) -> dict[str, Any]:
         status = site.status.as_dict()
         shown[site.name] = {key: status[key] for key in status if key not in PER_SITE_ONLY}
         await trio.lowlevel.checkpoint()
-    for name, why in sites.broken.items():
-        shown[name] = {"name": name, "phase": "broken", "problem": why}
+    shown |= {name: of_not_running(name, why) for name, why in sites.not_running.items()}
     return {
         "sites": shown,
         "addresses": sites.addresses,
