@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.summary import Summary
 from tests.support.check_context import CheckedSite
+from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite
 
 FAULTS = pytest.StashKey[Summary]()
@@ -63,6 +64,16 @@ def make_site(tmp_path: Path) -> Callable[..., RealSite]:
 
     def make(**sections: dict[str, Any]) -> RealSite:
         return RealSite(tmp_path, **sections)
+
+    return make
+
+
+@pytest.fixture
+def make_sites(tmp_path: Path) -> Callable[..., SeveralSites]:
+    """Makes several sites: `make_sites("blog", "api")`, also with sections of the process."""
+
+    def make(*names: str, **sections: dict[str, Any]) -> SeveralSites:
+        return SeveralSites(tmp_path, *names, **sections)
 
     return make
 

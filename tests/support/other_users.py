@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.site import RealSite
 
-NOBODY = pwd.getpwnam("nobody")
+NOBODY, DAEMON = pwd.getpwnam("nobody"), pwd.getpwnam("daemon")
 PYTHON = shutil.which("python3", path="/usr/bin:/bin") or ""
 """One that everybody may run, unlike the one of an environment in somebody's home."""
 
@@ -32,6 +32,13 @@ def a_site(
     site.journal_file.touch()
     site.journal_file.chmod(0o666)
     return site
+
+
+def give_to(user: pwd.struct_passwd, *places: Path) -> None:
+    """Give these, and everything in them, to a user and its group."""
+    for place in places:
+        for path in (place, *place.rglob("*")):
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
 def uid_of(pid: int) -> int:

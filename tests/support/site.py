@@ -61,7 +61,7 @@ class RealSite:
 
     def __init__(self, directory: Path, **sections: dict[str, Any]) -> None:
         self.directory = directory
-        app = AppCheckout(directory)
+        self.app = app = AppCheckout(directory)
         self.checkout = app.path
         self.commit, self.draft, self.head = app.commit, app.draft, app.head
         self.put_up, self.take_down_barriers = app.put_up, app.take_down_barriers
