@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import __doc__ as description
-from tests.bench import held, routing, throughput
+from tests.bench import held, neighbours, routing, throughput
 from tests.support.programs import program_parser
 
 
@@ -13,7 +13,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3, help="for each cell of a round")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
-    parser.add_argument("--table", choices=["throughput", "held", "routing"], help="only this one")
+    tables = ["throughput", "routing", "neighbours", "held"]
+    parser.add_argument("--table", choices=tables, help="only this one")
     arguments = parser.parse_args()
     missing = [tool for tool in ("wrk", "nginx", "taskset") if shutil.which(tool) is None]
     if missing:
@@ -26,6 +27,8 @@ def main() -> int:
             throughput.table(directory, arguments.rounds, arguments.seconds, arguments.only)
         if arguments.table in (None, "routing"):
             routing.table(directory, arguments.rounds, arguments.seconds)
+        if arguments.table in (None, "neighbours"):
+            neighbours.table(directory, arguments.rounds, arguments.seconds)
         if arguments.table in (None, "held"):
             held.table(directory, arguments.rounds)  # Last: it pins this process to one core.
     return 0
