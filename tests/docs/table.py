@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from attrs import frozen
 
 CADDY, KAMAL, UNIT = (f"docs/moving/{name}.md" for name in ("caddy", "kamal-proxy", "systemd"))
-SWAPS, HARDENING, FLEET, PUSHES = (
-    f"docs/{name}.md" for name in ("swaps", "hardening", "fleet", "pushes")
+SWAPS, HARDENING, FLEET, PUSHES, SITES = (
+    f"docs/{name}.md" for name in ("swaps", "hardening", "fleet", "pushes", "sites")
 )
 
 
@@ -116,5 +116,18 @@ READ: Mapping[tuple[str, str], str] = {
     (KAMAL, "docker stop kamal-proxy"): "kamal-proxy is not here",
     (UNIT, "sudo systemctl disable --now app"): SYSTEMD,
     (FLEET, "#!/bin/sh"): "run by tests/docs/test_fleet.py, with HAProxy and etcd",
+    **{
+        (SITES, begin): "run by tests/docs/test_sites.py, with several sites"
+        for begin in (
+            "sudo mkdir -p /etc/blue-green/sites",
+            "sudo blue-green check /etc/blue-green/supervisor.toml",
+            "sudo blue-green init /srv/wiki --file /etc/blue-green/sites/wiki.toml",
+            "sudo blue-green status",
+            "blue-green check /etc/blue-green/supervisor.toml",
+            "sudo systemctl disable --now blue-green-blog blue-green-shop",
+            "sudo systemctl enable --now blue-green",
+            "sudo rm -r /var/lib/blue-green-blog /var/lib/blue-green-shop",
+        )
+    },
     (FLEET, 'consul lock -child-exit-code deploy "blue-green swap $1"'): "Consul is not here",
 }
