@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import tomli_w
 import trio
 
-from blue_green.config.kinds import Argv, Count, Endpoint, Port, Ports
-from blue_green.config.process_settings import ProxySettings
+from blue_green.config.kinds import Argv, Count, Port, Ports
+from blue_green.config.place import Place
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.site_settings import AppSettings
 from blue_green.site import found_ports
@@ -23,8 +24,8 @@ MakeFound = Callable[..., Site]
 
 
 @pytest.fixture
-def sites() -> Sites:
-    return Sites(Settings(sites=(), proxy=ProxySettings((Endpoint("127.0.0.1", 1),))))
+async def sites(tmp_path: Path) -> Sites:
+    return Sites(Settings(sites=(), place=Place(tmp_path / "blog" / "supervisor.toml")))
 
 
 @pytest.fixture
@@ -36,6 +37,8 @@ async def make_found(sites: Sites, tmp_path: Path) -> MakeFound:
         state.mkdir(exist_ok=True)
         file = tmp_path / name / "supervisor.toml"
         settings = SiteSettings(name, file, state, AppSettings(Argv(("app",)), **app))
+        others = [other for other in sites.settings.sites if other.name != name]
+        sites.settings = attrs.evolve(sites.settings, sites=(*others, settings))
         site = Site(settings, owner=US, user=US)
         sites.add(site)
         return site
@@ -124,6 +127,16 @@ async def test_a_port_that_another_site_names_is_replaced(
     assert caplog.messages == [
         f"port {blue} belongs to another site: using port {again[0]} for blue from now on"
     ]
+
+
+async def test_a_port_of_a_site_that_does_not_run_yet_is_not_chosen(
+    sites: Sites, make_found: MakeFound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found_ports, "CANDIDATES", range(20_000, 20_004))
+    monkeypatch.setattr(found_ports, "bind_error", lambda _: None)
+    shop = make_found("shop", ports=Ports(((Port(20_001),), (Port(20_002),))))
+    sites.remove(shop)
+    assert sorted(await both(make_found("blog"))) == [20_000, 20_003]
 
 
 async def test_a_port_that_other_settings_name_is_not_chosen(

@@ -12,12 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import trio
-
 from blue_green.config.kinds import Endpoint
 from blue_green.site.backend import HOST, bind_error, check_is_free
 from blue_green.source.failure import MachineFault
-from blue_green.system import other_sites
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -35,14 +32,16 @@ async def of_slot(site: "Site", slot: str, count: int) -> Sequence[int]:
 
     Those that it had before, unless another program or another site has one of them now.
     """
-    ports = _remembered(site, slot)[:count]
-    if len(ports) == count and not any(_obstacle(site, port) for port in ports):
+    assert site.taken_ports is not None
+    ports, others = _remembered(site, slot)[:count], site.taken_ports.of_others(site)
+    if len(ports) == count and not any(_obstacle(port, others) for port in ports):
         return ports
-    named = await trio.to_thread.run_sync(_named_elsewhere, site.settings.file)
+    named = await site.taken_ports.named_elsewhere()
     # No other site can choose a port from here on, since there is no checkpoint.
-    avoid = {*named, *_of_other_sites(site), *site.ports}
+    others = site.taken_ports.of_others(site)
+    avoid = {*named, *others, *site.ports}
     for index in range(count):
-        reason = _obstacle(site, ports[index]) if index < len(ports) else ""
+        reason = _obstacle(ports[index], others) if index < len(ports) else ""
         if index < len(ports) and not reason:
             continue
         found = _free_port(bytes(site.settings.state_directory), avoid)
@@ -67,23 +66,15 @@ def _remembered(site: "Site", slot: str) -> list[int]:
     return list((site.state.ports or {}).get(slot, ()))
 
 
-def _obstacle(site: "Site", port: int) -> str:
+def _obstacle(port: int, others: Collection[int]) -> str:
     """Why a remembered port cannot be used, in words; "" if it can."""
-    if port in _of_other_sites(site):
+    if port in others:
         return f"port {port} belongs to another site"
     try:
         check_is_free(Endpoint(HOST, port))
     except MachineFault as taken:
         return str(taken)
     return ""
-
-
-def _of_other_sites(site: "Site") -> set[int]:
-    return {port for other in site.siblings if other is not site for port in other.ports}
-
-
-def _named_elsewhere(file: Path) -> set[int]:
-    return {port for site in other_sites.of(file) for port in site.ports}
 
 
 def _free_port(key: bytes, avoid: Collection[int]) -> int:

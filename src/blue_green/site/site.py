@@ -5,7 +5,7 @@ it uses many, the site itself.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import trio
 
@@ -26,6 +26,7 @@ from blue_green.site.retirement import Retirement
 from blue_green.site.slots import Slots
 from blue_green.site.state import RecordedBackend, State, StateFile
 from blue_green.site.status import Status
+from blue_green.site.taken_ports import TakenPorts
 from blue_green.site.trigger import Trigger
 from blue_green.source.git import Git
 from blue_green.source.git_errors import GitError
@@ -71,8 +72,8 @@ class Site:
         self.settings = settings
         """The settings in force."""
         self.user = user
-        self.siblings: Iterable[Site] = ()
-        """All sites of the process, this one among them; set when it becomes one of them."""
+        self.taken_ports: TakenPorts | None = None
+        """The ports that it must not choose; set when it becomes one of the sites."""
         self.is_stopping = False
         """The service is stopping: backends that end now have not crashed."""
         self.addresses = ""

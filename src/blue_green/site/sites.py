@@ -8,6 +8,7 @@ from blue_green.config.settings import Settings, SiteSettings
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Router, routes_of
 from blue_green.site.site import Site, served_site
+from blue_green.site.taken_ports import TakenPorts
 from blue_green.source.watch import POLL_INTERVAL, POLLS_PER_SECOND
 
 STARTING = "The site is starting."
@@ -29,6 +30,7 @@ class Sites:
         self.broken: dict[str, str] = {}
         """Why a site cannot run, by its name."""
         self._running: dict[str, Site] = {}
+        self._taken_ports = TakenPorts(self)
         self._served: dict[str, ServedSite] = {}
 
     @property
@@ -84,7 +86,7 @@ class Sites:
 
     def add(self, site: Site) -> None:
         """A site runs."""
-        site.siblings = self
+        site.taken_ports = self._taken_ports
         site.addresses = self.addresses
         site.is_stopping = self.is_stopping
         self.broken.pop(site.name, None)
