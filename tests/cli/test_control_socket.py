@@ -102,6 +102,14 @@ def test_of_several_the_one_that_serves_this_directory_is_found(
     assert socket_of(NOTHING) == path
 
 
+def test_the_file_of_a_supervisor_that_does_not_run_hides_none_that_serves_this_directory(
+    machine: Machine,
+) -> None:
+    Path("supervisor.toml").write_text(app(Path("here")))
+    path = machine.runs(5, app(Path.cwd()))
+    assert socket_of(NOTHING) == path
+
+
 def test_of_several_elsewhere_one_must_be_named(machine: Machine, tmp_path: Path) -> None:
     machine.runs(5, app(Path("/srv/blog")))
     machine.runs(6, app(Path("/srv/shop")))

@@ -15,7 +15,7 @@ from tests.support.repository import Repository
 from tests.support.site import RealSite
 
 
-async def test_a_second_site_gets_other_ports_than_a_running_one(
+async def test_a_second_supervisor_gets_another_address_than_a_running_one(
     make_site: Callable[..., RealSite], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
@@ -23,8 +23,6 @@ async def test_a_second_site_gets_other_ports_than_a_running_one(
     other = Repository(tmp_path / "somewhere" / "else")
     (other.path / "index.html").write_text("hello")
     other.commit()
-    monkeypatch.setattr(write, "PAIRS", 1)
-    monkeypatch.setattr(write, "FIRST_PORT", min(site.blue, site.green))
     monkeypatch.setattr(write, "LISTEN", site.port)
     async with site.running():
         file = other.path / "supervisor.toml"
@@ -34,12 +32,9 @@ async def test_a_second_site_gets_other_ports_than_a_running_one(
             site.process.pid,
             frozenset({site.port, site.blue, site.green}),
         )
-        await trio.to_thread.run_sync(
-            lambda: write.write(file, other.path, lambda _: "", force=False)
-        )
+        await trio.to_thread.run_sync(lambda: write.write(file, other.path, lambda _: ""))
     settings = settings_file.load(file)
-    ports = {port for slot in settings.sites[0].app.ports or () for port in slot}
-    assert first.ports.isdisjoint(ports | {settings.proxy.listen[0].port})
+    assert settings.proxy.listen[0].port not in first.ports
 
 
 async def test_check_names_the_site_that_has_the_idle_port(
@@ -125,10 +120,3 @@ def test_a_copy_of_the_settings_is_not_another_site(subject: CheckedSite) -> Non
     copy = subject.file.with_name("supervisor.next.toml")
     copy.write_bytes(subject.file.read_bytes())
     assert copy not in [one.file for one in other_sites.of(subject.file)]
-
-
-def test_ports_rarely_collide_and_are_always_the_same_for_one_checkout() -> None:
-    chosen = [write.free_ports(Path(f"/srv/site-{number}"), ())[:2] for number in range(20)]
-    assert len(set(chosen)) > 17
-    assert chosen[3] == write.free_ports(Path("/srv/site-3"), ())[:2]
-    assert all(20_000 <= port < 32_000 for pair in chosen for port in pair)

@@ -33,6 +33,9 @@ def socket_of(
         if arguments.config is None and not file.exists() and (found := _of_running()):
             return found
         raise
+    # The file here may be what is left of a supervisor for this site alone.
+    if arguments.config is None and not os.path.lexists(path) and (found := _serving_here()):
+        return found
     if warn_of_file is not None:
         for text in problems or _invalid_settings(file, path):
             warn_of_file(text)
@@ -61,17 +64,28 @@ def _of_running() -> Path | None:
     None if none runs. Raises `ConfigError` if several do, and `NoSupervisor` if none of them
     obeys our user.
     """
-    found = {one: one.control_socket for one in running_supervisors.supervisors()}
-    ours = {one: path for one, path in found.items() if path and os.access(path, os.R_OK | os.W_OK)}
-    if len(ours) > 1:
-        ours = {one: path for one, path in ours.items() if _serves_here(one)} or ours
+    ours = _ours()
+    if len(ours) > 1 and (here := _serving_here()):
+        return here
     if len(ours) > 1:
         files = ", ".join(map(str, ours))
         raise ConfigError([f"several supervisors run here: name one with --config FILE ({files})"])
-    if found and not ours:
-        files = ", ".join(map(str, found))
+    if not ours and (others := list(running_supervisors.supervisors())):
+        files = ", ".join(map(str, others))
         raise client.NoSupervisor(f"only root and the user of the supervisor may do this: {files}")
     return next(iter(ours.values()), None)
+
+
+def _serving_here() -> Path | None:
+    """The control socket of the only running supervisor that serves the current directory."""
+    found = [path for one, path in _ours().items() if _serves_here(one)]
+    return found[0] if len(found) == 1 else None
+
+
+def _ours() -> dict[SupervisorProcess, Path]:
+    """The running supervisors that obey our user, with their control sockets."""
+    found = {one: one.control_socket for one in running_supervisors.supervisors()}
+    return {one: path for one, path in found.items() if path and os.access(path, os.R_OK | os.W_OK)}
 
 
 def _serves_here(supervisor: SupervisorProcess) -> bool:

@@ -97,7 +97,8 @@ def _as_text(finding: "Finding") -> str:
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from blue_green.preflight.init.write import CannotWrite, write  # noqa: PLC0415 - slow to load
+    from blue_green.preflight.init.destination import CannotWrite  # noqa: PLC0415 - slow to load
+    from blue_green.preflight.init.write import write  # noqa: PLC0415 - slow to load
 
     def ask(question: str) -> str:
         if arguments.yes:
@@ -108,13 +109,26 @@ def _init(arguments: argparse.Namespace) -> int:
             return ""
 
     try:
-        app = write(arguments.file, arguments.checkout, ask, force=arguments.force)
+        written = write(
+            arguments.file,
+            arguments.checkout,
+            ask,
+            hosts=arguments.host,
+            several=arguments.several,
+            force=arguments.force,
+        )
     except CannotWrite as error:
         return complain(str(error), FAILED)
-    say(f"wrote {arguments.file} for {app.kind}: {app.because}")
+    app, to = written.app, written.to
+    say(f"wrote {to.file} for {app.kind}: {app.because}")
     for advice in app.advice:
         say(f"note: {advice}")
-    say(f"next: blue-green check --start {arguments.file}")
+    if to.main is None:
+        say(f"next: blue-green check --start {to.file}")
+        return OK
+    say(f"the site {to.name} gets the requests for {', '.join(written.hosts)}")
+    say(f"next: blue-green check --start --site {to.name} {to.main}")
+    say("then: blue-green reload, if the supervisor is running")
     return OK
 
 
@@ -127,7 +141,17 @@ def _init_arguments(parser: argparse.ArgumentParser) -> None:
         "--file",
         type=Path,
         default=Path(DEFAULT_FILE),
-        help=f"the file to write (default: {DEFAULT_FILE})",
+        help="the file to write, or the settings file of several sites, to add the app to "
+        f"(default: {DEFAULT_FILE})",
+    )
+    parser.add_argument(
+        "--host", action="append", default=[], metavar="HOST",
+        help="a host of the site, such as blog.example.com; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--several",
+        action="store_true",
+        help="write a settings file for several sites, and the app's own in sites/",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask: use the most likely app")
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
@@ -145,7 +169,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = [
     Command(
         "init",
-        "write a supervisor.toml for the app in a checkout",
+        "write settings for the app in a checkout, or add it to those of several sites",
         _init,
         _init_arguments,
         "blue-green init --yes /srv/blog",

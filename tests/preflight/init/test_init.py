@@ -15,8 +15,9 @@ import tomli_w
 
 from blue_green.config.settings import Settings
 from blue_green.preflight.init.checkout import Checkout
+from blue_green.preflight.init.destination import CannotWrite
 from blue_green.preflight.init.django_settings import Named, named
-from blue_green.preflight.init.write import CannotWrite, write
+from blue_green.preflight.init.write import write
 from blue_green.supervisor import settings_file
 from tests.support.app_checkout import git
 from tests.support.command import cli
@@ -63,7 +64,7 @@ def put(directory: Path, files: dict[str, str]) -> None:
 def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
     """What it was taken for, and the settings that were written."""
     file = checkout / "supervisor.toml"
-    app = write(file, checkout, lambda _: answer, force=False)
+    app = write(file, checkout, lambda _: answer).app
     return app.kind, settings_file.load(file)
 
 
@@ -158,7 +159,7 @@ def test_a_missing_command_comes_with_an_example(fill: Fill) -> None:
         return "./serve {port}"
 
     checkout = fill({"serve": ""})
-    write(checkout / "supervisor.toml", checkout, ask, force=False)
+    write(checkout / "supervisor.toml", checkout, ask)
     [question] = asked
     assert "./serve --listen 127.0.0.1:{port}\n" in question
     assert "$PORT" in question

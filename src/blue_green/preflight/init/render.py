@@ -1,9 +1,10 @@
 """The text of a supervisor.toml: the detected settings, and others in comments."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tomli_w
+from attrs import frozen
 
 from blue_green.preflight.init.checkout import App
 from blue_green.system import documents
@@ -12,38 +13,81 @@ COMMENTS_AT = 40
 LONGEST_LINE = 100
 
 
-def text(app: App, *, file: str, checkout: str, ports: tuple[int, int], listen: str) -> str:
-    """The whole file."""
-    sections = (
-        _head(app, file),
-        _app(app, ports),
-        _git(checkout),
-        _release(app),
-        _health(app),
-        _swap(app),
-        *([_hold()] if app.strategy == "exclusive" else []),
-        _rest(listen),
+@frozen
+class SiteText:
+    """What is written about a site."""
+
+    app: App
+    file: str
+    """The name of the settings file, for `blue-green check`."""
+    checkout: str
+    hosts: tuple[str, ...]
+
+
+def whole(site: SiteText, listen: str) -> str:
+    """The settings of a supervisor with one site."""
+    return _text(*_of_site(site), _rest(listen, "the site's address"))
+
+
+def one_of_several(site: SiteText) -> str:
+    """The settings of one of several sites, without those of the process."""
+    return _text(*_of_site(site))
+
+
+def process(file: str, include: str, listen: str) -> str:
+    """The settings of the process, which includes the files of its sites."""
+    head = (
+        "# Settings for blue-green, written by `blue-green init`: those of the process. Each site",
+        "# has a file of its own, to which `blue-green init` adds others. Check all of them with",
+        *_how_to_check(file),
+        *_where_all_are(),
     )
+    included = (_line("include", (include,), "each file is one site, named after the file"),)
+    return _text(head, included, _rest(listen, "the address of all sites"))
+
+
+def _text(*sections: Iterable[str]) -> str:
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _of_site(site: SiteText) -> Iterator[Iterable[str]]:
+    yield _head(site.app, site.file)
+    if site.hosts:
+        yield (_line("hosts", site.hosts, '"*.example.com": all one label below; "*": all others'),)
+    yield _app(site.app)
+    yield _git(site.checkout)
+    yield _release(site.app)
+    yield _health(site.app)
+    yield _swap(site.app)
+    if site.app.strategy == "exclusive":
+        yield _hold()
 
 
 def _head(app: App, file: str) -> Iterator[str]:
     yield "# Settings for blue-green, written by `blue-green init`. Check them with"
-    yield "#"
-    yield f"#     blue-green check --start {_plain(file)}"
+    yield from _how_to_check(file)
     yield "#"
     yield f"# The app: {_plain(app.kind)}, {_plain(app.because)}."
     for advice in app.advice:
         yield f"# - {_plain(advice)}"
+    yield from _where_all_are()
+
+
+def _how_to_check(file: str) -> Iterator[str]:
+    yield "#"
+    yield f"#     blue-green check --start {_plain(file)}"
+
+
+def _where_all_are() -> Iterator[str]:
     yield "#"
     yield "# Settings in comments show a default or an example. All settings are described in"
     yield f"# {_plain(documents.path_of('settings.md'))}"
 
 
-def _app(app: App, ports: tuple[int, int]) -> Iterator[str]:
+def _app(app: App) -> Iterator[str]:
     yield "[app]"
     yield _line("command", app.command, "not a shell; {port} is replaced, and also in $PORT")
-    yield _line("ports", ports, "of blue and green")
+    yield _line("ports", (3000, 3001), "of blue and green; default: free ones are found", off=True)
     yield _line("env", {"LOG_LEVEL": "info"}, "added to the app's environment", off=True)
     yield _line(
         "user", "www-data", "if blue-green runs as root; default: the checkout's owner", off=True
@@ -92,9 +136,9 @@ def _hold() -> Iterator[str]:
     yield _line("timeout", "90s", "how long requests wait after a crash")
 
 
-def _rest(listen: str) -> Iterator[str]:
+def _rest(listen: str, what: str) -> Iterator[str]:
     yield "[proxy]"
-    yield _line("listen", (listen,), "the site's address, or the address nginx or Caddy proxies to")
+    yield _line("listen", (listen,), f"{what}, or the address nginx or Caddy proxies to")
     yield _line(
         "trusted_proxies", ("127.0.0.1",), "whose X-Forwarded-* fields are trusted", off=True
     )

@@ -1,57 +1,117 @@
-"""Write a working supervisor.toml for a checkout."""
+"""Write working settings for the app in a checkout."""
 
 import os
+import re
 import shlex
-import tomllib
-import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import trio
+from attrs import frozen
 
-from blue_green.config import parsing
+from blue_green.config.error import ConfigError
 from blue_green.config.kinds import Endpoint
 from blue_green.config.site_settings import GitSettings
+from blue_green.preflight.init import render
 from blue_green.preflight.init.checkout import App, Checkout
+from blue_green.preflight.init.destination import (
+    INCLUDE,
+    CannotWrite,
+    Destination,
+    destination,
+)
 from blue_green.preflight.init.detect import detect
-from blue_green.preflight.init.render import text
 from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.source.git import Git
 from blue_green.source.git_errors import GitError
+from blue_green.supervisor import settings_file
 from blue_green.system import documents, other_sites, users
 
-FIRST_PORT, PAIRS, LISTEN = 20_000, 5000, 8000
-"""Below the ephemeral ports (ip(7)), and rarely used."""
+LISTEN, PORTS_TO_TRY = 8000, 1000
 
 Ask = Callable[[str], str]
 """Ask the user a question; returns an empty string without a terminal."""
 
 
-class CannotWrite(Exception):
-    """The settings cannot be determined or written; str() says why and what to do."""
+@frozen
+class Written:
+    """What was written."""
+
+    app: App
+    to: Destination
+    hosts: tuple[str, ...]
+    """Of the site; empty if it is the only one, and gets all requests."""
 
 
-def write(file: Path, directory: Path, ask: Ask, *, force: bool) -> App:
-    """Write settings for the app in this checkout, and return the app.
+def write(
+    named: Path,
+    directory: Path,
+    ask: Ask,
+    *,
+    hosts: Sequence[str] = (),
+    several: bool = False,
+    force: bool = False,
+) -> Written:
+    """Write settings for the app in this checkout.
 
-    Raises `CannotWrite`, and `ConfigError` if the user's answer makes the settings invalid.
+    `named` is the file to write, or the settings file of several sites, to which the app is added.
+    With `several`, a new file becomes one of these. Raises `CannotWrite`, and `ConfigError` if the
+    user's answers make the settings invalid.
     """
-    if file.exists() and not force:
-        raise CannotWrite(f"{file} already exists: use --force to overwrite it")
+    to = destination(named, directory, several=several, force=force)
     checkout = look(directory)
     app = choose(detect(checkout), ask)
-    taken = {port for site in other_sites.of(file) for port in site.ports}
-    blue, green, listen = free_ports(directory.resolve(), taken)
-    where = _relative(directory, file.absolute().parent)
-    listen_on = f"{HOST}:{listen}"
-    content = text(app, file=file.name, checkout=where, ports=(blue, green), listen=listen_on)
-    parsing.parse(tomllib.loads(content), file)
+    of_site = tuple(hosts) or (_hosts(app, to, ask) if to.main else ())
+    site = render.SiteText(
+        app=app,
+        file=to.shown_main.name,
+        checkout=_relative(directory, to.file.absolute().parent),
+        hosts=of_site,
+    )
+    if to.main is None:
+        _write({to.file: render.whole(site, _free_address(to.file))}, to.file)
+    elif to.main.exists():
+        _write({to.file: render.one_of_several(site)}, to.main)
+    else:
+        main = render.process(to.main.name, INCLUDE, _free_address(to.main))
+        _write({to.main: main, to.file: render.one_of_several(site)}, to.main)
+    return Written(app, to, of_site)
+
+
+def _hosts(app: App, to: Destination, ask: Ask) -> tuple[str, ...]:
+    """The hosts of one of several sites: the user's, or that of the app, or a local one."""
+    label = re.sub(r"[^a-z0-9]+", "-", to.name.lower()).strip("-") or "site"
+    usual = app.host or f"{label}.localhost"
+    answer = ask(f"Which hosts does it have? [{usual}]: ")
+    return tuple(re.split(r"[\s,]+", answer.strip())) if answer.strip() else (usual,)
+
+
+def _write(texts: Mapping[Path, str], main: Path) -> None:
+    """Write files; if that makes the settings invalid, undo it and raise `ConfigError`."""
+    before = {file: file.read_bytes() if file.exists() else None for file in texts}
+    known = _problems(main) if main.exists() and main not in texts else ()
+    known = [line for line in known if not line.startswith(tuple(f"{file}:" for file in texts))]
     try:
-        file.write_text(content, encoding="utf-8")
+        for file, text in texts.items():
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CannotWrite(f"{file} cannot be written: {error.strerror}") from None
-    return app
+    if new := [problem for problem in _problems(main) if problem not in known]:
+        for file, content in before.items():
+            file.unlink() if content is None else file.write_bytes(content)
+        raise ConfigError(new)
+
+
+def _problems(main: Path) -> Sequence[str]:
+    """The mistakes in the settings."""
+    try:
+        settings_file.load(main)
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def look(directory: Path) -> Checkout:
@@ -109,27 +169,16 @@ def _unknown(ask: Ask) -> App:
     return App("a generic app", "no known framework found", command)
 
 
-def free_ports(checkout: Path, taken: Collection[int]) -> tuple[int, int, int]:
-    """Two ports for the app and one for the proxy, free and not named by any other site.
-
-    Those for the app depend on the checkout's path, so that two sites rarely choose the same.
-    """
-    first = FIRST_PORT + 2 * (zlib.crc32(bytes(checkout)) % PAIRS)
-    blue = _free_from(first, taken)
-    green = _free_from(blue + 1, taken)
-    return blue, green, _free_from(LISTEN, {*taken, blue, green})
-
-
-def _free_from(first: int, taken: Collection[int]) -> int:
-    for port in range(first, first + 1000):
+def _free_address(file: Path) -> str:
+    """An address for the proxy whose port is free, and not named by any other supervisor."""
+    taken = {port for site in other_sites.of(file) for port in site.ports}
+    for port in range(LISTEN, LISTEN + PORTS_TO_TRY):
         if port in taken:
             continue
-        try:
+        with suppress(StepFailed):
             check_is_free(Endpoint(HOST, port))
-        except StepFailed:
-            continue
-        return port
-    raise CannotWrite(f"no free port from {first} to {first + 999}")
+            return f"{HOST}:{port}"
+    raise CannotWrite(f"no free port from {LISTEN} to {LISTEN + PORTS_TO_TRY - 1}")
 
 
 def _relative(checkout: Path, base: Path) -> str:
