@@ -16,6 +16,7 @@ from typing import Any
 import trio
 
 from blue_green.admin.readiness import why_not_ready
+from blue_green.config.site_settings import ServingSettings
 from blue_green.site.site import Site
 from blue_green.site.sites import STARTING, Sites
 from blue_green.site.status import of_supervisor
@@ -62,7 +63,11 @@ class Overview:
         await trio.sleep_forever()
 
     async def _rows(self) -> dict[str, Row]:
-        rows = {name: _row_without_site(why) for name, why in self._sites.not_running.items()}
+        serving = {site.name: site.serving for site in self._sites.settings.sites}
+        rows = {
+            name: _row_of_missing(serving.get(name), why)
+            for name, why in self._sites.not_running.items()
+        }
         for number, site in enumerate(self._sites):
             if number % ROWS_PER_STEP == 0:
                 await throttle.wait()
@@ -78,7 +83,7 @@ def _row(site: Site) -> Row:
     live, swap = site.slots.live_revision, site.queue.current
     targets = [backend.target for backend in site.slots.backends]
     return {
-        "hosts": _hosts(site),
+        "hosts": _hosts(site.settings.serving),
         "phase": site.status.phase,
         "step": swap.phase if swap else None,
         "why": why_not_ready(site)[:MAX_TEXT],
@@ -91,10 +96,10 @@ def _row(site: Site) -> Row:
     }
 
 
-def _row_without_site(why: str) -> Row:
-    """The row of a site that does not run."""
+def _row_of_missing(serving: ServingSettings | None, why: str) -> Row:
+    """The row of a site that does not run; without settings, they have mistakes."""
     return {
-        "hosts": "",
+        "hosts": _hosts(serving) if serving else "",
         "phase": "starting" if why == STARTING else "broken",
         "step": None,
         "why": why[:MAX_TEXT],
@@ -107,9 +112,8 @@ def _row_without_site(why: str) -> Row:
     }
 
 
-def _hosts(site: Site) -> str:
-    """The first hosts and paths that lead to the site, and how many others there are."""
-    serving = site.settings.serving
+def _hosts(serving: ServingSettings) -> str:
+    """The first hosts and paths that lead to a site, and how many others there are."""
     paths = serving.paths or ("",)
     first = islice((host + path for host in serving.hosts for path in paths), MAX_HOSTS)
     more = len(serving.hosts) * len(paths) - MAX_HOSTS
