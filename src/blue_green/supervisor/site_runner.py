@@ -38,8 +38,8 @@ PREPARE_TIMEOUT = 60.0
 """Seconds for its files to be read: the file system may hang."""
 REMOVED = "This site was removed."
 UNAVAILABLE = "This site is not available."
-OUTPUT_ROOM = 512 * 1024
-OUTPUT_LINES = 1500
+OUTPUT_ROOM = 256 * 1024
+OUTPUT_LINES = 1000
 """Bytes and lines of output that are kept of one of several sites."""
 
 

@@ -6,6 +6,7 @@ it has missed, and goes on from there. So no reader makes a program, the supervi
 reader wait.
 """
 
+import mmap
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -75,8 +76,9 @@ class Output:
         self._room = room
         self._max_lines = lines
         # All text is in one block of memory, which never grows. Thousands of long-lived strings
-        # would fragment the heap, so that memory between them could not be returned.
-        self._text = bytearray(room)
+        # would fragment the heap, so that memory between them could not be returned. The kernel
+        # provides a page when it is first written to, so an app that is quiet costs nothing.
+        self._text = mmap.mmap(-1, room)
         self._free = 0
         """Where the text of the next line goes, over the oldest lines."""
         self._entries: deque[_Entry] = deque()
