@@ -27,6 +27,7 @@ from blue_green.proxy.listener import Listener
 from blue_green.site.sites import Sites
 from blue_green.supervisor import settings_file, startup
 from blue_green.supervisor.site_runners import SiteRunners
+from blue_green.supervisor.startup import CannotRun
 from blue_green.system import systemd
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,8 @@ class Reload:
         read = partial(_read, self._file, old)
         reading = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
         found = changes(old, reading.settings)
-        self._put_in_force(reading.in_force, reading.pages)
+        if reading.in_force is not old:  # The same if everything needs a restart.
+            self._put_in_force(reading.in_force, reading.pages)
         self._note_restarts([change for change in found if change.effect is Effect.RESTART])
         logger.info("reloaded %s%s", self._file, "" if found else ": nothing has changed")
         for change in found:
@@ -140,15 +142,11 @@ def _read(file: Path, old: Settings) -> Reading:
     """
     new = startup.within_file_limit(settings_file.load(file))
     reading = Reading(new, in_force(old, new))
-    unchanged = [] if new.is_single else old.sites
+    changed = [site for site in new.sites if new.is_single or site not in old.sites]
     problems = [
-        *_problems_of_process(file, reading),
-        *(
-            problem
-            for site in reading.in_force.sites
-            for problem in _problems_of_site(site, reading)
-            if site not in unchanged
-        ),
+        *(problem for site in changed for problem in _problems_of_site(site, new)),
+        *_problems_of_process(file, new),
+        *_read_pages(file, changed, reading),
     ]
     for problem in contradictions(reading.in_force):
         # For example, the app may get a port that the proxy leaves only at a restart.
@@ -158,28 +156,34 @@ def _read(file: Path, old: Settings) -> Reading:
     return reading
 
 
-def _problems_of_process(file: Path, reading: Reading) -> Iterator[str]:
-    directory = reading.in_force.proxy.error_pages
-    try:
-        startup.check_trust(file, reading.in_force)
-        reading.pages[directory] = ErrorPages(directory)
-    except startup.CannotRun as error:
-        yield str(error)
-    except BadPages as error:
-        yield f"{file}: [proxy] error_pages: {error}"
-
-
-def _problems_of_site(site: SiteSettings, reading: Reading) -> Iterator[str]:
-    directory = site.serving.error_pages
+def _problems_of_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
     try:
         startup.users_to_run_as(site)
         startup.warn_root(site)
-        if not reading.in_force.is_single:
+        if not settings.is_single:
             startup.check_site_trust(site)
         startup.check_secret(site)
-        if directory not in reading.pages:
-            reading.pages[directory] = ErrorPages(directory)
-    except startup.CannotRun as error:
+    except CannotRun as error:
+        yield f"{site.place}: {error}" if not settings.is_single else str(error)
+
+
+def _problems_of_process(file: Path, settings: Settings) -> Iterator[str]:
+    try:
+        startup.check_trust(file, settings)
+    except CannotRun as error:
         yield str(error)
-    except BadPages as error:
-        yield f"{site.file}: error_pages: {error}"
+
+
+def _read_pages(file: Path, changed: Sequence[SiteSettings], reading: Reading) -> Iterator[str]:
+    """Read the error pages. Yields the problems of the process and of sites that have changed."""
+    new = reading.settings
+    keys = {site.serving.error_pages: site.place.key("", "error_pages") for site in changed}
+    keys[new.proxy.error_pages] = f"{file}: [proxy] error_pages"
+    for directory in {site.serving.error_pages for site in new.sites} | keys.keys():
+        try:
+            reading.pages[directory] = ErrorPages(directory)
+        except BadPages as error:
+            if directory in keys:
+                yield f"{keys[directory]}: {error}"
+            else:
+                logger.error("error_pages: the old pages stay in use: %s", error)
