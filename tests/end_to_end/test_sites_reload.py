@@ -1,14 +1,10 @@
 """`reload` adds, removes and changes sites while the others serve."""
 
 import json
-import shutil
 from collections.abc import Callable
 
-import trio
-
-from tests.support.http_client import Answer, HttpClient
+from tests.support.http_client import HttpClient
 from tests.support.several_sites import SeveralSites
-from tests.waiting import until
 
 MakeSites = Callable[..., SeveralSites]
 
@@ -80,69 +76,6 @@ async def test_a_mistake_in_one_file_changes_nothing(make_sites: MakeSites) -> N
         assert await status_at(sites, "wiki.example.com") == 404
         assert list((await sites.status())["sites"]) == ["blog", "shop"]
         assert sites.processes() == pids
-
-
-async def test_a_removed_site_finishes_its_requests_and_leaves_no_process(
-    make_sites: MakeSites,
-) -> None:
-    sites = make_sites("blog", "shop", "wiki")
-    answers: list[Answer] = []
-
-    async def finishes_during_the_reload() -> None:
-        answers.append(await sites.get("wiki", "/slow=1"))
-
-    async with sites.running(), sites.loaded("blog", "shop"), trio.open_nursery() as nursery:
-        nursery.start_soon(finishes_during_the_reload)
-        await until("it is in flight", sites["wiki"].app.journal)
-        wiki = sites["wiki"]
-        sites.file_of("wiki").unlink()
-        await reloaded(sites)
-        assert await status_at(sites, "wiki.example.com") == 404
-        await until("its request is answered", lambda: answers)
-        assert answers[0].status == 200
-        await until("its processes have ended", lambda: not wiki.processes())
-        assert list((await sites.status())["sites"]) == ["blog", "shop"]
-
-
-async def test_held_requests_of_a_removed_site_get_503(make_sites: MakeSites) -> None:
-    sites = make_sites("blog", "wiki")
-    statuses: list[int] = []
-
-    async def is_held() -> None:
-        statuses.append((await sites.get("wiki")).status)
-
-    async with sites.running(), trio.open_nursery() as nursery:
-        await sites.ask("pause", site="wiki", seconds=60)
-        nursery.start_soon(is_held)
-
-        async def waits() -> bool:
-            return bool((await sites.status_of("wiki"))["held"] == 1)
-
-        await until("it is held", waits)
-        sites.file_of("wiki").unlink()
-        await reloaded(sites)
-        await until("it is answered", lambda: statuses)
-        assert statuses == [503]
-        await until("no process is left", lambda: list(sites.processes()) == ["blog"])
-
-
-async def test_a_site_that_is_added_again_serves_its_last_release(make_sites: MakeSites) -> None:
-    """Even though its checkout is gone meanwhile: that needs neither git nor a build."""
-    sites = make_sites("blog", "wiki")
-    file = sites.file_of("wiki")
-    async with sites.running(), sites.loaded("blog"):
-        text = file.read_text()
-        file.unlink()
-        await reloaded(sites)
-        await until("no process is left", lambda: list(sites.processes()) == ["blog"])
-        shutil.move(sites["wiki"].checkout, sites.directory / "away")
-        file.write_text(text)
-        await reloaded(sites)
-        await sites.until_phase("wiki", "serving")
-        assert await sites.text_of("wiki") == "one"
-        assert len(sites["wiki"].releases()) == 1
-        shutil.move(sites.directory / "away", sites["wiki"].checkout)
-        await sites.until_live("wiki", sites["wiki"].commit("two"))
 
 
 async def test_a_reload_during_a_swap_of_each_site_drops_nothing(make_sites: MakeSites) -> None:

@@ -77,7 +77,10 @@ class Reload:
                 systemd.notify("READY=1")
 
     async def check_same_sites(self) -> None:
-        """Raise `Refusal` if the settings name other sites than those in force."""
+        """Raise `Refusal` if the settings name other sites than those in force.
+
+        Otherwise wait until those that were removed have ended: a new program would not know them.
+        """
         load = partial(settings_file.load, self._file)
         try:
             new = await trio.to_thread.run_sync(load, abandon_on_cancel=True)
@@ -87,6 +90,7 @@ class Reload:
             raise Refusal(
                 "sites were added or removed in the settings: run blue-green reload first"
             )
+        await self._runners.until_removed()
 
     async def _reload(self) -> Sequence[Change]:
         old = self._sites.settings

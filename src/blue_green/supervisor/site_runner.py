@@ -66,8 +66,9 @@ class SiteRunner:
         self._deploying = trio.CancelScope()
         self._has_deployed = trio.Event()
         self._may_deploy = True
+        self.ended = trio.Event()
+        """It has ended, for good."""
         self._end = trio.Event()
-        self._ended = trio.Event()
 
     def use(self, settings: SiteSettings, pages: ErrorPages | None) -> None:
         """Use these settings from now on, and these error pages unless they could not be read."""
@@ -124,7 +125,7 @@ class SiteRunner:
                         logger.exception("the site has failed through an error of the supervisor")
                         await self._wait_after(f"error of the supervisor: {error!r}")
             finally:
-                self._ended.set()
+                self.ended.set()
 
     async def stop_deploying(self) -> None:
         """End the swaps and the watch; the live release goes on."""
@@ -137,7 +138,7 @@ class SiteRunner:
         """End the site, whose backends have stopped."""
         self._end.set()
         self._attempt.cancel()
-        await self._ended.wait()
+        await self.ended.wait()
 
     async def retire(self) -> None:
         """Finish the requests of a site that is no longer in the settings, and end it."""
@@ -158,6 +159,11 @@ class SiteRunner:
                 await site.slots.stop()
             await self.end()
             logger.info("has stopped")
+
+    def kill_backends(self) -> None:
+        """Kill the backends, so that a site that is being retired ends at once."""
+        for backend in self.site.slots.backends if self.site else ():
+            backend.process.kill()
 
     async def _run_site(self, site: Site) -> None:
         site.gate.stop_refusing()

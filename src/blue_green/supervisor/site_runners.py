@@ -1,6 +1,6 @@
 """Run all sites of the process, which a reload adds and removes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import trio
 
@@ -22,7 +22,7 @@ class SiteRunners:
             site.name: SiteRunner(site, sites, self._builds, handed.get(site.name))
             for site in sites.settings.sites
         }
-        self._leaving: dict[str, trio.Event] = {}
+        self._leaving: list[SiteRunner] = []
         """Sites that were removed and have not ended yet."""
         self._nursery: trio.Nursery | None = None
 
@@ -54,15 +54,26 @@ class SiteRunners:
         assert self._nursery is not None
         runner = SiteRunner(settings, self._sites, self._builds)
         self._by_name[settings.name] = runner
-        self._nursery.start_soon(self._run_after, runner, self._leaving.get(settings.name))
+        before = [one for one in self._leaving if one.settings.name == settings.name]
+        self._nursery.start_soon(self._run_after, runner, before)
 
     def remove(self, name: str) -> None:
         """Finish and stop a site, in the background. New requests no longer reach it."""
         assert self._nursery is not None
         runner = self._by_name.pop(name)
         self._sites.forget(name)
-        self._leaving[name] = ended = trio.Event()
-        self._nursery.start_soon(self._retire, runner, ended)
+        self._leaving.append(runner)
+        self._nursery.start_soon(self._retire, runner)
+
+    async def until_removed(self) -> None:
+        """Wait until the sites that were removed have ended."""
+        for runner in list(self._leaving):
+            await runner.ended.wait()
+
+    def kill_removed(self) -> None:
+        """Kill the backends of sites that were removed, so that they end at once."""
+        for runner in self._leaving:
+            runner.kill_backends()
 
     async def stop_deploying(self) -> None:
         """End the swaps and watches of all sites."""
@@ -74,17 +85,13 @@ class SiteRunners:
         """End all sites, whose backends have stopped, and wait for those that were removed."""
         for runner in self._by_name.values():
             await runner.end()
-        for ended in list(self._leaving.values()):
-            await ended.wait()
+        await self.until_removed()
 
-    async def _run_after(self, runner: SiteRunner, before: trio.Event | None) -> None:
-        if before is not None:
-            await before.wait()
+    async def _run_after(self, runner: SiteRunner, before: Sequence[SiteRunner]) -> None:
+        for other in before:
+            await other.ended.wait()
         await runner.run()
 
-    async def _retire(self, runner: SiteRunner, ended: trio.Event) -> None:
-        name = runner.settings.name
+    async def _retire(self, runner: SiteRunner) -> None:
         await runner.retire()
-        ended.set()
-        if self._leaving.get(name) is ended:
-            del self._leaving[name]
+        self._leaving.remove(runner)

@@ -15,6 +15,7 @@ from blue_green.site.draining import requests_of
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.supervisor.background_job import BackgroundJob
+from blue_green.supervisor.site_runners import SiteRunners
 from blue_green.system import handover, systemd
 from blue_green.system.printable import counted
 
@@ -26,9 +27,10 @@ STOPPING = "The server is stopping."
 class Stop:
     """Stops the sites and the proxy, step by step."""
 
-    def __init__(self, sites: Sites, listener: Listener) -> None:
+    def __init__(self, sites: Sites, runners: SiteRunners, listener: Listener) -> None:
         self.requested = trio.Event()
         self._sites = sites
+        self._runners = runners
         self._listener = listener
         self._lingering = trio.CancelScope()
         self._hurry = trio.CancelScope()
@@ -100,6 +102,7 @@ class Stop:
         for site in self._sites:
             for backend in site.slots.backends:
                 backend.process.kill()
+        self._runners.kill_removed()
 
     def _more_time(self, before: float = 0.0) -> str:
         """Extend the unit's TimeoutStopSec= to what the settings allow (sd_notify(3))."""

@@ -119,7 +119,7 @@ class Supervisor:
         self._listening = listening
         self._reload = Reload(file, sites, runners, listener)
         self._upgrade = Upgrade(sites, self._reload, listener, listening, lock)
-        self._stop = Stop(sites, listener)
+        self._stop = Stop(sites, runners, listener)
         self._operations = Operations(sites, self._reload, self._upgrade)
 
     async def run(self) -> None:
