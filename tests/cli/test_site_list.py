@@ -37,6 +37,22 @@ def test_the_process_is_described_once() -> None:
     assert (blank, last.startswith("  supervisor  pid 5, version 0.1.0, since ")) == ("", True)
 
 
+def test_addresses_and_settings_that_wait_for_a_restart_are_shown_once() -> None:
+    waiting = {
+        "section": "proxy",
+        "key": "listen",
+        "old": ["127.0.0.1:8000"],
+        "new": ["[::]:80"],
+        "effect": "restart",
+    }
+    result = {**several(blog=status()), "addresses": "127.0.0.1:8000", "needs_restart": [waiting]}
+    assert shown(result)[-3:-1] == [
+        "   served on  127.0.0.1:8000",
+        '    settings  [proxy] listen: ["127.0.0.1:8000"] -> ["[::]:80"], '
+        "needs a restart of the supervisor",
+    ]
+
+
 def test_a_site_that_could_not_be_started_is_shown_with_the_reason() -> None:
     lines = shown(several(blog=status(), api=BROKEN))
     assert lines[2:4] == ["● api   broken", "    /srv/api is not a git work tree"]

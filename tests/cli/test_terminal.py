@@ -141,6 +141,12 @@ def test_a_long_traceback_is_shown_by_its_end_and_where_to_find_the_rest() -> No
     assert "last lines of output:" in shown
 
 
+def test_where_to_find_the_rest_names_the_site_that_the_user_named() -> None:
+    last = receipt(outcome="failed", revision=BAD, output=["line"] * 20)
+    for site, command in ((None, "logs bbbbbbb"), ("blog", "logs --site blog bbbbbbb")):
+        assert f"(more: blue-green {command})" in "\n".join(display.receipt(last, WIDE, site))
+
+
 def test_the_status_shows_the_addresses_and_the_settings_that_wait_for_a_restart() -> None:
     waiting = {
         "section": "proxy", "key": "listen", "old": ["127.0.0.1:8000"], "new": ["[::]:80"],

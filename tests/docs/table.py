@@ -121,7 +121,7 @@ READ: Mapping[tuple[str, str], str] = {
         for begin in (
             "sudo mkdir -p /etc/blue-green/sites",
             "sudo blue-green check /etc/blue-green/supervisor.toml",
-            "sudo blue-green init /srv/wiki --file /etc/blue-green/sites/wiki.toml",
+            "sudo blue-green init /srv/wiki --host wiki.example.com \\",
             "sudo blue-green status",
             "blue-green check /etc/blue-green/supervisor.toml",
             "sudo systemctl disable --now blue-green-blog blue-green-shop",

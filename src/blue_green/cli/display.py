@@ -42,8 +42,8 @@ def runs(site: Mapping[str, Any]) -> bool:
     return "live" in site
 
 
-def receipt(result: Mapping[str, Any], style: Style) -> list[str]:
-    """How a swap ended, and what it cost."""
+def receipt(result: Mapping[str, Any], style: Style, site: str | None = None) -> list[str]:
+    """How a swap ended, and what it cost. `site` is the one that the user named."""
     colour = COLOURS[result["outcome"]]
     named = [(f"{result['outcome']} ", f"bold {colour}"), result["revision"][:7]]
     if style.width is None:  # A program that reads the first line finds the reason in it.
@@ -59,8 +59,9 @@ def receipt(result: Mapping[str, Any], style: Style) -> list[str]:
         lines.append(f"not in quarantine: next attempt in {result['retry_in']:g} s")
     if output := result["output"]:
         shown = output[-MAX_LINES:]
-        short = result["revision"][:7]
-        more = f" (more: blue-green logs {short})" if len(output) > len(shown) else ""
+        of_site = "" if site is None else f"--site {site} "
+        logs = f"blue-green logs {of_site}{result['revision'][:7]}"
+        more = f" (more: {logs})" if len(output) > len(shown) else ""
         lines += [f"last lines of output{more}:", *(style.line("    ", line) for line in shown)]
     if result["seconds"]:
         lines.append(style.line(numbers(result)))
@@ -121,24 +122,40 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield from style.wrapped(MARGIN, _progress(swap), "cyan")
         if candidate := result["candidate"]:
             yield from style.wrapped(MARGIN, f"starting in {_place(candidate)}", "dim")
-    if addresses := result.get("addresses"):  # Missing in the answers of older supervisors.
-        yield _row(style, "served on", addresses)
+    yield from _served_on(result, style)
     yield _row(style, "requests", *_requests(result))
     yield from _warning(style, "problem", result["problem"])
-    for entry in result.get("needs_restart", ()):
-        yield from _warning(style, "settings", change_text.change(entry))
+    yield from _waiting_settings(result, style)
     if unremovable := result.get("unremovable"):  # Missing in the answers of older supervisors.
         old = counted(len(unremovable), "old release")
         yield from _warning(style, "releases", f"{old} cannot be removed: {unremovable[0]}")
     if last := result["last_swap"]:
         yield from _warning(style, "data", last.get("warning", ""))
     yield from _quarantine(result, style)
-    yield supervisor(result["supervisor"], style)
+    yield _supervisor(result["supervisor"], style)
 
 
-def supervisor(result: Mapping[str, Any], style: Style) -> str:
-    """The process itself, on one line."""
-    about = f"pid {result['pid']}, version {result['version']}, since {_since(result['since'])}"
+def process(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """The process of several sites."""
+    yield from _served_on(result, style)
+    yield from _waiting_settings(result, style)
+    yield _supervisor(result["supervisor"], style)
+
+
+def _served_on(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    if addresses := result.get("addresses"):  # Missing in the answers of older supervisors.
+        yield _row(style, "served on", addresses)
+
+
+def _waiting_settings(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """Changed settings that need a restart."""
+    for entry in result.get("needs_restart", ()):
+        yield from _warning(style, "settings", change_text.change(entry))
+
+
+def _supervisor(supervisor: Mapping[str, Any], style: Style) -> str:
+    since = _since(supervisor["since"])
+    about = f"pid {supervisor['pid']}, version {supervisor['version']}, since {since}"
     return _row(style, "supervisor", (about, "dim"))
 
 

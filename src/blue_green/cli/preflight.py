@@ -17,6 +17,7 @@ from blue_green.cli.command import (
     say,
 )
 from blue_green.config.error import ConfigError
+from blue_green.system import documents, running_supervisors
 from blue_green.system.running_supervisors import DEFAULT_FILE
 
 if TYPE_CHECKING:
@@ -124,6 +125,9 @@ def _init(arguments: argparse.Namespace) -> int:
     for advice in app.advice:
         say(f"note: {advice}")
     if to.main is None:
+        for other in running_supervisors.supervisors():
+            page = documents.path_of("sites.md")
+            say(f"note: {other.file} serves another app here; to serve both with it, see {page}")
         say(f"next: blue-green check --start {to.file}")
         return OK
     say(f"the site {to.name} gets the requests for {', '.join(written.hosts)}")

@@ -110,7 +110,9 @@ def follow(arguments: argparse.Namespace, request: dict[str, Any], good: Sequenc
     if outcome is None:
         return print_result(arguments, result, f"{result['revision'][:7]} is queued")
     print_result(
-        arguments, result, lambda: "\n".join(display.receipt(result, Style.of(sys.stdout)))
+        arguments,
+        result,
+        lambda: "\n".join(display.receipt(result, Style.of(sys.stdout), arguments.site)),
     )
     return OK if outcome in good else FAILED
 

@@ -27,7 +27,7 @@ def status(result: Mapping[str, Any], style: Style) -> list[str]:
         dot = (f"{style.dot} ", colour)
         lines.append(_line(row, widths, dot, {0: "bold", 1: colour, 6: "dim"}, style))
         lines += _problems(site, style)
-    return [*lines, "", display.supervisor(result["supervisor"], style)]
+    return [*lines, "", *display.process(result, style)]
 
 
 def _line(

@@ -48,6 +48,7 @@ class Status:
             "site": site.name,
             "addresses": site.addresses,
             "hosts": list(site.settings.serving.hosts),
+            "paths": list(site.settings.serving.paths),
             "phase": self.phase,
             "down": site.gate.why_down,
             "live": _slot(site.slots.live),

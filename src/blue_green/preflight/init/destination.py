@@ -12,7 +12,7 @@ from attrs import frozen
 
 from blue_green.config.error import ConfigError
 from blue_green.config.site_document import NAME, is_single
-from blue_green.system import locate, site_tables
+from blue_green.system import documents, locate, site_tables
 from blue_green.system.running_supervisors import DEFAULT_FILE
 from blue_green.system.site_tables import SiteTable
 
@@ -163,5 +163,6 @@ def _how_to_split(file: Path, checkout: Path) -> str:
         f"3. move its sections [proxy], [admin], [control] and [state] to a new {file.name},\n"
         f'   below the line include = ["{INCLUDE}"]\n'
         "4. run this blue-green init again, and restart the supervisor. Sites then start from\n"
-        "   HEAD, without the releases and the history of the one before"
+        "   HEAD, without the releases and the history of the one before; to keep those, see\n"
+        f"   {documents.path_of('sites.md')}"
     )
