@@ -1,18 +1,19 @@
-"""The admin address of a real site."""
+"""The admin address of a real supervisor."""
 
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.http_client import Answer, HttpClient
+from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite, free_ports
 from tests.waiting import until
 
 
 class Admin:
-    """The admin address of a site."""
+    """The admin address of a supervisor, of one site or of several."""
 
-    def __init__(self, site: RealSite, **settings: Any) -> None:
+    def __init__(self, site: RealSite | SeveralSites, **settings: Any) -> None:
         (self.port,) = free_ports(1)
         site.configure(admin={"listen": [f"127.0.0.1:{self.port}"], **settings})
 

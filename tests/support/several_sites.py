@@ -207,7 +207,7 @@ class SeveralSites:
 
         async def look() -> Any:
             status = await self.status_of(name)
-            live = status["live"]
+            live = status.get("live")  # Not there while it starts.
             done = status["phase"] == "serving" and live and live["revision"] == revision
             return status if done else None
 
