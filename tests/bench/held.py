@@ -1,4 +1,4 @@
-"""The second table: what it costs to wait, and how soon the wait ends."""
+"""The third table: what it costs to wait, and how soon the wait ends."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""The third table: what it costs to find a site among many."""
+"""The second table: what it costs to find a site among many."""
 
 import statistics
 import sys
@@ -44,13 +44,11 @@ def table(directory: Path, rounds: int, seconds: float) -> None:
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with ExitStack() as stack:
         origin = stack.enter_context(nginx_origin(directory))
-        running = {
-            count: stack.enter_context(_sites(origin, count))
-            for count in {case.sites for case in CASES}
-        }
+        # Each has a process of its own, or one would close the idle connections of another.
+        running = {case: stack.enter_context(_sites(origin, case.sites)) for case in CASES}
         for number in range(rounds):
             for case in CASES if number % 2 else reversed(CASES):
-                port, pid = running[case.sites]
+                port, pid = running[case]
                 before = cpu_seconds(pid)
                 row = Row("routing", "/small", script=HOSTS % case.requested)
                 rate = measure(row, port, directory, seconds)
