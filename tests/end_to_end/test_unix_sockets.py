@@ -113,9 +113,13 @@ async def test_two_backends_share_the_load_on_sockets_of_their_own(site: RealSit
     site.configure(app={"backends": 2})
     site.commit("one")
     async with site.running(), site.steady_load():
-        pids = {(await site.get("/")).json()["pid"] for _ in range(8)}
-        live = (await site.status())["live"]
-        assert pids == set(live["pids"])
+        live, pids = (await site.status())["live"], set[int]()
+
+        async def both_have_answered() -> bool:
+            pids.add((await site.get("/")).json()["pid"])
+            return pids == set(live["pids"])
+
+        await until("both have answered", both_have_answered)
         assert [Path(path).name for path in live["sockets"]] == ["1.sock", "2.sock"]
         status = await site.until_live(site.commit("two"))
         assert len(set(status["live"]["sockets"]) | set(live["sockets"])) == 4
