@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,23 +130,43 @@ def _no_passphrase() -> str:
     return ""
 
 
+def names_of(settings: TlsSettings) -> Sequence[str]:
+    """The hosts and addresses that the certificate is for; empty if clients will refuse it.
+
+    Raises `BadCertificate`.
+    """
+    try:
+        return _names(_seen_by_client(load(settings), _read("certificate", settings.certificate)))
+    except (ssl.SSLError, ValueError):
+        return ()
+
+
+def _names(seen: dict[str, Any]) -> Sequence[str]:
+    return [value for _, value in seen.get("subjectAltName", ())]
+
+
 def _try(context: ssl.SSLContext, chain: str, settings: TlsSettings) -> None:
     """Do a handshake in memory with a client that trusts this certificate, and log any problem."""
-    first = f"{BEGIN}{chain.partition(BEGIN)[2].partition(END)[0]}{END}"
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = False
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        client.load_verify_locations(cadata=ssl.PEM_cert_to_DER_cert(first))
-        seen = _handshake(client, context)
+        seen = _seen_by_client(context, chain)
     except ssl.SSLCertVerificationError as error:
         logger.error("clients will refuse %s: %s", settings.certificate, error.verify_message)
         return
     except (ssl.SSLError, ValueError) as error:
         raise BadCertificate(_unusable(settings, error)) from None
-    names = [value for _, value in seen.get("subjectAltName", ())]
+    names = _names(seen)
     ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(seen["notAfter"]), UTC)
     logger.info("the certificate is for %s until %s", ", ".join(names) or "no name", ends.date())
+
+
+def _seen_by_client(context: ssl.SSLContext, chain: str) -> dict[str, Any]:
+    """The certificate as a client sees it that trusts it; raise `SSLError` or `ValueError`."""
+    first = f"{BEGIN}{chain.partition(BEGIN)[2].partition(END)[0]}{END}"
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(cadata=ssl.PEM_cert_to_DER_cert(first))
+    return _handshake(client, context)
 
 
 def _handshake(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.preflight.checks import (
+    certificate_hosts,
     commands,
     files,
     hold_timeout,
@@ -78,11 +79,13 @@ async def _check_all(
     _all(files.certificate(settings), report)
     _all(unit(file, settings), report)
     others = other_sites.of(file)
+    names = certificate_hosts.names_in_certificate(settings)
     contexts: list[CheckContext] = []
     uses: list[machine.MemoryUse] = []
     for site in sites:
         of_site = report if settings.is_single else for_site(report, site.name)
         _all(network.ports(site, others, running), of_site)
+        _all(certificate_hosts.certificate_hosts(site, names), of_site)
         _all(_of_settings(site), of_site)
         try:
             owner, user = startup.users_to_run_as(site)
