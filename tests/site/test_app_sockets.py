@@ -131,7 +131,11 @@ def test_a_path_that_is_too_long_everywhere_is_reported_with_what_to_do(
 
 
 @pytest.mark.parametrize("length", [LONGEST_PATH - 23, LONGEST_PATH - 22])
-def test_every_path_that_is_given_out_can_be_bound(directory: Path, length: int) -> None:
+def test_every_path_that_is_given_out_can_be_bound(
+    directory: Path, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_sockets, "RUN", directory)
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
     state = directory / ("x" * (length - len(bytes(directory)) - 1))
     state.mkdir()
     [*_, last] = app_sockets.addresses(state, "green", 999)
