@@ -10,8 +10,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from blue_green.config.kinds import Count, Period
 from blue_green.config.site_settings import HoldSettings
-from blue_green.routing.gate import Gate, Refused
+from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Lease, Outcome, cut
+from blue_green.routing.waiter import Refused
 from tests.support.gates import a_gate, a_target, note
 
 

@@ -19,9 +19,9 @@ from blue_green.proxy.relay import NO_FIELDS, BadBody, body_of
 from blue_green.proxy.served_site import ServedSite
 from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
 from blue_green.proxy.upload import TOO_SLOW, Upload
-from blue_green.routing.gate import Refused
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.routing.router import Route
+from blue_green.routing.waiter import Refused
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
 _NO_BODY, _LENGTH, _RESPONDED = Framing.NONE, Framing.LENGTH, Outcome.RESPONDED

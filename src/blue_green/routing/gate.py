@@ -24,35 +24,9 @@ from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.routing.metrics import HOLD_SECONDS, Histogram
 from blue_green.routing.tally import Tally
+from blue_green.routing.waiter import Refused, Waiter
 
 RAMP_PATIENCE = 1.0
-
-
-class Refused(Exception):
-    """A request can neither pass nor wait any longer; str() says why."""
-
-    def __init__(self, why: str, retry_after: int) -> None:
-        super().__init__(why)
-        self.retry_after = retry_after
-        """Seconds after which a retry makes sense."""
-
-
-class _Waiter:
-    """One request in the queue. It keeps its place until it goes or gives up."""
-
-    __slots__ = ("_began", "refused", "scope", "turn")
-
-    def __init__(self, scope: trio.CancelScope) -> None:
-        self.scope = scope
-        """Cancelled when it has waited long enough."""
-        self.turn = trio.Event()
-        self.refused: Refused | None = None
-        self._began = trio.current_time()
-
-    @property
-    def waited(self) -> float:
-        """Seconds."""
-        return trio.current_time() - self._began
 
 
 class Gate:
@@ -73,7 +47,7 @@ class Gate:
         self._refusal: str | None = None
         self._timeout_reason = ""
         self._closed = False
-        self._queue: OrderedDict[_Waiter, None] = OrderedDict()
+        self._queue: OrderedDict[Waiter, None] = OrderedDict()
         self._waiting_of: Counter[str] = Counter()
         """How many in the queue count for each client."""
         self._ramp = 0
@@ -98,7 +72,7 @@ class Gate:
         if owner and self._waiting_of[owner] >= self.settings.per_client:
             why = "Too many requests from your address are waiting already."
             raise Refused(why, self._retry_after())
-        waiter = _Waiter(trio.CancelScope(deadline=self._deadline()))
+        waiter = Waiter(trio.CancelScope(deadline=self._deadline()))
         self._queue[waiter] = None
         self._waiting_of[owner] += 1
         self.tally.held += 1
@@ -290,7 +264,7 @@ class Gate:
         for waiter in self._queue:
             waiter.scope.deadline = self._deadline()
 
-    def _may_go(self, waiter: _Waiter) -> bool:
+    def _may_go(self, waiter: Waiter) -> bool:
         return self.is_open and self._ramp > 0 and next(iter(self._queue)) is waiter
 
     def _opened(self) -> None:
