@@ -119,9 +119,9 @@ READ: Mapping[tuple[str, str], str] = {
     **{
         (SITES, begin): "run by tests/docs/test_sites.py, with several sites"
         for begin in (
-            "sudo mkdir -p /etc/blue-green/sites",
+            "sudo mkdir -p /etc/blue-green && cd /etc/blue-green",
             "sudo blue-green check /etc/blue-green/supervisor.toml",
-            "sudo blue-green init /srv/wiki --host wiki.example.com \\",
+            "cd /etc/blue-green && sudo blue-green init --host wiki.example.com /srv/wiki",
             "sudo blue-green status",
             "blue-green check /etc/blue-green/supervisor.toml",
             "sudo systemctl disable --now blue-green-blog blue-green-shop",

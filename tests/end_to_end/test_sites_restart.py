@@ -76,7 +76,7 @@ async def test_after_a_kill_the_next_start_ends_the_orphans_of_all_and_serves_al
             assert not set(left[name]) & set(sites[name].processes())
 
 
-@pytest.mark.parametrize("fault", ["no checkout", "no user", "no error pages"])
+@pytest.mark.parametrize("fault", ["no checkout", "no user", "no error pages", "mistake"])
 async def test_a_site_that_cannot_run_keeps_none_from_starting(
     make_sites: MakeSites, tmp_path: Path, fault: str
 ) -> None:
@@ -89,6 +89,9 @@ async def test_a_site_that_cannot_run_keeps_none_from_starting(
         case "no user":
             sites.change("shop", app={"user": "no-such-user"})
             why = "no-such-user"
+        case "mistake":
+            sites.change("shop", hold={"limit": "many"})
+            why = f"{sites.file_of('shop')}: [hold] limit"
         case _:
             pages = tmp_path / "pages"
             pages.write_text("a file, where a directory should be")
@@ -101,13 +104,14 @@ async def test_a_site_that_cannot_run_keeps_none_from_starting(
             assert await sites.text_of(name) == "one"
             await sites.until_live(name, sites[name].commit("two"))
         assert "shop" in sites.log() and why in sites.log()
-        assert (await sites.get("shop")).status == 503
+        # Its hosts are not known if its file has a mistake.
+        assert (await sites.get("shop")).status == (404 if fault == "mistake" else 503)
         status = await sites.cli("status")
         assert "shop" in status.out and why in status.out
         status = await sites.cli("status", "shop")
         assert why in status.out
         check = await sites.check()
-        assert check.code == 1
+        assert check.code == (2 if fault == "mistake" else 1)
         assert why in check.out
     finally:
         assert await sites.stop() == 0, sites.log()

@@ -13,11 +13,11 @@ MakeSites = Callable[..., SeveralSites]
 
 async def upgraded(sites: SeveralSites) -> None:
     """Upgrade, as a person would; no backend may be another one than before."""
-    before = sites.processes()
+    before = await sites.pids()
     done = await sites.cli("upgrade", "--json")
     assert done.code == 0, done.err + sites.log()
     assert "version" in json.loads(done.out)
-    assert sites.processes() == before
+    assert await sites.pids() == before
 
 
 async def test_an_upgrade_under_load_drops_no_request_of_any_site(make_sites: MakeSites) -> None:

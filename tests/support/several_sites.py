@@ -178,6 +178,11 @@ class SeveralSites:
         status: dict[str, Any] = (await self.status())["sites"][name]
         return status
 
+    async def pids(self) -> dict[str, list[int]]:
+        """Of the live backends of each site."""
+        status = (await self.status())["sites"]
+        return {name: site["live"]["pids"] for name, site in status.items()}
+
     async def until_phase(self, name: str, phase: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait until the supervisor is there and this site is in this phase."""
 
