@@ -11,7 +11,7 @@ from tests.support.admin import Admin
 from tests.support.app_checkout import git
 from tests.support.http_client import HttpClient
 from tests.support.several_sites import SeveralSites
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 SECRET = "a secret of sufficient length"
 
@@ -107,7 +107,8 @@ async def test_a_push_to_one_site_deploys_that_site_only_and_its_command_is_noti
         async with HttpClient(admin.port) as forge:
             assert (await forge.post("/hook/blog", b"{}", X_Gitlab_Token=SECRET)).status == 202
             assert (await forge.post("/hook/docs", b"{}", X_Gitlab_Token=SECRET)).status == 404
-        await sites.until_live("blog", pushed["blog"])
+        # A pull and a swap are a dozen git commands, each of which a busy machine delays.
+        await sites.until_live("blog", pushed["blog"], timeout=3 * PATIENCE)
         assert await sites.text_of("shop") == "one"
         assert git(sites["shop"].checkout, "rev-parse", "HEAD") == heads["shop"]
     told = [json.loads(line) for line in (tmp_path / "blog.told").read_text().splitlines()]
