@@ -76,6 +76,22 @@ async def test_after_a_kill_the_next_start_ends_the_orphans_of_all_and_serves_al
             assert not set(left[name]) & set(sites[name].processes())
 
 
+async def test_after_a_kill_the_processes_of_a_site_that_was_removed_meanwhile_are_ended(
+    make_sites: MakeSites,
+) -> None:
+    sites = make_sites("blog", "wiki")
+    sites.start()
+    for name in ("blog", "wiki"):
+        await sites.until_phase(name, "serving")
+    assert await sites.stop(signal.SIGKILL) == -signal.SIGKILL
+    wiki = sites.sites.pop("wiki")
+    sites.file_of("wiki").unlink()
+    assert wiki.processes() != [], "this test is about what is left behind"
+    async with sites.running():
+        await until("no process of wiki is left", lambda: not wiki.processes())
+        assert "wiki: sending SIGTERM" in sites.log()
+
+
 @pytest.mark.parametrize("fault", ["no checkout", "no user", "no error pages", "mistake"])
 async def test_a_site_that_cannot_run_keeps_none_from_starting(
     make_sites: MakeSites, tmp_path: Path, fault: str

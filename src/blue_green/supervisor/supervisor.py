@@ -19,7 +19,7 @@ from blue_green.http.certificates import BadCertificate
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
 from blue_green.site.sites import Sites
-from blue_green.supervisor import startup
+from blue_green.supervisor import forgotten_sites, startup
 from blue_green.supervisor.background_job import BackgroundJob
 from blue_green.supervisor.operations import Operations
 from blue_green.supervisor.reload import Reload
@@ -137,6 +137,7 @@ class Supervisor:
                 )
                 serving.start_soon(server.run)
             serving.start_soon(runners.run)
+            serving.start_soon(self._end_forgotten)
             serving.start_soon(self._listener.run)
             async with trio.open_nursery() as changing:
                 commands = self._operations.commands
@@ -151,6 +152,10 @@ class Supervisor:
             await stop.shut_down()
             await runners.end()
             serving.cancel_scope.cancel()
+
+    async def _end_forgotten(self) -> None:
+        async with self._reload.lock:  # It might add such a site again.
+            await forgotten_sites.end_processes(self._sites.settings)
 
     def _report_start(self) -> None:
         settings = self._sites.settings
