@@ -1,5 +1,6 @@
 """The settings file is read as a whole, or without the sites that have mistakes."""
 
+import os
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from blue_green.config.error import ConfigError
 from blue_green.supervisor import settings_file
+from tests.support.other_users import NOBODY
 from tests.support.settings import MINIMAL, problems_of_sites, site, write_sites
 
 A, B = site(1, "a.org"), site(3, "b.org")
@@ -94,3 +96,13 @@ def test_500_sites_are_read_in_moderate_time(file: Path) -> None:
     began = time.process_time()
     assert len(settings_file.load(file).sites) == 500
     assert time.process_time() - began < 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_file_that_another_user_can_write_claims_nothing(file: Path) -> None:
+    write_sites(file, a=site(1, "b.org"), b=site(3, "b.org"))
+    os.chown(file.parent / "sites" / "a.toml", NOBODY.pw_uid, -1)
+    settings, problems = settings_file.load_usable(file)
+    assert [one.name for one in settings.sites] == ["b"]
+    [problem] = problems["a"]
+    assert "a.toml: users other than root can write " in problem

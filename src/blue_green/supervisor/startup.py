@@ -72,11 +72,8 @@ def _runs_as_root(site: SiteSettings) -> bool:
 
 def _check_not_writable(*paths: Path) -> None:
     for relied_on in paths:
-        if unsafe := users.writable_by_others(relied_on):
-            raise CannotRun(
-                f"{relied_on}: users other than root can write {unsafe}, and could run anything "
-                f"as root: chown root {unsafe} && chmod go-w {unsafe}"
-            )
+        if problem := users.why_not_trusted(relied_on):
+            raise CannotRun(problem)
 
 
 def warn_root(site: SiteSettings) -> None:

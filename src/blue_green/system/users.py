@@ -115,6 +115,17 @@ def writable_by_others(path: Path) -> Path | None:
     return None
 
 
+def why_not_trusted(path: Path) -> str:
+    """Why root must not rely on a file or directory of ours, and what to do; "" if it may."""
+    unsafe = writable_by_others(path)
+    if unsafe is None:
+        return ""
+    return (
+        f"{path}: users other than root can write {unsafe}, and could run anything as root: "
+        f"chown root {unsafe} && chmod go-w {unsafe}"
+    )
+
+
 def _looked_up(path: Path) -> Iterator[Path]:
     """All paths that are looked up to resolve a path, in order (path_resolution(7)).
 
