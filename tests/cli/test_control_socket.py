@@ -78,6 +78,22 @@ def test_the_only_running_supervisor_is_found(machine: Machine) -> None:
     assert socket_of(NOTHING) == path
 
 
+def test_a_supervisor_is_found_while_it_closes_connections(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = machine.runs(5, app(Path("/srv/elsewhere")))
+    (machine.proc / "5" / "fd" / "2").symlink_to("socket:[1]")
+    readlink = Path.readlink
+
+    def meanwhile_closed(link: Path) -> Path:
+        if link.parts[-2:] == ("fd", "2"):
+            raise FileNotFoundError
+        return readlink(link)
+
+    monkeypatch.setattr(Path, "readlink", meanwhile_closed)
+    assert socket_of(NOTHING) == path
+
+
 def test_a_settings_file_that_is_named_or_here_is_not_ignored(machine: Machine) -> None:
     machine.runs(5, app(Path("/srv/elsewhere")))
     with pytest.raises(ConfigError, match=r"other\.toml: cannot be read"):

@@ -71,10 +71,10 @@ def settings_of(words: Sequence[str]) -> Path | None:
 
 
 def _private_socket(pid: int) -> Path | None:
-    opened = {
-        str(entry.readlink())
-        for entry in islice((PROC / str(pid) / "fd").iterdir(), MAX_DESCRIPTORS)
-    }
+    opened = set()
+    for entry in islice((PROC / str(pid) / "fd").iterdir(), MAX_DESCRIPTORS):
+        with suppress(FileNotFoundError):  # It has been closed meanwhile.
+            opened.add(str(entry.readlink()))
     for line in (PROC / str(pid) / "net" / "unix").read_text(errors="replace").splitlines()[1:]:
         fields = line.split(maxsplit=7)
         if len(fields) == 8 and fields[3] == LISTENING and f"socket:[{fields[6]}]" in opened:
