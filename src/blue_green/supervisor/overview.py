@@ -19,14 +19,15 @@ def of_not_running(name: str, why: str) -> dict[str, Any]:
 
 async def of_all(sites: Sites) -> dict[str, Any]:
     """The status of each site by its name, also of those that do not run, and of the process."""
+    # Before the first checkpoint: a site that begins to run meanwhile must not be left out.
+    waiting = {name: of_not_running(name, why) for name, why in sites.not_running.items()}
     shown: dict[str, Any] = {}
     for site in sites:
         status = site.status.as_dict()
         shown[site.name] = {key: status[key] for key in status if key not in PER_SITE_ONLY}
         await trio.lowlevel.checkpoint()
-    shown |= {name: of_not_running(name, why) for name, why in sites.not_running.items()}
     return {
-        "sites": shown,
+        "sites": {**shown, **waiting},
         "addresses": sites.addresses,
         "needs_restart": [change.as_dict() for change in sites.needs_restart],
         "supervisor": of_supervisor(sites.began),
