@@ -28,7 +28,7 @@ from blue_green.site.sites import Sites
 from blue_green.supervisor import settings_file, startup
 from blue_green.supervisor.site_runners import SiteRunners
 from blue_green.supervisor.startup import CannotRun
-from blue_green.system import systemd
+from blue_green.system import log, systemd
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,8 @@ class Reload:
             else:
                 runners.add(site)
         own_pages = pages[settings.proxy.error_pages]
-        self._listener.use(settings.proxy, own_pages, sites.router())
+        proxy = startup.within_file_limit(settings)
+        self._listener.use(proxy, own_pages, sites.router())
 
     def _note_restarts(self, found: Sequence[Change]) -> None:
         """Show in the status which changes need a restart, of the process and of each site."""
@@ -144,7 +145,7 @@ def _read(file: Path, old: Settings) -> Reading:
     that only a restart changes. A site that has not changed is not checked: if something that it
     uses is gone by now, that must not keep a change of another site from taking effect.
     """
-    new = startup.within_file_limit(settings_file.load(file))
+    new = settings_file.load(file)
     reading = Reading(new, in_force(old, new))
     changed = [site for site in new.sites if new.is_single or site not in old.sites]
     problems = [
@@ -161,14 +162,16 @@ def _read(file: Path, old: Settings) -> Reading:
 
 
 def _problems_of_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
+    name = "" if settings.is_single else site.name
     try:
-        startup.users_to_run_as(site)
-        startup.warn_root(site)
-        if not settings.is_single:
-            startup.check_site_trust(site)
-        startup.check_secret(site)
+        with log.about(name):
+            startup.users_to_run_as(site)
+            startup.warn_root(site)
+            if name:
+                startup.check_site_trust(site)
+            startup.check_secret(site)
     except CannotRun as error:
-        yield f"{site.place}: {error}" if not settings.is_single else str(error)
+        yield f"{site.place}: {error}" if name else str(error)
 
 
 def _problems_of_process(file: Path, settings: Settings) -> Iterator[str]:

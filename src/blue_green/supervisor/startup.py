@@ -224,8 +224,8 @@ def sort_by_name(
     return serving, redirecting
 
 
-def within_file_limit(settings: Settings) -> Settings:
-    """Raise the open-file limit, and lower `max_connections` to what it allows."""
+def within_file_limit(settings: Settings) -> ProxySettings:
+    """Raise the open-file limit; the proxy's settings with `max_connections` that it allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # A client's connection may need another one to a backend.
@@ -233,10 +233,10 @@ def within_file_limit(settings: Settings) -> Settings:
     room = (most - ours) // 2
     requested = settings.proxy.max_connections
     if requested <= room:
-        return settings
+        return settings.proxy
     if lacks_room(requested, room):
         logger.info("the open-file limit of %d allows %d connections", most, room)
-    return evolve(settings, proxy=evolve(settings.proxy, max_connections=Count(max(room, 1))))
+    return evolve(settings.proxy, max_connections=Count(max(room, 1)))
 
 
 def lacks_room(requested: int, room: int) -> bool:

@@ -56,7 +56,7 @@ def run(file: Path, settings: Settings, mistakes: Mapping[str, Sequence[str]]) -
             process.set_file_limit(handed.file_limit)
         if obstacle := rlimit_tag.obstacle():
             logger.warning("%s", obstacle)
-        sites = Sites(startup.within_file_limit(settings))
+        sites = Sites(settings)
         for name, problems in mistakes.items():
             sites.broken[name] = "\n".join(problems)
             logger.error("%s cannot run, its settings have mistakes:\n%s", name, sites.broken[name])
@@ -76,7 +76,7 @@ async def _supervise(file: Path, sites: Sites, lock: int, handed: Handover | Non
         await runners.make_single()
         with startup.listening(settings, handed.sockets if handed else None) as listening:
             listener = Listener(
-                settings.proxy,
+                startup.within_file_limit(settings),
                 sites.router(),
                 listening.proxy,
                 redirecting=listening.redirecting,

@@ -25,7 +25,7 @@ DATABASES = ("*.db", "*.sqlite", "*.sqlite3")
 def open_files(settings: Settings) -> Findings:
     """Compare the open-file limit with `max_connections`."""
     wanted = settings.proxy.max_connections
-    granted = startup.within_file_limit(settings).proxy.max_connections
+    granted = startup.within_file_limit(settings).max_connections
     if not startup.lacks_room(wanted, granted):
         yield passed("[proxy] max_connections", f"the open-file limit allows {granted} connections")
         return
