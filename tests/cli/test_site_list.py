@@ -24,7 +24,7 @@ def test_each_site_has_a_line_and_the_columns_are_aligned() -> None:
     hosts = ["shop.example.com", "www.shop.example.com"]
     waits = status(phase="paused", paused_for=41.6, held=212, hosts=hosts, paths=["/api"])
     assert shown(several(blog=status(hosts=["blog.example.com"]), shop=waits))[:-2] == [
-        "  site  phase        live     req/s  in flight  held  hosts",
+        "  site  phase        live     req/s  in flight  held  hosts                    commit",
         "● blog  serving      1111111   12.3          4     0  "
         "blog.example.com         Fix the footer",
         "● shop  paused 42 s  1111111   12.3          4   212  "
@@ -88,6 +88,15 @@ def test_every_line_fits_a_narrow_terminal(width: int) -> None:
         assert columns(line) <= max(width, 24), line
 
 
+def test_a_long_name_leaves_room_for_the_numbers_in_a_terminal_of_80_columns() -> None:
+    waits = status(phase="swapping", step="checkout", held=212, hosts=["long.example.com"])
+    result = several(**{"customer-portal-production-new": waits})
+    assert shown(result, Style(unicode=True, width=80))[:2] == [
+        "  site                    phase                live     req/s  in flight  held",
+        "● customer-portal-produ…  swapping (checkout)  1111111   12.3          4   212",
+    ]
+
+
 def test_text_from_outside_cannot_move_the_cursor() -> None:
     evil = "\x1b[2J\r\u202egood"
     result = several(
@@ -98,6 +107,16 @@ def test_text_from_outside_cannot_move_the_cursor() -> None:
 
 def test_one_site_is_shown_in_full() -> None:
     assert shown(status())[:3] == ["● blog is serving", "", "        live  1111111  Fix the footer"]
+
+
+def test_the_hosts_and_paths_of_one_site_are_shown_in_full() -> None:
+    one = status(hosts=["blog.example.com", "*"], paths=["/api", "/v2"])
+    hosts = "blog.example.com/api, blog.example.com/v2, */api, */v2"
+    assert f"       hosts  {hosts}" in shown(one)
+
+
+def test_hosts_are_left_out_where_all_requests_are_for_the_site() -> None:
+    assert not [line for line in shown(status(hosts=["*"])) if "hosts" in line]
 
 
 def test_a_broken_site_is_shown_with_all_steps_to_take() -> None:

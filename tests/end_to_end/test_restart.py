@@ -143,5 +143,5 @@ async def test_after_a_rollback_and_a_restart_status_still_says_who_asked_for_wh
         for command in ("rollback", "restart"):
             assert (await site.cli(command)).code == 0
         status = await site.until_live(one)
-        assert status["why"].startswith("not deployed: it was rolled back. `blue-green swap ")
+        assert status["why"].startswith("it was rolled back. `blue-green swap ")
         await until("it is remembered", lambda: len(outcomes(site)) == 4)

@@ -105,7 +105,10 @@ async def test_a_quarantined_revision_is_refused_until_it_is_retried(make_site: 
         starts = len(site.journal("start"))
         refused = await site.cli("swap", unlucky)
         assert refused.code == 1
-        assert "in quarantine (to deploy it anyway: swap --retry): the app ended" in refused.out
+        assert (
+            "in quarantine (to deploy it anyway: blue-green swap --retry): the app ended"
+            in refused.out
+        )
         assert "last lines of output:\n" in refused.out
         assert "    RuntimeError: the database is away\n" in refused.out
         assert len(site.journal("start")) == starts

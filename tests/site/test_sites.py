@@ -1,6 +1,7 @@
 """The table of sites: those that run, those that cannot, and the routes to both."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,16 @@ async def test_a_site_that_runs_is_no_longer_broken(sites: Sites) -> None:
     sites.add(site)
     assert sites.broken == {}
     assert sites.get("blog") is site
+
+
+async def test_the_status_of_a_site_that_was_added_later_shows_when_the_supervisor_began(
+    sites: Sites,
+) -> None:
+    sites.began -= timedelta(hours=1)
+    site = site_named("blog", sites)
+    sites.add(site)
+    shown = site.status.as_dict()["supervisor"]["since"]
+    assert shown == sites.began.isoformat(timespec="seconds")
 
 
 async def test_a_site_that_is_starting_is_counted_when_a_site_is_to_be_found_without_a_name(

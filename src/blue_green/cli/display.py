@@ -122,6 +122,7 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield from style.wrapped(MARGIN, _progress(swap), "cyan")
         if candidate := result["candidate"]:
             yield from style.wrapped(MARGIN, f"starting in {_place(candidate)}", "dim")
+    yield from _hosts(result, style)
     yield from _served_on(result, style)
     yield _row(style, "requests", *_requests(result))
     yield from _warning(style, "problem", result["problem"])
@@ -140,6 +141,21 @@ def process(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     yield from _served_on(result, style)
     yield from _waiting_settings(result, style)
     yield _supervisor(result["supervisor"], style)
+
+
+def routes(site: Mapping[str, Any]) -> list[str]:
+    """The hosts of a site, each with each of its paths. Older supervisors do not send them."""
+    paths = site.get("paths") or [""]
+    return [host + path for host in site.get("hosts", []) for path in paths]
+
+
+def _hosts(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """The hosts of a site, unless it gets all requests."""
+    found = routes(result)
+    if found and found != ["*"]:
+        first, *more = style.wrapped(MARGIN, ", ".join(found))
+        yield _row(style, "hosts", first[MARGIN:])
+        yield from more
 
 
 def _served_on(result: Mapping[str, Any], style: Style) -> Iterator[str]:

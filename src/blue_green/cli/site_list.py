@@ -8,10 +8,14 @@ from blue_green.cli.terminal import Piece, Style, columns
 
 WIDEST = 30
 """Columns of a cell, but for the last one of a line."""
-HEADINGS = ("site", "phase", "live", "req/s", "in flight", "held", "hosts", "")
+HEADINGS = ("site", "phase", "live", "req/s", "in flight", "held", "hosts", "commit")
+NARROWEST = 12
+"""Columns that are left of a long name in a narrow terminal, to make room for the numbers."""
 NUMBERS = (3, 4, 5)
 """The columns that are aligned to the right."""
 INDENT = 4
+DOT, GAP = 2, 2
+"""Columns before the first cell, and between two."""
 
 
 def status(result: Mapping[str, Any], style: Style) -> list[str]:
@@ -20,7 +24,7 @@ def status(result: Mapping[str, Any], style: Style) -> list[str]:
         return display.status(result, style)
     sites = result["sites"]
     cells = [HEADINGS, *(_cells(name, site) for name, site in sites.items())]
-    widths = [min(max(map(columns, column)), WIDEST) for column in zip(*cells, strict=True)]
+    widths = _widths(cells, style)
     lines = [_line(HEADINGS, widths, ("  ", ""), dict.fromkeys(range(len(HEADINGS)), "dim"), style)]
     for site, row in zip(sites.values(), cells[1:], strict=True):
         colour = display.COLOURS[site["phase"]]
@@ -28,6 +32,15 @@ def status(result: Mapping[str, Any], style: Style) -> list[str]:
         lines.append(_line(row, widths, dot, {0: "bold", 1: colour, 6: "dim"}, style))
         lines += _problems(site, style)
     return [*lines, "", *display.process(result, style)]
+
+
+def _widths(cells: list[tuple[str, ...]], style: Style) -> list[int]:
+    """The columns of each cell. Long names are truncated before any number is."""
+    name, *others = [min(max(map(columns, column)), WIDEST) for column in zip(*cells, strict=True)]
+    if style.width is not None:
+        taken = sum(width + GAP for width in [0, *others[: NUMBERS[-1]]])
+        name = min(name, max(style.width - DOT - taken, NARROWEST))
+    return [name, *others]
 
 
 def _line(
@@ -52,7 +65,8 @@ def _line(
 
 
 def _cells(name: str, site: Mapping[str, Any]) -> tuple[str, ...]:
-    hosts = _hosts(site.get("hosts", []), site.get("paths", []))
+    routes = display.routes(site)
+    hosts = f"{routes[0]} +{len(routes) - 1}" if len(routes) > 1 else "".join(routes)
     if not display.runs(site):
         return (name, site["phase"], "", "", "", "", hosts, "")
     live = site["live"]["revision"] if site["live"] else ""
@@ -65,12 +79,6 @@ def _phase(site: Mapping[str, Any]) -> str:
     if (left := site["paused_for"]) is not None:
         return f"paused {left:.0f} s"
     return f"{site['phase']} ({site['step']})" if site["step"] else str(site["phase"])
-
-
-def _hosts(hosts: list[str], paths: list[str]) -> str:
-    """The first host and path, and how many more there are."""
-    routes = [host + path for host in hosts for path in paths or [""]]
-    return f"{routes[0]} +{len(routes) - 1}" if len(routes) > 1 else "".join(routes)
 
 
 def _problems(site: Mapping[str, Any], style: Style) -> Iterator[str]:

@@ -6,6 +6,7 @@ it uses many, the site itself.
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import trio
 
@@ -78,6 +79,7 @@ class Site:
         """The service is stopping: backends that end now have not crashed."""
         self.addresses = ""
         """The addresses on which it is served, in words."""
+        self.supervisor_began = datetime.now(UTC)
         self.needs_restart: Sequence[Change] = ()
         """Changes in the settings file that take effect only after a restart."""
         state_directory = settings.state_directory
@@ -101,7 +103,7 @@ class Site:
             self.git,
             state_directory,
             commands,
-            keeps_out_others=bool(self.served.name),  # Other sites may run as other users.
+            keeps_out_others=bool(self.label),  # Other sites may run as other users.
         )
         self.notify = Notify(settings, user)
         self.slots = Slots(self)
@@ -110,6 +112,11 @@ class Site:
         self.pause = Pause(self.gate, self.state, self.state_file)
         self.rate = Rate(self.gate)
         self.status = Status(self)
+
+    @property
+    def label(self) -> str:
+        """Its name if there are several sites, else ""."""
+        return self.served.name
 
     @property
     def ports(self) -> set[int]:
@@ -167,7 +174,7 @@ class Site:
 
     def show(self, event: str) -> None:
         """Show the last event in `systemctl status`, with the site's name if there are several."""
-        label = f"{self.served.name}: " if self.served.name else ""
+        label = f"{self.label}: " if self.label else ""
         systemd.notify(f"STATUS={label}{event}")
 
     def report_unhealthy(self, reason: str) -> None:

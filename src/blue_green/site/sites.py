@@ -88,6 +88,7 @@ class Sites:
         """A site runs."""
         site.taken_ports = self._taken_ports
         site.addresses = self.addresses
+        site.supervisor_began = self.began
         site.is_stopping = self.is_stopping
         self.broken.pop(site.name, None)
         self._running[site.name] = site

@@ -17,6 +17,7 @@ import trio
 from attrs import define, field, validators
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
+from blue_green.site.command_line import command_line
 from blue_green.site.receipt import Receipt, short_reason
 from blue_green.source.revision import REVISION
 from blue_green.system import files
@@ -129,9 +130,10 @@ class State:
         self.migrated = [*self.migrated, revision][-MIGRATED:]
 
 
-def quarantined(reason: str) -> str:
-    """Why a revision is not deployed, for people."""
-    return f"it is in quarantine (to deploy it anyway: swap --retry): {reason}"
+def quarantined(reason: str, site: str) -> str:
+    """Why a revision is not deployed, for people. `site` is its name if there are several."""
+    retry = command_line("swap", site, "--retry")
+    return f"it is in quarantine (to deploy it anyway: {retry}): {reason}"
 
 
 class StateFile:

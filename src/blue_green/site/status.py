@@ -1,13 +1,14 @@
 """The status of a site as one object, for `blue-green status` and the admin page."""
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 
 from blue_green import __version__
+from blue_green.site.command_line import command_line
 from blue_green.site.receipt import Receipt
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.slot import Slot
@@ -37,7 +38,6 @@ class Status:
 
     def __init__(self, site: "Site") -> None:
         self._site = site
-        self._began = datetime.now(UTC)
 
     def as_dict(self) -> dict[str, Any]:
         """The whole status, as an object of the control protocol."""
@@ -77,7 +77,7 @@ class Status:
                 attrs.evolve(receipt, output=()).as_dict()
                 for receipt in queue.receipts[:LAST_SWAPS]
             ],
-            "supervisor": of_supervisor(self._began),
+            "supervisor": of_supervisor(site.supervisor_began),
         }
 
     @property
@@ -154,12 +154,13 @@ class Status:
         if (retry := queue.pending_retry) is not None and retry.revision == revision:
             return f"retrying in {retry.seconds_left:.0f} s: {retry.reason}"
         if was_rolled_back(revision, queue.receipts):
+            again = command_line("swap", self._site.label, revision[:7])
             return (
-                f"not deployed: it was rolled back. `blue-green swap {revision[:7]}` deploys it "
-                "again; a newer commit is deployed as usual"
+                f"it was rolled back. `{again}` deploys it again; a newer commit is deployed as "
+                "usual"
             )
         if reason := self._site.state.quarantine.get(revision):
-            return quarantined(reason)
+            return quarantined(reason, self._site.label)
         for receipt in queue.receipts:
             if receipt.revision == revision and receipt.outcome != "promoted":
                 return f"its swap {_ENDINGS[receipt.outcome]}: {receipt.reason}"

@@ -61,7 +61,7 @@ async def _run(swap: Swap) -> Result:
     reason = state.quarantine.get(swap.revision)
     if reason and live is not None and not swap.retry:
         swap.receipt.output = state.last_output(swap.revision)
-        raise DeployRefused(quarantined(reason))
+        raise DeployRefused(quarantined(reason, site.label))
     await data_check.check(swap, live)  # Before the build, so as not to build in vain.
     swap.release = release = await _prepare(swap)
     await data_check.check(swap, live)

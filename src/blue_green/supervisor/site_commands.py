@@ -7,6 +7,7 @@ import trio
 from attrs import define, frozen
 
 from blue_green.control.server import Refusal, Send
+from blue_green.site.command_line import command_line
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
@@ -86,9 +87,11 @@ async def _revision(site: Site, name: str | None) -> str:
         raise Refusal(str(error), usage=True) from None
     if name is None and was_rolled_back(revision, site.queue.receipts):
         short = revision[:7]
+        again = command_line("swap", site.label, short)
+        restart_it = command_line("restart", site.label)
         raise Refusal(
-            f"HEAD is {short}, which was rolled back. To deploy it anyway, name it: "
-            f"blue-green swap {short}. To restart the live release: blue-green restart"
+            f"HEAD is {short}, which was rolled back. To deploy it anyway, name it: {again}. "
+            f"To restart the live release: {restart_it}"
         )
     return revision
 

@@ -1,0 +1,11 @@
+"""Commands for people to type."""
+
+from blue_green.site.command_line import command_line
+
+
+def test_a_command_for_one_of_several_sites_names_it() -> None:
+    assert command_line("swap", "blog", "eac2fb8") == "blue-green swap --site blog eac2fb8"
+
+
+def test_a_command_for_the_only_site_needs_no_name() -> None:
+    assert command_line("swap", "", "--retry") == "blue-green swap --retry"
