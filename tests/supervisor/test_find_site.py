@@ -56,3 +56,8 @@ async def test_a_checkout_is_found_through_a_symbolic_link(
     link.symlink_to(tmp_path)
     found = in_directory(str(link / "deep"), sites)
     assert [site.name for site in found] == ["blog"]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", ""])
+async def test_what_cannot_be_a_path_is_in_no_checkout(sites: list[Site], text: str) -> None:
+    assert in_directory(text, sites) == []
