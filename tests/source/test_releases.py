@@ -1,6 +1,7 @@
 """Releases are made from revisions in real work trees, and old ones are pruned."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -160,6 +161,15 @@ async def test_anything_in_place_of_a_release_is_removed(
     leave(directory / repository.first[:12], repository)
     path = await complete(releases, repository.first)
     assert sorted(file.name for file in path.iterdir()) == [".git", "text.txt"]
+
+
+async def test_a_deleted_state_directory_is_created_again(
+    repository: Repository, make: MakeReleases, directory: Path
+) -> None:
+    releases = make()
+    shutil.rmtree(directory.parent)
+    assert (await complete(releases, repository.first)).is_dir()
+    assert releases.find(repository.first) is not None
 
 
 async def test_a_missing_revision_is_a_failed_step(make: MakeReleases) -> None:

@@ -170,6 +170,8 @@ class Releases:
         return release
 
     async def _check_out(self, revision: str, *, beside: bool) -> Release:
+        if not self.builds.directory.is_dir():
+            self.create_directories()  # Somebody has deleted the state directory.
         path = self.builds.unused(revision) if beside else self.builds.first(revision)
         release = self._release(revision, path)
         if data := await self.stray_data_in(
