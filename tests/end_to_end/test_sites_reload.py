@@ -79,6 +79,16 @@ async def test_a_mistake_in_one_file_changes_nothing(make_sites: MakeSites) -> N
         assert await sites.pids() == pids
 
 
+async def test_a_reload_never_removes_the_last_site(make_sites: MakeSites) -> None:
+    """An `include` that matches nothing is rather a mistake."""
+    sites = make_sites("blog", "shop")
+    async with sites.running():
+        sites.file_of("blog").parent.rename(sites.directory / "away")
+        done = await sites.cli("reload")
+        assert (done.code, "no site is left" in done.err) == (2, True), done
+        assert await sites.text_of("blog") == await sites.text_of("shop") == "one"
+
+
 async def test_a_reload_during_a_swap_of_each_site_drops_nothing(make_sites: MakeSites) -> None:
     sites = make_sites("blog", "shop")
     async with sites.running(), sites.loaded("blog", "shop") as loads:

@@ -71,6 +71,14 @@ def test_a_pattern_that_matches_nothing_is_no_error_but_a_missing_file_is(sites:
     ]
 
 
+def test_a_name_that_is_too_long_is_a_site_with_a_problem(sites: Path) -> None:
+    """Such a file cannot even be looked at; neither can one that only another user may see."""
+    [unnamed], _ = site_files.read(Path(FILE), {"include": [f"sites/{'x' * 300}"]})
+    assert [problem[-30:] for problem in unnamed.problems] == [
+        "cannot be read: File name too long"[-30:]
+    ]
+
+
 def test_files_that_cannot_be_read_are_sites_with_one_problem_each(sites: Path) -> None:
     (sites / "bytes.toml").write_bytes(b"\xff")
     (sites / "dangling.toml").symlink_to("nowhere")

@@ -1,8 +1,11 @@
 """A job that a signal handler requests, and a task carries out."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import trio
+
+logger = logging.getLogger(__name__)
 
 
 class BackgroundJob:
@@ -17,8 +20,14 @@ class BackgroundJob:
         self._requested.set()
 
     async def run(self) -> None:
-        """Do the job whenever it is requested, until cancelled."""
+        """Do the job whenever it is requested, until cancelled.
+
+        An error of ours in it must not end the process, with all its sites.
+        """
         while True:
             await self._requested.wait()
             self._requested = trio.Event()
-            await self._job()
+            try:
+                await self._job()
+            except Exception:
+                logger.exception("internal error in what a signal has requested")

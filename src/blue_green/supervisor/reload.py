@@ -156,6 +156,9 @@ def _read(file: Path, old: Settings) -> Reading:
     for problem in contradictions(reading.in_force):
         # For example, the app may get a port that the proxy leaves only at a restart.
         problems.append(f"{problem.text} (until a restart, which some of the changes need)")
+    if old.sites and not new.sites:
+        # For example, include has a typing error, or its directory is on a disk that is gone.
+        problems.append(f"{file}: no site is left; to stop all of them, stop the service")
     if problems:
         raise ConfigError(problems)
     return reading

@@ -72,6 +72,6 @@ def _read_site(path: Path) -> SiteDocument:
         return SiteDocument(path.stem, place, document)
     except ConfigError as error:
         problems = error.problems
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - unlike is_dir(), it raises nothing
             problems = [f"{path}: is a directory; to include the files in it, add /*{SUFFIX}"]
         return SiteDocument(path.stem, place, {}, problems)
