@@ -88,3 +88,10 @@ def is_private(attribute: ast.Attribute) -> bool:
     name, owner = attribute.attr, ast.unparse(attribute.value)
     starts_private = name.startswith("_") and not name.startswith("__")
     return starts_private and owner not in ("self", "cls") and (owner, name) != ("os", "_exit")
+
+
+def test_what_belongs_to_one_site_runs_in_threads_of_that_site() -> None:
+    """A file system that hangs must not take the threads that other sites need."""
+    rooms = (SOURCE / "site", SOURCE / "source")
+    files = [path for room in rooms for path in room.glob("*.py")]
+    assert [path.name for path in files if "to_thread" in path.read_text()] == []

@@ -16,7 +16,7 @@ from blue_green.site.port_guard import PortGuard, PortStolen
 from blue_green.site.probe_log_filter import ProbeLogFilter
 from blue_green.source.failure import MachineFault, PortTaken, from_errno
 from blue_green.source.release import Release
-from blue_green.system import port_holders
+from blue_green.system import port_holders, threads
 from blue_green.system.output import Output
 from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.printable import printable_line
@@ -93,12 +93,12 @@ class Backend:
     async def listening_sockets(self) -> Sequence[ListeningSocket]:
         """The sockets on which it listens, as far as they can be seen."""
         command = (self.process.env_marker, self.process.pid, self._user.uid)
-        return await trio.to_thread.run_sync(port_holders.listening_sockets_of, *command)
+        return await threads.run(port_holders.listening_sockets_of, *command)
 
     async def describe_listening_sockets(self) -> str:
         """On which sockets it listens, in words, if not on its own."""
         command = (self.process.env_marker, self.process.pid, self._user.uid)
-        return await trio.to_thread.run_sync(port_holders.describe_listening_sockets, *command)
+        return await threads.run(port_holders.describe_listening_sockets, *command)
 
     async def until_lost(self, interval: Callable[[], float]) -> str:
         """Wait until it ends ("") or another program has its port (which one, in words).

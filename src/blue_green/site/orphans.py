@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import trio
 
 from blue_green.site.state import RecordedBackend
-from blue_green.system import procfs
+from blue_green.system import procfs, threads
 from blue_green.system.process import Process
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ async def end_orphans(
     `ours` were handed over to us, and stay with their descendants.
     """
     for limit, signal_ in ((timeout, how), (KILL_TIMEOUT, signal.SIGKILL)):
-        found = await trio.to_thread.run_sync(_find, env_marker, remembered, ours)
+        found = await threads.run(_find, env_marker, remembered, ours)
         if not found:
             return
         logger.warning(
@@ -46,7 +46,7 @@ async def end_orphans(
             async with trio.open_nursery() as nursery:
                 for pid, began in found.items():
                     nursery.start_soon(_end, pid, began, signal_)
-    if found := await trio.to_thread.run_sync(_find, env_marker, remembered, ours):
+    if found := await threads.run(_find, env_marker, remembered, ours):
         logger.error("cannot end pids %s, which an earlier supervisor left behind", list(found))
 
 

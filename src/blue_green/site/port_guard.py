@@ -8,10 +8,8 @@ full. Not every time, since the kernel takes milliseconds to list all listening 
 
 from pathlib import Path
 
-import trio
-
 from blue_green.source.failure import PortTaken
-from blue_green.system import port_holders
+from blue_green.system import port_holders, threads
 from blue_green.system.process import Process
 
 FULL_CHECK_EVERY = 10
@@ -38,7 +36,7 @@ class PortGuard:
     async def check(self) -> str:
         """ "" if the port is the backend's, or why that is not certain; raise `PortStolen`."""
         try:
-            return await trio.to_thread.run_sync(self._check)
+            return await threads.run(self._check)
         except OSError as error:
             return f"cannot see which process listens on port {self._port}: {error.strerror}"
 

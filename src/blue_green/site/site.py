@@ -37,6 +37,7 @@ from blue_green.source.watch import Watch
 from blue_green.system import procfs, supervisor_marker, systemd
 from blue_green.system.environment import environment
 from blue_green.system.output import Output
+from blue_green.system.threads import of_site
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Site:
         builds: BuildLimit | None = None,
         output: Output | None = None,
         served: ServedSite | None = None,
+        threads: trio.CapacityLimiter | None = None,
     ) -> None:
         """Git runs as `owner`, and the app as `user`. `builds` is shared by all sites.
 
@@ -73,6 +75,8 @@ class Site:
         self.settings = settings
         """The settings in force."""
         self.user = user
+        self.threads = threads or of_site()
+        """Limits the worker threads of what is done for this site."""
         self.taken_ports: TakenPorts | None = None
         """The ports that it must not choose; set when it becomes one of the sites."""
         self.is_stopping = False

@@ -20,7 +20,7 @@ from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 from blue_green.site.command_line import command_line
 from blue_green.site.receipt import Receipt, short_reason
 from blue_green.source.revision import REVISION
-from blue_green.system import files
+from blue_green.system import files, threads
 from blue_green.system.strict import strict_converter
 
 logger = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ class StateFile:
         snapshot = state.snapshot()
         async with self._lock:
             try:
-                await trio.to_thread.run_sync(self._replace, snapshot)
+                await threads.run(self._replace, snapshot)
             except OSError as error:
                 if not self._failing:
                     logger.error("cannot write %s: %s", self._path, error.strerror)

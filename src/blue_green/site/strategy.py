@@ -2,13 +2,11 @@
 
 import logging
 
-import trio
-
 from blue_green.site.slot import Slot
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
 from blue_green.source.failure import MachineFault
-from blue_green.system import memory, procfs
+from blue_green.system import memory, procfs, threads
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +20,8 @@ async def must_be_exclusive(swap: Swap, live: Slot) -> bool:
     if settings.strategy == "exclusive":
         return True
     commands = [(backend.process.env_marker, backend.process.pid) for backend in live.backends]
-    needed = await trio.to_thread.run_sync(procfs.memory_of, commands)
-    free = await trio.to_thread.run_sync(memory.available)
+    needed = await threads.run(procfs.memory_of, commands)
+    free = await threads.run(memory.available)
     is_unhealthy = swap.trigger is Trigger.HEALTH
     decision = memory.decide(needed, free, settings.low_memory, is_unhealthy=is_unhealthy)
     if decision == "enough":

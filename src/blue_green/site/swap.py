@@ -17,6 +17,7 @@ from blue_green.site.state import Live
 from blue_green.source import failure, stray_text
 from blue_green.source.failure import MachineFault, StepFailed
 from blue_green.source.release import Release
+from blue_green.system import threads
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -169,7 +170,7 @@ class Swap:
     async def failed(self, error: StepFailed) -> Result:
         """End a swap that failed. The revision goes into quarantine if it is to blame."""
         classify = partial(failure.classify, error, self.site.releases.written_directories)
-        error = await trio.to_thread.run_sync(classify, abandon_on_cancel=True)
+        error = await threads.run(classify, abandon_on_cancel=True)
         self.receipt.output = error.output
         if self.revision != self.receipt.previous:
             if isinstance(error, MachineFault):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from blue_green.config.common import ports_of
-from blue_green.system import other_sites
+from blue_green.system import other_sites, threads
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 VALID_FOR = 10.0
 """Seconds for which what other settings name is remembered: many sites may start at once."""
+
+FIND_TIMEOUT = 10.0
+"""Seconds for reading them: a file system may hang."""
 
 
 class TakenPorts:
@@ -37,7 +40,8 @@ class TakenPorts:
         async with self._lock:
             if trio.current_time() >= self._valid_until:
                 file = self._sites.settings.place.file
-                others = await trio.to_thread.run_sync(other_sites.of, file)
-                self._elsewhere = {port for other in others for port in other.ports}
+                with trio.move_on_after(FIND_TIMEOUT):
+                    others = await threads.run(other_sites.of, file, abandon_on_cancel=True)
+                    self._elsewhere = {port for other in others for port in other.ports}
                 self._valid_until = trio.current_time() + VALID_FOR
             return self._elsewhere

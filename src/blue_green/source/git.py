@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-import trio
 from attrs import define, frozen
 
 from blue_green.source import git_command
 from blue_green.source.git_errors import GitError, NoAnswer
 from blue_green.source.revision import REVISION
-from blue_green.system import root
+from blue_green.system import root, threads
 from blue_green.system.printable import printable_line
 from blue_green.system.users import User
 
@@ -274,7 +273,7 @@ class Git:
             listed = await self.run("ls-tree", "-r", "-d", "-z", "--name-only", revision)
             names = (name for name in listed.split("\0") if name)
             try:
-                await trio.to_thread.run_sync(root.check_directories, self.checkout, names)
+                await threads.run(root.check_directories, self.checkout, names)
             except root.Unsafe as error:
                 raise GitError(str(error)) from None
 

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import trio
-
 from blue_green.source import git_errors, head
 from blue_green.source.git_errors import GitError, NoAnswer
-from blue_green.system import command, root
+from blue_green.system import command, root, threads
 from blue_green.system.process import CannotStart, ending
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ async def run(
     if git.git_dir is not None:
         argv += ["--git-dir", str(git.git_dir), "--work-tree", str(git.checkout)]
     try:
-        await trio.to_thread.run_sync(_check_repository, git, abandon_on_cancel=True)
+        await threads.run(_check_repository, git, abandon_on_cancel=True)
     except (head.InvalidHead, root.Unsafe) as error:
         raise GitError(str(error)) from None
     env = {**git.env, **env}

@@ -13,12 +13,11 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-import trio
 from attrs import evolve
 
 from blue_green.source.git import Git
 from blue_green.source.git_errors import GitError
-from blue_green.system import files
+from blue_green.system import files, threads
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ async def check(git: Git, work_tree: Path) -> None:
     there = evolve(git, checkout=work_tree, git_dir=None)
     listed = await there.run("ls-files", "--", ":(attr:filter=lfs)")
     names = [_unquoted(line) for line in listed.splitlines()]
-    pointers = await trio.to_thread.run_sync(_pointers, work_tree, names)
+    pointers = await threads.run(_pointers, work_tree, names)
     if not pointers:
         return
     more = len(pointers) - 1

@@ -36,6 +36,7 @@ from blue_green.source.release import Release
 from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.revision import REVISION
 from blue_green.source.stray_data import StrayData
+from blue_green.system import threads
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class Releases:
             seconds=seconds,
             before_deleting=before_deleting,
         )
-        return await trio.to_thread.run_sync(find, abandon_on_cancel=True) or None
+        return await threads.run(find, abandon_on_cancel=True) or None
 
     async def add(self, revision: str, *, beside: bool = False) -> Release:
         """Make a work tree of a revision, with its links; raise `StepFailed` or `DeployRefused`.
@@ -194,9 +195,9 @@ class Releases:
             await self._commands.run("build", self.config.build, release, self.config.build_timeout)
         if not self.in_place:
             scan = partial(stray_scan.scan, release.path)
-            found = await trio.to_thread.run_sync(scan, abandon_on_cancel=True)
+            found = await threads.run(scan, abandon_on_cancel=True)
             record = build_record.complete(release.revision, found)
-            await trio.to_thread.run_sync(record.write, self.builds.record_of(release.path))
+            await threads.run(record.write, self.builds.record_of(release.path))
 
     async def note_promoted(self, release: Release) -> None:
         """Record that this release was promoted, in case the state is lost."""
@@ -207,7 +208,7 @@ class Releases:
             file = self.builds.record_of(release.path)
             record = evolve(build_record.read(file), status=PROMOTED)
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(record.write, file)
+                await threads.run(record.write, file)
         except OSError as error:
             short = release.revision[:7]
             logger.warning("cannot record that %s was promoted: %s", short, error.strerror)

@@ -18,6 +18,7 @@ from blue_green.config.site_settings import GitSettings
 from blue_green.source import head
 from blue_green.source.git import Git, GitPaths
 from blue_green.source.git_errors import GitError
+from blue_green.system import threads
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ async def _take_snapshot(paths: GitPaths | None) -> _Snapshot:
     """Read the files in a thread: a file system that hangs must block only the watch."""
     if paths is None:
         return _Snapshot(None)
-    return await trio.to_thread.run_sync(_read_files, paths, abandon_on_cancel=True)
+    return await threads.run(_read_files, paths, abandon_on_cancel=True)
 
 
 def _read_files(paths: GitPaths) -> _Snapshot:

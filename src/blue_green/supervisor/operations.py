@@ -15,7 +15,11 @@ from blue_green.supervisor.find_site import in_directory
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.site_commands import NoArguments, SiteCommand
 from blue_green.supervisor.upgrade import Upgrade
-from blue_green.system import log
+from blue_green.system import log, threads
+
+FIND_TIMEOUT = 5.0
+FIND_AT_ONCE = 4
+"""Seconds for finding the site of a directory, and threads for it: file systems may hang."""
 
 
 class Operations:
@@ -25,6 +29,7 @@ class Operations:
         self._sites = sites
         self._reload = reload
         self._upgrade = upgrade
+        self._finding = trio.CapacityLimiter(FIND_AT_ONCE)
 
     @property
     def commands(self) -> Mapping[str, Operation]:
@@ -64,7 +69,7 @@ class Operations:
         self, command: SiteCommand, request: SiteRequest, send: Send
     ) -> dict[str, Any]:
         site = await self._find(request.selector)
-        with log.about(self._sites.label(site.name)):
+        with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
             return await command.handle(site, request.arguments, send)
 
     async def _find(self, selector: Selector) -> Site:
@@ -76,7 +81,8 @@ class Operations:
         found = []
         if selector.directory is not None:
             look = partial(in_directory, selector.directory, list(self._sites))
-            found = await trio.to_thread.run_sync(look, abandon_on_cancel=True)
+            with trio.move_on_after(FIND_TIMEOUT), threads.limited_by(self._finding):
+                found = await threads.run(look, abandon_on_cancel=True)
         if len(found) == 1:
             return found[0]
         names = ", ".join(site.name for site in found or self._sites)

@@ -6,10 +6,11 @@ restart: sites are added and removed, and the others use their new settings.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 from attrs import define, field
@@ -28,9 +29,16 @@ from blue_green.site.sites import Sites
 from blue_green.supervisor import settings_file, startup
 from blue_green.supervisor.site_runners import SiteRunners
 from blue_green.supervisor.startup import CannotRun
-from blue_green.system import log, systemd
+from blue_green.system import log, systemd, threads
 
 logger = logging.getLogger(__name__)
+
+READ_TIMEOUT = 60.0
+"""Seconds for all files. A file system that hangs must not keep all reloads from happening."""
+MAX_THREADS = 4
+"""Some of them may hang for ever."""
+
+T = TypeVar("T")
 
 
 @define
@@ -54,6 +62,7 @@ class Reload:
         self._sites = sites
         self._runners = runners
         self._listener = listener
+        self._threads = trio.CapacityLimiter(MAX_THREADS)
 
     async def reload_for_signal(self) -> None:
         """Reload; mistakes are only logged, since no client waits."""
@@ -83,7 +92,7 @@ class Reload:
         """
         load = partial(settings_file.load, self._file)
         try:
-            new = await trio.to_thread.run_sync(load, abandon_on_cancel=True)
+            new = await self._read_files(load)
         except ConfigError as error:
             raise Refusal(str(error)) from None
         if _identity(new) != _identity(self._sites.settings):
@@ -92,11 +101,20 @@ class Reload:
             )
         await self._runners.until_removed()
 
+    async def _read_files(self, read: Callable[[], T]) -> T:
+        """Read files in a thread, since disks may be slow; raise `ConfigError` if one hangs."""
+        try:
+            with trio.fail_after(READ_TIMEOUT), threads.limited_by(self._threads):
+                return await threads.run(read, abandon_on_cancel=True)
+        except trio.TooSlowError:
+            raise ConfigError(
+                [f"{self._file}: reading it, or what it names, has taken {READ_TIMEOUT:g} s"]
+            ) from None
+
     async def _reload(self) -> Sequence[Change]:
         old = self._sites.settings
-        # In a thread, since disks may be slow.
         read = partial(_read, self._file, old)
-        reading = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+        reading = await self._read_files(read)
         found = changes(old, reading.settings)
         if reading.in_force is not old:  # The same if everything needs a restart.
             self._put_in_force(reading.in_force, reading.pages)

@@ -9,6 +9,8 @@ these outlive the swaps and the watch, so that nothing changes while requests fi
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from blue_green.site.site import CheckoutUnusable, Site
 from blue_green.site.sites import Sites
 from blue_green.supervisor import startup
 from blue_green.supervisor.startup import CannotRun
-from blue_green.system import log
+from blue_green.system import log, threads
 from blue_green.system.handover import HandedRelease
 from blue_green.system.output import Output
 from blue_green.system.printable import counted
@@ -61,6 +63,7 @@ class SiteRunner:
         self._builds = builds
         self._handed = handed
         self._served = sites.served(settings)
+        self._threads = threads.of_site()
         self._attempt = trio.CancelScope()
         """Cancelled if the site is to end while it is being made."""
         self._deploying = trio.CancelScope()
@@ -83,11 +86,8 @@ class SiteRunner:
         if self.site is not None:
             return
         prepare = partial(_prepare, self.settings, is_single=self._sites.is_single)
-        try:
-            with trio.fail_after(PREPARE_TIMEOUT):
-                owner, user, pages = await trio.to_thread.run_sync(prepare, abandon_on_cancel=True)
-        except trio.TooSlowError:
-            raise CannotRun("its files cannot be read: the file system does not answer") from None
+        with _bounded():
+            owner, user, pages = await threads.run(prepare, abandon_on_cancel=True)
         self._served.pages = pages
         label = self._sites.label(self.settings.name)
         site = Site(
@@ -97,10 +97,12 @@ class SiteRunner:
             builds=self._builds,
             output=Output(label, room=OUTPUT_ROOM, lines=OUTPUT_LINES) if label else Output(),
             served=self._served,
+            threads=self._threads,
         )
         try:
             if self._handed is None:  # Otherwise there is a release to serve, at once.
-                await site.check_checkout()
+                with _bounded():
+                    await site.check_checkout()
         except CheckoutUnusable as error:
             raise CannotRun(f"[git] checkout: {error}") from None
         self.site = site
@@ -109,7 +111,7 @@ class SiteRunner:
     async def run(self) -> None:
         """Run the site until `end`, and try again whenever it cannot run."""
         name = self.settings.name
-        with log.about(self._sites.label(name)):
+        with log.about(self._sites.label(name)), threads.limited_by(self._threads):
             try:
                 while not self._end.is_set():
                     try:
@@ -142,7 +144,8 @@ class SiteRunner:
 
     async def retire(self) -> None:
         """Finish the requests of a site that is no longer in the settings, and end it."""
-        with log.about(self._sites.label(self.settings.name)):
+        label = self._sites.label(self.settings.name)
+        with log.about(label), threads.limited_by(self._threads):
             logger.info("removed: finishing its in-flight requests")
             self._served.gate.close(REMOVED)
             self._served.gate.refuse_held(REMOVED)  # Their site was perhaps paused for a reason.
@@ -201,6 +204,16 @@ class SiteRunner:
         self._served.gate.refuse(UNAVAILABLE)
         with trio.move_on_after(RETRY_INTERVAL):
             await self._end.wait()
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Raise `CannotRun` if reading files in this block takes too long."""
+    try:
+        with trio.fail_after(PREPARE_TIMEOUT):
+            yield
+    except trio.TooSlowError:
+        raise CannotRun("its files cannot be read: the file system does not answer") from None
 
 
 def _prepare(settings: SiteSettings, *, is_single: bool) -> tuple[User, User, ErrorPages]:

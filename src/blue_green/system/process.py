@@ -24,7 +24,7 @@ from pathlib import Path
 
 import trio
 
-from blue_green.system import line_reader, procfs, rlimit_tag, root, supervisor_marker
+from blue_green.system import line_reader, procfs, rlimit_tag, root, supervisor_marker, threads
 from blue_green.system.environment import prepare
 from blue_green.system.users import User
 
@@ -214,7 +214,7 @@ class Process:
         with trio.move_on_after(KILL_TIMEOUT):
             while True:
                 try:
-                    return await trio.to_thread.run_sync(find)
+                    return await threads.run(find)
                 except OSError:  # We have run out of descriptors, which will pass.
                     await trio.sleep(POLL_INTERVAL)
         logger.error("cannot see whether pid %d has left any descendants", self.pid)

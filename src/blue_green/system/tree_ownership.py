@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from blue_green.system import threads
 from blue_green.system.trees import TreeError, by_descriptor, opened
 
 MAX_DEPTH = 256
@@ -21,7 +22,7 @@ FOREIGN = "it belongs to user {}, not to {}, and is not given to another user"
 
 async def give(path: Path, owner: int, uid: int, gid: int) -> None:
     """Give a tree of this owner to another user; raise `TreeError`. For root only."""
-    await trio.to_thread.run_sync(_give, path, owner, uid, gid)
+    await threads.run(_give, path, owner, uid, gid)
 
 
 def _give(path: Path, owner: int, uid: int, gid: int) -> None:

@@ -25,6 +25,8 @@ from pathlib import Path
 import trio
 from attrs import frozen
 
+from blue_green.system import threads
+
 TIMEOUT = 300.0
 """Seconds after which a tree that grows as fast as it is deleted is left."""
 BATCH = 10_000
@@ -57,7 +59,7 @@ async def remove(path: Path, *, owners: Collection[int] = ()) -> None:
     `LEFTOVER`, to be deleted later. The path of that directory is trusted; the tree must belong to
     the owner of the directory, or to one of these `owners`.
     """
-    await trio.to_thread.run_sync(_remove, path, owners)
+    await threads.run(_remove, path, owners)
 
 
 # --- removed --------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""Commands of the supervisor, where no real one is needed."""
+
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trio
+
+from blue_green.control.server import Refusal, Selector, SiteRequest
+from blue_green.supervisor import operations, reload, settings_file
+from blue_green.supervisor.operations import Operations
+from blue_green.supervisor.reload import Reload
+from blue_green.supervisor.site_commands import NoArguments
+from tests.support import site_parts
+
+
+@pytest.fixture
+def hung(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What never answers, like a file system that hangs; until the end of the test."""
+    event = threading.Event()
+    yield lambda *_: event.wait()
+    event.set()
+
+
+def operations_of(directory: Path) -> Operations:
+    sites = site_parts.make_several(directory, directory, ("blog", "shop"))
+    unused = cast("Any", None)
+    reload = Reload(directory / "supervisor.toml", sites, unused, unused)
+    return Operations(sites, reload, unused)
+
+
+async def ignore(_: dict[str, Any]) -> None:
+    pass
+
+
+async def test_a_directory_that_hangs_is_in_no_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hung: Any
+) -> None:
+    """Nor do many such requests use up the threads that others need."""
+    monkeypatch.setattr(operations, "FIND_TIMEOUT", 0.05)
+    monkeypatch.setattr(operations, "in_directory", hung)
+    restart = operations_of(tmp_path).commands["restart"]
+    request = SiteRequest(Selector(directory="/mnt/hangs"), NoArguments())
+    for _ in range(operations.FIND_AT_ONCE + 2):
+        with pytest.raises(Refusal, match="name the site with --site: blog, shop"):
+            await restart.handle(request, ignore)
+    assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+
+
+async def test_a_reload_of_a_file_that_hangs_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hung: Any
+) -> None:
+    """Otherwise no reload and no upgrade would be possible any more."""
+    monkeypatch.setattr(reload, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(settings_file, "load", hung)
+    command = operations_of(tmp_path).commands["reload"]
+    for _ in range(reload.MAX_THREADS + 2):
+        with pytest.raises(Refusal, match="reading it, or what it names, has taken"):
+            await command.handle(NoArguments(), ignore)
