@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.http_client import HttpClient
 from tests.support.several_sites import SeveralSites
 
@@ -15,37 +17,15 @@ async def reloaded(sites: SeveralSites) -> None:
     assert done.code == 0, done.err + sites.log()
 
 
-async def test_a_new_site_is_served_after_a_reload(make_sites: MakeSites) -> None:
+async def test_a_new_site_holds_requests_until_its_first_release(make_sites: MakeSites) -> None:
     sites = make_sites("blog", "shop")
     async with sites.running(), sites.loaded("blog", "shop"):
         assert (await status_at(sites, "wiki.example.com")) == 404
-        sites.add("wiki").commit("one")
-        await reloaded(sites)
-        await sites.until_phase("wiki", "serving")
-        assert await sites.text_of("wiki") == "one"
-        await sites.until_live("wiki", sites["wiki"].commit("two"))
-        assert await sites.text_of("wiki") == "two"
-
-
-async def test_a_site_in_the_main_file_is_served_beside_those_of_other_files(
-    make_sites: MakeSites,
-) -> None:
-    sites = make_sites("blog", "shop")
-    sites.configure(sites={"shop": sites["shop"].settings})
-    sites.file_of("shop").unlink()
-    async with sites.running():
-        assert await sites.text_of("blog") == "one"
-        assert await sites.text_of("shop") == "one"
-
-
-async def test_requests_to_a_new_site_are_held_until_its_first_release(
-    make_sites: MakeSites,
-) -> None:
-    sites = make_sites("blog")
-    async with sites.running():
         sites.add("wiki").commit("one", start_delay=1)
         await reloaded(sites)
         assert await sites.text_of("wiki") == "one"
+        await sites.until_live("wiki", sites["wiki"].commit("two"))
+        assert await sites.text_of("wiki") == "two"
 
 
 async def test_a_changed_site_is_served_under_its_new_hosts_and_paths(
@@ -55,7 +35,13 @@ async def test_a_changed_site_is_served_under_its_new_hosts_and_paths(
     async with sites.running(), sites.loaded("shop", "wiki"):
         pids = await sites.pids()
         sites.change("blog", hosts=["new.example.com"], paths=["/blog"])
-        await reloaded(sites)
+        done = await sites.cli("reload", "--json")
+        assert done.code == 0, done.err
+        changes = json.loads(done.out)["changes"]
+        assert [(one["site"], one["key"]) for one in changes] == [
+            ("blog", "hosts"),
+            ("blog", "paths"),
+        ]
         assert await status_at(sites, "blog.example.com") == 404
         assert await status_at(sites, "new.example.com") == 404
         assert await status_at(sites, "new.example.com", "/blog/a") == 200
@@ -89,6 +75,7 @@ async def test_a_reload_never_removes_the_last_site(make_sites: MakeSites) -> No
         assert await sites.text_of("blog") == await sites.text_of("shop") == "one"
 
 
+@pytest.mark.long
 async def test_a_reload_during_a_swap_of_each_site_drops_nothing(make_sites: MakeSites) -> None:
     sites = make_sites("blog", "shop")
     async with sites.running(), sites.loaded("blog", "shop") as loads:
@@ -100,16 +87,6 @@ async def test_a_reload_during_a_swap_of_each_site_drops_nothing(make_sites: Mak
             for name, revision in revisions.items():
                 await sites.until_live(name, revision)
                 await loads[name].until_text(f"{name} {number}")
-
-
-async def test_reload_names_the_site_of_each_change(make_sites: MakeSites) -> None:
-    sites = make_sites("blog", "shop")
-    async with sites.running():
-        sites.change("blog", hold={"limit": 7})
-        done = await sites.cli("reload", "--json")
-        assert done.code == 0, done.err
-        (change,) = json.loads(done.out)["changes"]
-        assert (change["site"], change["key"]) == ("blog", "limit")
 
 
 async def status_at(sites: SeveralSites, host: str, path: str = "/") -> int:

@@ -5,8 +5,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.support.several_sites import HostedSite, SeveralSites
 from tests.waiting import until
 
@@ -92,43 +90,39 @@ async def test_after_a_kill_the_processes_of_a_site_that_was_removed_meanwhile_a
         assert "wiki: sending SIGTERM" in sites.log()
 
 
-@pytest.mark.parametrize("fault", ["no checkout", "no user", "no error pages", "mistake"])
-async def test_a_site_that_cannot_run_keeps_none_from_starting(
-    make_sites: MakeSites, tmp_path: Path, fault: str
-) -> None:
-    sites = make_sites(*NAMES)
-    broken = sites["shop"]
-    match fault:
-        case "no checkout":
-            shutil.rmtree(broken.checkout)
-            why = str(broken.checkout)
-        case "no user":
-            sites.change("shop", app={"user": "no-such-user"})
-            why = "no-such-user"
-        case "mistake":
-            sites.change("shop", hold={"limit": "many"})
-            why = f"{sites.file_of('shop')}: [hold] limit"
-        case _:
-            pages = tmp_path / "pages"
-            pages.write_text("a file, where a directory should be")
-            sites.change("shop", error_pages=str(pages))
-            why = str(pages)
+def break_some(sites: SeveralSites) -> dict[str, str]:
+    """Break four sites, each in its own way; what has to be said about each."""
+    pages = sites.directory / "pages"
+    pages.write_text("a file, where a directory should be")
+    shutil.rmtree(sites["gone"].checkout)
+    sites.change("nobodys", app={"user": "no-such-user"})
+    sites.change("pageless", error_pages=str(pages))
+    sites.change("mistaken", hold={"limit": "many"})
+    return {
+        "gone": str(sites["gone"].checkout),
+        "nobodys": "no-such-user",
+        "pageless": str(pages),
+        "mistaken": f"{sites.file_of('mistaken')}: [hold] limit",
+    }
+
+
+async def test_sites_that_cannot_run_keep_none_from_starting(make_sites: MakeSites) -> None:
+    sites = make_sites("blog", "gone", "mistaken", "nobodys", "pageless", "wiki")
+    broken = break_some(sites)
     sites.start()
     try:
         for name in ("blog", "wiki"):
             await sites.until_phase(name, "serving")
             assert await sites.text_of(name) == "one"
             await sites.until_live(name, sites[name].commit("two"))
-        assert "shop" in sites.log() and why in sites.log()
-        # Its hosts are not known if its file has a mistake.
-        assert (await sites.get("shop")).status == (404 if fault == "mistake" else 503)
-        status = await sites.cli("status")
-        assert "shop" in status.out and why in status.out
-        status = await sites.cli("status", "shop")
-        assert why in status.out
-        check = await sites.check()
-        assert check.code == (2 if fault == "mistake" else 1)
-        assert why in check.out
+        all_, check = await sites.cli("status"), await sites.check()
+        assert check.code == 2, "there is a mistake in the settings"
+        for name, why in broken.items():
+            # The hosts of a file with a mistake are not known.
+            assert (await sites.get(name)).status == (404 if name == "mistaken" else 503)
+            one = await sites.cli("status", name)
+            for told in (sites.log(), all_.out, one.out, check.out):
+                assert name in told and why in told
     finally:
         assert await sites.stop() == 0, sites.log()
     assert sites.processes() == {}

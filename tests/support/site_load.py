@@ -27,7 +27,7 @@ class SiteLoad:
     path: str = "/load"
     text_of: Callable[[Answer], str] = text_of_the_test_app
     clients: int = 3
-    pause: float = 0.01
+    pause: float = 0.03
     """Seconds between an answer and the next request."""
     texts: list[str] = field(factory=list)
     """Of each answer, in the order in which they came."""
