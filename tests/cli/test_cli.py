@@ -98,6 +98,14 @@ def test_run_and_check_take_the_settings_file_as_an_argument(tmp_path: Path, com
     assert "takes the settings file without --config" in done.err
 
 
+def test_check_warns_of_an_include_that_matches_no_file(tmp_path: Path) -> None:
+    main = 'include = ["site/*.toml"]\n[proxy]\nlisten = ["unix:proxy.sock"]\n'
+    (tmp_path / "supervisor.toml").write_text(main)
+    done = cli(tmp_path, "check")
+    assert done.code == 0
+    assert "warned  include: site/*.toml matches no file\n        to fix: " in done.out
+
+
 def test_client_commands_import_nothing_slow(tmp_path: Path) -> None:
     program = f"""
 import sys

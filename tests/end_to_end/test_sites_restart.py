@@ -123,6 +123,7 @@ async def test_sites_that_cannot_run_keep_none_from_starting(make_sites: MakeSit
             one = await sites.cli("status", name)
             for told in (sites.log(), all_.out, one.out, check.out):
                 assert name in told and why in told
+        assert "correct the settings, then run blue-green reload" in sites.log()
     finally:
         assert await sites.stop() == 0, sites.log()
     assert sites.processes() == {}

@@ -274,7 +274,7 @@ async def test_an_invalid_file_changes_nothing_and_all_errors_are_reported(
         listen = {"listen": [f"127.0.0.1:{other}"]}
         [problem] = await problems(site, proxy=listen, app={"ports": [site.port, spare]})
         assert problem.startswith(f"[proxy] listen: port {site.port} is one of the app's own")
-        assert "until a restart" in problem
+        assert "a reload cannot make these changes together" in problem
 
         assert await reload(site) == ["nothing has changed"]
         site.configure(hold=wrong)

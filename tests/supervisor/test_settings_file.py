@@ -38,6 +38,7 @@ def test_all_mistakes_of_all_files_are_reported_at_once(file: Path) -> None:
         "supervisor.toml: [sites.t.app] port",
         "supervisor.toml: [sites.t.app] command",
         "supervisor.toml: [sites.t] max_body",
+        "supervisor.toml: [sites.t] hosts",
     ]
 
 
@@ -80,7 +81,9 @@ def test_a_mistake_of_the_process_is_one_of_all_sites(file: Path, main: str) -> 
     write_sites(file, main, a=A, b="[[")
     with pytest.raises(ConfigError) as caught:
         settings_file.load_usable(file)
-    assert all(str(file) in problem for problem in caught.value.problems)
+    *of_process, of_site = caught.value.problems
+    assert of_process and all(str(file) in problem for problem in of_process)
+    assert "sites/b.toml: is not TOML" in of_site
 
 
 def test_a_mistake_of_the_only_site_is_one_of_the_process(file: Path) -> None:

@@ -38,6 +38,12 @@ def test_a_file_that_two_patterns_match_is_one_site(sites: Path) -> None:
     assert names("sites/*.toml", "sites/a.toml", "./sites/../sites/a.toml") == ["a"]
 
 
+def test_patterns_without_any_file_are_found(sites: Path) -> None:
+    (sites / "a.toml").write_text("")
+    patterns = ["sites/*.toml", "site/*.toml", "sites/b*", "sites/c.toml"]
+    assert site_files.unmatched(Path(FILE), {"include": patterns}) == ["site/*.toml", "sites/b*"]
+
+
 def test_the_settings_file_does_not_include_itself(sites: Path) -> None:
     Path(FILE).write_text("")
     Path("blog.toml").write_text("")

@@ -79,6 +79,9 @@ def _check(arguments: argparse.Namespace) -> int:
             finding.for_site(report.add, name)(finding.failed("settings", problem))
     if not broken:
         report.add(finding.passed("settings", f"{arguments.file} is valid"))
+    for pattern in settings_file.unmatched_patterns(arguments.file):
+        advice = "correct the pattern, or add a site with `blue-green init`"
+        report.add(finding.warned("include", f"{pattern} matches no file", advice))
     sites = [site for site in settings.sites if site.name in chosen]
     is_complete = run_checks.run(arguments.file, settings, sites, report.add, start=arguments.start)
     status = report.end()

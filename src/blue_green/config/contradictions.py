@@ -7,9 +7,11 @@ from blue_green.config import common, placeholders
 from blue_green.config.admin_paths import ADMIN_PATHS
 from blue_green.config.hosts import ANY_PATH, is_exact
 from blue_green.config.kinds import Endpoint
+from blue_green.config.place import Place
 from blue_green.config.problem import Problem
 from blue_green.config.settings import Settings, SiteSettings
 
+HOSTS = "hosts"
 MAX_ROUTES = 10_000
 """Pairs of a host and a path of one site."""
 
@@ -52,10 +54,7 @@ def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
             "query"
         )
     if not serving.hosts:
-        yield (
-            f'{key("", "hosts")}: must have at least one host; with ["*"], the site gets the '
-            "requests for all hosts that no other site has"
-        )
+        yield no_hosts(site.place)
     elif serving.redirect_hosts and not is_exact(serving.hosts[0]):
         yield (
             f"{key('', 'redirect_hosts')}: needs a host to redirect to: the first of hosts must "
@@ -69,6 +68,14 @@ def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
             f"{key('', 'hosts')}: with paths, there are {routes} pairs of a host and a path; at "
             f"most {MAX_ROUTES} are possible"
         )
+
+
+def no_hosts(place: Place) -> str:
+    """The problem of a site that gets no requests."""
+    return (
+        f'{place.key("", HOSTS)}: must have at least one host; with ["*"], the site gets the '
+        "requests for all hosts that no other site has"
+    )
 
 
 def _of_backends(site: SiteSettings) -> Iterator[str]:

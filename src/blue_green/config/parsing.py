@@ -9,7 +9,7 @@ import attrs
 from attrs import field, frozen
 
 from blue_green.config import scope
-from blue_green.config.contradictions import contradictions
+from blue_green.config.contradictions import HOSTS, contradictions, no_hosts
 from blue_green.config.defaults import complete_process, complete_site
 from blue_green.config.error import ConfigError
 from blue_green.config.kinds import shown
@@ -39,11 +39,14 @@ class Parsed:
     """Errors of each of several sites, by its name."""
 
     @property
+    def every_problem(self) -> list[str]:
+        return [*self.problems, *(line for lines in self.of_sites.values() for line in lines)]
+
+    @property
     def whole(self) -> Settings:
         """All settings; raise `ConfigError` with every error in them."""
-        problems = [*self.problems, *(line for lines in self.of_sites.values() for line in lines)]
-        if self.settings is None or problems:
-            raise ConfigError(problems)
+        if self.settings is None or self.every_problem:
+            raise ConfigError(self.every_problem)
         return self.settings
 
 
@@ -115,7 +118,10 @@ def _read_site(site: SiteDocument, main: Path, problems: list[str]) -> dict[str,
     if site.problems:
         return {}
     renamed = with_new_names(site.document, site.place)
-    return read_tables(renamed, scope.of_site(site.place, main), problems)
+    values = read_tables(renamed, scope.of_site(site.place, main), problems)
+    if problems and HOSTS not in renamed:  # Otherwise it is found when the settings are complete.
+        problems.append(no_hosts(site.place))
+    return values
 
 
 def _bad_lists(document: Mapping[str, Any], path: Path) -> Iterable[str]:

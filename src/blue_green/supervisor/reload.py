@@ -38,6 +38,10 @@ READ_TIMEOUT = 60.0
 MAX_THREADS = 4
 """Some of them may hang for ever."""
 
+NEEDS_RESTART = (
+    "a reload cannot make these changes together: restart the supervisor, or run blue-green upgrade"
+)
+
 T = TypeVar("T")
 
 
@@ -97,7 +101,8 @@ class Reload:
             raise Refusal(str(error)) from None
         if _identity(new) != _identity(self._sites.settings):
             raise Refusal(
-                "sites were added or removed in the settings: run blue-green reload first"
+                "sites were added or removed in the settings: run blue-green reload first; if that "
+                "is refused, restart the supervisor"
             )
         await self._runners.until_removed()
 
@@ -173,7 +178,7 @@ def _read(file: Path, old: Settings) -> Reading:
     ]
     for problem in contradictions(reading.in_force):
         # For example, the app may get a port that the proxy leaves only at a restart.
-        problems.append(f"{problem.text} (until a restart, which some of the changes need)")
+        problems.append(f"{problem.text} ({NEEDS_RESTART})")
     if old.sites and not new.sites:
         # For example, include has a typing error, or its directory is on a disk that is gone.
         problems.append(f"{file}: no site is left; to stop all of them, stop the service")

@@ -1,7 +1,7 @@
 """The settings file, read and checked as a whole, with the files that it includes."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -23,15 +23,20 @@ def load_usable(path: Path) -> tuple[Settings, Mapping[str, list[str]]]:
 
     Of two sites that contradict each other, the second one by name is left out, and of two with one
     name both are. Returns the settings with all other sites, and the mistakes of those that are
-    left out, by name. Raises `ConfigError` for mistakes that are not of one of several sites.
+    left out, by name. Raises `ConfigError` with all mistakes if any is not of one of several sites.
 
     As root, it does not look into a file that other users can write: that might claim the hosts of
     other sites.
     """
     parsed = _parsed(path, only_trusted=os.geteuid() == 0)
     if parsed.settings is None or parsed.problems:
-        raise ConfigError(parsed.problems)
+        raise ConfigError(parsed.every_problem)
     return parsed.settings, parsed.of_sites
+
+
+def unmatched_patterns(path: Path) -> Sequence[str]:
+    """The patterns in `include` that match no file; raise `ConfigError`."""
+    return site_files.unmatched(path, locate.read(path))
 
 
 def _parsed(path: Path, *, only_trusted: bool = False) -> Parsed:

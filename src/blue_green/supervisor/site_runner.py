@@ -161,7 +161,7 @@ class SiteRunner:
                 await site.notify.finish()
                 await site.slots.stop()
             await self.end()
-            logger.info("has stopped")
+            logger.info("stopped")
 
     def kill_backends(self) -> None:
         """Kill the backends, so that a site that is being retired ends at once."""

@@ -33,6 +33,8 @@ from blue_green.system.printable import counted
 
 logger = logging.getLogger(__name__)
 
+HOW_TO_REPAIR = "correct the settings, then run blue-green reload"
+
 
 def run(file: Path, settings: Settings, mistakes: Mapping[str, Sequence[str]]) -> None:
     """Run the supervisor until SIGTERM or SIGINT; raise `CannotRun`.
@@ -58,7 +60,7 @@ def run(file: Path, settings: Settings, mistakes: Mapping[str, Sequence[str]]) -
             logger.warning("%s", obstacle)
         sites = Sites(settings)
         for name, problems in mistakes.items():
-            sites.broken[name] = "\n".join(problems)
+            sites.broken[name] = "\n".join([*problems, HOW_TO_REPAIR])
             logger.error("%s cannot run, its settings have mistakes:\n%s", name, sites.broken[name])
         # Everything loaded so far stays. Scanning it for garbage would block requests for 10 ms.
         gc.freeze()

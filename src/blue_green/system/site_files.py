@@ -45,6 +45,14 @@ def read(file: Path, document: Mapping[str, Any]) -> tuple[Sequence[SiteDocument
     return [_read_site(path) for path in found.values()], problems
 
 
+def unmatched(file: Path, document: Mapping[str, Any]) -> Sequence[str]:
+    """The patterns in `include` that match no file, for example because they are misspelt."""
+    try:
+        return [name for name in include_patterns(document) if not _matching(file, name)]
+    except (ValueError, OSError):
+        return ()  # `read` reports it.
+
+
 def _matching(file: Path, pattern: str) -> Sequence[Path]:
     """The files that a pattern matches, sorted. Wildcards match no hidden files.
 

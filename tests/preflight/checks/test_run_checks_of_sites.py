@@ -81,7 +81,7 @@ def test_a_site_that_cannot_be_used_does_not_hide_what_is_wrong_with_another(
 ) -> None:
     shutil.rmtree(subject.checkout.path)
     found = troubles(check(subject, shop, app={"command": ["no-such-program"]}))
-    assert [one.title for one in found] == ["sites.blog users", "sites.shop [app] command"]
+    assert [one.title for one in found] == ["sites.blog [git] checkout", "sites.shop [app] command"]
 
 
 def test_one_site_can_be_checked_alone(subject: CheckedSite, shop: CheckedSite) -> None:

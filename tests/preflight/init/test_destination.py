@@ -51,6 +51,8 @@ def test_a_new_settings_file_can_be_for_several_sites(etc: Path, checkout: MakeC
         "next: blue-green check --start --site blog supervisor.toml",
         "then: blue-green reload, if the supervisor is running",
     ]
+    how_to_check = f"#     blue-green check --start --site blog {etc}/supervisor.toml\n"
+    assert how_to_check in (etc / "sites" / "blog.toml").read_text()
     [site] = loaded(etc).sites
     assert (site.name, site.file, site.serving.hosts) == (
         "blog",

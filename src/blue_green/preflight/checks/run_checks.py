@@ -90,7 +90,8 @@ async def _check_all(
         try:
             owner, user = startup.users_to_run_as(site)
         except startup.CannotRun as error:
-            of_site(failed("users", str(error)))
+            about, _, why = str(error).partition(": ")
+            of_site(failed(about, why))
             continue
         git = Git(site.git.checkout, owner, {}, site.git.fetch_timeout)
         context = CheckContext(file, settings, site, owner, user, git, running, may_run)

@@ -37,11 +37,6 @@ class Destination:
         """The name of the site."""
         return self.file.stem
 
-    @property
-    def shown_main(self) -> Path:
-        """The file for `blue-green check`."""
-        return self.main or self.file
-
 
 def destination(named: Path, checkout: Path, *, several: bool, force: bool) -> Destination:
     """Where the settings of the app in this checkout go, if this file was named.
@@ -155,12 +150,12 @@ def _how_to_split(file: Path, checkout: Path) -> str:
     own = _beside(file, INCLUDE, site.checkout)
     directory, main, new = (shlex.quote(str(path)) for path in (own.parent, file, own))
     return (
-        f"{file} is for one site, {site.checkout}. To serve {checkout} as well:\n"
+        f"{file} is for one site, {site.checkout}. To serve {checkout.resolve()} as well:\n"
         f"1. mkdir {directory} && mv {main} {new}\n"
         f'2. at the top of {own}, add hosts = ["{own.stem}.localhost"] or its real\n'
         f"   host; relative paths in it are now relative to {own.parent}, so write\n"
         f'   checkout = "{site.checkout}"\n'
-        f"3. move its sections [proxy], [admin], [control] and [state] to a new {file.name},\n"
+        f"3. move its sections [proxy], [admin], [control] and [state] to a new {file},\n"
         f'   below the line include = ["{INCLUDE}"]\n'
         "4. run this blue-green init again, and restart the supervisor. Sites then start from\n"
         "   HEAD, without the releases and the history of the one before; to keep those, see\n"

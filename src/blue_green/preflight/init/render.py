@@ -19,9 +19,11 @@ class SiteText:
 
     app: App
     file: str
-    """The name of the settings file, for `blue-green check`."""
+    """The settings file, for `blue-green check`."""
     checkout: str
     hosts: tuple[str, ...]
+    name: str = ""
+    """The name of one of several sites."""
 
 
 def whole(site: SiteText, listen: str) -> str:
@@ -51,7 +53,7 @@ def _text(*sections: Iterable[str]) -> str:
 
 
 def _of_site(site: SiteText) -> Iterator[Iterable[str]]:
-    yield _head(site.app, site.file)
+    yield _head(site)
     if site.hosts:
         yield (_line("hosts", site.hosts, '"*.example.com": all one label below; "*": all others'),)
     yield _app(site.app)
@@ -63,9 +65,10 @@ def _of_site(site: SiteText) -> Iterator[Iterable[str]]:
         yield _hold()
 
 
-def _head(app: App, file: str) -> Iterator[str]:
+def _head(site: SiteText) -> Iterator[str]:
+    app = site.app
     yield "# Settings for blue-green, written by `blue-green init`. Check them with"
-    yield from _how_to_check(file)
+    yield from _how_to_check(site.file, site.name)
     yield "#"
     yield f"# The app: {_plain(app.kind)}, {_plain(app.because)}."
     for advice in app.advice:
@@ -73,9 +76,10 @@ def _head(app: App, file: str) -> Iterator[str]:
     yield from _where_all_are()
 
 
-def _how_to_check(file: str) -> Iterator[str]:
+def _how_to_check(file: str, site: str = "") -> Iterator[str]:
+    of_site = f"--site {site} " if site else ""
     yield "#"
-    yield f"#     blue-green check --start {_plain(file)}"
+    yield f"#     blue-green check --start {of_site}{_plain(file)}"
 
 
 def _where_all_are() -> Iterator[str]:

@@ -66,9 +66,10 @@ def write(
     of_site = tuple(hosts) or (_hosts(app, to, ask) if to.main else ())
     site = render.SiteText(
         app=app,
-        file=to.shown_main.name,
+        file=str(to.main.resolve()) if to.main else to.file.name,
         checkout=_relative(directory, to.file.absolute().parent),
         hosts=of_site,
+        name=to.name if to.main else "",
     )
     if to.main is None:
         _write({to.file: render.whole(site, _free_address(to.file))}, to.file)
