@@ -13,6 +13,7 @@ from blue_green.supervisor.operations import Operations
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.site_commands import NoArguments
 from tests.support import site_parts
+from tests.support.settings import MINIMAL
 
 
 @pytest.fixture
@@ -58,3 +59,13 @@ async def test_a_reload_of_a_file_that_hangs_is_refused(
     for _ in range(reload.MAX_THREADS + 2):
         with pytest.raises(Refusal, match="reading it, or what it names, has taken"):
             await command.handle(NoArguments(), ignore)
+
+
+async def test_an_upgrade_says_that_a_change_to_one_site_needs_a_restart(tmp_path: Path) -> None:
+    """A reload, which it asks for where sites were added, does not help here."""
+    file = tmp_path / "supervisor.toml"
+    file.write_text(MINIMAL)
+    sites = site_parts.make_several(tmp_path, tmp_path, ("blog", "shop"))
+    unused = cast("Any", None)
+    with pytest.raises(Refusal, match="restart the service"):
+        await Reload(file, sites, unused, unused).check_same_sites()

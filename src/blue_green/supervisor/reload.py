@@ -99,7 +99,11 @@ class Reload:
             new = await self._read_files(load)
         except ConfigError as error:
             raise Refusal(str(error)) from None
-        if _identity(new) != _identity(self._sites.settings):
+        if new.is_single != self._sites.is_single:
+            raise Refusal(
+                "the settings change between one site and several: restart the service instead"
+            )
+        if _names(new) != _names(self._sites.settings):
             raise Refusal(
                 "sites were added or removed in the settings: run blue-green reload first; if that "
                 "is refused, restart the supervisor"
@@ -157,8 +161,8 @@ class Reload:
             ]
 
 
-def _identity(settings: Settings) -> tuple[bool, list[str]]:
-    return settings.is_single, sorted(site.name for site in settings.sites)
+def _names(settings: Settings) -> list[str]:
+    return sorted(site.name for site in settings.sites)
 
 
 def _read(file: Path, old: Settings) -> Reading:

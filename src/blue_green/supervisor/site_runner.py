@@ -146,22 +146,28 @@ class SiteRunner:
         """Finish the requests of a site that is no longer in the settings, and end it."""
         label = self._sites.label(self.settings.name)
         with log.about(label), threads.limited_by(self._threads):
-            logger.info("removed: finishing its in-flight requests")
-            self._served.gate.close(REMOVED)
-            self._served.gate.refuse_held(REMOVED)  # Their site was perhaps paused for a reason.
-            if self.site is not None:
-                self._sites.remove(self.site)  # Another one of its name may be added meanwhile.
-            await self.stop_deploying()
-            if (site := self.site) is not None:
-                site.is_stopping = True
-                targets = [backend.target for backend in site.slots.backends]
-                if left := await drain(targets, self.settings.swap.drain_timeout):
-                    logger.warning("cutting %s: drain_timeout is over", counted(left, "request"))
-                cut(requests_of(targets))
-                await site.notify.finish()
-                await site.slots.stop()
+            try:
+                await self._finish_and_stop()
+            except Exception:
+                logger.exception("stopping at once: an error of the supervisor")
             await self.end()
             logger.info("stopped")
+
+    async def _finish_and_stop(self) -> None:
+        logger.info("removed: finishing its in-flight requests")
+        self._served.gate.close(REMOVED)
+        self._served.gate.refuse_held(REMOVED)  # Their site was perhaps paused for a reason.
+        if self.site is not None:
+            self._sites.remove(self.site)  # Another one of its name may be added meanwhile.
+        await self.stop_deploying()
+        if (site := self.site) is not None:
+            site.is_stopping = True
+            targets = [backend.target for backend in site.slots.backends]
+            if left := await drain(targets, self.settings.swap.drain_timeout):
+                logger.warning("cutting %s: drain_timeout is over", counted(left, "request"))
+            cut(requests_of(targets))
+            await site.notify.finish()
+            await site.slots.stop()
 
     def kill_backends(self) -> None:
         """Kill the backends, so that a site that is being retired ends at once."""
@@ -200,7 +206,8 @@ class SiteRunner:
         name = self.settings.name
         if self._sites.broken.get(name) != why:
             logger.error("cannot run: %s", why)
-        self._sites.broken[name] = why
+        if self._may_deploy:  # Otherwise it is being removed, and is none of the sites any more.
+            self._sites.broken[name] = why
         self._served.gate.refuse(UNAVAILABLE)
         with trio.move_on_after(RETRY_INTERVAL):
             await self._end.wait()

@@ -92,9 +92,17 @@ class Stop:
             site.gate.close(STOPPING)
 
     async def _for_each(self, do: Callable[[Site], Awaitable[None]]) -> None:
+        """Do this for all sites at once. An error of ours in one must not affect the others."""
+
+        async def do_one(site: Site) -> None:
+            try:
+                await do(site)
+            except Exception:
+                logger.exception("%s: an error of the supervisor", site.name)
+
         async with trio.open_nursery() as nursery:
             for site in self._sites:
-                nursery.start_soon(do, site)
+                nursery.start_soon(do_one, site)
 
     def _stop_now(self) -> None:
         self._lingering.cancel()
