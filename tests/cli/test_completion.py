@@ -70,6 +70,7 @@ TYPED = {
     "status --socket ": ["a b.sock", "completion", "supervisor.toml"],
     "run sup": ["supervisor.toml"],
     "check sup": ["supervisor.toml"],
+    "init --host ": [],
     "run --": ["--help"],
     "nonsense ": [],
 }  # fmt: skip
@@ -91,10 +92,12 @@ def test_bash_completes_commands_options_slots_and_files(tmp_path: Path, script:
 @pytest.mark.parametrize("script", ["bash"], indirect=True)
 def test_bash_completes_the_names_of_sites(tmp_path: Path, script: Path) -> None:
     lines = ["swap --socket s --site b", "status --socket s ", "status --socket s --site ", "logs "]
+    lines.append("check --socket s --site ")
     (tmp_path / "typed").write_text("".join(f"{line}\n" for line in lines))
-    with answering(tmp_path / "s", SITES, SITES, SITES, each=True):
-        swap, plain, named, logs = run("bash", "--norc", "-c", BASH, cwd=tmp_path).splitlines()
-    assert (swap, named) == ("blog", "blog|shop")
+    with answering(tmp_path / "s", SITES, SITES, SITES, SITES, each=True):
+        answers = run("bash", "--norc", "-c", BASH, cwd=tmp_path).splitlines()
+    swap, plain, named, logs, check = answers
+    assert (swap, named, check) == ("blog", "blog|shop", "blog|shop")
     assert {"blog", "shop", "--watch"} < set(plain.split("|"))
     assert "blog" not in logs
 

@@ -101,13 +101,18 @@ _blue_green() {{
     fi
     case $command in
 {"".join(cases)}    esac
-    if [[ " $filed " == *" $previous "* ]] || [[ $takes_file && $current != -* ]]; then
+    if [[ $previous == --site ]]; then
+        COMPREPLY=($(compgen -W "$(_blue_green_sites)" -- "$current"))
+        return
+    fi
+    local is_value=''
+    [[ " $valued " == *" $previous "* ]] && is_value=yes
+    if [[ " $filed " == *" $previous "* ]] ||
+            [[ $takes_file && ! $is_value && $current != -* ]]; then
         compopt -o filenames
         local IFS=$'\\n'
         COMPREPLY=($(compgen -f -- "$current"))
-    elif [[ $previous == --site ]]; then
-        COMPREPLY=($(compgen -W "$(_blue_green_sites)" -- "$current"))
-    elif [[ " $valued " != *" $previous "* ]]; then
+    elif [[ ! $is_value ]]; then
         if [[ $takes_site && $current != -* ]]; then
             words+=" $(_blue_green_sites)"
         fi
