@@ -97,6 +97,14 @@ def test_a_long_name_leaves_room_for_the_numbers_in_a_terminal_of_80_columns() -
     ]
 
 
+def test_commits_are_left_out_where_there_is_no_room_for_them() -> None:
+    result = several(blog=status(hosts=["a-rather-long-name.example.com"]))
+    assert shown(result, Style(unicode=True, width=80))[:2] == [
+        "  site  phase    live     req/s  in flight  held  hosts",
+        "● blog  serving  1111111   12.3          4     0  a-rather-long-name.example.com",
+    ]
+
+
 def test_text_from_outside_cannot_move_the_cursor() -> None:
     evil = "\x1b[2J\r\u202egood"
     result = several(

@@ -99,6 +99,13 @@ def test_the_first_line_says_what_is_live() -> None:
     assert requests == "    requests  12.3 per second, 4 in flight, 0 held"
 
 
+def test_several_sockets_are_shown_with_their_directory_once() -> None:
+    sockets = ["/var/lib/bg/sockets/blue/1.sock", "/var/lib/bg/sockets/blue/2.sock"]
+    live = {"slot": "blue", "revision": LIVE, "ports": [], "pids": [7, 8], "since": ago(hours=2)}
+    text = "\n".join(display.status(status(live={**live, "sockets": sockets}), Style()))
+    assert "blue, sockets 1.sock, 2.sock in /var/lib/bg/sockets/blue, pid 7, 8, since " in text
+
+
 def test_a_checked_out_revision_that_is_not_live_is_shown_once_with_the_reason() -> None:
     why = "it is in quarantine: the app ended with exit status 1"
     text = shown(status(head=BAD, why=why, quarantined={BAD: "the app ended with exit status 1"}))

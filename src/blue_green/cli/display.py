@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
 from blue_green.cli.terminal import Piece, Style
@@ -287,10 +288,13 @@ def _progress(swap: Mapping[str, Any]) -> str:
 
 
 def _place(slot: Mapping[str, Any]) -> str:
-    sockets = slot.get("sockets")  # An older supervisor does not send them.
-    where = (
-        f"socket {', '.join(sockets)}" if sockets else f"port {', '.join(map(str, slot['ports']))}"
-    )
+    sockets = slot.get("sockets", [])  # An older supervisor does not send them.
+    where = f"port {', '.join(map(str, slot['ports']))}"
+    if len(sockets) == 1:
+        where = f"socket {sockets[0]}"
+    elif sockets:
+        names = ", ".join(PurePath(path).name for path in sockets)
+        where = f"sockets {names} in {PurePath(sockets[0]).parent}"
     pids = ", ".join(map(str, slot["pids"])) or "none"
     since = f", since {_since(slot['since'])}" if slot["since"] else ""
     return f"{slot['slot']}, {where}, pid {pids}{since}"

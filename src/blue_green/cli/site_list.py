@@ -10,7 +10,7 @@ WIDEST = 30
 """Columns of a cell, but for the last one of a line."""
 HEADINGS = ("site", "phase", "live", "req/s", "in flight", "held", "hosts", "commit")
 NARROWEST = 12
-"""Columns that are left of a long name in a narrow terminal, to make room for the numbers."""
+"""Columns that a long name has at least in a narrow terminal, and a commit if it is shown."""
 NUMBERS = (3, 4, 5)
 """The columns that are aligned to the right."""
 INDENT = 4
@@ -25,7 +25,9 @@ def status(result: Mapping[str, Any], style: Style) -> list[str]:
     sites = result["sites"]
     cells = [HEADINGS, *(_cells(name, site) for name, site in sites.items())]
     widths = _widths(cells, style)
-    lines = [_line(HEADINGS, widths, ("  ", ""), dict.fromkeys(range(len(HEADINGS)), "dim"), style)]
+    if style.width is not None and _taken(widths[:-1]) + NARROWEST > style.width:
+        widths, cells = widths[:-1], [row[:-1] for row in cells]  # Room for no commits.
+    lines = [_line(cells[0], widths, ("  ", ""), dict.fromkeys(range(len(HEADINGS)), "dim"), style)]
     for site, row in zip(sites.values(), cells[1:], strict=True):
         colour = display.COLOURS[site["phase"]]
         dot = (f"{style.dot} ", colour)
@@ -38,9 +40,14 @@ def _widths(cells: list[tuple[str, ...]], style: Style) -> list[int]:
     """The columns of each cell. Long names are truncated before any number is."""
     name, *others = [min(max(map(columns, column)), WIDEST) for column in zip(*cells, strict=True)]
     if style.width is not None:
-        taken = sum(width + GAP for width in [0, *others[: NUMBERS[-1]]])
-        name = min(name, max(style.width - DOT - taken, NARROWEST))
+        taken = _taken([0, *others[: NUMBERS[-1]]])
+        name = min(name, max(style.width - taken, NARROWEST))
     return [name, *others]
+
+
+def _taken(widths: list[int]) -> int:
+    """The columns of a line up to the end of these cells, with the gap behind them."""
+    return DOT + sum(width + GAP for width in widths)
 
 
 def _line(
