@@ -71,3 +71,27 @@ async def test_a_site_that_crashes_does_not_prevent_an_upgrade(make_sites: MakeS
         await upgraded(sites)
         assert await sites.text_of("shop") == "one"
         assert (await sites.status_of("shop"))["quarantined"]
+
+
+async def test_a_site_whose_swap_never_ends_can_be_removed_while_an_upgrade_waits_for_it(
+    make_sites: MakeSites,
+) -> None:
+    sites = make_sites("blog", "wiki")
+    codes: list[int] = []
+
+    async def upgrade() -> None:
+        codes.append((await sites.cli("upgrade")).code)
+
+    async with sites.running(), trio.open_nursery() as nursery:
+        sites.change("wiki", release={"build": ["sleep", "600"]})
+        assert (await sites.cli("reload")).code == 0
+        sites["wiki"].commit("two")
+        await sites.until_phase("wiki", "swapping")
+        nursery.start_soon(upgrade)
+        await sites.until_logged("the upgrade waits for the swap or pull of wiki")
+        sites.file_of("wiki").unlink()
+        assert (await sites.cli("reload")).code == 0
+        await until("the upgrade is done", lambda: codes)
+        assert codes == [0], sites.log()
+        assert await sites.text_of("blog") == "one"
+        assert list(sites.processes()) == ["blog"]

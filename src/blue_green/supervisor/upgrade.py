@@ -10,8 +10,8 @@ backends, and the connections of all waiting clients.
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,22 @@ class Upgrade:
         async with self._in_progress:
             argv = [sys.executable, *sys.orig_argv[1:]]
             await _try(argv)
-            async with self._reload.lock, _unchanging(self._sites) as sites:
-                await self._reload.check_same_sites()
-                await _for_each(sites, self._finish_requests)
-                # The command of a notification would be ended as an orphan.
-                await _for_each(sites, lambda site: site.notify.finish())
-                await self._hand_over_at_rest(argv, sites, send)
+            while True:
+                await _until_idle(self._sites)  # Meanwhile a reload may change or remove them.
+                async with self._reload.lock:
+                    await self._reload.check_same_sites()
+                    with _unchanging(self._sites) as sites:
+                        if sites is not None:
+                            await self._hand_over_unchanging(argv, sites, send)
+
+    async def _hand_over_unchanging(
+        self, argv: list[str], sites: Sequence[Site], send: Send
+    ) -> None:
+        """Hand over after the requests in flight, while no swap can begin."""
+        await _for_each(sites, self._finish_requests)
+        # The command of a notification would be ended as an orphan.
+        await _for_each(sites, lambda site: site.notify.finish())
+        await self._hand_over_at_rest(argv, sites, send)
 
     async def _hand_over_at_rest(self, argv: list[str], sites: Sequence[Site], send: Send) -> None:
         """Hand over when no request is in flight any more."""
@@ -147,24 +157,33 @@ class Upgrade:
             raise Refusal(f"cannot execute {argv[0]}: {error.strerror}") from None
 
 
-@asynccontextmanager
-async def _unchanging(sites: Sites) -> AsyncIterator[Sequence[Site]]:
-    """Wait until no site has a swap or a pull, and let none begin in this block.
+async def _until_idle(sites: Sites) -> None:
+    """Wait until no site has a swap or a pull. All others go on, and may begin one."""
+    for site in sites:
+        if any(lock.locked() for lock in _locks(site)):
+            logger.info("the upgrade waits for the swap or pull of %s", site.name)
+            for lock in _locks(site):
+                async with lock:
+                    pass
 
-    While one of them is busy, all others go on.
-    """
-    while True:
-        running = list(sites)
-        locks = [lock for site in running for lock in (site.queue.lock, site.watch.lock)]
-        busy = next((lock for lock in locks if lock.locked()), None)
-        if busy is None:
-            break
-        async with busy:
-            pass
-    async with AsyncExitStack() as held:
+
+@contextmanager
+def _unchanging(sites: Sites) -> Iterator[Sequence[Site] | None]:
+    """Let no swap and no pull begin in this block; None instead of the sites if there is one."""
+    running = list(sites)
+    locks = [lock for site in running for lock in _locks(site)]
+    if any(lock.locked() for lock in locks):
+        yield None
+        return
+    with ExitStack() as held:
         for lock in locks:
-            await held.enter_async_context(lock)
+            lock.acquire_nowait()
+            held.callback(lock.release)
         yield running
+
+
+def _locks(site: Site) -> Sequence[trio.Lock]:
+    return site.queue.lock, site.watch.lock
 
 
 async def _for_each(sites: Sequence[Site], do: Callable[[Site], Awaitable[None]]) -> None:
