@@ -40,6 +40,12 @@ def test_sites_that_are_added_and_removed_are_changes_of_their_own(file: Path) -
     }
 
 
+def test_the_command_to_build_one_of_several_sites_again_names_it(file: Path) -> None:
+    new = site(3, "b.org", after='[release]\nlink = [".env"]')
+    [line] = described(read(file, a=A, b=B), read(file, a=A, b=new))
+    assert line.endswith("(for the live release: blue-green swap --site b --rebuild)")
+
+
 def test_a_change_of_one_of_several_sites_names_the_site(file: Path) -> None:
     old = read(file, a=A, b=B)
     new = read(

@@ -27,7 +27,7 @@ async def test_an_app_is_added_to_a_running_supervisor(directory: Path) -> None:
         assert f"wrote {directory}/etc/sites/pages.toml for static files" in said
         assert "the site pages gets the requests for pages.localhost" in said
         said = await run("check", "--site", "pages", "--start", main)
-        assert "already running with these settings" in said
+        assert "already running with this settings file" in said
         assert "passed  sites.pages start: " in said
         assert "sites.blog" not in said
         assert (await run("reload", "--config", main)).startswith("sites.pages: added, now\n")

@@ -186,7 +186,7 @@ class AdminRouter:
         path, _, query = request.target.decode("latin-1").partition("?")
         methods = self._routes.get(path) or self._find_hook(path)
         if methods is None:
-            return Reply(404, f"Here are: {', '.join(sorted(self._routes))}\n".encode())
+            return Reply(404, f"Not found. Paths: {', '.join(sorted(self._routes))}\n".encode())
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
             # RFC 9110 section 15.5.6: with 405 come the methods that would have been served.

@@ -15,7 +15,8 @@ def changes(found: Sequence[dict[str, Any]]) -> str:
 
 def change(entry: dict[str, Any]) -> str:
     """What has changed: a setting with its old and its new value, or a site; and when."""
-    section, key, effect = entry["section"], entry["key"], Effect(entry["effect"]).in_words
+    section, key = entry["section"], entry["key"]
+    effect = Effect(entry["effect"]).in_words(entry.get("site", ""))
     if not key:
         what = " -> ".join(value for value in (entry["old"], entry["new"]) if value)
         return f"{section}: {what}, {effect}"

@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Annotated, TypeVar
 
+from blue_green.config.command_line import command_line
+
 T = TypeVar("T")
 
 
@@ -25,16 +27,16 @@ class Effect(Enum):
     """the old value stays in force until the supervisor is restarted, or upgraded with
     `blue-green upgrade`."""
 
-    @property
-    def in_words(self) -> str:
-        """The end of a sentence: "limit: 1 -> 2, at the next swap"."""
-        return IN_WORDS[self]
+    def in_words(self, site: str = "") -> str:
+        """The end of a sentence: "limit: 1 -> 2, at the next swap". `site` is one of several."""
+        rebuild = command_line("swap", site, "--rebuild")
+        return IN_WORDS[self].format(rebuild=rebuild)
 
 
 IN_WORDS = {
     Effect.NOW: "now",
     Effect.NEXT_SWAP: "at the next swap",
-    Effect.NEXT_BUILD: "at the next build (for the live release: blue-green swap --rebuild)",
+    Effect.NEXT_BUILD: "at the next build (for the live release: {rebuild})",
     Effect.RESTART: "needs a restart of the supervisor",
 }
 

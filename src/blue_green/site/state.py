@@ -17,7 +17,7 @@ import trio
 from attrs import define, field, validators
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
-from blue_green.site.command_line import command_line
+from blue_green.config.command_line import command_line
 from blue_green.site.receipt import Receipt, short_reason
 from blue_green.source.revision import REVISION
 from blue_green.system import files, threads

@@ -6,8 +6,8 @@ from typing import Any
 import trio
 from attrs import define, frozen
 
+from blue_green.config.command_line import command_line
 from blue_green.control.server import Refusal, Send
-from blue_green.site.command_line import command_line
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site

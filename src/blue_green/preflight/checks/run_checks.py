@@ -145,7 +145,7 @@ async def _running(settings: Settings, report: Report) -> tuple[RunningSuperviso
         report(warned("supervisor", f"cannot find out whether one is running: {why}", advice))
         return None, True
     if running is not None:
-        report(passed("supervisor", f"already running with these settings, pid {running.pid}"))
+        report(passed("supervisor", f"already running with this settings file, pid {running.pid}"))
     return running, running is not None
 
 

@@ -1,6 +1,6 @@
 """Commands for people to type."""
 
-from blue_green.site.command_line import command_line
+from blue_green.config.command_line import command_line
 
 
 def test_a_command_for_one_of_several_sites_names_it() -> None:
