@@ -141,3 +141,23 @@ async def test_a_site_that_could_not_run_is_served_after_a_reload(make_sites: Ma
         assert await sites.text_of("shop") == "one"
     finally:
         assert await sites.stop() == 0, sites.log()
+
+
+async def test_a_site_whose_user_did_not_exist_is_served_after_a_reload(
+    make_sites: MakeSites,
+) -> None:
+    """It takes all changes at once, also those that need a restart of a site that runs."""
+    sites = make_sites("blog", "shop")
+    sites.change("shop", app={"user": "no-such-user"})
+    sites.start()
+    try:
+        await sites.until_phase("blog", "serving")
+        await sites.until_phase("shop", "broken")
+        del sites["shop"].settings["app"]["user"]
+        sites.change("shop")
+        done = await sites.cli("reload")
+        assert (done.code, "restart" in done.out) == (0, False), done
+        await sites.until_phase("shop", "serving")
+        assert await sites.text_of("shop") == "one"
+    finally:
+        assert await sites.stop() == 0, sites.log()

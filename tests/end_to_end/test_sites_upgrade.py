@@ -95,3 +95,16 @@ async def test_a_site_whose_swap_never_ends_can_be_removed_while_an_upgrade_wait
         assert codes == [0], sites.log()
         assert await sites.text_of("blog") == "one"
         assert list(sites.processes()) == ["blog"]
+
+
+async def test_an_upgrade_after_which_a_site_could_not_run_is_refused(
+    make_sites: MakeSites,
+) -> None:
+    sites = make_sites("blog", "wiki")
+    async with sites.running():
+        pids = sites.processes()
+        sites.change("wiki", app={"user": "no-such-user"})
+        done = await sites.cli("upgrade")
+        assert (done.code, "no-such-user" in done.err) == (1, True), done
+        assert sites.processes() == pids
+        assert await sites.text_of("wiki") == "one"

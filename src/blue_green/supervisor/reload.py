@@ -6,14 +6,14 @@ restart: sites are added and removed, and the others use their new settings.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from blue_green.config import change_text
 from blue_green.config.changes import Change, changes, in_force
@@ -52,6 +52,8 @@ class Reading:
     settings: Settings
     in_force: Settings
     """The settings that take effect now; some of the others need a restart."""
+    begun_anew: set[str]
+    """The sites that do not run, and begin with their new settings as if they had been added."""
     pages: dict[Path | None, ErrorPages] = field(factory=dict)
     """The error pages by their directory, without those that cannot be read."""
 
@@ -94,9 +96,13 @@ class Reload:
 
         Otherwise wait until those that were removed have ended: a new program would not know them.
         """
-        load = partial(settings_file.load, self._file)
+        # With the checks of a reload: a site that runs must not be broken after the upgrade.
+        look = partial(_look, self._file, self._sites.settings, tuple(self._sites.broken))
         try:
-            new = await self._read_files(load)
+            reading, problems = await self._read_files(look)
+            if problems:
+                raise ConfigError(problems)
+            new = reading.settings
         except ConfigError as error:
             raise Refusal(str(error)) from None
         if new.is_single != self._sites.is_single:
@@ -122,28 +128,32 @@ class Reload:
 
     async def _reload(self) -> Sequence[Change]:
         old = self._sites.settings
-        read = partial(_read, self._file, old)
+        read = partial(_read, self._file, old, tuple(self._sites.broken))
         reading = await self._read_files(read)
-        found = changes(old, reading.settings)
+        found = [
+            evolve(change, effect=Effect.NOW) if change.site in reading.begun_anew else change
+            for change in changes(old, reading.settings)
+        ]
         if reading.in_force is not old:  # The same if everything needs a restart.
-            self._put_in_force(reading.in_force, reading.pages)
+            self._put_in_force(reading)
         self._note_restarts([change for change in found if change.effect is Effect.RESTART])
         logger.info("reloaded %s%s", self._file, "" if found else ": nothing has changed")
         for change in found:
             logger.info("    %s", change_text.change(change.as_dict()))
         return found
 
-    def _put_in_force(self, settings: Settings, pages: Mapping[Path | None, ErrorPages]) -> None:
+    def _put_in_force(self, reading: Reading) -> None:
+        settings, pages = reading.in_force, reading.pages
         sites, runners = self._sites, self._runners
         before = {site.name for site in sites.settings.sites}
-        after = {site.name for site in settings.sites}
+        after = {site.name for site in settings.sites} - reading.begun_anew
         sites.settings = settings
         sites.broken = {name: why for name, why in sites.broken.items() if name in before}
         runners.use(settings)
         for name in before - after:
             runners.remove(name)
         for site in settings.sites:
-            if site.name in before:
+            if site.name in before & after:
                 runners.get(site.name).use(site, pages.get(site.serving.error_pages))
             else:
                 runners.add(site)
@@ -165,30 +175,40 @@ def _names(settings: Settings) -> list[str]:
     return sorted(site.name for site in settings.sites)
 
 
-def _read(file: Path, old: Settings) -> Reading:
+def _read(file: Path, old: Settings, broken: Collection[str]) -> Reading:
     """Read the settings, and the error pages that they name; raise `ConfigError`.
 
-    The checks are those of a start. Besides, the settings must be consistent with those in force
-    that only a restart changes. A site that has not changed is not checked: if something that it
-    uses is gone by now, that must not keep a change of another site from taking effect.
+    The settings must be consistent with those in force that only a restart changes.
     """
-    new = settings_file.load(file)
-    reading = Reading(new, in_force(old, new))
-    changed = [site for site in new.sites if new.is_single or site not in old.sites]
-    problems = [
-        *(problem for site in changed for problem in _problems_of_site(site, new)),
-        *_problems_of_process(file, new),
-        *_read_pages(file, changed, reading),
-    ]
+    reading, problems = _look(file, old, broken)
     for problem in contradictions(reading.in_force):
         # For example, the app may get a port that the proxy leaves only at a restart.
         problems.append(f"{problem.text} ({NEEDS_RESTART})")
-    if old.sites and not new.sites:
+    if old.sites and not reading.settings.sites:
         # For example, include has a typing error, or its directory is on a disk that is gone.
         problems.append(f"{file}: no site is left; to stop all of them, stop the service")
     if problems:
         raise ConfigError(problems)
     return reading
+
+
+def _look(file: Path, old: Settings, broken: Collection[str]) -> tuple[Reading, list[str]]:
+    """Read the settings, and the error pages that they name; also the problems that were found.
+
+    The checks are those of a start. A site that has not changed is not checked: if something that
+    it uses is gone by now, that must not keep a change of another site from taking effect. Those
+    that are `broken` take all their changes at once, since nothing of them runs.
+    """
+    new = settings_file.load(file)
+    anew = {site.name for site in old.sites if site.name in broken and site not in new.sites}
+    going_on = evolve(old, sites=tuple(site for site in old.sites if site.name not in anew))
+    reading = Reading(new, in_force(going_on if anew else old, new), anew)
+    changed = [site for site in new.sites if new.is_single or site not in old.sites]
+    return reading, [
+        *(problem for site in changed for problem in _problems_of_site(site, new)),
+        *_problems_of_process(file, new),
+        *_read_pages(file, changed, reading),
+    ]
 
 
 def _problems_of_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
