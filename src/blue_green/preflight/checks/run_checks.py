@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from attrs import evolve
 
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.preflight.checks import (
@@ -97,8 +96,7 @@ async def _check_all(
         context = CheckContext(file, settings, site, owner, user, git, running, may_run)
         contexts.append(context)
         uses += await _check_app(context, of_site, start=start)
-    checked = tuple(context.site for context in contexts)
-    _all(files.trust(file, evolve(settings, sites=checked)), report)
+    _all(files.trust(file, settings), report)
     _all(shared_users.shared_users(contexts), report)
     _all(machine.memory_for_swaps(uses, is_single=settings.is_single), report)
 
