@@ -71,7 +71,9 @@ class Browser:
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen([COMMAND, *words], stderr=log, stdout=log, process_group=0)
         try:
-            with connect(_address(directory, process), max_size=None) as socket:
+            # Its events queue up while no test reads them, and pongs with them.
+            options = {"max_size": None, "max_queue": None, "ping_interval": None}
+            with connect(_address(directory, process), **options) as socket:
                 browser = cls(socket)
                 yield browser
                 browser.ask("Browser.close")  # Killed, it would leave files of its own behind.
