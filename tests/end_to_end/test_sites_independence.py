@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.troubled_sites import BROKEN, CALM, CRASHING, PAUSED, troubled_sites
 
 GENEROUS = 1.0
@@ -9,6 +11,7 @@ GENEROUS = 1.0
 `python -m tests.bench --table neighbours` measures it on a quiet one."""
 
 
+@pytest.mark.long
 async def test_a_site_serves_as_before_while_others_crash_and_queue_and_fail(
     tmp_path: Path,
 ) -> None:

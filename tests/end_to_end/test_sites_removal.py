@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import h11
+import pytest
 import trio
 
 from tests.support.http_client import Answer, HttpClient
@@ -120,6 +121,7 @@ async def test_a_site_is_removed_while_a_new_release_starts(make_sites: MakeSite
         assert sites["wiki"].remembered().get("quarantine", {}) == {}
 
 
+@pytest.mark.long
 async def test_an_upgrade_waits_for_a_site_that_is_being_removed(make_sites: MakeSites) -> None:
     sites = make_sites("blog", "wiki")
     sites["wiki"].commit("one", ignores_sigterm=True)  # It takes `stop_timeout`.
@@ -147,6 +149,7 @@ async def test_a_second_sigterm_does_not_wait_for_a_site_that_is_being_removed(
         assert await sites.stop() == 0
 
 
+@pytest.mark.long
 async def test_a_site_is_added_again_while_its_last_requests_finish(make_sites: MakeSites) -> None:
     sites = make_sites("blog", "wiki")
     text = sites.file_of("wiki").read_text()

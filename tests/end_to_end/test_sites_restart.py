@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.several_sites import HostedSite, SeveralSites
 from tests.waiting import until
 
@@ -129,6 +131,7 @@ async def test_sites_that_cannot_run_keep_none_from_starting(make_sites: MakeSit
     assert sites.processes() == {}
 
 
+@pytest.mark.long
 async def test_a_site_that_could_not_run_is_served_after_a_reload(make_sites: MakeSites) -> None:
     sites = make_sites("blog", "shop")
     shutil.move(sites["shop"].checkout, sites.directory / "away")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+import pytest
 import trio
 
 from tests.support.several_sites import SeveralSites
@@ -59,6 +60,7 @@ async def test_held_requests_and_pauses_of_each_site_survive_an_upgrade(
     assert answered == ["shop", "blog"]
 
 
+@pytest.mark.long
 async def test_a_site_that_crashes_does_not_prevent_an_upgrade(make_sites: MakeSites) -> None:
     sites = make_sites("blog", "shop")
     async with sites.running(), sites.loaded("blog"):
@@ -73,6 +75,7 @@ async def test_a_site_that_crashes_does_not_prevent_an_upgrade(make_sites: MakeS
         assert (await sites.status_of("shop"))["quarantined"]
 
 
+@pytest.mark.long
 async def test_a_site_whose_swap_never_ends_can_be_removed_while_an_upgrade_waits_for_it(
     make_sites: MakeSites,
 ) -> None:

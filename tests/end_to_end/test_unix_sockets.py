@@ -72,7 +72,7 @@ def socket_of(status: dict[str, Any]) -> Path:
     return Path(path)
 
 
-@pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
+@pytest.mark.parametrize("strategy", ["overlap", pytest.param("exclusive", marks=pytest.mark.long)])
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_server_on_a_unix_socket_is_swapped_restarted_and_upgraded_under_load(
     site: RealSite, server: str, strategy: str
