@@ -1,10 +1,11 @@
 """The supervisor's answers as lines of text, styled for the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
+from blue_green.cli import moments
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
 from blue_green.site.swap_text import numbers, triggered_by
@@ -171,7 +172,7 @@ def _waiting_settings(result: Mapping[str, Any], style: Style) -> Iterator[str]:
 
 
 def _supervisor(supervisor: Mapping[str, Any], style: Style) -> str:
-    since = _since(supervisor["since"])
+    since = moments.since(supervisor["since"])
     about = f"pid {supervisor['pid']}, version {supervisor['version']}, since {since}"
     return _row(style, "supervisor", (about, "dim"))
 
@@ -253,7 +254,7 @@ def _last_swaps(result: Mapping[str, Any], style: Style) -> list[str]:
 
 def _entry(result: Mapping[str, Any], style: Style, *, indent: int) -> list[str]:
     """One swap: its time, outcome and revision, the reason if there is one, and its receipt."""
-    when = _moment(result["at"])
+    when = moments.local_time(result["at"])
     outcome = (f"{result['outcome']:<10}", COLOURS[result["outcome"]])
     revision = (f"  {result['revision'][:7]}", "bold")
     start = " " * indent
@@ -296,24 +297,5 @@ def _place(slot: Mapping[str, Any]) -> str:
         names = ", ".join(PurePath(path).name for path in sockets)
         where = f"sockets {names} in {PurePath(sockets[0]).parent}"
     pids = ", ".join(map(str, slot["pids"])) or "none"
-    since = f", since {_since(slot['since'])}" if slot["since"] else ""
+    since = f", since {moments.since(slot['since'])}" if slot["since"] else ""
     return f"{slot['slot']}, {where}, pid {pids}{since}"
-
-
-def _since(moment: str) -> str:
-    return f"{_moment(moment)} ({_age(moment)})"
-
-
-def _moment(moment: str) -> str:
-    """The local time, with the date unless it is today."""
-    then = datetime.fromisoformat(moment).astimezone()
-    is_today = then.date() == datetime.now().astimezone().date()
-    return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
-
-
-def _age(moment: str) -> str:
-    seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
-    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= unit:
-            return f"{seconds // unit} {name}"
-    return f"{max(seconds, 0)} s"

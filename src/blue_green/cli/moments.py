@@ -1,0 +1,24 @@
+"""Moments in the supervisor's answers, in ISO 8601, as people read them."""
+
+from datetime import UTC, datetime
+
+
+def since(moment: str) -> str:
+    """The local time, and how long ago that is."""
+    return f"{local_time(moment)} ({age(moment)})"
+
+
+def local_time(moment: str) -> str:
+    """The local time, with the date unless it is today."""
+    then = datetime.fromisoformat(moment).astimezone()
+    is_today = then.date() == datetime.now().astimezone().date()
+    return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
+
+
+def age(moment: str) -> str:
+    """How long ago it is, in the largest unit."""
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{seconds // unit} {name}"
+    return f"{max(seconds, 0)} s"
