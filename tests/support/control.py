@@ -18,6 +18,15 @@ async def ask(path: Path, **request: Any) -> list[dict[str, Any]]:
         )
 
 
+async def last_answer(path: Path, command: str, **arguments: Any) -> dict[str, Any]:
+    """The last object of the answer to a command, which may take as long as it likes."""
+
+    def answers() -> list[dict[str, Any]]:
+        return list(client.ask(path, {"command": command, **arguments}))
+
+    return (await trio.to_thread.run_sync(answers, abandon_on_cancel=True))[-1]
+
+
 def listener_at(path: Path) -> trio.SocketListener:
     """For a supervisor that does not do what it should."""
     sock = socket.socket(socket.AF_UNIX)

@@ -16,6 +16,7 @@ import trio
 
 from blue_green.control import client
 from blue_green.system import procfs, supervisor_marker
+from tests.support import control
 from tests.support.app_checkout import AppCheckout
 from tests.support.http_client import Answer, HttpClient
 from tests.support.launch import (
@@ -143,12 +144,7 @@ class RealSite:
 
     async def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Ask the supervisor over its socket; the last object of its answer."""
-
-        def answers() -> list[dict[str, Any]]:
-            path = self.state / "control.sock"
-            return list(client.ask(path, {"command": command, **arguments}))
-
-        return (await trio.to_thread.run_sync(answers, abandon_on_cancel=True))[-1]
+        return await control.last_answer(self.state / "control.sock", command, **arguments)
 
     async def status(self) -> dict[str, Any]:
         return await self.ask("status")

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def socket_of(
             return found
         raise
     # The file here may be what is left of a supervisor for this site alone.
-    if arguments.config is None and not os.path.lexists(path) and (found := _serving_here()):
+    if arguments.config is None and not os.path.lexists(path) and (found := _serving_here(_ours())):
         return found
     if warn_of_file is not None:
         for text in problems or _invalid_settings(file, path):
@@ -65,7 +65,7 @@ def _of_running() -> Path | None:
     obeys our user.
     """
     ours = _ours()
-    if len(ours) > 1 and (here := _serving_here()):
+    if len(ours) > 1 and (here := _serving_here(ours)):
         return here
     if len(ours) > 1:
         files = ", ".join(map(str, ours))
@@ -76,9 +76,9 @@ def _of_running() -> Path | None:
     return next(iter(ours.values()), None)
 
 
-def _serving_here() -> Path | None:
-    """The control socket of the only running supervisor that serves the current directory."""
-    found = [path for one, path in _ours().items() if _serves_here(one)]
+def _serving_here(running: Mapping[SupervisorProcess, Path]) -> Path | None:
+    """The control socket of the only one of these that serves the current directory."""
+    found = [path for one, path in running.items() if _serves_here(one)]
     return found[0] if len(found) == 1 else None
 
 

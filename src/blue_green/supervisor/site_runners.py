@@ -43,9 +43,6 @@ class SiteRunners:
         """Let so many builds run at once as these settings say."""
         self._builds.use(settings.build.at_once)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._by_name
-
     def get(self, name: str) -> SiteRunner:
         return self._by_name[name]
 
