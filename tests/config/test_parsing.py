@@ -36,12 +36,12 @@ def test_all_errors_are_reported_at_once(file: Path) -> None:
         ("[proxy]\ntls = true", "[proxy.tls]: must be a section of settings, not true"),
         (
             "[proxy]\ncertificate = 1",
-            "[proxy] certificate: does not belong here, but in [proxy.tl",
+            "[proxy] certificate: does not belong here, but in [tls]",
         ),
         (f"{TLS}listen = []", "[proxy.tls] listen: does not belong here, but in [proxy]"),
         (f"{TLS}redirects = []", "[proxy.tls] redirects: is unknown; did you mean redirect?"),
-        ('[proxy.tls]\nkey = "k"', "[proxy.tls] certificate: is missing, and has no default"),
-        ("[tls]", "[tls]: does not belong here, but in [proxy]"),
+        ('[proxy.tls]\nkey = "k"', "[proxy.tls] certificate: is missing, and key is set"),
+        ("[redirect]", "[redirect]: does not belong here, but in [proxy.tls]"),
         ("colour = 1", "[app] colour: is unknown; known here: command, ports, backends, name"),
         ("[hold.deeper]", "[hold] deeper: is unknown; known here: timeout, limit, ramp"),
         ("[[git]]", "[git]: must be a section of settings"),
@@ -99,14 +99,14 @@ def test_paths_in_the_tls_section_are_relative_to_the_file_too(file: Path) -> No
     tls = load(file, f'{TLS}redirect = ["unix:r.sock", "[::]:80"]').proxy.tls
     assert tls is not None
     assert (tls.certificate, tls.key) == (file.parent / "c.pem", file.parent / "k.pem")
-    assert [str(end) for end in tls.redirect] == [f"unix:{file.parent / 'r.sock'}", "[::]:80"]
+    assert [str(end) for end in tls.redirecting] == [f"unix:{file.parent / 'r.sock'}", "[::]:80"]
     assert load(file).proxy.tls is None
 
 
 def test_every_error_in_the_tls_section_is_reported(file: Path) -> None:
     found = problems(file, '[proxy.tls]\ncertificate = 1\nredirect = ["80"]')
     keys = [problem.partition(":")[0] for problem in found]
-    assert sorted(keys) == [f"[proxy.tls] {key}" for key in ("certificate", "key", "redirect")]
+    assert sorted(keys) == [f"[proxy.tls] {key}" for key in ("certificate", "redirect")]
 
 
 def test_the_state_directory_is_the_same_for_every_path_to_the_file(file: Path) -> None:

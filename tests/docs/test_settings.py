@@ -33,5 +33,5 @@ def test_each_setting_is_a_row_with_its_default_and_effect() -> None:
     ]
     assert found["max_head"][1:3] == ["size", '`"16KiB"`']
     assert found["pull_every"][2] == "never; only HEAD is watched"
-    assert found["certificate"][2] == "none: required"
-    assert found["certificate"][4] == "restart"
+    assert found["redirect"][4] == "restart"
+    assert found["hsts"][4] == "now"

@@ -13,8 +13,6 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.process_settings import TlsSettings
-from blue_green.http.certificates import load
 from blue_green.http.sockets import first_port
 from blue_green.http.tls import TlsTransport
 from tests.raw.backend import says, silence
@@ -30,14 +28,14 @@ from tests.raw.checks import (
 from tests.raw.messages import CHUNKED, GET, GOOD, OK, POST
 from tests.raw.peer import Peer
 from tests.raw.proxy import SHORT, running
-from tests.raw.tls_client import TlsStream, trusting, write_pair
+from tests.raw.tls_client import PemPair, TlsStream, trusting, write_pair
 from tests.raw.tunnels import FRAMES, echoes, opened, switches
 from tests.raw.waiting import patience, until_still
 from tests.waiting import until
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> TlsSettings:
+def tls(tmp_path: Path) -> PemPair:
     return write_pair(tmp_path)
 
 
@@ -63,7 +61,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("request_", "answer", "body"), ANSWERS.values(), ids=ANSWERS)
 async def test_responses_with_any_kind_of_body_arrive_over_tls(
-    tls: TlsSettings, request_: bytes, answer: bytes, body: bytes
+    tls: PemPair, request_: bytes, answer: bytes, body: bytes
 ) -> None:
     script = says(answer, close=b"Length" not in answer and b"chunked" not in answer)
     async with running(script, tls=tls) as proxy:
@@ -80,7 +78,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES)
-async def test_requests_with_any_kind_of_body_arrive_over_tls(tls: TlsSettings, raw: bytes) -> None:
+async def test_requests_with_any_kind_of_body_arrive_over_tls(tls: PemPair, raw: bytes) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(raw)
         assert (await client.answer()).body == b"ok"
@@ -89,7 +87,7 @@ async def test_requests_with_any_kind_of_body_arrive_over_tls(tls: TlsSettings, 
 
 
 async def test_a_response_without_a_length_ends_with_close_notify(
-    tls: TlsSettings,
+    tls: PemPair,
 ) -> None:
     async with running(says(b"HTTP/1.1 200 OK\r\n\r\nok", close=True), tls=tls) as proxy:
         client = await proxy.ask(b"GET / HTTP/1.0\r\n\r\n")
@@ -97,7 +95,7 @@ async def test_a_response_without_a_length_ends_with_close_notify(
         await check_is_closed(client)
 
 
-async def test_an_aborted_response_ends_without_close_notify(tls: TlsSettings) -> None:
+async def test_an_aborted_response_ends_without_close_notify(tls: PemPair) -> None:
     async with running(says(OK[:-1], close=True), tls=tls) as proxy:
         client = await proxy.ask(GET)
         assert (await client.end()).endswith(b"\r\n\r\no")
@@ -105,7 +103,7 @@ async def test_an_aborted_response_ends_without_close_notify(tls: TlsSettings) -
         await check_good_request_follows(proxy)
 
 
-async def test_several_requests_in_one_record_are_answered_in_order(tls: TlsSettings) -> None:
+async def test_several_requests_in_one_record_are_answered_in_order(tls: PemPair) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(GET + POST + b"hello" + GOOD + b"bad\r\n\r\n")
         bodies = [(await client.answer()).body for _ in range(3)]
@@ -114,13 +112,13 @@ async def test_several_requests_in_one_record_are_answered_in_order(tls: TlsSett
         await check_is_closed(client)
 
 
-async def test_a_request_may_begin_in_the_record_in_which_a_body_ends(tls: TlsSettings) -> None:
+async def test_a_request_may_begin_in_the_record_in_which_a_body_ends(tls: PemPair) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(POST, b"hello" + GOOD)
         assert [(await client.answer()).body for _ in range(2)] == [b"ok", b"good"]
 
 
-async def test_a_request_may_arrive_in_a_thousand_pieces(tls: TlsSettings) -> None:
+async def test_a_request_may_arrive_in_a_thousand_pieces(tls: PemPair) -> None:
     """Records of one byte, and those cut anywhere."""
     async with running(tls=tls) as proxy:
         client = await proxy.connect()
@@ -146,15 +144,13 @@ BAD = {
 
 
 @pytest.mark.parametrize(("raw", "status"), BAD.values(), ids=BAD)
-async def test_bad_requests_are_refused_over_tls_too(
-    tls: TlsSettings, raw: bytes, status: int
-) -> None:
+async def test_bad_requests_are_refused_over_tls_too(tls: PemPair, raw: bytes, status: int) -> None:
     async with running(tls=tls) as proxy:
         await check_is_refused(proxy, await proxy.ask(raw), [status])
 
 
 async def test_a_client_that_still_sends_can_read_that_its_body_is_too_large(
-    tls: TlsSettings,
+    tls: PemPair,
 ) -> None:
     async with running(tls=tls, max_body=1000) as proxy:
         client = await proxy.ask(
@@ -168,7 +164,7 @@ async def test_a_client_that_still_sends_can_read_that_its_body_is_too_large(
 
 
 async def test_the_backend_gets_x_forwarded_proto_https_whatever_the_client_sends(
-    tls: TlsSettings,
+    tls: PemPair,
 ) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.ask(GET)
@@ -181,7 +177,7 @@ async def test_the_backend_gets_x_forwarded_proto_https_whatever_the_client_send
         assert said == [[b"https"]] * 3
 
 
-async def test_a_trusted_proxy_may_set_x_forwarded_proto(tls: TlsSettings) -> None:
+async def test_a_trusted_proxy_may_set_x_forwarded_proto(tls: PemPair) -> None:
     from ipaddress import ip_network
 
     trusted = (ip_network("127.0.0.1"),)
@@ -194,7 +190,7 @@ async def test_a_trusted_proxy_may_set_x_forwarded_proto(tls: TlsSettings) -> No
 # --- large bodies ---------------------------------------------------------------------------
 
 
-async def test_a_large_response_arrives_whole_at_the_clients_pace(tls: TlsSettings) -> None:
+async def test_a_large_response_arrives_whole_at_the_clients_pace(tls: PemPair) -> None:
     size = 64 * MB
     block = os.urandom(MB)
     sent = 0
@@ -223,7 +219,7 @@ async def test_a_large_response_arrives_whole_at_the_clients_pace(tls: TlsSettin
         await check_is_kept(client)
 
 
-async def test_a_large_upload_and_a_large_download_run_at_the_same_time(tls: TlsSettings) -> None:
+async def test_a_large_upload_and_a_large_download_run_at_the_same_time(tls: PemPair) -> None:
     body = os.urandom(10 * MB)
 
     async def echo(peer: Peer) -> None:
@@ -249,7 +245,7 @@ async def test_a_large_upload_and_a_large_download_run_at_the_same_time(tls: Tls
 
 
 async def test_a_tunnel_carries_bytes_both_ways_and_ends_with_close_notify(
-    tls: TlsSettings,
+    tls: PemPair,
 ) -> None:
     async with running(switches(echoes, early=b"early"), tls=tls) as proxy:
         client = await opened(proxy, early=FRAMES)
@@ -261,7 +257,7 @@ async def test_a_tunnel_carries_bytes_both_ways_and_ends_with_close_notify(
         await proxy.until_drained()
 
 
-async def test_either_side_of_a_tunnel_may_end_its_half(tls: TlsSettings) -> None:
+async def test_either_side_of_a_tunnel_may_end_its_half(tls: PemPair) -> None:
     async def ends_first(peer: Peer) -> None:
         await peer.send(b"bye")
         await peer.end_sending()
@@ -287,10 +283,10 @@ async def test_either_side_of_a_tunnel_may_end_its_half(tls: TlsSettings) -> Non
             assert said == [b"x" * 100_000]
 
 
-async def test_buffered_bytes_are_not_lost_when_our_half_is_closed(tls: TlsSettings) -> None:
+async def test_buffered_bytes_are_not_lost_when_our_half_is_closed(tls: PemPair) -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    transport = TlsTransport(ours, load(tls))
+    transport = TlsTransport(ours, tls.table())
     stream = TlsStream(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
     records = [bytes([number]) * 1000 for number in range(20)]
     async with stream:
@@ -312,7 +308,7 @@ async def test_buffered_bytes_are_not_lost_when_our_half_is_closed(tls: TlsSetti
     transport.close()
 
 
-async def test_a_tunnel_aborted_by_the_client_ends_for_the_backend_too(tls: TlsSettings) -> None:
+async def test_a_tunnel_aborted_by_the_client_ends_for_the_backend_too(tls: PemPair) -> None:
     async with running(switches(echoes), tls=tls) as proxy:
         client = await opened(proxy)
         await client.send(b"hello")
@@ -328,7 +324,7 @@ async def test_a_tunnel_aborted_by_the_client_ends_for_the_backend_too(tls: TlsS
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("raw", [GET, POST, POST + b"hello"], ids=["GET", "no body yet", "POST"])
 async def test_a_client_that_disconnects_while_held_leaves_the_queue(
-    tls: TlsSettings, raw: bytes, how: str
+    tls: PemPair, raw: bytes, how: str
 ) -> None:
     async with running(tls=tls) as proxy:
         proxy.gate.hold("test")
@@ -343,7 +339,7 @@ async def test_a_client_that_disconnects_while_held_leaves_the_queue(
 
 @pytest.mark.parametrize("how", ["close", "reset", "end_sending"])
 @pytest.mark.parametrize("raw", [POST + b"hel", CHUNKED + b"5\r\nhel"], ids=["length", "chunked"])
-async def test_an_aborted_body_is_never_completed(tls: TlsSettings, raw: bytes, how: str) -> None:
+async def test_an_aborted_body_is_never_completed(tls: PemPair, raw: bytes, how: str) -> None:
     async with running(silence, tls=tls) as proxy:
         client = await proxy.ask(raw)
         await proxy.until_backend_has(1)
@@ -354,7 +350,7 @@ async def test_an_aborted_body_is_never_completed(tls: TlsSettings, raw: bytes, 
         await check_good_request_follows(proxy)
 
 
-async def test_connections_leave_no_descriptors_behind(tls: TlsSettings) -> None:
+async def test_connections_leave_no_descriptors_behind(tls: PemPair) -> None:
     async with running(tls=tls) as proxy:
         await check_good_request_follows(proxy)
         before = descriptors()
@@ -371,7 +367,7 @@ async def test_connections_leave_no_descriptors_behind(tls: TlsSettings) -> None
         await until_descriptors_are(before)
 
 
-async def test_an_idle_client_gets_close_notify(tls: TlsSettings) -> None:
+async def test_an_idle_client_gets_close_notify(tls: PemPair) -> None:
     async with running(tls=tls, idle_timeout=SHORT) as proxy:
         client = await proxy.ask(GET)
         assert (await client.answer()).body == b"ok"
@@ -386,7 +382,7 @@ HELLO_BEGINS = b"\x16\x03\x01\x02\x00\x01"
 
 @pytest.mark.parametrize("first", [b"", HELLO_BEGINS], ids=["nothing", "half a hello"])
 async def test_half_a_handshake_times_out_without_delaying_others(
-    tls: TlsSettings, first: bytes
+    tls: PemPair, first: bytes
 ) -> None:
     async with running(tls=tls, header_timeout=SHORT) as proxy:
         slow = [await proxy.connect_plainly() for _ in range(50)]
@@ -398,7 +394,7 @@ async def test_half_a_handshake_times_out_without_delaying_others(
         await check_good_request_follows(proxy)
 
 
-async def test_a_handshake_counts_as_a_connection(tls: TlsSettings) -> None:
+async def test_a_handshake_counts_as_a_connection(tls: PemPair) -> None:
     async with running(tls=tls, max_connections=1, header_timeout=SHORT) as proxy:
         silent = await proxy.connect_plainly()
         await trio.testing.wait_all_tasks_blocked()
@@ -407,7 +403,7 @@ async def test_a_handshake_counts_as_a_connection(tls: TlsSettings) -> None:
         assert await silent.end() == b""
 
 
-async def test_garbage_gets_a_tls_alert(tls: TlsSettings) -> None:
+async def test_garbage_gets_a_tls_alert(tls: PemPair) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.connect_plainly()
         await client.send(b"\x16\x03\x01\x00\x10" + b"\xff" * 16)
@@ -417,7 +413,7 @@ async def test_garbage_gets_a_tls_alert(tls: TlsSettings) -> None:
         await check_good_request_follows(proxy)
 
 
-async def test_plain_http_on_a_tls_port_is_answered_with_an_explanation(tls: TlsSettings) -> None:
+async def test_plain_http_on_a_tls_port_is_answered_with_an_explanation(tls: PemPair) -> None:
     async with running(tls=tls) as proxy:
         client = await proxy.connect_plainly()
         await client.send(GET)
@@ -432,7 +428,7 @@ async def test_plain_http_on_a_tls_port_is_answered_with_an_explanation(tls: Tls
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_tls_1_2_and_1_3_and_http_1_1_are_negotiated(
-    tls: TlsSettings, newest: ssl.TLSVersion
+    tls: PemPair, newest: ssl.TLSVersion
 ) -> None:
     async with running(tls=tls) as proxy:
         context = trusting()
@@ -448,7 +444,7 @@ async def test_tls_1_2_and_1_3_and_http_1_1_are_negotiated(
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs the program openssl")
-async def test_a_client_may_update_its_keys_at_any_time(tls: TlsSettings) -> None:
+async def test_a_client_may_update_its_keys_at_any_time(tls: PemPair) -> None:
     """And wants ours changed, too (RFC 8446 section 4.6.3): this program sends that when told K."""
     async with running(tls=tls) as proxy, trio.open_nursery() as nursery:
         changing = ((b"K\n", b"KEYUPDATE"), (GET, b"\nok"))
@@ -474,7 +470,7 @@ async def test_a_client_may_update_its_keys_at_any_time(tls: TlsSettings) -> Non
         nursery.cancel_scope.cancel()
 
 
-async def test_stopping_the_server_ends_a_handshake(tls: TlsSettings) -> None:
+async def test_stopping_the_server_ends_a_handshake(tls: PemPair) -> None:
     async with running(tls=tls) as proxy:
         silent = await proxy.connect_plainly()
         idle = await proxy.ask(GET)
@@ -485,7 +481,7 @@ async def test_stopping_the_server_ends_a_handshake(tls: TlsSettings) -> None:
         await check_is_closed(idle)
 
 
-def test_a_unix_socket_may_speak_tls(tls: TlsSettings) -> None:
+def test_a_unix_socket_may_speak_tls(tls: PemPair) -> None:
     with socket.socket(socket.AF_UNIX) as unix, socket.socket() as tcp:
         tcp.bind(("127.0.0.1", 0))
         assert first_port([unix]) == 443

@@ -11,9 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from blue_green.config.process_settings import TlsSettings
 from blue_green.http import tls as module
-from blue_green.http.certificates import load
 from blue_green.http.records import MOST_AT_ONCE, Records
 from blue_green.http.tls import HANDSHAKES, MOST_ENCRYPTED, MOST_PENDING, TlsTransport
 from blue_green.http.transport import BLOCK
@@ -21,7 +19,7 @@ from tests.hostile.attacks.tls import Updater, hello, what_is_missing
 from tests.raw.backend import says
 from tests.raw.messages import OK
 from tests.raw.proxy import running
-from tests.raw.tls_client import TlsStream, write_pair
+from tests.raw.tls_client import PemPair, TlsStream, write_pair
 from tests.raw.waiting import patience, until_still
 from tests.support.iterations import counting_iterations
 from tests.waiting import until
@@ -31,13 +29,13 @@ RECORD = 16 * 1024 + 100
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> TlsSettings:
+def tls(tmp_path: Path) -> PemPair:
     return write_pair(tmp_path)
 
 
 @pytest.fixture
 def pair(
-    tls: TlsSettings, request: pytest.FixtureRequest
+    tls: PemPair, request: pytest.FixtureRequest
 ) -> Iterator[tuple[TlsTransport, socket.socket]]:
     """Our end of a connection whose buffers are soon full, and the socket at the other."""
     size = getattr(request, "param", 4096)
@@ -48,7 +46,7 @@ def pair(
         theirs.connect(listener.getsockname())
         ours, _ = listener.accept()
         ours.setblocking(False)
-        with closing(TlsTransport(ours, load(tls))) as transport:
+        with closing(TlsTransport(ours, tls.table())) as transport:
             yield transport, theirs
 
 
@@ -118,7 +116,7 @@ async def test_no_handshake_is_done_for_a_client_that_has_gone(
 
 
 async def test_the_number_of_waiting_handshakes_is_bounded(
-    tls: TlsSettings, monkeypatch: pytest.MonkeyPatch
+    tls: PemPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     async with running(says(OK), tls=tls) as proxy:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from blue_green.config.kinds import Count, Endpoint, Period
-from blue_green.config.process_settings import TlsSettings
 from blue_green.config.site_settings import HoldSettings
 from blue_green.system import log
 from tests.raw.backend import Script, drops, in_turn, says, silence
@@ -19,7 +18,7 @@ from tests.raw.peer import Gone, Peer
 from tests.raw.proxy import SHORT, RunningProxy, running
 from tests.raw.requests import get, post
 from tests.raw.sites import Plan, running_sites
-from tests.raw.tls_client import write_pair
+from tests.raw.tls_client import PemPair, write_pair
 from tests.waiting import until
 
 FORMS = ["logfmt", "json"]
@@ -27,7 +26,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> TlsSettings:
+def tls(tmp_path: Path) -> PemPair:
     return write_pair(tmp_path)
 
 
@@ -216,7 +215,7 @@ async def test_a_refused_request_is_logged_with_its_apparent_target(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_plain_http_on_a_tls_port_is_logged(
-    capfd: pytest.CaptureFixture[str], tls: TlsSettings, method: str
+    capfd: pytest.CaptureFixture[str], tls: PemPair, method: str
 ) -> None:
     async with logging_proxy(capfd, tls=tls) as (proxy, the_line):
         client = await proxy.connect_plainly()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.config.process_settings import TlsSettings
 from blue_green.http.request import BadRequest, read_request
 from blue_green.proxy.redirect import location
 from tests.raw.checks import check_is_closed
@@ -13,12 +12,12 @@ from tests.raw.messages import GET, POST
 from tests.raw.peer import ParsedMessage, Peer
 from tests.raw.proxy import SHORT, RunningProxy, running
 from tests.raw.sites import Plan, running_sites
-from tests.raw.tls_client import write_pair
+from tests.raw.tls_client import PemPair, write_pair
 from tests.waiting import until
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> TlsSettings:
+def tls(tmp_path: Path) -> PemPair:
     return write_pair(tmp_path)
 
 
@@ -38,7 +37,7 @@ async def check_redirects(
     return answer
 
 
-async def test_requests_are_redirected_and_never_reach_the_gate(tls: TlsSettings) -> None:
+async def test_requests_are_redirected_and_never_reach_the_gate(tls: PemPair) -> None:
     async with running(tls=tls) as proxy:
         proxy.gate.hold("test")  # Whatever reached it would wait here.
         client = await asked(proxy, b"GET /a?b=%2F HTTP/1.1\r\nHost: site.example:80\r\n\r\n")
@@ -56,7 +55,7 @@ async def test_requests_are_redirected_and_never_reach_the_gate(tls: TlsSettings
 
 
 async def test_a_request_with_a_body_is_redirected_unread_and_its_connection_closed(
-    tls: TlsSettings,
+    tls: PemPair,
 ) -> None:
     async with running(tls=tls) as proxy:
         raw = POST.replace(b"Host: h", b"Host: site.example")
@@ -80,7 +79,7 @@ BAD = {
 
 @pytest.mark.parametrize(("raw", "status"), BAD.values(), ids=BAD)
 async def test_a_request_that_cannot_be_redirected_is_refused(
-    tls: TlsSettings, raw: bytes, status: int
+    tls: PemPair, raw: bytes, status: int
 ) -> None:
     async with running(tls=tls) as proxy:
         client = await asked(proxy, raw)
@@ -89,7 +88,7 @@ async def test_a_request_that_cannot_be_redirected_is_refused(
         assert answer.field(b"location") == []
 
 
-async def test_the_redirect_has_the_limits_of_the_proxy(tls: TlsSettings) -> None:
+async def test_the_redirect_has_the_limits_of_the_proxy(tls: PemPair) -> None:
     async with running(tls=tls, header_timeout=SHORT) as proxy:
         client = await asked(proxy, b"GET / HTTP/1.1\r\nHo")
         assert (await client.answer()).status == 408
@@ -170,7 +169,7 @@ async def test_the_scheme_that_a_trusted_proxy_names_counts(claimed: str, scheme
         assert answer.field(b"location") == [scheme + b"://x.org/"]
 
 
-async def test_a_redirect_over_tls_stays_with_https(tls: TlsSettings) -> None:
+async def test_a_redirect_over_tls_stays_with_https(tls: PemPair) -> None:
     async with running_sites({"site": WWW}, tls=tls) as sites:
         answer = await sites.get("www.x.org:8443/x")
         assert answer.field(b"location") == [b"https://x.org:8443/x"]
@@ -184,7 +183,7 @@ async def test_a_redirect_has_the_paths_of_its_site() -> None:
         assert (await sites.get("www.x.org/")).status == 404
 
 
-async def test_plain_addresses_redirect_every_host_also_those_of_no_site(tls: TlsSettings) -> None:
+async def test_plain_addresses_redirect_every_host_also_those_of_no_site(tls: PemPair) -> None:
     async with running_sites({"site": WWW}, tls=tls) as sites:
         for host in (b"x.org", b"www.x.org", b"else.org"):
             client = await asked(sites.proxy, b"GET /a HTTP/1.1\r\nHost: %b\r\n\r\n" % host)

@@ -22,7 +22,7 @@ from blue_green.routing.router import Router, routes_of
 from tests.raw.backend import Script, ScriptedBackend, says
 from tests.raw.messages import OK
 from tests.raw.peer import Peer
-from tests.raw.tls_client import TlsStream
+from tests.raw.tls_client import PemPair, TlsStream
 from tests.raw.waiting import patience
 from tests.waiting import until
 
@@ -86,7 +86,11 @@ class RunningProxy:
 
 @asynccontextmanager
 async def running(
-    script: Script | None = None, *, hold: HoldSettings | None = None, **settings: Any
+    script: Script | None = None,
+    *,
+    hold: HoldSettings | None = None,
+    tls: PemPair | None = None,
+    **settings: Any,
 ) -> AsyncIterator[RunningProxy]:
     """The proxy before such a backend; in the end, no lease may be left."""
     failure: Exception | None = None
@@ -98,11 +102,18 @@ async def running(
         target = Target(address, "blue", "a" * 40)
         gate.switch([target])
         sock = open_socket(Endpoint("127.0.0.1", 0))
-        redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if "tls" in settings else []
+        redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if tls else []
+        certificates = tls.certificates() if tls else None
         made = ProxySettings(**{"access_log": False, **settings})
         pool = Pool(made.backend_keepalive)
         site = ServedSite("", gate, pool, made, ErrorPages(made.error_pages))
-        listener = Listener(made, Router(routes_of(site)), [sock], redirecting=redirecting)
+        listener = Listener(
+            made,
+            Router(routes_of(site)),
+            [sock],
+            certificates=certificates.table if certificates else None,
+            redirecting=redirecting,
+        )
         proxy = RunningProxy(
             port_of(sock), sock, made, site, gate, listener, pool, backend, target, nursery
         )
@@ -112,6 +123,8 @@ async def running(
         nursery.start_soon(gate.keep_ramping)
         nursery.start_soon(pool.run)
         nursery.start_soon(listener.run)
+        if certificates:
+            nursery.start_soon(certificates.run)
         try:
             yield proxy
             for client in proxy.clients:

@@ -12,10 +12,27 @@ from typing import Any
 
 import trio
 import trustme
+from attrs import frozen
 
+from blue_green.certificates.certificates import Certificates
+from blue_green.certificates.table import CertificateTable
 from blue_green.config.process_settings import TlsSettings
 
 HOST = "localhost"
+
+
+@frozen
+class PemPair:
+    """The files of a certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+    def certificates(self) -> Certificates:
+        return Certificates(TlsSettings(self.certificate, self.key))
+
+    def table(self) -> CertificateTable:
+        return self.certificates().table
 
 
 @cache
@@ -24,10 +41,10 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def write_pair(directory: Path, *names: str, **more: Any) -> TlsSettings:
-    """Settings with a certificate for these names and its key, both new files."""
+def write_pair(directory: Path, *names: str, **more: Any) -> PemPair:
+    """A certificate for these names and its key, both new files."""
     pair = authority().issue_cert(*(names or (HOST,)), **more)
-    tls = TlsSettings(directory / "certificate.pem", directory / "key.pem")
+    tls = PemPair(directory / "certificate.pem", directory / "key.pem")
     with tls.certificate.open("wb") as file:
         file.writelines(blob.bytes() for blob in pair.cert_chain_pems)
     tls.key.write_bytes(pair.private_key_pem.bytes())

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,7 @@ LOCAL = "127.0.0.1"
 
 
 def proxy(listen: Sequence[Endpoint], redirect: Sequence[Endpoint] = ()) -> ProxySettings:
-    tls = TlsSettings(Path("c"), Path("k"), tuple(redirect)) if redirect else None
+    tls = TlsSettings(redirect=tuple(redirect)) if redirect else None
     return ProxySettings(listen=tuple(listen), tls=tls)
 
 

@@ -9,7 +9,9 @@ from blue_green.config.hosts import ANY_PATH, is_exact
 from blue_green.config.kinds import Endpoint
 from blue_green.config.place import Place
 from blue_green.config.problem import Problem
+from blue_green.config.process_settings import TlsSettings
 from blue_green.config.settings import Settings, SiteSettings
+from blue_green.config.site_settings import SiteTlsSettings
 
 HOSTS = "hosts"
 MAX_ROUTES = 10_000
@@ -29,12 +31,38 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
 def _in_process(settings: Settings) -> Iterator[str]:
     proxy, admin, place = settings.proxy, settings.admin, settings.place
     yield from _shared_addresses(settings)
+    yield from _of_tls(settings)
     if not proxy.listen:
         yield f"{place.key('proxy', 'listen')}: must have at least one address"
     if proxy.max_head < 1024:
         yield f"{place.key('proxy', 'max_head')}: must be at least 1KiB"
     if admin.drain_delay and not admin.listen:
         yield f"{place.key('admin', 'drain_delay')}: has no effect without [admin] listen"
+
+
+def _of_tls(settings: Settings) -> Iterator[str]:
+    """Where the certificates come from: one way for all, and files for single sites."""
+    tls, key = settings.proxy.tls, settings.place.key
+    if tls is not None and tls.acme is None and tls.certificate is None and tls.key is None:
+        yield (
+            f'{key("proxy.tls")}: needs acme = "you@example.com", which gets the certificates, or '
+            "the files certificate and key"
+        )
+    if tls is not None and tls.acme is not None and tls.certificate is not None:
+        yield (
+            f"{key('proxy.tls', 'certificate')}: has no effect with acme; a site may have files of "
+            "its own, in its section [tls]"
+        )
+    if tls is not None:
+        yield from _half_of_pair(settings.place, "proxy.tls", tls)
+    for site in settings.sites:
+        yield from _half_of_pair(site.place, "tls", site.tls)
+
+
+def _half_of_pair(place: Place, section: str, tls: TlsSettings | SiteTlsSettings) -> Iterator[str]:
+    for missing, other in (("key", "certificate"), ("certificate", "key")):
+        if getattr(tls, missing) is None and getattr(tls, other) is not None:
+            yield f"{place.key(section, missing)}: is missing, and {other} is set"
 
 
 def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
@@ -98,7 +126,7 @@ def _addresses(settings: Settings) -> Iterable[tuple[str, tuple[Endpoint, ...]]]
     tls = settings.proxy.tls
     return (
         ("[proxy] listen", settings.proxy.listen),
-        ("[proxy.tls] redirect", tls.redirect if tls else ()),
+        ("[proxy.tls] redirect", tls.redirecting if tls else ()),
         ("[admin] listen", settings.admin.listen),
     )
 

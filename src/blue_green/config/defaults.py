@@ -8,9 +8,14 @@ from typing import Any
 import attrs
 
 from blue_green.config.hosts import ANY_HOST
-from blue_green.config.kinds import UrlPath
+from blue_green.config.kinds import Endpoint, UrlPath
 from blue_green.config.place import Place
-from blue_green.config.process_settings import ControlSettings, StateSettings
+from blue_green.config.process_settings import (
+    INTERNAL,
+    ControlSettings,
+    StateSettings,
+    TlsSettings,
+)
 from blue_green.config.sections import ROOT
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.site_settings import ServingSettings, WebhookSettings
@@ -30,6 +35,7 @@ def complete_process(
     settings = Settings(sites=(), is_single=is_single, place=place, **_absolute(values, base))
     return attrs.evolve(
         settings,
+        proxy=attrs.evolve(settings.proxy, tls=_with_redirect(settings.proxy.tls)),
         state=StateSettings(directory),
         control=ControlSettings(directory / control.socket),
     )
@@ -64,6 +70,13 @@ def complete_site(
         health=attrs.evolve(site.health, https=https),
         webhook=_with_path(site.webhook, name),
     )
+
+
+def _with_redirect(tls: TlsSettings | None) -> TlsSettings | None:
+    if tls is None or tls.redirect is not None:
+        return tls
+    needs_port_80 = tls.acme not in (None, INTERNAL)
+    return attrs.evolve(tls, redirect=(Endpoint("::", 80),) if needs_port_80 else ())
 
 
 def _with_path(webhook: WebhookSettings, name: str) -> WebhookSettings:

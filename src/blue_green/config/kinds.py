@@ -31,6 +31,9 @@ Branch = NewType("Branch", str)
 HostName = NewType("HostName", str)
 Link = NewType("Link", str)
 UrlPath = NewType("UrlPath", str)
+Url = NewType("Url", str)
+AcmeContact = NewType("AcmeContact", str)
+"""A mail address, or `internal`."""
 TrustedProxy = IPv4Network | IPv6Network | Literal["unix:"]
 
 
@@ -172,6 +175,20 @@ def url_path(value: Any) -> UrlPath:
     if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value) or "#" in value:
         raise ValueError(f'must be a path such as "/healthz", not {shown(value)}')
     return UrlPath(value)
+
+
+def url(value: Any) -> Url:
+    if not isinstance(value, str) or not re.fullmatch(r"https://[!-~]+", value):
+        raise ValueError(f"must be a URL that begins with https://, not {shown(value)}")
+    return Url(value)
+
+
+def acme_contact(value: Any) -> AcmeContact:
+    if not isinstance(value, str) or not re.fullmatch(r"internal|[!-?A-~]+@[!-?A-~]+", value):
+        raise ValueError(
+            f'must be a mail address such as "you@example.com", or "internal", not {shown(value)}'
+        )
+    return AcmeContact(value)
 
 
 def endpoint(value: Any) -> Endpoint:

@@ -10,25 +10,65 @@ from typing import Literal
 from attrs import field, frozen
 
 from blue_green.config.effects import Now, Restart
-from blue_green.config.kinds import Count, Endpoint, Period, Seconds, Size, TrustedProxy
+from blue_green.config.kinds import (
+    AcmeContact,
+    Count,
+    Endpoint,
+    Period,
+    Seconds,
+    Size,
+    TrustedProxy,
+    Url,
+)
+
+LETS_ENCRYPT = Url("https://acme-v02.api.letsencrypt.org/directory")
+INTERNAL = "internal"
+"""`acme` for a certificate authority of our own."""
 
 
 @frozen
 class TlsSettings:
     """Makes the addresses of `[proxy] listen` speak TLS 1.2 and 1.3, with HTTP/1.1 inside.
 
-    When the files change, new connections get the new certificate within a few seconds and open
-    connections go on, so certbot and lego need no hook. If the new pair cannot be used, an error is
-    logged and the old pair stays in use.
+    With `acme`, the certificates for all hosts of all sites are obtained and renewed by themselves.
+    With `certificate` and `key`, one pair of files is for all sites that have none of their own in
+    `[tls]`. When the files change, new connections get the new certificate within a few seconds and
+    open connections go on, so certbot and lego need no hook. If the new pair cannot be used, an
+    error is logged and the old pair stays in use.
     """
 
-    certificate: Restart[Path]
+    certificate: Restart[Path | None] = None
     """The certificate and the intermediate certificates, in PEM."""
-    key: Restart[Path]
+    key: Restart[Path | None] = None
     """The certificate's private key, in PEM and without a passphrase."""
-    redirect: Restart[tuple[Endpoint, ...]] = ()
+    redirect: Restart[tuple[Endpoint, ...] | None] = None
     """Addresses that speak plain HTTP and answer with 308, to https on the requested host and the
-    port of the first address in `listen`. Of systemd's sockets, those named `redirect` do."""
+    port of the first address in `listen`. The certificate authority of `acme` connects to port 80
+    for its challenges, which are answered here, too. Of systemd's sockets, those named `redirect`
+    do. Default: `["[::]:80"]` with a mail address in `acme`, else none."""
+    acme: Restart[AcmeContact | None] = None
+    """Your mail address, by which the account at the certificate authority is known: this obtains a
+    certificate for every host, by the ACME protocol, and agrees to the authority's terms of
+    service. `"internal"`: the certificates are made by an authority of this machine, for
+    `localhost` and local networks."""
+    directory: Restart[Url] = LETS_ENCRYPT
+    """The URL of the certificate authority's ACME directory."""
+    directory_root: Restart[Path | None] = None
+    """A PEM file with the root certificates to trust when connecting to that URL, for a private
+    authority. Default: those that public authorities are known by."""
+    eab_kid: Restart[str | None] = None
+    """The key identifier of the account that you have at an authority that requires external
+    account binding."""
+    eab_key_file: Restart[Path | None] = None
+    """A file with the key of that account, as the authority gave it to you, in base64url."""
+    profile: Restart[str | None] = None
+    """The kind of certificate to ask for, such as `shortlived` at Let's Encrypt (six days).
+    Default: the authority decides."""
+
+    @property
+    def redirecting(self) -> tuple[Endpoint, ...]:
+        """The addresses of `redirect`, or none."""
+        return self.redirect or ()
 
 
 @frozen

@@ -20,6 +20,7 @@ from blue_green.config.site_settings import (
     NotifySettings,
     ReleaseSettings,
     ServingSettings,
+    SiteTlsSettings,
     SwapSettings,
     WebhookSettings,
 )
@@ -41,6 +42,7 @@ class SiteSettings:
     health: HealthSettings = HealthSettings()
     swap: SwapSettings = SwapSettings()
     hold: HoldSettings = HoldSettings()
+    tls: SiteTlsSettings = SiteTlsSettings()
     webhook: WebhookSettings = WebhookSettings()
     notify: NotifySettings = NotifySettings()
     place: Place = Place(Path("supervisor.toml"))

@@ -215,6 +215,21 @@ class HoldSettings:
 
 
 @frozen
+class SiteTlsSettings:
+    """TLS of one site, where `[proxy.tls]` makes the addresses speak it."""
+
+    certificate: Now[Path | None] = None
+    """A certificate for the hosts of this site, with the intermediate certificates, in PEM. Needed
+    for hosts with a wildcard, for which `acme` gets none. Default: as in `[proxy.tls]`."""
+    key: Now[Path | None] = None
+    """The certificate's private key, in PEM and without a passphrase."""
+    hsts: Now[Seconds] = Seconds(0)
+    """Tells browsers to use only https for these hosts, for as long as this after each visit
+    (Strict-Transport-Security), such as `"8760h"` for a year. An app that sends the header itself
+    takes precedence. 0: it is not sent."""
+
+
+@frozen
 class WebhookSettings:
     """Where a forge (GitHub, Gitea, GitLab) reports a push, so that it is fetched immediately."""
 

@@ -11,6 +11,7 @@ from attrs import frozen
 from blue_green.config import hosts, kinds
 from blue_green.config.hosts import ExactHost, HostPattern, PathPrefix
 from blue_green.config.kinds import (
+    AcmeContact,
     Argv,
     Branch,
     Count,
@@ -23,6 +24,7 @@ from blue_green.config.kinds import (
     Size,
     Status,
     TrustedProxy,
+    Url,
     UrlPath,
 )
 from blue_green.config.units import Unit
@@ -79,6 +81,10 @@ SYNTAX: Mapping[Any, Syntax] = {
     PathPrefix: Syntax("path prefix", hosts.path_prefix, plural="path prefixes"),
     UrlPath: Syntax(
         "URL path", kinds.url_path, 'a path on a server, such as `"/healthz"`.', "URL paths"
+    ),
+    Url: Syntax("URL", kinds.url),
+    AcmeContact: Syntax(
+        "mail address", kinds.acme_contact, '`"you@example.com"`, or `"internal"`.'
     ),
     Endpoint: Syntax(
         "address",

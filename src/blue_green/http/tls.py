@@ -18,6 +18,7 @@ from contextlib import suppress
 
 import trio
 
+from blue_green.certificates.table import CertificateTable
 from blue_green.http.errors import LINGER_TIMEOUT
 from blue_green.http.records import Records
 from blue_green.http.transport import BLOCK, Transport
@@ -64,7 +65,7 @@ class TlsTransport(Transport):
     """
 
     __slots__ = (
-        "_context", "_encrypted", "_incoming", "_is_hungry", "_is_ready", "_is_without_data",
+        "_certificates", "_encrypted", "_incoming", "_is_hungry", "_is_ready", "_is_without_data",
         "_outgoing", "_records", "_tls", "_unsent",
     )  # fmt: skip
 
@@ -73,11 +74,11 @@ class TlsTransport(Transport):
 
     is_plain = False
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(self, sock: socket.socket, certificates: CertificateTable) -> None:
         super().__init__(sock)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._context = context
+        self._certificates = certificates
         self._records = Records()
         self._is_ready = False
         """The handshake is complete, and neither side has closed since."""
@@ -206,7 +207,7 @@ class TlsTransport(Transport):
                 return
             if not hasattr(self, "_tls"):
                 bios = self._incoming, self._outgoing
-                self._tls = self._context.wrap_bio(*bios, server_side=True)
+                self._tls = self._certificates.base.wrap_bio(*bios, server_side=True)
             await trio.to_thread.run_sync(self._tls.do_handshake, limiter=THREADS)
             self._is_ready = True
 

@@ -2,7 +2,7 @@
 
 import socket
 
-from blue_green.http.certificates import Certificate
+from blue_green.certificates.table import CertificateTable
 from blue_green.http.tls import TlsTransport
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
@@ -13,11 +13,11 @@ def client_of(
     sock: socket.socket,
     address: object,
     trust: Trust,
-    certificate: Certificate | None,
+    certificates: CertificateTable | None,
     *,
     redirects: bool,
 ) -> Client:
-    """The client at this address (from `accept`), which speaks TLS if there is a certificate.
+    """The client at this address (from `accept`), which speaks TLS if there are certificates.
 
     Raises `OSError` if it has disconnected.
     """
@@ -27,7 +27,7 @@ def client_of(
         host = plain_address(address[0])
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if certificate is None:
+    if certificates is None:
         return Client(Transport(sock), Remote(host, trust=trust), redirects=redirects)
-    transport = TlsTransport(sock, certificate.context)
+    transport = TlsTransport(sock, certificates)
     return Client(transport, Remote(host, trust=trust, scheme=b"https"))

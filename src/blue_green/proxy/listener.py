@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from blue_green.certificates.table import CertificateTable
 from blue_green.config.process_settings import ProxySettings
-from blue_green.http.certificates import Certificate
 from blue_green.http.errors import ErrorPages
 from blue_green.http.sockets import first_port, in_words
 from blue_green.http.tls import has_gone
@@ -53,14 +53,14 @@ class Listener:
         router: Router[ServedSite],
         sockets: Sequence[socket.socket],
         *,
+        certificates: CertificateTable | None = None,
         redirecting: Sequence[socket.socket] = (),
         handed: Sequence[HandedClient] = (),
     ) -> None:
-        """`redirecting` are the sockets that redirect to https, `handed` the clients to begin with.
-
-        Raises `BadPages` or `BadCertificate`.
+        """With `certificates`, it speaks TLS. `redirecting` are the sockets that redirect to https,
+        `handed` the clients to begin with. Raises `BadPages`.
         """
-        self._certificate = Certificate(settings.tls) if settings.tls else None
+        self._certificates = certificates
         self._settings = settings
         self._trust = Trust(settings.trusted_proxies)
         self.by_status: Counter[int] = Counter()
@@ -84,7 +84,7 @@ class Listener:
     def addresses(self) -> str:
         """Where it listens, for the log."""
         places = ", ".join(in_words(sock.getsockname()) for sock in self._sockets)
-        if self._certificate is not None:
+        if self._certificates is not None:
             places += " with TLS"
         for sock in self._redirecting:
             places += f", to which {in_words(sock.getsockname())} redirects"
@@ -128,8 +128,6 @@ class Listener:
                     nursery.start_soon(disconnects.run)
                     nursery.start_soon(self._clients.enforce_deadlines, lambda: self._interval)
                     await self._take_up(nursery)
-                    if self._certificate is not None:
-                        nursery.start_soon(self._certificate.keep_fresh)
                     with self._accepting:
                         async with trio.open_nursery() as accepting:
                             for sock in (*self._sockets, *self._redirecting):
@@ -245,8 +243,8 @@ class Listener:
         client: Client | None = None
         try:
             with sock:
-                certificate = None if redirects or handed else self._certificate
-                client = client_of(sock, address, self._trust, certificate, redirects=redirects)
+                certificates = None if redirects or handed else self._certificates
+                client = client_of(sock, address, self._trust, certificates, redirects=redirects)
                 self._clients.add(client)
                 self._proxy.occupancy.note(self._count)
                 if handed is not None:

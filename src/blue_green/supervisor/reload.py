@@ -15,6 +15,7 @@ from typing import TypeVar
 import trio
 from attrs import define, evolve, field
 
+from blue_green.certificates.certificates import Certificates
 from blue_green.config import change_text
 from blue_green.config.changes import Change, changes, in_force
 from blue_green.config.contradictions import contradictions
@@ -61,13 +62,21 @@ class Reading:
 class Reload:
     """Reads the settings again, and puts their changes in force."""
 
-    def __init__(self, file: Path, sites: Sites, runners: SiteRunners, listener: Listener) -> None:
+    def __init__(
+        self,
+        file: Path,
+        sites: Sites,
+        runners: SiteRunners,
+        listener: Listener,
+        certificates: Certificates | None = None,
+    ) -> None:
         self.lock = trio.Lock()
         """Held during a reload. Hold it to keep any reload from beginning."""
         self._file = file
         self._sites = sites
         self._runners = runners
         self._listener = listener
+        self._certificates = certificates
         self._threads = trio.CapacityLimiter(MAX_THREADS)
 
     async def reload_for_signal(self) -> None:
@@ -160,6 +169,8 @@ class Reload:
         own_pages = pages[settings.proxy.error_pages]
         proxy = startup.within_file_limit(settings)
         self._listener.use(proxy, own_pages, sites.router())
+        if self._certificates is not None:
+            self._certificates.use(settings)
 
     def _note_restarts(self, found: Sequence[Change]) -> None:
         """Show in the status which changes need a restart, of the process and of each site."""

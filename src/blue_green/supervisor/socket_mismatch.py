@@ -21,7 +21,7 @@ REDIRECT = "[proxy.tls] redirect"
 
 def contradictions(serving: Sockets, redirecting: Sockets, proxy: ProxySettings) -> Iterator[str]:
     """Describe each socket whose purpose contradicts the settings."""
-    redirects = _resolved(proxy.tls.redirect if proxy.tls else ())
+    redirects = _resolved(proxy.tls.redirecting if proxy.tls else ())
     for end in _addresses(serving):
         if end in redirects:
             yield f"{end} is in {REDIRECT}, so it needs FileDescriptorName=redirect"
@@ -33,7 +33,7 @@ def contradictions(serving: Sockets, redirecting: Sockets, proxy: ProxySettings)
 
 def differences(serving: Sockets, redirecting: Sockets, proxy: ProxySettings) -> Iterator[str]:
     """Describe each address in the settings that differs from systemd's, except defaults."""
-    named = [(REDIRECT, proxy.tls.redirect if proxy.tls else (), redirecting)]
+    named = [(REDIRECT, proxy.tls.redirecting if proxy.tls else (), redirecting)]
     if proxy.listen != ProxySettings().listen:
         named.append((PROXY, proxy.listen, serving))
     for key, ends, sockets in named:

@@ -148,7 +148,7 @@ class Listening:
             tls = settings.proxy.tls
             groups += [
                 (PROXY, settings.proxy.listen, self.proxy),
-                (REDIRECT, tls.redirect if tls else (), self.redirecting),
+                (REDIRECT, tls.redirecting if tls else (), self.redirecting),
             ]
         found = {
             f"{setting} {end}": sock.fileno()
@@ -171,7 +171,7 @@ def listening(
             from_systemd = bool(serving)
             if not from_systemd:
                 serving = _opened(stack, settings.proxy.listen, PROXY, handed)
-                redirecting = _opened(stack, tls.redirect if tls else (), REDIRECT, handed)
+                redirecting = _opened(stack, tls.redirecting if tls else (), REDIRECT, handed)
             admin = _opened(stack, settings.admin.listen, ADMIN, handed)
             path = settings.control.socket
             own = stack.enter_context(control.listening(path, handed.pop(CONTROL, None)))

@@ -13,9 +13,10 @@ import trio
 
 from blue_green.admin.routes import AdminPages
 from blue_green.admin.server import Server
+from blue_green.certificates.certificates import Certificates
+from blue_green.certificates.pem import BadCertificate
 from blue_green.config.settings import Settings
 from blue_green.control import server as control
-from blue_green.http.certificates import BadCertificate
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
 from blue_green.site.sites import Sites
@@ -76,16 +77,22 @@ async def _supervise(file: Path, sites: Sites, lock: int, handed: Handover | Non
     runners = SiteRunners(sites, _handed_releases(settings, handed))
     try:
         await runners.make_single()
+        tls = settings.proxy.tls
+        certificates = Certificates(tls, settings.sites) if tls else None
         with startup.listening(settings, handed.sockets if handed else None) as listening:
             listener = Listener(
                 startup.within_file_limit(settings),
                 sites.router(),
                 listening.proxy,
+                certificates=certificates.table if certificates else None,
                 redirecting=listening.redirecting,
                 handed=handed.clients if handed else (),
             )
             sites.use_addresses(listener.addresses)
-            await Supervisor(file, sites, runners, listener, listening=listening, lock=lock).run()
+            supervisor = Supervisor(
+                file, sites, runners, listener, certificates, listening=listening, lock=lock
+            )
+            await supervisor.run()
     except BadPages as error:
         raise CannotRun(f"[proxy] error_pages: {error}") from None
     except BadCertificate as error:
@@ -111,6 +118,7 @@ class Supervisor:
         sites: Sites,
         runners: SiteRunners,
         listener: Listener,
+        certificates: Certificates | None,
         *,
         listening: Listening,
         lock: int,
@@ -118,8 +126,9 @@ class Supervisor:
         self._sites = sites
         self._runners = runners
         self._listener = listener
+        self._certificates = certificates
         self._listening = listening
-        self._reload = Reload(file, sites, runners, listener)
+        self._reload = Reload(file, sites, runners, listener, certificates)
         self._upgrade = Upgrade(sites, self._reload, listener, listening, lock)
         self._stop = Stop(sites, runners, listener)
         self._operations = Operations(sites, self._reload, self._upgrade)
@@ -138,6 +147,8 @@ class Supervisor:
                     self._listening.admin, pages.routes, pages.for_browsers, pages.find_hook
                 )
                 serving.start_soon(server.run)
+            if self._certificates is not None:
+                serving.start_soon(self._certificates.run)
             serving.start_soon(runners.run)
             serving.start_soon(self._end_forgotten)
             serving.start_soon(self._listener.run)

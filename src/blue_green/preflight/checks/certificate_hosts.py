@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
+from blue_green.certificates.pem import BadCertificate, load
 from blue_green.config.hosts import ANY_HOST
 from blue_green.config.settings import Settings, SiteSettings
-from blue_green.http.certificates import BadCertificate, names_of
 from blue_green.preflight.checks.finding import Findings, warned
 
 
 def names_in_certificate(settings: Settings) -> Sequence[str]:
     """The names in it; empty if there is none, or none that can be used."""
-    if settings.proxy.tls is None:
+    tls = settings.proxy.tls
+    if tls is None or tls.certificate is None or tls.key is None:
         return ()
     try:
-        return names_of(settings.proxy.tls)
+        return load(tls.certificate, tls.key).names
     except BadCertificate:  # Another check reports it.
         return ()
 

@@ -4,8 +4,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path, PurePath
 
+from blue_green.certificates.pem import BadCertificate, load
 from blue_green.config.settings import Settings, SiteSettings
-from blue_green.http.certificates import BadCertificate, load
 from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
 from blue_green.preflight.checks import machine
@@ -80,15 +80,16 @@ def error_pages(settings: SiteSettings) -> Findings:
 
 
 def certificate(settings: Settings) -> Findings:
-    """Check the TLS certificate and its key, if there are any."""
-    if settings.proxy.tls is None:
+    """Check the certificate of the process and its key, if there are any."""
+    tls = settings.proxy.tls
+    if tls is None or tls.certificate is None or tls.key is None:
         return
     try:
-        load(settings.proxy.tls)
+        load(tls.certificate, tls.key)
     except BadCertificate as error:
         yield failed("[proxy.tls]", str(error))
     else:
-        yield passed("[proxy.tls]", f"{settings.proxy.tls.certificate} can be used")
+        yield passed("[proxy.tls]", f"{tls.certificate} can be used")
 
 
 def webhook(settings: SiteSettings) -> Findings:

@@ -39,7 +39,7 @@ def addresses(settings: Settings, running: RunningSupervisor | None) -> Findings
     """Check the supervisor's addresses, and the control socket."""
     for end in settings.proxy.listen:
         yield _address("[proxy] listen", end, running)
-    for end in settings.proxy.tls.redirect if settings.proxy.tls else ():
+    for end in settings.proxy.tls.redirecting if settings.proxy.tls else ():
         yield _address("[proxy.tls] redirect", end, running)
     for end in settings.admin.listen:
         yield _address("[admin] listen", end, running)

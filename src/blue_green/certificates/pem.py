@@ -1,0 +1,174 @@
+"""A certificate and its key in PEM: read, tried, and made ready for handshakes."""
+
+import logging
+import os
+import re
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from blue_green.system import files
+
+logger = logging.getLogger(__name__)
+
+LARGEST_FILE = 1024 * 1024
+BEGINS = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
+BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME (X509_VERIFY_PARAM_set_flags(3))."""
+
+
+class BadCertificate(Exception):
+    """The certificate and the key cannot be used; str() says which, why, and what to do."""
+
+
+@frozen
+class Loaded:
+    """A certificate with its key, ready for handshakes."""
+
+    context: ssl.SSLContext
+    names: Sequence[str]
+    """The hosts and addresses that it is for; empty if clients will refuse it."""
+    valid_until: datetime | None
+    is_quick: bool
+    """Whether a signature takes so little time (ECDSA, Ed25519) that no thread is needed."""
+
+
+def load(certificate: Path, key: Path) -> Loaded:
+    """The pair in these files; raise `BadCertificate`. Takes some milliseconds."""
+    chain = _read("certificate", certificate)
+    if "CERTIFICATE" not in BEGINS.findall(chain):
+        raise BadCertificate(f"certificate: {certificate} has no certificate in PEM")
+    key_text = _read("key", key)
+    _check_key(key_text, key)
+    return _load(chain, key_text, certificate, key)
+
+
+def load_text(pem: str, about: Path) -> Loaded:
+    """The pair in this text, key and chain; raise `BadCertificate`, which names `about`."""
+    return _load(pem, pem, about, about)
+
+
+def server_context() -> ssl.SSLContext:
+    """A context without a certificate."""
+    # The library's own choice of what is secure, and what the machine's policy adds to it. Not
+    # create_default_context(), which $SSLKEYLOGFILE can make write the keys of all connections.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _load(chain: str, key_text: str, certificate: Path, key: Path) -> Loaded:
+    context = server_context()
+    try:
+        # What was read and checked: the files may have changed since.
+        with _in_memory(chain) as certificate_file, _in_memory(key_text) as key_file:
+            context.load_cert_chain(certificate_file, key_file, password=_no_passphrase)
+    except ssl.SSLError as error:
+        raise BadCertificate(_unusable(certificate, key, error)) from None
+    try:
+        seen = _seen_by_client(context, chain)
+    except ssl.SSLCertVerificationError as error:
+        logger.error("clients will refuse %s: %s", certificate, error.verify_message)
+        return Loaded(context, (), None, is_quick=False)
+    except (ssl.SSLError, ValueError) as error:
+        raise BadCertificate(_unusable(certificate, key, error)) from None
+    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(seen["notAfter"]), UTC)
+    if until < datetime.now(UTC):
+        logger.error("clients will refuse %s: certificate has expired", certificate)
+    return Loaded(context, _names(seen), until, is_quick=_is_quick(context))
+
+
+def _check_key(text: str, path: Path) -> None:
+    kinds = BEGINS.findall(text)
+    if "ENCRYPTED PRIVATE KEY" in kinds or "Proc-Type: 4,ENCRYPTED" in text:
+        raise BadCertificate(
+            f"key: {path} has a passphrase, and nobody can type it at start: remove it "
+            f"with openssl pkey -in {path} -out NEW"
+        )
+    if not any(kind.endswith("PRIVATE KEY") for kind in kinds):
+        raise BadCertificate(f"key: {path} has no private key in PEM")
+    # As root, the app runs as another user, which should not be able to read the key.
+    if os.geteuid() == 0 and files.is_readable_by_all(path):
+        logger.warning("all users can read the private key: chmod o-r %s", path)
+
+
+def _read(key: str, path: Path) -> str:
+    """The file's content; `key` is the setting that names it."""
+    try:
+        return files.read_bounded(path, LARGEST_FILE).decode("latin-1")
+    except files.UnfitFile as error:
+        why = f"{path} is not a file with a {key} in PEM: it {error.strerror}"
+        raise BadCertificate(f"{key}: {why}") from None
+    except OSError as error:
+        raise BadCertificate(f"{key}: {path} cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def _in_memory(text: str) -> Iterator[str]:
+    """A file with this text, for a library that takes only file names."""
+    with os.fdopen(os.memfd_create("pem"), "wb", buffering=0) as file:
+        file.write(text.encode("latin-1"))
+        yield f"/proc/self/fd/{file.fileno()}"
+
+
+def _no_passphrase() -> str:
+    """Keeps OpenSSL from asking at the terminal, for kinds of encryption that we do not detect."""
+    return ""
+
+
+def _names(seen: dict[str, Any]) -> Sequence[str]:
+    return [value for _, value in seen.get("subjectAltName", ())]
+
+
+def _seen_by_client(context: ssl.SSLContext, chain: str) -> dict[str, Any]:
+    """The certificate as a client sees it that trusts it; raise `SSLError` or `ValueError`.
+
+    It may have expired: that is no reason not to serve it, and we must know when.
+    """
+    first = f"{BEGIN}{chain.partition(BEGIN)[2].partition(END)[0]}{END}"
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
+    client.load_verify_locations(cadata=ssl.PEM_cert_to_DER_cert(first))
+    return _handshake(client, context).getpeercert() or {}
+
+
+def _is_quick(context: ssl.SSLContext) -> bool:
+    """Whether a handshake signs with ECDSA, as the name of the cipher says in TLS 1.2."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        cipher = _handshake(client, context).cipher()
+    except ssl.SSLError:  # The machine's policy allows no TLS 1.2.
+        return False
+    return cipher is not None and "ECDSA" in cipher[0]
+
+
+def _handshake(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> ssl.SSLObject:
+    """Do a handshake of two contexts; the client's end."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ours.wrap_bio(down, up)
+    server = theirs.wrap_bio(up, down, server_side=True)
+    for side in (client, server) * 3:  # TLS 1.2 takes as many turns.
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    return client
+
+
+def _unusable(certificate: Path, key: Path, error: ssl.SSLError | ValueError) -> str:
+    reason = getattr(error, "reason", None)
+    if reason == "KEY_VALUES_MISMATCH":
+        return f"key: {key} is not the key of {certificate}"
+    why = reason.replace("_", " ").lower() if reason else str(error)
+    return f"certificate: {certificate} with {key} cannot be used: {why}"

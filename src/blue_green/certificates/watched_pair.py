@@ -1,0 +1,86 @@
+"""A certificate and its key in files of the user's, reloaded when they change.
+
+A new pair is only loaded once the files have not changed from one look to the next, since the two
+are written, or their symbolic links changed, one after the other. A pair that cannot be used leaves
+the current one in use. Open connections keep the one that they began with.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from blue_green.certificates.pem import BadCertificate, Loaded, load
+from blue_green.system import threads
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 2.0
+"""Seconds between looks at the files."""
+
+Stamp = tuple[tuple[int, ...] | None, ...]
+"""Changes when one of the files does; None for a missing file."""
+
+
+class WatchedPair:
+    """The current pair. New connections use `loaded`."""
+
+    def __init__(self, certificate: Path, key: Path, place: str) -> None:
+        """`place` is where the settings name the files. Raises `BadCertificate`."""
+        self.certificate = certificate
+        self.key = key
+        self.problem = ""
+        """Why the newest files cannot be used."""
+        self._place = place
+        self._tried = _stamp(certificate, key)
+        self.loaded = load(certificate, key)
+        _report(self.loaded)
+
+    async def keep_fresh(self, use: Callable[[Loaded], None]) -> None:
+        """Reload the files when they change, until cancelled; pass each new pair to `use`."""
+        seen = self._tried
+        while True:
+            await trio.sleep(LOOK_EVERY)
+            before, seen = seen, await self._in_thread(_stamp)
+            if seen == before and seen != self._tried:
+                self._tried = seen
+                if await self._reload():
+                    use(self.loaded)
+
+    async def _reload(self) -> bool:
+        try:
+            self.loaded = await self._in_thread(load)
+        except BadCertificate as error:
+            self.problem = str(error)
+            logger.error("the current certificate stays in use: %s %s", self._place, error)
+            return False
+        self.problem = ""
+        _report(self.loaded)
+        return True
+
+    async def _in_thread(self, look: Callable[[Path, Path], T]) -> T:
+        """Run it in a thread, since a file system that hangs must not block us."""
+        return await threads.run(look, self.certificate, self.key, abandon_on_cancel=True)
+
+
+def _report(loaded: Loaded) -> None:
+    if loaded.valid_until is not None:
+        names = ", ".join(loaded.names) or "no name"
+        logger.info("the certificate is for %s until %s", names, loaded.valid_until.date())
+
+
+def _stamp(certificate: Path, key: Path) -> Stamp:
+    """Follows symbolic links. The ctime also shows that a mode or an owner was fixed."""
+
+    def look(path: Path) -> tuple[int, ...] | None:
+        try:
+            seen = path.stat()
+        except OSError:
+            return None
+        return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+
+    return look(certificate), look(key)
