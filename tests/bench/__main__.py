@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import __doc__ as description
-from tests.bench import held, neighbours, routing, throughput
+from tests.bench import held, neighbours, routing, throughput, tls
 from tests.support.programs import program_parser
 
 
@@ -13,10 +13,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3, help="for each cell of a round")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
-    tables = ["throughput", "routing", "neighbours", "held"]
+    tables = ["throughput", "tls", "routing", "neighbours", "held"]
     parser.add_argument("--table", choices=tables, help="only this one")
     arguments = parser.parse_args()
-    missing = [tool for tool in ("wrk", "nginx", "taskset") if shutil.which(tool) is None]
+    missing = [
+        tool for tool in ("wrk", "nginx", "taskset", "openssl") if shutil.which(tool) is None
+    ]
     if missing:
         print(f"the benchmark needs {', '.join(missing)}", file=sys.stderr)
         return 2
@@ -25,6 +27,8 @@ def main() -> int:
         directory.chmod(0o755)  # nginx's worker is another user.
         if arguments.table in (None, "throughput"):
             throughput.table(directory, arguments.rounds, arguments.seconds, arguments.only)
+        if arguments.table in (None, "tls"):
+            tls.table(directory, arguments.rounds, arguments.seconds, arguments.only)
         if arguments.table in (None, "routing"):
             routing.table(directory, arguments.rounds, arguments.seconds)
         if arguments.table in (None, "neighbours"):

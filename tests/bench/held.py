@@ -1,4 +1,4 @@
-"""The third table: what it costs to wait, and how soon the wait ends."""
+"""What it costs to wait, and how soon the wait ends."""
 
 import os
 import resource

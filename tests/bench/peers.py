@@ -34,14 +34,14 @@ http {{
 """
 
 NGINX = """\
-daemon off; worker_processes 1; pid {directory}/nginx-{port}.pid; error_log /dev/null;
+daemon off; master_process off; pid {directory}/nginx-{port}.pid; error_log /dev/null;
 events {{ worker_connections 16384; }}
 http {{
   access_log off; keepalive_requests 100000000; client_max_body_size 0;
   client_body_temp_path {directory}/tmp-{port}; proxy_temp_path {directory}/tmp-proxy-{port};
   upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 100000000; }}
   server {{
-    listen 127.0.0.1:{port} backlog=16384;
+    listen 127.0.0.1:{port} backlog=16384{tls};
     location / {{
       proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;
@@ -49,6 +49,11 @@ http {{
   }}
 }}
 """
+
+NGINX_TLS = """ ssl;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_certificate {pem};
+    ssl_certificate_key {pem}"""
 
 HAPROXY = """\
 global
@@ -61,7 +66,7 @@ defaults
   timeout server 60s
   option forwardfor
 frontend f
-  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{port} {tls}
   default_backend b
 backend b
   http-reuse always
@@ -75,9 +80,13 @@ CADDY = """\
   log {{
     level ERROR
   }}
+  servers {{
+    protocols h1
+  }}
 }}
-http://:{port} {{
+{scheme}://:{port} {{
   bind 127.0.0.1
+  {tls}
   reverse_proxy 127.0.0.1:{origin} {{
     {options}
   }}
@@ -91,8 +100,9 @@ class PeerProxy:
 
     name: str
     is_installed: bool
-    running: Callable[[Path, int], AbstractContextManager[tuple[int, int]]]
-    """Gets a directory and the origin's port; gives the proxy's port and pid."""
+    running: Callable[..., AbstractContextManager[tuple[int, int]]]
+    """Gets a directory and the origin's port, and for TLS `pem`, the file with the certificate and
+    its key; gives the proxy's port and pid."""
 
 
 @contextmanager
@@ -116,8 +126,8 @@ def process(
 
 
 def cpu_seconds(pid: int) -> float:
-    """The time for which the main thread of the process has run (proc(5), schedstat)."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    """The time for which all threads of the process have run (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)  # The number of its clock: CPUCLOCK_SCHED is 2.
 
 
 def wait_for(port: int) -> None:
@@ -143,29 +153,35 @@ def nginx_origin(directory: Path) -> Iterator[int]:
 
 
 @contextmanager
-def nginx(directory: Path, origin: int) -> Iterator[tuple[int, int]]:
+def nginx(directory: Path, origin: int, pem: Path | None = None) -> Iterator[tuple[int, int]]:
     [port] = free_ports(1)
     config = directory / f"nginx-{port}.conf"
-    config.write_text(NGINX.format(directory=directory, port=port, origin=origin))
+    tls = "" if pem is None else NGINX_TLS.format(pem=pem)
+    config.write_text(NGINX.format(directory=directory, port=port, origin=origin, tls=tls))
     words = ("nginx", "-p", str(directory), "-c", str(config))
     with process(*words, core=PROXY_CORE, port=port) as pid:
         yield port, pid
 
 
 @contextmanager
-def haproxy(directory: Path, origin: int) -> Iterator[tuple[int, int]]:
+def haproxy(directory: Path, origin: int, pem: Path | None = None) -> Iterator[tuple[int, int]]:
     [port] = free_ports(1)
     config = directory / f"haproxy-{port}.cfg"
-    config.write_text(HAPROXY.format(port=port, origin=origin))
+    tls = "" if pem is None else f"ssl crt {pem} alpn http/1.1"
+    config.write_text(HAPROXY.format(port=port, origin=origin, tls=tls))
     with process("haproxy", "-db", "-f", str(config), core=PROXY_CORE, port=port) as pid:
         yield port, pid
 
 
 @contextmanager
-def caddy(directory: Path, origin: int, options: str = "") -> Iterator[tuple[int, int]]:
+def caddy(
+    directory: Path, origin: int, options: str = "", pem: Path | None = None
+) -> Iterator[tuple[int, int]]:
     [port] = free_ports(1)
     config = directory / f"Caddyfile-{port}"
-    config.write_text(CADDY.format(port=port, origin=origin, options=options))
+    scheme, tls = ("http", "") if pem is None else ("https", f"tls {pem} {pem}")
+    text = CADDY.format(port=port, origin=origin, options=options, scheme=scheme, tls=tls)
+    config.write_text(text)
     env = {"GOMAXPROCS": "1", "HOME": str(directory), "XDG_DATA_HOME": str(directory)}
     words = (_caddy() or "caddy", "run", "--adapter", "caddyfile", "--config", str(config))
     with process(*words, core=PROXY_CORE, port=port, env=env) as pid:
@@ -174,7 +190,12 @@ def caddy(directory: Path, origin: int, options: str = "") -> Iterator[tuple[int
 
 @contextmanager
 def blue_green(
-    directory: Path, origin: int, *, log: bool = False, command: list[str] | None = None
+    directory: Path,
+    origin: int,
+    *,
+    log: bool = False,
+    command: list[str] | None = None,
+    pem: Path | None = None,
 ) -> Iterator[tuple[int, int]]:
     """The whole supervisor; the origin that it starts is another one of the same kind."""
     port, blue, green = free_ports(3)
@@ -188,12 +209,13 @@ def blue_green(
     git(checkout, "commit", "-q", "-m", "origin")
     pinned = ["taskset", "-c", LOAD_CORE]
     serve = ["nginx", "-p", str(directory), "-c", f"{checkout}/origin-{{port}}.conf"]
+    tls = {} if pem is None else {"tls": {"certificate": str(pem), "key": str(pem)}}
     settings = {
         "app": {"command": [*pinned, *(command or serve)], "ports": [blue, green]},
         "git": {"checkout": str(checkout)},
         "health": {"path": "/small" if command is None else "/healthz", "interval": "10s"},
         "hold": {"limit": 10_000, "per_client": 10_000, "timeout": "60s"},
-        "proxy": {"listen": [f"127.0.0.1:{port}"], "access_log": log},
+        "proxy": {"listen": [f"127.0.0.1:{port}"], "access_log": log, **tls},
         "state": {"directory": str(directory / f"state-{port}")},
     }
     file = directory / f"supervisor-{port}.toml"
@@ -214,9 +236,10 @@ def _caddy() -> str | None:
 
 
 OURS = PeerProxy("blue-green", True, blue_green)
+WITH_LOG = PeerProxy("with log", True, blue_green_with_log)
 PEERS = [
     OURS,
-    PeerProxy("with log", True, blue_green_with_log),
+    WITH_LOG,
     PeerProxy("nginx", shutil.which("nginx") is not None, nginx),
     PeerProxy("HAProxy", shutil.which("haproxy") is not None, haproxy),
     PeerProxy("Caddy", _caddy() is not None, caddy),

@@ -1,4 +1,4 @@
-"""The second table: what it costs to find a site among many."""
+"""What it costs to find a site among many."""
 
 import statistics
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from tests.bench.peers import PROXY_CORE, cpu_seconds, nginx_origin, process
-from tests.bench.throughput import Row, measure
+from tests.bench.throughput import Row
 from tests.support.site import free_ports
 
 MANY = 500
@@ -51,7 +51,7 @@ def table(directory: Path, rounds: int, seconds: float) -> None:
                 port, pid = running[case]
                 before = cpu_seconds(pid)
                 row = Row("routing", "/small", script=HOSTS % case.requested)
-                rate = measure(row, port, directory, seconds)
+                rate = row.measure(port, pid, directory, seconds)
                 cost = (cpu_seconds(pid) - before) / (rate * seconds)
                 found[case.name].append((rate, cost * 1e6))
     print(f"\n{'':<28}{'requests/s':>12}{'CPU a request':>16}")

@@ -1,15 +1,13 @@
-"""The first table: requests a second, by kind of request."""
+"""Requests a second, by kind of request."""
 
 import re
-import statistics
 import subprocess
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
 
-from tests.bench.peers import LOAD_CORE, PEERS, PeerProxy, nginx_origin
+from tests.bench.comparison import compare
+from tests.bench.peers import LOAD_CORE, PEERS
 
 BROWSER = """\
 local fixed = table.concat({
@@ -37,13 +35,16 @@ CLOSE = 'wrk.headers["Connection"] = "close"\n'
 
 @frozen
 class Row:
-    """A kind of request."""
+    """A kind of request, for wrk."""
 
     name: str
     path: str
     connections: int = 16
     script: str = ""
     unit: str = "requests/s"
+
+    def measure(self, port: int, pid: int, directory: Path, seconds: float) -> float:
+        return wrk(self, f"http://127.0.0.1:{port}", directory, seconds)
 
 
 ROWS = [
@@ -57,60 +58,23 @@ ROWS = [
 ]
 
 
-WARM_UP = Row("warm up", "/small")
-WARM_UP_SECONDS = 1
-
-
 def table(directory: Path, rounds: int, seconds: float, only: str) -> None:
     """Measure and print."""
-    www = directory / "www"
-    www.mkdir()
-    (www / "100k").write_bytes(bytes(100_000))
-    (www / "100m").write_bytes(bytes(100_000_000))
     rows = [row for row in ROWS if only in row.name]
-    peers = [peer for peer in PEERS if peer.is_installed]
-    left_out = [peer.name for peer in PEERS if not peer.is_installed]
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    with nginx_origin(directory) as origin:
-        for _ in range(rounds):
-            for peer in peers:
-                with peer.running(directory, origin) as (port, _pid):
-                    # A first start is not what is compared: whoever listens need not be ready yet.
-                    measure(WARM_UP, port, directory, WARM_UP_SECONDS)
-                    for row in rows:
-                        found[row.name, peer.name].append(measure(row, port, directory, seconds))
-    _print(rows, peers, {key: statistics.median(values) for key, values in found.items()})
-    if left_out:
-        print(f"\nnot installed, and so left out: {', '.join(left_out)}")
+    compare(PEERS, rows, directory, rounds, seconds)
 
 
-def _print(
-    rows: Sequence[Row], peers: Sequence[PeerProxy], found: dict[tuple[str, str], float]
-) -> None:
-    ours = peers[0].name
-    print(f"\n{'':<28}{'':>11}", *(f"{peer.name:>18}" for peer in peers))
-    for row in rows:
-        cells = []
-        for peer in peers:
-            value, mine = found[row.name, peer.name], found[row.name, ours]
-            ratio = value / mine if row.unit == "ms" else mine / value
-            shown = f"{value:,.3f}" if row.unit == "ms" else f"{value:,.0f}"
-            cells.append(f"{shown:>10} ({ratio:4.2f}x)")
-        print(f"{row.name:<28}{row.unit:>11}", *cells)
-    print(f"(in brackets: {ours} compared with it; more is better for {ours})")
-
-
-def measure(row: Row, port: int, directory: Path, seconds: float) -> float:
-    """Requests a second or whatever the unit of the row is."""
+def wrk(row: Row, address: str, directory: Path, seconds: float) -> float:
+    """Requests a second, or whatever the unit of the row is."""
     script = directory / "script.lua"
     script.write_text(row.script)
     words = ["taskset", "-c", LOAD_CORE, "wrk", "-t", "1", "-c", str(row.connections), "--latency"]
     words += ["-d", f"{seconds:g}s", *(["-s", str(script)] if row.script else [])]
     done = subprocess.run(
-        [*words, f"http://127.0.0.1:{port}{row.path}"], capture_output=True, text=True, check=True
+        [*words, f"{address}{row.path}"], capture_output=True, text=True, check=True
     )
     if bad := re.search(r"Non-2xx.*", done.stdout):
-        raise AssertionError(f"{row.name} on port {port}: {bad[0]}")
+        raise AssertionError(f"{row.name} at {address}: {bad[0]}")
     if row.unit == "ms":
         return _number(r"50%\s+([\d.]+)(us|ms|s)", done.stdout, {"us": 0.001, "ms": 1, "s": 1000})
     if row.unit == "MB/s":
