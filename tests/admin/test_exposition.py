@@ -1,6 +1,7 @@
 """/metrics, as Prometheus reads it."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
 from blue_green.admin.routes import AdminPages
+from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.system import throttle
 from tests.support.admin import Admin
 from tests.support.admin_address import admin_address
@@ -114,3 +116,23 @@ async def test_a_scrape_lets_others_run_between_two_sites(
         monkeypatch.setattr(throttle, "wait", wait)
         await AdminPages(admin.sites).metrics("")
     assert waits == 3
+
+
+async def test_each_host_has_the_expiry_of_its_certificate_and_its_failures(
+    tmp_path: Path,
+) -> None:
+    end = datetime(2027, 2, 24, tzinfo=UTC)
+    hosts = [f"{number}.example.com" for number in range(250)]
+    known = [HostCertificate(host, "acme", end) for host in hosts]
+    known.append(HostCertificate("new.example.com", "acme", problem="no DNS", failures=3))
+    async with admin_address(tmp_path, ["blog"]) as admin, HttpClient(admin.port) as http:
+        admin.sites.use_certificates(lambda _: known)
+        text = (await http.get("/metrics")).body.decode()
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    expiry = families["blue_green_certificate_expiry_timestamp_seconds"]
+    assert [(s.labels["site"], s.labels["host"]) for s in expiry] == [("blog", h) for h in hosts]
+    assert {s.value for s in expiry} == {end.timestamp()}
+    failures = families["blue_green_certificate_consecutive_failures"]
+    assert (len(failures), failures[-1].labels["host"], failures[-1].value) == (
+        251, "new.example.com", 3
+    )  # fmt: skip

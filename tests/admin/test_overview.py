@@ -1,10 +1,12 @@
 """The page and the events of several sites: a row for each."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from blue_green.admin.overview import MAX_HOSTS, MAX_TEXT
+from blue_green.certificates.host_certificate import HostCertificate
 from tests.support.admin_address import admin_address
 from tests.support.browser import Browser
 from tests.support.site_parts import add, go_live, named, remove, serving
@@ -28,6 +30,7 @@ async def test_the_first_event_has_all_rows_and_the_others_only_what_changed(
             "phase": "starting",
             "step": None,
             "why": "No release is live yet.",
+            "certificates": "",
             "revision": None,
             "subject": "",
             "requests_per_second": 0.0,
@@ -187,3 +190,24 @@ async def test_hundreds_of_sites_are_drawn_and_kept_up_to_date(
         await tab.until_reads("#phase", "300 sites ready")
         assert await tab.evaluate("document.querySelectorAll('#notices li').length") == 0
         assert tab.errors == []
+
+
+async def test_the_page_shows_certificates_that_need_attention(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    end = datetime.now(UTC) + timedelta(days=60, hours=1)
+    known = {
+        "blog": [HostCertificate("blog.example.com", "acme", end)],
+        "shop": [HostCertificate(f"{n}.example.com", "acme", problem="<b>no DNS") for n in "abc"],
+    }
+    async with admin_address(tmp_path, ["blog", "shop"]) as admin:
+        admin.sites.use_certificates(lambda site: known[site.name])
+        for site in admin.sites:
+            go_live(site)
+        tab = await chromium.open(admin.url)
+        await tab.until_reads("#notices", "shop: a.example.com (and 2 more hosts): no certificate:")
+        await tab.until_reads("#phase", "2 sites ready")
+        tab = await chromium.open(f"{admin.url}?site=shop")
+        await tab.until_reads("#notices", "c.example.com: no certificate: <b>no DNS")
+        tab = await chromium.open(f"{admin.url}?site=blog")
+        await tab.until_reads("#numbers", "60 d")

@@ -1,12 +1,13 @@
 """The table of sites: those that run, those that cannot, and the routes to both."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.config import parsing
 from blue_green.config.settings import Settings
 from blue_green.site.site import Site
@@ -116,3 +117,32 @@ async def test_sites_that_are_added_while_the_service_stops_know_that(sites: Sit
     site = site_named("blog", sites)
     sites.add(site)
     assert site.is_stopping
+
+
+async def test_every_site_knows_the_certificates_of_its_hosts(sites: Sites) -> None:
+    api, blog = site_named("api", sites), site_named("blog", sites)
+    sites.add(api)
+    sites.use_certificates(
+        lambda settings: [HostCertificate(host, "acme") for host in settings.serving.hosts]
+    )
+    sites.add(blog)
+    for site in (api, blog):
+        [shown] = site.status.as_dict()["certificates"]
+        assert (shown["host"], shown["state"]) == (f"{site.name}.localhost", "coming")
+
+
+async def test_the_summary_of_many_certificates_is_short(sites: Sites) -> None:
+    now = datetime.now(UTC)
+    site = site_named("blog", sites)
+    sites.add(site)
+    sites.use_certificates(
+        lambda _: [
+            HostCertificate("good", "acme", now + timedelta(days=60)),
+            HostCertificate("coming", "acme"),
+            *(HostCertificate(f"bad{n}", "acme", problem="no DNS") for n in range(500)),
+        ]
+    )
+    summary = site.certificates.summary()
+    assert (summary["count"], summary["coming"], summary["more_problems"]) == (502, 1, 495)
+    assert summary["problems"][0] == ("bad0", "no certificate: no DNS")
+    assert datetime.fromisoformat(summary["valid_until"]) > now

@@ -33,6 +33,20 @@ def receipt(**differing: Any) -> dict[str, Any]:
     }
 
 
+def certificate(host: str, **differing: Any) -> dict[str, Any]:
+    """Of a host with which all is well, but for what differs."""
+    return {
+        "host": host,
+        "source": "acme",
+        "state": "valid",
+        "valid_until": ago(days=-89, hours=-1),
+        "renews_at": ago(days=-59),
+        "failures": 0,
+        "problem": "",
+        **differing,
+    }
+
+
 def status(**differing: Any) -> dict[str, Any]:
     """Of a site with which all is well, but for what differs."""
     live = {"slot": "blue", "revision": LIVE, "ports": [3000], "pids": [7], "since": ago(hours=2)}
@@ -58,6 +72,7 @@ def status(**differing: Any) -> dict[str, Any]:
         "output": {},
         "previous": None,
         "problem": "",
+        "certificates": [],
         "unremovable": [],
         "last_swap": receipt(),
         "last_swaps": [receipt()],

@@ -5,7 +5,7 @@ the metrics of a site are consistent, and hundreds of sites delay no request. Me
 come from /proc, where listing thousands of descriptors takes a while, so a thread reads them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import get_args
 
@@ -23,11 +23,14 @@ from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
 from blue_green.admin.readiness import why_not_ready
+from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.routing.metrics import Histogram
 from blue_green.site.receipt import Result
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.system import throttle
+
+CERTIFICATES_PER_STEP = 100
 
 
 class Exposition:
@@ -54,6 +57,12 @@ class Exposition:
             await throttle.wait()
             for metric in (*_traffic(site), *_changes(site), *_releases(site)):
                 families.add(metric)
+            certificates = site.certificates.all()
+            for first in range(0, len(certificates), CERTIFICATES_PER_STEP):
+                await throttle.wait()
+                step = certificates[first : first + CERTIFICATES_PER_STEP]
+                for metric in _certificates(site.name, step):
+                    families.add(metric)
         return families.text + process
 
 
@@ -156,6 +165,24 @@ def _releases(site: Site) -> Iterator[Metric]:
         if slot.release is not None and (state := site.queue.state_of(slot)):
             releases.add_metric([site.name, slot.name, slot.release.revision, state], 1)
     yield releases
+
+
+def _certificates(name: str, certificates: Sequence[HostCertificate]) -> Iterator[Metric]:
+    expiry = GaugeMetricFamily(
+        "blue_green_certificate_expiry_timestamp_seconds",
+        "When the certificate of a host expires; missing if there is none",
+        labels=["site", "host"],
+    )
+    failures = GaugeMetricFamily(
+        "blue_green_certificate_consecutive_failures",
+        "Failed attempts to obtain or renew the certificate of a host since the last success",
+        labels=["site", "host"],
+    )
+    for one in certificates:
+        if one.valid_until is not None:
+            expiry.add_metric([name, one.host], one.valid_until.timestamp())
+        failures.add_metric([name, one.host], one.failures)
+    yield from (expiry, failures)
 
 
 def _build() -> Metric:

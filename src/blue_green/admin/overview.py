@@ -21,6 +21,7 @@ from blue_green.site.site import Site
 from blue_green.site.sites import STARTING, Sites
 from blue_green.site.status import of_supervisor
 from blue_green.system import throttle
+from blue_green.system.printable import counted
 
 ROWS_PER_STEP = 10
 MAX_HOSTS = 3
@@ -87,6 +88,7 @@ def _row(site: Site) -> Row:
         "phase": site.status.phase,
         "step": swap.phase if swap else None,
         "why": why_not_ready(site)[:MAX_TEXT],
+        "certificates": _certificates(site),
         "revision": live,
         "subject": site.queue.subject_of(live)[:MAX_TEXT] if live else "",
         "requests_per_second": round(site.rate.per_second, 1),
@@ -96,6 +98,14 @@ def _row(site: Site) -> Row:
     }
 
 
+def _certificates(site: Site) -> str:
+    """What is wrong with the first certificate that needs attention."""
+    found = site.certificates.summary()
+    others = len(found["problems"]) - 1 + found["more_problems"]
+    more = f" (and {counted(others, 'more host')})" if others > 0 else ""
+    return "".join(f"{host}{more}: {why[:MAX_TEXT]}" for host, why in found["problems"][:1])
+
+
 def _row_of_missing(serving: ServingSettings | None, why: str) -> Row:
     """The row of a site that does not run; without settings, they have mistakes."""
     return {
@@ -103,6 +113,7 @@ def _row_of_missing(serving: ServingSettings | None, why: str) -> Row:
         "phase": "starting" if why == STARTING else "broken",
         "step": None,
         "why": why[:MAX_TEXT],
+        "certificates": "",
         "revision": None,
         "subject": "",
         "requests_per_second": 0.0,

@@ -41,6 +41,7 @@ class SiteEvents:
             "complete": self._is_first,
             "stopping": site.is_stopping,
             **site.status.as_dict(),
+            "certificates": site.certificates.summary(),
             "slots": [self._slot(slot) for slot in site.slots.both],
             "seconds": [[round(s.at, 1), *s.ended, s.held] for s in seconds],
             "lost": lost,

@@ -45,7 +45,13 @@ class Certificates:
         if pair is None:
             return ()
         return [
-            HostCertificate(host, "files", pair.loaded.valid_until, problem=pair.problem)
+            HostCertificate(
+                host,
+                "files",
+                pair.loaded.valid_until,
+                problem=pair.problem,
+                valid_from=pair.loaded.valid_from,
+            )
             for host in (*site.serving.hosts, *site.serving.redirect_hosts)
         ]
 

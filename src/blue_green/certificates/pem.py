@@ -37,6 +37,7 @@ class Loaded:
     valid_until: datetime | None
     is_quick: bool
     """Whether a signature takes so little time (ECDSA, Ed25519) that no thread is needed."""
+    valid_from: datetime | None = None
 
 
 def load(certificate: Path, key: Path) -> Loaded:
@@ -80,10 +81,13 @@ def _load(chain: str, key_text: str, certificate: Path, key: Path) -> Loaded:
         return Loaded(context, (), None, is_quick=False)
     except (ssl.SSLError, ValueError) as error:
         raise BadCertificate(_unusable(certificate, key, error)) from None
-    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(seen["notAfter"]), UTC)
+    since, until = (
+        datetime.fromtimestamp(ssl.cert_time_to_seconds(seen[key]), UTC)
+        for key in ("notBefore", "notAfter")
+    )
     if until < datetime.now(UTC):
         logger.error("clients will refuse %s: certificate has expired", certificate)
-    return Loaded(context, _names(seen), until, is_quick=_is_quick(context))
+    return Loaded(context, _names(seen), until, _is_quick(context), since)
 
 
 def _check_key(text: str, path: Path) -> None:

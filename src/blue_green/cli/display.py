@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from blue_green.cli import moments
+from blue_green.cli import certificate_text, moments
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
 from blue_green.site.swap_text import numbers, triggered_by
@@ -126,6 +126,7 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
             yield from style.wrapped(MARGIN, f"starting in {_place(candidate)}", "dim")
     yield from _hosts(result, style)
     yield from _served_on(result, style)
+    yield from _certificates(result, style)
     yield _row(style, "requests", *_requests(result))
     yield from _warning(style, "problem", result["problem"])
     yield from _waiting_settings(result, style)
@@ -158,6 +159,13 @@ def _hosts(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         first, *more = style.wrapped(MARGIN, ", ".join(found))
         yield _row(style, "hosts", first[MARGIN:])
         yield from more
+
+
+def _certificates(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    if text := certificate_text.summary(result):
+        yield _row(style, "https", text)
+    for problem in certificate_text.problems(result):
+        yield from style.wrapped(MARGIN, problem, "yellow")
 
 
 def _served_on(result: Mapping[str, Any], style: Style) -> Iterator[str]:

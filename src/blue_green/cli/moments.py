@@ -22,3 +22,11 @@ def age(moment: str) -> str:
         if seconds >= unit:
             return f"{seconds // unit} {name}"
     return f"{max(seconds, 0)} s"
+
+
+def day(moment: str) -> str:
+    """A day to come, and how far away it is."""
+    then = datetime.fromisoformat(moment)
+    hours = int((then - datetime.now(UTC)).total_seconds() // 3600)
+    away = f"{hours // 24} days" if hours >= 48 else f"{max(hours, 0)} h"
+    return f"{then.astimezone():%Y-%m-%d} ({away})"

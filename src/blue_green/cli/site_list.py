@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from blue_green.cli import display
+from blue_green.cli import certificate_text, display
 from blue_green.cli.terminal import Piece, Style, columns
 
 WIDEST = 30
@@ -92,6 +92,7 @@ def _problems(site: Mapping[str, Any], style: Style) -> Iterator[str]:
     """Why the site is down, and what is wrong with it or with its newest revision."""
     yield from _problem(site.get("down", ""), "red", style)
     yield from _problem(site["problem"], "red" if site["phase"] == "broken" else "yellow", style)
+    yield from _problem(certificate_text.first_problem(site), "yellow", style)
     if not display.runs(site):
         return
     _, revision = display.missing(site)

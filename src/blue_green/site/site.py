@@ -24,6 +24,7 @@ from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
 from blue_green.site.retirement import Retirement
+from blue_green.site.site_certificates import SiteCertificates
 from blue_green.site.slots import Slots
 from blue_green.site.state import RecordedBackend, State, StateFile
 from blue_green.site.status import Status
@@ -115,6 +116,7 @@ class Site:
         self.queue = DeployQueue(self)
         self.pause = Pause(self.gate, self.state, self.state_file)
         self.rate = Rate(self.gate)
+        self.certificates = SiteCertificates(self)
         self.status = Status(self)
 
     @property

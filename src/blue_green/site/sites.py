@@ -8,6 +8,7 @@ from blue_green.config.settings import Settings, SiteSettings
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Router, routes_of
 from blue_green.site.site import Site, served_site
+from blue_green.site.site_certificates import OfSite
 from blue_green.site.taken_ports import TakenPorts
 from blue_green.source.watch import POLL_INTERVAL, POLLS_PER_SECOND
 
@@ -29,6 +30,7 @@ class Sites:
         """Changes in the settings of the process that take effect only after a restart."""
         self.broken: dict[str, str] = {}
         """Why a site cannot run, by its name."""
+        self._certificates: OfSite | None = None
         self._running: dict[str, Site] = {}
         self._taken_ports = TakenPorts(self)
         self._served: dict[str, ServedSite] = {}
@@ -84,9 +86,16 @@ class Sites:
         for site in self:
             site.addresses = addresses
 
+    def use_certificates(self, of_site: OfSite) -> None:
+        """Their hosts have these certificates."""
+        self._certificates = of_site
+        for site in self:
+            site.certificates.of_site = of_site
+
     def add(self, site: Site) -> None:
         """A site runs."""
         site.taken_ports = self._taken_ports
+        site.certificates.of_site = self._certificates
         site.addresses = self.addresses
         site.supervisor_began = self.began
         site.is_stopping = self.is_stopping

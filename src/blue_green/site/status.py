@@ -49,6 +49,7 @@ class Status:
             "addresses": site.addresses,
             "hosts": list(site.settings.serving.hosts),
             "paths": list(site.settings.serving.paths),
+            "certificates": site.certificates.as_dicts(),
             "phase": self.phase,
             "down": site.gate.why_down,
             "live": _slot(site.slots.live),

@@ -79,6 +79,8 @@ async def _supervise(file: Path, sites: Sites, lock: int, handed: Handover | Non
         await runners.make_single()
         tls = settings.proxy.tls
         certificates = Certificates(tls, settings.sites) if tls else None
+        if certificates is not None:
+            sites.use_certificates(certificates.of_site)
         with startup.listening(settings, handed.sockets if handed else None) as listening:
             listener = Listener(
                 startup.within_file_limit(settings),
