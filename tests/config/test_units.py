@@ -6,7 +6,9 @@ from blue_green.config.kinds import duration, size
 from blue_green.config.units import written
 
 
-@pytest.mark.parametrize("text", ["0s", "250ms", "1.5s", "90s", "2m", "24h", "59m"])
+@pytest.mark.parametrize(
+    "text", ["0s", "250ms", "1.5s", "90s", "2m", "23h", "59m", "1d", "365d", "25h"]
+)
 def test_a_duration_is_written_as_it_is_read(text: str) -> None:
     assert written(duration(text), "s") == text
 

@@ -3,15 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from blue_green.config import common, placeholders
+from blue_green.config import common, placeholders, tls_contradictions
 from blue_green.config.admin_paths import ADMIN_PATHS
 from blue_green.config.hosts import ANY_PATH, is_exact
 from blue_green.config.kinds import Endpoint
 from blue_green.config.place import Place
 from blue_green.config.problem import Problem
-from blue_green.config.process_settings import TlsSettings
 from blue_green.config.settings import Settings, SiteSettings
-from blue_green.config.site_settings import SiteTlsSettings
 
 HOSTS = "hosts"
 MAX_ROUTES = 10_000
@@ -23,7 +21,12 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     for text in _in_process(settings):
         yield Problem(text)
     for site in settings.sites:
-        for text in [*_in_site(site, settings), *_of_backends(site), *_of_ports(site, settings)]:
+        for text in (
+            *_in_site(site, settings),
+            *_of_backends(site),
+            *_of_ports(site, settings),
+            *tls_contradictions.in_site(site, settings),
+        ):
             yield Problem(text, None if settings.is_single else site.name)
     yield from common.contradictions(settings.sites, is_single=settings.is_single)
 
@@ -31,38 +34,13 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
 def _in_process(settings: Settings) -> Iterator[str]:
     proxy, admin, place = settings.proxy, settings.admin, settings.place
     yield from _shared_addresses(settings)
-    yield from _of_tls(settings)
+    yield from tls_contradictions.in_process(settings)
     if not proxy.listen:
         yield f"{place.key('proxy', 'listen')}: must have at least one address"
     if proxy.max_head < 1024:
         yield f"{place.key('proxy', 'max_head')}: must be at least 1KiB"
     if admin.drain_delay and not admin.listen:
         yield f"{place.key('admin', 'drain_delay')}: has no effect without [admin] listen"
-
-
-def _of_tls(settings: Settings) -> Iterator[str]:
-    """Where the certificates come from: one way for all, and files for single sites."""
-    tls, key = settings.proxy.tls, settings.place.key
-    if tls is not None and tls.acme is None and tls.certificate is None and tls.key is None:
-        yield (
-            f'{key("proxy.tls")}: needs acme = "you@example.com", which gets the certificates, or '
-            "the files certificate and key"
-        )
-    if tls is not None and tls.acme is not None and tls.certificate is not None:
-        yield (
-            f"{key('proxy.tls', 'certificate')}: has no effect with acme; a site may have files of "
-            "its own, in its section [tls]"
-        )
-    if tls is not None:
-        yield from _half_of_pair(settings.place, "proxy.tls", tls)
-    for site in settings.sites:
-        yield from _half_of_pair(site.place, "tls", site.tls)
-
-
-def _half_of_pair(place: Place, section: str, tls: TlsSettings | SiteTlsSettings) -> Iterator[str]:
-    for missing, other in (("key", "certificate"), ("certificate", "key")):
-        if getattr(tls, missing) is None and getattr(tls, other) is not None:
-            yield f"{place.key(section, missing)}: is missing, and {other} is set"
 
 
 def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:

@@ -10,12 +10,7 @@ import attrs
 from blue_green.config.hosts import ANY_HOST
 from blue_green.config.kinds import Endpoint, UrlPath
 from blue_green.config.place import Place
-from blue_green.config.process_settings import (
-    INTERNAL,
-    ControlSettings,
-    StateSettings,
-    TlsSettings,
-)
+from blue_green.config.process_settings import ControlSettings, StateSettings, TlsSettings
 from blue_green.config.sections import ROOT
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.site_settings import ServingSettings, WebhookSettings
@@ -75,8 +70,7 @@ def complete_site(
 def _with_redirect(tls: TlsSettings | None) -> TlsSettings | None:
     if tls is None or tls.redirect is not None:
         return tls
-    needs_port_80 = tls.acme not in (None, INTERNAL)
-    return attrs.evolve(tls, redirect=(Endpoint("::", 80),) if needs_port_80 else ())
+    return attrs.evolve(tls, redirect=(Endpoint("::", 80),) if tls.asks_for_certificates else ())
 
 
 def _with_path(webhook: WebhookSettings, name: str) -> WebhookSettings:

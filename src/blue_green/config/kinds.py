@@ -86,9 +86,9 @@ def of_type(kind: type[T], name: str) -> Callable[[Any], T]:
 
 
 def duration(value: Any) -> Seconds:
-    """Seconds from `"500ms"`, `"2s"`, `"5m"`, `"1h"` or a number that is not negative."""
+    """Seconds from `"500ms"`, `"2s"`, `"5m"`, `"1h"`, `"30d"` or a number that is not negative."""
     seconds: Any = value
-    match = isinstance(value, str) and re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", value)
+    match = isinstance(value, str) and re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
     if match:
         seconds = float(match[1]) * SECONDS[match[2]]
     ten_years = 10 * 365 * 86400

@@ -66,6 +66,11 @@ class TlsSettings:
     Default: the authority decides."""
 
     @property
+    def asks_for_certificates(self) -> bool:
+        """Whether `acme` is a mail address."""
+        return self.acme not in (None, INTERNAL)
+
+    @property
     def redirecting(self) -> tuple[Endpoint, ...]:
         """The addresses of `redirect`, or none."""
         return self.redirect or ()

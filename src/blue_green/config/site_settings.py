@@ -225,7 +225,7 @@ class SiteTlsSettings:
     """The certificate's private key, in PEM and without a passphrase."""
     hsts: Now[Seconds] = Seconds(0)
     """Tells browsers to use only https for these hosts, for as long as this after each visit
-    (Strict-Transport-Security), such as `"8760h"` for a year. An app that sends the header itself
+    (Strict-Transport-Security), such as `"365d"`. An app that sends the header itself
     takes precedence. 0: it is not sent."""
 
 

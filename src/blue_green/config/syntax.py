@@ -48,7 +48,7 @@ SYNTAX: Mapping[Any, Syntax] = {
     Seconds: Syntax(
         "duration",
         kinds.duration,
-        '`"500ms"`, `"2s"`, `"5m"`, `"1h"` or a number of seconds; not negative.',
+        '`"500ms"`, `"2s"`, `"5m"`, `"1h"`, `"30d"` or a number of seconds; not negative.',
         unit="s",
     ),
     Period: Syntax("duration, not 0", kinds.period, unit="s"),

@@ -5,7 +5,7 @@ from typing import Literal
 Unit = Literal["", "s", "B"]
 """The unit of a number: seconds, bytes, or none."""
 
-SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
+SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 BYTES = {
     "GiB": 2**30, "GB": 10**9, "MiB": 2**20, "MB": 10**6, "KiB": 2**10, "KB": 10**3, "B": 1,
 }  # fmt: skip

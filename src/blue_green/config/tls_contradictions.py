@@ -1,0 +1,74 @@
+"""Find contradictions in the settings of TLS: where the certificates of all hosts come from."""
+
+from collections.abc import Iterator
+
+from blue_green.config import public_hosts
+from blue_green.config.place import Place
+from blue_green.config.process_settings import TlsSettings
+from blue_green.config.settings import Settings, SiteSettings
+from blue_green.config.site_settings import SiteTlsSettings
+
+SECTION = "proxy.tls"
+NEEDS_ACME = ("directory", "directory_root", "eab_kid", "eab_key_file", "profile")
+
+
+def in_process(settings: Settings) -> Iterator[str]:
+    """Problems of `[proxy.tls]`."""
+    tls, key = settings.proxy.tls, settings.place.key
+    if tls is None:
+        return
+    yield from _half_of_pair(settings.place, SECTION, tls, "certificate", "key")
+    yield from _half_of_pair(settings.place, SECTION, tls, "eab_kid", "eab_key_file")
+    if tls.acme is not None and tls.certificate is not None:
+        yield (
+            f"{key(SECTION, 'certificate')}: has no effect with acme; a site may have files of its "
+            "own, in its section [tls]"
+        )
+    if not tls.asks_for_certificates:
+        for name in NEEDS_ACME:
+            if getattr(tls, name) != getattr(TlsSettings(), name):
+                yield f"{key(SECTION, name)}: has no effect without a mail address in acme"
+
+
+def in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
+    """Problems of `[tls]`, and of hosts that would have no certificate."""
+    tls, own = settings.proxy.tls, site.tls
+    yield from _half_of_pair(site.place, "tls", own, "certificate", "key")
+    if tls is None:
+        for name in ("certificate", "hsts"):
+            if getattr(own, name):
+                yield (
+                    f"{site.place.key('tls', name)}: has no effect without [{SECTION}], which "
+                    "makes the addresses speak TLS"
+                )
+    elif tls.acme is None and not any((tls.certificate, tls.key, own.certificate, own.key)):
+        yield _no_certificate(site, settings)
+    elif tls.asks_for_certificates and own.certificate is None:
+        yield from _unobtainable(site, tls)
+
+
+def _half_of_pair(
+    place: Place, section: str, tls: TlsSettings | SiteTlsSettings, one: str, two: str
+) -> Iterator[str]:
+    for missing, other in ((two, one), (one, two)):
+        if getattr(tls, missing) is None and getattr(tls, other) is not None:
+            yield f"{place.key(section, missing)}: is missing, and {other} is set"
+
+
+def _no_certificate(site: SiteSettings, settings: Settings) -> str:
+    what_to_do = 'needs acme = "you@example.com", which gets the certificates, or the files'
+    if settings.is_single:
+        return f"{settings.place.key(SECTION)}: {what_to_do} certificate and key"
+    return (
+        f"{site.place.key('tls')}: is missing, and [{SECTION}] {what_to_do} certificate and key, "
+        "there for all sites or here for this one"
+    )
+
+
+def _unobtainable(site: SiteSettings, tls: TlsSettings) -> Iterator[str]:
+    """Hosts for which no certificate can be obtained."""
+    serving = site.serving
+    for key, hosts in (("hosts", serving.hosts), ("redirect_hosts", serving.redirect_hosts)):
+        found = public_hosts.unobtainable(hosts, from_public=public_hosts.is_asked(tls))
+        for why, which in found:
+            yield f"{site.place.key('', key)}: {', '.join(which)}: {why}"
