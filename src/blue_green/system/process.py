@@ -81,6 +81,8 @@ class Process:
         """When descendants that outlive the leader are killed, on trio's clock."""
         self._is_killed = False
         self._ended_at = 0.0
+        self._is_childless = False
+        """The leader has ended, and so have all descendants."""
 
     @classmethod
     def start(
@@ -203,6 +205,7 @@ class Process:
             if trio.current_time() >= self._kill_at:
                 self._kill(pids)
             await trio.sleep(POLL_INTERVAL)
+        self._is_childless = True
 
     def _kill(self, pids: Sequence[int]) -> None:
         self.send(signal.SIGKILL)
@@ -237,7 +240,7 @@ class Process:
         with trio.move_on_after(KILL_TIMEOUT, shield=True):
             self.send(signal.SIGKILL)
             await trio.lowlevel.wait_readable(self.pidfd)
-            while pids := await self._descendants():
+            while not self._is_childless and (pids := await self._descendants()):
                 self._kill(pids)
                 await trio.sleep(POLL_INTERVAL)
         self.returncode = self._reap()

@@ -20,8 +20,12 @@ from blue_green.system.printable import printable_line
 PROC = Path("/proc")
 ENDED = (b"Z", b"X")
 MAX_SCANS = 3
+START_TIME = 19
+"""The index of a process's start time in the fields of `_stat`."""
 UIDS = re.compile(rb"(?m)^Uid:\t\d+\t(\d+)")
-LOCKS = re.compile(rb"(?m)^Max file locks +(\d+) ")
+LOCKS = re.compile(rb"Max file locks +(\d+) ")
+STAT_BYTES = 4096
+"""More than /proc/PID/stat can have."""
 
 
 @frozen
@@ -38,7 +42,7 @@ class ProcessInfo:
 def start_time(pid: int) -> int | None:
     """When the process began, in clock ticks since boot: together with the pid, it is unique."""
     fields = _stat(pid)
-    return int(fields[19]) if fields else None
+    return int(fields[START_TIME]) if fields else None
 
 
 def is_alive(pid: int) -> bool:
@@ -64,12 +68,15 @@ def descendants(env_marker: str, leader: int) -> list[int]:
     """The pids of all running descendants of a command, without the command itself.
 
     Those in its process group, and those that have left it but have the marker in their
-    environment, or the tag that the marker contains in hexadecimal.
+    environment, or the tag that the marker contains in hexadecimal. Reading these takes most of the
+    time, so processes that are older than the command are left out before. The command must run or
+    be a zombie, since the process that its pid is given to next would be younger.
     """
     tag = rlimit_tag.parse(env_marker.partition("=")[2])
+    began = start_time(leader) or 0
 
     def matches(pid: int, fields: Sequence[bytes]) -> bool:
-        if pid == leader:
+        if pid == leader or int(fields[START_TIME]) < began:
             return False
         return int(fields[2]) == leader or _tag(pid) == tag or _has(pid, env_marker.encode())
 
@@ -169,10 +176,17 @@ def boot_id() -> str:
 
 def _stat(pid: int) -> list[bytes]:
     """The fields of /proc/PID/stat from the third on: state, parent, group, ..."""
-    with suppress(OSError):
+    try:
+        descriptor = os.open(f"{PROC}/{pid}/stat", os.O_RDONLY)
+    except OSError:
+        return []
+    try:
         # The second field is the command's name in parentheses, which may contain anything.
-        return (PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
-    return []
+        return os.read(descriptor, STAT_BYTES).rpartition(b") ")[2].split()
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
 
 
 def _tag(pid: int) -> int:
