@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.cli import display
+from blue_green.cli import display, swap_results
 from blue_green.cli.command import complain, say
 from blue_green.cli.progress import CLEAR_LINE, Progress
 from blue_green.cli.request import print_result
@@ -132,7 +132,7 @@ def test_each_step_is_shown_once_on_a_line_of_its_own() -> None:
     stripped = [line.strip() for line in text.splitlines()]
     assert [stripped.count(step) for step in ("1. link it", "2. blue-green reload")] == [1, 1]
     for style in (WIDE, Style()):
-        lines = [line.strip() for line in display.receipt(last, style)]
+        lines = [line.strip() for line in swap_results.receipt(last, style)]
         assert lines[1:3] == ["1. link it", "2. blue-green reload"] or lines[2:4] == [
             "1. link it",
             "2. blue-green reload",
@@ -141,17 +141,17 @@ def test_each_step_is_shown_once_on_a_line_of_its_own() -> None:
 
 def test_a_long_traceback_is_shown_by_its_end_and_where_to_find_the_rest() -> None:
     lines = [f"line {number}" for number in range(30)]
-    shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines), WIDE)
+    shown = swap_results.receipt(receipt(outcome="failed", revision=BAD, output=lines), WIDE)
     at = shown.index("last lines of output (more: blue-green logs bbbbbbb):")
     assert [line.strip() for line in shown[at + 1 : at + 11]] == lines[20:]
-    shown = display.receipt(receipt(outcome="failed", revision=BAD, output=lines[:10]), WIDE)
+    shown = swap_results.receipt(receipt(outcome="failed", revision=BAD, output=lines[:10]), WIDE)
     assert "last lines of output:" in shown
 
 
 def test_where_to_find_the_rest_names_the_site_that_the_user_named() -> None:
     last = receipt(outcome="failed", revision=BAD, output=["line"] * 20)
     for site, command in ((None, "logs bbbbbbb"), ("blog", "logs --site blog bbbbbbb")):
-        assert f"(more: blue-green {command})" in "\n".join(display.receipt(last, WIDE, site))
+        assert f"(more: blue-green {command})" in "\n".join(swap_results.receipt(last, WIDE, site))
 
 
 def test_the_status_shows_the_addresses_and_the_settings_that_wait_for_a_restart() -> None:
@@ -194,7 +194,7 @@ def test_text_from_outside_cannot_move_the_cursor() -> None:
     evil = "\x1b[2J\r\x9b31m\n\u202egood"
     last = receipt(subject=evil, reason=evil, outcome="failed")
     text = shown(status(problem=evil, subjects={LIVE: evil}, last_swaps=[last]))
-    text += "\n".join(display.receipt({**last, "output": [evil]}, WIDE))
+    text += "\n".join(swap_results.receipt({**last, "output": [evil]}, WIDE))
     line = {"at": ago(), "source": "blue", "revision": LIVE, "is_error": False, "text": evil}
     text += display.output(line, WIDE)
     assert "good" in text
@@ -210,7 +210,7 @@ def test_every_line_of_the_status_fits(width: int) -> None:
 
 
 def test_the_status_says_that_there_were_no_swaps_yet() -> None:
-    assert display.history([], WIDE) == ["no swaps yet"]
+    assert swap_results.history([], WIDE) == ["no swaps yet"]
 
 
 # --- a swap ---------------------------------------------------------------------------------

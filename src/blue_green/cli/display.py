@@ -1,14 +1,14 @@
 """The supervisor's answers as lines of text, styled for the terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from blue_green.cli import certificate_text, moments
+from blue_green.cli import certificate_text, moments, swap_results
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
-from blue_green.site.swap_text import numbers, triggered_by
+from blue_green.site.swap_text import triggered_by
 from blue_green.system.printable import counted
 
 COLOURS = {
@@ -18,18 +18,11 @@ COLOURS = {
     "starting": "yellow",
     "failing": "red",
     "broken": "red",
-    "promoted": "green",
-    "unchanged": "green",
-    "superseded": "yellow",
-    "failed": "red",
-    "reverted": "red",
 }
 LABEL = 10
 """Columns for the label of each line of the status."""
 MARGIN = LABEL + 4
 MAX_QUARANTINED = 3
-MAX_LINES = 10
-"""Lines of the app's output to show after a failed swap: the end of a traceback matters most."""
 
 
 def status(result: Mapping[str, Any], style: Style) -> list[str]:
@@ -42,39 +35,6 @@ def status(result: Mapping[str, Any], style: Style) -> list[str]:
 def runs(site: Mapping[str, Any]) -> bool:
     """Whether a site runs. Of one that does not, the status says why, and nothing else."""
     return "live" in site
-
-
-def receipt(result: Mapping[str, Any], style: Style, site: str | None = None) -> list[str]:
-    """How a swap ended, and what it cost. `site` is the one that the user named."""
-    colour = COLOURS[result["outcome"]]
-    named = [(f"{result['outcome']} ", f"bold {colour}"), result["revision"][:7]]
-    if style.width is None:  # A program that reads the first line finds the reason in it.
-        reason, *steps = result["reason"].split("\n")
-        lines = [style.line(*named, f": {reason}" if reason else "")]
-        lines += [style.line("  ", step) for step in steps]
-    else:
-        lines = [style.line(*named, "  ", (result["subject"], "dim"))]
-        lines += _with_steps(style, 2, result["reason"], colour) if result["reason"] else []
-    if warning := result.get("warning"):
-        lines += _with_steps(style, 2, warning, "yellow")
-    if result.get("retry_in"):
-        lines.append(f"not in quarantine: next attempt in {result['retry_in']:g} s")
-    if output := result["output"]:
-        shown = output[-MAX_LINES:]
-        of_site = "" if site is None else f"--site {site} "
-        logs = f"blue-green logs {of_site}{result['revision'][:7]}"
-        more = f" (more: {logs})" if len(output) > len(shown) else ""
-        lines += [f"last lines of output{more}:", *(style.line("    ", line) for line in shown)]
-    if result["seconds"]:
-        lines.append(style.line(numbers(result)))
-    return lines
-
-
-def history(receipts: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
-    """The last swaps, two or three lines each."""
-    if not receipts:
-        return ["no swaps yet"]
-    return [line for result in receipts for line in _entry(result, style, indent=0)]
 
 
 def output(line: Mapping[str, Any], style: Style) -> str:
@@ -105,7 +65,7 @@ def _not_running(result: Mapping[str, Any], style: Style) -> list[str]:
     colour = COLOURS[phase]
     name = (f"{result.get('name', 'the site')} is ", "bold")
     head = style.line((f"{style.dot} ", colour), name, (phase, colour))
-    return [head, *_with_steps(style, 2, result["problem"], colour)]
+    return [head, *style.with_steps(2, result["problem"], colour)]
 
 
 def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
@@ -187,7 +147,7 @@ def _supervisor(supervisor: Mapping[str, Any], style: Style) -> str:
 
 def _warning(style: Style, label: str, text: str) -> Iterator[str]:
     if text:
-        first, *more = _with_steps(style, MARGIN, text, "yellow")
+        first, *more = style.with_steps(MARGIN, text, "yellow")
         yield _row(style, label) + first[LABEL + 2 :]
         yield from more
 
@@ -198,7 +158,7 @@ def _wanted(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     current = result["swap"]["revision"] if result["swap"] else None
     if revision and revision != current:
         yield from _release(result, label, revision, style)
-        yield from _with_steps(style, MARGIN, result["why"], "yellow")
+        yield from style.with_steps(MARGIN, result["why"], "yellow")
         yield from _last_lines(result, revision, style)
 
 
@@ -256,27 +216,8 @@ def _last_swaps(result: Mapping[str, Any], style: Style) -> list[str]:
         return []
     # What to do about the last one is shown above.
     brief = [{**last, "reason": last["reason"].split("\n")[0]} for last in result["last_swaps"]]
-    lines = [line for last in brief for line in _entry(last, style, indent=2)]
+    lines = [line for last in brief for line in swap_results.entry(last, style, indent=2)]
     return ["", style.line(("last swaps", "bold")), *lines]
-
-
-def _entry(result: Mapping[str, Any], style: Style, *, indent: int) -> list[str]:
-    """One swap: its time, outcome and revision, the reason if there is one, and its receipt."""
-    when = moments.local_time(result["at"])
-    outcome = (f"{result['outcome']:<10}", COLOURS[result["outcome"]])
-    revision = (f"  {result['revision'][:7]}", "bold")
-    start = " " * indent
-    lines = [style.line(start, when, "  ", outcome, revision, f"  {result['subject']}")]
-    inner = indent + 2
-    if result["reason"]:
-        lines += _with_steps(style, inner, result["reason"])
-    trigger = f"{triggered_by(result['asked_by'])}; " if result["asked_by"] else ""
-    return lines + style.wrapped(inner, f"{trigger}{numbers(result)}", "dim")
-
-
-def _with_steps(style: Style, indent: int, text: str, colour: str = "") -> list[str]:
-    """Wrap a text whose further lines are steps to take."""
-    return [line for part in text.split("\n") for line in style.wrapped(indent, part, colour)]
 
 
 def _release(result: Mapping[str, Any], label: str, revision: str, style: Style) -> Iterator[str]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from blue_green.cli import display
+from blue_green.cli import swap_results
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -112,7 +112,7 @@ def follow(arguments: argparse.Namespace, request: dict[str, Any], good: Sequenc
     print_result(
         arguments,
         result,
-        lambda: "\n".join(display.receipt(result, Style.of(sys.stdout), arguments.site)),
+        lambda: "\n".join(swap_results.receipt(result, Style.of(sys.stdout), arguments.site)),
     )
     return OK if outcome in good else FAILED
 

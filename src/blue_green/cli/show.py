@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any
 
-from blue_green.cli import display, site_list
+from blue_green.cli import display, site_list, swap_results
 from blue_green.cli.command import FAILED, OK, Command, complain
 from blue_green.cli.control_socket import socket_of
 from blue_green.cli.request import (
@@ -63,7 +63,7 @@ def _history(arguments: argparse.Namespace) -> int:
     if result["event"] == "result":
         result["swaps"] = receipts
     return print_result(
-        arguments, result, lambda: _text(display.history(receipts, Style.of(sys.stdout)))
+        arguments, result, lambda: _text(swap_results.history(receipts, Style.of(sys.stdout)))
     )
 
 

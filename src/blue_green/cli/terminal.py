@@ -69,6 +69,10 @@ class Style:
         width = None if self.width is None else max(self.width - indent, MIN_WIDTH)
         return [self.line(" " * indent, (part, colour)) for part in _parts(_cell_text(text), width)]
 
+    def with_steps(self, indent: int, text: str, colour: str = "") -> list[str]:
+        """Wrap a text whose further lines are steps to take."""
+        return [line for part in text.split("\n") for line in self.wrapped(indent, part, colour)]
+
     def _truncate(self, text: str, width: int) -> str:
         if columns(text) <= width:
             return text
