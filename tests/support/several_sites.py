@@ -13,9 +13,8 @@ from typing import Any
 import tomli_w
 import trio
 
-from blue_green.control import client
 from blue_green.system import procfs, supervisor_marker
-from tests.support import control
+from tests.support import control, status_waits
 from tests.support.app_checkout import AppCheckout
 from tests.support.http_client import Answer, HttpClient
 from tests.support.launch import (
@@ -181,39 +180,21 @@ class SeveralSites:
 
     async def until_phase(self, name: str, phase: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait until the supervisor is there and this site is in this phase."""
-
-        async def look() -> Any:
-            assert self.process is not None
-            assert self.process.poll() is None, f"the supervisor has ended:\n{self.log()}"
-            try:
-                status = (await self.status())["sites"].get(name)
-            except (client.NoSupervisor, client.ConnectionLost):
-                return None
-            last.append(status)
-            return status if status and status["phase"] == phase else None
-
-        last: list[Any] = [None]
-        try:
-            seen: dict[str, Any] = await until(f"{name} is {phase}", look, timeout)
-        except AssertionError:
-            raise AssertionError(
-                f"{name} is {phase}: not within {timeout:g} s; {last[-1]}\n{self.log()}"
-            ) from None
-        return seen
+        ask = self._ask_for(name)
+        return await status_waits.until_phase(name, phase, self, ask, timeout)
 
     async def until_live(
         self, name: str, revision: str, timeout: float = PATIENCE
     ) -> dict[str, Any]:
         """Wait until this revision is live and the swap is over."""
+        return await status_waits.until_live(name, revision, self._ask_for(name), timeout)
 
-        async def look() -> Any:
-            status = await self.status_of(name)
-            live = status.get("live")  # Not there while it starts.
-            done = status["phase"] == "serving" and live and live["revision"] == revision
-            return status if done else None
+    def _ask_for(self, name: str) -> status_waits.Ask:
+        async def ask() -> status_waits.Status | None:
+            status: status_waits.Status | None = (await self.status())["sites"].get(name)
+            return status
 
-        seen: dict[str, Any] = await until(f"{name}: {revision[:7]} is live", look, timeout)
-        return seen
+        return ask
 
     # --- clients ---
 

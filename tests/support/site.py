@@ -14,9 +14,8 @@ from typing import Any
 import tomli_w
 import trio
 
-from blue_green.control import client
 from blue_green.system import procfs, supervisor_marker
-from tests.support import control
+from tests.support import control, status_waits
 from tests.support.app_checkout import AppCheckout
 from tests.support.http_client import Answer, HttpClient
 from tests.support.launch import (
@@ -151,37 +150,11 @@ class RealSite:
 
     async def until_phase(self, phase: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait until the supervisor is there and in this phase."""
-
-        async def look() -> Any:
-            assert self.process is not None
-            assert self.process.poll() is None, f"the supervisor has ended:\n{self.log()}"
-            try:
-                status = await self.status()
-            except (client.NoSupervisor, client.ConnectionLost):
-                return None
-            last.append(status)
-            return status if status["phase"] == phase else None
-
-        last: list[Any] = [None]
-        try:
-            seen: dict[str, Any] = await until(f"phase {phase}", look, timeout)
-        except AssertionError:
-            raise AssertionError(
-                f"phase {phase}: not within {timeout:g} s; {last[-1]}\n{self.log()}"
-            ) from None
-        return seen
+        return await status_waits.until_phase("the site", phase, self, self.status, timeout)
 
     async def until_live(self, revision: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait until this revision is live and no swap is in hand."""
-
-        async def look() -> Any:
-            status = await self.status()
-            live = status["live"]
-            done = status["phase"] == "serving" and live and live["revision"] == revision
-            return status if done else None
-
-        seen: dict[str, Any] = await until(f"{revision[:7]} is live", look, timeout)
-        return seen
+        return await status_waits.until_live("the site", revision, self.status, timeout)
 
     # --- its clients ---
 
