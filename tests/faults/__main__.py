@@ -7,6 +7,7 @@ import trio
 from tests.faults import __doc__ as description
 from tests.faults import cases
 from tests.faults.runner import Runner
+from tests.faults.summary import Summary
 from tests.support.programs import program_parser
 
 
@@ -26,7 +27,7 @@ def main() -> int:
 async def _run(chosen: list[cases.Case]) -> int:
     failed = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        runner = Runner(Path(name))
+        runner = Runner(Path(name), Summary())
         try:
             for number, case in enumerate(chosen, start=1):
                 print(f"{number:4}/{len(chosen)} {case}", end=" ", flush=True)

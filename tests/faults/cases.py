@@ -23,6 +23,11 @@ class Case:
         return self.phase in ("soak", "retire")
 
     @property
+    def kind(self) -> tuple[str, bool]:
+        """Strategy and soak: cases of one kind run on one stage."""
+        return self.strategy, self.soaks
+
+    @property
     def allowed(self) -> set[str]:
         """Outcomes of requests, besides 200."""
         return {outcome for fault in self.faults for outcome in fault.allows}
@@ -56,20 +61,26 @@ def each_once() -> list[Case]:
     cases = [Case(*fault.telling, (fault,)) for fault in FAULTS if not fault.is_harmless]
     harmless = sorted((fault for fault in FAULTS if fault.is_harmless), key=_telling)
     shared = itertools.groupby(harmless, key=_telling)
-    return cases + [Case(*telling, tuple(faults)) for telling, faults in shared]
+    cases += [Case(*telling, tuple(faults)) for telling, faults in shared]
+    return sorted(cases, key=_kind)
 
 
 def _telling(fault: Fault) -> tuple[str, str]:
     return fault.telling
 
 
+def _kind(case: Case) -> tuple[str, bool]:
+    return case.kind
+
+
 def all_phases() -> list[Case]:
-    return [
+    cases = [
         Case(strategy, phase, (fault,))
         for fault in FAULTS
         for strategy, phases in fault.places.items()
         for phase in phases
     ]
+    return sorted(cases, key=_kind)
 
 
 def pairs(seed: int) -> list[Case]:
@@ -83,4 +94,4 @@ def pairs(seed: int) -> list[Case]:
             in_both = set(one.places[strategy]) & set(other.places[strategy])
             if both := [phase for phase in phases if phase in in_both]:
                 cases.append(Case(strategy, chance.choice(both), (one, other)))
-    return cases
+    return sorted(cases, key=_kind)

@@ -1,7 +1,6 @@
 """Runs one case after the other, and counts."""
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +16,36 @@ from tests.waiting import PATIENCE
 
 
 class Runner:
-    """Keeps a stage for each kind of case, and takes a new one after a case that failed."""
+    """Keeps a stage for the cases of one kind, which come one after the other.
 
-    def __init__(self, directory: Path) -> None:
-        self.summary = Summary()
+    It makes a new one for the next kind, and after a case that failed.
+    """
+
+    def __init__(self, directory: Path, summary: Summary) -> None:
+        self.summary = summary
         self._directory = directory
-        self._stages: dict[tuple[str, bool], Stage] = {}
+        self._stage: Stage | None = None
         self._count = 0
 
     async def run(self, case: Case) -> str:
         """Let it happen; raise `AssertionError` with what is wrong. Why it was skipped, if so."""
-        key = (case.strategy, case.soaks)
-        if key not in self._stages:
-            self._count += 1
-            directory = self._directory / f"stage-{self._count}"
-            self._stages[key] = Stage(directory, case.strategy, soaks=case.soaks)
-        stage = self._stages[key]
+        stage = self._stage_for(case)
         if any(fault.needs_disk for fault in case.faults) and not stage.has_disk:
             return "it needs a small disk, which only root can mount"
         try:
             await self._run_on(stage, case)
         except BaseException:
-            self._stages.pop(key).close()
+            self.close()
             print(stage.site.log()[-20_000:])
             raise
         return ""
+
+    def _stage_for(self, case: Case) -> Stage:
+        if self._stage is None or self._stage.kind != case.kind:
+            self.close()
+            self._count += 1
+            self._stage = Stage(self._directory / f"stage-{self._count}", case.kind)
+        return self._stage
 
     async def _run_on(self, stage: Stage, case: Case) -> None:
         site = stage.site
@@ -76,9 +80,9 @@ class Runner:
         self.summary.passed += traffic.passed
 
     def close(self) -> None:
-        with ExitStack() as at_last:
-            for stage in self._stages.values():
-                at_last.callback(stage.close)
+        stage, self._stage = self._stage, None
+        if stage is not None:
+            stage.close()
 
 
 async def _happen(scene: Scene, faults: Iterable[Fault]) -> None:

@@ -54,9 +54,10 @@ SOAK = "1s"
 class Stage:
     """A site and its supervisor, which serve for one case after the other."""
 
-    def __init__(self, directory: Path, strategy: str, *, soaks: bool) -> None:
+    def __init__(self, directory: Path, kind: tuple[str, bool]) -> None:
+        """`kind` is that of the cases: their strategy, and whether there is a soak."""
         directory.mkdir()
-        self.strategy = strategy
+        self.kind = strategy, soaks = kind
         self.site = site = RealSite(
             directory,
             release={"build": ["sh", "-c", READ_ONLY + WAIT.format(where="build")], "keep": 1},
