@@ -13,3 +13,11 @@ what its tests need), `apps` (what the sites run) and `waiting`. Programs, run w
 `tests.faults`, `tests.hostile`, `tests.soak`, `tests.late`, `tests.bench`, and `tests.docs`, which
 writes `docs/settings.md`.
 """
+
+import os
+import sys
+
+# The tests start hundreds of Python programs. Where this is set, as in many containers, each of
+# them would compile everything that it imports again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
