@@ -20,16 +20,10 @@ import trio
 
 from blue_green.certificates.table import CertificateTable
 from blue_green.http.errors import LINGER_TIMEOUT
+from blue_green.http.handshake import Handshake
 from blue_green.http.records import Records
 from blue_green.http.transport import BLOCK, Transport
 from blue_green.system import throttle
-
-HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
-"""Handshakes computed at once, in threads: an RSA signature takes milliseconds."""
-MOST_WAITING = 500
-"""Handshakes that wait for a thread. Connections beyond these are closed."""
-THREADS = trio.CapacityLimiter(float("inf"))
-"""No limit for threads, since `HANDSHAKES` limits them already."""
 
 MOST_RECEIVED = 32 * 1024
 """Bytes received at once."""
@@ -46,16 +40,6 @@ SO_MEMINFO = 55
 MEMORY = struct.Struct("9I")
 SNDBUF, WMEM_QUEUED = 3, 5
 """Indices of the fields of SO_MEMINFO (linux/sock_diag.h)."""
-TCP_CLOSE, TCP_CLOSE_WAIT = 7, 8
-"""Values of `tcpi_state` (linux/tcp.h)."""
-
-
-class NotTls(Exception):
-    """The first bytes are not a handshake, but may be a request."""
-
-    def __init__(self, first: bytes) -> None:
-        super().__init__("it does not speak TLS")
-        self.first = first
 
 
 class TlsTransport(Transport):
@@ -70,7 +54,7 @@ class TlsTransport(Transport):
     )  # fmt: skip
 
     _tls: ssl.SSLObject
-    """Made when the handshake is computed: those that wait for a thread need no memory for it."""
+    """Set once the handshake is complete."""
 
     is_plain = False
 
@@ -82,8 +66,8 @@ class TlsTransport(Transport):
         self._records = Records()
         self._is_ready = False
         """The handshake is complete, and neither side has closed since."""
-        self._is_hungry = True
-        """OpenSSL needs more input."""
+        self._is_hungry = False
+        """OpenSSL needs more input. After the handshake it may have some already."""
         self._is_without_data = False
         """The last records had no data, but were about TLS itself: such work is throttled."""
         self._unsent = memoryview(b"")
@@ -180,43 +164,14 @@ class TlsTransport(Transport):
 
     async def _handshake(self) -> None:
         """Do the handshake, or close the connection if it fails."""
-        first = await self._receive_encrypted()
-        if first[:1].isalpha():  # A record begins with a small number.
-            raise NotTls(first)
-        if not first:
-            await self._give_up()
-        elif HANDSHAKES.statistics().tasks_waiting >= MOST_WAITING:
-            self.abort()
-        while not (self.closed or self._is_ready):
-            try:
-                await self._compute()
-            except ssl.SSLWantReadError:
-                await self._send_encrypted()
-                await self._receive_encrypted()
-            except ssl.SSLError:
-                await self._send_encrypted()  # The alert that says why.
-                await self._give_up()
-            else:
-                await self._send_encrypted()
-
-    async def _compute(self) -> None:
-        """Compute the next part of the handshake, unless the client has disconnected."""
-        async with HANDSHAKES:
-            if has_gone(self.sock):
-                self.abort()
-                return
-            if not hasattr(self, "_tls"):
-                bios = self._incoming, self._outgoing
-                self._tls = self._certificates.base.wrap_bio(*bios, server_side=True)
-            await trio.to_thread.run_sync(self._tls.do_handshake, limiter=THREADS)
+        bios = self._incoming, self._outgoing
+        try:
+            self._tls = await Handshake(self.sock, self._certificates, self._records, *bios).run()
             self._is_ready = True
-
-    async def _receive_encrypted(self) -> bytes:
-        """Wait for more encrypted bytes, or for their end."""
-        while (data := self._receive_now()) is None:
-            await trio.lowlevel.wait_readable(self.sock)
-        await self.maybe_checkpoint()
-        return data
+        except ssl.SSLError:
+            await self._give_up()
+        except OSError:
+            self.abort()
 
     def _receive_now(self) -> bytes | None:
         """Receive encrypted bytes without waiting: nothing at the end, None if it has to wait."""
@@ -281,12 +236,3 @@ class TlsTransport(Transport):
                 self.buffer += data
         with suppress(ssl.SSLError):  # The other side has not sent its own.
             self._tls.unwrap()
-
-
-def has_gone(sock: socket.socket) -> bool:
-    """Whether the other side has closed the connection, even if unread bytes remain (tcp(7))."""
-    try:
-        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    except OSError:  # It is not TCP.
-        return False
-    return state in (TCP_CLOSE, TCP_CLOSE_WAIT)

@@ -11,9 +11,9 @@ import trio
 from blue_green.http import fast_path
 from blue_green.http.clock import date_line
 from blue_green.http.errors import LINGER_TIMEOUT, ErrorPages, ErrorResponse
+from blue_green.http.handshake import NotTls
 from blue_green.http.request import BadRequest, Request
 from blue_green.http.response import write_response
-from blue_green.http.tls import NotTls
 from blue_green.http.transport import Transport
 from blue_green.proxy import access_log
 from blue_green.proxy.client import Client, ClientState
