@@ -4,12 +4,14 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.config import parsing
 from blue_green.config.kinds import Endpoint
 from blue_green.site import notify
@@ -101,6 +103,22 @@ async def test_the_command_gets_swaps_and_crashes_in_order_as_json_objects(tmp_p
         "deaths": 2,
         "untold": 0,
     }
+
+
+async def test_the_command_gets_certificates_that_need_attention(tmp_path: Path) -> None:
+    now = datetime(2026, 11, 27, tzinfo=UTC)
+    many = [HostCertificate(f"{n}.example.com", "acme", problem="no DNS") for n in range(25)]
+    it = notifier(tmp_path, WRITE_DOWN)
+    it.report_certificates("failing", "0.example.com: no DNS", many, now)
+    async with running(it):
+        pass
+    [event] = told(tmp_path)
+    assert (event["event"], event["outcome"], event["at"]) == (
+        "certificate", "failing", "2026-11-27T00:00:00+00:00"
+    )  # fmt: skip
+    assert (event["site"], event["reason"]) == ("blog", "0.example.com: no DNS")
+    assert event["certificates"][0] == many[0].as_dict(now)
+    assert (len(event["certificates"]), event["more_certificates"]) == (20, 5)
 
 
 @pytest.mark.parametrize(

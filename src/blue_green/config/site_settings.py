@@ -243,7 +243,7 @@ class WebhookSettings:
 
 @frozen
 class NotifySettings:
-    """A command of yours that reports each swap and each crash to you."""
+    """A command of yours that reports swaps, crashes and certificate problems to you."""
 
     command: Now[Argv | None] = None
     """Gets a JSON object on standard input. Runs as the app's user, in the directory of the file

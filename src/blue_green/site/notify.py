@@ -1,4 +1,4 @@
-"""Notifications: a command of the owner's that runs after each swap and each crash.
+"""Notifications: a command of the owner's that runs after swaps and crashes, and for certificates.
 
 It gets one JSON object on its standard input. The rules:
 
@@ -13,11 +13,13 @@ import logging
 import socket
 import time
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import trio
 
+from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.config.settings import SiteSettings
 from blue_green.site.crash import Crash
 from blue_green.site.receipt import Receipt
@@ -33,8 +35,12 @@ MAX_WAITING = 20
 MAX_CRASHES = 10
 """Crashes that are reported in each `CRASH_PERIOD`: a request that kills the app may come often."""
 CRASH_PERIOD = 600.0
+MAX_CERTIFICATES = 20
+"""Certificates that one event lists."""
 FLUSH_TIMEOUT = 5.0
 """Seconds for waiting events when the supervisor stops, or is upgraded."""
+
+CertificateOutcome = Literal["valid", "failing", "expiring", "expired"]
 
 
 class Notify:
@@ -88,6 +94,30 @@ class Notify:
                 "socket": str(crash.address.path) if crash.address.path else None,
                 "deaths": crash.deaths,
                 "untold": unreported,
+            }
+        )
+
+    def report_certificates(
+        self,
+        outcome: CertificateOutcome,
+        reason: str,
+        certificates: Sequence[HostCertificate],
+        now: datetime,
+    ) -> None:
+        """Report certificates that need attention, or are well again; `reason` names the first."""
+        self._add(
+            {
+                "event": "certificate",
+                "at": now.isoformat(timespec="seconds"),
+                "outcome": outcome,
+                "revision": None,
+                "subject": None,
+                "previous": None,
+                "reason": reason,
+                "output": [],
+                "receipt": None,
+                "certificates": [one.as_dict(now) for one in certificates[:MAX_CERTIFICATES]],
+                "more_certificates": max(0, len(certificates) - MAX_CERTIFICATES),
             }
         )
 

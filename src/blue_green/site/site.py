@@ -19,6 +19,7 @@ from blue_green.routing.gate import Gate
 from blue_green.routing.rate import Rate
 from blue_green.site import restore
 from blue_green.site.build_limit import BuildLimit
+from blue_green.site.certificate_reports import CertificateReports
 from blue_green.site.crash import Crash
 from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.notify import Notify
@@ -157,6 +158,8 @@ class Site:
             nursery.start_soon(self.pool.run)
             nursery.start_soon(self.gate.keep_ramping)
             nursery.start_soon(self.rate.run)
+            reports = CertificateReports(self.certificates.all, self.notify.report_certificates)
+            nursery.start_soon(reports.run)
             nursery.start_soon(self.state_file.write_changes, self._snapshot)
 
     async def deploy(self) -> None:
