@@ -70,7 +70,7 @@ def _load(chain: str, key_text: str, certificate: Path, key: Path) -> Loaded:
     context = server_context()
     try:
         # What was read and checked: the files may have changed since.
-        with _in_memory(chain) as certificate_file, _in_memory(key_text) as key_file:
+        with in_memory(chain) as certificate_file, in_memory(key_text) as key_file:
             context.load_cert_chain(certificate_file, key_file, password=_no_passphrase)
     except ssl.SSLError as error:
         raise BadCertificate(_unusable(certificate, key, error)) from None
@@ -116,7 +116,7 @@ def _read(key: str, path: Path) -> str:
 
 
 @contextmanager
-def _in_memory(text: str) -> Iterator[str]:
+def in_memory(text: str) -> Iterator[str]:
     """A file with this text, for a library that takes only file names."""
     with os.fdopen(os.memfd_create("pem"), "wb", buffering=0) as file:
         file.write(text.encode("latin-1"))
