@@ -16,7 +16,8 @@ from attrs import frozen
 
 from blue_green.certificates.certificates import Certificates
 from blue_green.certificates.table import CertificateTable
-from blue_green.config.process_settings import TlsSettings
+from blue_green.config.process_settings import ProxySettings, TlsSettings
+from blue_green.config.settings import Settings
 
 HOST = "localhost"
 
@@ -29,7 +30,8 @@ class PemPair:
     key: Path
 
     def certificates(self) -> Certificates:
-        return Certificates(TlsSettings(self.certificate, self.key))
+        proxy = ProxySettings(tls=TlsSettings(self.certificate, self.key))
+        return Certificates(Settings(sites=(), proxy=proxy))
 
     def table(self) -> CertificateTable:
         return self.certificates().table

@@ -66,7 +66,8 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
-def _load(chain: str, key_text: str, certificate: Path, key: Path) -> Loaded:
+def context_for(chain: str, key_text: str, certificate: Path, key: Path) -> ssl.SSLContext:
+    """A context with this pair; raise `BadCertificate`, which names the two files."""
     context = server_context()
     try:
         # What was read and checked: the files may have changed since.
@@ -74,6 +75,11 @@ def _load(chain: str, key_text: str, certificate: Path, key: Path) -> Loaded:
             context.load_cert_chain(certificate_file, key_file, password=_no_passphrase)
     except ssl.SSLError as error:
         raise BadCertificate(_unusable(certificate, key, error)) from None
+    return context
+
+
+def _load(chain: str, key_text: str, certificate: Path, key: Path) -> Loaded:
+    context = context_for(chain, key_text, certificate, key)
     try:
         seen = _seen_by_client(context, chain)
     except ssl.SSLCertVerificationError as error:

@@ -77,8 +77,7 @@ async def _supervise(file: Path, sites: Sites, lock: int, handed: Handover | Non
     runners = SiteRunners(sites, _handed_releases(settings, handed))
     try:
         await runners.make_single()
-        tls = settings.proxy.tls
-        certificates = Certificates(tls, settings.sites) if tls else None
+        certificates = Certificates(settings) if settings.proxy.tls else None
         if certificates is not None:
             sites.use_certificates(certificates.of_site)
         with startup.listening(settings, handed.sockets if handed else None) as listening:
