@@ -5,10 +5,7 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,8 +19,7 @@ from blue_green.certificates import internal_root, pem, root_file
 from blue_green.certificates.internal_ca import InternalCa
 from blue_green.certificates.issuer import IssueFailed, Issuer
 from blue_green.certificates.root_file import PREVIOUS, ROOT, ROOT_KEY
-
-ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"
+from tests.support.https_server import serving
 
 
 @pytest.fixture
@@ -37,28 +33,6 @@ def leaf(text: str) -> x509.Certificate:
 
 def root(directory: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate((directory / ROOT).read_bytes())
-
-
-@contextmanager
-def serving(text: str) -> Iterator[int]:
-    """A server with this certificate on a port of its own, for clients one after the other."""
-    context = pem.load_text(text, Path("host.pem")).context
-    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listening:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    client = listening.accept()[0]
-                    with suppress(OSError), client, context.wrap_socket(client, True) as tls:
-                        tls.recv(4096)
-                        tls.sendall(ANSWER)
-                        tls.unwrap()
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield listening.getsockname()[1]
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
 
 
 HOSTS = ["localhost", "127.0.0.1", "[::1]", "app.lan", "*.app.lan", "under_score.test"]

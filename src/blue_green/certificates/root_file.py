@@ -38,7 +38,9 @@ def directory_in(state_directory: Path) -> Path:
 
 
 def read(path: Path) -> RootCertificate:
-    """The root certificate in this file; raise `BadRoot` or `FileNotFoundError`.
+    """The root certificate in this file.
+
+    Raises `BadRoot`, `FileNotFoundError` or `PermissionError`.
 
     The file may belong to a user who is less trusted than we are.
     """
@@ -48,7 +50,7 @@ def read(path: Path) -> RootCertificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=der)
         (seen,) = context.get_ca_certs()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
     except files.UnfitFile as error:
         raise BadRoot(f"{path} {error.strerror}") from None

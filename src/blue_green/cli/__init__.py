@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from blue_green import __version__
-from blue_green.cli import deploy, preflight, run, show
+from blue_green.cli import deploy, preflight, run, show, trust
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -41,6 +41,7 @@ COMMANDS = [
     *preflight.COMMANDS,
     *deploy.COMMANDS,
     *show.COMMANDS,
+    *trust.COMMANDS,
     Command(
         "completion",
         "print a completion script for a shell",

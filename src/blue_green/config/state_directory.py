@@ -8,10 +8,12 @@ from typing import Any
 from blue_green.config.process_settings import StateSettings
 
 
-def state_directory(document: Mapping[str, Any], base: Path) -> Path:
+def state_directory(
+    document: Mapping[str, Any], base: Path, environment: Mapping[str, str] = os.environ
+) -> Path:
     """`[state] directory`, else systemd's `$STATE_DIRECTORY`, else the default beside the file."""
     # systemd lists several directories with colons; the first is ours (systemd.exec(5)).
-    from_systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    from_systemd = environment.get("STATE_DIRECTORY", "").split(":")[0]
     default = from_systemd or StateSettings().directory
     return Path(os.path.normpath(base)) / (path_in(document, "state", "directory") or default)
 

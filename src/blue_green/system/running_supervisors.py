@@ -1,7 +1,7 @@
 """The supervisors that run on this machine, found in /proc (proc(5))."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePath
@@ -36,6 +36,15 @@ class SupervisorProcess:
             return _private_socket(self.pid)
         return None
 
+    @property
+    def environment(self) -> Mapping[str, str] | None:
+        """The environment that it was started with; None if we may not read it."""
+        with suppress(OSError):
+            variables = (PROC / str(self.pid) / "environ").read_bytes().split(b"\0")
+            pairs = (os.fsdecode(variable).partition("=") for variable in variables)
+            return {name: value for name, _, value in pairs}
+        return None
+
 
 def supervisors() -> Iterator[SupervisorProcess]:
     """Yield each supervisor in our network namespace."""
@@ -52,13 +61,24 @@ def supervisors() -> Iterator[SupervisorProcess]:
 
 def socket_of(file: Path) -> Path | None:
     """The control socket of a supervisor that was started with this file, if it can be found."""
+    sockets = (supervisor.control_socket for supervisor in _with(file))
+    return next((socket for socket in sockets if socket), None)
+
+
+def environment_of(file: Path) -> Mapping[str, str] | None:
+    """The environment of a supervisor that was started with this file, if it can be found."""
+    environments = (supervisor.environment for supervisor in _with(file))
+    return next((environment for environment in environments if environment), None)
+
+
+def _with(file: Path) -> Iterator[SupervisorProcess]:
+    """The supervisors that were started with this file."""
     own = file.resolve()
     with suppress(OSError):
         for supervisor in supervisors():
             with suppress(OSError, RuntimeError):
-                if supervisor.file.resolve() == own and (found := supervisor.control_socket):
-                    return found
-    return None
+                if supervisor.file.resolve() == own:
+                    yield supervisor
 
 
 def settings_of(words: Sequence[str]) -> Path | None:
