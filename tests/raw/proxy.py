@@ -8,6 +8,7 @@ from typing import Any
 import trio
 from attrs import Factory, define
 
+from blue_green.certificates.challenges import Challenges
 from blue_green.config.kinds import Endpoint
 from blue_green.config.process_settings import ProxySettings
 from blue_green.config.site_settings import HoldSettings
@@ -46,6 +47,7 @@ class RunningProxy:
     nursery: trio.Nursery
     speaks_tls: bool = False
     redirect_port: int = 0
+    challenges: Challenges | None = None
     clients: list[Peer] = Factory(list)
 
     async def connect(self) -> Peer:
@@ -119,6 +121,8 @@ async def running(
         )
         if redirecting:
             proxy.speaks_tls, proxy.redirect_port = True, port_of(redirecting[0])
+        if certificates:
+            proxy.challenges = certificates.challenges
         nursery.start_soon(trio.serve_listeners, backend.serve, listeners)
         nursery.start_soon(gate.keep_ramping)
         nursery.start_soon(pool.run)

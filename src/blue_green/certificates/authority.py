@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from blue_green.certificates import root_file
-from blue_green.certificates.acme_issuer import AcmeIssuer
 from blue_green.certificates.internal_ca import InternalCa
 from blue_green.certificates.issuer import Issuer
 from blue_green.certificates.keeper import Keeper
@@ -44,7 +43,10 @@ def keeper(
         ) from None
     if tls.acme == INTERNAL:
         return Keeper(issuer or InternalCa(directory), store, table, "internal")
-    issuer = issuer or AcmeIssuer(tls, directory, table.challenges, can_http=redirects)
+    if issuer is None:
+        from blue_green.certificates.acme_issuer import AcmeIssuer  # noqa: PLC0415 - slow to load
+
+        issuer = AcmeIssuer(tls, directory, table.challenges, can_http=redirects)
     return Keeper(issuer, store, table, "acme")
 
 

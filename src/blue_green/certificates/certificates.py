@@ -6,6 +6,7 @@ authority that `acme` names, or the one pair of files in `[proxy.tls]`.
 
 import logging
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,7 +18,7 @@ from blue_green.certificates.pem import Loaded
 from blue_green.certificates.table import CertificateTable, TableEntry
 from blue_green.certificates.watched_pair import WatchedPair
 from blue_green.config.hosts import ANY_HOST
-from blue_green.config.process_settings import INTERNAL
+from blue_green.config.process_settings import INTERNAL, TlsSettings
 from blue_green.config.settings import Settings, SiteSettings
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ class Certificates:
             self._pair = WatchedPair(tls.certificate, tls.key, PLACE)
             self._use_default(self._pair.loaded)
         elif tls is not None and tls.acme is not None:
-            # Slow to load, and only needed here.
             from blue_green.certificates import authority  # noqa: PLC0415
 
             directory = settings.state.directory
@@ -107,6 +107,17 @@ class Certificates:
 
     def _use_default(self, loaded: Loaded) -> None:
         self.table.default = TableEntry(loaded)
+
+
+def load_libraries(tls: TlsSettings | None) -> None:
+    """Load the libraries that an authority needs, if the settings name one.
+
+    It takes half a second, in which nothing else can happen, even if a thread does it.
+    """
+    if tls is not None and tls.acme is not None:
+        import_module("blue_green.certificates.authority")
+    if tls is not None and tls.asks_for_certificates:
+        import_module("blue_green.certificates.acme_issuer")
 
 
 def _of_files(host: str, pair: WatchedPair) -> HostCertificate:

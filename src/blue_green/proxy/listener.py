@@ -16,6 +16,7 @@ from blue_green.http.handshake import has_gone
 from blue_green.http.sockets import first_port, in_words
 from blue_green.proxy import quiesce
 from blue_green.proxy.accepted import client_of
+from blue_green.proxy.acme_challenge import AcmeChallenge
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_table import LOOK_AGAIN, ClientTable
 from blue_green.proxy.connection import serve
@@ -70,7 +71,9 @@ class Listener:
         self._sockets = sockets
         self._redirecting = redirecting
         self._handed = handed
-        self._redirect = Redirect(first_port(sockets))
+        self._redirect: Handler = Redirect(first_port(sockets))
+        if certificates is not None:
+            self._redirect = AcmeChallenge(certificates.challenges.http, self._redirect)
         self._clients = ClientTable()
         self._eviction_logged_at = -REMIND
         self._count = 0

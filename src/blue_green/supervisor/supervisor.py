@@ -13,7 +13,7 @@ import trio
 
 from blue_green.admin.routes import AdminPages
 from blue_green.admin.server import Server
-from blue_green.certificates.certificates import Certificates
+from blue_green.certificates.certificates import Certificates, load_libraries
 from blue_green.certificates.pem import BadCertificate
 from blue_green.config.settings import Settings
 from blue_green.control import server as control
@@ -63,6 +63,7 @@ def run(file: Path, settings: Settings, mistakes: Mapping[str, Sequence[str]]) -
         for name, problems in mistakes.items():
             sites.broken[name] = "\n".join([*problems, HOW_TO_REPAIR])
             logger.error("%s cannot run, its settings have mistakes:\n%s", name, sites.broken[name])
+        load_libraries(settings.proxy.tls)
         # Everything loaded so far stays. Scanning it for garbage would block requests for 10 ms.
         gc.freeze()
         trio.run(_supervise, file.absolute(), sites, lock, handed)
@@ -77,10 +78,11 @@ async def _supervise(file: Path, sites: Sites, lock: int, handed: Handover | Non
     runners = SiteRunners(sites, _handed_releases(settings, handed))
     try:
         await runners.make_single()
-        certificates = Certificates(settings) if settings.proxy.tls else None
-        if certificates is not None:
-            sites.use_certificates(certificates.of_site)
         with startup.listening(settings, handed.sockets if handed else None) as listening:
+            certificates: Certificates | None = None
+            if settings.proxy.tls is not None:
+                certificates = Certificates(settings, redirects=bool(listening.redirecting))
+                sites.use_certificates(certificates.of_site)
             listener = Listener(
                 startup.within_file_limit(settings),
                 sites.router(),
