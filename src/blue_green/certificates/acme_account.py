@@ -116,20 +116,25 @@ class AcmeAccount:
         if identifier is None or file is None:
             return None
         assert network.key is not None
-        try:
-            key = files.read_bounded(file, LARGEST_KEY).strip().rstrip(b"=")
-        except files.UnfitFile as error:
-            raise BadBinding(f"eab_key_file: {file} {error.strerror}") from None
-        except OSError as error:
-            raise BadBinding(f"eab_key_file: {file} cannot be read: {error.strerror}") from None
-        if not BASE64URL.fullmatch(key):
-            raise BadBinding(
-                f"eab_key_file: {file} must have the key in base64url, as you got it from the "
-                "authority, and nothing else"
-            )
         return messages.ExternalAccountBinding.from_data(
-            network.key.public_key(), identifier, key.decode(), network.directory
+            network.key.public_key(), identifier, binding_key(file), network.directory
         )
+
+
+def binding_key(file: Path) -> str:
+    """The key of an account of the user's, in base64url; raise `BadBinding`."""
+    try:
+        key = files.read_bounded(file, LARGEST_KEY).strip().rstrip(b"=")
+    except files.UnfitFile as error:
+        raise BadBinding(f"eab_key_file: {file} {error.strerror}") from None
+    except OSError as error:
+        raise BadBinding(f"eab_key_file: {file} cannot be read: {error.strerror}") from None
+    if not BASE64URL.fullmatch(key):
+        raise BadBinding(
+            f"eab_key_file: {file} must have the key in base64url, as you got it from the "
+            "authority, and nothing else"
+        )
+    return key.decode()
 
 
 def _use(network: AcmeNetwork, url: str) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Collection
 from pathlib import Path, PurePath
 
-from blue_green.certificates.pem import BadCertificate, load
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
@@ -77,19 +76,6 @@ def error_pages(settings: SiteSettings) -> Findings:
         yield failed("[proxy] error_pages", str(error))
     else:
         yield passed("[proxy] error_pages", f"{settings.serving.error_pages} can be used")
-
-
-def certificate(settings: Settings) -> Findings:
-    """Check the certificate of the process and its key, if there are any."""
-    tls = settings.proxy.tls
-    if tls is None or tls.certificate is None or tls.key is None:
-        return
-    try:
-        load(tls.certificate, tls.key)
-    except BadCertificate as error:
-        yield failed("[proxy.tls]", str(error))
-    else:
-        yield passed("[proxy.tls]", f"{tls.certificate} can be used")
 
 
 def webhook(settings: SiteSettings) -> Findings:

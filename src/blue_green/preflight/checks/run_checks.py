@@ -9,7 +9,9 @@ import trio
 
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.preflight.checks import (
-    certificate_hosts,
+    acme_authority,
+    acme_hosts,
+    certificate_files,
     commands,
     files,
     hold_timeout,
@@ -17,6 +19,7 @@ from blue_green.preflight.checks import (
     network,
     shared_users,
 )
+from blue_green.preflight.checks.certificate_files import CheckedPair
 from blue_green.preflight.checks.checkout import checkout
 from blue_green.preflight.checks.context import (
     CheckContext,
@@ -75,17 +78,20 @@ async def _check_all(
     running, may_run = await _running(settings, report)
     _all(network.addresses(settings, running), report)
     _all(machine.open_files(settings), report)
-    _all(files.certificate(settings), report)
+    shared = certificate_files.check_pair(settings.proxy.tls, "[proxy.tls]")
+    _all(iter(shared.findings), report)
+    _all(acme_hosts.ports(settings), report)
+    _all(await acme_authority.authority(settings), report)
     _all(unit(file, settings), report)
+    lookups = await acme_hosts.look_up_all(settings, sites)
     others = other_sites.of(file)
-    names = certificate_hosts.names_in_certificate(settings)
     contexts: list[CheckContext] = []
     uses: list[machine.MemoryUse] = []
     for site in sites:
         of_site = report if settings.is_single else for_site(report, site.name)
         _all(network.ports(site, others, running), of_site)
-        _all(certificate_hosts.certificate_hosts(site, names), of_site)
-        _all(_of_settings(site), of_site)
+        _all(_of_settings(site, shared), of_site)
+        _all(acme_hosts.hosts(site, lookups), of_site)
         try:
             owner, user = startup.users_to_run_as(site)
         except startup.CannotRun as error:
@@ -101,8 +107,12 @@ async def _check_all(
     _all(machine.memory_for_swaps(uses, is_single=settings.is_single), report)
 
 
-def _of_settings(site: SiteSettings) -> Findings:
-    """What needs neither the checkout nor the users."""
+def _of_settings(site: SiteSettings, shared: CheckedPair) -> Findings:
+    """What needs neither the checkout nor the users. `shared` is the pair of all sites."""
+    own = certificate_files.check_pair(site.tls, "[tls]")
+    yield from own.findings
+    pair = own if site.tls.certificate else shared
+    yield from certificate_files.check_hosts(site, pair.names)
     yield from hold_timeout.hold(site)
     yield from files.error_pages(site)
     yield from files.webhook(site)
