@@ -22,7 +22,7 @@ from blue_green.certificates.table import CertificateTable
 from blue_green.http.errors import LINGER_TIMEOUT
 from blue_green.http.handshake import Handshake
 from blue_green.http.records import Records
-from blue_green.http.transport import BLOCK, Transport
+from blue_green.http.transport import BLOCK, SPECULATION_BACKOFF, Transport
 from blue_green.system import throttle
 
 MOST_RECEIVED = 32 * 1024
@@ -90,13 +90,18 @@ class TlsTransport(Transport):
             if fed and not self._feed():
                 return None
             try:
-                return self._tls.read(limit)
+                data = self._tls.read(limit)
             except ssl.SSLWantReadError:
                 self._is_hungry = True
                 self._is_without_data = fed and self._records.completed
                 self._flush()  # Replies of TLS itself, such as a key update.
             except ssl.SSLZeroReturnError:
                 return b""
+            else:
+                # A read ends with its record. It costs less to look than to try another one.
+                has_more = len(data) == limit or self._incoming.pending
+                self._is_hungry = not (has_more or self._outgoing.pending)
+                return data
         return None
 
     def _feed(self) -> bool:
@@ -119,7 +124,7 @@ class TlsTransport(Transport):
         elif self._is_hungry and self._records.have_more:
             await trio.lowlevel.checkpoint()
         elif self._is_hungry:
-            await trio.lowlevel.wait_readable(self.sock)
+            await super().readable()
 
     def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
         """Send what can be sent without waiting; return the rest.
@@ -179,6 +184,7 @@ class TlsTransport(Transport):
             try:
                 data = self.sock.recv(MOST_RECEIVED)
             except BlockingIOError:
+                self._backoff = self._backoff or SPECULATION_BACKOFF
                 return None
             self._records.add(data)
             if data and not self._records.have_more:
