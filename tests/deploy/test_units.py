@@ -37,22 +37,14 @@ def units(tmp_path: Path) -> Callable[[str], list[Path]]:
     return write
 
 
-def with_a_capability(service: str) -> str:
-    """With the lines for ports below 1024 that the comment offers."""
-    offered = re.sub(r"(?m)^#(\w+=CAP_NET_BIND_SERVICE)$", r"\1", service)
-    assert offered != service
-    return re.sub(r"(?m)^CapabilityBoundingSet=$\n", "", offered)
-
-
 def test_systemd_accepts_both_units(units: Callable[[str], list[Path]]) -> None:
     assert said_by("systemd-analyze", "verify", "--man=no", *units(SERVICE)) == ""
 
 
-@pytest.mark.parametrize("service", [SERVICE, with_a_capability(SERVICE)], ids=["", "low ports"])
 def test_systemd_rates_the_exposure_of_the_unit_as_two_or_better(
-    units: Callable[[str], list[Path]], service: str
+    units: Callable[[str], list[Path]],
 ) -> None:
-    said_by("systemd-analyze", "security", "--offline=true", "--threshold=20", units(service)[0])
+    said_by("systemd-analyze", "security", "--offline=true", "--threshold=20", units(SERVICE)[0])
 
 
 def test_each_line_that_may_break_an_app_is_marked_loosen() -> None:

@@ -28,7 +28,7 @@ from blue_green.supervisor.site_runners import SiteRunners
 from blue_green.supervisor.startup import CannotRun, Listening
 from blue_green.supervisor.stop import Stop
 from blue_green.supervisor.upgrade import Upgrade
-from blue_green.system import handover, process, rlimit_tag, systemd
+from blue_green.system import capabilities, handover, process, rlimit_tag, systemd
 from blue_green.system.handover import HandedRelease, Handover
 from blue_green.system.printable import counted
 
@@ -54,6 +54,7 @@ def run(file: Path, settings: Settings, mistakes: Mapping[str, Sequence[str]]) -
             f"[state] directory: cannot write to {directory}: {error.strerror}"
         ) from None
     handed = handover.receive()
+    capabilities.keep_to_ourselves()
     with startup.only_one(directory / "lock", handed.lock if handed else None) as lock:
         if handed is not None:
             process.set_file_limit(handed.file_limit)

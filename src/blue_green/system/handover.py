@@ -16,6 +16,8 @@ import attrs
 from attrs import define, field, frozen
 from cattrs import Converter
 
+from blue_green.system import capabilities
+
 VERSION = 1
 """The version of the JSON object. A program can take over only from one with the same version."""
 VARIABLE = "BLUE_GREEN_HANDOVER"
@@ -120,9 +122,11 @@ def hand_over(handover: Handover, argv: list[str], also: Sequence[int]) -> None:
         file.seek(0)
         os.environ[VARIABLE] = str(file.fileno())
         signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+        capabilities.pass_on()
         try:
             os.execv(sys.executable, argv)
         finally:
+            capabilities.keep_to_ourselves()
             let_signals_through()
             del os.environ[VARIABLE]
 

@@ -1,5 +1,6 @@
 """`blue-green check`: what it finds, and that it leaves nothing behind."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.preflight.checks import machine
+from blue_green.preflight.checks import machine, systemd_unit
 from blue_green.system import users
 from tests.support.check_context import CheckedSite, only, troubles
 from tests.support.command import cli
@@ -229,3 +230,18 @@ def test_all_wrong_settings_are_reported_at_once(tmp_path: Path) -> None:
     assert (done.code, report["verdict"], len(report["findings"])) == (2, "failed", 2)
     done = cli(tmp_path, "check", "supervisor.toml")
     assert (done.code, done.out.count("failed  settings:")) == (2, 2)
+
+
+@pytest.mark.parametrize(("may", "verdict"), [(True, "passed"), (False, "failed")])
+def test_a_port_that_only_the_service_may_use_passes(
+    subject: CheckedSite, monkeypatch: pytest.MonkeyPatch, may: bool, verdict: str
+) -> None:
+    """The check runs as the app's user, without the capability of the service."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    monkeypatch.setattr(systemd_unit, "may_bind_low_ports", lambda _: may)
+    [found] = [one for one in subject.check() if one.about == "[proxy] listen"]
+    assert found.verdict == verdict

@@ -55,3 +55,71 @@ def test_a_unit_must_leave_enough_time_to_stop(subject: CheckedSite) -> None:
     assert verdicts[-1] == "passed"
     [_, late] = systemd_unit.judge("blog", too_short, settings)
     assert (late.verdict, late.advice) == ("warned", "set TimeoutStopSec=90")
+
+
+LOW = {"listen": ["127.0.0.1:443"]}
+MAY = f"AmbientCapabilities={systemd_unit.BIND}\nCapabilityBoundingSet={systemd_unit.BIND}\n"
+
+
+@pytest.fixture
+def units(subject: CheckedSite, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of the installed units, with one that runs the settings file."""
+    directory = subject.directory / "units"
+    directory.mkdir()
+    monkeypatch.setattr(systemd_unit, "UNITS", directory)
+    monkeypatch.setattr(systemd_unit, "RUNNING", directory / "no systemd")
+    (directory / "app.service").write_text(
+        f"[Service]\nExecStart=/opt/blue-green run {subject.file}\nUser=app\n"
+    )
+    return directory
+
+
+def ambient(subject: CheckedSite) -> list[str]:
+    """What is found about the capability for ports below 1024."""
+    found = systemd_unit.unit(subject.file, settings_file.load(subject.file))
+    return [one.text for one in found if one.about == "app.service: AmbientCapabilities"]
+
+
+def test_a_service_that_may_not_listen_on_its_ports_is_reported(
+    subject: CheckedSite, units: Path
+) -> None:
+    subject.configure(proxy=LOW)
+    [text] = ambient(subject)
+    assert text.startswith("the service, which runs as app, may not listen on 443, ports below ")
+    assert not systemd_unit.may_bind_low_ports(subject.file)
+
+
+@pytest.mark.parametrize("lines", [MAY, "User=root\n", "User=root\nCapabilityBoundingSet=~\n"])
+def test_the_capability_or_root_is_enough_for_all_ports(
+    subject: CheckedSite, units: Path, lines: str
+) -> None:
+    with (units / "app.service").open("a") as file:
+        file.write(lines)
+    subject.configure(proxy=LOW)
+    assert ambient(subject) == []
+    assert systemd_unit.may_bind_low_ports(subject.file)
+
+
+def test_a_socket_unit_is_enough_for_all_ports(subject: CheckedSite, units: Path) -> None:
+    (units / "app.socket").touch()
+    subject.configure(proxy=LOW)
+    assert ambient(subject) == []
+
+
+def test_root_without_the_capability_may_not_listen_on_all_ports(
+    subject: CheckedSite, units: Path
+) -> None:
+    with (units / "app.service").open("a") as file:
+        file.write("User=root\nCapabilityBoundingSet=CAP_KILL\n")
+    subject.configure(proxy=LOW)
+    assert len(ambient(subject)) == 1
+
+
+def test_the_shipped_unit_may_listen_on_all_ports() -> None:
+    shipped = Path(__file__).parents[3] / "deploy" / "blue-green.service"
+    assert systemd_unit.BIND in systemd_unit.written(shipped.read_text())["AmbientCapabilities"]
+
+
+def test_high_ports_need_no_capability(subject: CheckedSite, units: Path) -> None:
+    subject.configure()
+    assert ambient(subject) == []

@@ -2,8 +2,9 @@
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from blue_green.config.kinds import Endpoint
 from blue_green.config.settings import Settings, SiteSettings
@@ -35,14 +36,20 @@ def ports(
         yield from [*exposed(listening), *open_sockets(listening, site)]
 
 
-def addresses(settings: Settings, running: RunningSupervisor | None) -> Findings:
-    """Check the supervisor's addresses, and the control socket."""
+def addresses(
+    settings: Settings, running: RunningSupervisor | None, *, service_may_bind: Callable[[], bool]
+) -> Findings:
+    """Check the supervisor's addresses, and the control socket.
+
+    `service_may_bind` finds out whether the service that we are checking may use all ports.
+    """
+    check = partial(_address, running=running, service_may_bind=service_may_bind)
     for end in settings.proxy.listen:
-        yield _address("[proxy] listen", end, running)
+        yield check("[proxy] listen", end)
     for end in settings.proxy.tls.redirecting if settings.proxy.tls else ():
-        yield _address("[proxy.tls] redirect", end, running)
+        yield check("[proxy.tls] redirect", end)
     for end in settings.admin.listen:
-        yield _address("[admin] listen", end, running)
+        yield check("[admin] listen", end)
         if end.host in EVERYWHERE:
             yield warned(
                 "[admin] listen",
@@ -116,7 +123,12 @@ def _port(port: int, running: RunningSupervisor | None, outgoing: range) -> Find
     return passed(about, f"{port} is free")
 
 
-def _address(about: str, end: Endpoint, running: RunningSupervisor | None) -> Finding:
+def _address(
+    about: str,
+    end: Endpoint,
+    running: RunningSupervisor | None,
+    service_may_bind: Callable[[], bool],
+) -> Finding:
     if running and _holder(end) == running.pid:
         return passed(about, f"{end} is in use by this supervisor")
     try:
@@ -124,8 +136,13 @@ def _address(about: str, end: Endpoint, running: RunningSupervisor | None) -> Fi
             return passed(about, f"{end} is free")
     except proxy.CannotListen as error:
         advice = "end that program, or choose another address"
-        if isinstance(error.__context__, PermissionError):
-            advice = "see CAP_NET_BIND_SERVICE in deploy/blue-green.service, or use another port"
+        if isinstance(error.__context__, PermissionError) and end.path is None:
+            if service_may_bind():
+                return passed(about, f"{end} is for the service, which may use all ports")
+            advice = (
+                "let a service run it, as in deploy/blue-green.service, which has "
+                "CAP_NET_BIND_SERVICE; or use another port"
+            )
         return failed(about, str(error).removeprefix(f"{about}: "), advice)
 
 

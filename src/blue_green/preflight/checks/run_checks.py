@@ -18,6 +18,7 @@ from blue_green.preflight.checks import (
     machine,
     network,
     shared_users,
+    systemd_unit,
 )
 from blue_green.preflight.checks.certificate_files import CheckedPair
 from blue_green.preflight.checks.checkout import checkout
@@ -35,7 +36,6 @@ from blue_green.preflight.checks.finding import (
     passed,
     warned,
 )
-from blue_green.preflight.checks.systemd_unit import unit
 from blue_green.preflight.checks.trial_start import start as start_it
 from blue_green.source.git import Git
 from blue_green.supervisor import startup
@@ -76,13 +76,14 @@ async def _check_all(
     file: Path, settings: Settings, sites: Sequence[SiteSettings], report: Report, *, start: bool
 ) -> None:
     running, may_run = await _running(settings, report)
-    _all(network.addresses(settings, running), report)
+    may_bind = partial(systemd_unit.may_bind_low_ports, file)
+    _all(network.addresses(settings, running, service_may_bind=may_bind), report)
     _all(machine.open_files(settings), report)
     shared = certificate_files.check_pair(settings.proxy.tls, "[proxy.tls]")
     _all(iter(shared.findings), report)
     _all(acme_hosts.ports(settings), report)
     _all(await acme_authority.authority(settings), report)
-    _all(unit(file, settings), report)
+    _all(systemd_unit.unit(file, settings), report)
     lookups = await acme_hosts.look_up_all(settings, sites)
     others = other_sites.of(file)
     contexts: list[CheckContext] = []

@@ -30,14 +30,21 @@ UNITS_OF_TIME = {
     **dict.fromkeys(("d", "day", "days"), 86400.0),
 }
 SYSTEMCTL_TIMEOUT = 10.0
+SHOWN = (
+    "User", "TimeoutStopUSec", "StateDirectory", "AmbientCapabilities", "CapabilityBoundingSet",
+)  # fmt: skip
+"""Properties that are asked for."""
+BIND = "CAP_NET_BIND_SERVICE"
+UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+"""The first port that needs no capability (ip(7))."""
 
 
 def unit(file: Path, settings: Settings) -> Findings:
     """Check each installed service that runs this settings file."""
     for path in naming(file, UNITS):
-        shown = _shown(path.name) if RUNNING.is_dir() else {}
-        service = shown or written(files.read_text(path, MAX_SIZE))
+        service = _properties(path)
         yield from judge(path.name, service, settings)
+        yield from _ports(path, service, settings)
         beside = file.absolute().parent / StateSettings().directory
         if (named := service.get("StateDirectory")) and settings.state.directory == beside:
             yield warned(
@@ -46,6 +53,11 @@ def unit(file: Path, settings: Settings) -> Findings:
                 f"for it in {beside}",
                 f'set directory = "/var/lib/{named.split()[0]}" in [state]',
             )
+
+
+def may_bind_low_ports(file: Path) -> bool:
+    """Whether an installed service that runs this settings file may listen on all ports."""
+    return any(_may_bind(path, _properties(path)) for path in naming(file, UNITS))
 
 
 def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings:
@@ -71,6 +83,39 @@ def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings
         )
     else:
         yield passed(about, f"{allowed:g} s are enough for an orderly stop")
+
+
+def _ports(path: Path, service: Mapping[str, str], settings: Settings) -> Findings:
+    """Warn if the service cannot listen on its ports."""
+    tls = settings.proxy.tls
+    ends = [*settings.proxy.listen, *(tls.redirecting if tls else ()), *settings.admin.listen]
+    first = int(UNPRIVILEGED.read_text()) if UNPRIVILEGED.exists() else 1024
+    low = sorted({end.port for end in ends if end.path is None and end.port < first})
+    if low and not _may_bind(path, service):
+        yield warned(
+            f"{path.name}: AmbientCapabilities",
+            f"the service, which runs as {service.get('User')}, may not listen on "
+            f"{' and '.join(map(str, low))}, ports below {first}",
+            f"set AmbientCapabilities={BIND} and CapabilityBoundingSet={BIND}, with systemctl edit "
+            f"{path.name}, as in deploy/blue-green.service",
+        )
+
+
+def _may_bind(path: Path, service: Mapping[str, str]) -> bool:
+    """Whether the service may listen on all ports, or systemd may do so for it."""
+    bounds = service.get("CapabilityBoundingSet")
+    if bounds is not None and BIND not in bounds.upper() and not bounds.startswith("~"):
+        return path.with_suffix(".socket").exists()
+    if service.get("User", "") in ("", "root"):
+        return True
+    ambient = service.get("AmbientCapabilities", "").upper()
+    return BIND in ambient or path.with_suffix(".socket").exists()
+
+
+def _properties(path: Path) -> Mapping[str, str]:
+    """The properties of a service that are in force, or else those in its file."""
+    shown = _shown(path.name) if RUNNING.is_dir() else {}
+    return shown or written(files.read_text(path, MAX_SIZE))
 
 
 def naming(file: Path, directory: Path) -> Iterator[Path]:
@@ -109,7 +154,7 @@ def seconds(span: str) -> float:
 
 def _shown(name: str) -> dict[str, str]:
     """The properties in force, including drop-ins; empty if systemctl fails."""
-    command = ["systemctl", "show", "--property=User,TimeoutStopUSec,StateDirectory", name]
+    command = ["systemctl", "show", f"--property={','.join(SHOWN)}", name]
     us, env = users.owner_of(Path("/proc/self")), None
     try:
         if root.is_us():
