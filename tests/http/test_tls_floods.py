@@ -4,15 +4,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
+import trustme
 
 from blue_green.http import handshake as module
-from blue_green.http.handshake import HANDSHAKES
+from blue_green.http.connected import has_gone
+from blue_green.http.handshake import IN_LOOP, IN_THREADS
 from blue_green.http.records import MOST_AT_ONCE, Records
 from blue_green.http.tls import MOST_ENCRYPTED, MOST_PENDING, TlsTransport
 from blue_green.http.transport import BLOCK
@@ -111,37 +113,55 @@ async def test_no_handshake_is_done_for_a_client_that_has_gone(
     handshakes: list[object] = []
     monkeypatch.setattr(ssl.SSLContext, "wrap_bio", lambda *_, **__: handshakes.append(None))
     theirs.close()
-    await until("it has gone", lambda: module.has_gone(transport.sock))
+    await until("it has gone", lambda: has_gone(transport.sock))
     assert await transport.receive() == b""
     assert handshakes == []
 
 
+@pytest.mark.parametrize(("kind", "place"), [("ECDSA", IN_LOOP), ("RSA", IN_THREADS)])
 async def test_the_number_of_waiting_handshakes_is_bounded(
-    tls: PemPair, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    place: trio.Semaphore | trio.CapacityLimiter,
 ) -> None:
+    tls = write_pair(tmp_path, key_type=trustme.KeyType[kind])
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     async with running(says(OK), tls=tls) as proxy:
-        taken = [object() for _ in range(int(HANDSHAKES.total_tokens))]
-        for one in taken:
-            HANDSHAKES.acquire_on_behalf_of_nowait(one)
-        try:
+        with taken(place):
             waiting = [await trio.open_tcp_stream("127.0.0.1", proxy.port) for _ in range(3)]
             for stream in waiting:
                 await stream.send_all(hello())
-            await until("they wait", lambda: HANDSHAKES.statistics().tasks_waiting == 3)
+            await until("they wait", lambda: place.statistics().tasks_waiting == 3)
             async with await trio.open_tcp_stream("127.0.0.1", proxy.port) as late:
                 with patience("its end", lambda: None):
                     with pytest.raises(trio.BrokenResourceError):
                         await late.send_all(hello())
                         assert await late.receive_some() == b""
                         raise trio.BrokenResourceError
-        finally:
-            for one in taken:
-                HANDSHAKES.release_on_behalf_of(one)
         for stream in waiting:
             with patience("its handshake", lambda: None):
                 assert await stream.receive_some() != b""
             await stream.aclose()
+
+
+@contextmanager
+def taken(place: trio.Semaphore | trio.CapacityLimiter) -> Iterator[None]:
+    """A block in which nothing is computed there."""
+    if isinstance(place, trio.Semaphore):
+        count = place.value
+        for _ in range(count):
+            place.acquire_nowait()
+        yield
+        for _ in range(count):
+            place.release()
+    else:
+        holders = [object() for _ in range(int(place.total_tokens))]
+        for holder in holders:
+            place.acquire_on_behalf_of_nowait(holder)
+        yield
+        for holder in holders:
+            place.release_on_behalf_of(holder)
 
 
 @pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())

@@ -106,7 +106,9 @@ class Certificates:
         return [host for host, is_possible in hosts.items() if is_possible]
 
     def _use_default(self, loaded: Loaded) -> None:
-        self.table.default = TableEntry(loaded)
+        if self.table.default is None:
+            self.table.default = TableEntry()
+        self.table.default.loaded = loaded
 
 
 def load_libraries(tls: TlsSettings | None) -> None:

@@ -16,6 +16,8 @@ from blue_green.system import files
 
 logger = logging.getLogger(__name__)
 
+PROTOCOLS = ("http/1.1",)
+"""What we speak above TLS, in ALPN's names (RFC 7301)."""
 LARGEST_FILE = 1024 * 1024
 BEGINS = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
@@ -62,7 +64,8 @@ def server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
     context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
+    context.num_tickets = 1
+    context.set_alpn_protocols(PROTOCOLS)
     return context
 
 

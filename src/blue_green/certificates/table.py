@@ -5,14 +5,19 @@ hosts, if there is one. A client that sends no name, because the host is an IP a
 section 3) or because it is old, gets that of the address to which it connected.
 """
 
+import re
 import ssl
 from collections.abc import Iterator
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from blue_green.certificates.challenges import Challenges
-from blue_green.certificates.pem import Loaded, server_context
+from blue_green.certificates.pem import Loaded
+from blue_green.certificates.sessions import Sessions
+
+HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
+LONGEST_NAME = 253
 
 
 @define
@@ -22,6 +27,7 @@ class TableEntry:
     loaded: Loaded | None = None
     coming: trio.Event | None = None
     """Set when a first certificate has come, or will not come for now; None if none is awaited."""
+    sessions: Sessions = field(factory=Sessions)
 
 
 class CertificateTable:
@@ -29,25 +35,24 @@ class CertificateTable:
 
     def __init__(self, challenges: Challenges | None = None) -> None:
         self.challenges = challenges or Challenges()
-        self.base: ssl.SSLContext = server_context()
-        """What all TLS objects are made of. It has no certificate, but the keys of session tickets:
-        so sessions are resumed also after a renewal."""
-        self.base.sni_callback = self._choose
         self._by_host: dict[str, TableEntry] = {}
         self.default: TableEntry | None = None
         """For all hosts that have no entry."""
 
     def find(self, name: str | None, address: str = "") -> TableEntry | None:
-        """The entry for a server name; None if it is none of ours.
+        """The entry for a server name as the client sent it; None if it is none of ours.
 
         `address` is the local address of the connection, for clients that send no name.
         """
-        host = (name or _bracketed(address)).lower().removesuffix(".")
-        return (
-            self._by_host.get(host)
-            or self._by_host.get(f"*.{host.partition('.')[2]}")
-            or self.default
-        )
+        host = _bracketed(address) if name is None else in_lower_case(name)
+        entry = self._by_host.get(host)
+        if entry is None and (name is None or is_host(host)):
+            entry = self._by_host.get(f"*.{host.partition('.')[2]}", self.default)
+        return entry
+
+    def challenge(self, name: str | None) -> ssl.SSLContext | None:
+        """The context that answers a challenge of tls-alpn-01 for this server name."""
+        return None if name is None else self.challenges.tls.get(in_lower_case(name))
 
     def entry(self, host: str) -> TableEntry:
         """The entry of a host as the settings have it, a new one if there is none."""
@@ -59,20 +64,18 @@ class CertificateTable:
         if entry is not None and entry.coming is not None:
             entry.coming.set()
 
-    def _choose(
-        self, tls: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
-    ) -> int | None:
-        """Give the TLS object the certificate for this name; else return an alert."""
-        entry = self.find(name)
-        if entry is None:
-            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-        if entry.loaded is None:
-            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
-        tls.context = entry.loaded.context
-        return None
-
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._by_host))
+
+
+def in_lower_case(name: str) -> str:
+    """A name in the form in which names are compared."""
+    return name.lower().removesuffix(".")
+
+
+def is_host(name: str) -> bool:
+    """Whether it may be a host's name, in lower case."""
+    return len(name) <= LONGEST_NAME and HOST.fullmatch(name) is not None
 
 
 def _bracketed(address: str) -> str:

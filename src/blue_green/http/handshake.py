@@ -1,4 +1,9 @@
-"""The server's side of a TLS handshake, from the client's first byte to the TLS object."""
+"""The server's side of a TLS handshake, from the client's first byte to the TLS object.
+
+The ClientHello is read first, since the certificate depends on it, and where the handshake is
+computed does, too: in the event loop if that takes a fraction of a millisecond, a few steps in each
+of its iterations, because a thread would cost more; else in a thread.
+"""
 
 import os
 import socket
@@ -7,19 +12,24 @@ import ssl
 import trio
 
 from blue_green.certificates.table import CertificateTable
+from blue_green.http.certificate_choice import (
+    CertificateAwaited,
+    Choice,
+    choose,
+    wait_for_certificate,
+)
+from blue_green.http.client_hello import MOST_BYTES, ClientHello, HandshakeAlert, read_hello
+from blue_green.http.connected import has_gone
 from blue_green.http.records import Records
 
-HANDSHAKES = trio.CapacityLimiter(os.cpu_count() or 1)
-"""Handshakes computed at once, in threads: an RSA signature takes milliseconds."""
+IN_LOOP = trio.Semaphore(2)
+"""Steps of handshakes that are computed in one iteration of the event loop, first in, first out."""
+IN_THREADS = trio.CapacityLimiter(os.cpu_count() or 1)
+"""Handshakes computed at once in threads: an RSA signature takes a millisecond."""
 MOST_WAITING = 500
-"""Handshakes that wait for a thread. Connections beyond these are closed."""
+"""Handshakes that wait for either of these. Connections beyond these are closed."""
 THREADS = trio.CapacityLimiter(float("inf"))
-"""No limit for threads, since `HANDSHAKES` limits them already."""
-MOST_RECEIVED = 32 * 1024
-"""Bytes received at once."""
-
-TCP_CLOSE, TCP_CLOSE_WAIT = 7, 8
-"""Values of `tcpi_state` (linux/tcp.h)."""
+"""No limit for threads, since `IN_THREADS` limits them already."""
 
 
 class NotTls(Exception):
@@ -30,10 +40,22 @@ class NotTls(Exception):
         self.first = first
 
 
+class HandshakeOver(Exception):
+    """There will be no data, but the client may still read what it was sent."""
+
+
 class Handshake:
     """One handshake. What `records` and `outgoing` hold at its end belongs to the connection."""
 
-    __slots__ = ("_certificates", "_incoming", "_outgoing", "_records", "_sock")
+    __slots__ = (
+        "_awaited",
+        "_certificates",
+        "_hello",
+        "_incoming",
+        "_outgoing",
+        "_records",
+        "_sock",
+    )
 
     def __init__(
         self,
@@ -48,46 +70,92 @@ class Handshake:
         self._records = records
         self._incoming = incoming
         self._outgoing = outgoing
+        self._hello: ClientHello | None = None
+        self._awaited: trio.Event | None = None
 
     async def run(self) -> ssl.SSLObject:
         """Do the handshake.
 
-        Raises `NotTls`; `ssl.SSLError` if it failed and the client may still read the alert; other
-        kinds of `OSError` if nobody is there to read it, or if too many wait.
+        Raises `CertificateAwaited`, and goes on when called again. Raises `NotTls`; `HandshakeOver`
+        if it has failed, or was for a challenge; `OSError` if there is nobody to read an alert, or
+        if too many wait.
         """
-        first = await self._receive()
-        if first[:1].isalpha():  # A record begins with a small number.
-            raise NotTls(first)
-        if not first:
-            raise ssl.SSLEOFError("the client has sent nothing")
-        if HANDSHAKES.statistics().tasks_waiting >= MOST_WAITING:
+        try:
+            if self._hello is None:
+                self._hello = await self._receive_hello()
+            if self._awaited is not None:
+                await wait_for_certificate(self._awaited, self._sock)
+            choice = self._choose(self._hello)
+            tls = await self._compute(choice)
+        except HandshakeAlert as alert:
+            await self._send(alert.record)
+            raise HandshakeOver(str(alert)) from None
+        except ssl.SSLError as error:
+            await self._send(self._outgoing.read())  # The alert that says why.
+            raise HandshakeOver(str(error)) from None
+        if choice.is_challenge:
+            await self._send(self._outgoing.read())
+            raise HandshakeOver("it was for a challenge")
+        if tls.version() != "TLSv1.3":  # Else what is left is a session ticket, which can wait.
+            await self._send(self._outgoing.read())
+        return tls
+
+    async def _receive_hello(self) -> ClientHello:
+        data = b""
+        while True:
+            try:
+                more = self._sock.recv(MOST_BYTES)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._sock)
+                continue
+            if not more:
+                raise HandshakeOver("the client has sent no ClientHello")
+            data += more
+            if data[:1].isalpha():  # A record begins with a small number.
+                raise NotTls(data)
+            if (hello := read_hello(data)) is not None:
+                self._records.add(data)
+                self._incoming.write(self._records.portion())
+                return hello
+            await trio.lowlevel.checkpoint()
+
+    def _choose(self, hello: ClientHello) -> Choice:
+        try:
+            return choose(hello, self._certificates, self._sock)
+        except CertificateAwaited as awaited:
+            if self._awaited is not None:
+                raise HandshakeAlert(ssl.ALERT_DESCRIPTION_INTERNAL_ERROR) from None
+            self._awaited = awaited.coming
+            raise
+
+    async def _compute(self, choice: Choice) -> ssl.SSLObject:
+        place = IN_LOOP if choice.is_quick else IN_THREADS
+        if place.statistics().tasks_waiting >= MOST_WAITING:
             raise ConnectionAbortedError("too many handshakes wait")
         tls: ssl.SSLObject | None = None
         while True:
             try:
-                async with HANDSHAKES:
+                async with place:
                     if has_gone(self._sock):
                         raise ConnectionResetError("the client has disconnected")
-                    # Made this late, since one that waits for a thread needs no memory for it.
-                    tls = tls or self._certificates.base.wrap_bio(
-                        self._incoming, self._outgoing, server_side=True
-                    )
-                    await trio.to_thread.run_sync(tls.do_handshake, limiter=THREADS)
-            except ssl.SSLWantReadError:
-                await self._send()
-                await self._receive()
-            except ssl.SSLError:
-                await self._send()  # The alert that says why.
-                raise
-            else:
-                await self._send()
+                    if tls is None:  # Made this late, since it takes memory.
+                        bios = self._incoming, self._outgoing
+                        tls = choice.sessions.wrap_bio(*bios, server_side=True)
+                        tls.context = choice.context
+                    if choice.is_quick:
+                        tls.do_handshake()
+                    else:
+                        await trio.to_thread.run_sync(tls.do_handshake, limiter=THREADS)
                 return tls
+            except ssl.SSLWantReadError:
+                await self._send(self._outgoing.read())
+                await self._receive()
 
-    async def _receive(self) -> bytes:
+    async def _receive(self) -> None:
         """Wait for more encrypted bytes, or for their end, and pass a few records to OpenSSL."""
         while not self._records.have_more:
             try:
-                data = self._sock.recv(MOST_RECEIVED)
+                data = self._sock.recv(MOST_BYTES)
             except BlockingIOError:
                 await trio.lowlevel.wait_readable(self._sock)
                 continue
@@ -98,22 +166,11 @@ class Handshake:
             self._incoming.write(portion)
         else:
             self._incoming.write_eof()
-        return portion
 
-    async def _send(self) -> None:
-        """Send what OpenSSL has for the client."""
-        rest = memoryview(self._outgoing.read())
+    async def _send(self, data: bytes) -> None:
+        rest = memoryview(data)
         while rest:
             try:
                 rest = rest[self._sock.send(rest) :]
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._sock)
-
-
-def has_gone(sock: socket.socket) -> bool:
-    """Whether the other side has closed the connection, even if unread bytes remain (tcp(7))."""
-    try:
-        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    except OSError:  # It is not TCP.
-        return False
-    return state in (TCP_CLOSE, TCP_CLOSE_WAIT)

@@ -20,7 +20,7 @@ import trio
 
 from blue_green.certificates.table import CertificateTable
 from blue_green.http.errors import LINGER_TIMEOUT
-from blue_green.http.handshake import Handshake
+from blue_green.http.handshake import Handshake, HandshakeOver
 from blue_green.http.records import Records
 from blue_green.http.transport import BLOCK, SPECULATION_BACKOFF, Transport
 from blue_green.system import throttle
@@ -49,7 +49,7 @@ class TlsTransport(Transport):
     """
 
     __slots__ = (
-        "_certificates", "_encrypted", "_incoming", "_is_hungry", "_is_ready", "_is_without_data",
+        "_encrypted", "_handshake", "_incoming", "_is_hungry", "_is_ready", "_is_without_data",
         "_outgoing", "_records", "_tls", "_unsent",
     )  # fmt: skip
 
@@ -62,8 +62,10 @@ class TlsTransport(Transport):
         super().__init__(sock)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._certificates = certificates
         self._records = Records()
+        self._handshake = Handshake(
+            sock, certificates, self._records, self._incoming, self._outgoing
+        )
         self._is_ready = False
         """The handshake is complete, and neither side has closed since."""
         self._is_hungry = False
@@ -114,7 +116,7 @@ class TlsTransport(Transport):
     async def readable(self) -> None:
         """Wait until something may have arrived; the first time, do the handshake."""
         if not self._is_ready:
-            await self._handshake()
+            await self._shake_hands()
         elif self._has_pending_replies():
             # Another task may wait until the socket is writable, and there can be only one.
             await trio.sleep(UNTIL_TAKEN)
@@ -167,13 +169,12 @@ class TlsTransport(Transport):
         self._is_ready = False
         super().abort()
 
-    async def _handshake(self) -> None:
+    async def _shake_hands(self) -> None:
         """Do the handshake, or close the connection if it fails."""
-        bios = self._incoming, self._outgoing
         try:
-            self._tls = await Handshake(self.sock, self._certificates, self._records, *bios).run()
+            self._tls = await self._handshake.run()
             self._is_ready = True
-        except ssl.SSLError:
+        except HandshakeOver:
             await self._give_up()
         except OSError:
             self.abort()

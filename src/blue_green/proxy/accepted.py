@@ -3,10 +3,11 @@
 import socket
 
 from blue_green.certificates.table import CertificateTable
+from blue_green.http.connected import plain_address
 from blue_green.http.tls import TlsTransport
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
-from blue_green.proxy.remote import Remote, Trust, plain_address
+from blue_green.proxy.remote import Remote, Trust
 
 
 def client_of(

@@ -9,6 +9,7 @@ import time
 import trio
 
 from blue_green.http import fast_path
+from blue_green.http.certificate_choice import CERTIFICATE_TIMEOUT, CertificateAwaited
 from blue_green.http.clock import date_line
 from blue_green.http.errors import LINGER_TIMEOUT, ErrorPages, ErrorResponse
 from blue_green.http.handshake import NotTls
@@ -132,11 +133,7 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             await shared.quiesced.wait()
         more = transport.try_receive(settings.max_head + 3 - len(data))
         if more is None:
-            try:
-                await transport.readable()
-            except NotTls as plain_text:
-                client.transport, client.head = Transport(transport.sock), plain_text.first
-                raise BadRequest(NOT_TLS) from None
+            await _wait_for_bytes(client, settings.header_timeout)
             continue
         if not more:
             return None
@@ -154,6 +151,17 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
             request = _parse_slow(client, data, known, shared)
         if request is not None:
             return request
+
+
+async def _wait_for_bytes(client: Client, timeout: float) -> None:
+    """Wait until something may have arrived; a new client may have to shake hands first."""
+    try:
+        await client.transport.readable()
+    except NotTls as plain_text:
+        client.transport, client.head = Transport(client.transport.sock), plain_text.first
+        raise BadRequest(NOT_TLS) from None
+    except CertificateAwaited:
+        client.await_request(CERTIFICATE_TIMEOUT + timeout)
 
 
 def _parse_fast(client: Client, data: bytes, known: int, limit: int) -> Request | None:

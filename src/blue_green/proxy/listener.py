@@ -11,8 +11,8 @@ import trio
 
 from blue_green.certificates.table import CertificateTable
 from blue_green.config.process_settings import ProxySettings
+from blue_green.http.connected import has_gone
 from blue_green.http.errors import ErrorPages
-from blue_green.http.handshake import has_gone
 from blue_green.http.sockets import first_port, in_words
 from blue_green.proxy import quiesce
 from blue_green.proxy.accepted import client_of

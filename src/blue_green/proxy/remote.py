@@ -1,7 +1,7 @@
 """The client at the other end of a connection: its address, and whether it is a trusted proxy."""
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from blue_green.config.kinds import TrustedProxy
 
@@ -54,11 +54,3 @@ def is_trusted(address: str, trusted: tuple[TrustedProxy, ...]) -> bool:
         return "unix:" in trusted
     ip = ip_address(address)
     return any(network != "unix:" and ip in network for network in trusted)
-
-
-@lru_cache(MOST_CACHED)
-def plain_address(host: str) -> str:
-    """An address in its usual form: IPv4 that arrived on an IPv6 socket is written as IPv4."""
-    ip: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
-    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
-    return str(mapped or ip)

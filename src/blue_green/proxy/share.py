@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from blue_green.http.connected import plain_address
 from blue_green.http.request import Request
-from blue_green.proxy.remote import MOST_CACHED, Remote, is_trusted, plain_address
+from blue_green.proxy.remote import MOST_CACHED, Remote, is_trusted
 
 MOST_PROXIES = 10
 """Names that are looked at."""
