@@ -3,11 +3,15 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 
-from blue_green.certificates.pem import BadCertificate, load
+from blue_green.certificates.pem import BadCertificate, is_quick, load
 from tests.raw.tls_client import PemPair, write_pair
 
 
@@ -107,3 +111,35 @@ def test_root_is_warned_about_a_world_readable_key(
     tls.key.chmod(0o644)
     load(tls.certificate, tls.key)
     assert f"all users can read the private key: chmod o-r {tls.key}" in caplog.text
+
+
+QUICK = {
+    "P-256": (ec.generate_private_key(ec.SECP256R1()), True),
+    "Ed25519": (ed25519.Ed25519PrivateKey.generate(), True),
+    "P-384": (ec.generate_private_key(ec.SECP384R1()), False),
+    "P-521": (ec.generate_private_key(ec.SECP521R1()), False),
+    "Ed448": (ed448.Ed448PrivateKey.generate(), False),
+    "RSA": (rsa.generate_private_key(65537, 2048), False),
+}
+
+
+@pytest.mark.parametrize(("key", "quick"), QUICK.values(), ids=QUICK)
+def test_p256_and_ed25519_are_the_keys_with_which_signatures_are_quick(
+    key: Any, quick: bool
+) -> None:
+    """Whatever the authority signs with: here it is P-256."""
+    ours = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(ours, SHA256())
+    )
+    root = certificate.public_bytes(serialization.Encoding.PEM).decode()
+    assert is_quick(root) is quick

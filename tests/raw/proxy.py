@@ -9,6 +9,7 @@ import trio
 from attrs import Factory, define
 
 from blue_green.certificates.challenges import Challenges
+from blue_green.certificates.table import CertificateTable
 from blue_green.config.kinds import Endpoint
 from blue_green.config.process_settings import ProxySettings
 from blue_green.config.site_settings import HoldSettings
@@ -92,6 +93,7 @@ async def running(
     *,
     hold: HoldSettings | None = None,
     tls: PemPair | None = None,
+    table: CertificateTable | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningProxy]:
     """The proxy before such a backend; in the end, no lease may be left."""
@@ -104,7 +106,8 @@ async def running(
         target = Target(address, "blue", "a" * 40)
         gate.switch([target])
         sock = open_socket(Endpoint("127.0.0.1", 0))
-        redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if tls else []
+        speaks_tls = tls is not None or table is not None
+        redirecting = [open_socket(Endpoint("127.0.0.1", 0))] if speaks_tls else []
         certificates = tls.certificates() if tls else None
         made = ProxySettings(**{"access_log": False, **settings})
         pool = Pool(made.backend_keepalive)
@@ -113,7 +116,7 @@ async def running(
             made,
             Router(routes_of(site)),
             [sock],
-            certificates=certificates.table if certificates else None,
+            certificates=certificates.table if certificates else table,
             redirecting=redirecting,
         )
         proxy = RunningProxy(

@@ -14,8 +14,9 @@ import trio
 import trustme
 from attrs import frozen
 
+from blue_green.certificates import pem
 from blue_green.certificates.certificates import Certificates
-from blue_green.certificates.table import CertificateTable
+from blue_green.certificates.table import CertificateTable, TableEntry
 from blue_green.config.process_settings import ProxySettings, TlsSettings
 from blue_green.config.settings import Settings
 
@@ -61,15 +62,39 @@ def trusting() -> ssl.SSLContext:
     return context
 
 
+def entry_for(*names: str, **more: Any) -> TableEntry:
+    """A certificate for these names, ready for handshakes; `more` as for `write_pair`."""
+    pair = authority().issue_cert(*names, **more)
+    text = b"".join(blob.bytes() for blob in (pair.private_key_pem, *pair.cert_chain_pems))
+    return TableEntry(pem.load_text(text.decode(), Path("test.pem")))
+
+
+def table_of(*names: str, **more: Any) -> CertificateTable:
+    """A table in which each of these hosts has a certificate of its own."""
+    table = CertificateTable()
+    for name in names:
+        table.entry(name).loaded = entry_for(name, **more).loaded
+    return table
+
+
 class TlsStream(trio.abc.HalfCloseableStream):
     """One end of a connection. Its errors are those of `trio.SocketStream`."""
 
-    def __init__(self, transport: trio.SocketStream, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        transport: trio.SocketStream,
+        context: ssl.SSLContext | None = None,
+        name: str | None = HOST,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
+        """`name` is the host that it asks for; None if it sends none."""
         self.transport = transport
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         context = context or trusting()
-        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=HOST)
+        self.tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=name, session=session
+        )
 
     @property
     def socket(self) -> trio.socket.SocketType:

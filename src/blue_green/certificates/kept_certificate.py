@@ -11,10 +11,9 @@ from pathlib import Path
 from attrs import frozen
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from blue_green.certificates import issued
-from blue_green.certificates.pem import BEGIN, BadCertificate, Loaded, context_for
+from blue_green.certificates.pem import BEGIN, BadCertificate, Loaded, context_for, is_quick
 
 DIGITS = 16
 UNREADABLE = (
@@ -53,12 +52,12 @@ def read(pem: str, host: str, about: Path) -> KeptCertificate:
     try:
         certificate = x509.load_pem_x509_certificate(chain.encode())
         names = issued.subjects_of(certificate)
-        key = certificate.public_key()
     except UNREADABLE as error:
         raise BadCertificate(f"{about} has no certificate that can be read: {error}") from None
     if str(issued.subject(host)) not in names:
         raise BadCertificate(f"{about} is not for {host}, but for {', '.join(names) or 'no host'}")
-    is_quick = isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey)
     since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    loaded = Loaded(context_for(chain, pem[:start], about, about), names, until, is_quick, since)
+    loaded = Loaded(
+        context_for(chain, pem[:start], about, about), names, until, is_quick(chain), since
+    )
     return KeptCertificate(pem, loaded, since, until, sha256(chain.encode()).hexdigest()[:DIGITS])

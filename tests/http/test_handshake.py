@@ -1,0 +1,207 @@
+"""Handshakes: which certificate a client gets, and how those end that get none."""
+
+import ssl
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import trio
+import trustme
+
+from blue_green.certificates.challenges import ACME_TLS
+from blue_green.certificates.pem import server_context
+from blue_green.certificates.table import CertificateTable
+from tests.raw.handshakes import connected, names_of, without_name
+from tests.raw.proxy import running
+from tests.raw.tls_client import TlsStream, authority, entry_for, table_of, trusting
+from tests.raw.waiting import patience
+
+A, B = "a.example", "b.example"
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+KINDS = ("ECDSA", "RSA")
+
+UNRECOGNIZED_NAME, INTERNAL_ERROR, NO_APPLICATION_PROTOCOL = (
+    "unrecognized name",
+    "alert internal error",
+    "alert no application protocol",
+)
+"""What OpenSSL calls the alerts."""
+
+
+@pytest.fixture
+def table() -> CertificateTable:
+    return table_of(A, B)
+
+
+def of_version(version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = trusting()
+    context.maximum_version = version
+    return context
+
+
+async def check_alert(table: CertificateTable, alert: str, name: str, *protocols: str) -> None:
+    context = without_name()
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    async with connected(table) as both:
+        with pytest.raises(ssl.SSLError) as caught:
+            await both.shake(name, context)
+        assert alert in str(caught.value)
+
+
+# --- the server name ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", [A, B])
+async def test_a_client_gets_the_certificate_of_the_host_that_it_names(
+    table: CertificateTable, name: str, version: ssl.TLSVersion
+) -> None:
+    async with connected(table) as both:
+        tls = await both.shake(name, of_version(version))
+        assert names_of(tls) == [name]
+        assert tls.version() == version.name.replace("_", ".")
+
+
+async def test_an_unknown_name_gets_the_alert_for_that(table: CertificateTable) -> None:
+    await check_alert(table, UNRECOGNIZED_NAME, "c.example")
+    await check_alert(CertificateTable(), UNRECOGNIZED_NAME, A)
+
+
+async def test_a_host_whose_certificate_will_not_come_gets_an_alert(
+    table: CertificateTable,
+) -> None:
+    table.entry(A).loaded = None
+    await check_alert(table, INTERNAL_ERROR, A)
+    table.entry(A).coming = coming = trio.Event()
+    coming.set()
+    await check_alert(table, INTERNAL_ERROR, A)
+    async with connected(table) as both:
+        await both.shake(B)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "0:0:0:0:0:0:0:1")]
+)
+async def test_a_client_without_a_name_gets_the_certificate_of_its_address(
+    table: CertificateTable, host: str, shown: str
+) -> None:
+    table.entry(f"[{host}]" if ":" in host else host).loaded = entry_for(host).loaded
+    async with connected(table, host) as both:
+        assert names_of(await both.shake(None, without_name())) == [shown]
+
+
+async def test_a_client_without_a_name_gets_the_default_or_the_alert(
+    table: CertificateTable,
+) -> None:
+    async with connected(table) as both:
+        with pytest.raises(ssl.SSLError) as caught:
+            await both.shake(None, without_name())
+        assert UNRECOGNIZED_NAME in str(caught.value)
+    table.default = entry_for("any.example")
+    async with connected(table) as both:
+        assert names_of(await both.shake(None, without_name())) == ["any.example"]
+
+
+async def test_one_certificate_for_all_is_served_for_any_name(table: CertificateTable) -> None:
+    table.default = entry_for("any.example")
+    for name, expected in ((A, A), ("c.example", "any.example"), ("under_score", "any.example")):
+        async with connected(table) as both:
+            assert names_of(await both.shake(name, without_name())) == [expected]
+
+
+# --- ALPN -----------------------------------------------------------------------------------
+
+
+async def test_a_client_that_offers_only_protocols_that_we_do_not_speak_gets_an_alert(
+    table: CertificateTable,
+) -> None:
+    await check_alert(table, NO_APPLICATION_PROTOCOL, A, "ftp")
+    await check_alert(table, NO_APPLICATION_PROTOCOL, A, ACME_TLS)
+    async with connected(table) as both:
+        context = trusting()
+        context.set_alpn_protocols(["ftp", "http/1.1"])
+        assert (await both.shake(A, context)).selected_alpn_protocol() == "http/1.1"
+
+
+def challenge() -> ssl.SSLContext:
+    """A context for a challenge, whose certificate can be told from others by its second name."""
+    context = server_context()
+    context.set_alpn_protocols([ACME_TLS])
+    authority().issue_cert(A, "challenge.example").configure_cert(context)
+    return context
+
+
+async def test_only_a_client_that_validates_the_challenge_gets_its_certificate(
+    table: CertificateTable,
+) -> None:
+    table.challenges.tls[A] = challenge()
+    async with connected(table) as both:
+        assert names_of(await both.shake(A)) == [A]
+    both_offered = trusting()
+    both_offered.set_alpn_protocols([ACME_TLS, "http/1.1"])
+    async with connected(table) as both:
+        assert names_of(await both.shake(A, both_offered)) == [A]
+    await check_alert(table, NO_APPLICATION_PROTOCOL, B, ACME_TLS)
+
+
+@pytest.mark.parametrize("has_certificate", [False, True])
+async def test_a_challenge_is_answered_and_then_the_connection_closed_without_a_request(
+    table: CertificateTable, has_certificate: bool
+) -> None:
+    table.challenges.tls[A] = challenge()
+    if not has_certificate:
+        table.entry(A).loaded = None
+        table.entry(A).coming = trio.Event()
+    context = trusting()
+    context.set_alpn_protocols([ACME_TLS])
+    async with running(table=table) as proxy:
+        stream = TlsStream(await trio.open_tcp_stream("127.0.0.1", proxy.port), context, A)
+        async with stream:
+            with patience("the challenge", stream.tls.version):
+                await stream.shake_hands()
+                assert stream.tls.selected_alpn_protocol() == ACME_TLS
+                assert names_of(stream.tls) == [A, "challenge.example"]
+                await stream.send_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+                with suppress(trio.BrokenResourceError):
+                    assert await stream.receive_some() == b""
+        assert proxy.backend.heads == []
+
+
+# --- resumption -----------------------------------------------------------------------------
+
+
+async def resumes(table: CertificateTable, name: str, context: ssl.SSLContext, session: Any) -> Any:
+    async with connected(table) as both:
+        tls = await both.shake(name, context, session)
+        return tls.session_reused
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_session_is_resumed_also_after_the_renewal_of_the_certificate(
+    kind: str, version: ssl.TLSVersion
+) -> None:
+    table = table_of(A, key_type=trustme.KeyType[kind])
+    context = of_version(version)
+    async with connected(table) as both:
+        session = (await both.shake(A, context)).session
+    assert await resumes(table, A, context, session)
+    table.entry(A).loaded = entry_for(A, key_type=trustme.KeyType[kind]).loaded
+    assert await resumes(table, A, context, session)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("with_tickets", [True, False])
+async def test_a_session_of_one_host_is_never_resumed_at_another(
+    table: CertificateTable, version: ssl.TLSVersion, with_tickets: bool
+) -> None:
+    """Or the client would get data of a host whose certificate it has never seen."""
+    context = of_version(version)
+    if not with_tickets:
+        context.options |= ssl.OP_NO_TICKET
+    async with connected(table) as both:
+        session = (await both.shake(A, context)).session
+    assert not await resumes(table, B, context, session)
+    table.default = entry_for("c.example")
+    assert not await resumes(table, "c.example", context, session)
