@@ -57,7 +57,7 @@ def test_wildcards_are_not_ordered_from_a_public_authority_which_is_logged_once(
     blog = site("blog", "a.example", "*.a.example", "*")
     both = settings(tmp_path, blog)
     certificates = Certificates(both, issuer=FakeIssuer())
-    certificates.use(both)
+    certificates.use(both, {})
     assert list(certificates.table) == ["a.example"]
     assert caplog.messages == [
         "no certificate can be ordered for *, *.a.example: name each host in hosts, or give the "
@@ -65,10 +65,14 @@ def test_wildcards_are_not_ordered_from_a_public_authority_which_is_logged_once(
     ]
 
 
-def test_the_internal_authority_issues_certificates_with_wildcards(tmp_path: Path) -> None:
+def test_the_internal_authority_issues_certificates_with_wildcards_and_for_this_machine(
+    tmp_path: Path,
+) -> None:
     blog = site("blog", "*.a.example", "*")
     internal = settings(tmp_path, blog, acme=AcmeContact("internal"))
-    assert list(Certificates(internal, issuer=FakeIssuer()).table) == ["*.a.example"]
+    certificates = Certificates(internal, issuer=FakeIssuer())
+    assert list(certificates.table) == ["*.a.example", "localhost", "127.0.0.1", "[::1]"]
+    assert hosts_of(certificates, blog) == list(certificates.table)
 
 
 def test_nothing_is_ordered_for_a_site_with_files_of_its_own(tmp_path: Path) -> None:
@@ -83,7 +87,7 @@ def test_nothing_is_ordered_for_a_site_with_files_of_its_own(tmp_path: Path) -> 
 def test_a_reload_adds_and_removes_hosts(tmp_path: Path) -> None:
     before = settings(tmp_path, site("blog", "a.example", "b.example"))
     certificates = Certificates(before, issuer=FakeIssuer())
-    certificates.use(evolve(before, sites=(site("blog", "b.example", "c.example"),)))
+    certificates.use(evolve(before, sites=(site("blog", "b.example", "c.example"),)), {})
     assert set(certificates.table) == {"b.example", "c.example"}
 
 

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.settings import MINIMAL, TLS, load, problems, problems_of_sites, site
+from blue_green.supervisor import settings_file
+from tests.support.settings import (
+    MINIMAL,
+    TLS,
+    load,
+    problems,
+    problems_of_sites,
+    site,
+    write_sites,
+)
 
 ACME = '[proxy.tls]\nacme = "you@example.com"\n'
 INTERNAL = '[proxy.tls]\nacme = "internal"\n'
@@ -112,6 +121,28 @@ def test_of_several_sites_each_needs_a_certificate(file: Path) -> None:
     ]
     (problem,) = problems_of_sites(file, ACME, **sites)
     assert problem.startswith("sites/wild.toml: hosts: *.example.org: acme obtains certificates")
+
+
+def test_two_sites_of_one_host_have_one_certificate(file: Path) -> None:
+    host, pair = "shop.example.org", PAIR.replace("own.", f"{file.parent}/own.")
+    other = pair.replace("own.key", "other.key")
+    api = site(3002, host, before='paths = ["/api"]', after=other)
+    (problem,) = problems_of_sites(file, TLS, shop=site(3000, host, after=pair), api=api)
+    assert problem == (
+        "sites/shop.toml: [tls] certificate: shop.example.org has another certificate in "
+        "sites/api.toml: name the same files in both, or leave them out in one"
+    )
+    for tls in ("", pair):
+        api = site(3002, host, before='paths = ["/api"]', after=tls)
+        write_sites(file, ACME, shop=site(3000, host, after=pair), api=api)
+        assert len(settings_file.load(file).sites) == 2
+
+
+def test_a_wildcard_needs_files_in_one_of_the_sites_that_share_it(file: Path) -> None:
+    wild = "*.example.org"
+    api = site(3002, wild, before='paths = ["/api"]')
+    write_sites(file, ACME, shop=site(3000, wild, after=PAIR), api=api)
+    assert len(settings_file.load(file).sites) == 2
 
 
 def test_paths_of_certificates_are_relative_to_their_file(file: Path) -> None:

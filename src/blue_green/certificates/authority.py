@@ -38,8 +38,8 @@ def keeper(
         store = CertificateStore(directory)
     except OSError as error:
         raise BadCertificate(
-            f"acme: cannot write to {error.filename or directory}, where the certificates are "
-            f"kept: {error.strerror}"
+            f"[proxy.tls] acme: cannot write to {error.filename or directory}, where the "
+            f"certificates are kept: {error.strerror}"
         ) from None
     if tls.acme == INTERNAL:
         return Keeper(issuer or InternalCa(directory), store, table, "internal")

@@ -5,17 +5,17 @@ authority that `acme` names, or the one pair of files in `[proxy.tls]`.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import trio
 
 from blue_green.certificates.challenges import Challenges
+from blue_green.certificates.file_pairs import FilePairs, hosts_of
 from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.certificates.issuer import Issuer
-from blue_green.certificates.pem import Loaded
-from blue_green.certificates.table import CertificateTable, TableEntry
+from blue_green.certificates.table import CertificateTable
 from blue_green.certificates.watched_pair import WatchedPair
 from blue_green.config.hosts import ANY_HOST
 from blue_green.config.process_settings import INTERNAL, TlsSettings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PLACE = "[proxy.tls]"
+THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Certificates:
@@ -44,13 +44,10 @@ class Certificates:
         self.table = CertificateTable(self.challenges)
         self._settings = settings
         self._not_ordered: frozenset[str] = frozenset()
-        self._pair: WatchedPair | None = None
+        self._pairs = FilePairs(settings, self.table)
         self._keeper: Keeper | None = None
         tls = settings.proxy.tls
-        if tls is not None and tls.certificate is not None and tls.key is not None:
-            self._pair = WatchedPair(tls.certificate, tls.key, PLACE)
-            self._use_default(self._pair.loaded)
-        elif tls is not None and tls.acme is not None:
+        if tls is not None and tls.acme is not None:
             from blue_green.certificates import authority  # noqa: PLC0415
 
             directory = settings.state.directory
@@ -59,42 +56,54 @@ class Certificates:
             )
             self._keeper.begin(self._hosts_to_order())
 
-    def use(self, settings: Settings) -> None:
-        """Put new settings in force: sites and hosts that were added, removed or changed."""
+    def use(self, settings: Settings, pairs: Mapping[str, WatchedPair | None]) -> None:
+        """Put new settings in force: sites and hosts that were added, removed or changed.
+
+        `pairs` has the files of sites that were added or changed, by their names, as
+        `file_pairs.load` returns them.
+        """
         self._settings = settings
+        self._pairs.use(settings, pairs)
         if self._keeper is not None:
             self._keeper.use(self._hosts_to_order())
+        self._pairs.put()  # Last: a host of the keeper may have a pair now.
 
     async def run(self) -> None:
         """Keep all certificates up to date, until cancelled."""
         async with trio.open_nursery() as nursery:
-            if self._pair is not None:
-                nursery.start_soon(self._pair.keep_fresh, self._use_default)
+            nursery.start_soon(self._pairs.run)
             if self._keeper is not None:
                 nursery.start_soon(self._keeper.run)
-            await trio.sleep_forever()
 
     def of_site(self, site: SiteSettings) -> Sequence[HostCertificate]:
         """What is known of the certificates for the hosts of this site."""
         return list(self._known(site))
 
     def _known(self, site: SiteSettings) -> Iterator[HostCertificate]:
-        pair, keeper = self._pair, self._keeper
-        for host in _hosts(site):
-            if keeper is not None and (known := keeper.of_host(host)) is not None:
-                yield known
-            elif pair is not None:
-                yield _of_files(host, pair)
+        for host in hosts_of(site):
+            if pair := self._pairs.of_host(host):
+                yield pair
+            elif self._keeper is not None:
+                kept = map(self._keeper.of_host, self._names_of(host))
+                yield from (known for known in kept if known is not None)
+
+    @property
+    def _is_internal(self) -> bool:
+        tls = self._settings.proxy.tls
+        return tls is not None and tls.acme == INTERNAL
+
+    def _names_of(self, host: str) -> Sequence[str]:
+        """The host; if it is every host, those of this machine that need no setting."""
+        return THIS_MACHINE if host == ANY_HOST and self._is_internal else (host,)
 
     def _hosts_to_order(self) -> Sequence[str]:
         """The hosts of all sites for which the authority can issue certificates."""
-        tls = self._settings.proxy.tls
-        is_internal = tls is not None and tls.acme == INTERNAL
         hosts = {
-            host: "*" not in host or (is_internal and host != ANY_HOST)
+            name: "*" not in name or self._is_internal
             for site in self._settings.sites
-            if site.tls.certificate is None
-            for host in _hosts(site)
+            for host in hosts_of(site)
+            if host not in self._pairs
+            for name in self._names_of(host)
         }
         impossible = frozenset(host for host, is_possible in hosts.items() if not is_possible)
         if impossible - self._not_ordered:
@@ -104,11 +113,6 @@ class Certificates:
             )  # fmt: skip
         self._not_ordered = impossible
         return [host for host, is_possible in hosts.items() if is_possible]
-
-    def _use_default(self, loaded: Loaded) -> None:
-        if self.table.default is None:
-            self.table.default = TableEntry()
-        self.table.default.loaded = loaded
 
 
 def load_libraries(tls: TlsSettings | None) -> None:
@@ -120,14 +124,3 @@ def load_libraries(tls: TlsSettings | None) -> None:
         import_module("blue_green.certificates.authority")
     if tls is not None and tls.asks_for_certificates:
         import_module("blue_green.certificates.acme_issuer")
-
-
-def _of_files(host: str, pair: WatchedPair) -> HostCertificate:
-    loaded = pair.loaded
-    return HostCertificate(
-        host, "files", loaded.valid_until, problem=pair.problem, valid_from=loaded.valid_from
-    )
-
-
-def _hosts(site: SiteSettings) -> Sequence[str]:
-    return tuple(dict.fromkeys((*site.serving.hosts, *site.serving.redirect_hosts)))

@@ -15,6 +15,7 @@ from attrs import define, field
 from blue_green.certificates.challenges import Challenges
 from blue_green.certificates.pem import Loaded
 from blue_green.certificates.sessions import Sessions
+from blue_green.config.hosts import ANY_HOST
 
 HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 LONGEST_NAME = 253
@@ -58,8 +59,17 @@ class CertificateTable:
         """The entry of a host as the settings have it, a new one if there is none."""
         return self._by_host.setdefault(host, TableEntry())
 
+    def put(self, host: str, entry: TableEntry) -> None:
+        """Use this entry for a host as the settings have it; for `*`, as the default."""
+        if host == ANY_HOST:
+            self.default = entry
+        else:
+            self._by_host[host] = entry
+
     def remove(self, host: str) -> None:
         """A host is no longer ours. Handshakes that wait for it end."""
+        if host == ANY_HOST:
+            self.default = None
         entry = self._by_host.pop(host, None)
         if entry is not None and entry.coming is not None:
             entry.coming.set()

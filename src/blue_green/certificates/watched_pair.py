@@ -29,38 +29,60 @@ Stamp = tuple[tuple[int, ...] | None, ...]
 class WatchedPair:
     """The current pair. New connections use `loaded`."""
 
-    def __init__(self, certificate: Path, key: Path, place: str) -> None:
-        """`place` is where the settings name the files. Raises `BadCertificate`."""
+    loaded: Loaded | None = None
+    """None if the files could never be used."""
+
+    def __init__(
+        self, certificate: Path, key: Path, place: str, *, may_be_unusable: bool = False
+    ) -> None:
+        """`place` is where the settings name the files; it is in front of all messages.
+
+        Raises `BadCertificate`, unless the pair may be unusable: then this is only logged.
+        """
         self.certificate = certificate
         self.key = key
         self.problem = ""
         """Why the newest files cannot be used."""
         self._place = place
         self._tried = _stamp(certificate, key)
-        self.loaded = load(certificate, key)
-        _report(self.loaded)
+        try:
+            self.loaded = load(certificate, key)
+        except BadCertificate as error:
+            if not may_be_unusable:
+                raise BadCertificate(f"{place} {error}") from None
+            self.problem = str(error)
+            logger.error("no certificate until the files are corrected: %s %s", place, error)
+        else:
+            _report(self.loaded)
 
-    async def keep_fresh(self, use: Callable[[Loaded], None]) -> None:
-        """Reload the files when they change, until cancelled; pass each new pair to `use`."""
+    async def keep_fresh(
+        self, use: Callable[[Loaded], None], slower: Callable[[], float] = lambda: 1.0
+    ) -> None:
+        """Reload the files when they change, until cancelled; pass each new pair to `use`.
+
+        `slower` returns by what factor to look at them less often.
+        """
         seen = self._tried
         while True:
-            await trio.sleep(LOOK_EVERY)
+            await trio.sleep(LOOK_EVERY * slower())
             before, seen = seen, await self._in_thread(_stamp)
             if seen == before and seen != self._tried:
                 self._tried = seen
-                if await self._reload():
-                    use(self.loaded)
+                if loaded := await self._reload():
+                    use(loaded)
 
-    async def _reload(self) -> bool:
+    async def _reload(self) -> Loaded | None:
+        """Load the files; None if they cannot be used."""
         try:
-            self.loaded = await self._in_thread(load)
+            loaded = await self._in_thread(load)
         except BadCertificate as error:
             self.problem = str(error)
-            logger.error("the current certificate stays in use: %s %s", self._place, error)
-            return False
-        self.problem = ""
-        _report(self.loaded)
-        return True
+            what = "the current certificate stays in use" if self.loaded else "still no certificate"
+            logger.error("%s: %s %s", what, self._place, error)
+            return None
+        self.loaded, self.problem = loaded, ""
+        _report(loaded)
+        return loaded
 
     async def _in_thread(self, look: Callable[[Path, Path], T]) -> T:
         """Run it in a thread, since a file system that hangs must not block us."""

@@ -28,6 +28,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
             *tls_contradictions.in_site(site, settings),
         ):
             yield Problem(text, None if settings.is_single else site.name)
+    yield from tls_contradictions.between_sites(settings)
     yield from common.contradictions(settings.sites, is_single=settings.is_single)
 
 

@@ -1,9 +1,10 @@
 """Find contradictions in the settings of TLS: where the certificates of all hosts come from."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from blue_green.config import public_hosts
 from blue_green.config.place import Place
+from blue_green.config.problem import Problem
 from blue_green.config.process_settings import TlsSettings
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.site_settings import SiteTlsSettings
@@ -43,8 +44,8 @@ def in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
                 )
     elif tls.acme is None and not any((tls.certificate, tls.key, own.certificate, own.key)):
         yield _no_certificate(site, settings)
-    elif tls.asks_for_certificates and own.certificate is None:
-        yield from _unobtainable(site, tls)
+    elif tls.asks_for_certificates:
+        yield from _unobtainable(site, tls, _hosts_with_files(settings))
 
 
 def _half_of_pair(
@@ -65,10 +66,39 @@ def _no_certificate(site: SiteSettings, settings: Settings) -> str:
     )
 
 
-def _unobtainable(site: SiteSettings, tls: TlsSettings) -> Iterator[str]:
+def between_sites(settings: Settings) -> Iterator[Problem]:
+    """Hosts with two certificates. The problem is that of the second site."""
+    firsts: dict[str, SiteSettings] = {}
+    for site in settings.sites:
+        if site.tls.certificate is None:
+            continue
+        for host in _hosts(site):
+            first = firsts.setdefault(host, site)
+            if (first.tls.certificate, first.tls.key) != (site.tls.certificate, site.tls.key):
+                yield Problem(
+                    f"{site.place.key('tls', 'certificate')}: {host} has another certificate in "
+                    f"{first.place}: name the same files in both, or leave them out in one",
+                    site.name,
+                )
+
+
+def _unobtainable(
+    site: SiteSettings, tls: TlsSettings, with_files: Collection[str]
+) -> Iterator[str]:
     """Hosts for which no certificate can be obtained."""
     serving = site.serving
     for key, hosts in (("hosts", serving.hosts), ("redirect_hosts", serving.redirect_hosts)):
-        found = public_hosts.unobtainable(hosts, from_public=public_hosts.is_asked(tls))
+        others = [host for host in hosts if host not in with_files]
+        found = public_hosts.unobtainable(others, from_public=public_hosts.is_asked(tls))
         for why, which in found:
             yield f"{site.place.key('', key)}: {', '.join(which)}: {why}"
+
+
+def _hosts_with_files(settings: Settings) -> Collection[str]:
+    """The hosts of sites with files of their own, which other sites may share."""
+    return {host for site in settings.sites if site.tls.certificate for host in _hosts(site)}
+
+
+def _hosts(site: SiteSettings) -> Iterator[str]:
+    yield from site.serving.hosts
+    yield from site.serving.redirect_hosts

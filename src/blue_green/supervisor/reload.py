@@ -15,7 +15,10 @@ from typing import TypeVar
 import trio
 from attrs import define, evolve, field
 
+from blue_green.certificates import file_pairs
 from blue_green.certificates.certificates import Certificates
+from blue_green.certificates.pem import BadCertificate
+from blue_green.certificates.watched_pair import WatchedPair
 from blue_green.config import change_text
 from blue_green.config.changes import Change, changes, in_force
 from blue_green.config.contradictions import contradictions
@@ -57,6 +60,8 @@ class Reading:
     """The sites that do not run, and begin with their new settings as if they had been added."""
     pages: dict[Path | None, ErrorPages] = field(factory=dict)
     """The error pages by their directory, without those that cannot be read."""
+    pairs: dict[str, WatchedPair | None] = field(factory=dict)
+    """The certificates of sites that have changed, by their names; None without own files."""
 
 
 class Reload:
@@ -170,7 +175,7 @@ class Reload:
         proxy = startup.within_file_limit(settings)
         self._listener.use(proxy, own_pages, sites.router())
         if self._certificates is not None:
-            self._certificates.use(settings)
+            self._certificates.use(settings, reading.pairs)
 
     def _note_restarts(self, found: Sequence[Change]) -> None:
         """Show in the status which changes need a restart, of the process and of each site."""
@@ -219,6 +224,7 @@ def _look(file: Path, old: Settings, broken: Collection[str]) -> tuple[Reading, 
         *(problem for site in changed for problem in _problems_of_site(site, new)),
         *_problems_of_process(file, new),
         *_read_pages(file, changed, reading),
+        *_load_pairs(changed, reading),
     ]
 
 
@@ -255,3 +261,13 @@ def _read_pages(file: Path, changed: Sequence[SiteSettings], reading: Reading) -
                 yield f"{keys[directory]}: {error}"
             else:
                 logger.error("error_pages: the old pages stay in use: %s", error)
+
+
+def _load_pairs(changed: Sequence[SiteSettings], reading: Reading) -> Iterator[str]:
+    """Load the certificates of sites that have changed; yields the problems."""
+    is_single = reading.settings.is_single
+    for site in changed:
+        try:
+            reading.pairs[site.name] = file_pairs.load(site, is_single=is_single)
+        except BadCertificate as error:
+            yield str(error)

@@ -100,7 +100,7 @@ async def _supervise(file: Path, sites: Sites, lock: int, handed: Handover | Non
     except BadPages as error:
         raise CannotRun(f"[proxy] error_pages: {error}") from None
     except BadCertificate as error:
-        raise CannotRun(f"[proxy.tls] {error}") from None
+        raise CannotRun(str(error)) from None
     logger.info("stopped")
 
 
