@@ -38,6 +38,9 @@ class Records:
 
     def _end(self) -> int:
         data, at = self._bytes, self._left
+        if not at and HEADER + int.from_bytes(data[3:HEADER]) == len(data):  # Nearly always.
+            self.completed = True
+            return len(data)
         self.completed = 0 < at <= len(data)
         for _ in range(MOST_AT_ONCE):
             if at >= len(data):

@@ -72,7 +72,7 @@ class TlsTransport(Transport):
         """OpenSSL needs more input. After the handshake it may have some already."""
         self._is_without_data = False
         """The last records had no data, but were about TLS itself: such work is throttled."""
-        self._unsent = memoryview(b"")
+        self._unsent: bytes | memoryview = b""
         """Encrypted bytes on their way to the socket."""
         self._encrypted = 0
         """Of the bytes that `send_now` returned, how many are encrypted already."""
@@ -107,11 +107,25 @@ class TlsTransport(Transport):
         return None
 
     def _feed(self) -> bool:
-        """Give OpenSSL more input, if there is some and it may have it now."""
-        return (
-            not (self._is_without_data or self._has_pending_replies())
-            and self._receive_now() is not None
-        )
+        """Give OpenSSL more input without waiting, if there is some and it may have it now."""
+        if self._is_without_data or self._has_pending_replies():
+            return False
+        records = self._records
+        if not records.have_more:
+            try:
+                data = self.sock.recv(MOST_RECEIVED)
+            except BlockingIOError:
+                self._backoff = self._backoff or SPECULATION_BACKOFF
+                return False
+            records.add(data)
+            if data and not records.have_more:
+                return False
+        if portion := records.portion():
+            self._incoming.write(portion)
+        else:
+            self._incoming.write_eof()
+        self._is_hungry = False
+        return True
 
     async def readable(self) -> None:
         """Wait until something may have arrived; the first time, do the handshake."""
@@ -136,13 +150,14 @@ class TlsTransport(Transport):
         """
         if not self._is_ready:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-        rest = memoryview(data)
+        rest = data
         while self._flush():
-            rest = rest[self._encrypted :]
-            self._encrypted = 0
-            if not rest:
+            if self._encrypted == len(rest):
+                self._encrypted = 0
                 return b""
-            some = rest if len(rest) <= MOST_ENCRYPTED else rest[: self.room()]
+            if self._encrypted:
+                rest = memoryview(rest)[self._encrypted :]
+            some = rest if len(rest) <= MOST_ENCRYPTED else memoryview(rest)[: self.room()]
             self._encrypted = self._tls.write(some)
         return rest
 
@@ -179,25 +194,6 @@ class TlsTransport(Transport):
         except OSError:
             self.abort()
 
-    def _receive_now(self) -> bytes | None:
-        """Receive encrypted bytes without waiting: nothing at the end, None if it has to wait."""
-        if not self._records.have_more:
-            try:
-                data = self.sock.recv(MOST_RECEIVED)
-            except BlockingIOError:
-                self._backoff = self._backoff or SPECULATION_BACKOFF
-                return None
-            self._records.add(data)
-            if data and not self._records.have_more:
-                return None
-        portion = self._records.portion()
-        if portion:
-            self._incoming.write(portion)
-        else:
-            self._incoming.write_eof()
-        self._is_hungry = False
-        return portion
-
     def _has_pending_replies(self) -> bool:
         """Whether the client does not read the replies of TLS itself."""
         return self._outgoing.pending > MOST_PENDING and not self._flush()
@@ -222,13 +218,13 @@ class TlsTransport(Transport):
     def _flush(self) -> bool:
         """Send encrypted bytes without waiting; whether all are sent."""
         while self._unsent or self._outgoing.pending:
-            if not self._unsent:
-                self._unsent = memoryview(self._outgoing.read())
+            data = self._unsent or self._outgoing.read()
             try:
-                count = self.sock.send(self._unsent)
+                count = self.sock.send(data)
             except BlockingIOError:
+                self._unsent = data
                 return False
-            self._unsent = self._unsent[count:]
+            self._unsent = b"" if count == len(data) else memoryview(data)[count:]
         return True
 
     async def _send_encrypted(self) -> None:
