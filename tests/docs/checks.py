@@ -31,6 +31,7 @@ def check_toml(block: Block, _: Path) -> None:
     if block.page == "docs/settings.md":
         document = tomllib.loads(EXAMPLES.read_text())
     document["app"] = {**REQUIRED, **document.get("app", {})}
+    _complete_tls(document)
     parsing.parse(document, Path("/etc/blue-green/supervisor.toml"))
 
 
@@ -40,6 +41,14 @@ def _with_required(document: dict[str, Any]) -> dict[str, Any]:
         site.setdefault("hosts", [f"{name}.example.com"])
         site["app"] = {**REQUIRED, **site.get("app", {})}
     return document
+
+
+def _complete_tls(document: dict[str, Any]) -> None:
+    """What a part about TLS takes for granted: hosts, and for `[tls]` of a site `[proxy.tls]`."""
+    if "tls" in document:
+        document.setdefault("proxy", {}).setdefault("tls", {"acme": "you@example.com"})
+    if "acme" in document.get("proxy", {}).get("tls", {}):
+        document.setdefault("hosts", ["app.example.com"])
 
 
 def check_sh(block: Block, _: Path) -> None:

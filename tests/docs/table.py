@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from attrs import frozen
 
 CADDY, KAMAL, UNIT = (f"docs/moving/{name}.md" for name in ("caddy", "kamal-proxy", "systemd"))
-SWAPS, HARDENING, FLEET, PUSHES, SITES = (
-    f"docs/{name}.md" for name in ("swaps", "hardening", "fleet", "pushes", "sites")
+CERTIFICATES, SWAPS, HARDENING, FLEET, PUSHES, SITES = (
+    f"docs/{name}.md" for name in ("certificates", "swaps", "hardening", "fleet", "pushes", "sites")
 )
 
 
@@ -95,6 +95,10 @@ READ: Mapping[tuple[str, str], str] = {
     ("README.md", "blue-green init && blue-green check --start supervisor.toml"): (
         "run by test_init.py and test_trial_start.py, on free ports"
     ),
+    ("README.md", "blue-green init --host blog.example.com --acme you@example.com"): (
+        "run by tests/preflight/init/test_https.py"
+    ),
+    (CERTIFICATES, "blue-green init --acme internal"): "run by tests/preflight/init/test_https.py",
     (CADDY, "cd /srv/app"): "the old script, which is to go",
     (CADDY, "sudo git clone https://git.example.com/blue-green /opt/blue-green/source"): (
         "fetches packages"

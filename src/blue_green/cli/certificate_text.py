@@ -28,7 +28,7 @@ def summary(site: Mapping[str, Any]) -> str:
 def problems(site: Mapping[str, Any]) -> Sequence[str]:
     """A text for each host whose certificate needs attention, up to a limit."""
     found = _troubled(site)
-    texts = [f"{one['host']}: {one['problem']}{_next_attempt(one)}" for one in found[:MAX_SHOWN]]
+    texts = [f"{one['host']}: {one['problem']}" for one in found[:MAX_SHOWN]]
     if (more := len(found) - MAX_SHOWN) > 0:
         texts.append(f"{counted(more, 'more host')}: see blue-green status --json")
     return texts
@@ -53,12 +53,6 @@ def _kind(certificate: Mapping[str, Any]) -> str:
     if certificate["state"] == "expired":
         return "expired"
     return "valid" if certificate["valid_until"] else "missing"
-
-
-def _next_attempt(certificate: Mapping[str, Any]) -> str:
-    if certificate["state"] != "failing" or not certificate["renews_at"]:
-        return ""
-    return f"; next attempt at {moments.local_time(certificate['renews_at'])}"
 
 
 def _of(site: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

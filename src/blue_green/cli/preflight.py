@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,12 +113,17 @@ def _init(arguments: argparse.Namespace) -> int:
         except EOFError:
             return ""
 
+    def ask_https(question: str) -> str:
+        return ask(question) if sys.stdin.isatty() else ""
+
     try:
         written = write(
             arguments.file,
             arguments.checkout,
             ask,
+            ask_https=ask_https,
             hosts=arguments.host,
+            acme=arguments.acme,
             several=arguments.several,
             force=arguments.force,
         )
@@ -127,6 +133,9 @@ def _init(arguments: argparse.Namespace) -> int:
     say(f"wrote {to.file} for {app.kind}: {app.because}")
     for advice in app.advice:
         say(f"note: {advice}")
+    if written.acme is not None:
+        page = documents.path_of("certificates.md")
+        say(f"note: HTTPS for {', '.join(written.hosts)}: {page} says what that needs")
     if to.main is None:
         for other in running_supervisors.supervisors():
             page = documents.path_of("sites.md")
@@ -154,6 +163,11 @@ def _init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", action="append", default=[], metavar="HOST",
         help="a host of the site, such as blog.example.com; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--acme", metavar="MAIL",
+        help="your mail address: certificates for the hosts come from Let's Encrypt; or "
+        '"internal": from an authority of this machine\'s own, for localhost and local networks',
     )  # fmt: skip
     parser.add_argument(
         "--several",

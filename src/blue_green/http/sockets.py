@@ -54,6 +54,8 @@ def open_socket(endpoint: Endpoint, setting: str = "[proxy] listen") -> socket.s
         why = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE and endpoint.path is None:
             why = f"{holder_of(endpoint.port)} listens there already"
+        elif error.errno == errno.EACCES and endpoint.path is None:
+            why = f"{why}: ports below 1024 need the capability CAP_NET_BIND_SERVICE, or root"
         raise CannotListen(f"{setting}: cannot listen on {endpoint}: {why}") from None
 
 

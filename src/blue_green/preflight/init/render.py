@@ -6,6 +6,7 @@ from typing import Any
 import tomli_w
 from attrs import frozen
 
+from blue_green.config.process_settings import INTERNAL
 from blue_green.preflight.init.checkout import App
 from blue_green.system import documents
 
@@ -26,9 +27,9 @@ class SiteText:
     """The name of one of several sites."""
 
 
-def whole(site: SiteText, listen: str) -> str:
+def whole(site: SiteText, listen: str, acme: str | None = None) -> str:
     """The settings of a supervisor with one site."""
-    return _text(*_of_site(site), _rest(listen, "the site's address"))
+    return _text(*_of_site(site), _rest(listen, "the site's address", acme))
 
 
 def one_of_several(site: SiteText) -> str:
@@ -36,7 +37,7 @@ def one_of_several(site: SiteText) -> str:
     return _text(*_of_site(site))
 
 
-def process(file: str, include: str, listen: str) -> str:
+def process(file: str, include: str, listen: str, acme: str | None = None) -> str:
     """The settings of the process, which includes the files of its sites."""
     head = (
         "# Settings for blue-green, written by `blue-green init`: those of the process. Each site",
@@ -45,7 +46,7 @@ def process(file: str, include: str, listen: str) -> str:
         *_where_all_are(),
     )
     included = (_line("include", (include,), "each file is one site, named after the file"),)
-    return _text(head, included, _rest(listen, "the address of all sites"))
+    return _text(head, included, _rest(listen, "the address of all sites", acme))
 
 
 def _text(*sections: Iterable[str]) -> str:
@@ -140,12 +141,20 @@ def _hold() -> Iterator[str]:
     yield _line("timeout", "90s", "how long requests wait after a crash")
 
 
-def _rest(listen: str, what: str) -> Iterator[str]:
+def _rest(listen: str, what: str, acme: str | None) -> Iterator[str]:
     yield "[proxy]"
-    yield _line("listen", (listen,), f"{what}, or the address nginx or Caddy proxies to")
+    behind = ", or the address nginx or Caddy proxies to" if acme is None else ", for HTTPS"
+    yield _line("listen", (listen,), f"{what}{behind}")
     yield _line(
         "trusted_proxies", ("127.0.0.1",), "whose X-Forwarded-* fields are trusted", off=True
     )
+    if acme is not None:
+        yield ""
+        yield "[proxy.tls]"
+        comment = "certificates of an authority of this machine's own; see blue-green trust"
+        if acme != INTERNAL:
+            comment = "certificates for all hosts from Let's Encrypt; port 80 redirects to HTTPS"
+        yield _line("acme", acme, comment)
     yield ""
     yield "[state]"
     yield _line("directory", ".blue-green", "as a service: /var/lib/blue-green", off=True)

@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from attrs import frozen
 from blue_green.config.error import ConfigError
 from blue_green.config.kinds import Endpoint
 from blue_green.config.site_settings import GitSettings
-from blue_green.preflight.init import render
+from blue_green.preflight.init import https, render
 from blue_green.preflight.init.checkout import App, Checkout
 from blue_green.preflight.init.destination import (
     INCLUDE,
@@ -22,6 +22,7 @@ from blue_green.preflight.init.destination import (
     destination,
 )
 from blue_green.preflight.init.detect import detect
+from blue_green.preflight.init.https import Ask
 from blue_green.site.backend import HOST, check_is_free
 from blue_green.source.failure import StepFailed
 from blue_green.source.git import Git
@@ -29,10 +30,7 @@ from blue_green.source.git_errors import GitError
 from blue_green.supervisor import settings_file
 from blue_green.system import documents, other_sites, users
 
-LISTEN, PORTS_TO_TRY = 8000, 1000
-
-Ask = Callable[[str], str]
-"""Ask the user a question; returns an empty string without a terminal."""
+LISTEN, LISTEN_HTTPS, PORTS_TO_TRY = 8000, 8443, 1000
 
 
 @frozen
@@ -43,6 +41,8 @@ class Written:
     to: Destination
     hosts: tuple[str, ...]
     """Of the site; empty if it is the only one, and gets all requests."""
+    acme: str | None
+    """Who issues the certificates, if the file says so."""
 
 
 def write(
@@ -50,20 +50,32 @@ def write(
     directory: Path,
     ask: Ask,
     *,
+    ask_https: Ask = lambda _: "",
     hosts: Sequence[str] = (),
+    acme: str | None = None,
     several: bool = False,
     force: bool = False,
 ) -> Written:
     """Write settings for the app in this checkout.
 
     `named` is the file to write, or the settings file of several sites, to which the app is added.
-    With `several`, a new file becomes one of these. Raises `CannotWrite`, and `ConfigError` if the
-    user's answers make the settings invalid.
+    With `several`, a new file becomes one of these. `ask_https` is for what only somebody at a
+    terminal is asked, and `acme` is the value of that setting. Raises `CannotWrite`, and
+    `ConfigError` if the user's answers make the settings invalid.
     """
     to = destination(named, directory, several=several, force=force)
     checkout = look(directory)
     app = choose(detect(checkout), ask)
-    of_site = tuple(hosts) or (_hosts(app, to, ask) if to.main else ())
+    is_new = to.main is None or not to.main.exists()
+    if acme and not is_new:
+        raise CannotWrite(
+            f"--acme is for a new settings file: set acme in [proxy.tls] of {to.main}"
+        )
+    if to.main is None:
+        of_site = https.choose_hosts(hosts, acme, ask_https)
+    else:
+        of_site = tuple(hosts) or _hosts(app, to, ask)
+    acme = https.choose_authority(acme, of_site, ask_https) if is_new else None
     site = render.SiteText(
         app=app,
         file=str(to.main.resolve()) if to.main else to.file.name,
@@ -72,13 +84,14 @@ def write(
         name=to.name if to.main else "",
     )
     if to.main is None:
-        _write({to.file: render.whole(site, _free_address(to.file))}, to.file)
+        _write({to.file: render.whole(site, _listen(to.file, of_site, acme), acme)}, to.file)
     elif to.main.exists():
         _write({to.file: render.one_of_several(site)}, to.main)
     else:
-        main = render.process(to.main.name, INCLUDE, _free_address(to.main))
+        listen = _listen(to.main, of_site, acme)
+        main = render.process(to.main.name, INCLUDE, listen, acme)
         _write({to.main: main, to.file: render.one_of_several(site)}, to.main)
-    return Written(app, to, of_site)
+    return Written(app, to, of_site, acme)
 
 
 def _hosts(app: App, to: Destination, ask: Ask) -> tuple[str, ...]:
@@ -86,7 +99,7 @@ def _hosts(app: App, to: Destination, ask: Ask) -> tuple[str, ...]:
     label = re.sub(r"[^a-z0-9]+", "-", to.name.lower()).strip("-") or "site"
     usual = app.host or f"{label}.localhost"
     answer = ask(f"Which hosts does it have? [{usual}]: ")
-    return tuple(re.split(r"[\s,]+", answer.strip())) if answer.strip() else (usual,)
+    return https.split(answer) or (usual,)
 
 
 def _write(texts: Mapping[Path, str], main: Path) -> None:
@@ -170,16 +183,23 @@ def _unknown(ask: Ask) -> App:
     return App("a generic app", "no known framework found", command)
 
 
-def _free_address(file: Path) -> str:
+def _listen(file: Path, hosts: Sequence[str], acme: str | None) -> str:
+    """The address for the proxy."""
+    if acme is None:
+        return _free_address(file, LISTEN)
+    return _free_address(file, LISTEN_HTTPS) if https.is_local(hosts) else https.EVERYWHERE
+
+
+def _free_address(file: Path, first: int) -> str:
     """An address for the proxy whose port is free, and not named by any other supervisor."""
     taken = {port for site in other_sites.of(file) for port in site.ports}
-    for port in range(LISTEN, LISTEN + PORTS_TO_TRY):
+    for port in range(first, first + PORTS_TO_TRY):
         if port in taken:
             continue
         with suppress(StepFailed):
             check_is_free(Endpoint(HOST, port))
             return f"{HOST}:{port}"
-    raise CannotWrite(f"no free port from {LISTEN} to {LISTEN + PORTS_TO_TRY - 1}")
+    raise CannotWrite(f"no free port from {first} to {first + PORTS_TO_TRY - 1}")
 
 
 def _relative(checkout: Path, base: Path) -> str:
