@@ -16,7 +16,7 @@ from blue_green.http.handshake import NotTls
 from blue_green.http.request import BadRequest, Request
 from blue_green.http.response import write_response
 from blue_green.http.transport import Transport
-from blue_green.proxy import access_log
+from blue_green.proxy import access_log, hsts
 from blue_green.proxy.client import Client, ClientState
 from blue_green.proxy.handler import Handler, ResponseAborted
 from blue_green.proxy.http1_stream import Http1Stream
@@ -215,5 +215,6 @@ async def _send_error(
 def _write_error(error: ErrorResponse, client: Client, pages: ErrorPages, lines: bytes) -> bytes:
     """The error as a whole response, with these lines about the connection."""
     response, body = error.render(pages, html=client.wants_html)
-    head = write_response(response, lines + date_line())
+    lines += date_line() + hsts.lines_for(client, response.lines)
+    head = write_response(response, lines)
     return head if client.wants_head_only else head + body

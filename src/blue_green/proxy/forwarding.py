@@ -7,6 +7,12 @@ from blue_green.http.request import Request
 from blue_green.proxy.remote import Remote
 
 
+def scheme(remote: Remote, request: Request) -> bytes:
+    """How the client connected: to us, or to a trusted proxy that says so."""
+    named = request.forwarding.get(b"x-forwarded-proto") if remote.trusted else None
+    return named if named in (b"http", b"https") else remote.scheme
+
+
 def lines(remote: Remote, request: Request, request_id: bytes, stripped: bytes = b"") -> bytes:
     """The header lines for one request, from whose path this prefix was stripped."""
     claims = request.forwarding

@@ -8,6 +8,7 @@ from blue_green.http.heads import Fields, Framing
 from blue_green.http.request import Request
 from blue_green.http.response import Response, write_response
 from blue_green.http.transport import Transport
+from blue_green.proxy import hsts
 from blue_green.proxy.client import Client
 from blue_green.proxy.relay import Body, LengthBody, body_of
 from blue_green.proxy.shared import Shared
@@ -140,6 +141,9 @@ class Http1Stream:
     def _head(self, response: Response) -> bytes:
         """Begin the final response: its head as bytes."""
         lines = b"" if response.has_date else date_line()
+        site = self.client.site
+        if site is not None and site.hsts:
+            lines += hsts.lines_for(self.client, response.lines)
         if response.framing in WITHOUT_LENGTH:
             if self.request.version == b"1.1":
                 self._is_chunked = True

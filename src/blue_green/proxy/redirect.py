@@ -10,6 +10,7 @@ import re
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import Request
 from blue_green.http.sockets import HTTPS
+from blue_green.proxy import forwarding
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.remote import Remote
 
@@ -45,10 +46,8 @@ def location(request: Request, port: int) -> str | None:
 
 def moved(request: Request, remote: Remote, host: str) -> ErrorResponse:
     """Redirect to the same place on another host, by the scheme and port that the client used."""
-    scheme = request.forwarding.get(b"x-forwarded-proto") if remote.trusted else None
-    scheme = scheme if scheme in (b"http", b"https") else remote.scheme
     port = PORT.search(request.host or b"")
     target = b"" if request.target == b"*" else request.target
-    where = scheme + b"://" + host.encode() + (port[0] if port else b"") + target
-    url = where.decode("latin-1")
+    where = host.encode() + (port[0] if port else b"") + target
+    url = (forwarding.scheme(remote, request) + b"://" + where).decode("latin-1")
     return ErrorResponse(308, f"This site is at {url}", location=url)

@@ -21,7 +21,7 @@ class SiteLimits(Protocol):
 
 @define(eq=False)
 class ServedSite:
-    """The parts of a site that its requests use. A reload replaces `limits` and `pages`."""
+    """The parts of a site that its requests use. A reload replaces `limits`, `pages` and `hsts`."""
 
     name: str
     """For the access log; empty where nothing needs the name of the site."""
@@ -29,3 +29,5 @@ class ServedSite:
     pool: Pool
     limits: SiteLimits
     pages: ErrorPages
+    hsts: bytes = b""
+    """The header line with Strict-Transport-Security; empty where it is not sent."""

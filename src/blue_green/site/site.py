@@ -13,6 +13,7 @@ import trio
 from blue_green.config.changes import Change
 from blue_green.config.settings import SiteSettings
 from blue_green.http.errors import ErrorPages
+from blue_green.proxy import hsts
 from blue_green.proxy.pool import Pool
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.gate import Gate
@@ -52,7 +53,8 @@ class CheckoutUnusable(Exception):
 def served_site(settings: SiteSettings, label: str = "") -> ServedSite:
     """What the proxy needs for a site: its requests wait until something is live."""
     gate, pool = Gate(settings.hold), Pool(settings.serving.backend_keepalive)
-    return ServedSite(label, gate, pool, settings.serving, ErrorPages())
+    line = hsts.header_line(settings.tls.hsts)
+    return ServedSite(label, gate, pool, settings.serving, ErrorPages(), line)
 
 
 class Site:

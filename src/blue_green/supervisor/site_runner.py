@@ -19,6 +19,7 @@ import trio
 from blue_green.config.settings import SiteSettings
 from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
+from blue_green.proxy import hsts
 from blue_green.routing.lease import cut
 from blue_green.site.build_limit import BuildLimit
 from blue_green.site.draining import drain, requests_of
@@ -77,6 +78,7 @@ class SiteRunner:
         """Use these settings from now on, and these error pages unless they could not be read."""
         self.settings = settings
         self._served.limits = settings.serving
+        self._served.hsts = hsts.header_line(settings.tls.hsts)
         self._served.pages = pages or self._served.pages
         if self.site is not None:
             self.site.use(settings)
