@@ -27,11 +27,17 @@ class HttpClient:
     """Sends one request after the other over a connection, which it keeps as long as it can."""
 
     def __init__(
-        self, port: int, host: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None
+        self,
+        port: int,
+        host: str = "127.0.0.1",
+        *,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "localhost",
     ) -> None:
-        """With `tls`, the server's name is localhost."""
+        """With `tls`, the server must prove that it has this name."""
         self.port = port
         self._tls = tls
+        self._server_name = server_name
         self.host = host
         self.connections = 0
         """How many connections it took."""
@@ -54,7 +60,7 @@ class HttpClient:
             self._stream = stream = await trio.open_tcp_stream(self.host, self.port)
             if self._tls is not None:
                 self._stream = trio.SSLStream(
-                    stream, self._tls, server_hostname="localhost", https_compatible=True
+                    stream, self._tls, server_hostname=self._server_name, https_compatible=True
                 )
             self._http = h11.Connection(h11.CLIENT)
             self.connections += 1

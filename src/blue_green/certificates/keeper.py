@@ -37,6 +37,7 @@ MAX_THREADS = 30
 """Some of them may hang for ever."""
 CLEAN_EVERY = 24 * 3600.0
 """Seconds between looks for files of hosts that were removed long ago."""
+AFTER_ERROR = 60.0
 OUR_ERROR = "an error of blue-green itself, which is in its log"
 
 
@@ -98,19 +99,27 @@ class Keeper:
         return kept
 
     async def _keep(self, kept: KeptHost) -> None:
+        """The task of a host, until it is removed."""
         with kept.scope:
-            if not kept.is_loaded:
-                kept.use_stored(*await self._load(kept.host))
-                if not kept.needs_order():
-                    kept.end_wait()
             while True:
-                await kept.until_due()
-                if kept.needs_order():
-                    await self._order(kept)
-                if kept.needs_save():
-                    await self._save(kept)
-                if kept.needs_advice():
-                    await self._ask(kept)
+                try:
+                    await self._do_what_is_due(kept)
+                except Exception:  # It must cost no other host its certificate.
+                    logger.exception("an error of blue-green with the certificate of %s", kept.host)
+                    await trio.sleep(AFTER_ERROR)
+
+    async def _do_what_is_due(self, kept: KeptHost) -> None:
+        if not kept.is_loaded:
+            kept.use_stored(*await self._load(kept.host))
+            if not kept.needs_order():
+                kept.end_wait()
+        await kept.until_due()
+        if kept.needs_order():
+            await self._order(kept)
+        if kept.needs_save():
+            await self._save(kept)
+        if kept.needs_advice():
+            await self._ask(kept)
 
     async def _load(self, host: str) -> tuple[KeptCertificate | None, HostRecord]:
         try:
@@ -143,7 +152,7 @@ class Keeper:
         else:
             until, renews_at = new.valid_until, kept.renews_at
             logger.info(
-                "new certificate for %s, valid until %s, renewed %s", kept.host,
+                "new certificate for %s, valid until %s, to be renewed on %s", kept.host,
                 f"{until:%Y-%m-%d %H:%M} UTC", f"{renews_at:%Y-%m-%d %H:%M} UTC",
             )  # fmt: skip
 
@@ -158,9 +167,6 @@ class Keeper:
                     )
         except (IssueFailed, trio.TooSlowError) as error:
             logger.info("no advice on when to renew the certificate for %s: %s", kept.host, error)
-            kept.take_advice(kept.record.advised, schedule.ask_again(now(), None))
-        except Exception:
-            logger.exception("an error of blue-green while it asked when to renew a certificate")
             kept.take_advice(kept.record.advised, schedule.ask_again(now(), None))
         else:
             if advice is None:
@@ -186,7 +192,7 @@ class Keeper:
                 why = error.strerror if isinstance(error, OSError) else "it takes too long"
                 logger.error(
                     "cannot write the certificate for %s to the state directory: %s; it is used "
-                    "from memory, and writing is tried again every minute", kept.host, why,
+                    "from memory, and written as soon as that is possible", kept.host, why,
                 )  # fmt: skip
             self._cannot_write = True
         else:

@@ -19,7 +19,7 @@ LONGEST_REASON = 1000
 LOOK_AGAIN = 60.0
 """Seconds after which the clock is looked at again, which somebody may have set."""
 SOONEST = 0.1
-SAVE_AGAIN = 60.0
+SAVE_AGAIN = 10.0
 """Seconds until the next attempt to write files that could not be written."""
 AT_ONCE = "blue-green reload tries at once"
 

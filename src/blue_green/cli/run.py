@@ -6,6 +6,7 @@ from blue_green.cli.command import OK, USAGE, Command, complain, file_argument
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from blue_green.certificates import certificates  # noqa: PLC0415 - slow to load
     from blue_green.supervisor import (  # noqa: PLC0415 - slow to load
         settings_file,
         startup,
@@ -20,6 +21,7 @@ def _run(arguments: argparse.Namespace) -> int:
         try:
             startup.check_trust(arguments.file, settings)
             if arguments.trial:  # Run by `upgrade`: could this program take over?
+                certificates.load_libraries(settings.proxy.tls)
                 print(handover.VERSION)
                 return OK
             supervisor.run(arguments.file, settings, mistakes)
