@@ -28,7 +28,7 @@ from blue_green.system.printable import counted
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 10.0
+LOOK_EVERY = 5.0
 REPORT_EVERY = 600.0
 """Seconds between two reports with the same outcome."""
 

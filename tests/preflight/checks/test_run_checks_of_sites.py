@@ -17,7 +17,7 @@ from blue_green.preflight.checks.context import RunningSupervisor, find_running
 from blue_green.preflight.checks.finding import Finding
 from blue_green.supervisor import settings_file
 from blue_green.system import memory
-from tests.support.answers import status
+from tests.support.answers import certificate, status
 from tests.support.check_context import CheckedSite, troubles
 from tests.support.command import answering, cli
 
@@ -154,7 +154,7 @@ def test_a_running_supervisor_is_asked_for_the_ports_of_all_its_sites(
     settings = several(("blog", subject), ("shop", shop))
     second = {"slot": "blue", "revision": "", "ports": [3002, 3003], "pids": [], "since": None}
     sites = {
-        "blog": status(),
+        "blog": status(certificates=[certificate("blog.example.com")]),
         "shop": status(candidate=second),
         "api": {"phase": "broken", "problem": "it has none"},
     }
@@ -165,6 +165,11 @@ def test_a_running_supervisor_is_asked_for_the_ports_of_all_its_sites(
         pid=5,
         ports=frozenset({3000, 3002, 3003}),
         pids={"blog": frozenset(), "shop": frozenset()},
+        certificates={
+            "blog": sites["blog"]["certificates"],
+            "shop": [],
+            "api": (),
+        },
     )
 
 

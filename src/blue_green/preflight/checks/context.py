@@ -1,8 +1,9 @@
 """The input of checks: settings, users, git, and a supervisor that already runs with them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -22,6 +23,8 @@ class RunningSupervisor:
     """Of its live backends and of its candidates."""
     pids: Mapping[str, frozenset[int]]
     """The pids of all processes that it has started, by the name of their site."""
+    certificates: Mapping[str, Sequence[Mapping[str, Any]]]
+    """Of each host, as in `blue-green status --json`, by the name of the site."""
 
     @property
     def all_pids(self) -> frozenset[int]:
@@ -62,8 +65,8 @@ def find_running(settings: Settings) -> RunningSupervisor | None:
         raise UnknownSupervisor(str(error)) from None
     if status["event"] == "error":
         raise UnknownSupervisor(status["error"])
-    sites = status["sites"].values() if "sites" in status else [status]
-    slots = [site.get(key) for site in sites for key in ("live", "candidate")]
+    sites = status["sites"] if "sites" in status else {settings.sites[0].name: status}
+    slots = [site.get(key) for site in sites.values() for key in ("live", "candidate")]
     markers = {site.name: supervisor_marker.entry(site.state_directory) for site in settings.sites}
     return RunningSupervisor(
         pid=status["supervisor"]["pid"],
@@ -71,4 +74,5 @@ def find_running(settings: Settings) -> RunningSupervisor | None:
         pids={
             name: frozenset(procfs.pids_of_supervisor(marker)) for name, marker in markers.items()
         },
+        certificates={name: site.get("certificates", ()) for name, site in sites.items()},
     )

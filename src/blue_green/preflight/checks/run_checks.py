@@ -13,6 +13,7 @@ from blue_green.preflight.checks import (
     acme_hosts,
     certificate_files,
     commands,
+    current_certificates,
     files,
     hold_timeout,
     machine,
@@ -93,6 +94,7 @@ async def _check_all(
         _all(network.ports(site, others, running), of_site)
         _all(_of_settings(site, shared), of_site)
         _all(acme_hosts.hosts(site, lookups), of_site)
+        _all(current_certificates.current(site, running), of_site)
         try:
             owner, user = startup.users_to_run_as(site)
         except startup.CannotRun as error:
