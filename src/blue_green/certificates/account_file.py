@@ -80,7 +80,7 @@ def save(file: Path, account: AccountRecord) -> bool:
 
 def _parse(data: bytes) -> AccountRecord:
     content = json.loads(data)
-    key = load_pem_private_key(content["key"].encode(), None)
+    key = load_pem_private_key(str(content["key"]).encode(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ValueError("its key is not one of ECDSA P-256")
     return AccountRecord(key, str(content["url"]), str(content["contact"]))

@@ -27,8 +27,9 @@ class ResponseTooLarge(Exception):
 class Budget:
     """What is left of an order's time, and of a response's time and bytes."""
 
-    def __init__(self, seconds: float = ORDER_TIMEOUT) -> None:
-        self._order_ends = time.monotonic() + seconds
+    def __init__(self, seconds: float | None = None) -> None:
+        """`seconds` is the time for all requests, by default `ORDER_TIMEOUT`."""
+        self._order_ends = time.monotonic() + (ORDER_TIMEOUT if seconds is None else seconds)
         self._request_ends = self._order_ends
         self._bytes_left = LARGEST_RESPONSE
 

@@ -9,15 +9,10 @@ import requests
 from acme import errors, messages
 from attrs import frozen
 
+from blue_green.certificates import acme_budget
 from blue_green.certificates.account_file import AccountUnreadable
 from blue_green.certificates.acme_account import BadBinding
-from blue_green.certificates.acme_budget import (
-    LARGEST_RESPONSE,
-    ORDER_TIMEOUT,
-    REQUEST_TIMEOUT,
-    OrderTimeout,
-    ResponseTooLarge,
-)
+from blue_green.certificates.acme_budget import OrderTimeout, ResponseTooLarge
 from blue_green.certificates.acme_challenges import NoChallenge
 from blue_green.certificates.acme_network import BadRoots, NoDirectory, Redirected
 from blue_green.certificates.acme_order import ChallengeFailed, OrderFailed
@@ -25,11 +20,12 @@ from blue_green.certificates.acme_problem import kind_of, quote_of, quoted
 from blue_green.certificates.issued import Unusable
 
 PORTS = {"http-01": 80, "tls-alpn-01": 443}
-DEEPEST_CAUSE = 10
+MOST_CAUSES = 100
 
 ANOTHER_SERVER = (
-    "got a wrong response for {host} on port {port}: {quote}: check that all its A and AAAA "
-    "records lead to this server, and that no proxy or other web server is in between"
+    "did not get our response from {host} on port {port}: {quote}: check that its A and AAAA "
+    "records lead to this server, that its port {port} is reachable from the internet, and that no "
+    "other web server or proxy answers there"
 )
 CHALLENGE = {
     "dns": "finds no address of {host}: {quote}: check that its A or AAAA record has the address "
@@ -62,7 +58,7 @@ REQUEST = {
     "rateLimited": "has had too many requests{until}: {quote}",
     "rejectedIdentifier": "issues no certificates for {host}: {quote}: check the host's name; for "
     'a name that is not public, use files or acme = "internal"',
-    "serverInternal": "has an error of its own: {quote}: nothing to do but wait",
+    "serverInternal": "reports a fault of its own: {quote}",
     "unauthorized": "refuses our account: {quote}: check eab_kid and eab_key_file in [proxy.tls] "
     "if they are set; remove {account} to register a new account",
     "userActionRequired": "wants you to do something first: {quote}: open the page that it names",
@@ -128,9 +124,11 @@ def _of_conversation(error: Exception, topic: AcmeTopic) -> str:
     """The authority cannot be reached, or says what no authority should say."""
     match error:
         case OrderTimeout():
-            return f"has not finished the order for {topic.host} within {ORDER_TIMEOUT:g} s"
+            seconds = acme_budget.ORDER_TIMEOUT
+            return f"has not finished the order for {topic.host} within {seconds:g} s"
         case ResponseTooLarge():
-            return f"sends responses of more than {LARGEST_RESPONSE} bytes: check directory"
+            count = acme_budget.LARGEST_RESPONSE
+            return f"sent a response of more than {count} bytes: check directory in [proxy.tls]"
         case Redirected():
             return f"redirects to {quoted(error)}: set directory in [proxy.tls] to the final URL"
         case NoDirectory():
@@ -144,8 +142,12 @@ def _of_conversation(error: Exception, topic: AcmeTopic) -> str:
             return f"issued for {topic.host} {error}: the certificate is not used"
         case requests.exceptions.InvalidSchema() | requests.exceptions.MissingSchema():
             return f"has URLs that do not begin with https: {quoted(error)}"
+        case errors.NonceError():
+            return "sent a response without a nonce: check that no proxy is in between"
         case errors.ClientError(args=(requests.Response() as response, *_)):
             return _of_status(response)
+        case requests.JSONDecodeError():
+            return "sent a response that is no JSON: check directory in [proxy.tls]"
         case requests.RequestException():
             return _of_connection(error)
     return (
@@ -155,9 +157,9 @@ def _of_conversation(error: Exception, topic: AcmeTopic) -> str:
 
 
 def _of_status(response: requests.Response) -> str:
-    kind = response.headers.get("Content-Type", "no type")
-    advice = "wait" if response.status_code >= 500 else "check directory in [proxy.tls]"
-    return f"answered with status {response.status_code} and {quoted(kind)}: {advice}"
+    if response.status_code >= 500:
+        return f"answered with status {response.status_code}: it seems to have a fault of its own"
+    return f"answered with status {response.status_code}: check directory in [proxy.tls]"
 
 
 def _of_connection(error: requests.RequestException) -> str:
@@ -171,17 +173,16 @@ def _of_connection(error: requests.RequestException) -> str:
                     "clock"
                 )
             case ssl.SSLError():
-                return f"does not speak TLS as it should: {quoted(cause.reason or cause)}"
+                reason = getattr(cause, "reason", "") or cause
+                return f"does not speak TLS as it should: {quoted(reason)}"
             case socket.gaierror():
                 return (
                     f"has no address ({quoted(cause.strerror)}): check directory in [proxy.tls], "
                     "and the DNS of this machine"
                 )
             case TimeoutError():
-                return (
-                    f"did not answer within {REQUEST_TIMEOUT:g} s: check that this machine can "
-                    "reach it (firewall)"
-                )
+                seconds = acme_budget.REQUEST_TIMEOUT
+                return f"did not answer within {seconds:g} s: check that no firewall is in between"
             case OSError(strerror=str() as why) if not isinstance(cause, requests.RequestException):
                 return f"cannot be reached: {why}: check directory, and the network of this machine"
     return f"ended the connection in the middle: {quoted(error)}"
@@ -189,9 +190,11 @@ def _of_connection(error: requests.RequestException) -> str:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, and all that led to it, whichever way the libraries have wrapped it."""
-    found: list[BaseException] = [error]
-    while found and len(found) < 100:
-        cause = found.pop()
+    waiting: list[BaseException] = [error]
+    for _ in range(MOST_CAUSES):
+        if not waiting:
+            return
+        cause = waiting.pop()
         yield cause
         wrapped = (cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args)
-        found.extend(inner for inner in wrapped if isinstance(inner, BaseException))
+        waiting.extend(inner for inner in wrapped if isinstance(inner, BaseException))

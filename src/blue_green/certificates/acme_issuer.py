@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from blue_green.certificates import acme_advice, acme_failures, acme_order, issued
 from blue_green.certificates.acme_account import GONE, AcmeAccount
-from blue_green.certificates.acme_budget import ORDER_TIMEOUT, Budget
+from blue_green.certificates.acme_budget import Budget
 from blue_green.certificates.acme_failures import AcmeTopic
 from blue_green.certificates.acme_network import AcmeNetwork
 from blue_green.certificates.acme_order import Order
@@ -41,16 +41,11 @@ class AcmeIssuer:
         challenges: Challenges,
         *,
         can_http: bool,
-        timeout: float = ORDER_TIMEOUT,
     ) -> None:
-        """`directory` is for the account. `can_http` says whether the proxy answers http-01.
-
-        `timeout` is in seconds, for each call.
-        """
+        """`directory` is for the account. `can_http` says whether the proxy answers http-01."""
         self._tls = tls
         self._challenges = challenges
         self._can_http = can_http
-        self._timeout = timeout
         self._account_file = directory / ACCOUNT
         self._account = AcmeAccount(self._account_file, tls)
         self._replaceable: dict[str, str] = {}
@@ -103,7 +98,7 @@ class AcmeIssuer:
         """A connection to the authority. Failures in the block become an `IssueFailed`."""
         network: AcmeNetwork | None = None
         try:
-            network = AcmeNetwork(self._tls.directory_root, Budget(self._timeout))
+            network = AcmeNetwork(self._tls.directory_root, Budget())
             with closing(network):
                 network.fetch_directory(self._tls.directory)
                 yield network

@@ -1,5 +1,6 @@
 """Requests to an ACME authority, bounded in time, bytes, redirects and repetitions."""
 
+import logging
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ import blue_green
 from blue_green.certificates import retry_after
 from blue_green.certificates.acme_budget import Budget, BudgetContext
 from blue_green.system import files
+
+logging.getLogger("acme").setLevel(logging.INFO)  # Below that, it logs bodies.
 
 USER_AGENT = f"blue-green/{blue_green.__version__} acme-python"
 LARGEST_ROOTS = 1024 * 1024
@@ -144,7 +147,7 @@ def _context(roots: Path | None, budget: Budget) -> ssl.SSLContext:
         context.load_verify_locations(cadata=text)
     except files.UnfitFile as error:
         raise BadRoots(f"{roots} {error.strerror}") from None
-    except ssl.SSLError:
+    except (ssl.SSLError, ValueError):
         raise BadRoots(f"{roots} has no certificate in PEM") from None
     except OSError as error:
         raise BadRoots(f"{roots} cannot be read: {error.strerror}") from None

@@ -20,5 +20,5 @@ def quote_of(problem: messages.Error) -> str:
 
 def quoted(text: object) -> str:
     """Text from outside: on one line, printable, and bounded."""
-    line = printable(" ".join(str(text)[: 4 * LONGEST_QUOTE].split()))
+    line = printable(" ".join(str(text)[: 4 * LONGEST_QUOTE].split())).replace('"', "'")
     return f'"{line}"' if len(line) <= LONGEST_QUOTE else f'"{line[:LONGEST_QUOTE]} ..."'
