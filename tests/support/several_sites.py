@@ -3,7 +3,6 @@
 import signal
 import socket
 import subprocess
-import sys
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +14,7 @@ import trio
 
 from blue_green.system import procfs, supervisor_marker
 from tests.support import control, status_waits
-from tests.support.app_checkout import AppCheckout
+from tests.support.app_checkout import COMMAND, AppCheckout
 from tests.support.http_client import Answer, HttpClient
 from tests.support.launch import (
     BLUE_GREEN,
@@ -41,7 +40,7 @@ class HostedSite:
         self.settings: dict[str, Any] = {
             "hosts": [self.host],
             "app": {
-                "command": [sys.executable, "app.py"],
+                "command": COMMAND,
                 "ports": free_ports(2),
                 "stop_timeout": "2s",
                 "env": self.app.env,

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tomllib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ import trio
 
 from blue_green.system import procfs, supervisor_marker
 from tests.support import control, status_waits
-from tests.support.app_checkout import AppCheckout
+from tests.support.app_checkout import COMMAND, AppCheckout
 from tests.support.http_client import Answer, HttpClient
 from tests.support.launch import (
     BLUE_GREEN,
@@ -55,6 +54,9 @@ def free_ports(count: int) -> list[int]:
 
 _given: set[int] = set()
 
+LOAD_PAUSE = 0.03
+"""Seconds between an answer and the next request of a reader."""
+
 
 class RealSite:
     """A checkout with the test app in it, its settings, and what became of its requests."""
@@ -77,7 +79,7 @@ class RealSite:
         self.sections: dict[str, Any] = {
             "app": {
                 "name": "test",
-                "command": [sys.executable, "app.py"],
+                "command": COMMAND,
                 "ports": [self.blue, self.green],
                 "stop_timeout": "2s",
                 "env": app.env,
@@ -184,7 +186,7 @@ class RealSite:
                     texts.append(answer.json()["text"])
                 except Exception as error:  # noqa: BLE001 - every failure counts, of any kind
                     failures.append(repr(error))
-                await trio.sleep(0.01)
+                await trio.sleep(LOAD_PAUSE)
 
         async with trio.open_nursery() as nursery:
             for _ in range(3):
