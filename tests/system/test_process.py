@@ -141,6 +141,22 @@ def test_an_unrelated_process_is_not_a_descendant() -> None:
     assert procfs.descendants("NOBODY_HAS=this", NO_PID) == []
 
 
+async def test_one_scan_finds_that_a_command_has_left_no_descendant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a server with many processes, a scan takes longer than most commands of git."""
+    scans: list[int] = []
+    descendants = procfs.descendants
+
+    def counted(env_marker: str, leader: int) -> list[int]:
+        scans.append(leader)
+        return descendants(env_marker, leader)
+
+    monkeypatch.setattr(procfs, "descendants", counted)
+    assert (await python(tmp_path, "")).ok
+    assert len(scans) == 1
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [

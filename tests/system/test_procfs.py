@@ -1,6 +1,8 @@
 """What /proc says about processes."""
 
 import os
+from contextlib import AbstractContextManager
+from subprocess import Popen
 
 from blue_green.system import procfs
 from tests.support.left_behind import SLEEP, left_behind
@@ -15,3 +17,12 @@ def test_a_process_name_with_parentheses_is_parsed() -> None:
         assert ours is not None
         assert began >= ours
         assert procfs.pids_of_supervisor("MARK=x y") == [popen.pid]
+
+
+def test_a_process_that_is_older_than_a_command_is_no_descendant() -> None:
+    def process() -> AbstractContextManager[Popen[bytes]]:
+        return left_behind(SLEEP, MARK="x")
+
+    with process() as older, process() as command, process() as younger:
+        assert procfs.descendants("MARK=x", command.pid) == [younger.pid]
+        assert set(procfs.descendants("MARK=x", older.pid)) == {command.pid, younger.pid}
