@@ -180,6 +180,7 @@ HOSTILE = st.lists(
 @given(HOSTILE)
 @example(b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: h\r\nX: a\x0bb\r\n\r\n")
+@example(b"GET / HTTP/1.1\r\nHost: h\r\nX.Forwarded.For: x\r\n\r\n")
 def test_the_fast_path_agrees_with_the_slow_path_on_requests(data: bytes) -> None:
     head = data[: data.find(b"\r\n\r\n") + 4]
     # Thrice: then from the verdicts on its lines, and then from the one on the whole.

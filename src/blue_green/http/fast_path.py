@@ -31,7 +31,8 @@ T = TypeVar("T")
 REQUEST_LINE = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~](?:[ -~]*[!-~])?)")
 VALUE = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
-LINE = re.compile(rb"([!#$%%&'*+.^`|~0-9A-Za-z-]+): (%b)" % VALUE.pattern)
+LINE = re.compile(rb"([0-9A-Za-z-]+): (%b)" % VALUE.pattern)
+"""A name with other characters may look like that of a field that we rewrite (`heads.without`)."""
 COOKIE = b"\r\nCookie: "
 LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
 
