@@ -138,7 +138,7 @@ async def test_a_site_comes_back_after_a_kill_while_git_checks_out(make_built: M
         site.draft("next", {".gitattributes": "text.txt filter=slow"})
         git(site.checkout, "commit", "-q", "-m", "next")
         await until("git is at it", lambda: len(site.worktrees()) == 2)
-    async with site.running():
+    async with site.running(wait_for="swapping"):
         await comes_back(site, good, built=[good])
         slow.unlink()
         next_one = git(site.checkout, "rev-parse", "HEAD")

@@ -52,13 +52,22 @@ async def both_die(scene: Scene) -> None:
 
 async def port_is_stolen(scene: Scene) -> None:
     """The candidate has answered no probe yet; now it dies, and a stranger has its port."""
+    port = await _port_of_candidate(scene)
     scene.kill_new()
-    await port_is_taken(scene)
+    await _take(scene, port)
 
 
 async def port_is_taken(scene: Scene) -> None:
     """A stranger has it, and would answer whatever the candidate is asked."""
-    candidate = (await scene.site.status())["candidate"]
+    await _take(scene, await _port_of_candidate(scene))
+
+
+async def _port_of_candidate(scene: Scene) -> int:
+    port: int = (await scene.site.status())["candidate"]["ports"][0]
+    return port
+
+
+async def _take(scene: Scene, port: int) -> None:
     stolen = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"
 
     async def answer(stream: trio.SocketStream) -> None:
@@ -71,7 +80,7 @@ async def port_is_taken(scene: Scene) -> None:
     async def has_it() -> bool:
         nonlocal listener
         with suppress(OSError):  # It takes the kernel a moment to end all threads.
-            (listener,) = await trio.open_tcp_listeners(candidate["ports"][0], host="127.0.0.1")
+            (listener,) = await trio.open_tcp_listeners(port, host="127.0.0.1")
         return listener is not None
 
     await until("the stranger has the port", has_it)
