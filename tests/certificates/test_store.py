@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import shutil
 import signal
 import stat
 import time
@@ -192,6 +193,21 @@ def test_files_of_a_removed_host_are_kept_for_a_while(
     left = sorted(path.name for path in hosts.iterdir())
     assert left == ["current.example.pem", "recent.example.pem"]
     assert "old.example.pem: no site has this host any more" in caplog.text
+
+
+def test_an_expired_certificate_is_loaded_which_is_logged(
+    store: CertificateStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.save_certificate("a.example", make_pem("a.example", DAY, age=2 * DAY))
+    assert store.load("a.example")[0] is not None
+    [line] = caplog.messages
+    assert line.startswith("the stored certificate for a.example expired 20")
+
+
+def test_a_directory_that_was_removed_is_made_again(store: CertificateStore, hosts: Path) -> None:
+    shutil.rmtree(hosts.parent.parent)
+    issue(store, "a.example")
+    assert stat.S_IMODE(hosts.stat().st_mode) == 0o700
 
 
 def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Keeper:
             if kept.needs_order():
                 kept.await_first()
         stored = sum(kept.certificate is not None for kept in self._hosts.values())
-        logger.info("certificates: %d of %d hosts have a stored one", stored, len(hosts))
+        logger.info("%d of %d hosts have a stored certificate", stored, len(hosts))
 
     def use(self, hosts: Collection[str]) -> None:
         """Keep certificates for these hosts from now on, and repeat failed orders at once."""

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -62,10 +62,7 @@ class CertificateStore:
     def __init__(self, directory: Path) -> None:
         """`directory` is that of the authority. Raises `OSError` if it cannot be created."""
         self._directory = directory / "hosts"
-        for path in (directory.parent, directory, self._directory):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if path.stat().st_mode & 0o077:
-                path.chmod(0o700)
+        self._make_directories()
         for left in self._directory.glob("*.new"):  # By a crash while it was written.
             _remove(left)
 
@@ -74,17 +71,20 @@ class CertificateStore:
         certificate = self._certificate(host)
         record = self._record(host)
         digest = certificate.digest if certificate else ""
+        if certificate is not None and certificate.valid_until <= datetime.now(UTC):
+            until = f"{certificate.valid_until:%Y-%m-%d %H:%M} UTC"
+            logger.warning("the stored certificate for %s expired %s, ordering one", host, until)
         # After a crash between the two, the certificate is the newer one.
         return certificate, record if record.certificate == digest else HostRecord(digest)
 
     def save_certificate(self, host: str, pem: str) -> None:
         """Replace the certificate of a host; raise `OSError`."""
-        files.replace(self._path(host, ".pem"), pem.encode())
+        self._replace(self._path(host, ".pem"), pem)
 
     def save_record(self, host: str, record: HostRecord) -> None:
         """Replace the record of a host; raise `OSError`."""
         document = json.dumps(attrs.asdict(record), default=datetime.isoformat)
-        files.replace(self._path(host, ".json"), document.encode())
+        self._replace(self._path(host, ".json"), document)
 
     def remove_old(self, hosts: Collection[str]) -> None:
         """Remove the files of other hosts than these that have not changed for long."""
@@ -99,6 +99,16 @@ class CertificateStore:
             if age > KEPT_FOR:
                 logger.info("removing %s: no site has this host any more", path)
                 _remove(path)
+
+    def _replace(self, path: Path, text: str) -> None:
+        self._make_directories()  # Somebody may have removed them.
+        files.replace(path, text.encode())
+
+    def _make_directories(self) -> None:
+        for path in (self._directory.parents[1], self._directory.parent, self._directory):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o700)
 
     def _path(self, host: str, suffix: str) -> Path:
         return self._directory / (_file_name(host) + suffix)
