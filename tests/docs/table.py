@@ -107,11 +107,17 @@ READ: Mapping[tuple[str, str], str] = {
         CADDY,
         "sudo systemctl reload caddy                         # or",
     ): "this machine's own load balancer",
-    (CADDY, "sudo groupadd tls"): "would change this machine's users",
+    (CERTIFICATES, "sudo groupadd tls"): "would change this machine's users",
     (
         CADDY,
         "sudo systemctl stop caddy                           # or nginx: it has the port",
     ): SYSTEMD,
+    (
+        CADDY,
+        "cd /srv/app && sudo blue-green init --host app.example.com --acme you@example.com "
+        "--file /etc/blue-green/supervisor.toml",
+    ): "run by tests/preflight/init/test_https.py",
+    (CADDY, "sudo systemctl disable --now caddy app"): SYSTEMD,
     (CADDY, f"sudo cp {SOCKET} /etc/systemd/system/"): SYSTEMD,
     (CADDY, "sudo systemctl disable --now app@3000 app@3001"): SYSTEMD,
     (KAMAL, "kamal-proxy deploy shop --target web-2:3000 --host shop.example.com \\"): (
