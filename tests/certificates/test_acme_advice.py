@@ -149,6 +149,20 @@ def test_the_next_order_replaces_the_certificate(
     assert any(asked.path == f"{INFO}/{name}" for asked in authority.asked)
 
 
+def test_an_order_after_one_that_failed_still_replaces_it(
+    authority: FalseAuthority, issuer: AcmeIssuer
+) -> None:
+    advise(authority, window(timedelta(days=-3), timedelta(days=-2)))
+    advice(issuer, issuer.issue(HOST, 0))
+    others = authority.answer
+    authority.answer = lambda asked: FalseReply(b"", 502) if "/certZ/" in asked.path else None
+    with pytest.raises(IssueFailed):
+        issuer.issue(HOST, 0)
+    authority.answer = others
+    issuer.issue(HOST, 0)
+    assert ["replaces" in order for order in authority.orders()] == [False, True, True]
+
+
 @pytest.mark.parametrize(("kind", "status"), [("alreadyReplaced", 409), ("malformed", 400)])
 def test_an_order_that_must_not_replace_it_is_placed_without(
     authority: FalseAuthority, issuer: AcmeIssuer, kind: str, status: int

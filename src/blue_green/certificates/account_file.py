@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from attrs import frozen
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -48,7 +49,7 @@ def load(file: Path) -> AccountRecord | None:
         raise AccountUnreadable(f"{file} cannot be read: {error.strerror}") from None
     try:
         return _parse(data)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, UnsupportedAlgorithm) as error:
         aside = file.with_suffix(".invalid")
         logger.warning("%s is invalid, moved to %s: %s", file, aside, error)
         try:

@@ -1,17 +1,15 @@
 """The internal authority: it signs certificates for hosts that no public authority vouches for."""
 
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from blue_green.certificates import internal_root
+from blue_green.certificates import internal_root, issued
 from blue_green.certificates.internal_root import LONGEST_NAME, Root, RootUnusable
 from blue_green.certificates.issuer import IssueFailed, RenewalAdvice
 
@@ -37,7 +35,7 @@ class InternalCa:
             raise IssueFailed(str(error)) from None
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _sign(root, host, key.public_key())
-        return (internal_root.pem_of(key) + certificate.public_bytes(Encoding.PEM)).decode()
+        return issued.pem_of_key(key) + issued.pem_of_certificate(certificate)
 
     def advice(self, pem: str) -> RenewalAdvice | None:
         """None: a certificate is renewed by its age."""
@@ -55,6 +53,7 @@ class InternalCa:
 
 def _sign(root: Root, host: str, public: ec.EllipticCurvePublicKey) -> x509.Certificate:
     now = datetime.now(UTC)
+    name = issued.subject_name(issued.subject(host))
     issuer = root.certificate
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key())
     subject = [x509.NameAttribute(NameOID.COMMON_NAME, host)] if len(host) <= LONGEST_NAME else []
@@ -67,7 +66,7 @@ def _sign(root: Root, host: str, public: ec.EllipticCurvePublicKey) -> x509.Cert
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(min(now + LIFE, issuer.not_valid_after_utc))
         # Without a subject, the alternative name must be critical (RFC 5280 section 4.2.1.6).
-        .add_extension(x509.SubjectAlternativeName([_name(host)]), critical=not subject)
+        .add_extension(x509.SubjectAlternativeName([name]), critical=not subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(internal_root.key_usage(is_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -75,11 +74,3 @@ def _sign(root: Root, host: str, public: ec.EllipticCurvePublicKey) -> x509.Cert
         .add_extension(authority, critical=False)
         .sign(root.key, SHA256())
     )
-
-
-def _name(host: str) -> x509.GeneralName:
-    """A name, perhaps with a wildcard, or an address, in brackets if it is IPv6."""
-    try:
-        return x509.IPAddress(ip_address(host.strip("[]")))
-    except ValueError:
-        return x509.DNSName(host)

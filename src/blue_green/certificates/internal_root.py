@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from blue_green.certificates import issued
 from blue_green.certificates.root_file import PREVIOUS, ROOT, ROOT_KEY
 from blue_green.system import files
 
@@ -61,7 +62,7 @@ def load_or_make(directory: Path) -> Root:
             raise RootUnusable(f"{directory / ROOT_KEY} {what}: {_what_to_do(directory)}")
         if key is None:
             key = ec.generate_private_key(ec.SECP256R1())
-            files.replace(directory / ROOT_KEY, pem_of(key))
+            files.replace(directory / ROOT_KEY, issued.pem_of_key(key).encode())
         if certificate is None or not _lasts(certificate):
             certificate = _make(directory, key, certificate)
     except OSError as error:
@@ -69,15 +70,6 @@ def load_or_make(directory: Path) -> Root:
         why = f"{where} cannot be read or written: {error.strerror}"
         raise RootUnusable(f"the internal authority cannot sign certificates: {why}") from None
     return Root(key, certificate)
-
-
-def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key in PEM, without a passphrase."""
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
 
 
 def previous_until(directory: Path) -> datetime | None:
