@@ -184,7 +184,7 @@ async def test_a_broken_pair_is_used_once_it_is_corrected(
     files.key.unlink()
     pairs = FilePairs(settings(site("shop", "a.example", files=files)), table)
     async with watching(pairs, monkeypatch):
-        write_pair(files.key.parent, "corrected")
+        write_pair(files.key.parent, "corrected", "a.example")
         await until("the corrected files", lambda: served(table, "a.example") == "corrected")
         known = pairs.of_host("a.example")
         assert known is not None and known.problem == "" and known.valid_until is not None
@@ -204,3 +204,22 @@ async def test_the_files_of_a_site_that_was_added_are_watched_and_of_one_removed
         write_pair(new.key.parent, "renewed")
         await until("the new files", lambda: served(table, "b.example") == "renewed")
         assert entry is not None and entry.loaded is not None and entry.loaded.names == ["old"]
+
+
+@pytest.mark.parametrize("host", ["a.example", "b.shop.example", "*.shop.example", "*"])
+def test_a_host_that_the_certificate_is_for_has_no_problem(tmp_path: Path, host: str) -> None:
+    files = write_pair(tmp_path, "a.example", "*.shop.example")
+    known = FilePairs(settings(site("a", host, files=files)), CertificateTable()).of_host(host)
+    assert known is not None
+    assert (known.problem, known.valid_until is None) == ("", False)
+
+
+def test_a_host_that_the_certificate_is_not_for_counts_as_one_without(tmp_path: Path) -> None:
+    files = write_pair(tmp_path, "a.example")
+    pairs = FilePairs(
+        settings(site("a", "a.example", "b.example", files=files)), CertificateTable()
+    )
+    known = pairs.of_host("b.example")
+    assert known is not None
+    assert known.valid_until is None
+    assert known.problem.startswith(f"{files.certificate} is not for b.example, so browsers refuse")

@@ -102,14 +102,13 @@ class FilePairs:
         used = self._of_hosts.get(host)
         if used is None:
             return None
-        loaded = used.pair.loaded
-        return HostCertificate(
-            host,
-            "files",
-            loaded.valid_until if loaded else None,
-            problem=used.pair.problem,
-            valid_from=loaded.valid_from if loaded else None,
-        )
+        loaded, problem = used.pair.loaded, used.pair.problem
+        if loaded is None:
+            return HostCertificate(host, "files", problem=problem)
+        if loaded.names and host != ANY_HOST and not loaded.covers(host):
+            return HostCertificate(host, "files", problem=problem or _not_for(host, used.pair))
+        until, since = loaded.valid_until, loaded.valid_from
+        return HostCertificate(host, "files", until, problem=problem, valid_from=since)
 
     async def run(self) -> None:
         """Load pairs again when their files change, until cancelled."""
@@ -139,3 +138,10 @@ class FilePairs:
             others = [host for site in settings.sites for host in hosts_of(site)]
             wanted = dict.fromkeys([*others, ANY_HOST], common) | wanted
         return wanted
+
+
+def _not_for(host: str, pair: WatchedPair) -> str:
+    return (
+        f"{pair.certificate} is not for {host}, so browsers refuse it there: get one for all hosts "
+        "of the site, or for this one with acme"
+    )

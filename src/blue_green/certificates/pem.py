@@ -46,6 +46,11 @@ class Loaded:
     """Whether a signature takes so little time (ECDSA, Ed25519) that no thread is needed."""
     valid_from: datetime | None = None
 
+    def covers(self, host: str) -> bool:
+        """Whether a name is that of the host, or has a wildcard for its first label (RFC 9525)."""
+        known = {name.lower() for name in self.names}
+        return host.strip("[]") in known or f"*.{host.partition('.')[2]}" in known
+
 
 def load(certificate: Path, key: Path) -> Loaded:
     """The pair in these files; raise `BadCertificate`. Takes some milliseconds."""

@@ -21,8 +21,8 @@ class CheckedPair:
     """What was found out about a certificate and its key."""
 
     findings: Sequence[Finding] = ()
-    names: Sequence[str] = ()
-    """The names in the certificate; empty if there is none, or none that can be used."""
+    loaded: Loaded | None = None
+    """The certificate, if there is one that can be used."""
 
 
 def check_pair(tls: TlsSettings | SiteTlsSettings | None, about: str) -> CheckedPair:
@@ -33,14 +33,15 @@ def check_pair(tls: TlsSettings | SiteTlsSettings | None, about: str) -> Checked
         loaded = load(tls.certificate, tls.key)
     except BadCertificate as error:
         return CheckedPair([failed(about, str(error))])
-    return CheckedPair([_judge(loaded, f"{tls.certificate}", about)], loaded.names)
+    return CheckedPair([_judge(loaded, f"{tls.certificate}", about)], loaded)
 
 
-def check_hosts(site: SiteSettings, names: Sequence[str]) -> Findings:
-    """Warn about hosts of a site that the certificate with these names is not for."""
+def check_hosts(site: SiteSettings, pair: CheckedPair) -> Findings:
+    """Warn about hosts of a site that this certificate is not for."""
+    if (loaded := pair.loaded) is None or not loaded.names:
+        return
     hosts = [*site.serving.hosts, *site.serving.redirect_hosts]
-    missing = [host for host in hosts if host != ANY_HOST and not _is_covered(host, names)]
-    if names and missing:
+    if missing := [host for host in hosts if host != ANY_HOST and not loaded.covers(host)]:
         yield warned(
             "hosts",
             f"the certificate is not for {', '.join(missing)}: browsers refuse it there",
@@ -60,9 +61,3 @@ def _judge(loaded: Loaded, file: str, about: str) -> Finding:
         case "expiring":
             return warned(about, f"{file} expires on {day}", RENEW)
     return passed(about, f"{file} can be used, and is valid until {day}")
-
-
-def _is_covered(host: str, names: Sequence[str]) -> bool:
-    """Whether a name is that of the host, or has a wildcard for its first label (RFC 9525)."""
-    known = {name.lower() for name in names}
-    return host.strip("[]") in known or f"*.{host.partition('.')[2]}" in known

@@ -114,8 +114,7 @@ def _of_settings(site: SiteSettings, shared: CheckedPair) -> Findings:
     """What needs neither the checkout nor the users. `shared` is the pair of all sites."""
     own = certificate_files.check_pair(site.tls, "[tls]")
     yield from own.findings
-    pair = own if site.tls.certificate else shared
-    yield from certificate_files.check_hosts(site, pair.names)
+    yield from certificate_files.check_hosts(site, own if site.tls.certificate else shared)
     yield from hold_timeout.hold(site)
     yield from files.error_pages(site)
     yield from files.webhook(site)
