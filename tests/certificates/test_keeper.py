@@ -375,6 +375,23 @@ async def test_the_authority_says_when_to_renew(tmp_path: Path) -> None:
     assert again.issuer.asked == 1  # For the other host.
 
 
+async def test_orders_do_not_wait_for_questions_to_the_authority(
+    tmp_path: Path, hang: threading.Event
+) -> None:
+    def advised() -> None:
+        hang.wait()
+
+    stored = [f"{number}.example" for number in range(10)]
+    kept = Kept(tmp_path, FakeIssuer(advised=advised))
+    for host in stored:
+        kept.store.save_certificate(host, make_pem(host))
+    async with kept.running(*stored):
+        await until("it is asked", lambda: kept.issuer.asked)
+        kept.keeper.use([*stored, A])
+        await kept.until_loaded(A)
+        assert kept.issuer.asked == 1
+
+
 async def test_an_authority_that_cannot_give_advice_now_is_asked_later(tmp_path: Path) -> None:
     def advised() -> None:
         raise IssueFailed("it is down")

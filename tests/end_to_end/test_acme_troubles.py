@@ -126,7 +126,7 @@ async def test_a_certificate_that_a_full_disk_cannot_take_is_used_and_written_la
 ) -> None:
     sites = make_sites("blog", proxy=acme_settings(pebble))
     name = f"127.0.0.1_{pebble.port}_dir"
-    with full_disk(sites.state / "certificates" / name / "hosts") as filler:
+    with full_disk(sites.state / "certificates" / name) as filler:
         async with sites.running():
             context = pebble.client_context()
             seen = await until_visited(pebble.tls_port, BLOG, context)

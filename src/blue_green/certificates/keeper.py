@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
 
@@ -23,18 +23,20 @@ from blue_green.certificates.store import CertificateStore, HostRecord
 from blue_green.certificates.table import CertificateTable
 from blue_green.system import threads
 
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 4
-"""Orders and questions to the authority at the same time."""
+ORDERS_AT_ONCE = 4
+QUESTIONS_AT_ONCE = 1
+"""When to renew: there may be hundreds of these after a start, and they are not urgent."""
 ORDER_TIMEOUT = 150.0
 """Seconds. The issuer should give up before that; its thread is left alone then."""
 DISK_TIMEOUT = 60.0
 """Seconds for reading or writing the files of a host."""
-MAX_THREADS = 30
-"""Some of them may hang for ever."""
+MAX_THREADS = 20
+"""For the authority, and again for the disk. Some of them may hang for ever."""
 CLEAN_EVERY = 24 * 3600.0
 """Seconds between looks for files of hosts that were removed long ago."""
 AFTER_ERROR = 60.0
@@ -53,8 +55,10 @@ class Keeper:
         self._source = source
         self._hosts: dict[str, KeptHost] = {}
         self._nursery: trio.Nursery | None = None
-        self._places = trio.Semaphore(AT_ONCE)
-        self._threads = trio.CapacityLimiter(MAX_THREADS)
+        self._orders = trio.Semaphore(ORDERS_AT_ONCE)
+        self._questions = trio.Semaphore(QUESTIONS_AT_ONCE)
+        self._order_threads = trio.CapacityLimiter(MAX_THREADS)
+        self._disk_threads = trio.CapacityLimiter(MAX_THREADS)
         self._cannot_write = False
 
     def begin(self, hosts: Collection[str]) -> None:
@@ -88,7 +92,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Order and renew certificates, until cancelled."""
-        with threads.limited_by(self._threads):
+        with threads.limited_by(self._disk_threads):
             async with trio.open_nursery() as self._nursery:
                 for kept in self._hosts.values():
                     self._nursery.start_soon(self._keep, kept)
@@ -132,10 +136,8 @@ class Keeper:
     async def _order(self, kept: KeptHost) -> None:
         kept.await_first()
         try:
-            async with self._places:
-                with trio.fail_after(ORDER_TIMEOUT):
-                    order = partial(_order, self._issuer, kept.host, kept.record.failures)
-                    new = await threads.run(order, abandon_on_cancel=True)
+            order = partial(_order, self._issuer, kept.host, kept.record.failures)
+            new = await self._ask_authority(self._orders, order)
         except IssueFailed as error:
             kept.fail(str(error), error.retry_after)
         except trio.TooSlowError:
@@ -156,17 +158,20 @@ class Keeper:
                 f"{until:%Y-%m-%d %H:%M} UTC", f"{renews_at:%Y-%m-%d %H:%M} UTC",
             )  # fmt: skip
 
+    async def _ask_authority(self, places: trio.Semaphore, question: Callable[[], T]) -> T:
+        """Run this in a thread when there is a place; raise `trio.TooSlowError` if it hangs."""
+        async with places:
+            with trio.fail_after(ORDER_TIMEOUT), threads.limited_by(self._order_threads):
+                return await threads.run(question, abandon_on_cancel=True)
+
     async def _ask(self, kept: KeptHost) -> None:
         """Ask the authority when to renew."""
         assert kept.certificate is not None
         try:
-            async with self._places:
-                with trio.fail_after(ORDER_TIMEOUT):
-                    advice = await threads.run(
-                        self._issuer.advice, kept.certificate.pem, abandon_on_cancel=True
-                    )
+            pem = kept.certificate.pem
+            advice = await self._ask_authority(self._questions, partial(self._issuer.advice, pem))
         except (IssueFailed, trio.TooSlowError) as error:
-            logger.info("no advice on when to renew the certificate for %s: %s", kept.host, error)
+            logger.debug("no advice on when to renew %s: %s", kept.host, error)
             kept.take_advice(kept.record.advised, schedule.ask_again(now(), None))
         else:
             if advice is None:
