@@ -25,6 +25,7 @@ def test_sessions_of_clients_without_tickets_take_bounded_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MOST_CACHED", 5)
+    monkeypatch.setattr(module, "LOOK_EVERY", 0)
     sessions, loaded = Sessions(), entry_for("localhost").loaded
     assert loaded is not None
     seen = set()

@@ -1,5 +1,6 @@
 """The cost of TLS is bounded: records, handshakes, key updates and memory."""
 
+import math
 import socket
 import ssl
 import threading
@@ -18,6 +19,7 @@ from blue_green.http.handshake import IN_LOOP, IN_THREADS
 from blue_green.http.records import MOST_AT_ONCE, Records
 from blue_green.http.tls import MOST_ENCRYPTED, MOST_PENDING, TlsTransport
 from blue_green.http.transport import BLOCK
+from blue_green.http.turns import AT_ONCE, Turns
 from tests.hostile.attacks.tls import Updater, hello, what_is_missing
 from tests.raw.backend import says
 from tests.raw.messages import OK
@@ -123,38 +125,40 @@ async def test_the_number_of_waiting_handshakes_is_bounded(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
-    place: trio.Semaphore | trio.CapacityLimiter,
+    place: Turns | trio.CapacityLimiter,
 ) -> None:
     tls = write_pair(tmp_path, key_type=trustme.KeyType[kind])
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     async with running(says(OK), tls=tls) as proxy:
         with taken(place):
-            waiting = [await trio.open_tcp_stream("127.0.0.1", proxy.port) for _ in range(3)]
-            for stream in waiting:
+            early = [await trio.open_tcp_stream("127.0.0.1", proxy.port) for _ in range(3)]
+            for stream in early:
                 await stream.send_all(hello())
-            await until("they wait", lambda: place.statistics().tasks_waiting == 3)
+            await until("they wait", lambda: waiting(place) == 3)
             async with await trio.open_tcp_stream("127.0.0.1", proxy.port) as late:
                 with patience("its end", lambda: None):
                     with pytest.raises(trio.BrokenResourceError):
                         await late.send_all(hello())
                         assert await late.receive_some() == b""
                         raise trio.BrokenResourceError
-        for stream in waiting:
+        for stream in early:
             with patience("its handshake", lambda: None):
                 assert await stream.receive_some() != b""
             await stream.aclose()
 
 
 @contextmanager
-def taken(place: trio.Semaphore | trio.CapacityLimiter) -> Iterator[None]:
+def taken(place: Turns | trio.CapacityLimiter) -> Iterator[None]:
     """A block in which nothing is computed there."""
-    if isinstance(place, trio.Semaphore):
-        count = place.value
-        for _ in range(count):
-            place.acquire_nowait()
+    if isinstance(place, Turns):
+        queue = place.__dict__["_queue"]
+        for _ in range(AT_ONCE):
+            queue.acquire_nowait()
+        place.__dict__.update(_since=math.inf, _left=0)
         yield
-        for _ in range(count):
-            place.release()
+        place.__dict__["_since"] = 0.0
+        for _ in range(AT_ONCE):
+            queue.release()
     else:
         holders = [object() for _ in range(int(place.total_tokens))]
         for holder in holders:
@@ -162,6 +166,10 @@ def taken(place: trio.Semaphore | trio.CapacityLimiter) -> Iterator[None]:
         yield
         for holder in holders:
             place.release_on_behalf_of(holder)
+
+
+def waiting(place: Turns | trio.CapacityLimiter) -> int:
+    return place.waiting if isinstance(place, Turns) else place.statistics().tasks_waiting
 
 
 @pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())

@@ -16,22 +16,28 @@ KEY_LIFETIME = 12 * 3600.0
 """Seconds. Who obtains the key of a ticket can decrypt the sessions of TLS 1.2 that it resumed."""
 MOST_CACHED = 1000
 """Sessions in the cache, of 1 KB each. OpenSSL itself would keep 20,000."""
+LOOK_EVERY = 0.5
+"""Seconds between looks at the cache."""
 
 
 class Sessions:
     """The sessions of one host."""
 
-    __slots__ = ("_context", "_until")
+    __slots__ = ("_context", "_look_at", "_until")
 
     def __init__(self) -> None:
         self._context: ssl.SSLContext | None = None
         self._until = 0.0
-        """When the context is replaced (`time.monotonic`)."""
+        """When the context is replaced, and when to look at its cache (`time.monotonic`)."""
+        self._look_at = 0.0
 
     def context(self) -> ssl.SSLContext:
         """The context to make a TLS object of. It has no certificate."""
         now = time.monotonic()
         context = self._context
+        if context is not None and now < self._look_at:
+            return context
+        self._look_at = now + LOOK_EVERY
         if context is None or now > self._until or is_full(context):
             context = self._context = server_context()
             self._until = now + KEY_LIFETIME

@@ -2,9 +2,9 @@
 
 import socket
 import ssl
+from typing import NamedTuple
 
 import trio
-from attrs import frozen
 
 from blue_green.certificates.table import CertificateTable
 from blue_green.http.client_hello import ClientHello, HandshakeAlert
@@ -20,8 +20,7 @@ NO_APPLICATION_PROTOCOL = 120
 """An alert (RFC 7301 section 3.2)."""
 
 
-@frozen
-class Choice:
+class Choice(NamedTuple):
     """What a handshake is computed with."""
 
     sessions: ssl.SSLContext

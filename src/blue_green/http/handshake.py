@@ -21,9 +21,10 @@ from blue_green.http.certificate_choice import (
 from blue_green.http.client_hello import MOST_BYTES, ClientHello, HandshakeAlert, read_hello
 from blue_green.http.connected import has_gone
 from blue_green.http.records import Records
+from blue_green.http.turns import Turns
 
-IN_LOOP = trio.Semaphore(2)
-"""Steps of handshakes that are computed in one iteration of the event loop, first in, first out."""
+IN_LOOP = Turns()
+"""Turns for the steps of handshakes that are computed in the event loop."""
 IN_THREADS = trio.CapacityLimiter(os.cpu_count() or 1)
 """Handshakes computed at once in threads: an RSA signature takes a millisecond."""
 MOST_WAITING = 500
@@ -129,27 +130,36 @@ class Handshake:
             raise
 
     async def _compute(self, choice: Choice) -> ssl.SSLObject:
-        place = IN_LOOP if choice.is_quick else IN_THREADS
-        if place.statistics().tasks_waiting >= MOST_WAITING:
+        threads = IN_THREADS.statistics
+        if (IN_LOOP.waiting if choice.is_quick else threads().tasks_waiting) >= MOST_WAITING:
             raise ConnectionAbortedError("too many handshakes wait")
         tls: ssl.SSLObject | None = None
         while True:
             try:
-                async with place:
-                    if has_gone(self._sock):
-                        raise ConnectionResetError("the client has disconnected")
-                    if tls is None:  # Made this late, since it takes memory.
-                        bios = self._incoming, self._outgoing
-                        tls = choice.sessions.wrap_bio(*bios, server_side=True)
-                        tls.context = choice.context
-                    if choice.is_quick:
-                        tls.do_handshake()
-                    else:
+                if choice.is_quick:
+                    await IN_LOOP.wait()
+                    tls = self._begin(choice, tls)
+                    tls.do_handshake()
+                else:
+                    async with IN_THREADS:
+                        tls = self._begin(choice, tls)
                         await trio.to_thread.run_sync(tls.do_handshake, limiter=THREADS)
                 return tls
             except ssl.SSLWantReadError:
                 await self._send(self._outgoing.read())
                 await self._receive()
+
+    def _begin(self, choice: Choice, tls: ssl.SSLObject | None) -> ssl.SSLObject:
+        """The TLS object. It is made as late as this, since it takes memory.
+
+        Raises `OSError` if the client has disconnected, before any work is done for it.
+        """
+        if has_gone(self._sock):
+            raise ConnectionResetError("the client has disconnected")
+        if tls is None:
+            tls = choice.sessions.wrap_bio(self._incoming, self._outgoing, server_side=True)
+            tls.context = choice.context
+        return tls
 
     async def _receive(self) -> None:
         """Wait for more encrypted bytes, or for their end, and pass a few records to OpenSSL."""

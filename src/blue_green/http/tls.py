@@ -151,7 +151,10 @@ class TlsTransport(Transport):
         if not self._is_ready:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         rest = data
-        while self._flush():
+        # A session ticket, or another short reply of TLS itself, goes along with the data.
+        is_free = not (self._encrypted or self._unsent or self._outgoing.pending > MOST_PENDING)
+        while is_free or self._flush():
+            is_free = False
             if self._encrypted == len(rest):
                 self._encrypted = 0
                 return b""
@@ -168,7 +171,7 @@ class TlsTransport(Transport):
     async def send_eof(self) -> None:
         if self._is_ready:
             self._queue_close_notify()
-            await self._send_encrypted()
+            await self._send_encrypted(socket.MSG_MORE)  # In one packet with the end.
         await super().send_eof()
 
     def close(self) -> None:
@@ -215,7 +218,7 @@ class TlsTransport(Transport):
         room: int = (info[SNDBUF] - info[WMEM_QUEUED]) // 2
         return max(MOST_ENCRYPTED, min(BLOCK, room))
 
-    def _flush(self) -> bool:
+    def _flush(self, flags: int = 0) -> bool:
         """Send encrypted bytes without waiting; whether all are sent."""
         while self._unsent or self._outgoing.pending:
             data = self._unsent or self._outgoing.read()
@@ -227,8 +230,8 @@ class TlsTransport(Transport):
             self._unsent = b"" if count == len(data) else memoryview(data)[count:]
         return True
 
-    async def _send_encrypted(self) -> None:
-        while not self._flush():
+    async def _send_encrypted(self, flags: int) -> None:
+        while not self._flush(flags):
             self._began = 0.0
             await trio.lowlevel.wait_writable(self.sock)
 
