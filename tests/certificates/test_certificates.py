@@ -75,6 +75,14 @@ def test_the_internal_authority_issues_certificates_with_wildcards_and_for_this_
     assert hosts_of(certificates, blog) == list(certificates.table)
 
 
+def test_a_notice_about_the_authority_is_shown_with_each_host(tmp_path: Path) -> None:
+    blog = site("blog", "a.lan", "b.lan")
+    internal = settings(tmp_path, blog, acme=AcmeContact("internal"))
+    certificates = Certificates(internal, issuer=FakeIssuer(notice="install the new root"))
+    notices = [known.notice for known in certificates.of_site(blog)]
+    assert notices == 2 * ["install the new root"]
+
+
 def test_nothing_is_ordered_for_a_site_with_files_of_its_own(tmp_path: Path) -> None:
     pair = write_pair(tmp_path, "b.example")
     own = SiteTlsSettings(pair.certificate, pair.key)

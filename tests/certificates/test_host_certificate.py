@@ -32,6 +32,12 @@ def test_a_valid_certificate_needs_no_attention() -> None:
     assert certificate().concern(NOW) == ""
 
 
+def test_a_notice_about_the_authority_needs_attention_until_something_worse_happens() -> None:
+    noticed = evolve(certificate(), notice="install the new root")
+    assert (noticed.state(NOW), noticed.concern(NOW)) == ("valid", "install the new root")
+    assert "valid until" in evolve(noticed, problem=DNS).concern(NOW)
+
+
 def test_a_first_certificate_that_is_on_its_way_needs_no_attention() -> None:
     coming = HostCertificate(HOST, "acme")
     assert (coming.state(NOW), coming.concern(NOW)) == ("coming", "")

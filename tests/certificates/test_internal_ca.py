@@ -145,9 +145,10 @@ def test_until_the_old_root_ends_people_are_reminded_to_install_the_new_one(
     directory: Path, old: x509.Certificate
 ) -> None:
     authority = InternalCa(directory)
-    assert authority.notice() == ""
+    assert authority.notice == ""
     authority.issue("app.lan", 0)
-    assert f"by {old.not_valid_after_utc.date()}" in InternalCa(directory).notice()
+    assert authority.notice == InternalCa(directory).notice
+    assert f"by {old.not_valid_after_utc.date()}" in InternalCa(directory).notice
 
 
 def test_no_certificate_outlives_the_root(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +246,7 @@ def test_a_damaged_previous_root_is_no_obstacle(directory: Path) -> None:
     authority = InternalCa(directory)
     authority.issue("app.lan", 0)
     (directory / PREVIOUS).write_text("?")
-    assert authority.notice() == ""
+    assert authority.notice == ""
 
 
 # --- the root as others see it --------------------------------------------------------------

@@ -48,6 +48,7 @@ class FakeIssuer:
     """Issues certificates at once, unless `answer` does something else for the host."""
 
     life: timedelta = 90 * DAY
+    notice: str = ""
     answer: Callable[[str], str | None] = lambda host: None
     """A PEM for this host, or None for a new one; may raise `IssueFailed`, or wait."""
     advised: Callable[[], RenewalAdvice | None] = lambda: None

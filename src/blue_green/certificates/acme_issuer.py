@@ -34,6 +34,8 @@ RATE_LIMITED = "rateLimited"
 class AcmeIssuer:
     """An authority that speaks ACME; an `Issuer`. Threads may share it."""
 
+    notice = ""
+
     def __init__(
         self,
         tls: TlsSettings,

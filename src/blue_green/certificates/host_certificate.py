@@ -33,6 +33,8 @@ class HostCertificate:
     failures: int = 0
     """How many attempts in a row have failed."""
     valid_from: datetime | None = None
+    notice: str = ""
+    """What people have to do about the authority, although nothing has failed."""
 
     def state(self, now: datetime) -> CertificateState:
         if self.valid_until is None:
@@ -53,10 +55,10 @@ class HostCertificate:
         return self.valid_until - now <= time
 
     def concern(self, now: datetime) -> str:
-        """What is wrong with it, and what to do; "" if nothing is."""
+        """What is wrong with it or needs attention, and what to do; "" if nothing does."""
         state = self.state(now)
         if state in ("valid", "coming"):
-            return ""
+            return self.notice
         if self.valid_until is None:
             return f"no certificate{self._attempts}: {self.problem or UNUSABLE}"
         day = self.valid_until.date()

@@ -25,12 +25,14 @@ class InternalCa:
         self._directory = directory
         self._lock = Lock()
         """Held while the root is read, and perhaps made."""
+        self._previous_until = internal_root.previous_until(directory)
 
     def issue(self, host: str, attempt: int) -> str:
         """See `Issuer`. Needs no network, and takes some milliseconds."""
         try:
             with self._lock:
                 root = internal_root.load_or_make(self._directory)
+                self._previous_until = internal_root.previous_until(self._directory)
         except RootUnusable as error:
             raise IssueFailed(str(error)) from None
         key = ec.generate_private_key(ec.SECP256R1())
@@ -40,13 +42,14 @@ class InternalCa:
     def advice(self, pem: str) -> RenewalAdvice | None:
         """None: a certificate is renewed by its age."""
 
+    @property
     def notice(self) -> str:
-        """What people have to do about a root certificate that ends; empty if nothing."""
-        until = internal_root.previous_until(self._directory)
-        if until is None:
+        """See `Issuer`: the root certificate has to be installed again if it is a new one."""
+        until = self._previous_until
+        if until is None or until <= datetime.now(UTC):
             return ""
         return (
-            f"the root certificate was made anew: by {until.date()}, when the previous one ends, "
+            f"there is a new root certificate: by {until.date()}, when the previous one ends, "
             "install it with `blue-green trust` wherever that one is installed"
         )
 

@@ -54,7 +54,7 @@ class Root:
 def load_or_make(directory: Path) -> Root:
     """The root in this directory, a new one if there is none; raise `RootUnusable`."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         certificate = _read(directory / ROOT, x509.load_pem_x509_certificate)
         key = _read(directory / ROOT_KEY, _load_key)
         if certificate is not None and (key is None or not _fits(key, certificate)):
@@ -130,9 +130,8 @@ def _make(
         .sign(key, SHA256())
     )
     if previous is not None:
-        files.replace(directory / PREVIOUS, _pem(previous))
-    files.replace(directory / ROOT, _pem(certificate))
-    (directory / ROOT).chmod(0o644)  # Everybody may trust it.
+        files.replace(directory / PREVIOUS, issued.pem_of_certificate(previous).encode())
+    files.replace(directory / ROOT, issued.pem_of_certificate(certificate).encode())
     if previous is None:
         logger.info("made the root certificate of the internal authority: %s", directory / ROOT)
     else:
@@ -169,12 +168,8 @@ def _name() -> x509.Name:
     )
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
 def _what_to_do(directory: Path) -> str:
     return (
-        f"restore it from a backup; or remove {directory / ROOT} and {directory / ROOT_KEY}, for a "
-        "new root certificate that must be installed with `blue-green trust` everywhere"
+        f"restore it from a backup; or remove {directory} and restart the supervisor, for a new "
+        "root certificate that must be installed with `blue-green trust` everywhere"
     )

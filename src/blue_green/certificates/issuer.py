@@ -30,6 +30,10 @@ class Issuer(Protocol):
     """Its methods may block for up to two minutes, and are called in a thread, for several hosts at
     once. A time limit in each of them is the issuer's duty: a thread cannot be cancelled."""
 
+    @property
+    def notice(self) -> str:
+        """What people have to do about the authority itself; empty if nothing. Does not block."""
+
     def issue(self, host: str, attempt: int) -> str:
         """A new key and its certificate chain for this host, as one PEM text, the key first.
 

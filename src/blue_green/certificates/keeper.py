@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
+from attrs import evolve
 
 from blue_green.certificates import kept_certificate, schedule
 from blue_green.certificates.host_certificate import HostCertificate, Source
@@ -88,7 +89,7 @@ class Keeper:
     def of_host(self, host: str) -> HostCertificate | None:
         """What is known of the certificate of a host; None if it is none of ours."""
         kept = self._hosts.get(host)
-        return kept.shown(self._source) if kept else None
+        return evolve(kept.shown(self._source), notice=self._issuer.notice) if kept else None
 
     async def run(self) -> None:
         """Order and renew certificates, until cancelled."""
