@@ -27,6 +27,8 @@ ROWS_PER_STEP = 10
 MAX_HOSTS = 3
 MAX_TEXT = 200
 """Characters of a subject line, or of a reason."""
+MAX_ADVICE = 500
+"""Characters of what is wrong with a certificate, and what to do."""
 
 Row = Mapping[str, Any]
 
@@ -103,7 +105,7 @@ def _certificates(site: Site) -> str:
     found = site.certificates.summary()
     others = len(found["problems"]) - 1 + found["more_problems"]
     more = f" (and {counted(others, 'more host')})" if others > 0 else ""
-    return "".join(f"{host}{more}: {why[:MAX_TEXT]}" for host, why in found["problems"][:1])
+    return "".join(f"{host}{more}: {why[:MAX_ADVICE]}" for host, why in found["problems"][:1])
 
 
 def _row_of_missing(serving: ServingSettings | None, why: str) -> Row:

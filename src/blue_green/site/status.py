@@ -39,8 +39,11 @@ class Status:
     def __init__(self, site: "Site") -> None:
         self._site = site
 
-    def as_dict(self) -> dict[str, Any]:
-        """The whole status, as an object of the control protocol."""
+    def as_dict(self, *, is_brief: bool = False) -> dict[str, Any]:
+        """The whole status, as an object of the control protocol.
+
+        `is_brief` puts a summary in place of the certificates of all hosts, which may be many.
+        """
         site, queue, swap = self._site, self._site.queue, self._site.queue.current
         targets = [backend.target for backend in site.slots.backends]
         return {
@@ -49,7 +52,9 @@ class Status:
             "addresses": site.addresses,
             "hosts": list(site.settings.serving.hosts),
             "paths": list(site.settings.serving.paths),
-            "certificates": site.certificates.as_dicts(),
+            "certificates": (
+                site.certificates.summary() if is_brief else site.certificates.as_dicts()
+            ),
             "phase": self.phase,
             "down": site.gate.why_down,
             "live": _slot(site.slots.live),
