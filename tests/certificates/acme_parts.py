@@ -120,11 +120,12 @@ def names_in(pem: str) -> list[str]:
     return [str(name.value) for name in names]
 
 
-def handshake(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> None:
-    """Let the client connect to this host in memory; raise `SSLError` if it refuses."""
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> ssl.SSLObject:
+    """Let the client connect to this host in memory; raise `SSLError` if it refuses. Its end."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     near = client.wrap_bio(down, up, server_hostname=host)
     far = server.wrap_bio(up, down, server_side=True)
     for side in (near, far) * 2:
         with suppress(ssl.SSLWantReadError):
             side.do_handshake()
+    return near

@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,18 @@ def test_an_account_that_the_authority_has_lost_is_registered_again(scene: AcmeS
     assert after["key"] == before["key"]
     assert after["url"] != before["url"]
     issuer.issue(HOST, 0)
+    assert registrations(scene) == 2
+
+
+def test_several_orders_at_once_register_a_lost_account_once(scene: AcmeScene) -> None:
+    issuer = scene.issuer()
+    issuer.issue(HOST, 0)
+    scene.pebble.stop()
+    scene.pebble.start()
+    hosts = [f"{number}.example.com" for number in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        texts = list(threads.map(lambda host: issuer.issue(host, 0), hosts))
+    assert [names_in(text) for text in texts] == [[host] for host in hosts]
     assert registrations(scene) == 2
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import requests
 from acme import errors, messages
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 from blue_green.certificates import acme_failures
 from blue_green.certificates.acme_budget import OrderTimeout, ResponseTooLarge
 from blue_green.certificates.acme_challenges import NoChallenge
 from blue_green.certificates.acme_failures import AcmeTopic
-from blue_green.certificates.acme_network import NoDirectory, Redirected
+from blue_green.certificates.acme_network import Compressed, NoDirectory, Redirected
 from blue_green.certificates.acme_order import ChallengeFailed, OrderFailed
 from blue_green.certificates.issued import Unusable
 
@@ -100,7 +101,7 @@ def untrusted() -> ssl.SSLCertVerificationError:
     ("error", "words"),
     [
         (OrderTimeout(), "has not finished the order for blog.example.com within 120 s"),
-        (ResponseTooLarge(), "a response of more than 1048576 bytes"),
+        (ResponseTooLarge(), "sent more than 1048576 bytes"),
         (Redirected("https://x"), 'redirects to "https://x": set directory'),
         (NoDirectory(), "has no ACME directory at this URL: check directory"),
         (NoChallenge("dns-01"), 'only what we cannot do ("dns-01")'),
@@ -109,8 +110,13 @@ def untrusted() -> ssl.SSLCertVerificationError:
         (Unusable("a certificate for another key"), "a certificate for another key"),
         (errors.ClientError(response(404)), "answered with status 404: check directory"),
         (errors.ClientError(response(503)), "status 503: it seems to have a fault of its own"),
+        (Compressed(), "sent a compressed response"),
+        (errors.ConflictError("x"), "reports a conflict (status 409)"),
+        (errors.ClientError("Unexpected response Content-Type"), "a response that is no JSON"),
         (errors.NonceError(), "sent a response without a nonce"),
-        (requests.exceptions.InvalidSchema("http://x"), "URLs that do not begin with https"),
+        (InvalidSchema("http://x"), 'named a URL that is none of https: "http://x"'),
+        (MissingSchema("x"), "named a URL that is none of https"),
+        (InvalidURL("https://x y"), "named a URL that is none of https"),
         (requests.JSONDecodeError("no", "", 0), "sent a response that is no JSON"),
         (caused(requests.ConnectionError(), untrusted()), "self-signed certificate"),
         (caused(requests.ConnectionError(), untrusted()), "set directory_root in [proxy.tls]"),

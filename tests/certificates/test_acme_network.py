@@ -4,8 +4,10 @@ import json
 import logging
 import socket
 import time
+import tracemalloc
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,12 +114,40 @@ def test_an_authority_that_sends_without_end_is_left_after_a_megabyte(
     assert sent < 10 * acme_budget.LARGEST_RESPONSE  # With what lies in buffers.
 
 
-def test_compressed_responses_are_not_expanded(authority: FalseAuthority, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "start",
+    [b"", HEAD, HEAD + b"Content-Length: 1000\r\n\r\n{", b"garbage\r\n\r\n"],
+    ids=["at once", "in the head", "in the body", "after garbage"],
+)
+def test_an_authority_that_ends_the_connection_is_named(
+    authority: FalseAuthority, tmp_path: Path, start: bytes
+) -> None:
+    def answer(asked: Asked) -> FalseReply | None:
+        asked.raw.sendall(start)
+        asked.raw.shutdown(socket.SHUT_RDWR)
+        raise ConnectionResetError
+
+    authority.answer = answer
+    why = failure_with(authority, tmp_path)
+    assert why.startswith(f"127.0.0.1:{authority.port} ")
+    assert "connection" in why or "JSON" in why
+
+
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_compressed_responses_are_not_expanded(
+    authority: FalseAuthority, tmp_path: Path, status: int
+) -> None:
     packed = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = packed.compress(b" " * 50_000_000) + packed.flush()
-    fields = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    authority.answer = lambda _: FalseReply(bomb, headers=fields)
-    assert "makes no sense" in failure_with(authority, tmp_path)
+    fields = {"Content-Encoding": "gzip", "Location": authority.url}
+    authority.answer = lambda _: FalseReply(bomb, status, fields)
+    tracemalloc.start()
+    try:
+        assert "sent a compressed response" in failure_with(authority, tmp_path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20_000_000
     assert authority.asked[0].headers["Accept-Encoding"] == "identity"
 
 
@@ -132,6 +162,19 @@ def test_an_authority_that_accepts_and_never_speaks_tls_is_left_in_time(tmp_path
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"https://127.0.0.1:{listening.getsockname()[1]}/dir"
         assert "did not answer within 1 s" in failure_at(url, tmp_path, None)
+
+
+def test_a_server_that_speaks_plain_http_is_named(tmp_path: Path) -> None:
+    def answer() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as threads:
+        threads.submit(answer)
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}/dir"
+        assert "does not speak TLS as it should" in failure_at(url, tmp_path, None)
 
 
 def test_an_authority_that_is_down_is_named(tmp_path: Path) -> None:
@@ -227,7 +270,7 @@ def test_a_root_in_the_environment_is_not_trusted(
 def test_nothing_is_sent_without_tls(authority: FalseAuthority, tmp_path: Path) -> None:
     plain = dict.fromkeys(("newNonce", "newAccount", "newOrder"), "http://127.0.0.1:1/")
     authority.answer = lambda _: FalseReply(json.dumps(plain).encode())
-    assert "do not begin with https" in failure_with(authority, tmp_path)
+    assert "named a URL that is none of https" in failure_with(authority, tmp_path)
 
 
 def test_what_is_sent_and_received_is_not_logged(

@@ -2,19 +2,20 @@
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import requests
 from acme import errors, messages
 from attrs import frozen
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 from blue_green.certificates import acme_budget
 from blue_green.certificates.account_file import AccountUnreadable
 from blue_green.certificates.acme_account import BadBinding
 from blue_green.certificates.acme_budget import OrderTimeout, ResponseTooLarge
 from blue_green.certificates.acme_challenges import NoChallenge
-from blue_green.certificates.acme_network import BadRoots, NoDirectory, Redirected
+from blue_green.certificates.acme_network import BadRoots, Compressed, NoDirectory, Redirected
 from blue_green.certificates.acme_order import ChallengeFailed, OrderFailed
 from blue_green.certificates.acme_problem import kind_of, quote_of, quoted
 from blue_green.certificates.issued import Unusable
@@ -66,6 +67,17 @@ REQUEST = {
 REQUEST["unsupportedContact"] = REQUEST["invalidContact"]
 REQUEST["unsupportedIdentifier"] = REQUEST["rejectedIdentifier"]
 """What is wrong when the authority refuses a request, by kind of problem."""
+
+GARBAGE: Sequence[tuple[type[Exception], str]] = (
+    (NoDirectory, "has no ACME directory at this URL: check directory in [proxy.tls]"),
+    (ResponseTooLarge, f"sent more than {acme_budget.LARGEST_RESPONSE} bytes: check directory"),
+    (Compressed, "sent a compressed response, which we accept from nobody"),
+    (errors.NonceError, "sent a response without a nonce: check that no proxy is in between"),
+    (errors.ConflictError, "reports a conflict (status 409)"),
+    (errors.ClientError, "sent a response that is no JSON: check directory in [proxy.tls]"),
+    (requests.JSONDecodeError, "sent a response that is no JSON: check directory in [proxy.tls]"),
+)
+"""What no authority should send; the first kind of error counts."""
 
 
 @frozen
@@ -126,13 +138,8 @@ def _of_conversation(error: Exception, topic: AcmeTopic) -> str:
         case OrderTimeout():
             seconds = acme_budget.ORDER_TIMEOUT
             return f"has not finished the order for {topic.host} within {seconds:g} s"
-        case ResponseTooLarge():
-            count = acme_budget.LARGEST_RESPONSE
-            return f"sent a response of more than {count} bytes: check directory in [proxy.tls]"
         case Redirected():
             return f"redirects to {quoted(error)}: set directory in [proxy.tls] to the final URL"
-        case NoDirectory():
-            return "has no ACME directory at this URL: check directory in [proxy.tls]"
         case NoChallenge():
             return (
                 f"offers for {topic.host} only what we cannot do ({quoted(error)}), not http-01 on "
@@ -140,16 +147,15 @@ def _of_conversation(error: Exception, topic: AcmeTopic) -> str:
             )
         case Unusable():
             return f"issued for {topic.host} {error}: the certificate is not used"
-        case requests.exceptions.InvalidSchema() | requests.exceptions.MissingSchema():
-            return f"has URLs that do not begin with https: {quoted(error)}"
-        case errors.NonceError():
-            return "sent a response without a nonce: check that no proxy is in between"
+        case InvalidSchema() | MissingSchema() | InvalidURL():
+            return f"named a URL that is none of https: {quoted(error)}"
         case errors.ClientError(args=(requests.Response() as response, *_)):
             return _of_status(response)
-        case requests.JSONDecodeError():
-            return "sent a response that is no JSON: check directory in [proxy.tls]"
-        case requests.RequestException():
-            return _of_connection(error)
+    for kind, words in GARBAGE:
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, requests.RequestException):
+        return _of_connection(error)
     return (
         "sent a response that makes no sense: check directory in [proxy.tls] "
         f"({type(error).__name__}: {quoted(error)})"

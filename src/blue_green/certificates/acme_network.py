@@ -46,6 +46,10 @@ class Redirected(Exception):
     """The authority redirects a request. str() is the new URL."""
 
 
+class Compressed(Exception):
+    """The authority compresses a response, whose size then has no bound."""
+
+
 class AcmeNetwork(ClientNetwork):
     """The connection to an authority for one order.
 
@@ -124,7 +128,7 @@ class AcmeNetwork(ClientNetwork):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections with our context, which says whom to trust."""
+    """Makes connections with our context, which says whom to trust, and expands nothing."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -132,6 +136,13 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **more)
+
+    def send(self, *args: Any, **more: Any) -> requests.Response:
+        response = super().send(*args, **more)
+        if "Content-Encoding" in response.headers:
+            response.close()
+            raise Compressed
+        return response
 
     def cert_verify(self, *args: Any) -> None:
         """Adds no roots of its own to those of the context."""
