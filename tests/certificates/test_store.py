@@ -210,6 +210,16 @@ def test_a_directory_that_was_removed_is_made_again(store: CertificateStore, hos
     assert stat.S_IMODE(hosts.stat().st_mode) == 0o700
 
 
+def test_a_directory_of_another_user_is_an_error(
+    hosts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise all certificates would be ordered again at each start."""
+    monkeypatch.setattr(os, "access", lambda path, mode: path != hosts.parent)
+    with pytest.raises(PermissionError) as denied:
+        CertificateStore(hosts.parent)
+    assert denied.value.filename == str(hosts.parent)
+
+
 def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "certificates").write_text("")
     with pytest.raises(OSError, match="certificates"):

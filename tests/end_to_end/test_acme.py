@@ -42,6 +42,9 @@ async def test_hosts_and_a_mail_address_suffice_and_a_restart_needs_no_authority
             blog = await until_visited(pebble.tls_port, BLOG, context)
             shop = await until_visited(pebble.tls_port, SHOP, context)
         assert (blog.status, shop.status) == (200, 200)
+        with pytest.raises(trio.BrokenResourceError):
+            await visit(pebble.tls_port, "unknown.example.com", context)
+        assert "unknown.example.com" not in pebble.output  # Unknown names cause no order.
         known = await certificate_of(sites, "blog")
         assert (known["source"], known["state"], known["failures"]) == ("acme", "valid", 0)
         await until_stored(sites.state, BLOG, SHOP)

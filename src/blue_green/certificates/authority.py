@@ -38,7 +38,7 @@ def keeper(
         store = CertificateStore(directory)
     except OSError as error:
         raise BadCertificate(
-            f"[proxy.tls] acme: cannot write to {error.filename or directory}, where the "
+            f"[proxy.tls] acme: cannot use {error.filename or directory}, where the "
             f"certificates are kept: {error.strerror}"
         ) from None
     if tls.acme == INTERNAL:

@@ -7,8 +7,10 @@ or of another host, count as missing. Only we may read them.
 Call all of this in a thread, except at start.
 """
 
+import errno
 import json
 import logging
+import os
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -107,6 +109,8 @@ class CertificateStore:
     def _make_directories(self) -> None:
         for path in (self._directory.parents[1], self._directory.parent, self._directory):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(path, os.R_OK | os.X_OK):  # It was made by another user.
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
             if path.stat().st_mode & 0o077:
                 path.chmod(0o700)
 
