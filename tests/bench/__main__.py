@@ -11,7 +11,7 @@ from tests.support.programs import program_parser
 def main() -> int:
     parser = program_parser("tests.bench", description)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3, help="for each cell of a round")
+    parser.add_argument("--seconds", type=int, default=3, help="for each cell of a round")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
     tables = ["throughput", "tls", "routing", "neighbours", "held"]
     parser.add_argument("--table", choices=tables, help="only this one")
