@@ -1,5 +1,7 @@
 """Where the certificate of each host comes from."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,20 @@ def test_one_pair_of_files_is_for_all_hosts(tmp_path: Path) -> None:
     certificates = Certificates(Settings((blog,), proxy=ProxySettings(tls=tls)))
     assert hosts_of(certificates, blog) == ["a.example", "www.a.example"]
     assert {known.source for known in certificates.of_site(blog)} == {"files"}
+
+
+def test_the_libraries_of_authorities_are_loaded_only_where_the_settings_name_one() -> None:
+    program = """
+import sys
+from blue_green.supervisor import supervisor
+from blue_green.certificates.certificates import load_libraries
+from blue_green.config.process_settings import TlsSettings
+loaded = lambda: [name for name in ("acme", "cryptography", "requests") if name in sys.modules]
+for acme in (None, "internal", "you@example.com"):
+    load_libraries(TlsSettings(acme=acme))
+    print(*loaded())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "\ncryptography\nacme cryptography requests\n"
