@@ -143,6 +143,17 @@ def test_a_reload_adds_changes_and_removes_pairs(tmp_path: Path) -> None:
     assert set(table) == set()
 
 
+def test_a_site_that_changes_keeps_its_sessions(tmp_path: Path) -> None:
+    table = CertificateTable()
+    blog = site("blog", "blog.example", files=pair(tmp_path, "one"))
+    pairs = FilePairs(settings(blog), table)
+    entry = table.find("blog.example")
+    changed = site("blog", "blog.example", files=pair(tmp_path, "two"))
+    reload(pairs, settings(changed), changed)
+    assert table.find("blog.example") is entry
+    assert served(table, "blog.example") == "two"
+
+
 def test_a_site_that_has_not_changed_keeps_its_pair(tmp_path: Path) -> None:
     table = CertificateTable()
     files = pair(tmp_path, "own")

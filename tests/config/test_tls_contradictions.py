@@ -141,8 +141,9 @@ def test_two_sites_of_one_host_have_one_certificate(file: Path) -> None:
 def test_a_wildcard_needs_files_in_one_of_the_sites_that_share_it(file: Path) -> None:
     wild = "*.example.org"
     api = site(3002, wild, before='paths = ["/api"]')
-    write_sites(file, ACME, shop=site(3000, wild, after=PAIR), api=api)
-    assert len(settings_file.load(file).sites) == 2
+    for tls in (ACME, "[proxy.tls]"):
+        write_sites(file, tls, shop=site(3000, wild, after=PAIR), api=api)
+        assert len(settings_file.load(file).sites) == 2
 
 
 def test_paths_of_certificates_are_relative_to_their_file(file: Path) -> None:

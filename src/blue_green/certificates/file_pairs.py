@@ -25,11 +25,11 @@ class _Used:
     """A pair in use, with the entry of its hosts in the table and the scope of its task."""
 
     pair: WatchedPair
-    entry: TableEntry = field(init=False)
+    entry: TableEntry = field(factory=TableEntry)
     scope: trio.CancelScope = field(factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
-        self.entry = TableEntry(self.pair.loaded)
+        self.entry.loaded = self.pair.loaded
 
     def take(self, loaded: Loaded) -> None:
         self.entry.loaded = loaded
@@ -77,11 +77,15 @@ class FilePairs:
         Removes hosts from the table that have no pair any more; `put` adds the others.
         """
         names = {site.name for site in settings.sites}
+        entries: dict[str, TableEntry] = {}
         for name in [name for name in self._of_sites if name in pairs or name not in names]:
-            self._of_sites.pop(name).scope.cancel()
+            old = self._of_sites.pop(name)
+            old.scope.cancel()
+            entries[name] = old.entry
         for name, pair in pairs.items():
             if pair is not None and name in names:
-                used = self._of_sites[name] = _Used(pair)
+                # With the entry of the site, its clients can still resume their sessions.
+                used = self._of_sites[name] = _Used(pair, entries.get(name) or TableEntry())
                 if self._nursery is not None:
                     self._nursery.start_soon(self._watch, used)
         before, self._of_hosts = self._of_hosts, self._wanted(settings)
@@ -131,9 +135,9 @@ class FilePairs:
         A host that several sites share has the files of the one that has some.
         """
         wanted: dict[str, _Used] = {}
-        for site in settings.sites:
+        for site in reversed(settings.sites):  # Of two that have some, the first one counts.
             if own := self._of_sites.get(site.name):
-                wanted = dict.fromkeys(hosts_of(site), own) | wanted
+                wanted |= dict.fromkeys(hosts_of(site), own)
         if common := self._of_process:
             others = [host for site in settings.sites for host in hosts_of(site)]
             wanted = dict.fromkeys([*others, ANY_HOST], common) | wanted

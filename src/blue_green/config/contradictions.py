@@ -20,12 +20,13 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     """Every problem; of two sites that contradict each other, only of the second one."""
     for text in _in_process(settings):
         yield Problem(text)
+    with_files = tls_contradictions.hosts_with_files(settings)
     for site in settings.sites:
         for text in (
             *_in_site(site, settings),
             *_of_backends(site),
             *_of_ports(site, settings),
-            *tls_contradictions.in_site(site, settings),
+            *tls_contradictions.in_site(site, settings, with_files),
         ):
             yield Problem(text, None if settings.is_single else site.name)
     yield from tls_contradictions.between_sites(settings)

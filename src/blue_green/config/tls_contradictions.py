@@ -1,6 +1,6 @@
 """Find contradictions in the settings of TLS: where the certificates of all hosts come from."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from blue_green.config import public_hosts
 from blue_green.config.place import Place
@@ -31,8 +31,11 @@ def in_process(settings: Settings) -> Iterator[str]:
                 yield f"{key(SECTION, name)}: has no effect without a mail address in acme"
 
 
-def in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
-    """Problems of `[tls]`, and of hosts that would have no certificate."""
+def in_site(site: SiteSettings, settings: Settings, with_files: frozenset[str]) -> Iterator[str]:
+    """Problems of `[tls]`, and of hosts that would have no certificate.
+
+    `with_files` are the hosts of all sites that have files of their own.
+    """
     tls, own = settings.proxy.tls, site.tls
     yield from _half_of_pair(site.place, "tls", own, "certificate", "key")
     if tls is None:
@@ -42,10 +45,12 @@ def in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
                     f"{site.place.key('tls', name)}: has no effect without [{SECTION}], which "
                     "makes the addresses speak TLS"
                 )
-    elif tls.acme is None and not any((tls.certificate, tls.key, own.certificate, own.key)):
-        yield _no_certificate(site, settings)
     elif tls.asks_for_certificates:
-        yield from _unobtainable(site, tls, _hosts_with_files(settings))
+        yield from _unobtainable(site, tls, with_files)
+    elif tls.acme or tls.certificate or tls.key or own.certificate or own.key:
+        return
+    elif not with_files.issuperset(_hosts(site)):
+        yield _no_certificate(site, settings)
 
 
 def _half_of_pair(
@@ -83,7 +88,7 @@ def between_sites(settings: Settings) -> Iterator[Problem]:
 
 
 def _unobtainable(
-    site: SiteSettings, tls: TlsSettings, with_files: Collection[str]
+    site: SiteSettings, tls: TlsSettings, with_files: frozenset[str]
 ) -> Iterator[str]:
     """Hosts for which no certificate can be obtained."""
     serving = site.serving
@@ -94,9 +99,10 @@ def _unobtainable(
             yield f"{site.place.key('', key)}: {', '.join(which)}: {why}"
 
 
-def _hosts_with_files(settings: Settings) -> Collection[str]:
+def hosts_with_files(settings: Settings) -> frozenset[str]:
     """The hosts of sites with files of their own, which other sites may share."""
-    return {host for site in settings.sites if site.tls.certificate for host in _hosts(site)}
+    own = (site for site in settings.sites if site.tls.certificate is not None)
+    return frozenset(host for site in own for host in _hosts(site))
 
 
 def _hosts(site: SiteSettings) -> Iterator[str]:
