@@ -1,4 +1,4 @@
-"""A capability of the supervisor is not for the programs that it starts."""
+"""The capability for low ports is the supervisor's, and not for the programs that it starts."""
 
 import inspect
 import os
@@ -10,17 +10,18 @@ import pytest
 from blue_green.system import capabilities
 from tests.support.other_users import PYTHON
 
-BITS = 1 << 10
-"""CAP_NET_BIND_SERVICE."""
+BIND, NICE = 1 << 10, 1 << 23
+"""CAP_NET_BIND_SERVICE and CAP_SYS_NICE, as bits."""
 PROGRAM = f"""
 {inspect.getsource(capabilities)}
 import os, subprocess, sys
 shown = "/usr/bin/grep -E ^Cap(Prm|Amb) /proc/self/status".split()
-ours = lambda: STATUS.read_text().split("CapPrm:\\t")[1].split()[0]
 keep_to_ourselves()
-print(ours(), *subprocess.run(shown, capture_output=True, text=True).stdout.split())
-pass_on()
+with open("/proc/self/status") as status:
+    print(*[line for line in status if line.startswith("CapPrm")], end="")
+subprocess.run(shown)
 sys.stdout.flush()
+pass_on()
 os.execv(shown[0], shown)
 """
 
@@ -29,20 +30,20 @@ os.execv(shown[0], shown)
     os.geteuid() != 0 or not PYTHON or shutil.which("setpriv") is None,
     reason="needs root, setpriv and a /usr/bin/python3",
 )
-def test_children_inherit_no_capability_but_the_next_program_after_an_upgrade_does() -> None:
-    only = "-all,+net_bind_service"
+def test_only_the_supervisor_and_its_next_program_may_listen_on_low_ports() -> None:
+    both = "-all,+net_bind_service,+sys_nice"
     done = subprocess.run(
         [
             *("setpriv", "--reuid=nobody", "--clear-groups", "--no-new-privs"),
-            *("--bounding-set", only, "--inh-caps", only, "--ambient-caps", only),
-            *(PYTHON, "-c", PROGRAM),
+            *("--bounding-set", both, "--inh-caps", both, "--ambient-caps", both),
+            *(PYTHON, "-u", "-c", PROGRAM),
         ],
         capture_output=True,
         text=True,
         check=True,
         cwd="/",
     )
-    first, *rest = done.stdout.splitlines()
-    ours, _, childs, _, ambient = first.split()
-    assert [int(value, 16) for value in (ours, childs, ambient)] == [BITS, 0, 0]
-    assert [int(line.split()[1], 16) for line in rest] == [BITS, BITS], "after execve(2)"
+    ours, *others = [int(line.split()[1], 16) for line in done.stdout.splitlines()]
+    assert ours == BIND | NICE
+    assert others[:2] == [NICE, NICE], "what a child may do, and what its children may"
+    assert others[2:] == [BIND | NICE, BIND | NICE], "the next program after an upgrade"
