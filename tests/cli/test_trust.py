@@ -52,6 +52,20 @@ def test_the_root_is_printed_and_how_to_install_it_beside_it(file: Path, authori
     assert cli(file.parent.parent, "trust", str(file)).out == done.out
 
 
+@pytest.mark.usefixtures("authority")
+def test_the_large_libraries_of_authorities_are_not_loaded(file: Path) -> None:
+    program = f"""
+import sys
+from blue_green import cli
+assert cli.main(["trust", {str(file)!r}]) == 0
+print({{"trio", "cryptography", "acme", "josepy", "requests"}} & set(sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "set()"
+
+
 def test_the_key_is_never_printed(file: Path, authority: Path) -> None:
     done = cli(file.parent, "trust")
     key = (authority / ROOT_KEY).read_text().splitlines()[1]
