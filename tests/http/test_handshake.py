@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 import trustme
 
+from blue_green.certificates import sessions
 from blue_green.certificates.challenges import ACME_TLS
 from blue_green.certificates.pem import server_context
 from blue_green.certificates.table import CertificateTable
@@ -20,6 +22,8 @@ A, B = "a.example", "b.example"
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 KINDS = ("ECDSA", "RSA")
 
+RETRY = bytes.fromhex("cf21ad74e59a6111")
+"""How the random number of a HelloRetryRequest begins (RFC 8446 section 4.1.3)."""
 UNRECOGNIZED_NAME, INTERNAL_ERROR, NO_APPLICATION_PROTOCOL = (
     "unrecognized name",
     "alert internal error",
@@ -205,3 +209,59 @@ async def test_a_session_of_one_host_is_never_resumed_at_another(
     assert not await resumes(table, B, context, session)
     table.default = entry_for("c.example")
     assert not await resumes(table, "c.example", context, session)
+
+
+# --- how the messages arrive ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.parametrize("in_records", [False, True])
+async def test_a_hello_may_arrive_in_pieces(
+    table: CertificateTable, size: int, in_records: bool
+) -> None:
+    """Of a byte, or in records of their own."""
+    async with connected(table) as both:
+        stream = TlsStream(trio.SocketStream(both.sock), name=A)
+        with suppress(ssl.SSLWantReadError):
+            stream.tls.do_handshake()
+        hello = stream.take_encrypted()
+        if in_records:
+            size = max(size, len(hello) // 60)
+            body = hello[5:]
+            pieces = [body[at : at + size] for at in range(0, len(body), size)]
+            pieces = [hello[:3] + len(piece).to_bytes(2) + piece for piece in pieces]
+        else:
+            pieces = [hello[at : at + size] for at in range(0, len(hello), size)]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(both.serve)
+            for piece in pieces:
+                await both.sock.send(piece)
+                await trio.testing.wait_all_tasks_blocked()
+            with patience("the handshake", stream.tls.version):
+                await stream.shake_hands()
+            await stream.send_all(b"a")
+        assert names_of(stream.tls) == [A]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_whose_first_key_share_is_not_taken_sends_another_one(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """With a HelloRetryRequest (RFC 8446 section 4.1.4)."""
+
+    def only_p256() -> ssl.SSLContext:
+        context = server_context()
+        context.set_ecdh_curve("prime256v1")
+        return context
+
+    monkeypatch.setattr(sessions, "server_context", only_p256)
+    table = table_of(A, key_type=trustme.KeyType[kind])
+    async with connected(table) as both:
+        stream = TlsStream(trio.SocketStream(both.sock), name=A)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(both.serve)
+            with patience("the handshake", stream.tls.version):
+                await stream.shake_hands()
+            await stream.send_all(b"a")
+        assert (stream.tls.version(), names_of(stream.tls)) == ("TLSv1.3", [A])
+        assert RETRY in stream.first_message

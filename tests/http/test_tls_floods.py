@@ -1,9 +1,11 @@
 """The cost of TLS is bounded: records, handshakes, key updates and memory."""
 
 import math
+import os
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -236,3 +238,40 @@ async def test_only_a_few_key_updates_are_processed_between_two_checkpoints(
     thread.join(5)
     assert updater.sent == 20
     assert 0 < most <= (MOST_AT_ONCE + 1) * 60
+
+
+async def test_only_a_few_handshakes_are_computed_in_one_iteration(tls: PemPair) -> None:
+    """However many clients send their hellos at the same time."""
+    connections = 60
+    async with running(says(OK), tls=tls) as proxy:
+        streams = [await trio.open_tcp_stream("127.0.0.1", proxy.port) for _ in range(connections)]
+        first = hello()
+        async with counting_iterations() as iterations:
+            for stream in streams:
+                os.write(stream.socket.fileno(), first)
+            began = iterations.count
+            for stream in streams:
+                with patience("its answer", lambda: None):
+                    assert await stream.receive_some() != b""
+        assert iterations.count - began > connections / (2 * AT_ONCE) - AT_ONCE
+        for stream in streams:
+            await stream.aclose()
+
+
+async def test_turns_are_given_in_order_and_few_at_once() -> None:
+    turns, given = Turns(), []
+
+    async def take(number: int) -> None:
+        await turns.wait()
+        given.append((number, iterations.count))
+
+    async with counting_iterations() as iterations:
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(take, number)
+                while len(given) + turns.waiting <= number:
+                    await trio.lowlevel.checkpoint()
+    queued = [number for number, _ in given]
+    assert sorted(queued) == list(range(50))
+    in_one = Counter(iteration for _, iteration in given)
+    assert max(in_one.values()) <= 2 * AT_ONCE

@@ -88,6 +88,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
         session: ssl.SSLSession | None = None,
     ) -> None:
         """`name` is the host that it asks for; None if it sends none."""
+        self.first_message = b""
+        """What came first, still encrypted."""
         self.transport = transport
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -154,6 +156,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     async def _take_in(self) -> None:
         data = await self.transport.receive_some()
+        self.first_message = self.first_message or bytes(data)
         if data:
             self._incoming.write(data)
         else:
