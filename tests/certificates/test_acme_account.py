@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,6 +175,18 @@ def test_an_external_account_is_bound(bound: AcmeScene, tmp_path: Path, text: st
     assert names_in(issuer.issue(HOST, 0)) == [HOST]
     file.unlink()  # It is needed only once.
     assert names_in(bound.issuer(eab_kid="kid-1", eab_key_file=file).issue(HOST, 0)) == [HOST]
+
+
+def test_another_external_account_gets_an_account_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "eab"
+    file.write_text(KEY)
+    with acme_scene(tmp_path, accounts={"kid-1": KEY, "kid-2": KEY}) as scene:
+        accounts = []
+        for kid in ("kid-1", "kid-2", None):  # Once bound, the settings may forget it.
+            binding: dict[str, Any] = {"eab_kid": kid, "eab_key_file": file} if kid else {}
+            assert names_in(scene.issuer(**binding).issue(HOST, 0)) == [HOST]
+            accounts.append(json.loads(scene.account_file.read_text())["url"])
+    assert accounts[0] != accounts[1] == accounts[2]
 
 
 def test_a_missing_external_account_is_explained(bound: AcmeScene) -> None:

@@ -28,6 +28,8 @@ class AccountRecord:
     url: str
     contact: str
     """The mail address that the authority was told."""
+    eab_kid: str = ""
+    """The external account that it was bound to."""
 
 
 class AccountUnreadable(Exception):
@@ -64,6 +66,7 @@ def save(file: Path, account: AccountRecord) -> bool:
     content = {
         "url": account.url,
         "contact": account.contact,
+        "eab_kid": account.eab_kid,
         "key": pem_of_key(account.key),
     }
     try:
@@ -84,4 +87,5 @@ def _parse(data: bytes) -> AccountRecord:
     key = load_pem_private_key(str(content["key"]).encode(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ValueError("its key is not one of ECDSA P-256")
-    return AccountRecord(key, str(content["url"]), str(content["contact"]))
+    eab_kid = str(content.get("eab_kid", ""))
+    return AccountRecord(key, str(content["url"]), str(content["contact"]), eab_kid)

@@ -77,7 +77,10 @@ class AcmeAccount:
 
     def _load(self) -> AccountRecord:
         self._saved = account_file.load(self._file)
-        return self._saved or AccountRecord(ec.generate_private_key(ec.SECP256R1()), "", "")
+        if self._saved is not None and self._tls.eab_kid in (None, self._saved.eab_kid):
+            return self._saved
+        # An account cannot be bound to another external one (RFC 8555 section 7.3.4).
+        return AccountRecord(ec.generate_private_key(ec.SECP256R1()), "", "")
 
     def _register(self, network: AcmeNetwork, record: AccountRecord) -> AccountRecord:
         body = messages.NewRegistration(
@@ -90,7 +93,7 @@ class AcmeAccount:
         url = response.headers["Location"]
         logger.info("registered an account at %s", self._tls.directory)
         _use(network, url)
-        return AccountRecord(record.key, url, self._contact)
+        return AccountRecord(record.key, url, self._contact, self._tls.eab_kid or "")
 
     def _with_contact(self, network: AcmeNetwork, record: AccountRecord) -> AccountRecord:
         """Tell the authority our mail address if it is new; no URL if the account is gone."""
