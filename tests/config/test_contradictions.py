@@ -23,6 +23,11 @@ from tests.support.settings import TLS, load, problems
         (f'{TLS}redirect = ["[::]:80", "[::]:80"]', "[proxy.tls] redirect", "listed twice"),
         (f'{TLS}redirect = ["[::]:3001"]', "[proxy.tls] redirect", "the app's own"),
         (f'{TLS}redirect = ["127.0.0.1:8000"]', "[proxy.tls] redirect", "[proxy] listen"),
+        (
+            f'[proxy]\nlisten = ["[::]:80"]\n{TLS}redirect = ["[::]:80"]',
+            "[proxy.tls] redirect",
+            'for HTTPS, set listen = ["[::]:443"]',
+        ),
     ],
 )
 def test_contradicting_settings_are_an_error(file: Path, more: str, key: str, why: str) -> None:

@@ -12,6 +12,7 @@ from blue_green.config.problem import Problem
 from blue_green.config.settings import Settings, SiteSettings
 
 HOSTS = "hosts"
+REDIRECT = "[proxy.tls] redirect"
 MAX_ROUTES = 10_000
 """Pairs of a host and a path of one site."""
 
@@ -106,7 +107,7 @@ def _addresses(settings: Settings) -> Iterable[tuple[str, tuple[Endpoint, ...]]]
     tls = settings.proxy.tls
     return (
         ("[proxy] listen", settings.proxy.listen),
-        ("[proxy.tls] redirect", tls.redirecting if tls else ()),
+        (REDIRECT, tls.redirecting if tls else ()),
         ("[admin] listen", settings.admin.listen),
     )
 
@@ -120,8 +121,15 @@ def _shared_addresses(settings: Settings) -> Iterator[str]:
             if times > 1:
                 yield f"{where}: {end} is listed twice"
             if end in seen:
-                yield f"{where}: {end} is also in {seen[end]}"
+                yield f"{where}: {end} is also in {seen[end]}{_https_instead(end, key)}"
             seen[end] = key
+
+
+def _https_instead(end: Endpoint, key: str) -> str:
+    """What to do about an address that was to speak plain HTTP until there was `[proxy.tls]`."""
+    if end.port != 80 or key != REDIRECT:
+        return ""
+    return ': for HTTPS, set listen = ["[::]:443"]; then this address redirects to it'
 
 
 def _of_ports(site: SiteSettings, settings: Settings) -> Iterator[str]:

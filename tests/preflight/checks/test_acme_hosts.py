@@ -117,13 +117,28 @@ def test_other_ports_than_80_and_443_are_a_warning(subject: CheckedSite, check: 
 
 
 @pytest.mark.parametrize(
-    "proxy", [{"listen": ["127.0.0.1:443"]}, {"tls": {**ACME, "redirect": ["127.0.0.1:80"]}}]
+    "proxy",
+    [
+        {"listen": ["127.0.0.1:443"]},
+        {"listen": ["[::]:444"], "tls": {**ACME, "redirect": ["127.0.0.1:80"]}},
+    ],
 )
 def test_either_of_both_ports_is_enough(
     subject: CheckedSite, check: Check, proxy: dict[str, object]
 ) -> None:
     check({"blog.example.com": Lookup([HERE])})
     assert troubles(subject.check(proxy={"tls": ACME, **proxy})) == []
+
+
+def test_a_redirect_to_an_address_that_only_this_machine_can_reach_is_a_warning(
+    subject: CheckedSite, check: Check
+) -> None:
+    check({"blog.example.com": Lookup([HERE])})
+    tls = {**ACME, "redirect": ["127.0.0.1:80"]}
+    [found] = troubles(subject.check(proxy={"tls": tls}))
+    assert (found.verdict, found.about) == ("warned", "[proxy] listen")
+    assert found.text.endswith(f"127.0.0.1:{subject.port}, to which 127.0.0.1:80 redirects")
+    assert found.advice.startswith('set listen = ["[::]:443"]')
 
 
 def test_hosts_are_not_looked_up_without_an_authority(

@@ -26,6 +26,7 @@ MAX_NAMED = 5
 NOT_FOUND = (socket.EAI_NONAME, socket.EAI_NODATA)
 ABOUT = "hosts"
 ACME = "[proxy.tls] acme"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FORWARD = "behind NAT or a load balancer, have ports 80 and 443 forwarded to this machine"
 
 
@@ -39,11 +40,18 @@ class Lookup:
 
 
 def ports(settings: Settings) -> Findings:
-    """Whether we listen on a port that the authority connects to."""
+    """Whether we listen where the authority and browsers connect to."""
     proxy, tls = settings.proxy, settings.proxy.tls
     if tls is None or not tls.asks_for_certificates:
         return
     listening = [*tls.redirecting, *proxy.listen]
+    if tls.redirecting and all(_is_only_for_this_machine(end) for end in proxy.listen):
+        yield warned(
+            "[proxy] listen",
+            f"only programs of this machine can connect to {proxy.listen[0]}, to which "
+            f"{tls.redirecting[0]} redirects",
+            'set listen = ["[::]:443"], if clients connect without another proxy in front',
+        )
     if 80 in _ports(tls.redirecting) or 443 in _ports(proxy.listen):
         return
     yield warned(
@@ -115,6 +123,10 @@ def is_ours(address: str) -> bool:
 def _ordered(site: SiteSettings) -> Iterator[str]:
     if site.tls.certificate is None:
         yield from (*site.serving.hosts, *site.serving.redirect_hosts)
+
+
+def _is_only_for_this_machine(end: Endpoint) -> bool:
+    return end.host in LOOPBACK and end.port != 443
 
 
 def _ports(ends: Sequence[Endpoint]) -> list[int]:
