@@ -59,7 +59,7 @@ def test_a_failed_renewal_says_how_long_the_current_certificate_is_valid() -> No
 def test_new_files_that_cannot_be_used_are_reported() -> None:
     failing = evolve(certificate(), source="files", problem="key: it cannot be read")
     assert failing.concern(NOW) == (
-        "valid until 2027-01-26, but no new files: key: it cannot be read"
+        "valid until 2027-01-26, but the new files cannot be used: key: it cannot be read"
     )
 
 

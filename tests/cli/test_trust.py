@@ -207,8 +207,8 @@ def test_a_site_is_trusted_by_the_machine_once_its_root_is_installed(
     assert done.returncode == 0, done.stdout + done.stderr
     root = root_file.read(authority / ROOT)
     path = f"/usr/local/share/ca-certificates/blue-green-{root.fingerprint[:12]}.crt"
-    said = f", and ran update-ca-certificates: this machine trusts {root.name}"
-    assert f"wrote {path}{said}" in done.stdout
-    assert f"{path} was there already{said}" in done.stdout
+    said = f"ran update-ca-certificates: this machine trusts {root.name}"
+    assert f"wrote {path}, and {said}" in done.stdout
+    assert f"{path} was there already; {said}" in done.stdout
     assert done.stdout.count("\nok\n") == 2
     assert not Path(path).exists()

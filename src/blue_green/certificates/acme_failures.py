@@ -180,7 +180,10 @@ def _of_connection(error: requests.RequestException) -> str:
                 )
             case ssl.SSLError():
                 reason = getattr(cause, "reason", "") or cause
-                return f"does not speak TLS as it should: {quoted(reason)}"
+                return (
+                    f"does not speak TLS as it should: {quoted(reason)}: check directory in "
+                    "[proxy.tls]"
+                )
             case socket.gaierror():
                 return (
                     f"has no address ({quoted(cause.strerror)}): check directory in [proxy.tls], "

@@ -66,8 +66,9 @@ class HostCertificate:
             return f"browsers refuse the certificate, which expired on {day}: {self._how_to_renew}"
         if state == "expiring":
             return f"the certificate expires on {day}: {self._how_to_renew}"
-        new = "files" if self.source == "files" else "certificate"
-        return f"valid until {day}, but no new {new}{self._attempts}: {self.problem}"
+        if self.source == "files":
+            return f"valid until {day}, but the new files cannot be used: {self.problem}"
+        return f"valid until {day}, but no new certificate{self._attempts}: {self.problem}"
 
     @property
     def _attempts(self) -> str:

@@ -133,7 +133,11 @@ def _make(
         files.replace(directory / PREVIOUS, issued.pem_of_certificate(previous).encode())
     files.replace(directory / ROOT, issued.pem_of_certificate(certificate).encode())
     if previous is None:
-        logger.info("made the root certificate of the internal authority: %s", directory / ROOT)
+        logger.info(
+            "made the root certificate of the internal authority, %s: `blue-green trust` says how "
+            "to install it in browsers",
+            directory / ROOT,
+        )
     else:
         logger.warning(
             "made a new root certificate of the internal authority, since the one in use ends on "

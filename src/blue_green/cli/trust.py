@@ -83,8 +83,8 @@ def _install(root: "RootCertificate") -> int:
     except CannotInstall as error:
         return complain(str(error), FAILED)
     path, program = store.file(name), " ".join(store.update)
-    done = f"wrote {path}" if is_new else f"{path} was there already"
-    say(f"{done}, and ran {program}: this machine trusts {root.name}")
+    done = f"wrote {path}, and ran" if is_new else f"{path} was there already; ran"
+    say(f"{done} {program}: this machine trusts {root.name}")
     say(f"to remove it: {store.how_to_remove(name)}")
     say("\n".join(_own_stores(str(path), root.name)))
     return OK

@@ -42,10 +42,13 @@ def check_hosts(site: SiteSettings, pair: CheckedPair) -> Findings:
         return
     hosts = [*site.serving.hosts, *site.serving.redirect_hosts]
     if missing := [host for host in hosts if host != ANY_HOST and not loaded.covers(host)]:
+        advice = "get a certificate for all hosts of all sites, or name files of this site in [tls]"
+        if site.tls.certificate is not None:
+            advice = "get a certificate for all hosts of this site"
         yield warned(
             "hosts",
             f"the certificate is not for {', '.join(missing)}: browsers refuse it there",
-            "get a certificate for all hosts of all sites",
+            advice,
         )
 
 

@@ -10,11 +10,12 @@ Ask = Callable[[str], str]
 """Ask the user a question; returns an empty string without an answer."""
 
 HOSTS = """\
-Which hosts does it have, such as blog.example.com? With them, it can get certificates and speak
-HTTPS on ports 443 and 80. Leave it empty for a proxy in front, or just to try it.
+Which hosts does it have, such as blog.example.com? Write spaces between several. With them, it can
+get certificates and speak HTTPS on ports 443 and 80. Leave it empty for a proxy in front, or just
+to try it.
 hosts: """
 CONTACT = """\
-Your mail address, for an account at Let's Encrypt, whose terms of service you agree to with it?
+Your mail address, for an account at Let's Encrypt? With it you agree to their terms of service.
 Write "internal" for certificates of this machine's own, or leave it empty for no HTTPS.
 mail address: """
 LOCALHOST = "localhost"
