@@ -21,7 +21,7 @@ from blue_green.http.handshake import IN_LOOP, IN_THREADS
 from blue_green.http.records import MOST_AT_ONCE, Records
 from blue_green.http.tls import MOST_ENCRYPTED, MOST_PENDING, TlsTransport
 from blue_green.http.transport import BLOCK
-from blue_green.http.turns import AT_ONCE, Turns
+from blue_green.http.turns import AT_ONCE, IN_ITERATION, Turns
 from tests.hostile.attacks.tls import Updater, hello, what_is_missing
 from tests.raw.backend import says
 from tests.raw.messages import OK
@@ -154,12 +154,12 @@ def taken(place: Turns | trio.CapacityLimiter) -> Iterator[None]:
     """A block in which nothing is computed there."""
     if isinstance(place, Turns):
         queue = place.__dict__["_queue"]
-        for _ in range(AT_ONCE):
+        for _ in range(IN_ITERATION):
             queue.acquire_nowait()
         place.__dict__.update(_since=math.inf, _left=0)
         yield
         place.__dict__["_since"] = 0.0
-        for _ in range(AT_ONCE):
+        for _ in range(IN_ITERATION):
             queue.release()
     else:
         holders = [object() for _ in range(int(place.total_tokens))]
@@ -253,7 +253,7 @@ async def test_only_a_few_handshakes_are_computed_in_one_iteration(tls: PemPair)
             for stream in streams:
                 with patience("its answer", lambda: None):
                     assert await stream.receive_some() != b""
-        assert iterations.count - began > connections / (2 * AT_ONCE) - AT_ONCE
+        assert iterations.count - began > connections / (AT_ONCE + IN_ITERATION)
         for stream in streams:
             await stream.aclose()
 
@@ -274,4 +274,4 @@ async def test_turns_are_given_in_order_and_few_at_once() -> None:
     queued = [number for number, _ in given]
     assert sorted(queued) == list(range(50))
     in_one = Counter(iteration for _, iteration in given)
-    assert max(in_one.values()) <= 2 * AT_ONCE
+    assert max(in_one.values()) <= AT_ONCE + IN_ITERATION

@@ -8,8 +8,10 @@ import time
 
 import trio
 
+IN_ITERATION = 1
+"""Turns that are given in one iteration of the event loop to tasks that wait."""
 AT_ONCE = 2
-"""Turns in one iteration of the event loop, beside as many in each `SLICE` without waiting."""
+"""Turns that are taken without waiting in each `SLICE`, while no task waits."""
 SLICE = 0.002
 """Seconds."""
 
@@ -18,7 +20,7 @@ class Turns:
     """Turns, first in, first out."""
 
     def __init__(self) -> None:
-        self._queue = trio.Semaphore(AT_ONCE)
+        self._queue = trio.Semaphore(IN_ITERATION)
         self._since = 0.0
         """When the current slice began (`time.perf_counter`)."""
         self._left = 0
