@@ -6,14 +6,20 @@ Otherwise the collector would run every few hundred requests, and visit every ob
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+import trustme
 
+from blue_green.http.handshake import Handshake
+from blue_green.http.tls import TlsTransport
 from blue_green.proxy.exchange import Exchange
 from blue_green.routing.lease import Lease
 from tests.raw.backend import Script, says
 from tests.raw.messages import GET, OK, POST
 from tests.raw.proxy import running
+from tests.raw.tls_client import write_pair
+from tests.waiting import until
 
 COUNT = 20
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
@@ -49,3 +55,19 @@ async def test_an_answered_request_leaves_no_reference_cycles(raw: bytes, script
             for kind in (Exchange, Lease):
                 left = sum(isinstance(thing, kind) for thing in gc.get_objects())
                 assert left <= 1, f"{left} of {kind.__name__}"
+
+
+@pytest.mark.parametrize("kind", ["ECDSA", "RSA"])
+async def test_a_finished_connection_over_tls_leaves_no_reference_cycles(
+    tmp_path: Path, kind: str
+) -> None:
+    tls = write_pair(tmp_path, key_type=trustme.KeyType[kind])
+    async with running(says(OK), tls=tls) as proxy:
+        with uncollected():
+            for _ in range(COUNT):
+                client = await proxy.ask(GET)
+                await client.answer()
+                await client.close()
+            await until("all have ended", lambda: proxy.listener.connections == 0)
+            left = sum(isinstance(thing, TlsTransport | Handshake) for thing in gc.get_objects())
+            assert left <= 4  # What the last connection used may still be referred to.

@@ -135,19 +135,18 @@ class Handshake:
             raise ConnectionAbortedError("too many handshakes wait")
         tls: ssl.SSLObject | None = None
         while True:
-            try:
-                if choice.is_quick:
-                    await IN_LOOP.wait()
+            if choice.is_quick:
+                await IN_LOOP.wait()
+                tls = self._begin(choice, tls)
+                is_complete = take_step(tls)
+            else:
+                async with IN_THREADS:
                     tls = self._begin(choice, tls)
-                    tls.do_handshake()
-                else:
-                    async with IN_THREADS:
-                        tls = self._begin(choice, tls)
-                        await trio.to_thread.run_sync(tls.do_handshake, limiter=THREADS)
+                    is_complete = await trio.to_thread.run_sync(take_step, tls, limiter=THREADS)
+            if is_complete:
                 return tls
-            except ssl.SSLWantReadError:
-                await self._send(self._outgoing.read())
-                await self._receive()
+            await self._send(self._outgoing.read())
+            await self._receive()
 
     def _begin(self, choice: Choice, tls: ssl.SSLObject | None) -> ssl.SSLObject:
         """The TLS object. It is made as late as this, since it takes memory.
@@ -184,3 +183,15 @@ class Handshake:
                 rest = rest[self._sock.send(rest) :]
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._sock)
+
+
+def take_step(tls: ssl.SSLObject) -> bool:
+    """Go on with the handshake as far as the input allows; whether it is complete.
+
+    An exception that leaves a thread would stay in a reference cycle.
+    """
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
