@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from blue_green import cli as blue_green_cli
 from blue_green.certificates import root_file
 from blue_green.certificates.internal_ca import InternalCa
 from blue_green.certificates.root_file import ROOT, ROOT_KEY
-from blue_green.system import files, running_supervisors
+from blue_green.system import files, running_supervisors, trust_store
 from blue_green.system.running_supervisors import SupervisorProcess
 from tests.support.command import cli
 from tests.support.https_server import serving
@@ -159,6 +160,42 @@ def test_only_root_may_install(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert blue_green_cli.main(["trust", str(file), "--install"]) == 2
     assert "only root can install a certificate" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may install")
+@pytest.mark.parametrize("is_file_named", [True, False])
+def test_root_installs_nothing_that_only_another_users_process_leads_to(
+    file: Path,
+    service: Path,
+    is_file_named: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(trust_store, "of_this_machine", lambda: pytest.fail("it is installed"))
+    InternalCa(root_file.directory_in(service)).issue("localhost", 0)
+    os.chown(service, 65534, 65534)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.chdir("/")
+    if not is_file_named:
+        running = SupervisorProcess(0, file)
+        monkeypatch.setattr(running_supervisors, "supervisors", lambda: iter([running]))
+        file.write_text(f'{SETTINGS}[state]\ndirectory = "{service}"\n')
+    assert blue_green_cli.main(["trust", *[str(file)] * is_file_named, "--install"]) == 2
+    said = capsys.readouterr().err
+    assert f"users other than root can write {service}: if it is the right one" in said
+    assert f"STATE_DIRECTORY={service} blue-green trust FILE --install" in said
+
+
+def test_a_name_that_would_control_the_terminal_is_escaped(
+    file: Path, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "\x1b[31m")
+    (authority / ROOT).unlink()
+    InternalCa(authority).issue("localhost", 0)
+    done = cli(file.parent, "trust")
+    assert done.code == 0
+    assert r"root certificate of blue-green on \x1b[31m, valid" in done.err
+    assert "\x1b" not in done.err
 
 
 PRIVATE_STORE = """

@@ -13,6 +13,7 @@ from blue_green.config.error import ConfigError
 from blue_green.config.process_settings import INTERNAL
 from blue_green.config.state_directory import state_directory
 from blue_green.system import locate, running_supervisors, trust_store
+from blue_green.system.printable import printable
 from blue_green.system.running_supervisors import DEFAULT_FILE
 from blue_green.system.trust_store import STORES, CannotInstall
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from blue_green.certificates.root_file import RootCertificate
 
 AS_WHOM = "run this as root, or as the user of the supervisor"
+NOT_NAMED = (
+    "{path} was found through a running process, and users other than root can write {unsafe}: if "
+    "it is the right one, name it: STATE_DIRECTORY={state} blue-green trust FILE --install"
+)
 
 
 def _trust(arguments: argparse.Namespace) -> int:
@@ -36,9 +41,12 @@ def _trust(arguments: argparse.Namespace) -> int:
     except root_file.BadRoot as error:
         return complain(str(error), FAILED)
     if arguments.install:
-        return _install(root)
+        is_named = file in (arguments.file, Path(DEFAULT_FILE))
+        is_named = is_named and directory == root_file.directory_in(_named_directory(file))
+        return _install(root, directory / root_file.ROOT, is_named=is_named)
     print(root.pem, end="", flush=True)
-    print("\n".join(_instructions(root, directory / root_file.ROOT_KEY, file)), file=sys.stderr)
+    lines = _instructions(root, directory / root_file.ROOT_KEY, file)
+    print("\n".join(map(printable, lines)), file=sys.stderr)
     return OK
 
 
@@ -58,6 +66,11 @@ def _state_directory(file: Path) -> Path:
     return state_directory(locate.read(file), file.absolute().parent, environment)
 
 
+def _named_directory(file: Path) -> Path:
+    """The state directory by the settings and our own environment alone."""
+    return state_directory(locate.read(file), file.absolute().parent)
+
+
 def _why_there_is_none(file: Path, directory: Path) -> str:
     proxy = locate.read(file).get("proxy")
     tls = proxy.get("tls") if isinstance(proxy, dict) else None
@@ -73,9 +86,15 @@ def _why_there_is_none(file: Path, directory: Path) -> str:
     )
 
 
-def _install(root: "RootCertificate") -> int:
+def _install(root: "RootCertificate", path: Path, *, is_named: bool) -> int:
+    """`is_named`: this path is what root has named, and not what a running process has led to."""
+    from blue_green.system import users  # noqa: PLC0415 - slow to load
+
     if os.geteuid() != 0:
         return complain("only root can install a certificate for all users: use sudo", USAGE)
+    # Every user can run something that looks like a supervisor, with an authority of their own.
+    if not is_named and (unsafe := users.writable_by_others(path)):
+        return complain(NOT_NAMED.format(path=path, unsafe=unsafe, state=path.parents[2]), USAGE)
     name = _file_name(root)
     try:
         store = trust_store.of_this_machine()
