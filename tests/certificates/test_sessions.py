@@ -2,6 +2,7 @@
 
 import ssl
 import time
+from weakref import WeakSet
 
 import pytest
 
@@ -24,17 +25,34 @@ def test_the_keys_of_tickets_are_replaced_twice_a_day(monkeypatch: pytest.Monkey
 def test_sessions_of_clients_without_tickets_take_bounded_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(module, "FEWEST", 5)
     monkeypatch.setattr(module, "MOST_CACHED", 5)
-    monkeypatch.setattr(module, "LOOK_EVERY", 0)
     sessions, loaded = Sessions(), entry_for("localhost").loaded
     assert loaded is not None
     seen = set()
     for _ in range(20):
         context = sessions.context()
         seen.add(context)
-        assert context.session_stats()["number"] <= 6
+        assert context.session_stats()["number"] <= 5
         end_properly(context, loaded.context)
-    assert 3 <= len(seen) <= 5
+    assert len(seen) == 4
+
+
+def test_the_caches_of_many_hosts_together_take_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FEWEST", 2)
+    monkeypatch.setattr(Sessions, "_all", WeakSet())
+    loaded = entry_for("localhost").loaded
+    assert loaded is not None
+    hosts = [Sessions() for _ in range(10)]
+    monkeypatch.setattr(module, "MOST_IN_ALL", 50)
+    for host in hosts:
+        for _ in range(8):
+            end_properly(host.context(), loaded.context)
+    cached = [host.context().session_stats()["number"] for host in hosts]
+    assert 10 <= sum(cached) <= 50
+    assert max(cached) <= 5
 
 
 def end_properly(sessions: ssl.SSLContext, certificate: ssl.SSLContext) -> None:
