@@ -10,7 +10,8 @@ from blue_green.preflight.checks import acme_authority, acme_hosts
 from blue_green.preflight.checks.acme_hosts import Lookup, is_ours, look_up
 from tests.support.check_context import CheckedSite, only, troubles
 
-HERE, ELSEWHERE = "127.0.0.1", "192.0.2.7"
+HERE, ELSEWHERE = "203.0.113.5", "192.0.2.7"
+LOOPBACK = "127.0.1.1"
 ACME = {"acme": "you@example.com", "redirect": []}
 
 Check = Callable[[Mapping[str, Lookup]], Sequence[tuple[str, str, str]]]
@@ -24,6 +25,7 @@ def check(subject: CheckedSite, monkeypatch: pytest.MonkeyPatch) -> Check:
         return iter(())
 
     monkeypatch.setattr(acme_authority, "authority", no_authority)
+    monkeypatch.setattr(acme_hosts, "is_ours", (HERE, LOOPBACK).__contains__)
 
     def check(lookups: Mapping[str, Lookup]) -> Sequence[tuple[str, str, str]]:
         monkeypatch.setattr(acme_hosts, "look_up", lookups.__getitem__)
@@ -36,7 +38,7 @@ def check(subject: CheckedSite, monkeypatch: pytest.MonkeyPatch) -> Check:
 
 def test_hosts_with_an_address_of_this_machine_pass(check: Check) -> None:
     [(verdict, text, _)] = check({"blog.example.com": Lookup([HERE])})
-    assert (verdict, text) == ("passed", "blog.example.com: 127.0.0.1 in DNS, as on this machine")
+    assert (verdict, text) == ("passed", "blog.example.com: 203.0.113.5 in DNS, as on this machine")
 
 
 def test_a_host_that_is_not_in_dns_is_a_failure(check: Check) -> None:
@@ -51,12 +53,22 @@ def test_an_address_of_another_machine_is_a_warning_because_of_nat(check: Check)
     assert "behind NAT or a load balancer" in advice
 
 
+def test_a_loopback_address_is_a_warning_because_it_may_come_from_a_local_file(
+    check: Check,
+) -> None:
+    [(verdict, text, advice)] = check({"blog.example.com": Lookup([LOOPBACK])})
+    assert (verdict, text.startswith(f"blog.example.com: {LOOPBACK}, which other")) == (
+        "warned", True
+    )  # fmt: skip
+    assert advice.startswith("look at what DNS has: dig")
+
+
 def test_an_ipv6_address_of_another_machine_is_a_warning_although_ipv4_is_right(
     check: Check,
 ) -> None:
     [(verdict, text, _)] = check({"blog.example.com": Lookup([HERE, "2001:db8::7"])})
     assert verdict == "warned"
-    assert "2001:db8::7 in DNS, which is no address of this machine, besides 127.0.0.1" in text
+    assert "2001:db8::7 in DNS, which is no address of this machine, besides 203.0.113.5" in text
 
 
 def test_a_resolver_that_fails_is_a_warning(check: Check) -> None:
@@ -93,7 +105,7 @@ def test_the_time_for_all_lookups_is_bounded_and_so_is_their_number_at_once(
 
 
 def test_an_address_is_ours_only_if_a_socket_can_be_bound_to_it() -> None:
-    assert is_ours(HERE)
+    assert is_ours(LOOPBACK)
     assert not is_ours(ELSEWHERE)
     assert not is_ours("2001:db8::7")
 

@@ -8,6 +8,7 @@ address of another machine is a warning and no failure.
 import socket
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 
 import trio
 from attrs import frozen
@@ -143,6 +144,9 @@ def _verdict(lookup: Lookup) -> tuple[str, str, str]:
         return "failed", "no address found in DNS", advice
     ours = [address for address in lookup.addresses if is_ours(address)]
     others = ", ".join(address for address in lookup.addresses if address not in ours)
+    if not others and all(ip_address(address).is_loopback for address in ours):
+        why = f"{', '.join(ours)}, which other machines cannot reach: /etc/hosts may hide DNS here"
+        return "warned", why, "look at what DNS has: dig +short A HOST, and dig +short AAAA HOST"
     if not others:
         return "passed", f"{', '.join(ours)} in DNS, as on this machine", ""
     if not ours:
