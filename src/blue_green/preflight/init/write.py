@@ -69,7 +69,8 @@ def write(
     is_new = to.main is None or not to.main.exists()
     if acme and not is_new:
         raise CannotWrite(
-            f"--acme is for a new settings file: set acme in [proxy.tls] of {to.main}"
+            f"--acme is for a new settings file: leave it out, since acme in [proxy.tls] of "
+            f"{to.main} is for all of its sites, and set it there if it is missing"
         )
     if to.main is None:
         of_site = https.choose_hosts(hosts, acme, ask_https)
