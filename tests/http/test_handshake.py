@@ -13,6 +13,8 @@ from blue_green.certificates import sessions
 from blue_green.certificates.challenges import ACME_TLS
 from blue_green.certificates.pem import server_context
 from blue_green.certificates.table import CertificateTable
+from blue_green.http import client_hello, handshake
+from blue_green.http.client_hello import ClientHello
 from tests.raw.handshakes import connected, names_of, without_name
 from tests.raw.proxy import running
 from tests.raw.tls_client import TlsStream, authority, entry_for, table_of, trusting
@@ -237,6 +239,36 @@ async def test_a_hello_may_arrive_in_pieces(
             for piece in pieces:
                 await both.sock.send(piece)
                 await trio.testing.wait_all_tasks_blocked()
+            with patience("the handshake", stream.tls.version):
+                await stream.shake_hands()
+            await stream.send_all(b"a")
+        assert names_of(stream.tls) == [A]
+
+
+async def test_a_hello_that_drips_is_looked_at_now_and_then(
+    table: CertificateTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of clients that drip must not keep the event loop busy."""
+    looks = 0
+
+    def read_hello(data: bytes) -> ClientHello | None:
+        nonlocal looks
+        looks += 1
+        return client_hello.read_hello(data)
+
+    monkeypatch.setattr(handshake, "read_hello", read_hello)
+    async with connected(table) as both:
+        stream = TlsStream(trio.SocketStream(both.sock), name=A)
+        with suppress(ssl.SSLWantReadError):
+            stream.tls.do_handshake()
+        hello = stream.take_encrypted()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(both.serve)
+            for at in range(100):
+                await both.sock.send(hello[at : at + 1])
+                await trio.testing.wait_all_tasks_blocked()
+            assert looks <= 20
+            await both.sock.send(hello[100:])
             with patience("the handshake", stream.tls.version):
                 await stream.shake_hands()
             await stream.send_all(b"a")

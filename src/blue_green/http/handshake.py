@@ -6,6 +6,7 @@ of its iterations, because a thread would cost more; else in a thread.
 """
 
 import os
+import random
 import socket
 import ssl
 
@@ -29,6 +30,11 @@ IN_THREADS = trio.CapacityLimiter(os.cpu_count() or 1)
 """Handshakes computed at once in threads: an RSA signature takes a millisecond."""
 MOST_WAITING = 500
 """Handshakes that wait for either of these. Connections beyond these are closed."""
+USUAL_PIECES = 4
+"""A ClientHello takes one packet or two. One that comes in as many pieces is received slowly:
+thousands of clients that send a byte now and then must not keep the event loop busy."""
+PAUSE_BETWEEN_PIECES = 0.5
+"""Seconds, on average."""
 THREADS = trio.CapacityLimiter(float("inf"))
 """No limit for threads, since `IN_THREADS` limits them already."""
 
@@ -102,7 +108,7 @@ class Handshake:
         return tls
 
     async def _receive_hello(self) -> ClientHello:
-        data = b""
+        data, pieces = b"", 0
         while True:
             try:
                 more = self._sock.recv(MOST_BYTES)
@@ -118,7 +124,11 @@ class Handshake:
                 self._records.add(data)
                 self._incoming.write(self._records.portion())
                 return hello
-            await trio.lowlevel.checkpoint()
+            pieces += 1
+            if pieces < USUAL_PIECES:
+                await trio.lowlevel.checkpoint()
+            else:  # At random, so that thousands of these do not go on at one moment.
+                await trio.sleep(PAUSE_BETWEEN_PIECES * (0.5 + random.random()))
 
     def _choose(self, hello: ClientHello) -> Choice:
         try:
