@@ -28,11 +28,11 @@ SECOND = timedelta(seconds=1)
 class Kept:
     """A keeper with all that it needs; a new one on the same directory is a restart."""
 
-    def __init__(self, directory: Path, issuer: FakeIssuer | None = None) -> None:
+    def __init__(self, directory: Path, issuer: FakeIssuer | None = None, asked: str = "") -> None:
         self.issuer = issuer or FakeIssuer()
         self.table = CertificateTable()
         self.store = CertificateStore(directory / "certificates" / "authority")
-        self.keeper = Keeper(self.issuer, self.store, self.table, "acme")
+        self.keeper = Keeper(self.issuer, self.store, self.table, "acme", asked)
 
     @asynccontextmanager
     async def running(self, *hosts: str) -> AsyncIterator[None]:
@@ -219,6 +219,18 @@ async def test_failures_are_remembered_over_a_restart(tmp_path: Path) -> None:
         assert again.issuer.orders == [(B, 0)]
         assert "no DNS; next attempt in 1 minute" in again.problem(A)
         assert again.table.entry(A).coming is None
+
+
+async def test_failed_orders_are_repeated_at_once_after_a_restart_with_other_settings(
+    tmp_path: Path,
+) -> None:
+    first = Kept(tmp_path, FakeIssuer(answer=failing()), asked="with a wrong root")
+    async with first.running(A):
+        await first.until_saved(A, lambda record: record.failures == 1)
+    again = Kept(tmp_path, asked="with the right one")
+    async with again.running(A):
+        await again.until_loaded(A)
+        assert again.issuer.orders == [(A, 0)]
 
 
 async def test_a_reload_repeats_failed_orders_at_once(tmp_path: Path) -> None:

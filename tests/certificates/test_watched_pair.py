@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -116,6 +116,19 @@ async def test_a_broken_certificate_is_logged_once_and_changes_nothing_until_it_
         errors = [r.message for r in caplog.records if r.levelno >= logging.ERROR]
         assert len(errors) == 2, errors
         assert errors[0].startswith("the current certificate stays in use: [proxy.tls] key: ")
+        assert await served(proxy) == before
+        write_pair(tls.key.parent)
+        await until_another_than(proxy, before)
+
+
+async def test_an_expired_certificate_does_not_replace_a_valid_one(
+    tls: PemPair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with watched(tls, monkeypatch) as (proxy, _):
+        before = await served(proxy)
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        write_pair(tls.key.parent, not_before=yesterday - timedelta(days=9), not_after=yesterday)
+        await until("an error", lambda: f"{tls.certificate} has expired" in caplog.text)
         assert await served(proxy) == before
         write_pair(tls.key.parent)
         await until_another_than(proxy, before)

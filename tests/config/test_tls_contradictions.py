@@ -74,6 +74,20 @@ def test_hosts_for_which_no_certificate_can_be_obtained_are_an_error(
     assert problem.startswith(f"hosts: {why}")
 
 
+def test_a_wildcard_that_browsers_refuse_is_an_error(file: Path) -> None:
+    start = f'hosts = ["*.localhost", "*.a.localhost"]\n{MINIMAL}'
+    (problem,) = problems(file, INTERNAL, start=start)
+    assert problem.startswith(
+        "hosts: *.localhost: browsers accept no wildcard directly below a top"
+    )
+
+
+@pytest.mark.parametrize("contact", ["mailto:you@example.com", "you", "you@", "a b@example.com"])
+def test_what_is_no_mail_address_is_an_error(file: Path, contact: str) -> None:
+    (problem,) = problems(file, f'[proxy.tls]\nacme = "{contact}"\n', start=PUBLIC + MINIMAL)
+    assert problem.startswith('[proxy.tls] acme: must be a mail address such as "you@example.com"')
+
+
 def test_hosts_that_are_redirected_need_a_certificate_too(file: Path) -> None:
     start = f'{PUBLIC}redirect_hosts = ["www.lan"]\n{MINIMAL}'
     (problem,) = problems(file, ACME, start=start)

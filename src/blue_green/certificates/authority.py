@@ -47,7 +47,7 @@ def keeper(
         from blue_green.certificates.acme_issuer import AcmeIssuer  # noqa: PLC0415 - slow to load
 
         issuer = AcmeIssuer(tls, directory, table.challenges, can_http=redirects)
-    return Keeper(issuer, store, table, "acme")
+    return Keeper(issuer, store, table, "acme", _digest(tls, redirects=redirects))
 
 
 def directory_of(tls: TlsSettings, state: Path) -> Path:
@@ -58,6 +58,20 @@ def directory_of(tls: TlsSettings, state: Path) -> Path:
     if tls.acme == INTERNAL:
         return root_file.directory_in(state)
     return state / DIRECTORY / _name_of(tls.directory)
+
+
+def _digest(tls: TlsSettings, *, redirects: bool) -> str:
+    """Another one if orders are made in another way."""
+    settings = (
+        tls.acme,
+        tls.directory,
+        tls.directory_root,
+        tls.eab_kid,
+        tls.eab_key_file,
+        tls.profile,
+        redirects,
+    )
+    return sha256(repr(settings).encode()).hexdigest()[:16]
 
 
 def _name_of(url: str) -> str:

@@ -48,8 +48,16 @@ class Keeper:
     """Orders, renews and stores certificates, and puts them into the table."""
 
     def __init__(
-        self, issuer: Issuer, store: CertificateStore, table: CertificateTable, source: Source
+        self,
+        issuer: Issuer,
+        store: CertificateStore,
+        table: CertificateTable,
+        source: Source,
+        asked: str = "",
     ) -> None:
+        """`asked` is a digest of the settings of the authority: after another one, failed orders
+        are repeated at once."""
+        self._asked = asked
         self._issuer = issuer
         self._store = store
         self._table = table
@@ -100,7 +108,7 @@ class Keeper:
                 await self._remove_old()
 
     def _add(self, host: str) -> KeptHost:
-        kept = self._hosts[host] = KeptHost(host, self._table.entry(host))
+        kept = self._hosts[host] = KeptHost(host, self._table.entry(host), self._asked)
         return kept
 
     async def _keep(self, kept: KeptHost) -> None:

@@ -34,6 +34,8 @@ class KeptHost:
 
     host: str
     entry: TableEntry
+    asked: str = ""
+    """The digest of the settings with which orders are made."""
     certificate: KeptCertificate | None = None
     record: HostRecord = field(factory=HostRecord)
     is_loaded: bool = False
@@ -49,6 +51,9 @@ class KeptHost:
     def use_stored(self, certificate: KeptCertificate | None, record: HostRecord) -> None:
         """Begin with what was stored."""
         self.is_loaded = True
+        if record.failures and record.asked != self.asked:
+            # Somebody may have corrected what was wrong.
+            record = HostRecord(record.certificate)
         self.record = record
         self._put(certificate)
 
@@ -132,6 +137,7 @@ class KeptHost:
             self.record,
             failures=failures,
             why=why[:LONGEST_REASON],
+            asked=self.asked,
             next_attempt=schedule.next_attempt(
                 now(), failures, spread, allowed_at=allowed_at, life=life
             ),

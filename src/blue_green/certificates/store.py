@@ -56,6 +56,8 @@ class HostRecord:
     ask_again_at: datetime | None = None
     """When to ask for its advice again; None if it was not asked yet."""
     gives_advice: bool = True
+    asked: str = ""
+    """The digest of the settings with which the last failed attempt was made."""
 
 
 class CertificateStore:

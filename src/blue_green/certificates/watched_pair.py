@@ -7,6 +7,7 @@ the current one in use. Open connections keep the one that they began with.
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,6 +76,8 @@ class WatchedPair:
         """Load the files; None if they cannot be used."""
         try:
             loaded = await self._in_thread(load)
+            if _is_worse(loaded, self.loaded):
+                raise BadCertificate(f"certificate: {self.certificate} has expired")
         except BadCertificate as error:
             self.problem = str(error)
             what = "the current certificate stays in use" if self.loaded else "still no certificate"
@@ -87,6 +90,14 @@ class WatchedPair:
     async def _in_thread(self, look: Callable[[Path, Path], T]) -> T:
         """Run it in a thread, since a file system that hangs must not block us."""
         return await threads.run(look, self.certificate, self.key, abandon_on_cancel=True)
+
+
+def _is_worse(new: Loaded, current: Loaded | None) -> bool:
+    """Whether the new one has expired and the current one has not."""
+    now = datetime.now(UTC)
+    if current is None or current.valid_until is None or current.valid_until < now:
+        return False
+    return new.valid_until is None or new.valid_until < now
 
 
 def _report(loaded: Loaded) -> None:

@@ -184,7 +184,7 @@ def url(value: Any) -> Url:
 
 
 def acme_contact(value: Any) -> AcmeContact:
-    if not isinstance(value, str) or not re.fullmatch(r"internal|[!-?A-~]+@[!-?A-~]+", value):
+    if not isinstance(value, str) or not re.fullmatch(r"internal|[!-9;-?A-~]+@[!-9;-?A-~]+", value):
         raise ValueError(
             f'must be a mail address such as "you@example.com", or "internal", not {shown(value)}'
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from blue_green.config import public_hosts
 from blue_green.config.place import Place
 from blue_green.config.problem import Problem
-from blue_green.config.process_settings import TlsSettings
+from blue_green.config.process_settings import INTERNAL, TlsSettings
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.site_settings import SiteTlsSettings
 
@@ -47,7 +47,9 @@ def in_site(site: SiteSettings, settings: Settings, with_files: frozenset[str]) 
                 )
     elif tls.asks_for_certificates:
         yield from _unobtainable(site, tls, with_files)
-    elif tls.acme or tls.certificate or tls.key or own.certificate or own.key:
+    elif tls.acme == INTERNAL:
+        yield from _too_wild(site, with_files)
+    elif tls.certificate or tls.key or own.certificate or own.key:
         return
     elif not with_files.issuperset(_hosts(site)):
         yield _no_certificate(site, settings)
@@ -97,6 +99,16 @@ def _unobtainable(
         found = public_hosts.unobtainable(others, from_public=public_hosts.is_asked(tls))
         for why, which in found:
             yield f"{site.place.key('', key)}: {', '.join(which)}: {why}"
+
+
+def _too_wild(site: SiteSettings, with_files: frozenset[str]) -> Iterator[str]:
+    """Wildcards that browsers and OpenSSL do not accept in a certificate."""
+    for host in site.serving.hosts:
+        if host.startswith("*.") and host.count(".") == 1 and host not in with_files:
+            yield (
+                f"{site.place.key('', 'hosts')}: {host}: browsers accept no wildcard directly "
+                "below a top-level domain: list each host, or use names with another dot"
+            )
 
 
 def hosts_with_files(settings: Settings) -> frozenset[str]:

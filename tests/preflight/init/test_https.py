@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from blue_green.config.error import ConfigError
+from blue_green.preflight.init import write as module
 from blue_green.preflight.init.destination import CannotWrite
 from blue_green.preflight.init.write import write
 from blue_green.supervisor import settings_file
@@ -47,6 +48,16 @@ def test_hosts_and_a_mail_address_are_all_that_https_needs(checkout: Path) -> No
     assert settings.proxy.tls is not None
     assert settings.proxy.tls.acme == MAIL
     assert [str(end) for end in settings.proxy.tls.redirecting] == ["[::]:80"]
+
+
+def test_the_state_of_a_service_is_not_beside_its_settings(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "directory" not in written(checkout)["state"]
+    monkeypatch.setattr(module, "ETC", checkout)
+    for file in checkout.glob("*.toml"):
+        file.unlink()
+    assert written(checkout)["state"] == {"directory": "/var/lib/blue-green"}
 
 
 def test_without_hosts_there_is_no_https(checkout: Path) -> None:

@@ -10,6 +10,7 @@ from blue_green.config.process_settings import INTERNAL
 from blue_green.preflight.init.checkout import App
 from blue_green.system import documents
 
+STATE_OF_SERVICE = "/var/lib/blue-green"
 COMMENTS_AT = 40
 LONGEST_LINE = 100
 
@@ -27,9 +28,9 @@ class SiteText:
     """The name of one of several sites."""
 
 
-def whole(site: SiteText, listen: str, acme: str | None = None) -> str:
+def whole(site: SiteText, listen: str, acme: str | None = None, *, as_service: bool = False) -> str:
     """The settings of a supervisor with one site."""
-    return _text(*_of_site(site), _rest(listen, "the site's address", acme))
+    return _text(*_of_site(site), _rest(listen, "the site's address", acme, as_service=as_service))
 
 
 def one_of_several(site: SiteText) -> str:
@@ -37,7 +38,9 @@ def one_of_several(site: SiteText) -> str:
     return _text(*_of_site(site))
 
 
-def process(file: str, include: str, listen: str, acme: str | None = None) -> str:
+def process(
+    file: str, include: str, listen: str, acme: str | None = None, *, as_service: bool = False
+) -> str:
     """The settings of the process, which includes the files of its sites."""
     head = (
         "# Settings for blue-green, written by `blue-green init`: those of the process. Each site",
@@ -46,7 +49,8 @@ def process(file: str, include: str, listen: str, acme: str | None = None) -> st
         *_where_all_are(),
     )
     included = (_line("include", (include,), "each file is one site, named after the file"),)
-    return _text(head, included, _rest(listen, "the address of all sites", acme))
+    rest = _rest(listen, "the address of all sites", acme, as_service=as_service)
+    return _text(head, included, rest)
 
 
 def _text(*sections: Iterable[str]) -> str:
@@ -141,7 +145,7 @@ def _hold() -> Iterator[str]:
     yield _line("timeout", "90s", "how long requests wait after a crash")
 
 
-def _rest(listen: str, what: str, acme: str | None) -> Iterator[str]:
+def _rest(listen: str, what: str, acme: str | None, *, as_service: bool) -> Iterator[str]:
     yield "[proxy]"
     behind = ", or the address nginx or Caddy proxies to" if acme is None else ", for HTTPS"
     yield _line("listen", (listen,), f"{what}{behind}")
@@ -157,7 +161,10 @@ def _rest(listen: str, what: str, acme: str | None) -> Iterator[str]:
         yield _line("acme", acme, comment)
     yield ""
     yield "[state]"
-    yield _line("directory", ".blue-green", "as a service: /var/lib/blue-green", off=True)
+    if as_service:
+        yield _line("directory", STATE_OF_SERVICE, "as in deploy/blue-green.service")
+    else:
+        yield _line("directory", ".blue-green", f"as a service: {STATE_OF_SERVICE}", off=True)
 
 
 def _line(key: str, value: Any, comment: str, *, off: bool = False) -> str:

@@ -32,6 +32,8 @@ from blue_green.system import documents, other_sites, users
 
 LISTEN, LISTEN_HTTPS, PORTS_TO_TRY = 8000, 8443, 1000
 
+ETC = Path("/etc")
+
 
 @frozen
 class Written:
@@ -85,14 +87,22 @@ def write(
         name=to.name if to.main else "",
     )
     if to.main is None:
-        _write({to.file: render.whole(site, _listen(to.file, of_site, acme), acme)}, to.file)
+        listen = _listen(to.file, of_site, acme)
+        whole = render.whole(site, listen, acme, as_service=_is_of_service(to.file))
+        _write({to.file: whole}, to.file)
     elif to.main.exists():
         _write({to.file: render.one_of_several(site)}, to.main)
     else:
         listen = _listen(to.main, of_site, acme)
-        main = render.process(to.main.name, INCLUDE, listen, acme)
+        as_service = _is_of_service(to.main)
+        main = render.process(to.main.name, INCLUDE, listen, acme, as_service=as_service)
         _write({to.main: main, to.file: render.one_of_several(site)}, to.main)
     return Written(app, to, of_site, acme)
+
+
+def _is_of_service(file: Path) -> bool:
+    """Whether it is where the settings of services are. Then its directory is not for state."""
+    return file.resolve().is_relative_to(ETC)
 
 
 def _hosts(app: App, to: Destination, ask: Ask) -> tuple[str, ...]:
