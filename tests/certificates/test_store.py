@@ -220,6 +220,18 @@ def test_a_directory_of_another_user_is_an_error(
     assert denied.value.filename == str(hosts.parent)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who could use it")
+def test_root_uses_no_directory_in_which_another_user_could_replace_keys(
+    store: CertificateStore, hosts: Path, tmp_path: Path
+) -> None:
+    os.chown(hosts, 65534, 65534)
+    with pytest.raises(PermissionError, match=f"another user owns it.*chown -R 0 {hosts}"):
+        CertificateStore(hosts.parent)
+    with pytest.raises(PermissionError):
+        store.save_record("a.example.com", HostRecord())
+    assert hosts.stat().st_uid == 65534
+
+
 def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "certificates").write_text("")
     with pytest.raises(OSError, match="certificates"):

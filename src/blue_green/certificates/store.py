@@ -37,6 +37,11 @@ KEPT_FOR = 100 * 24 * 3600.0
 """Seconds for which the files of a host are kept that is in no site's settings. By then, almost all
 certificates have expired."""
 
+FOREIGN = (
+    "another user owns it, who could read our keys or replace them: remove {0}, or if its content "
+    "is right, chown -R {1} {0}"
+)
+
 
 @frozen
 class HostRecord:
@@ -113,7 +118,10 @@ class CertificateStore:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(path, os.R_OK | os.X_OK):  # It was made by another user.
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-            if path.stat().st_mode & 0o077:
+            status = path.stat()
+            if status.st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, FOREIGN.format(path, os.geteuid()), str(path))
+            if status.st_mode & 0o077:
                 path.chmod(0o700)
 
     def _path(self, host: str, suffix: str) -> Path:
