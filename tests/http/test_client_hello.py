@@ -120,10 +120,15 @@ QUICK = {
     ),
     "no share": ([groups(X25519, P384), shares()], True),
     "a slow group first": ([groups(P384, X25519), shares(X25519)], False),
-    "a slow share": ([groups(X25519, FFDHE8192), shares(FFDHE8192)], False),
+    "a slow share": ([groups(X25519, P384), shares(P384)], False),
+    "a finite field behind a curve": (
+        [groups(FFDHE8192, P384), shares(P384, FFDHE8192)],
+        False,
+    ),
+    "a hybrid alone": ([groups(HYBRID), shares(HYBRID)], True),
     "a slow share behind an unknown one": ([groups(X25519, X448), shares(HYBRID, X448)], False),
     "an unknown group": ([groups(0x1234, X25519)], False),
-    "too many to look at": ([groups(*[GREASE] * (MOST_GROUPS + 1))], False),
+    "as many as may be": ([groups(*[GREASE] * MOST_GROUPS)], True),
 }
 
 
@@ -136,7 +141,25 @@ def test_key_exchanges_that_may_be_slow_are_recognized(
     assert hello.has_quick_groups is is_quick
 
 
+FINITE = {
+    "groups": [groups(FFDHE8192)],
+    "groups beside a hybrid": [groups(HYBRID, FFDHE8192), shares(HYBRID)],
+    "a share": [groups(X25519, FFDHE8192), shares(FFDHE8192, X25519)],
+    "a share behind unknown ones": [groups(X25519), shares(GREASE, HYBRID, 0x1234, FFDHE8192)],
+}
+
+
+@pytest.mark.parametrize("extensions", FINITE.values(), ids=FINITE)
+def test_a_key_exchange_in_a_finite_field_is_refused(extensions: list[bytes]) -> None:
+    """It takes 100 ms of a processor, and every client can do better."""
+    with pytest.raises(HandshakeAlert) as caught:
+        read_hello(records(message(*extensions)))
+    assert caught.value.record[6] == ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE
+
+
 BAD = {
+    "many groups": records(message(groups(*[GREASE] * (MOST_GROUPS + 1)))),
+    "many shares": records(message(shares(*[GREASE] * (MOST_GROUPS + 1)))),
     "another type of record": b"\x17\3\1\0\1\0",
     "another message": records(b"\2\0\0\1\0"),
     "an older version of the record": b"\x80\x2e\1\3\1",

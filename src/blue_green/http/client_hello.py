@@ -7,7 +7,7 @@ that it refuses, it does not matter what was read here.
 
 import ssl
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ MOST_BYTES = 16 * 1024
 """Largest ClientHello. Those of browsers have up to 2 KB."""
 MOST_EXTENSIONS = 64
 """Extensions to look at. Browsers send about 20."""
-MOST_GROUPS = 16
-"""Groups to look at."""
+MOST_GROUPS = 64
+"""Groups, or key shares, that a client may offer. OpenSSL offers about 15."""
 
 RECORD_HEADER = 5
 HANDSHAKE = b"\x16"
@@ -36,6 +36,10 @@ ONLY_ACME_TLS = len(ACME_TLS).to_bytes() + ACME_TLS.encode()
 OURS = [len(protocol).to_bytes() + protocol.encode() for protocol in PROTOCOLS]
 QUICK_GROUPS = (29, 23)
 """x25519 and secp256r1. OpenSSL takes up to 10 ms for others."""
+CURVES = frozenset((23, 24, 25, 29, 30))
+FINITE_FIELDS = frozenset(range(0x100, 0x105))
+"""ffdhe2048 to ffdhe8192 (RFC 7919). OpenSSL takes up to 100 ms for one of these, so that twenty
+clients could use all processors. All clients of TLS 1.3 have a curve (RFC 8446 section 9.1)."""
 HYBRID_GROUPS = (0x11EB, 0x11EC)
 """SecP256r1MLKEM768 and X25519MLKEM768: quick, and unknown to older versions of OpenSSL, which take
 the next one."""
@@ -123,9 +127,13 @@ def _parse(message: bytes) -> ClientHello:
             elif kind == ALPN:
                 protocols = message[start + 2 : at]
             elif kind == SUPPORTED_GROUPS:
-                is_quick = is_quick and _is_quick(_groups(message[start + 2 : at]))
+                groups = _few(_groups(message[start + 2 : at]))
+                _check_has_curve(groups)
+                is_quick = is_quick and _is_quick(groups)
             else:
-                is_quick = is_quick and _is_quick(_groups_of_shares(message[start + 2 : at]))
+                groups = _few(_groups_of_shares(message[start + 2 : at]))
+                _check_begins_with_curve(groups)
+                is_quick = is_quick and _is_quick(groups)
     except (IndexError, struct.error):
         raise HandshakeAlert(ssl.ALERT_DESCRIPTION_DECODE_ERROR) from None
     raise HandshakeAlert(ssl.ALERT_DESCRIPTION_ILLEGAL_PARAMETER)
@@ -144,14 +152,34 @@ def _groups_of_shares(data: bytes) -> Iterator[int]:
         at += 4 + length
 
 
-def _is_quick(groups: Iterator[int]) -> bool:
+def _few(groups: Iterator[int]) -> Sequence[int]:
+    few = list(islice(groups, MOST_GROUPS + 1))
+    if len(few) > MOST_GROUPS:
+        raise HandshakeAlert(ssl.ALERT_DESCRIPTION_ILLEGAL_PARAMETER)
+    return few
+
+
+def _check_has_curve(groups: Sequence[int]) -> None:
+    """Without a suitable key share, OpenSSL takes the group that it likes best: any curve."""
+    if CURVES.isdisjoint(groups) and not FINITE_FIELDS.isdisjoint(groups):
+        raise HandshakeAlert(ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE)
+
+
+def _check_begins_with_curve(groups: Sequence[int]) -> None:
+    """Of key shares, OpenSSL takes the first of a group that it knows."""
+    known = (group for group in groups if group in CURVES or group in FINITE_FIELDS)
+    if next(known, None) in FINITE_FIELDS:
+        raise HandshakeAlert(ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE)
+
+
+def _is_quick(groups: Sequence[int]) -> bool:
     """Whether OpenSSL takes a quick group from this list: it takes the first one that it knows.
 
     From an empty list of key shares, or one that it knows none of, it goes on to its own favourite,
     x25519 or a hybrid of it, if the client has that.
     """
-    for group in islice(groups, MOST_GROUPS):
+    for group in groups:
         is_skipped = group in HYBRID_GROUPS or group & 0x0F0F == 0x0A0A  # RFC 8701: GREASE.
         if not is_skipped:
             return group in QUICK_GROUPS
-    return next(groups, None) is None
+    return True
