@@ -223,7 +223,7 @@ class TlsTransport(Transport):
         while self._unsent or self._outgoing.pending:
             data = self._unsent or self._outgoing.read()
             try:
-                count = self.sock.send(data)
+                count = self.sock.send(data, flags)
             except BlockingIOError:
                 self._unsent = data
                 return False

@@ -133,25 +133,34 @@ class Transport:
             finally:
                 self.close()
 
-    async def lingering_close(self) -> None:
+    async def lingering_close(self, *, expects_more: bool = True) -> None:
         """Close after the other side has read what we sent last (RFC 9112 section 9.6).
 
         A plain close with unread input would make the kernel send RST, which throws away what
         the other side has not read yet. So: shut down our side, read on until it closes its own,
         then close. The caller limits the time; if cancelled, it is closed all the same.
+
+        Unless the caller `expects_more` input, this closes at once if nothing is unread.
         """
         if self.closed:
             return
         try:
             await self.send_eof()
-            self.buffer = b""
-            await self.readable()
-            while await self.receive():
-                pass
+            if expects_more or self._has_unread():
+                self.buffer = b""
+                await self.readable()
+                while await self.receive():
+                    pass
         except OSError:
             self.abort()  # The other side is gone, and cannot read it any more.
         finally:
             self.close()
+
+    def _has_unread(self) -> bool:
+        try:
+            return bool(self.buffer or self.sock.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
 
     async def maybe_checkpoint(self) -> None:
         """A checkpoint after many calls that succeeded without waiting."""

@@ -19,6 +19,7 @@ from enum import Enum
 import trio
 
 from blue_green.http.errors import ErrorResponse
+from blue_green.http.heads import Framing
 from blue_green.http.request import Request
 from blue_green.http.transport import Transport
 from blue_green.proxy.remote import Remote
@@ -261,6 +262,14 @@ class Client:
     def is_stream(self) -> bool:
         """Whether it has a tunnel or an event stream, which may last for ever."""
         return self.state in STREAMS
+
+    @property
+    def sends_no_more(self) -> bool:
+        """Whether it has been sent a response, and has announced that it will send nothing more."""
+        request = self.request
+        if request is None or self.state is not _RESPONDING:
+            return False
+        return not request.keep_alive and request.framing is Framing.NONE
 
     @property
     def is_closing(self) -> bool:

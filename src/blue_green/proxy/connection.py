@@ -40,8 +40,9 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
         with client.scope:
             while await _serve_one(client, shared, handler):
                 pass
+            expects_more = not client.sends_no_more
             client.begin_close(LINGER_TIMEOUT)
-            await client.transport.lingering_close()
+            await client.transport.lingering_close(expects_more=expects_more)
         if not client.is_closing:
             await _break_off(client, shared.pages_for(client))
     except OSError:
