@@ -15,6 +15,7 @@ from blue_green.certificates.pem import server_context
 from blue_green.certificates.table import CertificateTable
 from blue_green.http import client_hello, handshake
 from blue_green.http.client_hello import ClientHello
+from blue_green.http.turns import Turns
 from tests.raw.handshakes import connected, names_of, without_name
 from tests.raw.proxy import running
 from tests.raw.tls_client import TlsStream, authority, entry_for, table_of, trusting
@@ -42,6 +43,13 @@ def table() -> CertificateTable:
 def of_version(version: ssl.TLSVersion) -> ssl.SSLContext:
     context = trusting()
     context.maximum_version = version
+    return context
+
+
+def only_p256() -> ssl.SSLContext:
+    """A context that does not take the key share that clients send first."""
+    context = server_context()
+    context.set_ecdh_curve("prime256v1")
     return context
 
 
@@ -281,11 +289,6 @@ async def test_a_client_whose_first_key_share_is_not_taken_sends_another_one(
 ) -> None:
     """With a HelloRetryRequest (RFC 8446 section 4.1.4)."""
 
-    def only_p256() -> ssl.SSLContext:
-        context = server_context()
-        context.set_ecdh_curve("prime256v1")
-        return context
-
     monkeypatch.setattr(sessions, "server_context", only_p256)
     table = table_of(A, key_type=trustme.KeyType[kind])
     async with connected(table) as both:
@@ -297,3 +300,29 @@ async def test_a_client_whose_first_key_share_is_not_taken_sends_another_one(
             await stream.send_all(b"a")
         assert (stream.tls.version(), names_of(stream.tls)) == ("TLSv1.3", [A])
         assert RETRY in stream.first_message
+
+
+@pytest.mark.parametrize(
+    ("version", "retries", "turns"),
+    [
+        (ssl.TLSVersion.TLSv1_3, False, 1),
+        (ssl.TLSVersion.TLSv1_3, True, 2),
+        (ssl.TLSVersion.TLSv1_2, False, 2),
+    ],
+)
+async def test_each_step_of_a_handshake_that_takes_long_waits_for_a_turn(
+    monkeypatch: pytest.MonkeyPatch, version: ssl.TLSVersion, retries: bool, turns: int
+) -> None:
+    taken = 0
+
+    async def wait(_: Turns) -> None:
+        nonlocal taken
+        taken += 1
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Turns, "wait", wait)
+    if retries:
+        monkeypatch.setattr(sessions, "server_context", only_p256)
+    async with connected(table_of(A)) as both:
+        await both.shake(A, of_version(version))
+    assert taken == turns

@@ -24,7 +24,7 @@ MOST_GROUPS = 64
 """Groups, or key shares, that a client may offer. OpenSSL offers about 15."""
 
 RECORD_HEADER = 5
-HANDSHAKE = b"\x16"
+CHANGE_CIPHER_SPEC, HANDSHAKE, APPLICATION_DATA = b"\x14", b"\x16", b"\x17"
 ALERT = 21
 CLIENT_HELLO = 1
 TWO_BYTES = struct.Struct("!H")

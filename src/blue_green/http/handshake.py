@@ -2,7 +2,8 @@
 
 The ClientHello is read first, since the certificate depends on it, and where the handshake is
 computed does, too: in the event loop if that takes a fraction of a millisecond, a few steps in each
-of its iterations, because a thread would cost more; else in a thread.
+of its iterations, because a thread would cost more; else in a thread. The last step of TLS 1.3
+takes less time than a request, so it is computed at once.
 """
 
 import os
@@ -19,7 +20,15 @@ from blue_green.http.certificate_choice import (
     choose,
     wait_for_certificate,
 )
-from blue_green.http.client_hello import MOST_BYTES, ClientHello, HandshakeAlert, read_hello
+from blue_green.http.client_hello import (
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    MOST_BYTES,
+    RECORD_HEADER,
+    ClientHello,
+    HandshakeAlert,
+    read_hello,
+)
 from blue_green.http.connected import has_gone
 from blue_green.http.records import Records
 from blue_green.http.turns import Turns
@@ -144,9 +153,11 @@ class Handshake:
         if (IN_LOOP.waiting if choice.is_quick else threads().tasks_waiting) >= MOST_WAITING:
             raise ConnectionAbortedError("too many handshakes wait")
         tls: ssl.SSLObject | None = None
+        is_brief = False  # The next step takes no longer than a request does.
         while True:
-            if choice.is_quick:
+            if choice.is_quick and not is_brief:
                 await IN_LOOP.wait()
+            if choice.is_quick or is_brief:
                 tls = self._begin(choice, tls)
                 is_complete = take_step(tls)
             else:
@@ -155,7 +166,9 @@ class Handshake:
                     is_complete = await trio.to_thread.run_sync(take_step, tls, limiter=THREADS)
             if is_complete:
                 return tls
-            await self._send(self._outgoing.read())
+            if sent := self._outgoing.read():
+                await self._send(sent)
+                is_brief = is_encrypted(sent)
             await self._receive()
 
     def _begin(self, choice: Choice, tls: ssl.SSLObject | None) -> ssl.SSLObject:
@@ -173,10 +186,11 @@ class Handshake:
     async def _receive(self) -> None:
         """Wait for more encrypted bytes, or for their end, and pass a few records to OpenSSL."""
         while not self._records.have_more:
+            # It answers what it was just sent, so nothing can have arrived yet.
+            await trio.lowlevel.wait_readable(self._sock)
             try:
                 data = self._sock.recv(MOST_BYTES)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._sock)
                 continue
             self._records.add(data)
             if not data:
@@ -193,6 +207,17 @@ class Handshake:
                 rest = rest[self._sock.send(rest) :]
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._sock)
+
+
+def is_encrypted(flight: bytes) -> bool:
+    """Whether the server's messages end in encrypted ones, and so include all that take long.
+
+    The first record of TLS 1.3 is not encrypted, and a change_cipher_spec may follow.
+    """
+    at = RECORD_HEADER + int.from_bytes(flight[3:RECORD_HEADER])
+    if flight[at : at + 1] == CHANGE_CIPHER_SPEC:
+        at += RECORD_HEADER + 1
+    return flight[at : at + 1] == APPLICATION_DATA
 
 
 def take_step(tls: ssl.SSLObject) -> bool:

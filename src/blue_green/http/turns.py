@@ -25,11 +25,8 @@ class Turns:
         """When the current slice began (`time.perf_counter`)."""
         self._left = 0
         """Turns that are left in it."""
-
-    @property
-    def waiting(self) -> int:
+        self.waiting = 0
         """How many tasks wait for a turn."""
-        return self._queue.statistics().tasks_waiting
 
     async def wait(self) -> None:
         """Wait for a turn. It lasts until the next checkpoint, and should take no millisecond.
@@ -38,8 +35,12 @@ class Turns:
         """
         if self.waiting == 0 and self._take_at_once():
             return
-        async with self._queue:  # A checkpoint: it lasts to the next iteration in any case.
-            pass
+        self.waiting += 1
+        try:
+            async with self._queue:  # A checkpoint: it lasts to the next iteration in any case.
+                pass
+        finally:
+            self.waiting -= 1
 
     def _take_at_once(self) -> bool:
         now = time.perf_counter()
