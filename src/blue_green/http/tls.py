@@ -49,8 +49,8 @@ class TlsTransport(Transport):
     """
 
     __slots__ = (
-        "_encrypted", "_handshake", "_incoming", "_is_hungry", "_is_ready", "_is_without_data",
-        "_outgoing", "_records", "_tls", "_unsent",
+        "_encrypted", "_handshake", "_has_ended", "_incoming", "_is_hungry", "_is_ready",
+        "_is_without_data", "_outgoing", "_records", "_tls", "_unsent",
     )  # fmt: skip
 
     _tls: ssl.SSLObject
@@ -68,6 +68,8 @@ class TlsTransport(Transport):
         )
         self._is_ready = False
         """The handshake is complete, and neither side has closed since."""
+        self._has_ended = False
+        """A close_notify has been sent."""
         self._is_hungry = False
         """OpenSSL needs more input. After the handshake it may have some already."""
         self._is_without_data = False
@@ -142,8 +144,8 @@ class TlsTransport(Transport):
         elif self._is_hungry:
             await super().readable()
 
-    def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Send what can be sent without waiting; return the rest.
+    def send_now(self, data: bytes | memoryview, flags: int = 0) -> bytes | memoryview:
+        """Send what can be sent without waiting; return the rest. For the flags, see send(2).
 
         The rest must be passed again, or else `send` be called: its beginning may be encrypted
         already.
@@ -153,7 +155,7 @@ class TlsTransport(Transport):
         rest = data
         # A session ticket, or another short reply of TLS itself, goes along with the data.
         is_free = not (self._encrypted or self._unsent or self._outgoing.pending > MOST_PENDING)
-        while is_free or self._flush():
+        while is_free or self._flush(flags):
             is_free = False
             if self._encrypted == len(rest):
                 self._encrypted = 0
@@ -172,15 +174,16 @@ class TlsTransport(Transport):
         if self._is_ready:
             self._queue_close_notify()
             await self._send_encrypted(socket.MSG_MORE)  # In one packet with the end.
+            self._has_ended = True
         await super().send_eof()
 
     def close(self) -> None:
         """Close, with a close_notify if it can be sent without waiting."""
-        if self._is_ready and not self.closed:
-            self._is_ready = False
+        if self._is_ready and not (self.closed or self._has_ended):
             with suppress(OSError):  # The other side is gone.
                 self._queue_close_notify()
                 self._flush()
+        self._is_ready = False
         super().close()
 
     def abort(self) -> None:
@@ -238,7 +241,9 @@ class TlsTransport(Transport):
     def _queue_close_notify(self) -> None:
         """Queue a close_notify. What the other side still sends can be received."""
         with suppress(ssl.SSLError):  # There is no more to read, or no more that can be read.
-            while data := self._tls.read(BLOCK):  # OpenSSL would take it for an error afterwards.
-                self.buffer += data
+            while self._tls.pending() or self._incoming.pending:
+                if not (data := self._tls.read(BLOCK)):
+                    break
+                self.buffer += data  # OpenSSL would take it for an error afterwards.
         with suppress(ssl.SSLError):  # The other side has not sent its own.
             self._tls.unwrap()

@@ -93,10 +93,10 @@ class Transport:
         self._backoff -= 1
         return trio.lowlevel.wait_readable(self.sock)
 
-    def send_now(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Send what can be sent without waiting; return the rest."""
+    def send_now(self, data: bytes | memoryview, flags: int = 0) -> bytes | memoryview:
+        """Send what can be sent without waiting; return the rest. For the flags, see send(2)."""
         try:
-            sent = self.sock.send(data)
+            sent = self.sock.send(data, flags)
         except BlockingIOError:
             return data
         return b"" if sent == len(data) else memoryview(data)[sent:]

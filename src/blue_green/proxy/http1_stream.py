@@ -1,5 +1,7 @@
 """A request on an HTTP/1.1 connection, which carries one at a time (see `ClientStream`)."""
 
+import socket
+
 import trio
 
 from blue_green.http.chunks import chunk, last_chunk
@@ -78,7 +80,9 @@ class Http1Stream:
             await self._transport.send(write_response(response))
 
     async def respond(self, response: Response, body: bytes) -> None:
-        rest = self._transport.send_now(self._head(response) + body)
+        data = self._head(response) + body
+        # The end of the connection follows at once, and goes in the same packet.
+        rest = self._transport.send_now(data, 0 if self.keep_alive else socket.MSG_MORE)
         self.sent = len(body)
         if rest:
             await self._send(rest)
