@@ -39,6 +39,19 @@ def test_long_urls_have_short_names_that_differ() -> None:
     assert max(map(len, names)) < 120
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("/dir/a", "/dir_a"), ("/dir", "/dir?a=1"), ("/dir/:a", "/dir/_a")]
+)
+def test_similar_urls_have_names_that_differ(one: str, other: str) -> None:
+    first, second = (
+        authority.directory_of(
+            TlsSettings(acme=MAIL, directory=Url(f"https://a.example{path}")), Path("/state")
+        )
+        for path in (one, other)
+    )
+    assert first != second
+
+
 def test_a_directory_that_cannot_be_written_is_an_error_in_words(tmp_path: Path) -> None:
     (tmp_path / "certificates").write_text("")
     tls = TlsSettings(acme=AcmeContact("internal"))

@@ -22,7 +22,9 @@ def test_a_stale_socket_means_no_supervisor(path: Path) -> None:
         list(client.ask(path, {"command": "status"}))
 
 
-@pytest.mark.parametrize("answer", [b"", b'{"event": "phase"}\n', b'{"event": "res', b"nonsense\n"])
+@pytest.mark.parametrize(
+    "answer", [b"", b'{"event": "phase"}\n', b'{"event": "res', b"nonsense\n", b"{}\n"]
+)
 async def test_a_supervisor_that_disconnects_raises_lost(
     path: Path, nursery: trio.Nursery, answer: bytes
 ) -> None:

@@ -77,7 +77,9 @@ def _digest(tls: TlsSettings, *, redirects: bool) -> str:
 def _name_of(url: str) -> str:
     """The host and the path of a URL as the name of a directory."""
     parts = urlsplit(url)
-    name = UNUSUAL.sub("_", f"{parts.netloc}{parts.path}".strip("/"))
-    if len(name) <= LONGEST_NAME and name not in ("", ".", "..", INTERNAL):
+    text = f"{parts.netloc}{parts.path}".strip("/")
+    name = UNUSUAL.sub("_", text)
+    is_unique = name == text.replace("/", "_") and "_" not in text and not parts.query
+    if is_unique and len(name) <= LONGEST_NAME and name not in ("", ".", "..", INTERNAL):
         return name
     return f"{name[:LONGEST_NAME]}_{sha256(url.encode()).hexdigest()[:16]}"

@@ -44,8 +44,10 @@ def _responses(sock: socket.socket) -> Iterator[dict[str, Any]]:
         try:
             for line in lines:
                 message = decode(line)
+                if not isinstance(message.get("event"), str):
+                    raise BadMessage("it does not say which event it is")
                 yield message
-                if message.get("event") in ("result", "error"):
+                if message["event"] in ("result", "error"):
                     return
         except BadMessage as error:
             raise ConnectionLost(f"invalid response from the supervisor: {error}") from None

@@ -8,6 +8,8 @@ from pathlib import Path, PurePath
 
 from attrs import frozen
 
+from blue_green.system import procfs
+
 PROC = Path("/proc")
 DEFAULT_FILE = "supervisor.toml"
 PROGRAMS = ("blue-green", "blue_green")
@@ -71,14 +73,25 @@ def environment_of(file: Path) -> Mapping[str, str] | None:
     return next((environment for environment in environments if environment), None)
 
 
-def _with(file: Path) -> Iterator[SupervisorProcess]:
-    """The supervisors that were started with this file."""
-    own = file.resolve()
+def _with(file: Path) -> Sequence[SupervisorProcess]:
+    """The supervisors that were started with this file.
+
+    First those of root, of our user and of the owner of the file, and then by age: any user can run
+    something that looks like one of them.
+    """
+    own, found = file.resolve(), []
     with suppress(OSError):
         for supervisor in supervisors():
             with suppress(OSError, RuntimeError):
                 if supervisor.file.resolve() == own:
-                    yield supervisor
+                    found.append(supervisor)
+    owners = {0, os.geteuid()}
+    with suppress(OSError):
+        owners.add(own.stat().st_uid)
+    return sorted(
+        found,
+        key=lambda one: (procfs.uid_of(one.pid) not in owners, procfs.start_time(one.pid) or 0),
+    )
 
 
 def settings_of(words: Sequence[str]) -> Path | None:
