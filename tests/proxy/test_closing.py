@@ -57,6 +57,7 @@ async def test_a_client_that_sends_more_than_it_announced_can_read_its_response(
         go_on.set()
         assert (await client.answer()).body == b"ok"
         await check_is_closed(client)
+        assert not has_ended(proxy)
 
 
 async def test_a_connection_lingers_after_an_upload(tls: PemPair | None) -> None:
