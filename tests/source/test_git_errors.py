@@ -111,11 +111,13 @@ async def test_each_problem_is_logged_once_until_another_one_occurs(
     assert all("\n" not in line and len(line) < LONGEST for line in told)
 
 
+NO_SSH = ssh_server.why_not()
+
+
+@pytest.mark.skipif(bool(NO_SSH), reason=NO_SSH)
 async def test_a_pull_over_ssh_needs_the_remotes_key_and_never_prompts(
     repository: Repository, checkout: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if reason := ssh_server.why_not():
-        pytest.skip(reason)
     monkeypatch.delenv("GIT_SSH_COMMAND", raising=False)
     second = repository.commit(text="second")
     async with ssh_server.ssh_server(tmp_path / "ssh") as server:
