@@ -12,8 +12,9 @@ import trio.testing
 
 from blue_green.config.kinds import Count
 from blue_green.http.transport import Transport
-from blue_green.proxy.client import Client, EndReason
+from blue_green.proxy.client import Client
 from blue_green.proxy.client_table import LOOK_AGAIN, SAMPLE, ClientTable
+from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.remote import Remote, Trust
 from tests.raw.backend import says, silence
 from tests.raw.checks import check_good_request_follows, check_is_kept

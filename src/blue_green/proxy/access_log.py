@@ -9,7 +9,8 @@ from typing import Any
 from attrs import frozen
 
 from blue_green.http.errors import ErrorPages, ErrorResponse
-from blue_green.proxy.client import Client, EndReason
+from blue_green.proxy.client import Client
+from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.http1_stream import Http1Stream
 from blue_green.system import log as output
 

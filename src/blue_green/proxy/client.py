@@ -22,6 +22,7 @@ from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request
 from blue_green.http.transport import Transport
+from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.remote import Remote
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.lease import Outcome
@@ -60,16 +61,6 @@ _AWAITING_REQUEST = ClientState.AWAITING_REQUEST
 _IN_REQUEST = ClientState.IN_REQUEST
 _RESPONDING = ClientState.RESPONDING
 _ABORTED, _OVERDUE = Outcome.ABORTED, Outcome.OVERDUE
-
-
-class EndReason(Enum):
-    """Why the connection was ended before its time, in words for the access log."""
-
-    TIMED_OUT = "The client sent nothing, or took nothing, for too long."
-    DISCONNECTED = "The client disconnected."
-    EVICTED = "The client was slow, and all connections were taken."
-    CUT = "The backend had to stop."
-    SHUTDOWN = "The proxy stopped."
 
 
 class Client:

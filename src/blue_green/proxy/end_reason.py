@@ -1,0 +1,13 @@
+"""Why a client connection is ended before its time."""
+
+from enum import Enum
+
+
+class EndReason(Enum):
+    """Why the connection was ended before its time, in words for the access log."""
+
+    TIMED_OUT = "The client sent nothing, or took nothing, for too long."
+    DISCONNECTED = "The client disconnected."
+    EVICTED = "The client was slow, and all connections were taken."
+    CUT = "The backend had to stop."
+    SHUTDOWN = "The proxy stopped."
