@@ -224,12 +224,13 @@ async def test_an_unanswered_get_is_retried_on_the_new_release_after_drain_timeo
 
         nursery.start_soon(ask)
         await until("it is in flight", site.journal)
-        site.commit("two")
+        two = site.commit("two")
         await until("it was sent again", lambda: len(asked_for(site, "/until")) == 2)
         go.touch()
         await until("it is answered", lambda: texts)
         assert texts == ["two"]
-        await until("it has retired", lambda: is_over(site))
+        await site.until_live(two)
+        await until("the old release has retired", lambda: is_over(site))
         receipt = (await site.status())["last_swap"]
         assert (receipt["retried"], receipt["cut"], receipt["failed"]) == (1, 0, 0)
 
