@@ -37,7 +37,7 @@ class _Used:
 
 def hosts_of(site: SiteSettings) -> Sequence[str]:
     """The hosts for which a site needs certificates, each once."""
-    return tuple(dict.fromkeys((*site.serving.hosts, *site.serving.redirect_hosts)))
+    return tuple(dict.fromkeys(site.serving.every_host))
 
 
 def load(

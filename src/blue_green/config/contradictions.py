@@ -71,7 +71,7 @@ def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
         )
     if serving.strip_path and not any(path != ANY_PATH for path in serving.paths):
         yield f"{key('', 'strip_path')}: has no effect without paths"
-    routes = len(serving.hosts + serving.redirect_hosts) * max(1, len(serving.paths))
+    routes = len(serving.every_host) * max(1, len(serving.paths))
     if routes > MAX_ROUTES:
         yield (
             f"{key('', 'hosts')}: with paths, there are {routes} pairs of a host and a path; at "

@@ -58,6 +58,11 @@ class ServingSettings:
     error_pages: Now[Path | None] = None
     """A directory with error pages, as in `[proxy]`. Default: that of `[proxy]`."""
 
+    @property
+    def every_host(self) -> tuple[str, ...]:
+        """Those of `hosts` and of `redirect_hosts`."""
+        return (*self.hosts, *self.redirect_hosts)
+
 
 @frozen
 class AppSettings:

@@ -51,7 +51,7 @@ def in_site(site: SiteSettings, settings: Settings, with_files: frozenset[str]) 
         yield from _too_wild(site, with_files)
     elif tls.certificate or tls.key or own.certificate or own.key:
         return
-    elif not with_files.issuperset(_hosts(site)):
+    elif not with_files.issuperset(site.serving.every_host):
         yield _no_certificate(site, settings)
 
 
@@ -79,7 +79,7 @@ def between_sites(settings: Settings) -> Iterator[Problem]:
     for site in settings.sites:
         if site.tls.certificate is None:
             continue
-        for host in _hosts(site):
+        for host in site.serving.every_host:
             first = firsts.setdefault(host, site)
             if (first.tls.certificate, first.tls.key) != (site.tls.certificate, site.tls.key):
                 yield Problem(
@@ -114,9 +114,4 @@ def _too_wild(site: SiteSettings, with_files: frozenset[str]) -> Iterator[str]:
 def hosts_with_files(settings: Settings) -> frozenset[str]:
     """The hosts of sites with files of their own, which other sites may share."""
     own = (site for site in settings.sites if site.tls.certificate is not None)
-    return frozenset(host for site in own for host in _hosts(site))
-
-
-def _hosts(site: SiteSettings) -> Iterator[str]:
-    yield from site.serving.hosts
-    yield from site.serving.redirect_hosts
+    return frozenset(host for site in own for host in site.serving.every_host)

@@ -123,7 +123,7 @@ def is_ours(address: str) -> bool:
 
 def _ordered(site: SiteSettings) -> Iterator[str]:
     if site.tls.certificate is None:
-        yield from (*site.serving.hosts, *site.serving.redirect_hosts)
+        yield from site.serving.every_host
 
 
 def _is_only_for_this_machine(end: Endpoint) -> bool:

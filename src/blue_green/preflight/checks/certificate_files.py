@@ -40,7 +40,7 @@ def check_hosts(site: SiteSettings, pair: CheckedPair) -> Findings:
     """Warn about hosts of a site that this certificate is not for."""
     if (loaded := pair.loaded) is None or not loaded.names:
         return
-    hosts = [*site.serving.hosts, *site.serving.redirect_hosts]
+    hosts = site.serving.every_host
     if missing := [host for host in hosts if host != ANY_HOST and not loaded.covers(host)]:
         advice = "get a certificate for all hosts of all sites, or name files of this site in [tls]"
         if site.tls.certificate is not None:
