@@ -42,7 +42,7 @@ def test_all_errors_are_reported_at_once(file: Path) -> None:
         (f"{TLS}redirects = []", "[proxy.tls] redirects: is unknown; did you mean redirect?"),
         ('[proxy.tls]\nkey = "k"', "[proxy.tls] certificate: is missing, and key is set"),
         ("[redirect]", "[redirect]: is unknown here; did you mean redirect_hosts, or red"),
-        ("colour = 1", "[app] colour: is unknown; known here: command, ports, backends, name"),
+        ("colour = 1", "[app] colour: is unknown; known here: command, ports, backends, directory"),
         ("[hold.deeper]", "[hold] deeper: is unknown; known here: timeout, limit, ramp"),
         ("[[git]]", "[git]: must be a section of settings"),
     ],

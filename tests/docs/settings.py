@@ -17,9 +17,24 @@ from typing import Any
 
 import attrs
 
-from blue_green.config import changes, effects, process_settings, site_settings
+from blue_green.config import (
+    app_process_settings,
+    changes,
+    effects,
+    files_settings,
+    process_settings,
+    site_settings,
+)
 from blue_green.config.effects import Effect
-from blue_green.config.sections import OF_PROCESS, ROOT, SECTIONS, Setting, settings_of
+from blue_green.config.sections import (
+    NAMED,
+    OF_PROCESS,
+    PATH_KEYS,
+    ROOT,
+    SECTIONS,
+    Setting,
+    settings_of,
+)
 from blue_green.config.syntax import SYNTAX
 from blue_green.config.units import written
 
@@ -106,7 +121,13 @@ def page() -> str:
 @cache
 def prose() -> Mapping[str, str]:
     """What is written below `Name` and below `Class.field`."""
-    modules = (effects, process_settings, site_settings)
+    modules = (
+        effects,
+        process_settings,
+        site_settings,
+        app_process_settings,
+        files_settings,
+    )
     return dict(
         found for module in modules for found in _prose(ast.parse(inspect.getsource(module)), "")
     )
@@ -130,7 +151,12 @@ def examples() -> Mapping[str, str]:
     """The example of each section, as it is written."""
     parts = re.split(r"(?m)^(?=\[)", EXAMPLES.read_text())
     root = parts[0].partition("\n\n")[2].strip()
-    named = {part[1 : part.index("]")]: part.strip() for part in parts if part.startswith("[")}
+    named: dict[str, str] = {}
+    for part in parts:
+        if part.startswith("["):
+            title = part[1 : part.index("]")]
+            section = title if title in SECTIONS else title.rpartition(".")[0]
+            named[section] = "\n\n".join([*filter(None, [named.get(section)]), part.strip()])
     return {ROOT: root, **named}
 
 
@@ -141,7 +167,8 @@ def _place(section: str) -> tuple[int, int]:
 
 
 def _section(section: str, kind: type[Any]) -> Iterator[str]:
-    title = "Keys before the first section" if section == ROOT else f"[{section}]"
+    title = f"[{section}.NAME]" if section in NAMED else f"[{section}]"
+    title = "Keys before the first section" if section == ROOT else title
     yield f"\n## {title}\n\n{prose()[kind.__name__]}\n\n"
     yield f"```toml\n{examples()[section]}\n```\n\n"
     yield "| key | type | default | meaning | takes effect |\n| --- | --- | --- | --- | --- |\n"
@@ -150,7 +177,7 @@ def _section(section: str, kind: type[Any]) -> Iterator[str]:
             continue
         meaning, default = _split(prose()[f"{kind.__name__}.{setting.key}"])
         cells = [
-            f"`{setting.key}`",
+            '`"/..."`' if setting.key == PATH_KEYS.get(section) else f"`{setting.key}`",
             _word(setting.syntax.word),
             default or _default(setting),
             meaning,

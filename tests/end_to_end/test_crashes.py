@@ -28,6 +28,8 @@ async def test_a_crashed_release_is_restarted_while_requests_wait(make_site: Mak
         async with site.steady_load(), trio.open_nursery() as nursery:
             deadly = await site.post("/die", b"last words")
             assert deadly.status == 502
+            # Until then, a POST may still reach the socket of the app that is dying.
+            await site.until_logged("is down")
             answers: list[Answer] = []
 
             async def ask(method: str) -> None:

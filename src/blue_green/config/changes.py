@@ -10,7 +10,7 @@ from attrs import frozen
 from blue_green.config.defaults import INHERITED
 from blue_green.config.effects import Effect
 from blue_green.config.place import SITES, table_of
-from blue_green.config.sections import OF_PROCESS, OF_SITE, ROOT, settings_of
+from blue_green.config.sections import NAMED, OF_PROCESS, OF_SITE, PATH_KEYS, ROOT, settings_of
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.state_directory import of_site
 from blue_green.config.units import Unit
@@ -123,7 +123,9 @@ def _is_inherited(change: Change, old: Settings, new: Settings) -> bool:
 
 def _all_in_force(sections: Iterable[str], old: Whole, new: Whole) -> Whole:
     top = (section for section in sections if "." not in section)
-    kept = {name: _in_force(getattr(old, name), getattr(new, name)) for name in top}
+    kept = {
+        name: _in_force(getattr(old, name), getattr(new, name)) for name in top if name not in NAMED
+    }
     return attrs.evolve(new, **kept)
 
 
@@ -140,8 +142,17 @@ def _in_force(old: Any, new: Any) -> Any:
 
 def _compare_all(sections: Iterable[str], old: Whole, new: Whole) -> Iterator[Change]:
     for section in sections:
-        if "." not in section:
+        if section in NAMED:
+            yield from _compare_named(section, getattr(old, section), getattr(new, section))
+        elif "." not in section:
             yield from _compare(section, "", getattr(old, section), getattr(new, section))
+
+
+def _compare_named(
+    section: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[Change]:
+    for name in sorted({*old, *new}):
+        yield from _compare(f"{section}.{name}", "", old.get(name), new.get(name))
 
 
 def _compare(
@@ -160,6 +171,9 @@ def _compare(
             for entry in sorted({*was, *is_now}):
                 before, after = was.get(entry), is_now.get(entry)
                 if before != after:
+                    if section in PATH_KEYS:
+                        yield Change(section, entry, before, after, effect)
+                        continue
                     shown = [value and HIDDEN for value in (before, after)]
                     yield Change(section, f"{name}.{entry}", shown[0], shown[1], effect)
         else:

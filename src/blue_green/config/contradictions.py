@@ -48,6 +48,8 @@ def _in_process(settings: Settings) -> Iterator[str]:
 
 def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
     key, serving, webhook = site.place.key, site.serving, site.webhook
+    if not site.app.command and not site.files.directories:
+        yield f"{key('app', 'command')}: is missing, and [files] has no directory to serve"
     for name, meant in placeholders.misspelt(site.app.command):
         yield f"{key('app', 'command')}: {{{name}}} is unknown; did you mean {{{meant}}}?"
     if site.release.in_place and site.release.link:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import attrs
 
+from blue_green.config.app_process_settings import AppProcessSettings
 from blue_green.config.effects import Effect
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.site_settings import ServingSettings
@@ -73,7 +74,11 @@ def _sections_of(whole: type[Any]) -> Iterator[tuple[str, type[Any]]]:
 ROOT = "serving"
 """The section of the keys before the first section of a site."""
 NOT_SECTIONS = (ROOT, "place")
-OF_SITE: Mapping[str, type[Any]] = dict(_sections_of(SiteSettings))
+NAMED: Mapping[str, type[Any]] = {"processes": AppProcessSettings}
+"""Tables of sections with names of the user's, such as `[processes.worker]`."""
+PATH_KEYS = {"files": "directories"}
+"""Sections in which keys that begin with a slash are the entries of this setting."""
+OF_SITE: Mapping[str, type[Any]] = {**dict(_sections_of(SiteSettings)), **NAMED}
 """The sections of a site by the names that stand in brackets. A setting without an effect is an
 error right here."""
 OF_PROCESS: Mapping[str, type[Any]] = dict(_sections_of(Settings))

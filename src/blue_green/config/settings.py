@@ -1,9 +1,12 @@
 """All settings: of the process, and of each site."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
+from blue_green.config.app_process_settings import AppProcessSettings
+from blue_green.config.files_settings import FilesSettings
 from blue_green.config.place import Place
 from blue_green.config.process_settings import (
     AdminSettings,
@@ -35,8 +38,10 @@ class SiteSettings:
     """The file with its settings. `[notify] command` runs in the directory of that file."""
     state_directory: Path
     """Its part of the state directory: its state and its releases."""
-    app: AppSettings
+    app: AppSettings = AppSettings()
     serving: ServingSettings = ServingSettings()
+    processes: Mapping[str, AppProcessSettings] = field(factory=dict)
+    files: FilesSettings = FilesSettings()
     git: GitSettings = GitSettings()
     release: ReleaseSettings = ReleaseSettings()
     health: HealthSettings = HealthSettings()

@@ -27,6 +27,7 @@ from blue_green.config.kinds import (
     Status,
     UrlPath,
 )
+from blue_green.config.release_kinds import ReleasePath
 
 
 @frozen
@@ -68,15 +69,20 @@ class ServingSettings:
 class AppSettings:
     """The program to run."""
 
-    command: NextSwap[Argv]
+    command: NextSwap[Argv] = Argv(())
     """Starts a backend, in the directory of its release. `{port}`, `{slot}`, `{revision}` and
     `{release}` (the directory) are filled in. It must listen on that port of 127.0.0.1. With
-    `{socket}` instead of `{port}`, which is the path of a Unix socket, it must listen there."""
+    `{socket}` instead of `{port}`, which is the path of a Unix socket, it must listen there.
+    Default: none: required, unless there is `[files]`."""
     ports: NextSwap[Ports | None] = None
     """The ports of the blue and of the green slot, one for each backend in it. Default: free ports,
     which are found at the first start and remembered in the state; with `{socket}`, none."""
     backends: NextSwap[Count | None] = None
     """How many backends a slot has, if `ports` does not say so. Default: 1."""
+    directory: NextSwap[ReleasePath] = ReleasePath(".")
+    """The directory of the release in which `command`, `build`, `migrate` and the commands of
+    `[processes]` run, for a repository with several apps. Paths in other settings stay relative to
+    the top directory of the repository."""
     name: Restart[str] = ""
     """The app's name in the log and on error pages. Default: the name of the checkout's
     directory, or that of the site if there are several."""
@@ -84,6 +90,10 @@ class AppSettings:
     """Environment variables for the app, `build` and `migrate`. `$PORT` (not with
     `{socket}`), `$BLUE_GREEN_SLOT`, `$BLUE_GREEN_REVISION` and `$BLUE_GREEN_RELEASE` are always set
     for the app."""
+    env_file: NextSwap[tuple[Path, ...]] = ()
+    """Files with further environment variables, `NAME=value` lines as in `.env`. They are read
+    again at each start of a program; a later file takes precedence over an earlier one, and `env`
+    over all. Their values appear neither in the log nor in `status`."""
     user: Restart[str | None] = None
     """The user that the app runs as; setting it requires root. Default: the owner of the checkout
     if the supervisor runs as root, else the supervisor's own user."""
@@ -113,6 +123,13 @@ class GitSettings:
     """A git work tree. It is watched; the app runs in releases made from it."""
     branch: Now[Branch | None] = None
     """The branch that `pull_every` fast-forwards. Default: the one that is checked out."""
+    paths: Now[tuple[ReleasePath, ...]] = ()
+    """Only a commit that changes something at or below one of these paths is deployed by itself.
+    Default: every commit."""
+    follow: Now[Literal["fast-forward", "reset"]] = "fast-forward"
+    """What `pull_every` does with a branch that was rewritten at its origin. `fast-forward`:
+    nothing, and it says so. `reset`: the checkout becomes what the origin has, and commits and
+    changes of tracked files that only the checkout has are lost; for checkouts that only deploy."""
     pull_every: Now[Period | None] = None
     """How often to fetch and fast-forward. Default: never; only HEAD is watched."""
     fetch_timeout: Now[Period] = Period(120)

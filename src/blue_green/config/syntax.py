@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from attrs import frozen
 
-from blue_green.config import hosts, kinds
+from blue_green.config import hosts, kinds, release_kinds
 from blue_green.config.hosts import ExactHost, HostPattern, PathPrefix
 from blue_green.config.kinds import (
     AcmeContact,
@@ -27,6 +27,7 @@ from blue_green.config.kinds import (
     Url,
     UrlPath,
 )
+from blue_green.config.release_kinds import ReleasePath, Schedule
 from blue_green.config.units import Unit
 
 
@@ -100,6 +101,14 @@ SYNTAX: Mapping[Any, Syntax] = {
     ),
     Path: Syntax("path", kinds.path, "a relative path is relative to the settings file.", "paths"),
     Link: Syntax("path", kinds.link, plural="paths"),
+    ReleasePath: Syntax(
+        "path in the release",
+        release_kinds.release_path,
+        "relative to the top directory of the repository.",
+        "paths in the release",
+    ),
+    Schedule: Syntax("schedule", release_kinds.schedule),
+    dict[PathPrefix, ReleasePath]: Syntax("path in the release", release_kinds.directories),
     signal.Signals: Syntax("signal", kinds.signal_),
     dict[str, str]: Syntax("table of strings", kinds.environment),
     str: Syntax("string", kinds.of_type(str, "a string in quotes")),
