@@ -4,6 +4,7 @@ from typing import Protocol
 
 from attrs import define
 
+from blue_green.files.roots import FileRoots
 from blue_green.http.errors import ErrorPages
 from blue_green.proxy.pool import Pool
 from blue_green.routing.gate import Gate
@@ -21,7 +22,10 @@ class SiteLimits(Protocol):
 
 @define(eq=False)
 class ServedSite:
-    """The parts of a site that its requests use. A reload replaces `limits`, `pages` and `hsts`."""
+    """The parts of a site that its requests use.
+
+    A reload replaces `limits`, `pages` and `hsts`, and a switch replaces `files`.
+    """
 
     name: str
     """For the access log; empty where nothing needs the name of the site."""
@@ -31,3 +35,5 @@ class ServedSite:
     pages: ErrorPages
     hsts: bytes = b""
     """The header line with Strict-Transport-Security; empty where it is not sent."""
+    files: FileRoots | None = None
+    """The files that are served without the app; None without `[files]`."""
