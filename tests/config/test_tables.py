@@ -11,9 +11,9 @@ WORKER = '[processes.worker]\ncommand = ["rq", "worker"]\n'
 
 
 def test_a_process_has_a_section_with_its_name(file: Path) -> None:
-    (site,) = load(file, f'{WORKER}count = 2\nschedule = "0  3 * * *"\n').sites
+    (site,) = load(file, f"{WORKER}count = 2\n").sites
     worker = site.processes["worker"]
-    assert (worker.command, worker.count, worker.schedule) == (("rq", "worker"), 2, "0 3 * * *")
+    assert (worker.command, worker.count) == (("rq", "worker"), 2)
     assert worker.handover == "exclusive"
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from blue_green.config import common, placeholders, tls_contradictions
+from blue_green.config import common, placeholders, process_contradictions, tls_contradictions
 from blue_green.config.admin_paths import ADMIN_PATHS
 from blue_green.config.hosts import ANY_PATH, is_exact
 from blue_green.config.kinds import Endpoint
@@ -27,6 +27,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
             *_in_site(site, settings),
             *_of_backends(site),
             *_of_ports(site, settings),
+            *process_contradictions.in_site(site),
             *tls_contradictions.in_site(site, settings, with_files),
         ):
             yield Problem(text, None if settings.is_single else site.name)
