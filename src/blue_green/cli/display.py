@@ -238,7 +238,10 @@ def _progress(swap: Mapping[str, Any]) -> str:
 
 
 def _place(slot: Mapping[str, Any]) -> str:
-    sockets = slot.get("sockets", [])  # An older supervisor does not send them.
+    since = f", since {moments.since(slot['since'])}" if slot["since"] else ""
+    if slot.get("is_static"):  # An older supervisor does not send it.
+        return f"{slot['slot']}, a static site{since}"
+    sockets = slot.get("sockets", [])  # Nor this.
     where = f"port {', '.join(map(str, slot['ports']))}"
     if len(sockets) == 1:
         where = f"socket {sockets[0]}"
@@ -246,5 +249,4 @@ def _place(slot: Mapping[str, Any]) -> str:
         names = ", ".join(PurePath(path).name for path in sockets)
         where = f"sockets {names} in {PurePath(sockets[0]).parent}"
     pids = ", ".join(map(str, slot["pids"])) or "none"
-    since = f", since {moments.since(slot['since'])}" if slot["since"] else ""
     return f"{slot['slot']}, {where}, pid {pids}{since}"

@@ -3,7 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from blue_green.config import common, placeholders, process_contradictions, tls_contradictions
+from blue_green.config import (
+    common,
+    placeholders,
+    process_contradictions,
+    static_site,
+    tls_contradictions,
+)
 from blue_green.config.admin_paths import ADMIN_PATHS
 from blue_green.config.hosts import ANY_PATH, is_exact
 from blue_green.config.kinds import Endpoint
@@ -25,6 +31,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     for site in settings.sites:
         for text in (
             *_in_site(site, settings),
+            *static_site.contradictions(site),
             *_of_backends(site),
             *_of_ports(site, settings),
             *process_contradictions.in_site(site),

@@ -53,6 +53,11 @@ class SiteSettings:
     place: Place = Place(Path("supervisor.toml"))
     """Where its settings are written, for messages about them."""
 
+    @property
+    def is_static(self) -> bool:
+        """Whether it has no app: it serves the files of its releases."""
+        return not self.app.command
+
 
 @frozen
 class Settings:

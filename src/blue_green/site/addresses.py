@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 async def of_slot(site: "Site", slot: str, settings: SiteSettings) -> Sequence[Endpoint]:
     """One for each backend of a slot in which nothing runs; raise `MachineFault`."""
     app = settings.app
+    if settings.is_static:
+        return ()
     if app.uses_socket:
         return app_sockets.addresses(settings.state_directory, slot, app.backends or 1)
     return named(app, slot) or on_loopback(await found_ports.of_slot(site, slot, app.backends or 1))

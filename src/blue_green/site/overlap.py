@@ -31,7 +31,7 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
         await swap.start(candidate, release)
         await data_check.check_again(swap, old)
         in_flight = await swap.switch(candidate, old)
-    if old is None:
+    if old is None or (old.runs_nothing and candidate.runs_nothing):
         return await swap.promote(candidate)
     switched_at = trio.current_time()
     failure = await _soak(swap, old, candidate, in_flight)

@@ -3,7 +3,7 @@
 The death of its process ends each of these tests at once, before any time limit.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 
@@ -62,9 +62,11 @@ async def all_pass(
         raise failures[0]
 
 
-async def first_failure(backends: Iterable[Backend], settings: SiteSettings, forget: Forget) -> str:
+async def first_failure(backends: Sequence[Backend], settings: SiteSettings, forget: Forget) -> str:
     """Wait until one of the backends ends or is unhealthy; which of the two, in words."""
     found: list[str] = []
+    if not backends:  # A static site.
+        await trio.sleep_forever()
     async with trio.open_nursery() as nursery:
 
         async def watch(backend: Backend) -> None:

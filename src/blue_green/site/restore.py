@@ -46,6 +46,7 @@ async def _prune(site: "Site") -> None:
         releases.create_directories()
         used = {revision for revision in in_use if revision}
         await releases.pruning.prune(used, site.slots.release_paths, seconds=stray_scan.MAX_SECONDS)
+        await site.files.forget_missing()
     except (GitError, OSError) as error:
         logger.warning("cannot remove old releases: %s", error)
 
@@ -68,6 +69,6 @@ async def _serve(site: "Site") -> None:
     slots.go_live(slot)
     slot.supervise()
     await slot.until_settled()
-    if slot.targets:
+    if slot.is_static or slot.targets:
         site.show(f"Serving {live.revision[:7]} in {slot.name}")
         logger.info("%s is live again in %s", live.revision[:7], slot.name)

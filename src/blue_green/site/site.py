@@ -25,6 +25,7 @@ from blue_green.site.crash import Crash
 from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
+from blue_green.site.release_files import ReleaseFiles
 from blue_green.site.retirement import Retirement
 from blue_green.site.site_certificates import SiteCertificates
 from blue_green.site.slots import Slots
@@ -113,6 +114,8 @@ class Site:
             commands,
             keeps_out_others=bool(self.label),  # Other sites may run as other users.
         )
+        self.files = ReleaseFiles(self)
+        self.releases.pruning.before_deletion = self.files.forget
         self.notify = Notify(settings, user)
         self.slots = Slots(self)
         self.retirement = Retirement(self)

@@ -38,6 +38,8 @@ class Slot:
         """The settings that its release was started with. Restarts use them, too."""
         self.addresses = addresses.named(self.settings.app, name)
         """One for each backend."""
+        self.is_static = False
+        """Its release serves files, and has no backends."""
         self.release: Release | None = None
         self.since: datetime | None = None
         """When it became live."""
@@ -66,6 +68,18 @@ class Slot:
         return list(self._backends.values())
 
     @property
+    def open_targets(self) -> list[Target]:
+        """Where requests may go now. With a static site they pass the gate, too."""
+        if self.is_static and self.release is not None:
+            return [Target(Endpoint(), self.name, self.release.revision)]
+        return [backend.target for backend in self.backends if backend.is_up]
+
+    @property
+    def runs_nothing(self) -> bool:
+        """It can neither fail nor keep anything waiting."""
+        return self.is_static and not self.settings.processes
+
+    @property
     def is_in_use(self) -> bool:
         """Whether it has backends, or will restart them."""
         return bool(self._backends) or self._supervision is not None
@@ -81,6 +95,7 @@ class Slot:
         """
         self.release = release
         self.settings = settings
+        self.is_static = settings.is_static
         other = self._site.slots.other(self)
         found = await addresses.of_slot(self._site, self.name, settings)
         if other.is_in_use and not set(found).isdisjoint(other.addresses):
@@ -96,6 +111,7 @@ class Slot:
         self.release = Release(handed.revision, Path(handed.path), env)
         self.since = datetime.fromisoformat(handed.since) if handed.since else None
         self.addresses = addresses.of_handed(handed)
+        self.is_static = not self.addresses
         for each in handed.backends:
             target = self._target(addresses.of_handed_backend(each), handed.revision)
             process = Process(each.pid, each.pidfd, each.outputs, each.mark)

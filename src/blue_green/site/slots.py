@@ -75,7 +75,8 @@ class Slots:
             self.live.stop_supervising()
         self.live = slot
         slot.since = datetime.now(UTC)
-        self._site.gate.switch(backend.target for backend in slot.backends if backend.is_up)
+        self._site.files.go_live(slot)
+        self._site.gate.switch(slot.open_targets)
         self._site.gate.stop_refusing()
         self._site.state_file.change()
 

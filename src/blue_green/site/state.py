@@ -62,6 +62,12 @@ def _are_ports(_: object, attribute: object, found: dict[str, list[int]]) -> Non
             raise ValueError(f"{port} is not a port")
 
 
+def _are_releases(_: object, attribute: object, served: dict[str, str]) -> None:
+    for name, revision in served.items():
+        if not REVISION.fullmatch(revision) or not re.fullmatch(r"[0-9a-f]+(-\d+)?", name):
+            raise ValueError(f"{name} is not a release")
+
+
 def _bounded(quarantine: Mapping[str, str]) -> dict[str, str]:
     newest = list(quarantine.items())[-HISTORY:]
     return {revision: short_reason(why) for revision, why in newest}
@@ -86,6 +92,8 @@ class State:
     boot: str = ""
     """The boot ID that the backends' start times belong to."""
     backends: list[RecordedBackend] = field(factory=list)
+    served: dict[str, str] = field(factory=dict, validator=_are_releases)
+    """The releases that have been live, the last one first: directory -> revision."""
     migrated: list[str] = field(factory=list)
     """The last revisions whose `migrate` has succeeded here, the newest at the end."""
     quarantine: dict[str, str] = field(factory=dict, converter=_bounded)

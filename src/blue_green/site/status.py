@@ -215,5 +215,6 @@ def _slot(slot: Slot | None) -> dict[str, Any] | None:
         "ports": slot.ports,
         "sockets": slot.sockets,
         "pids": [backend.process.pid for backend in slot.backends],
+        "is_static": slot.is_static,
         "since": slot.since.isoformat(timespec="seconds") if slot.since else None,
     }

@@ -16,6 +16,8 @@ async def must_be_exclusive(swap: Swap, live: Slot) -> bool:
 
     Raises `MachineFault` if memory is low and `low_memory` is "refuse".
     """
+    if swap.settings.is_static:
+        return False
     settings = swap.settings.swap
     if settings.strategy == "exclusive":
         return True

@@ -37,6 +37,8 @@ class Supervision:
         self._site = site
         self._scope = trio.CancelScope()
         self._unsettled = set(slot.addresses)
+        if slot.is_static:
+            self.settled.set()
         self._failing: set[Endpoint] = set()
         """Addresses whose backend has died too often."""
 

@@ -82,6 +82,8 @@ class Swap:
 
     async def start(self, candidate: Slot, release: Release) -> None:
         """Start the release, and wait until it is healthy and warm; raise `StepFailed`."""
+        if candidate.is_static:
+            return
         with self.timed("" if candidate.backends else "start"):
             if not candidate.backends:
                 candidate.start(release)

@@ -7,7 +7,7 @@ that it is carried through, since turning back would cost more than going on.
 import logging
 from datetime import UTC, datetime
 
-from blue_green.site import data_check, exclusive, overlap, strategy
+from blue_green.site import data_check, exclusive, files_check, overlap, strategy
 from blue_green.site.receipt import Receipt, Result
 from blue_green.site.state import quarantined
 from blue_green.site.swap import SUPERSEDED, Swap
@@ -55,7 +55,11 @@ async def run(swap: Swap) -> Receipt:
 async def _run(swap: Swap) -> Result:
     site, state = swap.site, swap.site.state
     live = site.slots.live
-    is_live = live is not None and bool(live.backends) and swap.receipt.previous == swap.revision
+    is_live = (
+        live is not None
+        and bool(live.is_static or live.backends)
+        and swap.receipt.previous == swap.revision
+    )
     if not swap.retry and is_live:
         return swap.end("unchanged", "it is already live")
     reason = state.quarantine.get(swap.revision)
@@ -64,6 +68,10 @@ async def _run(swap: Swap) -> Result:
         raise DeployRefused(quarantined(reason, site.label))
     await data_check.check(swap, live)  # Before the build, so as not to build in vain.
     swap.release = release = await _prepare(swap)
+    # A release that was good before must be able to replace one that is not.
+    is_remedy = swap.trigger in (Trigger.HEALTH, Trigger.ROLLBACK)
+    if swap.settings.is_static or not is_remedy:
+        await files_check.check(release.path, swap.settings, site.user)
     await data_check.check(swap, live)
     if live is None:
         return await overlap.run(swap, None, release)

@@ -1,7 +1,7 @@
 """Pruning: old releases are deleted, unless they hold data that exists nowhere else."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ class Pruning:
 
     def __init__(self, releases: "Releases") -> None:
         self._releases = releases
+        self.before_deletion: Callable[[Path], None] = lambda path: None
+        """Called with a release before any of its files are deleted."""
         self.unremovable: Sequence[str] = ()
         """Releases that could not be deleted, each with the reason and what to do."""
         self._with_data: dict[Path, str] = {}
@@ -75,6 +77,7 @@ class Pruning:
 
     async def remove(self, path: Path) -> None:
         """Delete a release; raise `OSError`."""
+        self.before_deletion(path)
         self._releases.builds.record_of(path).unlink(missing_ok=True)
         self._too_large.pop(path, None)
         # Not with git, which works on names: the app's user can change what they refer to.

@@ -202,6 +202,7 @@ class SiteRunner:
             self._has_deployed.set()
             self._sites.remove(site)
             site.gate.switch(())
+            site.served.files = None
 
     async def _wait_after(self, why: str) -> None:
         """Refuse the site's requests for a while, and say why."""

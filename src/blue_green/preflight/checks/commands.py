@@ -26,8 +26,9 @@ def commands(context: CheckContext, tracked: Collection[str]) -> Findings:
         yield _program("[release] build", release.build, context, tracked, is_built=False)
     if release.migrate is not None:
         yield _program("[release] migrate", release.migrate, context, tracked, is_built=is_built)
-    yield _program("[app] command", app.command, context, tracked, is_built=is_built)
-    yield from _port_of(context.site)
+    if app.command:
+        yield _program("[app] command", app.command, context, tracked, is_built=is_built)
+        yield from _port_of(context.site)
 
 
 def notify(context: CheckContext) -> Findings:

@@ -84,7 +84,7 @@ def memory_of(marker: str) -> int:
 
 def sqlite(settings: SiteSettings) -> Findings:
     """Check for an SQLite that is unsafe when two overlapping releases write one database."""
-    if settings.swap.strategy != "overlap":
+    if settings.swap.strategy != "overlap" or settings.is_static:
         return
     found = next(databases(settings.git.checkout, settings.release.link), None)
     if found is None:

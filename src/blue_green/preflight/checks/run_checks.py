@@ -18,6 +18,7 @@ from blue_green.preflight.checks import (
     hold_timeout,
     machine,
     network,
+    served_files,
     shared_users,
     systemd_unit,
 )
@@ -133,6 +134,7 @@ async def _check_app(
         return ()
     _all(files.links(context, tracked), report)
     _all(commands.commands(context, tracked), report)
+    _all(served_files.served_files(context, tracked), report)
     _all(machine.sqlite(site), report)
     if context.running:
         marker = supervisor_marker.entry(site.state_directory)

@@ -15,14 +15,16 @@ from pathlib import Path
 import attrs
 import trio
 
+from blue_green.config.hosts import ANY_PATH
 from blue_green.config.kinds import Argv, Count, Endpoint
+from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import HealthSettings
-from blue_green.preflight.checks import network, probe_advice
+from blue_green.preflight.checks import network, probe_advice, served_files
 from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Report, failed, passed, warned
 from blue_green.preflight.checks.machine import memory_of
 from blue_green.routing.lease import Target
-from blue_green.site import app_sockets, probation
+from blue_green.site import app_sockets, files_check, probation
 from blue_green.site.backend import HOST, Backend
 from blue_green.source import stray_text
 from blue_green.source.failure import StepFailed
@@ -63,7 +65,12 @@ async def start(context: CheckContext, report: Report) -> int:
         try:
             releases.create_directories()
             release = await _release(releases, await git.head(), report)
-            used = await _run(context, release, env, directory, report)
+            await files_check.check(release.path, settings, context.user)
+            used = 0
+            if settings.is_static:
+                await _report_files(settings, release, report)
+            else:
+                used = await _run(context, release, env, directory, report)
             await _report_data(releases, release, report)
             return used
         except StepFailed as failure:
@@ -74,6 +81,16 @@ async def start(context: CheckContext, report: Report) -> int:
             with trio.move_on_after(CLEANUP_TIMEOUT, shield=True):
                 await _clean_up(releases, report)
     return 0
+
+
+async def _report_files(settings: SiteSettings, release: Release, report: Report) -> None:
+    """Report that a static site could be served, or that its first page is missing."""
+    report(passed(ABOUT, f"{release.revision[:7]} has all directories of [files]"))
+    top = settings.files.directories.get(ANY_PATH)
+    is_built = settings.release.build is not None  # Otherwise git knows, without a trial.
+    if top and is_built and not await trio.Path(release.path, top, served_files.INDEX).exists():
+        for finding in served_files.index_missing(settings, top):
+            report(finding)
 
 
 async def _report_data(releases: Releases, release: Release, report: Report) -> None:

@@ -1,0 +1,38 @@
+"""Settings without effect for a static site, which has no app."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from blue_green.config.settings import SiteSettings
+
+OF_BACKENDS: Mapping[str, Sequence[str]] = {
+    "app": ("ports", "backends", "port_opened_by"),
+    "health": (
+        "path", "host", "status", "interval", "timeout", "start_timeout", "rise", "fall", "warmup",
+    ),
+    "swap": ("strategy", "overdue", "stream_timeout", "low_memory"),
+}  # fmt: skip
+OF_PROGRAMS: Mapping[str, Sequence[str]] = {
+    "app": ("stop_signal", "stop_timeout"),
+    "swap": ("soak",),
+}
+"""They apply to `[processes]`, too."""
+
+
+def contradictions(site: SiteSettings) -> Iterator[str]:
+    if not site.is_static:
+        return
+    yield from _without_effect(site, OF_BACKENDS, "has no effect without command in [app]")
+    if not site.processes:
+        why = "has no effect without command in [app], and without [processes]"
+        yield from _without_effect(site, OF_PROGRAMS, why)
+
+
+def _without_effect(
+    site: SiteSettings, sections: Mapping[str, Sequence[str]], why: str
+) -> Iterator[str]:
+    for section, keys in sections.items():
+        values = getattr(site, section)
+        defaults = type(values)()
+        for key in keys:
+            if getattr(values, key) != getattr(defaults, key):
+                yield f"{site.place.key(section, key)}: {why}"

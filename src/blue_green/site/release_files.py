@@ -1,0 +1,82 @@
+"""The releases whose files are served: the live one, and those that were live before it.
+
+A page that was loaded before a swap asks for its assets after it, so a file that the live release
+lacks is looked for in the earlier ones. A release that was reverted is one of them, since pages
+were loaded from it, too. One that never was live is none of them.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from blue_green.files.roots import FileRoots
+from blue_green.source.release import Release
+from blue_green.system import threads
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
+    from blue_green.site.slot import Slot
+
+MOST_RELEASES = 20
+"""A file that does not exist is looked for in each of them."""
+
+
+class ReleaseFiles:
+    """Decides which releases the proxy serves files from."""
+
+    def __init__(self, site: "Site") -> None:
+        self._site = site
+        self._threads = threads.of_site()
+
+    @property
+    def earlier(self) -> tuple[Release, ...]:
+        """The releases in which files are looked for that the live one lacks, the newest first."""
+        roots = self._site.served.files
+        return roots.releases[1:] if roots else ()
+
+    def go_live(self, slot: "Slot") -> None:
+        """Serve the files of this slot's release from now on."""
+        site, settings, live = self._site, slot.settings, slot.release
+        assert live is not None
+        releases = (live, *self._before(live))
+        if self._is_kept(live):
+            site.state.served = {release.path.name: release.revision for release in releases}
+        site.served.files = None
+        if settings.files.directories:
+            site.served.files = FileRoots(
+                settings.files,
+                releases,
+                site.user,
+                settings.git.checkout,
+                settings.release.link,
+                has_app=not slot.is_static,
+                threads=self._threads,
+            )
+
+    def forget(self, path: Path) -> None:
+        """Serve nothing from a release that is about to be deleted."""
+        served = self._site.state.served
+        self._site.state.served = {name: served[name] for name in served if name != path.name}
+        roots = self._site.served.files
+        if roots and path in [release.path for release in self.earlier]:
+            left = tuple(release for release in roots.releases if release.path != path)
+            self._site.served.files = attrs.evolve(roots, releases=left)
+
+    async def forget_missing(self) -> None:
+        """Forget the releases that somebody else has deleted; raise `OSError`."""
+        state = self._site.state
+        found = set(await threads.run(os.listdir, self._site.releases.builds.directory))
+        state.served = {name: state.served[name] for name in state.served if name in found}
+
+    def _is_kept(self, release: Release) -> bool:
+        """Whether it has a directory of its own, unlike one that runs in place."""
+        return release.path.parent == self._site.releases.builds.directory
+
+    def _before(self, live: Release) -> list[Release]:
+        if not self._is_kept(live):
+            return []
+        directory, served = self._site.releases.builds.directory, self._site.state.served
+        before = [name for name in served if name != live.path.name]
+        return [Release(served[name], directory / name) for name in before[: MOST_RELEASES - 1]]
