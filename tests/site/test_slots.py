@@ -63,7 +63,7 @@ async def test_a_backend_that_is_still_starting_gets_no_request_when_its_slot_go
     marker = tmp_path / f"late-{late}"
     marker.touch()
     assert slots.blue.release is not None
-    slots.blue.start(slots.blue.release)
+    await slots.blue.start(slots.blue.release)
     slots.go_live(slots.blue)
     assert ports_of(gate) == []
     slots.blue.supervise()

@@ -7,9 +7,8 @@ import pytest
 
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed
-from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
-from blue_green.system.output import Output
+from tests.support.release_commands import release_commands
 from tests.support.repository import Repository, git_of
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
@@ -32,7 +31,7 @@ def repository(tmp_path: Path) -> Repository:
 async def make(repository: Repository, *, in_place: bool = False) -> Path:
     config = attrs.evolve(ReleaseSettings(), in_place=in_place)
     git = git_of(repository.path)
-    commands = ReleaseCommands(git.owner, {}, Output())
+    commands = release_commands(git.owner)
     releases = Releases(config, git, repository.path.parent / "state", commands)
     releases.create_directories()
     return (await releases.add(repository.git("rev-parse", "HEAD"))).path

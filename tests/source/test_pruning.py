@@ -12,11 +12,10 @@ from blue_green.cli import display
 from blue_green.cli.terminal import Style
 from blue_green.config.kinds import Argv, Count
 from blue_green.config.site_settings import ReleaseSettings
-from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
 from blue_green.system import trees, users
-from blue_green.system.output import Output
 from tests.support.answers import status as answer
+from tests.support.release_commands import release_commands
 from tests.support.repository import Repository, git_of
 from tests.support.site import RealSite
 from tests.waiting import until
@@ -40,7 +39,7 @@ def releases_of(repository: Repository, **given: Any) -> Releases:
     config = attrs.evolve(ReleaseSettings(), **given)
     git, us = git_of(repository.path), users.owner_of(repository.path)
     state = repository.path.parent / "state"
-    releases = Releases(config, git, state, ReleaseCommands(us, {}, Output()))
+    releases = Releases(config, git, state, release_commands(us))
     releases.create_directories()
     return releases
 

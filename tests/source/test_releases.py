@@ -13,10 +13,9 @@ import pytest
 from blue_green.config.kinds import Argv
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed, SwapCancelled
-from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
 from blue_green.system import users
-from blue_green.system.output import Output
+from tests.support.release_commands import release_commands
 from tests.support.repository import Repository, git_of
 
 MakeReleases = Callable[..., Releases]
@@ -40,7 +39,7 @@ def make(repository: Repository, directory: Path) -> MakeReleases:
         config = attrs.evolve(ReleaseSettings(), **given)
         us = users.owner_of(repository.path)
         git = git_of(repository.path)
-        commands = ReleaseCommands(us, {"NAME": "blog"}, Output())
+        commands = release_commands(us, NAME="blog")
         releases = Releases(config, git, directory.parent, commands)
         releases.create_directories()
         return releases

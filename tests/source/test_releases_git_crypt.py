@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from blue_green.config.site_settings import ReleaseSettings
-from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
-from blue_green.system.output import Output
+from tests.support.release_commands import release_commands
 from tests.support.repository import Repository, git_of
 from tests.support.submodules import FROM_FILES, at
 
@@ -44,7 +43,7 @@ def releases_of(checkout: Repository) -> Releases:
     top = checkout.path.parent
     (top / "gitconfig").write_text('[protocol "file"]\nallow = always\n')
     git = git_of(checkout.path, GIT_CONFIG_GLOBAL=str(top / "gitconfig"))
-    commands = ReleaseCommands(git.owner, {}, Output())
+    commands = release_commands(git.owner)
     releases = Releases(ReleaseSettings(), git, top / "state", commands)
     releases.create_directories()
     return releases

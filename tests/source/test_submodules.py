@@ -12,12 +12,11 @@ import pytest
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed
 from blue_green.source.git_errors import GitError
-from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
 from blue_green.source.submodules import path_of, resolve
 from blue_green.system import users
-from blue_green.system.output import Output
 from tests.support.app_checkout import git
+from tests.support.release_commands import release_commands
 from tests.support.repository import Repository, git_of
 from tests.support.site import RealSite
 from tests.support.submodules import FROM_FILES, at
@@ -85,7 +84,7 @@ def releases_of(
     env = {"GIT_CONFIG_GLOBAL": str(top / "gitconfig")} if from_files else {}
     git = git_of(checkout.path, **env)
     runs_as = users.named(user, None, git.owner)
-    releases = Releases(config, git, top / "state", ReleaseCommands(runs_as, {}, Output()))
+    releases = Releases(config, git, top / "state", release_commands(git.owner, runs_as))
     releases.create_directories()
     return releases
 

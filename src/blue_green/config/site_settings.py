@@ -93,7 +93,8 @@ class AppSettings:
     env_file: NextSwap[tuple[Path, ...]] = ()
     """Files with further environment variables, `NAME=value` lines as in `.env`. They are read
     again at each start of a program; a later file takes precedence over an earlier one, and `env`
-    over all. Their values appear neither in the log nor in `status`."""
+    over all. Their values appear neither in the log nor in `status`. See
+    [environment.md](environment.md)."""
     user: Restart[str | None] = None
     """The user that the app runs as; setting it requires root. Default: the owner of the checkout
     if the supervisor runs as root, else the supervisor's own user."""

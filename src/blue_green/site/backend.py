@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import trio
 from attrs import evolve
@@ -15,6 +15,7 @@ from blue_green.site import app_sockets
 from blue_green.site.port_guard import PortGuard, PortStolen
 from blue_green.site.probe_log_filter import ProbeLogFilter
 from blue_green.source.failure import MachineFault, PortTaken, from_errno
+from blue_green.source.launch import Launch
 from blue_green.source.release import Release
 from blue_green.system import port_holders, threads
 from blue_green.system.output import Output
@@ -53,9 +54,7 @@ class Backend:
         settings: AppSettings,
         release: Release,
         target: Target,
-        *,
-        env: Mapping[str, str],
-        user: User,
+        how: Launch,
         output: Output,
     ) -> "Backend":
         """Start the app; raise `StepFailed` if that fails, or if its port is taken.
@@ -64,7 +63,7 @@ class Backend:
         """
         filled = Placeholders(target.slot, release.revision, str(release.path))
         if target.address.path is not None:
-            app_sockets.prepare(target.address.path, user)
+            app_sockets.prepare(target.address.path, how.user)
             filled, port = evolve(filled, socket=str(target.address.path)), {}
         else:
             check_is_free(target.address)
@@ -73,14 +72,14 @@ class Backend:
         try:
             process = Process.start(
                 filled.fill_in(settings.command),
-                cwd=release.path,
-                env={**env, **release.env, **port, **filled.variables},
-                user=user,
+                cwd=how.directory,
+                env={**how.env, **port, **filled.variables},
+                user=how.user,
                 inherits=True,
             )
         except CannotStart as error:
             raise from_errno(str(error), error.errno) from None
-        return cls(process, target, settings, output, user)
+        return cls(process, target, settings, output, how.user)
 
     async def run(self) -> None:
         """Log the output of the process tree until nothing of it is left."""

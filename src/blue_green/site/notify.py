@@ -164,7 +164,7 @@ class Notify:
             done = await command.run(
                 argv,
                 cwd=self._settings.file.parent,
-                env=environment(self._settings),
+                env=environment(self._settings, {}),
                 user=self._user,
                 timeout=timeout,
                 inherits=True,

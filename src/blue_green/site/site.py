@@ -39,7 +39,6 @@ from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
 from blue_green.source.watch import Watch
 from blue_green.system import procfs, supervisor_marker, systemd
-from blue_green.system.environment import environment
 from blue_green.system.output import Output
 from blue_green.system.threads import of_site
 from blue_green.system.users import User
@@ -106,7 +105,7 @@ class Site:
             settings.git.fetch_timeout,
         )
         self.watch = Watch(settings.git, self.git)
-        commands = ReleaseCommands(user, environment(settings), self.output)
+        commands = ReleaseCommands(owner, user, settings, self.output)
         self.releases = Releases(
             settings.release,
             self.git,

@@ -1,7 +1,6 @@
 """One slot, blue or green: its addresses, and the backends of the release that runs on them."""
 
 import logging
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,8 +14,9 @@ from blue_green.site import addresses, probation
 from blue_green.site.backend import Backend
 from blue_green.site.draining import stop_with_streams
 from blue_green.site.supervision import Supervision
+from blue_green.source import launch
+from blue_green.source.launch import Launch
 from blue_green.source.release import Release
-from blue_green.system.environment import environment
 from blue_green.system.handover import HandedRelease
 from blue_green.system.process import Process
 
@@ -106,9 +106,9 @@ class Slot:
         else:
             self.addresses = found
 
-    def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
+    def take_over(self, handed: HandedRelease) -> None:
         """Take over running backends from the program that ran in this process before."""
-        self.release = Release(handed.revision, Path(handed.path), env)
+        self.release = Release(handed.revision, Path(handed.path))
         self.since = datetime.fromisoformat(handed.since) if handed.since else None
         self.addresses = addresses.of_handed(handed)
         self.is_static = not self.addresses
@@ -118,24 +118,35 @@ class Slot:
             app, site = self.settings.app, self._site
             self._run_backend(Backend(process, target, app, site.output, site.user))
 
-    def start(self, release: Release) -> None:
+    async def start(self, release: Release) -> None:
         """Start a backend on each address; raise `StepFailed`. Call `stop` even then."""
         self.release = release
+        how = await self.prepare_start()
         for address in self.addresses:
-            self.start_backend(address)
+            self._start_backend(address, release, how)
 
-    def start_backend(self, address: Endpoint) -> Backend:
+    async def start_backend(self, address: Endpoint) -> Backend:
         """Start a backend of the release on this address; raise `StepFailed`."""
+        how = await self.prepare_start()
+        assert self.release is not None
+        return self._start_backend(address, self.release, how)
+
+    async def prepare_start(self) -> Launch:
+        """How any program of the release is started now; raise `StepFailed`.
+
+        After a cancellation it does not return, so that nothing starts once the slot is stopping.
+        """
         assert self.release is not None
         site = self._site
-        backend = Backend.start(
-            self.settings.app,
-            self.release,
-            self._target(address, self.release.revision),
-            env=environment(self.settings),
-            user=site.user,
-            output=site.output,
+        how = await launch.prepare(
+            self.release, self.settings, owner=site.git.owner, user=site.user
         )
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return how
+
+    def _start_backend(self, address: Endpoint, release: Release, how: Launch) -> Backend:
+        target = self._target(address, release.revision)
+        backend = Backend.start(self.settings.app, release, target, how, self._site.output)
         self._run_backend(backend)
         return backend
 

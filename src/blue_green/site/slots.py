@@ -1,7 +1,7 @@
 """Both slots of a site, and which of them is live."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -80,13 +80,10 @@ class Slots:
         self._site.gate.stop_refusing()
         self._site.state_file.change()
 
-    def take_over(self, handed: HandedRelease, env: Mapping[str, str]) -> None:
-        """Take over the live release from the program that ran in this process before.
-
-        `env` is the release's.
-        """
+    def take_over(self, handed: HandedRelease) -> None:
+        """Take over the live release from the program that ran in this process before."""
         slot = self.by_name(handed.slot)
-        slot.take_over(handed, env)
+        slot.take_over(handed)
         since = slot.since
         self.go_live(slot)
         slot.since = since

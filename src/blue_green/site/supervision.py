@@ -84,7 +84,9 @@ class Supervision:
         """
         gate = self._site.gate
         try:
-            backend = self._slot.backend_on(address) or self._slot.start_backend(address)
+            backend = self._slot.backend_on(address)
+            if backend is None:
+                backend = await self._slot.start_backend(address)
             if not backend.is_up:
                 # A supervised backend is judged by the newest settings, a candidate by its swap's.
                 await probation.until_healthy(backend, self._site.settings.health)

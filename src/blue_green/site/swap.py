@@ -86,7 +86,7 @@ class Swap:
             return
         with self.timed("" if candidate.backends else "start"):
             if not candidate.backends:
-                candidate.start(release)
+                await candidate.start(release)
         with self.timed("probe"):
             await probation.all_pass(
                 probation.until_healthy, candidate.backends, self.settings.health

@@ -14,14 +14,13 @@ from blue_green.site.swap import SUPERSEDED, Swap
 from blue_green.site.trigger import Trigger
 from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, SwapCancelled
 from blue_green.source.release import Release
-from blue_green.system.environment import environment
 
 logger = logging.getLogger(__name__)
 
 
 async def run(swap: Swap) -> Receipt:
     """Carry out the swap. Its failures are in the receipt."""
-    swap.site.releases.use(swap.settings.release, environment(swap.settings))
+    swap.site.releases.use(swap.settings)
     tally = swap.site.gate.start_tally()
     try:
         with swap.until_switch:

@@ -13,10 +13,11 @@ from pathlib import Path
 OF_THE_MACHINE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO,
-        errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE, errno.EAGAIN,
+        errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.E2BIG,
     }
 )  # fmt: skip
-"""Errors that are not the revision's fault (errno(3)): storage, memory, descriptors, processes."""
+"""Errors that are not the revision's fault (errno(3)): storage, memory, descriptors, processes,
+and an environment that is too large."""
 DISK_FULL = ("No space left on device", "ENOSPC", "Disk quota exceeded", "EDQUOT", "disk is full")
 """What programs write when a disk is full: the C library, Node, and SQLite."""
 LEAST_ROOM = 1024 * 1024

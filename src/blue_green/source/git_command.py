@@ -6,7 +6,6 @@ no `ext` transport), never prompts, and has a time limit after which its process
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blue_green.source import git_errors, head
@@ -95,20 +94,3 @@ async def _without_prompts(git: "Git") -> dict[str, str]:
         "GIT_ASKPASS": "true",
         "SSH_ASKPASS": "true",
     }
-
-
-def trusting(work_tree: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """Variables with which git trusts a work tree whose repository belongs to another user.
-
-    git refuses that as "dubious ownership" unless `safe.directory` names the work tree, and obeys
-    that setting only where no repository can write it, such as in the environment (git-config(1),
-    GIT_CONFIG_COUNT). Settings that `env` already passes this way stay. The `/*` is for submodules
-    inside of it, from git 2.46 on.
-    """
-    given = env.get("GIT_CONFIG_COUNT", "")
-    first = int(given) if given.isdecimal() else 0
-    variables = {"GIT_CONFIG_COUNT": str(first + 2)}
-    for number, trusted in enumerate((str(work_tree), f"{work_tree}/*"), first):
-        variables[f"GIT_CONFIG_KEY_{number}"] = "safe.directory"
-        variables[f"GIT_CONFIG_VALUE_{number}"] = trusted
-    return variables

@@ -1,6 +1,5 @@
 """A release: a revision in a directory of its own."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import frozen
@@ -12,5 +11,3 @@ class Release:
 
     revision: str
     path: Path
-    env: Mapping[str, str] = {}
-    """Additional environment variables of programs that run in it."""

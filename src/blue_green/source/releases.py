@@ -8,13 +8,14 @@ the network nor a build.
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
 import trio
 from attrs import evolve
 
+from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source import (
     build_record,
@@ -77,10 +78,10 @@ class Releases:
         """Directories to which making and running a release writes, so that they need room."""
         return (self.builds.directory, Path(tempfile.gettempdir()), Path(self.user.home))
 
-    def use(self, config: ReleaseSettings, env: Mapping[str, str]) -> None:
-        """Make releases with these settings and this environment from now on."""
-        self.config = config
-        self._commands.env = env
+    def use(self, settings: SiteSettings) -> None:
+        """Make releases with these settings from now on."""
+        self.config = settings.release
+        self._commands.settings = settings
 
     def create_directories(self) -> None:
         """Create the directory of the releases, where the checkout's owner can write."""
@@ -278,11 +279,7 @@ class Releases:
                 "migrate", self.config.migrate, release, self.config.build_timeout
             )
 
-    def env_in(self, path: Path) -> dict[str, str]:
-        """Additional environment variables of programs in the release there."""
-        return self._commands.env_in(path, self.git.owner)
-
     def _release(self, revision: str, path: Path) -> Release:
         if not REVISION.fullmatch(revision):
             raise StepFailed(f'"{revision}" is not a revision')
-        return Release(revision, path, self.env_in(path))
+        return Release(revision, path)

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import trio
 
@@ -186,7 +185,7 @@ class SiteRunner:
                 site.pause.restore()
                 if (handed := self._handed) is not None:
                     self._handed = None
-                    site.slots.take_over(handed, site.releases.env_in(Path(handed.path)))
+                    site.slots.take_over(handed)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(site.serve)
                     with trio.CancelScope() as self._deploying:

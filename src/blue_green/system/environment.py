@@ -17,10 +17,11 @@ MISLEADING = (
 """Variables that git sets for its hooks: our git must not work on a hook's repository."""
 
 
-def environment(settings: SiteSettings) -> dict[str, str]:
-    """The environment of every program of a site: our marker, and `[app] env`."""
+def environment(settings: SiteSettings, from_files: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program of a site: `[app] env`, over these variables, and our marker."""
     marker = supervisor_marker.variable(settings.state_directory)
-    return {**marker, **settings.app.env, "BLUE_GREEN_NAME": settings.app.name}
+    name = {"BLUE_GREEN_NAME": settings.app.name}
+    return {**from_files, **settings.app.env, **marker, **name}
 
 
 def prepare(

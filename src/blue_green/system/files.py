@@ -11,7 +11,11 @@ File systems can hang, too: call all of this in a thread.
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+
+Check = Callable[[os.stat_result], None]
+"""Raises `UnfitFile` if a file that is open, and has this status, must not be read."""
 
 
 class UnfitFile(OSError):
@@ -21,24 +25,31 @@ class UnfitFile(OSError):
         super().__init__(errno.EINVAL, why, str(path))
 
 
-def read_bounded(path: Path, limit: int, *, inside: Path | None = None) -> bytes:
+def read_bounded(
+    path: Path, limit: int, *, inside: Path | None = None, check: Check | None = None
+) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
     Raises `OSError`, such as `UnfitFile`. With `inside`, the file must be below that directory
-    (given without symbolic links) once all symbolic links are resolved.
+    (given without symbolic links) once all symbolic links are resolved. `check` is called before
+    it is read.
     """
-    data = read_start(path, limit + 1, inside=inside)
+    data = read_start(path, limit + 1, inside=inside, check=check)
     if len(data) > limit:
         raise UnfitFile(f"is larger than {limit} bytes", path)
     return data
 
 
-def read_text(path: Path, limit: int, *, inside: Path | None = None) -> str:
+def read_text(
+    path: Path, limit: int, *, inside: Path | None = None, check: Check | None = None
+) -> str:
     """As `read_bounded`, in UTF-8 and with `\\n` for `\\r\\n`; also raises `UnicodeDecodeError`."""
-    return read_bounded(path, limit, inside=inside).decode().replace("\r\n", "\n")
+    return read_bounded(path, limit, inside=inside, check=check).decode().replace("\r\n", "\n")
 
 
-def read_start(path: Path, count: int, *, inside: Path | None = None) -> bytes:
+def read_start(
+    path: Path, count: int, *, inside: Path | None = None, check: Check | None = None
+) -> bytes:
     """The first `count` bytes of a regular file, or all of it if it is shorter."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
@@ -49,6 +60,8 @@ def read_start(path: Path, count: int, *, inside: Path | None = None) -> bytes:
             raise UnfitFile(f"leads out of {inside}", path)
         if inside is not None and status.st_nlink > 1 and not status.st_mode & stat.S_IROTH:
             raise UnfitFile("has another hard link, and not all users may read it", path)
+        if check is not None:
+            check(status)
         with open(f"/proc/self/fd/{descriptor}", "rb") as file:  # noqa: PTH123 - it is no path
             return file.read(count)
     finally:

@@ -90,8 +90,10 @@ def missing_capabilities(status: str) -> list[str]:
     return [name for name, bit in CAPABILITIES.items() if not int(held, 16) >> bit & 1]
 
 
-def writable_by_others(path: Path) -> Path | None:
+def writable_by_others(path: Path, owner: int = 0) -> Path | None:
     """The file, or a directory on the path to it, that users other than root may write, if any.
+
+    With `owner`, other than root and that user.
 
     The rule of sshd(8) for key files (StrictModes): a user who can change the settings or the state
     of a supervisor that runs as root can run anything as root. Every directory counts in which a
@@ -106,11 +108,11 @@ def writable_by_others(path: Path) -> Path | None:
             continue
         if stat.S_ISLNK(status.st_mode):
             # In a sticky directory, the owner of the link can replace it.
-            if status.st_uid != 0 and component.parent.stat().st_mode & 0o022:
+            if status.st_uid not in (0, owner) and component.parent.stat().st_mode & 0o022:
                 return component
             continue
         sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
-        if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
+        if status.st_uid not in (0, owner) or (status.st_mode & 0o022 and not sticky):
             return component
     return None
 

@@ -8,7 +8,7 @@ tree.
 
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,14 +26,13 @@ from blue_green.preflight.checks.machine import memory_of
 from blue_green.routing.lease import Target
 from blue_green.site import app_sockets, files_check, probation
 from blue_green.site.backend import HOST, Backend
-from blue_green.source import stray_text
+from blue_green.source import launch, stray_text
 from blue_green.source.failure import StepFailed
 from blue_green.source.git_errors import GitError
 from blue_green.source.release import Release
 from blue_green.source.release_commands import ReleaseCommands
 from blue_green.source.releases import Releases
 from blue_green.system import supervisor_marker, trees
-from blue_green.system.environment import environment
 from blue_green.system.output import Output
 
 ABOUT = "start"
@@ -58,10 +57,11 @@ async def start(context: CheckContext, report: Report) -> int:
         )
         return 0
     async with _directory(report) as directory:
-        env = environment(attrs.evolve(settings, state_directory=directory))
         git = attrs.evolve(context.git, env=supervisor_marker.variable(directory))
         config = attrs.evolve(settings.release, keep=Count(0), build=_build(context, report))
-        releases = Releases(config, git, directory, ReleaseCommands(context.user, env, Output()))
+        trial = attrs.evolve(settings, state_directory=directory, release=config)
+        commands = ReleaseCommands(context.owner, context.user, trial, Output())
+        releases = Releases(config, git, directory, commands)
         try:
             releases.create_directories()
             release = await _release(releases, await git.head(), report)
@@ -70,7 +70,7 @@ async def start(context: CheckContext, report: Report) -> int:
             if settings.is_static:
                 await _report_files(settings, release, report)
             else:
-                used = await _run(context, release, env, directory, report)
+                used = await _run(context, trial, release, report)
             await _report_data(releases, release, report)
             return used
         except StepFailed as failure:
@@ -160,18 +160,14 @@ async def _release(releases: Releases, revision: str, report: Report) -> Release
 
 
 async def _run(
-    context: CheckContext, release: Release, env: Mapping[str, str], directory: Path, report: Report
+    context: CheckContext, settings: SiteSettings, release: Release, report: Report
 ) -> int:
     """Start a backend and probe it; return its memory."""
-    settings, began = context.site, trio.current_time()
-    backend = Backend.start(
-        settings.app,
-        release,
-        Target(_address(context, directory), "blue", release.revision, owner=context.user.uid),
-        env=env,
-        user=context.user,
-        output=Output(),
-    )
+    directory, began = settings.state_directory, trio.current_time()
+    how = await launch.prepare(release, settings, owner=context.owner, user=context.user)
+    address = _address(context, directory)
+    target = Target(address, "blue", release.revision, owner=context.user.uid)
+    backend = Backend.start(settings.app, release, target, how, Output())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(backend.run)
         finding = await _probe(backend, settings.health)
