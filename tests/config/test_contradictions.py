@@ -11,6 +11,7 @@ from tests.support.settings import TLS, load, problems
     ("more", "key", "why"),
     [
         ('[release]\nin_place = true\nlink = ["x"]', "[release] link", "in_place"),
+        ('[release]\nin_place = true\n[git]\npaths = ["x"]', "[git] paths", "in_place"),
         ('[proxy]\nlisten = ["localhost:3001"]', "[proxy] listen", "3001"),
         ('[proxy]\nlisten = ["127.0.0.1:80", "127.0.0.1:80"]', "[proxy] listen", "80"),
         ('[admin]\nlisten = ["127.0.0.1:3000"]', "[admin] listen", "the app's own"),

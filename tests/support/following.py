@@ -24,7 +24,7 @@ class Following:
     problems: list[str] = field(factory=list)
     """What the problem was whenever a HEAD was told."""
 
-    def on_head(self, revision: str) -> None:
+    async def on_head(self, revision: str) -> None:
         self.told.append(revision)
         self.problems.append(self.watch.problem)
 

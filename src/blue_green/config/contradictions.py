@@ -62,6 +62,11 @@ def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
         yield f"{key('app', 'command')}: {{{name}}} is unknown; did you mean {{{meant}}}?"
     if site.release.in_place and site.release.link:
         yield f"{key('release', 'link')}: has no effect with in_place = true"
+    if site.release.in_place and site.git.paths:
+        yield (
+            f"{key('git', 'paths')}: is impossible with in_place = true, where each commit changes "
+            "the files that run"
+        )
     if webhook.secret_file and not settings.admin.listen:
         yield (
             f"{key('webhook', 'secret_file')}: needs [admin] listen, the address that the forge "

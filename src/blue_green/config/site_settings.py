@@ -125,8 +125,9 @@ class GitSettings:
     branch: Now[Branch | None] = None
     """The branch that `pull_every` fast-forwards. Default: the one that is checked out."""
     paths: Now[tuple[ReleasePath, ...]] = ()
-    """Only a commit that changes something at or below one of these paths is deployed by itself.
-    Default: every commit."""
+    """Only commits that change something at or below one of these paths are deployed by
+    themselves ([several apps in one repository](pushes.md#several-apps-in-one-repository)). They
+    are names, not patterns. `blue-green swap` deploys any commit. Default: every commit."""
     follow: Now[Literal["fast-forward", "reset"]] = "fast-forward"
     """What `pull_every` does with a branch that was rewritten at its origin. `fast-forward`:
     nothing, and it says so. `reset`: the checkout becomes what the origin has, and commits and

@@ -23,6 +23,7 @@ from blue_green.site.build_limit import BuildLimit
 from blue_green.site.certificate_reports import CertificateReports
 from blue_green.site.crash import Crash
 from blue_green.site.deploy_queue import DeployQueue
+from blue_green.site.new_commits import NewCommits
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
 from blue_green.site.release_files import ReleaseFiles
@@ -119,6 +120,7 @@ class Site:
         self.slots = Slots(self)
         self.retirement = Retirement(self)
         self.queue = DeployQueue(self)
+        self.new_commits = NewCommits(self)
         self.pause = Pause(self.gate, self.state, self.state_file)
         self.rate = Rate(self.gate)
         self.certificates = SiteCertificates(self)
@@ -138,7 +140,9 @@ class Site:
 
     def use(self, settings: SiteSettings) -> None:
         """Use these settings from now on; parts that hold the site read them when needed."""
-        self.settings = settings
+        before, self.settings = self.settings, settings
+        if settings.git.paths != before.git.paths and self.new_commits.passed_over:
+            self.watch.report_again()
         self.gate.settings = settings.hold
         self.pool.keepalive = settings.serving.backend_keepalive
         self.watch.use(settings.git)
@@ -179,7 +183,7 @@ class Site:
             if self.settings.webhook.secret_file is not None:
                 self.watch.pull_now()  # The hook may have been called while we did not run.
             nursery.start_soon(self.queue.run)
-            await self.watch.run(head, self._deploy_head)
+            await self.watch.run(head, self.new_commits.deploy)
 
     async def save(self) -> None:
         """Write the state now, so that a restart remembers what is reported next."""
@@ -201,9 +205,6 @@ class Site:
         """Notify the owner that a live backend has ended, or failed to restart."""
         if not self.is_stopping:
             self.notify.report_crash(crash)
-
-    def _deploy_head(self, revision: str) -> None:
-        self.queue.request(revision, Trigger.WATCH)
 
     def _snapshot(self) -> State:
         """The state, with the processes that run right now."""

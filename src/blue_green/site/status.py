@@ -61,7 +61,7 @@ class Status:
             "candidate": _slot(swap.candidate) if swap else None,
             "retiring": self._retiring,
             "wanted": queue.desired,
-            "head": queue.head,
+            "head": site.new_commits.head,
             "why": self._why_not_live,
             "subjects": self._subjects,
             "step": swap.phase if swap else None,
@@ -130,7 +130,7 @@ class Status:
     def _quarantined(self) -> dict[str, str]:
         """Relevant revisions in quarantine: requested, or tried since the live one went live."""
         queue, live = self._site.queue, self._site.slots.live_revision
-        relevant = {queue.desired, queue.head}
+        relevant = {queue.desired, queue.head, self._site.new_commits.head}
         for receipt in queue.receipts:
             if receipt.outcome == "promoted" and receipt.revision == live:
                 break
@@ -142,7 +142,7 @@ class Status:
     def _output(self) -> dict[str, list[str]]:
         """The last lines of output of each failed candidate in the status."""
         queue = self._site.queue
-        others = {queue.desired, queue.head, *self._quarantined}
+        others = {queue.desired, self._site.new_commits.head, *self._quarantined}
         named = others - {self._site.slots.live_revision, None}
         outputs = {name: self._site.state.last_output(name) for name in named if name}
         return {name: list(lines[-LAST_LINES:]) for name, lines in outputs.items() if lines}
@@ -151,9 +151,19 @@ class Status:
     def _why_not_live(self) -> str:
         """Why the desired revision, or else HEAD of the checkout, is not live; "" if it is."""
         queue, live = self._site.queue, self._site.slots.live_revision
-        revision = queue.desired if queue.desired != live else queue.head
+        revision = queue.desired if queue.desired != live else self._site.new_commits.head
         if revision is None or revision == live:
             return ""
+        passed_over = self._site.new_commits.passed_over
+        if passed_over is None or revision != passed_over.revision:
+            return self._why_not(revision)
+        if passed_over.since == live:
+            return f"{passed_over.reason}, which is live"
+        return f"{passed_over.reason}, which is not live: {self._why_not(passed_over.since)}"
+
+    def _why_not(self, revision: str) -> str:
+        """Why a revision that was to be deployed is not live."""
+        queue, live = self._site.queue, self._site.slots.live_revision
         if queue.current is not None:
             is_current = queue.current.revision == revision
             return "it is being deployed" if is_current else "waiting for another swap to end"
@@ -181,12 +191,14 @@ class Status:
         current = queue.current.revision if queue.current else None
         named = {
             self._site.slots.live_revision, self._site.state.previous,
-            queue.desired, queue.head, current,
+            queue.desired, self._site.new_commits.head, current,
             *self._quarantined,
         }  # fmt: skip
         if (retiring := self._site.retirement.slot) and retiring.release:
             named.add(retiring.release.revision)
         subjects = {revision: queue.subject_of(revision) for revision in named if revision}
+        if passed_over := self._site.new_commits.passed_over:
+            subjects[passed_over.revision] = passed_over.subject
         return {revision: subject for revision, subject in subjects.items() if subject}
 
 

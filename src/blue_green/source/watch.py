@@ -8,7 +8,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import trio
@@ -49,6 +49,9 @@ def pull_delay(every: float, failures: int, chance: float) -> float:
     return every * backoff * (1 + JITTER * (2 * chance - 1))
 
 
+OnHead = Callable[[str], Awaitable[None]]
+
+
 class Watch:
     """Reports each new HEAD once."""
 
@@ -65,6 +68,7 @@ class Watch:
         self._wake = trio.Event()
         """`pull_every` has changed, or a pull was requested."""
         self._is_requested = False
+        self._reports_again = False
 
     def use(self, settings: GitSettings) -> None:
         """Use these settings from now on."""
@@ -81,6 +85,10 @@ class Watch:
         self._is_requested = True
         self._wake.set()
 
+    def report_again(self) -> None:
+        """Report HEAD once more, even if it has not moved."""
+        self._reports_again = True
+
     async def find_checkout(self) -> None:
         """Check that the checkout can be used; raise `GitError` or `OSError` if not."""
         paths = await self._git.paths()
@@ -92,19 +100,19 @@ class Watch:
         """Why the checkout cannot be followed; "" if it can."""
         return "; ".join(filter(None, self._problems.values()))
 
-    async def run(self, first: str | None, on_head: Callable[[str], None]) -> None:
-        """Call `on_head` for each HEAD that differs from the one before, which is `first`."""
+    async def run(self, first: str | None, on_head: OnHead) -> None:
+        """Await `on_head` for each HEAD that differs from the one before, which is `first`."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_head, first, on_head)
             nursery.start_soon(self._pull)
 
-    async def _watch_head(self, before: str | None, on_head: Callable[[str], None]) -> None:
+    async def _watch_head(self, before: str | None, on_head: OnHead) -> None:
         seen: object = None
         while True:
             snapshot = await _take_snapshot(self._paths)
             pause = self.poll_interval
             has_changed = snapshot.signature != seen or snapshot.paths is None
-            is_due = has_changed or bool(self._problems["follow"])
+            is_due = has_changed or self._reports_again or bool(self._problems["follow"])
             # At first HEAD is taken as it is: an unfinished rebase is better than an empty site.
             must_wait = snapshot.is_locked or (before and self._is_in_progress(snapshot))
             if is_due and not must_wait:
@@ -120,9 +128,9 @@ class Watch:
                 else:
                     self._report("follow", "")
                     seen = snapshot.signature
-                    if current != before:
-                        before = current
-                        on_head(current)
+                    if current != before or self._reports_again:
+                        before, self._reports_again = current, False
+                        await on_head(current)
             await trio.sleep(pause)
 
     async def _pull(self) -> None:

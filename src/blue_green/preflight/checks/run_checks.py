@@ -18,6 +18,7 @@ from blue_green.preflight.checks import (
     hold_timeout,
     machine,
     network,
+    paths,
     served_files,
     shared_users,
     systemd_unit,
@@ -132,6 +133,7 @@ async def _check_app(
     tracked = await checkout(context, report)
     if tracked is None:
         return ()
+    _all(paths.paths(site, tracked), report)
     _all(files.links(context, tracked), report)
     _all(commands.commands(context, tracked), report)
     _all(served_files.served_files(context, tracked), report)
