@@ -37,6 +37,11 @@ def test_settings_of_backends_have_no_effect(file: Path, section: str, line: str
     assert problem.startswith(f"{key}: has no effect without command in [app]")
 
 
+def test_the_pages_of_a_static_site_have_no_effect_with_an_app(file: Path) -> None:
+    (problem,) = problems(file, f'{STATIC}fallback = "public/index.html"\n')
+    assert problem == "[files] fallback: has no effect with command in [app]"
+
+
 def test_its_processes_have_a_soak_and_are_stopped(file: Path) -> None:
     more = f'{WORKER}[swap]\nsoak = "20s"\n[app]\nstop_timeout = "5s"\n'
     (site,) = load(file, more, start=STATIC).sites

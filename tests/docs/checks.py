@@ -20,6 +20,8 @@ from tests.docs.settings import EXAMPLES
 from tests.support.units import problems_of_unit
 
 REQUIRED = {"command": ["serve"]}
+STATIC_ONLY = {"fallback", "not_found"}
+"""Keys of `[files]` that only a site without an app has."""
 
 
 def check_toml(block: Block, _: Path) -> None:
@@ -30,7 +32,8 @@ def check_toml(block: Block, _: Path) -> None:
         return
     if block.page == "docs/settings.md":
         document = tomllib.loads(EXAMPLES.read_text())
-    document["app"] = {**REQUIRED, **document.get("app", {})}
+    if not STATIC_ONLY & document.get("files", {}).keys():
+        document["app"] = {**REQUIRED, **document.get("app", {})}
     _complete_tls(document)
     parsing.parse(document, Path("/etc/blue-green/supervisor.toml"))
 
@@ -105,6 +108,10 @@ def check_caddyfile(block: Block, directory: Path) -> None:
     _accepted("caddy", "adapt", "--config", str(file), "--adapter", "caddyfile")
 
 
+def check_python(block: Block, _: Path) -> None:
+    compile(block.text, block.page, "exec")
+
+
 def check_yaml(block: Block, _: Path) -> None:
     yaml = pytest.importorskip("yaml")  # Datasette brings it.
     assert yaml.safe_load(block.text)
@@ -125,6 +132,7 @@ CHECKS: Mapping[str, Callable[[Block, Path], None]] = {
     "haproxy": check_haproxy,
     "nginx": check_nginx,
     "caddyfile": check_caddyfile,
+    "python": check_python,
     "yaml": check_yaml,
     "json": check_json,
     "text": check_text,

@@ -139,6 +139,17 @@ async def test_new_settings_apply_from_the_next_switch_on(site: Site) -> None:
     assert site.served.files.settings is files
 
 
+async def test_earlier_releases_can_be_left_out(site: Site) -> None:
+    go_live(site, "blue", "1")
+    files = attrs.evolve(site.settings.files, earlier_releases=False)
+    site.slots.green.settings = attrs.evolve(site.settings, files=files)
+    go_live(site, "green", "2")
+    assert served(site) == "2"
+    site.slots.green.settings = site.settings
+    go_live(site, "green", "3")
+    assert served(site) == "321"
+
+
 async def test_without_the_section_no_files_are_served(site: Site) -> None:
     site.slots.blue.settings = attrs.evolve(site.settings, files=FilesSettings())
     go_live(site, "blue", "1")

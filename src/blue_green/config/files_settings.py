@@ -17,9 +17,12 @@ class FilesSettings:
 
     directories: NextSwap[dict[PathPrefix, ReleasePath]] = field(factory=dict)
     """`"/static/" = "staticfiles"` serves the files in that directory of the release below that
-    path. There may be several; the longest path that matches a request is used. A file that the
-    live release lacks is looked for in the releases before it, which are kept. If there is none,
-    the app gets the request."""
+    path. There may be several; the longest path that matches a request is used. If there is no such
+    file, the app gets the request."""
+    earlier_releases: NextSwap[bool] = True
+    """Whether a file that the live release lacks is looked for in the releases before it, as far as
+    they are kept, so that a page that was loaded before a swap finds its scripts and images after
+    it. With `false`, a file that a commit removes is gone with the swap."""
     not_found: NextSwap[ReleasePath | None] = None
     """For a static site: the file of the release that is the page of a response with 404. Default:
     `404.html` in the directory of `/`, if there is one."""

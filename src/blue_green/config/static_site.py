@@ -1,4 +1,4 @@
-"""Settings without effect for a static site, which has no app."""
+"""Settings without effect for a static site, which has no app, or only for one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,6 +20,9 @@ OF_PROGRAMS: Mapping[str, Sequence[str]] = {
 
 def contradictions(site: SiteSettings) -> Iterator[str]:
     if not site.is_static:
+        # The app answers when there is no file.
+        of_static: Mapping[str, Sequence[str]] = {"files": ("not_found", "fallback")}
+        yield from _without_effect(site, of_static, "has no effect with command in [app]")
         return
     yield from _without_effect(site, OF_BACKENDS, "has no effect without command in [app]")
     if not site.processes:

@@ -43,6 +43,8 @@ class ReleaseFiles:
         releases = (live, *self._before(live))
         if self._is_kept(live):
             site.state.served = {release.path.name: release.revision for release in releases}
+        if not settings.files.earlier_releases:
+            releases = (live,)
         site.served.files = None
         if settings.files.directories:
             site.served.files = FileRoots(
