@@ -218,7 +218,11 @@ class Git:
 
     async def is_top(self) -> bool:
         """Whether the checkout is a whole work tree, not a directory inside of one."""
-        return not await self.run("rev-parse", "--show-prefix")
+        return not await self.prefix()
+
+    async def prefix(self) -> str:
+        """The path of the checkout inside of its work tree; empty for a whole work tree."""
+        return (await self.run("rev-parse", "--show-prefix")).rstrip("/")
 
     async def names(self, revision: str) -> frozenset[str]:
         """The paths of all files and directories of a revision.

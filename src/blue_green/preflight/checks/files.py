@@ -10,6 +10,7 @@ from blue_green.http.own_pages import BadPages
 from blue_green.preflight.checks import machine
 from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
+from blue_green.source.links import keeps_place
 from blue_green.supervisor import startup
 from blue_green.system import documents, files, secret, users
 
@@ -99,7 +100,8 @@ def links(context: CheckContext, tracked: Collection[str]) -> Findings:
     about = "[release] link"
     for name in context.site.release.link:
         source = context.site.git.checkout / name
-        if name.rstrip("/") in tracked:
+        is_own = name.endswith("/") and keeps_place(name, tracked)
+        if name.rstrip("/") in tracked and not is_own:
             yield failed(
                 about,
                 f"git tracks {name}, so each release has its own copy",
