@@ -98,6 +98,7 @@ async def test_the_command_gets_swaps_and_crashes_in_order_as_json_objects(tmp_p
         "output": ["last", "words"],
         "receipt": None,
         "slot": "blue",
+        "process": None,
         "port": 3000,
         "socket": None,
         "deaths": 2,

@@ -1,4 +1,4 @@
-"""The placeholders in `[app] command`, and the app's environment variables of the same names."""
+"""The placeholders in commands, and the environment variables of the same names."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ import attrs
 
 @attrs.frozen
 class Placeholders:
-    """What the placeholders stand for in the command of one backend."""
+    """What the placeholders stand for in the command of one backend or process."""
 
     slot: str
     revision: str
@@ -18,10 +18,12 @@ class Placeholders:
     port: str = ""
     socket: str = ""
     """The path of a Unix socket. A backend has either this or a port."""
+    instance: str = ""
+    """The number of a process among those of its name."""
 
     def fill_in(self, command: Sequence[str]) -> list[str]:
         """Replace these placeholders only: other braces belong to the app."""
-        values = attrs.asdict(self)
+        values = {name: value for name, value in attrs.asdict(self).items() if value}
         ours = re.compile(r"\{(" + "|".join(values) + r")\}")
         return [ours.sub(lambda match: values[match[1]], word) for word in command]
 

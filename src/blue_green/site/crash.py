@@ -1,4 +1,4 @@
-"""A crash of a live backend, and the delay before its restart.
+"""A crash of a live backend or of a process, and the delay before its restart.
 
 A backend that has answered requests, or has run for a while, is restarted at once: a request that
 kills it again and again must not make all others wait. Only deaths in a row without any response
@@ -15,7 +15,7 @@ from blue_green.config.kinds import Endpoint
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 STABLE = 10.0
-"""Seconds after which a healthy backend counts as working, even without requests."""
+"""Seconds after which a healthy backend or a process counts as working, even without requests."""
 FREE_DEATHS = 2
 """Deaths in a row after which a backend is restarted without delay."""
 TOO_MANY_DEATHS = 6
@@ -26,10 +26,11 @@ SHORTEST_LIFE = 0.1
 
 @frozen
 class Crash:
-    """A death of a live backend, or a failed start."""
+    """A death of a live backend or of a process, or a failed start."""
 
     slot: str
-    address: Endpoint
+    address: Endpoint | None
+    """None for a process."""
     revision: str
     deaths: int
     """Consecutive crashes without a response between them, including this one."""
@@ -37,6 +38,8 @@ class Crash:
     """How it ended, or why it did not start."""
     output: Sequence[str] = ()
     """Its last lines of output."""
+    process: str = ""
+    """The name of the process, if it was not a backend."""
 
     @property
     def delay(self) -> float:

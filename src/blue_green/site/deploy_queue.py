@@ -100,8 +100,10 @@ class DeployQueue:
                 return request
         self._drop_next()
         self._next_request = DeployRequest(revision, trigger, retry or rebuild, rebuild, is_head)
-        if self.current is not None and (self._yields_to_commits or not is_head):
-            self.current.supersede()
+        if self.current is not None:
+            self.current.newer_requested.set()
+            if self._yields_to_commits or not is_head:
+                self.current.supersede()
         self._wake.set()
         return self._next_request
 

@@ -2,6 +2,8 @@
 
 The live release finishes its in-flight requests and is stopped. Then the new one starts and gets
 the requests that were held. If it fails, the old release is started again and gets them.
+
+Processes stop first, while requests are still served: they may take long to finish their work.
 """
 
 from collections.abc import Sequence
@@ -9,13 +11,13 @@ from collections.abc import Sequence
 import trio
 
 from blue_green.routing.lease import Lease, cut
-from blue_green.site import data_check
+from blue_green.site import data_check, soak
 from blue_green.site.draining import drain, requests_of, still_in_flight, until_ended
 from blue_green.site.receipt import Result
 from blue_green.site.slot import Slot
 from blue_green.site.swap import Swap, in_flight_of, output_of
 from blue_green.site.trigger import Trigger
-from blue_green.source.failure import SwapCancelled
+from blue_green.source.failure import StepFailed, SwapCancelled
 from blue_green.source.release import Release
 
 HOLDER = "swap"
@@ -26,19 +28,17 @@ async def run(swap: Swap, old: Slot, release: Release) -> Result:
     site, candidate = swap.site, swap.site.slots.idle
     slow = requests_of(old.targets)
     await _let_finish(swap, slow)
-    await trio.lowlevel.checkpoint_if_cancelled()
-    swap.is_past_switch = True
     try:
-        with swap.timed("drain"):
-            await _hold_and_drain(swap, old, slow)
+        await _quiesce(swap, old, slow)
         with swap.timed("stop"):
             site.gate.switch(())
-            await old.stop()
+            await _stop_all(swap, old)
         await data_check.check_again(swap, old)  # The old release can write nothing any more.
         if failure := await _replace(swap, candidate, release):
             backends = candidate.backends
             await _bring_back(swap, old, candidate)
-            return swap.reverted(failure, output_of(backends))
+            output = failure.output or output_of(backends)
+            return swap.reverted(type(failure)(str(failure), output))
     except SwapCancelled:
         raise  # The old release still serves.
     except Exception:
@@ -47,6 +47,30 @@ async def run(swap: Swap, old: Slot, release: Release) -> Result:
     finally:
         site.gate.resume(HOLDER)
     return await swap.promote(candidate)
+
+
+async def _quiesce(swap: Swap, old: Slot, slow: Sequence[Lease]) -> None:
+    """Stop the processes of the old release, hold new requests, and let all others finish."""
+    processes = swap.site.processes
+    generation = processes.generation
+    try:
+        if swap.trigger is not Trigger.HEALTH:  # A release that hangs serves nothing meanwhile.
+            with swap.timed("stop processes" if processes.running else ""):
+                await processes.stop()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        swap.is_past_switch = True
+        with swap.timed("drain"):
+            await _hold_and_drain(swap, old, slow)
+    except (SwapCancelled, trio.Cancelled):
+        processes.use(generation)  # The old release goes on.
+        raise
+
+
+async def _stop_all(swap: Swap, slot: Slot) -> None:
+    """Stop the backends in this slot, and all processes."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(slot.stop)
+        nursery.start_soon(swap.site.processes.stop)
 
 
 async def _let_finish(swap: Swap, requests: Sequence[Lease]) -> None:
@@ -78,7 +102,7 @@ def _check_overdue(swap: Swap, left: int) -> None:
         raise SwapCancelled(still_in_flight(left, settings.drain_timeout))
 
 
-async def _replace(swap: Swap, candidate: Slot, release: Release) -> str:
+async def _replace(swap: Swap, candidate: Slot, release: Release) -> StepFailed | None:
     """Start the new release in an idle slot; how it failed after the switch, if it did."""
     site = swap.site
     async with swap.starting(candidate, release):
@@ -86,15 +110,31 @@ async def _replace(swap: Swap, candidate: Slot, release: Release) -> str:
         await swap.start(candidate, release)
         await swap.switch(candidate, None)
     site.gate.resume(HOLDER)
-    failure = ""
-    soak = swap.settings.swap.soak
-    with swap.timed("soak" if soak else ""):
-        with trio.move_on_after(soak):
-            failure = await candidate.first_failure(swap.settings)
+    failure = None
+    seconds = swap.settings.swap.soak
+    with swap.timed("soak" if seconds else ""):
+        with trio.move_on_after(seconds):
+            failure = await soak.first_failure(swap, candidate)
     if failure:
+        if site.processes.have_failed:
+            await _stop_processes_of(swap, candidate)
         site.gate.hold(HOLDER, stops_timeouts=True)
         cut(requests_of(candidate.targets))
     return failure
+
+
+async def _stop_processes_of(swap: Swap, slot: Slot) -> None:
+    """Stop the processes while the backends can still serve, but not for longer than that."""
+    with swap.timed("stop processes" if swap.site.processes.running else ""):
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await slot.first_failure(swap.settings)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            await swap.site.processes.stop()
+            nursery.cancel_scope.cancel()
 
 
 async def _bring_back(swap: Swap, old: Slot, candidate: Slot) -> None:
@@ -102,7 +142,7 @@ async def _bring_back(swap: Swap, old: Slot, candidate: Slot) -> None:
     site = swap.site
     assert old.release is not None
     with swap.timed("bring back"):
-        await candidate.stop()
+        await _stop_all(swap, candidate)
         site.slots.go_live(old)
         old.supervise()
         await old.until_settled()

@@ -69,7 +69,7 @@ class Notify:
         self._add({"event": "swap", **{key: fields[key] for key in same}, "receipt": fields})
 
     def report_crash(self, crash: Crash) -> None:
-        """Report that a live backend has ended, or failed to restart."""
+        """Report that a live backend or a process has ended, or failed to restart."""
         now = time.monotonic()
         if len(self._crashes) == MAX_CRASHES and now - self._crashes[0] < CRASH_PERIOD:
             if not self._unreported:
@@ -78,6 +78,7 @@ class Notify:
             return
         self._crashes.append(now)
         unreported, self._unreported = self._unreported, 0
+        address = crash.address
         self._add(
             {
                 "event": "crash",
@@ -90,8 +91,9 @@ class Notify:
                 "output": list(crash.output),
                 "receipt": None,
                 "slot": crash.slot,
-                "port": crash.address.port or None,
-                "socket": str(crash.address.path) if crash.address.path else None,
+                "process": crash.process or None,
+                "port": address.port or None if address else None,
+                "socket": str(address.path) if address and address.path else None,
                 "deaths": crash.deaths,
                 "untold": unreported,
             }

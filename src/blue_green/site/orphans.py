@@ -1,4 +1,4 @@
-"""Orphans: backends that an earlier supervisor left behind when it was killed.
+"""Orphans: backends and processes that an earlier supervisor left behind when it was killed.
 
 They are found by the marker in their environment, by their resource-limit tag, and by the pids in
 the state file. Each process is verified and then signalled through a pidfd, so that a pid that was

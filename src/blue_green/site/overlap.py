@@ -2,20 +2,28 @@
 
 Once it is healthy, one assignment makes it live. The old release finishes its requests, stays warm
 during the soak, and is stopped.
+
+The soak is for the processes of the release, too. Those that start when the old ones have finished
+their work prolong it, unless another deploy waits for its end.
 """
+
+import logging
 
 import trio
 from attrs import evolve
 
 from blue_green.config.kinds import Seconds
-from blue_green.site import data_check
+from blue_green.site import data_check, soak
 from blue_green.site.draining import drain
 from blue_green.site.receipt import Result
 from blue_green.site.retirement import HURRY_TIMEOUT
 from blue_green.site.rollback import ROLLBACK_REQUESTED
 from blue_green.site.slot import Slot
 from blue_green.site.swap import Swap, in_flight_of, output_of
+from blue_green.source.failure import StepFailed
 from blue_green.source.release import Release
+
+logger = logging.getLogger(__name__)
 
 OUTPUT_TIMEOUT = 1.0
 """Seconds to wait for the last output of a release that has died."""
@@ -41,40 +49,61 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
     return await swap.promote(candidate)
 
 
-async def _soak(swap: Swap, old: Slot, candidate: Slot, in_flight: int) -> str:
+async def _soak(swap: Swap, old: Slot, candidate: Slot, in_flight: int) -> StepFailed | None:
     """Watch the new release while the old one finishes; why it must be reverted, if it must."""
-    soak_until = trio.current_time() + swap.settings.swap.soak
-    failure = ""
+    failure: StepFailed | None = None
     swap.can_roll_back = True
     async with trio.open_nursery() as nursery:
 
-        def fail(reason: str) -> None:
+        def fail(reason: StepFailed) -> None:
             nonlocal failure
             failure = failure or reason
             nursery.cancel_scope.cancel()
 
         async def watch() -> None:
-            fail(await candidate.first_failure(swap.settings))
+            fail(await soak.first_failure(swap, candidate))
 
         async def until_rollback() -> None:
             await swap.rollback_requested.wait()
-            fail(ROLLBACK_REQUESTED)
+            fail(StepFailed(ROLLBACK_REQUESTED))
 
         nursery.start_soon(watch)
         nursery.start_soon(until_rollback)
-        with swap.timed("drain"):
-            await drain(old.targets, swap.settings.swap.soak)
-        with swap.timed("soak" if swap.settings.swap.soak else ""):
-            await trio.sleep_until(soak_until)
+        await _soak_phases(swap, old)
         nursery.cancel_scope.cancel()
     swap.can_roll_back = False
     swap.receipt.drained = in_flight - in_flight_of(old)
     if swap.rollback_requested.is_set():
-        failure = failure or ROLLBACK_REQUESTED
+        failure = failure or StepFailed(ROLLBACK_REQUESTED)
     return failure
 
 
-async def _revert(swap: Swap, old: Slot, candidate: Slot, failure: str) -> Result:
+async def _soak_phases(swap: Swap, old: Slot) -> None:
+    """Let the time of the soak pass, for the backends and then for processes that start later."""
+    seconds = swap.settings.swap.soak
+    until = trio.current_time() + seconds
+    with swap.timed("drain"):
+        await drain(old.targets, seconds)
+    if not seconds:
+        return
+    async with trio.open_nursery() as nursery:
+
+        async def end_for_newer() -> None:
+            await trio.sleep_until(until)
+            await swap.newer_requested.wait()
+            logger.info("swap %s: another deploy waits for its soak to end", swap.revision[:7])
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end_for_newer)
+        processes = swap.site.processes
+        with swap.timed("hand over" if processes.are_handing_over else ""):
+            started_at = await processes.until_started()
+        with swap.timed("soak"):
+            await trio.sleep_until(max(until, started_at + seconds))
+        nursery.cancel_scope.cancel()
+
+
+async def _revert(swap: Swap, old: Slot, candidate: Slot, failure: StepFailed) -> Result:
     """Send traffic back to the old release at once, and retire the new one."""
     site, now = swap.site, trio.current_time()
     site.slots.go_live(old)
@@ -86,4 +115,4 @@ async def _revert(swap: Swap, old: Slot, candidate: Slot, failure: str) -> Resul
         for backend in backends:
             if not backend.is_alive:
                 await backend.process.gone.wait()
-    return swap.reverted(failure, output_of(backends))
+    return swap.reverted(type(failure)(str(failure), failure.output or output_of(backends)))

@@ -35,7 +35,10 @@ async def _end_orphans(site: "Site") -> None:
         remembered,
         how=settings.app.stop_signal,
         timeout=settings.app.stop_timeout,
-        ours=[backend.process for backend in slots.backends],
+        ours=[
+            *(backend.process for backend in slots.backends),
+            *(running.process for running in site.processes.running),
+        ],
     )
 
 

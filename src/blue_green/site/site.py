@@ -19,6 +19,7 @@ from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.gate import Gate
 from blue_green.routing.rate import Rate
 from blue_green.site import restore
+from blue_green.site.app_processes import AppProcesses
 from blue_green.site.build_limit import BuildLimit
 from blue_green.site.certificate_reports import CertificateReports
 from blue_green.site.crash import Crash
@@ -85,7 +86,7 @@ class Site:
         self.taken_ports: TakenPorts | None = None
         """The ports that it must not choose; set when it becomes one of the sites."""
         self.is_stopping = False
-        """The service is stopping: backends that end now have not crashed."""
+        """It is being stopped: what ends now has not crashed, and no process is started."""
         self.addresses = ""
         """The addresses on which it is served, in words."""
         self.supervisor_began = datetime.now(UTC)
@@ -118,6 +119,7 @@ class Site:
         self.releases.pruning.before_deletion = self.files.forget
         self.notify = Notify(settings, user)
         self.slots = Slots(self)
+        self.processes = AppProcesses(self)
         self.retirement = Retirement(self)
         self.queue = DeployQueue(self)
         self.new_commits = NewCommits(self)
@@ -202,17 +204,18 @@ class Site:
             self.queue.request(live, Trigger.HEALTH, retry=True)
 
     def report_crash(self, crash: Crash) -> None:
-        """Notify the owner that a live backend has ended, or failed to restart."""
+        """Notify the owner that a live backend or a process has ended, or failed to restart."""
         if not self.is_stopping:
             self.notify.report_crash(crash)
 
     def _snapshot(self) -> State:
         """The state, with the processes that run right now."""
-        processes = [backend.process for backend in self.slots.backends]
+        backends = [backend.process for backend in self.slots.backends]
+        others = [running.process for running in self.processes.running]
         self.state.boot = procfs.boot_id()
         self.state.backends = [
             RecordedBackend(process.pid, process.began)
-            for process in processes
+            for process in (*backends, *others)
             if process.began is not None
         ]
         return self.state

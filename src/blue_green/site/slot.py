@@ -180,10 +180,11 @@ class Slot:
                 nursery.start_soon(backend.stop)
 
     def supervise(self) -> None:
-        """Restart backends that die, from now on."""
+        """Restart backends and processes that die, from now on."""
         if self._supervision is None:
             self._supervision = Supervision(self, self._site)
             self._site.slots.start_soon(self._supervision.run)
+        self._site.processes.supervise()
 
     def stop_supervising(self) -> None:
         if self._supervision is not None:

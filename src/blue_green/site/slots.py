@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from blue_green.site.backend import Backend
+from blue_green.site.generation import Generation
 from blue_green.site.port_conflicts import PortConflicts
 from blue_green.site.slot import Slot
 from blue_green.system.handover import HandedRelease
@@ -61,7 +62,8 @@ class Slots:
     @property
     def release_paths(self) -> list[Path]:
         """Directories of releases in which something may be running."""
-        return [slot.release.path for slot in self.both if slot.release]
+        paths = [slot.release.path for slot in self.both if slot.release]
+        return [*paths, *self._site.processes.release_paths]
 
     def other(self, slot: Slot) -> Slot:
         return self.green if slot is self.blue else self.blue
@@ -70,7 +72,7 @@ class Slots:
         return self.green if name == "green" else self.blue
 
     def go_live(self, slot: Slot) -> None:
-        """Send all new requests to this slot from now on."""
+        """Send all new requests to this slot from now on, and run the processes of its release."""
         if self.live is not None:
             self.live.stop_supervising()
         self.live = slot
@@ -78,6 +80,8 @@ class Slots:
         self._site.files.go_live(slot)
         self._site.gate.switch(slot.open_targets)
         self._site.gate.stop_refusing()
+        if slot.release is not None:
+            self._site.processes.use(Generation(slot.name, slot.release, slot.settings))
         self._site.state_file.change()
 
     def take_over(self, handed: HandedRelease) -> None:
@@ -89,9 +93,16 @@ class Slots:
         slot.since = since
         slot.supervise()
 
+    def kill(self) -> None:
+        """Kill all backends and processes, also during a `stop`."""
+        for backend in self.backends:
+            backend.process.kill()
+        self._site.processes.kill()
+
     async def stop(self) -> None:
-        """Stop all backends."""
+        """Stop all backends and processes."""
         self._site.gate.switch(())
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._site.processes.stop)
             nursery.start_soon(self.blue.stop)
             nursery.start_soon(self.green.stop)

@@ -48,7 +48,7 @@ class Live:
 
 @define
 class RecordedBackend:
-    """A backend that ran when the file was written: its pid and start time (proc(5))."""
+    """A backend or process that ran when the file was written: pid and start time (proc(5))."""
 
     pid: int
     began: int

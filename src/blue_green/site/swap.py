@@ -58,6 +58,8 @@ class Swap:
         self.can_roll_back = False
         """The old release is still warm."""
         self.rollback_requested = trio.Event()
+        self.newer_requested = trio.Event()
+        """Another deploy waits for this one to end."""
         self.until_switch = trio.CancelScope()
         self._report = report
         self.receipt = Receipt(
@@ -155,18 +157,21 @@ class Swap:
         await self.site.releases.note_promoted(candidate.release)
         return "promoted"
 
-    def reverted(self, reason: str, output: Sequence[str]) -> Result:
+    def reverted(self, failure: StepFailed) -> Result:
         """End a swap after which the old release is live again.
 
-        The revision goes into quarantine, unless a rollback was requested: another rollback then
-        deploys it again.
+        The revision goes into quarantine, unless a rollback was requested, after which another
+        rollback deploys it again, or it is not to blame.
         """
-        state = self.site.state
+        state, reason = self.site.state, str(failure)
         if self.rollback_requested.is_set():
             state.previous = self.revision
         elif self.receipt.previous != self.revision:
-            state.put_in_quarantine(self.revision, reason)
-            self.receipt.output = output
+            self.receipt.output = failure.output
+            if isinstance(failure, MachineFault):
+                self.may_be_retried = True
+            else:
+                state.put_in_quarantine(self.revision, reason)
         return self.end("reverted", reason)
 
     async def failed(self, error: StepFailed) -> Result:
@@ -198,7 +203,7 @@ class Swap:
             yield
         finally:
             seconds = trio.current_time() - began
-            self.receipt.seconds[phase] = seconds
+            self.receipt.seconds[phase] = self.receipt.seconds.get(phase, 0.0) + seconds
             done = {"event": "done", "phase": phase, "revision": self.revision}
             self._report({**done, "seconds": round(seconds, 4)})
 

@@ -153,8 +153,7 @@ class Watch:
                 continue  # The watch has reported that, and retries.
             try:
                 async with self.lock:
-                    resets = self._settings.follow == "reset"
-                    await self._git.pull(self._settings.branch, resets=resets)
+                    await self._git.pull(self._settings.branch)
             except (GitError, OSError) as error:
                 failures = min(failures + 1, LONGEST_BACKOFF)
                 self._report("pull", f"cannot pull: {error}")

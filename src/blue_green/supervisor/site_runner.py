@@ -159,10 +159,10 @@ class SiteRunner:
         self._served.gate.close(REMOVED)
         self._served.gate.refuse_held(REMOVED)  # Their site was perhaps paused for a reason.
         if self.site is not None:
+            self.site.is_stopping = True
             self._sites.remove(self.site)  # Another one of its name may be added meanwhile.
         await self.stop_deploying()
         if (site := self.site) is not None:
-            site.is_stopping = True
             targets = [backend.target for backend in site.slots.backends]
             if left := await drain(targets, self.settings.swap.drain_timeout):
                 logger.warning("cutting %s: drain_timeout is over", counted(left, "request"))
@@ -170,10 +170,10 @@ class SiteRunner:
             await site.notify.finish()
             await site.slots.stop()
 
-    def kill_backends(self) -> None:
-        """Kill the backends, so that a site that is being retired ends at once."""
-        for backend in self.site.slots.backends if self.site else ():
-            backend.process.kill()
+    def kill(self) -> None:
+        """Kill backends and processes, so that a site that is being retired ends at once."""
+        if self.site is not None:
+            self.site.slots.kill()
 
     async def _run_site(self, site: Site) -> None:
         site.gate.stop_refusing()

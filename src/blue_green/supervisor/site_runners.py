@@ -68,9 +68,9 @@ class SiteRunners:
             await runner.ended.wait()
 
     def kill_removed(self) -> None:
-        """Kill the backends of sites that were removed, so that they end at once."""
+        """Kill what runs of sites that were removed, so that they end at once."""
         for runner in self._leaving:
-            runner.kill_backends()
+            runner.kill()
 
     async def stop_deploying(self) -> None:
         """End the swaps and watches of all sites."""

@@ -108,8 +108,7 @@ class Stop:
         self._lingering.cancel()
         self._hurry.cancel()
         for site in self._sites:
-            for backend in site.slots.backends:
-                backend.process.kill()
+            site.slots.kill()
         self._runners.kill_removed()
 
     def _more_time(self, before: float = 0.0) -> str:
@@ -119,9 +118,10 @@ class Stop:
 
 
 def _longest_stop(site: Site) -> float:
-    """Seconds that the requests and the backends of a site may take to end."""
-    stop = max(slot.settings.app.stop_timeout for slot in site.slots.both)
-    return site.settings.swap.drain_timeout + 2 * stop
+    """Seconds that the requests, the backends and the processes of a site may take to end."""
+    backends = 2 * max(slot.settings.app.stop_timeout for slot in site.slots.both)
+    processes = [running.stopping.timeout for running in site.processes.running]
+    return site.settings.swap.drain_timeout + max([backends, *processes])
 
 
 async def _cut_overdue(site: Site) -> None:

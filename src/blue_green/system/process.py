@@ -169,22 +169,32 @@ class Process:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, how)
 
-    async def stop(self, how: signal.Signals, timeout: float) -> None:
+    async def stop(
+        self,
+        how: signal.Signals,
+        timeout: float,
+        *,
+        leader_first: bool = False,
+        is_signalled: bool = False,
+    ) -> None:
         """Send a signal to the command and its descendants; kill what is left after `timeout`.
 
-        Shielded from cancellation: when it returns, no process is left.
+        `leader_first`: descendants get it only if they outlive the leader. `is_signalled`: the
+        leader has got it before. Shielded from cancellation: when it returns, no process is left.
         """
         with trio.CancelScope(shield=True):
             if self._is_killed:
                 timeout = 0.0
             if not self.exited.is_set():
                 self._kill_at = trio.current_time() + timeout
-            self.send(how)
-            for pid in await self._descendants():
-                if procfs.group_of(pid) != self.pid:
-                    procfs.send(how, pid)
+            if not leader_first:
+                await self._send_to_all(how)
+            elif not is_signalled and not self.exited.is_set():
+                procfs.send(how, self.pid)
             with trio.move_on_after(timeout):
                 await self.exited.wait()
+                if leader_first:
+                    await self._send_to_all(how)
             if not self.exited.is_set():
                 logger.warning("pid %d did not stop within %g s: killed", self.pid, timeout)
                 self.send(signal.SIGKILL)
@@ -195,6 +205,12 @@ class Process:
         self._is_killed = True
         self._kill_at = 0.0
         self.send(signal.SIGKILL)
+
+    async def _send_to_all(self, how: signal.Signals) -> None:
+        self.send(how)
+        for pid in await self._descendants():
+            if procfs.group_of(pid) != self.pid:
+                procfs.send(how, pid)
 
     async def _reap_descendants(self) -> None:
         """Wait for descendants that outlive the leader, as long as a stop allows, or kill them."""

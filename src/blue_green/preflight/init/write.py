@@ -8,14 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import trio
-from attrs import evolve, frozen
+from attrs import frozen
 
 from blue_green.config.error import ConfigError
 from blue_green.config.kinds import Endpoint
 from blue_green.config.site_settings import GitSettings
 from blue_green.preflight.init import https, render
-from blue_green.preflight.init.app import App
-from blue_green.preflight.init.checkout import Checkout
+from blue_green.preflight.init.checkout import App, Checkout
 from blue_green.preflight.init.destination import (
     INCLUDE,
     CannotWrite,
@@ -34,10 +33,6 @@ from blue_green.system import documents, other_sites, users
 LISTEN, LISTEN_HTTPS, PORTS_TO_TRY = 8000, 8443, 1000
 
 ETC = Path("/etc")
-KNOWN = (
-    "a Procfile, Django, Datasette, ASGI, WSGI, Rails, Rack, Node, Go, Spin, a generator of static "
-    "pages, or pages"
-)
 
 
 @frozen
@@ -72,7 +67,7 @@ def write(
     """
     to = destination(named, directory, several=several, force=force)
     checkout = look(directory)
-    app = choose(detect(checkout), ask).below(checkout.directory)
+    app = choose(detect(checkout), ask)
     is_new = to.main is None or not to.main.exists()
     if acme and not is_new:
         raise CannotWrite(
@@ -87,7 +82,7 @@ def write(
     site = render.SiteText(
         app=app,
         file=str(to.main.resolve()) if to.main else to.file.name,
-        checkout=_relative(_top(checkout), to.file.absolute().parent),
+        checkout=_relative(directory, to.file.absolute().parent),
         hosts=of_site,
         name=to.name if to.main else "",
     )
@@ -149,7 +144,7 @@ def look(directory: Path) -> Checkout:
     try:
         owner = users.owner_of(directory)
         git = Git(directory.resolve(), owner, {}, GitSettings().fetch_timeout)
-        return trio.run(_checkout, directory, git)
+        return Checkout(directory, trio.run(_tracked, git))
     except OSError as error:
         raise CannotWrite(f"{directory} cannot be read: {error.strerror}") from None
     except GitError as error:
@@ -159,30 +154,20 @@ def look(directory: Path) -> Checkout:
         ) from None
 
 
-async def _checkout(directory: Path, git: Git) -> Checkout:
-    inside = await git.prefix()
-    names = await git.names(await git.head())
-    if not names:
-        raise CannotWrite(f"HEAD has no files in {directory}: commit the app first")
-    return Checkout(directory, names, inside)
-
-
-def _top(checkout: Checkout) -> Path:
-    """The top directory of the work tree."""
-    levels = len(Path(checkout.directory).parts)
-    return checkout.path.resolve().parents[levels - 1] if levels else checkout.path
+async def _tracked(git: Git) -> frozenset[str]:
+    if not await git.is_top():
+        raise CannotWrite(
+            f"{git.checkout} is a subdirectory of a work tree: name its top directory"
+        )
+    return await git.names(await git.head())
 
 
 def choose(found: Sequence[App], ask: Ask) -> App:
-    """The only app, or the one that the user chooses; without an answer, the most likely one.
-
-    If nothing is known of how to start it, the user is asked for that.
-    """
+    """The only app, or the one that the user chooses; without an answer, the most likely one."""
     if not found:
-        return App("a generic app", "no known framework found", _command(ask))
+        return _unknown(ask)
     if len(found) == 1:
-        [app] = found
-        return app if app.command or app.files else evolve(app, command=_command(ask))
+        return found[0]
     listed = [f"  {number}: {app.kind}, {app.because}" for number, app in enumerate(found, 1)]
     answer = ask("\n".join(["Which app is it?", *listed, "number [1]: "])).strip() or "1"
     if not answer.isdecimal() or not 0 < int(answer) <= len(found):
@@ -190,8 +175,7 @@ def choose(found: Sequence[App], ask: Ask) -> App:
     return found[int(answer) - 1]
 
 
-def _command(ask: Ask) -> tuple[str, ...]:
-    """The user's command for an app; raise `CannotWrite` without one."""
+def _unknown(ask: Ask) -> App:
     answer = ask(
         "No known framework found. Enter the command that starts the app, with {port} for the port "
         "on\nwhich it must listen (also in $PORT), such as\n"
@@ -203,11 +187,11 @@ def _command(ask: Ask) -> tuple[str, ...]:
         raise CannotWrite(f"{answer}: {error}") from None
     if not command:
         raise CannotWrite(
-            f"no known framework found ({KNOWN}): "
+            "no known framework found (Django, Datasette, ASGI, WSGI, Node, Spin or static files): "
             "enter the app's command when asked, or write supervisor.toml by hand; "
             f"{documents.path_of('settings.md')} describes all settings"
         )
-    return command
+    return App("a generic app", "no known framework found", command)
 
 
 def _listen(file: Path, hosts: Sequence[str], acme: str | None) -> str:

@@ -1,0 +1,145 @@
+"""One instance of a process, from the switch that starts it to the one that stops it."""
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from blue_green.config.app_process_settings import AppProcessSettings
+from blue_green.site.app_process import AppProcess, source_of
+from blue_green.site.crash import SHORTEST_LIFE, STABLE, Crash
+from blue_green.site.generation import Generation
+from blue_green.source import launch
+from blue_green.source.failure import StepFailed
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
+
+logger = logging.getLogger(__name__)
+
+
+class AppInstance:
+    """Instance `number` of a process in one generation, and the process tree that it is now."""
+
+    def __init__(
+        self,
+        site: "Site",
+        generation: Generation,
+        name: str,
+        number: int,
+        process: AppProcess | None = None,
+    ) -> None:
+        """`process` already runs: it was handed over by an upgrade in place."""
+        self.generation = generation
+        self.name = name
+        self.number = number
+        self.process = process
+        """The running process tree; None while there is none."""
+        self.started_at = trio.current_time() if process else None
+        """When it was started for the first time, on trio's clock."""
+        self.deaths = 0
+        """Consecutive deaths after a short life."""
+        self.restarts = 0
+        self.is_stopping = False
+        self._site = site
+        self._scope = trio.CancelScope()
+
+    @property
+    def settings(self) -> AppProcessSettings:
+        return self.generation.settings.processes[self.name]
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether it must not run while an older instance of its name does."""
+        return self.settings.handover == "exclusive" or not self.always_runs
+
+    @property
+    def always_runs(self) -> bool:
+        """Whether it runs all the time, and not on a schedule."""
+        return self.settings.schedule is None
+
+    @property
+    def source(self) -> str:
+        """Its name in the log."""
+        return source_of(self.name, self.number, self.settings)
+
+    def stop(self) -> None:
+        """Stop the process, and start it no more."""
+        self.is_stopping = True
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Start the process again whenever it ends, until `stop`; then nothing of it is left."""
+        try:
+            with self._scope:
+                if self.is_exclusive:
+                    await self._site.processes.until_stopped(self.name)
+                if self.always_runs:
+                    await self._supervise()
+                else:
+                    await self._run_on_schedule()
+        finally:
+            if self.process is not None:
+                await self.process.stop()
+
+    async def run_once(self) -> AppProcess:
+        """Start the process unless it runs, and wait until it has ended; raise `StepFailed`."""
+        if self.process is None:
+            if self._site.is_stopping:
+                await trio.sleep_forever()  # Nothing is started any more.
+            await self._start()
+        assert self.process is not None
+        process = self.process
+        await process.gone.wait()
+        self.process = None
+        return process
+
+    async def _start(self) -> None:
+        site, generation = self._site, self.generation
+        how = await launch.prepare(
+            generation.release, generation.settings, owner=site.git.owner, user=site.user
+        )
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self.process = AppProcess.start(generation, self.name, self.number, how, site.output)
+        site.slots.start_soon(self.process.run)
+        site.processes.note_start(self)
+
+    async def _run_on_schedule(self) -> None:
+        await trio.sleep_forever()
+
+    async def _supervise(self) -> None:
+        while True:
+            began = trio.current_time()
+            failure = await self._failure()
+            lived = trio.current_time() - began
+            self.deaths = 1 if lived > STABLE else self.deaths + 1
+            if not self.generation.supervised.is_set():
+                self.generation.fail(failure)
+                await self.generation.supervised.wait()
+            crash = self._crash(failure)
+            logger.error("%s", failure)
+            logger.info("restarting it%s", f" in {crash.delay:g} s" if crash.delay else "")
+            self._site.report_crash(crash)
+            await trio.sleep(crash.delay)
+            await trio.sleep_until(began + SHORTEST_LIFE)
+            self.restarts += 1
+
+    async def _failure(self) -> StepFailed:
+        """Run the process until it ends, or fails to start; how that came about."""
+        try:
+            ended = await self.run_once()
+        except StepFailed as failure:
+            return failure
+        return StepFailed(f"process {self.source} {ended.ending}", ended.output)
+
+    def _crash(self, failure: StepFailed) -> Crash:
+        generation = self.generation
+        return Crash(
+            generation.slot,
+            None,
+            generation.release.revision,
+            self.deaths,
+            str(failure),
+            failure.output,
+            process=self.source,
+        )

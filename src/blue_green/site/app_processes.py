@@ -1,0 +1,129 @@
+"""The processes of a site: programs of the live release that take no requests.
+
+They start with the switch to their release, and are stopped with the next one. By default the new
+instances of a process wait until all older ones of its name have ended, whatever generation these
+are of: so a scheduler never runs twice, however many swaps, reverts and restarts follow each other.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from blue_green.site.app_instance import AppInstance
+from blue_green.site.app_process import AppProcess
+from blue_green.site.generation import Generation
+
+if TYPE_CHECKING:
+    from blue_green.site.site import Site
+
+
+class AppProcesses:
+    """What runs beside the backends of a site, and what should."""
+
+    def __init__(self, site: "Site") -> None:
+        self.generation: Generation | None = None
+        """The generation whose processes should run."""
+        self._site = site
+        self._instances: list[AppInstance] = []
+        """Also those that are stopping."""
+        self._changed = trio.Event()
+
+    @property
+    def instances(self) -> list[AppInstance]:
+        """All instances, also those of earlier generations that are stopping."""
+        return list(self._instances)
+
+    @property
+    def running(self) -> list[AppProcess]:
+        return [instance.process for instance in self._instances if instance.process is not None]
+
+    @property
+    def are_handing_over(self) -> bool:
+        """Whether an instance waits for older ones to end."""
+        stopping = {instance.name for instance in self._instances if instance.is_stopping}
+        waiting = [one for one in self._current if one.is_exclusive and one.started_at is None]
+        return any(instance.name in stopping for instance in waiting)
+
+    @property
+    def have_failed(self) -> bool:
+        """Whether one has failed before its release has proved itself."""
+        return self.generation is not None and self.generation.failed.is_set()
+
+    @property
+    def release_paths(self) -> list[Path]:
+        """Directories of releases in which a process may be running."""
+        return [instance.generation.release.path for instance in self._instances]
+
+    def use(self, generation: Generation | None) -> None:
+        """Stop what runs, and start the processes of this generation. Nothing waits for that."""
+        for instance in self._instances:
+            instance.stop()
+        self.generation = generation
+        if generation is None or self._site.is_stopping:
+            return
+        for name, settings in generation.settings.processes.items():
+            for number in range(1, settings.count + 1):
+                instance = AppInstance(self._site, generation, name, number)
+                self._instances.append(instance)
+                self._site.slots.start_soon(self._run, instance)
+
+    def supervise(self) -> None:
+        """Start those that end again, from now on: their release has proved itself."""
+        if self.generation is not None:
+            self.generation.supervised.set()
+
+    async def stop(self) -> None:
+        """Stop all processes, and wait until none is left."""
+        self.use(None)
+        await self._until_none(lambda instance: True)
+
+    def kill(self) -> None:
+        """Kill all processes at once, also those that are stopping."""
+        for process in self.running:
+            process.process.kill()
+
+    async def until_stopped(self, name: str) -> None:
+        """Wait until the instances of this name that are being stopped have ended."""
+        await self._until_none(lambda other: other.name == name and other.is_stopping)
+
+    async def until_started(self) -> float:
+        """Wait until each instance that should run has been started; when the last one was."""
+        while None in (started := [one.started_at for one in self._current if one.always_runs]):
+            await self._changed.wait()
+        return max((at for at in started if at is not None), default=-math.inf)
+
+    async def until_none_in(self, release: Path) -> None:
+        """Wait until no process that is being stopped runs in this directory."""
+        await self._until_none(
+            lambda other: other.is_stopping and other.generation.release.path == release
+        )
+
+    def note_start(self, instance: AppInstance) -> None:
+        """Note that a process of this instance has been started."""
+        if instance.started_at is None:
+            instance.started_at = trio.current_time()
+        self._note_change()
+
+    @property
+    def _current(self) -> list[AppInstance]:
+        """The instances that should run."""
+        return [instance for instance in self._instances if not instance.is_stopping]
+
+    async def _until_none(self, matches: Callable[[AppInstance], bool]) -> None:
+        while any(matches(instance) for instance in self._instances):
+            await self._changed.wait()
+
+    async def _run(self, instance: AppInstance) -> None:
+        try:
+            await instance.run()
+        finally:
+            self._instances.remove(instance)
+            self._note_change()
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+        self._site.state_file.change()

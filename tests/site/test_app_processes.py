@@ -1,0 +1,293 @@
+"""Which processes run, whatever happens in which order."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from blue_green.config.settings import SiteSettings
+from blue_green.site.crash import LONGEST_DELAY, SHORTEST_LIFE, STABLE, Crash
+from blue_green.site.generation import Generation
+from blue_green.site.site import Site
+from blue_green.source.failure import StepFailed
+from blue_green.system import users
+from tests.support.fake_processes import FakeProcesses, generation, process
+
+LONG = 120.0
+"""Seconds in which everything settles."""
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> FakeProcesses:
+    fakes = FakeProcesses()
+    fakes.install(monkeypatch)
+    return fakes
+
+
+def make_site(directory: Path) -> Site:
+    us = users.owner_of(Path("/proc/self"))
+    config = SiteSettings("test", directory / "s.toml", directory / "state")
+    return Site(config, owner=us, user=us)
+
+
+@pytest.fixture
+async def site(tmp_path: Path, nursery: trio.Nursery, fakes: FakeProcesses) -> Site:
+    site = make_site(tmp_path)
+    nursery.start_soon(site.slots.run)
+    return site
+
+
+def use(site: Site, generation: Generation | None, *, supervised: bool = True) -> None:
+    site.processes.use(generation)
+    if supervised:
+        site.processes.supervise()
+
+
+async def test_all_instances_start_with_the_switch(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    use(site, generation(tmp_path, worker=process(count=2), clock=process()))
+    await wait_all_tasks_blocked()
+    started = [(one.name, one.number) for one in fakes.running]
+    assert sorted(started) == [("clock", 1), ("worker", 1), ("worker", 2)]
+
+
+async def test_exclusive_ones_wait_until_all_older_ones_have_ended(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    fakes.takes = 30
+    old, new = (generation(tmp_path, worker=process(count=2)) for _ in range(2))
+    use(site, old)
+    await wait_all_tasks_blocked()
+    fakes.running[1].takes = 10
+    use(site, new)
+    assert site.processes.are_handing_over
+    await trio.sleep(29)
+    assert [one.generation for one in fakes.running] == [old]
+    began = trio.current_time()
+    assert await site.processes.until_started() == pytest.approx(began + 1, abs=0.5)
+    assert [one.generation for one in fakes.running] == [new, new]
+    assert not site.processes.are_handing_over
+
+
+async def test_overlapping_ones_start_while_older_ones_finish_their_work(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    fakes.takes = 30
+    old, new = (generation(tmp_path, worker=process(handover="overlap")) for _ in range(2))
+    use(site, old)
+    await wait_all_tasks_blocked()
+    use(site, new)
+    assert not site.processes.are_handing_over
+    await wait_all_tasks_blocked()
+    assert [(one.generation, one.is_stopping) for one in fakes.running] == [
+        (old, True),
+        (new, False),
+    ]
+    await trio.sleep(31)
+    assert [one.generation for one in fakes.running] == [new]
+
+
+async def test_a_revert_before_the_new_ones_have_started_starts_the_old_ones_again(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    fakes.takes = 30
+    old, new, again = (generation(tmp_path, worker=process()) for _ in range(3))
+    use(site, old)
+    await wait_all_tasks_blocked()
+    use(site, new)
+    await trio.sleep(5)
+    use(site, again)
+    await trio.sleep(LONG)
+    assert [one.generation for one in fakes.started] == [old, again]
+    assert [one.generation for one in fakes.running] == [again]
+
+
+async def test_a_name_that_is_gone_is_stopped_and_a_new_one_is_started_at_once(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    use(site, generation(tmp_path, old=process()))
+    await wait_all_tasks_blocked()
+    use(site, generation(tmp_path, new=process()))
+    await wait_all_tasks_blocked()
+    assert [one.is_stopping for one in fakes.named("old")] == [True]
+    assert [one.is_stopping for one in fakes.named("new")] == [False]
+    await trio.sleep(2)
+    assert not fakes.named("old")
+
+
+async def test_one_that_ends_is_restarted_with_growing_delays(
+    site: Site,
+    fakes: FakeProcesses,
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crashes: list[Crash] = []
+    monkeypatch.setattr(site, "report_crash", crashes.append)
+    use(site, generation(tmp_path, worker=process()))
+    began = []
+    for _ in range(12):
+        await site.processes.until_started()
+        [running] = fakes.running
+        began.append(trio.current_time())
+        running.die()
+        fakes.next_start = trio.Event()
+        await fakes.next_start.wait()
+    delays = [after - before for before, after in pairwise(began)]
+    expected = [SHORTEST_LIFE, SHORTEST_LIFE, 0.5, 1, 2, 4, 8, 16]
+    expected += [LONGEST_DELAY] * (len(delays) - len(expected))
+    assert delays == pytest.approx(expected, abs=0.02)
+    assert crashes[0].process == "worker"
+    assert crashes[0].reason == "process worker ended with exit status 3"
+    assert crashes[0].output == ("worker 1 says goodbye",)
+    await trio.sleep(STABLE + 1)
+    fakes.running[0].die()
+    await wait_all_tasks_blocked()
+    assert fakes.running, "after a long life it is restarted at once"
+    assert crashes[-1].deaths == 1
+
+
+async def test_the_first_failure_of_a_release_that_has_not_proved_itself_is_kept_for_the_swap(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    new = generation(tmp_path, worker=process(count=2))
+    use(site, new, supervised=False)
+    await wait_all_tasks_blocked()
+    assert not site.processes.have_failed
+    for one in sorted(fakes.running, key=lambda one: one.number):
+        one.die()
+        await trio.sleep(LONG)
+    assert str(new.failure) == "process worker.1 ended with exit status 3"
+    assert new.failure
+    assert new.failure.output == ("worker 1 says goodbye",)
+    assert len(fakes.started) == 2
+    site.processes.supervise()
+    await trio.sleep(1)
+    assert len(fakes.running) == 2, "if the swap ends well all the same, they are started again"
+
+
+async def test_one_that_cannot_be_started_fails_the_swap(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    fakes.failure = StepFailed("process worker: cannot start work: No such file")
+    new = generation(tmp_path, worker=process())
+    use(site, new, supervised=False)
+    await new.failed.wait()
+    assert new.failure is fakes.failure
+
+
+async def test_nothing_starts_while_the_site_stops(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    fakes.takes = 30
+    old, new = (generation(tmp_path, worker=process()) for _ in range(2))
+    use(site, old)
+    await wait_all_tasks_blocked()
+    use(site, new)
+    site.is_stopping = True
+    await trio.sleep(LONG)
+    assert not fakes.running
+    use(site, old)
+    await trio.sleep(LONG)
+    assert len(fakes.started) == 1
+    await site.processes.stop()
+    assert not site.processes.instances
+
+
+async def test_a_stop_waits_for_those_of_all_generations(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    fakes.takes = 30
+    use(site, generation(tmp_path, worker=process(handover="overlap")))
+    await wait_all_tasks_blocked()
+    fakes.takes = 5
+    use(site, generation(tmp_path, worker=process(handover="overlap")))
+    await wait_all_tasks_blocked()
+    began = trio.current_time()
+    await site.processes.stop()
+    assert trio.current_time() - began == pytest.approx(30, abs=0.5)
+    assert not fakes.running
+
+
+NAMES = st.sampled_from(["worker", "clock", "mail"])
+PROCESSES = st.dictionaries(
+    NAMES,
+    st.builds(
+        process,
+        count=st.integers(1, 3),
+        handover=st.sampled_from(["exclusive", "overlap"]),
+    ),
+)
+EVENTS = st.one_of(
+    st.tuples(st.just("use"), PROCESSES),
+    st.tuples(st.just("again"), st.integers(0, 5)),
+    st.tuples(st.just("die"), st.integers(0, 9)),
+    st.tuples(st.just("wait"), st.sampled_from([0.0, 0.05, 0.5, 3.0, 20.0, 60.0])),
+    st.tuples(st.just("takes"), st.sampled_from([0.0, 1.0, 30.0])),
+    st.tuples(st.just("preparing"), st.sampled_from([0.0, 0.2])),
+    st.tuples(st.just("cannot start"), st.booleans()),
+    st.tuples(st.sampled_from(["stop", "supervise"]), st.none()),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(events=st.lists(EVENTS, max_size=25))
+def test_never_two_releases_of_an_exclusive_one_and_always_all_when_settled(
+    events: list[tuple[str, object]], tmp_path: Path
+) -> None:
+    """`FakeProcesses.start` checks the first."""
+    fakes = FakeProcesses()
+
+    async def play(site: Site) -> None:
+        used: list[Generation] = []
+        for event, value in events:
+            if event == "use":
+                used.append(generation(tmp_path, **value))  # type: ignore[arg-type]
+                site.processes.use(used[-1])
+            elif event == "again" and used:
+                before = used[value % len(used)]  # type: ignore[operator]
+                used.append(Generation("green", before.release, before.settings))
+                site.processes.use(used[-1])
+            elif event == "die" and fakes.running:
+                fakes.running[value % len(fakes.running)].die()  # type: ignore[operator]
+            elif event == "wait":
+                await trio.sleep(value)  # type: ignore[arg-type]
+            elif event == "takes":
+                fakes.takes = value  # type: ignore[assignment]
+            elif event == "preparing":
+                fakes.preparing = value  # type: ignore[assignment]
+            elif event == "cannot start":
+                fakes.failure = StepFailed("it cannot") if value else None
+            elif event == "stop":
+                site.processes.use(None)
+            elif event == "supervise":
+                site.processes.supervise()
+        fakes.failure = None
+        site.processes.supervise()
+        await trio.sleep(LONG)
+        wanted = site.processes.generation
+        expected = [
+            (wanted, name, number)
+            for name, config in (wanted.settings.processes if wanted else {}).items()
+            for number in range(1, config.count + 1)
+        ]
+        running = [(one.generation, one.name, one.number) for one in fakes.running]
+        assert sorted(running, key=str) == sorted(expected, key=str)
+        await site.processes.stop()
+        assert not fakes.running
+
+    async def main() -> None:
+        site = make_site(tmp_path)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(site.slots.run)
+            await play(site)
+            nursery.cancel_scope.cancel()
+
+    with pytest.MonkeyPatch.context() as patch:
+        fakes.install(patch)
+        trio.run(main, clock=MockClock(autojump_threshold=0))
