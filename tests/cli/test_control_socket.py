@@ -75,7 +75,7 @@ def test_without_any_supervisor_the_missing_file_is_named(machine: Machine) -> N
 
 def test_the_only_running_supervisor_is_found(machine: Machine) -> None:
     path = machine.runs(5, app(Path("/srv/elsewhere")))
-    assert socket_of(NOTHING) == path
+    assert socket_of(NOTHING).path == path
 
 
 def test_a_supervisor_is_found_while_it_closes_connections(
@@ -91,7 +91,7 @@ def test_a_supervisor_is_found_while_it_closes_connections(
         return readlink(link)
 
     monkeypatch.setattr(Path, "readlink", meanwhile_closed)
-    assert socket_of(NOTHING) == path
+    assert socket_of(NOTHING).path == path
 
 
 def test_a_settings_file_that_is_named_or_here_is_not_ignored(machine: Machine) -> None:
@@ -100,7 +100,7 @@ def test_a_settings_file_that_is_named_or_here_is_not_ignored(machine: Machine) 
         socket_of(argparse.Namespace(socket=None, config="other.toml"))
     Path("supervisor.toml").write_text(app(Path("here")))
     here = Path.cwd() / ".blue-green" / "control.sock"
-    assert socket_of(NOTHING) == here
+    assert socket_of(NOTHING).path == here
 
 
 def test_of_several_the_one_that_serves_this_directory_is_found(
@@ -115,7 +115,7 @@ def test_of_several_the_one_that_serves_this_directory_is_found(
     (path.parent / "sites" / "blog.toml").write_text(app(checkout))
     (path.parent / "sites" / "broken.toml").write_text("[")
     monkeypatch.chdir(checkout / "templates")
-    assert socket_of(NOTHING) == path
+    assert socket_of(NOTHING).path == path
 
 
 def test_the_file_of_a_supervisor_that_does_not_run_hides_none_that_serves_this_directory(
@@ -123,7 +123,7 @@ def test_the_file_of_a_supervisor_that_does_not_run_hides_none_that_serves_this_
 ) -> None:
     Path("supervisor.toml").write_text(app(Path("here")))
     path = machine.runs(5, app(Path.cwd()))
-    assert socket_of(NOTHING) == path
+    assert socket_of(NOTHING).path == path
 
 
 def test_of_several_elsewhere_one_must_be_named(machine: Machine, tmp_path: Path) -> None:

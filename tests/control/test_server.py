@@ -240,7 +240,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_reported(tmp_path: Path) -> Non
     with pytest.raises(server.ControlSocketError, match=f"{LONGEST_PATH} bytes"):
         listen(long)
     with pytest.raises(client.NoSupervisor, match="too long"):
-        list(client.ask(long, {}))
+        list(client.ask(client.ControlSocket(long), {}))
 
 
 def test_the_longest_possible_path_is_accepted(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from blue_green.config.process_settings import ProxySettings
+from blue_green.files.open_file import OpenFile
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Fields
 from blue_green.http.request import Request, read_request
@@ -34,6 +35,7 @@ class MemoryStream:
     request_id = b"id"
     held = 0.0
     target: Target | None = None
+    file_revision = ""
 
     def __init__(self, client: Client, request: Request, content: bytes = b"") -> None:
         self.client = client
@@ -66,13 +68,16 @@ class MemoryStream:
         self.status = response.status
         self.pieces.append(first)
 
-    async def send(self, data: bytes) -> None:
-        self.pieces.append(data)
+    async def send(self, data: bytes | memoryview) -> None:
+        self.pieces.append(bytes(data))
 
     async def send_from(self, source: Transport, length: int) -> None:
         body = LengthBody(source, length)
         while data := await body.read():
             await self.send(data)
+
+    async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
+        raise NotImplementedError
 
     async def end(self, trailers: Fields, *, close: bool = False) -> None:
         self.trailers = trailers

@@ -13,6 +13,7 @@ import pytest
 from blue_green.config.kinds import Argv
 from blue_green.config.site_settings import ReleaseSettings
 from blue_green.source.failure import StepFailed, SwapCancelled
+from blue_green.source.links import keeps_place
 from blue_green.source.releases import Releases
 from blue_green.system import users
 from tests.support.release_commands import release_commands
@@ -226,6 +227,37 @@ async def test_a_missing_linked_path_is_created_in_the_checkout(
 async def test_a_link_over_a_tracked_file_fails(repository: Repository, make: MakeReleases) -> None:
     with pytest.raises(StepFailed, match=r"link: git tracks text.txt"):
         await make(link=("text.txt",)).add(repository.first)
+
+
+async def test_a_directory_that_git_only_keeps_a_place_for_is_linked(
+    repository: Repository, make: MakeReleases
+) -> None:
+    (repository.path / "storage" / "deep").mkdir(parents=True)
+    for name in ("storage/.keep", "storage/deep/.gitignore"):
+        (repository.path / name).touch()
+    revision = repository.commit()
+    (repository.path / "storage" / "photo").write_text("ours")
+    release = await make(link=("storage/",)).add(revision)
+    assert (release.path / "storage").is_symlink()
+    assert (release.path / "storage" / "photo").read_text() == "ours"
+    (repository.path / "storage" / "photo").rename(repository.path / "storage" / "index")
+    with pytest.raises(StepFailed, match="git tracks storage/"):
+        await make(link=("storage/",)).add(repository.commit())
+
+
+@pytest.mark.parametrize(
+    ("tracked", "is_kept"),
+    [
+        ({"log", "log/.keep"}, True),
+        ({"log", "log/a", "log/a/.gitignore"}, True),
+        ({"log", "log/.keep", "log/a.txt"}, False),
+        ({"log", "log/submodule"}, False),
+        ({"log.txt"}, False),
+        ({"log"}, False),
+    ],
+)
+def test_git_keeps_a_place_by_files_of_that_name(tracked: set[str], is_kept: bool) -> None:
+    assert keeps_place("log/", tracked) is is_kept
 
 
 async def test_a_link_below_a_tracked_file_fails(

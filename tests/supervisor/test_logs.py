@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from blue_green.control import server
-from blue_green.control.client import ask
+from blue_green.control.client import ControlSocket, ask
 from blue_green.control.messages import decode, encode
 from blue_green.supervisor.logs import Logs, LogsArguments
 from blue_green.system.output import Output
@@ -43,7 +43,9 @@ async def path(
 async def answers(path: Path, **request: Any) -> list[dict[str, Any]]:
     with trio.fail_after(PATIENCE):
         asked = {"command": "logs", **request}
-        return await trio.to_thread.run_sync(lambda: list(ask(path, asked)), abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(
+            lambda: list(ask(ControlSocket(path), asked)), abandon_on_cancel=True
+        )
 
 
 async def lines_of(path: Path, **request: Any) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import trio
 
 from blue_green.control import client
+from blue_green.control.client import ControlSocket
 from tests.waiting import PATIENCE
 
 
@@ -14,7 +15,7 @@ async def ask(path: Path, **request: Any) -> list[dict[str, Any]]:
     """The whole answer, as a command would get it."""
     with trio.fail_after(PATIENCE):
         return await trio.to_thread.run_sync(
-            lambda: list(client.ask(path, request)), abandon_on_cancel=True
+            lambda: list(client.ask(ControlSocket(path), request)), abandon_on_cancel=True
         )
 
 
@@ -22,7 +23,7 @@ async def last_answer(path: Path, command: str, **arguments: Any) -> dict[str, A
     """The last object of the answer to a command, which may take as long as it likes."""
 
     def answers() -> list[dict[str, Any]]:
-        return list(client.ask(path, {"command": command, **arguments}))
+        return list(client.ask(ControlSocket(path), {"command": command, **arguments}))
 
     return (await trio.to_thread.run_sync(answers, abandon_on_cancel=True))[-1]
 

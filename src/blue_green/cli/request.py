@@ -65,10 +65,10 @@ def ask_site(arguments: argparse.Namespace, request: dict[str, Any]) -> Iterator
 
     Without `--site`, the supervisor finds the site by the current directory.
     """
-    path, where = socket_of(arguments), _where(arguments)
-    for message in client.ask(path, {**request, **where}):
+    to, where = socket_of(arguments), _where(arguments)
+    for message in client.ask(to, {**request, **where}):
         if "site" not in where and is_refused_by_older(message):
-            yield from client.ask(path, request)
+            yield from client.ask(to, request)
             return
         yield message
 

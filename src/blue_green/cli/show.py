@@ -45,8 +45,8 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _print_names(arguments: argparse.Namespace) -> int:
     """Print the names of all sites, for the shell's completion: quickly, or not at all."""
-    path = socket_of(arguments, None)
-    *_, result = client.ask(path, {"command": "status"}, timeout=NAMES_TIMEOUT)
+    to = socket_of(arguments, None)
+    *_, result = client.ask(to, {"command": "status"}, timeout=NAMES_TIMEOUT)
     if result["event"] == "error":
         return FAILED
     names = result["sites"] if "sites" in result else [result["name"]]

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +23,7 @@ from blue_green.cli import site_list
 from blue_green.cli.command import OK
 from blue_green.cli.terminal import Style
 from blue_green.control import client
+from blue_green.control.client import ControlSocket
 
 INTERVAL = 1.0
 ANSWER_TIMEOUT = 5.0
@@ -33,9 +33,9 @@ Ask = Callable[[], dict[str, Any]]
 """Ask the supervisor for its status."""
 
 
-def watch(path: Path, request: dict[str, Any], *, as_json: bool) -> int:
+def watch(to: ControlSocket, request: dict[str, Any], *, as_json: bool) -> int:
     """Show the answer of the supervisor at this socket until ^C; return the exit status."""
-    ask = partial(_ask, path, request)
+    ask = partial(_ask, to, request)
     try:
         with _resizes() as wait:
             if as_json:
@@ -98,8 +98,8 @@ def _text(ask: Ask, style: Style) -> str:
     )
 
 
-def _ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    *_, result = client.ask(path, request, timeout=ANSWER_TIMEOUT)
+def _ask(to: ControlSocket, request: dict[str, Any]) -> dict[str, Any]:
+    *_, result = client.ask(to, request, timeout=ANSWER_TIMEOUT)
     if result.pop("event") == "error":
         raise client.ConnectionLost(result["error"])
     return result

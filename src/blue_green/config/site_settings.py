@@ -129,9 +129,10 @@ class GitSettings:
     themselves ([several apps in one repository](pushes.md#several-apps-in-one-repository)). They
     are names, not patterns. `blue-green swap` deploys any commit. Default: every commit."""
     follow: Now[Literal["fast-forward", "reset"]] = "fast-forward"
-    """What `pull_every` does with a branch that was rewritten at its origin. `fast-forward`:
-    nothing, and it says so. `reset`: the checkout becomes what the origin has, and commits and
-    changes of tracked files that only the checkout has are lost; for checkouts that only deploy."""
+    """What `pull_every` and `[webhook]` do with the branch. `fast-forward`: if that is impossible,
+    because the branch was rewritten at its origin, nothing, and `status` says so. `reset`: the
+    checkout becomes what the origin has. Commits and changes of tracked files that only the
+    checkout has [are lost](pushes.md#a-branch-that-is-rewritten), but never untracked files."""
     pull_every: Now[Period | None] = None
     """How often to fetch and fast-forward. Default: never; only HEAD is watched."""
     fetch_timeout: Now[Period] = Period(120)

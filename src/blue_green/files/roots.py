@@ -1,14 +1,48 @@
-"""The files that a site serves without its app: which directories of which releases."""
+"""The files that a site serves without its app: which directories of which releases.
 
+What was found is kept for a while. A file is looked at again with stat(2) every few milliseconds
+while it is requested, so that a change shows at once, and searched anew every second, since another
+one may take precedence by then. Searching opens files, which may take long: it is done in a thread.
+"""
+
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
 from attrs import define, field
 
 from blue_green.config.files_settings import FilesSettings
+from blue_green.config.hosts import ANY_PATH
+from blue_green.files.bases import linked_paths
+from blue_green.files.lookup import FileLookup, Found, FoundFile
+from blue_green.files.open_file import OpenFile
+from blue_green.files.paths import FilePath, Names, ServedDirectories, file_path
+from blue_green.files.representation import Representation, identity_of
 from blue_green.source.release import Release
-from blue_green.system.threads import of_site
+from blue_green.system import threads
 from blue_green.system.users import User
+
+SURE = 0.02
+"""Seconds for which what was found is used without looking again."""
+SEARCHED = 1.0
+"""Seconds after which a file is searched anew."""
+MOST_PATHS = 4096
+LONGEST_PATH = 512
+MOST_BYTES = 32 * 1024 * 1024
+"""Paths that are kept, bytes of each, and bytes of files that are kept in memory for them."""
+NOT_FOUND = b"404.html"
+
+
+@define(eq=False)
+class KnownPath:
+    """What was found for a path."""
+
+    found: Found | None
+    searched: float
+    checked: float
+    """When it was found, and when it was looked at (`time.monotonic`)."""
 
 
 @define(eq=False)
@@ -30,6 +64,112 @@ class FileRoots:
     the only ones that may lead out of it."""
     has_app: bool = True
     """Requests for which there is no file go to the app; otherwise this is a static site."""
-    threads: trio.CapacityLimiter = field(factory=of_site)
+    threads: trio.CapacityLimiter = field(factory=threads.of_site)
     """Limits the threads that a slow file system keeps busy. One for each site, and not that of its
     deploys, which must go on if a file system hangs."""
+    _lookup: FileLookup = field(init=False)
+    _known: dict[bytes, KnownPath] = field(init=False, factory=dict)
+    _bytes: int = field(init=False, default=0)
+
+    @_lookup.default
+    def _(self) -> FileLookup:
+        directories = ServedDirectories(self.settings.directories)
+        links = linked_paths(self.checkout, self.links)
+        return FileLookup(directories, self.releases, links, self.user)
+
+    def known(self, path: bytes) -> KnownPath | None:
+        """What is known about the path of a request, if that is certain without waiting."""
+        known = self._known.get(path)
+        return known if known is not None and _is_current(known) else None
+
+    async def find(self, path: bytes) -> Found | None:
+        """Search for the path of a request, without its query.
+
+        Raises `OSError`, and `representation.Changing`.
+        """
+        parsed = file_path(path)
+        return None if parsed is None else await self._search(path, parsed)
+
+    async def find_named(self, names: Names) -> Found | None:
+        """A file of the live release by its path there; raises as `find` does."""
+        path = b"/".join(names)  # The path of a request begins with a slash.
+        known = self.known(path)
+        return known.found if known else await self._search(path, names)
+
+    @property
+    def not_found(self) -> Names | None:
+        """The page for paths without a file, in the release."""
+        if self.settings.not_found is not None:
+            return names_of(self.settings.not_found)
+        top = self.settings.directories.get(ANY_PATH)
+        return None if top is None else (*names_of(top), NOT_FOUND)
+
+    @property
+    def fallback(self) -> Names | None:
+        """The page for paths of an application in the browser, in the release."""
+        return None if self.settings.fallback is None else names_of(self.settings.fallback)
+
+    async def open(self, wanted: Representation) -> OpenFile | None:
+        """The file, for the caller to close; None if it has changed meanwhile: find it again.
+
+        Raises `OSError`.
+        """
+        with threads.limited_by(self.threads):
+            return await threads.run(
+                self._lookup.open, wanted, self.threads, abandon_on_cancel=True
+            )
+
+    def forget(self) -> None:
+        """Search for all files anew."""
+        self._known.clear()
+        self._bytes = 0
+
+    async def _search(self, path: bytes, wanted: FilePath | Names) -> Found | None:
+        before = self._known.get(path)
+        known = before.found if before else None
+        search: Callable[..., Found | None] = self._lookup.find
+        if not isinstance(wanted, FilePath):
+            search = self._lookup.find_in_live
+        began = time.monotonic()
+        with threads.limited_by(self.threads):
+            found = await threads.run(search, wanted, known, abandon_on_cancel=True)
+        if isinstance(found, FoundFile) and not found.is_settled:
+            self._forget(path)
+        elif len(path) <= LONGEST_PATH:
+            self._keep(path, KnownPath(found, began, began))
+        return found
+
+    def _keep(self, path: bytes, known: KnownPath) -> None:
+        self._forget(path)
+        size = known.found.size if known.found else 0
+        if len(self._known) >= MOST_PATHS or self._bytes + size > MOST_BYTES:
+            self.forget()
+        self._known[path] = known
+        self._bytes += size
+
+    def _forget(self, path: bytes) -> None:
+        before = self._known.pop(path, None)
+        if before is not None and before.found is not None:
+            self._bytes -= before.found.size
+
+
+def _is_current(known: KnownPath) -> bool:
+    """Whether nothing can have changed; may look at the file on a disk of this machine."""
+    now = time.monotonic()
+    if now - known.checked < SURE:
+        return True
+    found = known.found
+    if now - known.searched > SEARCHED or not isinstance(found, FoundFile) or not found.is_local:
+        return False
+    try:
+        is_same = identity_of(os.stat(found.path)) == found.itself.identity  # noqa: PTH116 - bytes
+    except OSError:
+        return False
+    if is_same:
+        known.checked = now
+    return is_same
+
+
+def names_of(path: str) -> Names:
+    """The names in a path of the settings."""
+    return tuple(os.fsencode(name) for name in path.split("/") if name not in ("", "."))

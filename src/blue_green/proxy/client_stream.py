@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from blue_green.files.open_file import OpenFile
 from blue_green.http.heads import Fields
 from blue_green.http.request import Request
 from blue_green.http.response import Response
@@ -42,6 +43,8 @@ class ClientStream(Protocol):
     """The backend that it was sent to last."""
     sent: int
     """Bytes of the response's body that the client was sent."""
+    file_revision: str
+    """The revision of the release that a file was sent from; empty for all other responses."""
 
     @property
     def has_whole_request(self) -> bool:
@@ -62,13 +65,19 @@ class ClientStream(Protocol):
     async def start(self, response: Response, first: bytes = b"") -> None:
         """Send the response's head, and with it the first bytes of its body if there are any."""
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes | memoryview) -> None:
         """Send more of the body."""
 
     async def send_from(self, source: Transport, length: int) -> None:
         """Send so many bytes of the body as they arrive from a backend, uncopied if possible.
 
         Raises `BadBody` if the backend sends fewer.
+        """
+
+    async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
+        """Send so many bytes of the body from a file, uncopied if possible.
+
+        Raises `BadBody` if the file has fewer, or cannot be read.
         """
 
     async def end(self, trailers: Fields, *, close: bool = False) -> None:

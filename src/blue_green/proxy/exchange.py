@@ -12,6 +12,7 @@ from blue_green.proxy import forwarding, share
 from blue_green.proxy.beside import beside
 from blue_green.proxy.client import ClientState
 from blue_green.proxy.client_stream import ClientStream
+from blue_green.proxy.file_responses import FileResponder
 from blue_green.proxy.handler import ResponseAborted
 from blue_green.proxy.path_prefix import strip
 from blue_green.proxy.pool import MAX_INTERIM, Unreachable, Upstream
@@ -53,7 +54,7 @@ class Exchange:
         self._stream = stream
         self._client = stream.client
         self._request = stream.request
-        site = route.site
+        self._route, site = route, route.site
         self._gate = site.gate
         self._pool = site.pool
         self._limits = site.limits
@@ -149,6 +150,9 @@ class Exchange:
         request = self._request
         upstream = self._pool.take(lease.target, may_repeat=request.may_repeat)
         if upstream is None:
+            if lease.target.is_static:
+                await self._respond_with_file()
+                return
             upstream = await self._dial_to(lease.target)
         self._upstream = upstream
         lease.sock, lease.progress = upstream.transport.sock, self._stream
@@ -173,6 +177,12 @@ class Exchange:
                 upstream.transport.close()  # It may still have to read what was sent last.
             else:
                 upstream.transport.abort()
+
+    async def _respond_with_file(self) -> None:
+        """For a static site whose first release was not live before the request waited for it."""
+        files = self._route.site.files
+        assert files is not None
+        await FileResponder(self._stream, files, self._route).run()
 
     async def _dial_to(self, target: Target) -> Upstream:
         self._upstream = None

@@ -4,21 +4,25 @@ import socket
 
 import trio
 
+from blue_green.files.open_file import STRETCH, OpenFile
 from blue_green.http.chunks import chunk, last_chunk
 from blue_green.http.clock import date_line
 from blue_green.http.heads import Fields, Framing
 from blue_green.http.request import Request
 from blue_green.http.response import Response, write_response
-from blue_green.http.transport import Transport
+from blue_green.http.transport import BLOCK, Transport
 from blue_green.proxy import hsts
 from blue_green.proxy.client import Client
 from blue_green.proxy.relay import Body, LengthBody, body_of
+from blue_green.proxy.send_file import load, read_now, send_now
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
-from blue_green.routing.lease import Target
+from blue_green.routing.lease import Outcome, Target
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
 _NO_BODY = Framing.NONE
+DISK_TIMEOUT = 60.0
+"""Seconds for a disk to read what is sent next."""
 WITHOUT_LENGTH = (Framing.CHUNKED, Framing.CLOSE)
 
 
@@ -35,6 +39,7 @@ class Http1Stream:
     """The handler is done, and has sent a whole response."""
     held = 0.0
     target: Target | None = None
+    file_revision = ""
     _body: Body | None = None
     """The request's body, once somebody reads it."""
     _has_taken_body = False
@@ -92,9 +97,9 @@ class Http1Stream:
         self.sent = len(first)
         await self._send(head + (chunk(first) if first and self._is_chunked else first))
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes | memoryview) -> None:
         self.sent += len(data)
-        await self._send(chunk(data) if self._is_chunked else data)
+        await self._send(chunk(bytes(data)) if self._is_chunked else data)
 
     async def send_from(self, source: Transport, length: int) -> None:
         if length >= WORTHWHILE and self._transport.is_plain:
@@ -104,6 +109,24 @@ class Http1Stream:
         body = LengthBody(source, length)
         while data := await body.read():
             await self.send(data)
+
+    async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
+        end = offset + length
+        while offset < end:
+            count = min(STRETCH - offset % STRETCH, end - offset)
+            if not file.is_in_memory(offset, count):
+                self.client.set_timeout(DISK_TIMEOUT, None, Outcome.FAILED)
+                await load(file, offset, count)
+                self.client.clear_timeout()
+            if self._transport.is_plain:
+                sent = send_now(self._transport, file, offset, count)
+                self.sent += sent
+                await (self._transport.maybe_checkpoint() if sent else self._until_writable())
+            else:
+                data = read_now(file, offset, min(count, BLOCK))
+                sent = len(data)
+                await self.send(data)
+            offset += sent
 
     async def end(self, trailers: Fields, *, close: bool = False) -> None:
         if self._is_chunked:

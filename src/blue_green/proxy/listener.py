@@ -155,11 +155,11 @@ class Listener:
         From now on, each connection ends with its current request.
         """
         self._shared.closing = True
-        in_flight = {client for client in self._clients if client.is_in_flight}
-        with trio.move_on_after(timeout):
-            while any(client.is_in_flight for client in in_flight.intersection(self._clients)):
-                with trio.move_on_after(LONGEST_INTERVAL):
-                    await self._fewer.wait()
+        await self.until_finished(timeout)
+
+    async def until_finished(self, timeout: float) -> int:
+        """Wait for the requests in flight, and serve others; how many are left after `timeout`."""
+        return await quiesce.until_finished(self._clients, timeout)
 
     async def drain(self, timeout: float) -> int:
         """Stop accepting, and wait for requests in flight; how many are left after `timeout`."""

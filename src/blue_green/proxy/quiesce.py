@@ -17,7 +17,8 @@ from blue_green.system.handover import HandedClient
 
 POLL_INTERVAL = 0.002
 """Seconds between polls. Upgrades are rare, and requests should do no work to report their end."""
-
+FINISH_POLL_INTERVAL = 0.05
+"""The same, while others are served."""
 
 TLS_NOTICE = 1.0
 """Seconds in which busy clients with TLS get a response that announces the close."""
@@ -112,6 +113,20 @@ def has_unread(client: Client) -> bool:
     poll = select.poll()
     poll.register(client.transport.sock, select.POLLIN)
     return bool(poll.poll(0))
+
+
+async def until_finished(clients: Collection[Client], timeout: float) -> int:
+    """Wait for the requests in flight, while others begin; how many are left after `timeout`."""
+    left = {client: client.request for client in clients if client.is_in_flight}
+    with trio.move_on_after(timeout):
+        while left:
+            await trio.sleep(FINISH_POLL_INTERVAL)
+            left = {
+                client: left[client]
+                for client in left.keys() & set(clients)
+                if client.is_in_flight and client.request is left[client]
+            }
+    return len(left)
 
 
 async def until_at_rest(clients: Collection[Client]) -> None:

@@ -3,14 +3,16 @@
 from collections.abc import Awaitable
 
 from blue_green.config.process_settings import ProxySettings
+from blue_green.files.roots import FileRoots
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import Request
 from blue_green.proxy import path_prefix, redirect
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.exchange import Exchange
+from blue_green.proxy.file_responses import FileResponder
 from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.served_site import ServedSite
-from blue_green.routing.router import Router
+from blue_green.routing.router import Route, Router
 
 
 class ReverseProxy:
@@ -33,7 +35,15 @@ class ReverseProxy:
             raise redirect.moved(request, stream.client.remote, route.moved_to)
         if route.prefix:
             path_prefix.check(request.target)
+        if route.site.files is not None:
+            return self._file_or_app(stream, route, route.site.files)
         return Exchange(stream, route, self.idle_timeout).run()
+
+    async def _file_or_app(
+        self, stream: ClientStream, route: Route[ServedSite], files: FileRoots
+    ) -> None:
+        if not await FileResponder(stream, files, route).run():
+            await Exchange(stream, route, self.idle_timeout).run()
 
     def _not_found(self, request: Request) -> ErrorResponse:
         what = "path" if self.router.knows(request.host) else "host name"

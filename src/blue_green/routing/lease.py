@@ -10,6 +10,8 @@ from attrs import define, field
 
 from blue_green.config.kinds import Endpoint
 
+_NOWHERE = Endpoint()
+
 
 class Outcome(Enum):
     """How a lease ended."""
@@ -56,6 +58,11 @@ class Target:
     @default_host.default
     def _(self) -> bytes:
         return b"localhost" if self.address.path else str(self.address).encode()
+
+    @property
+    def is_static(self) -> bool:
+        """There is no backend: the site has only files."""
+        return self.address == _NOWHERE
 
     @property
     def streams(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import define, frozen
 
-from blue_green.source import git_command
+from blue_green.source import git_command, reset
 from blue_green.source.git_errors import GitError, NoAnswer
 from blue_green.source.revision import REVISION
 from blue_green.system import root, threads
@@ -165,8 +165,8 @@ class Git:
         remote = await self.config(f"branch.{branch}.remote") if branch else ""
         return await self.config(f"remote.{remote or 'origin'}.url") or str(self.checkout)
 
-    async def pull(self, branch: str | None) -> str:
-        """Fetch the upstream of the branch and fast-forward to it; the new HEAD.
+    async def pull(self, branch: str | None, *, resets: bool = False) -> str:
+        """Fetch the upstream of the branch and fast-forward, or reset, to it; the new HEAD.
 
         Raises `GitError` with what to do if that is not possible.
         """
@@ -177,12 +177,16 @@ class Git:
         tracked = await self.run("for-each-ref", "--format=%(upstream)", f"refs/heads/{current}")
         upstream = await self.resolve(tracked)
         current_head = await self.head()
+        if resets and upstream != current_head:
+            await reset.to(self, current, upstream)
+            return upstream
         if await self._is_ancestor(upstream, current_head):
             return current_head
         if not await self._is_ancestor(current_head, upstream):
             raise GitError(
                 f"{current} and its upstream have diverged: "
-                f"git rebase, or git reset --hard {upstream[:12]} to take theirs"
+                f"git rebase, or git reset --hard {upstream[:12]} to take theirs, or always so: "
+                'follow = "reset" in [git]'
             )
         await self.check_directories(current_head, upstream)
         await self.run("merge", "--quiet", "--ff-only", upstream)
@@ -218,7 +222,11 @@ class Git:
 
     async def is_top(self) -> bool:
         """Whether the checkout is a whole work tree, not a directory inside of one."""
-        return not await self.run("rev-parse", "--show-prefix")
+        return not await self.prefix()
+
+    async def prefix(self) -> str:
+        """The path of the checkout inside of its work tree; empty for a whole work tree."""
+        return (await self.run("rev-parse", "--show-prefix")).rstrip("/")
 
     async def names(self, revision: str) -> frozenset[str]:
         """The paths of all files and directories of a revision.

@@ -23,6 +23,9 @@ ADVICE = {
     "couldn't find remote ref": (
         "it was deleted or renamed there: git branch --set-upstream-to origin/ANOTHER"
     ),
+    "index.lock': File exists": (
+        "another git runs in the checkout, or was killed there: if none runs, delete that file"
+    ),
 }
 """What to do about a line with this text. The first match stands for the whole output."""
 

@@ -4,6 +4,7 @@ The app itself, `build`, `migrate`, `[processes]` and `blue-green exec` all star
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -47,14 +48,20 @@ async def prepare(release: Release, settings: SiteSettings, *, owner: User, user
         ) from None
 
 
+def from_files(settings: SiteSettings, user: User) -> dict[str, str]:
+    """The variables in the files of `env_file`; raise `BadEnvFile`. Waits for the disk."""
+    may_own = {user.uid}
+    with suppress(OSError):
+        may_own.add(settings.file.stat().st_uid)
+    return env_files.read(settings.app.env_file, may_own)
+
+
 def _read(release: Release, settings: SiteSettings, owner: User, user: User) -> Launch:
     directory = _directory(release, settings.app.directory)
-    named = {}
-    if settings.app.env_file:
-        try:
-            named = env_files.read(settings.app.env_file, _may_own(settings, user))
-        except env_files.BadEnvFile as error:
-            raise MachineFault(f"[app] env_file: {error}") from None
+    try:
+        named = from_files(settings, user)
+    except env_files.BadEnvFile as error:
+        raise MachineFault(f"[app] env_file: {error}") from None
     env = environment(settings, named)
     if owner.uid != user.uid:
         env |= _trusting(release.path, env)
@@ -72,14 +79,6 @@ def _directory(release: Release, name: str) -> Path:
     if not directory.resolve().is_relative_to(release.path.resolve()):
         raise StepFailed(f"[app] directory: {name} leads out of the release")
     return directory
-
-
-def _may_own(settings: SiteSettings, user: User) -> set[int]:
-    """The users, besides root, whose files may say what the environment is."""
-    try:
-        return {user.uid, settings.file.stat().st_uid}
-    except OSError:
-        return {user.uid}
 
 
 def _trusting(work_tree: Path, env: Mapping[str, str]) -> dict[str, str]:

@@ -6,15 +6,14 @@ user who can only push cannot change it. We do not run git-lfs in any other way.
 missing, git reports nothing, and an app would serve pointers instead of pictures: check that here.
 """
 
-import ast
 import logging
-import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import evolve
 
+from blue_green.source import quoted_names
 from blue_green.source.git import Git
 from blue_green.source.git_errors import GitError
 from blue_green.system import files, threads
@@ -34,7 +33,7 @@ async def check(git: Git, work_tree: Path) -> None:
     """
     there = evolve(git, checkout=work_tree, git_dir=None)
     listed = await there.run("ls-files", "--", ":(attr:filter=lfs)")
-    names = [_unquoted(line) for line in listed.splitlines()]
+    names = quoted_names.lines(listed)
     pointers = await threads.run(_pointers, work_tree, names)
     if not pointers:
         return
@@ -48,13 +47,6 @@ async def check(git: Git, work_tree: Path) -> None:
         f"{what}: install git-lfs, and run `git lfs install` as {git.owner.name}, "
         "so that git fetches it; then swap with --retry"
     )
-
-
-def _unquoted(name: str) -> str:
-    """Undo the quoting of a file name as in C (core.quotePath in git-config(1))."""
-    if not name.startswith('"'):
-        return name
-    return os.fsdecode(ast.literal_eval(f"b{name}"))
 
 
 def _pointers(work_tree: Path, names: Sequence[str]) -> list[str]:

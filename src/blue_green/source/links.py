@@ -6,6 +6,8 @@ in it. So only programs that run as that user write into it.
 
 import logging
 import os
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 
 from blue_green.source.failure import MachineFault, StepFailed, from_errno
@@ -17,7 +19,20 @@ from blue_green.system.users import User
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 120.0
-"""Seconds for mkdir and ln."""
+"""Seconds for mkdir, rm and ln."""
+
+PLACEHOLDERS = frozenset({".keep", ".gitkeep", ".gitignore"})
+"""Files that are committed only so that git has their directory."""
+MOST_PLACEHOLDERS = 100
+
+
+def keeps_place(name: str, tracked: Collection[str]) -> bool:
+    """Whether all that git tracks in this directory is there only so that git has it."""
+    inside = [path for path in tracked if path.startswith(f"{name.rstrip('/')}/")]
+    parents = {path.rpartition("/")[0] for path in inside}
+    return bool(inside) and all(
+        path.rpartition("/")[2] in PLACEHOLDERS or path in parents for path in inside
+    )
 
 
 class Links:
@@ -32,6 +47,8 @@ class Links:
     async def create(self, release: Path, name: str) -> None:
         """Link a path in a release to the checkout; raise `StepFailed`."""
         target, link = self._git.checkout / name, release / name
+        if name.endswith("/") and _has_only_placeholders(link):
+            await self._run("rm", "-r", "--", str(link), user=self._user)
         if os.path.lexists(link):
             raise StepFailed(f"link: git tracks {name}, so each release has its own")
         if not link.parent.resolve().is_relative_to(release.resolve()):
@@ -74,3 +91,12 @@ class Links:
             raise from_errno(str(error), error.errno) from None
         if not done.ok:
             raise StepFailed(f"{done}: {'; '.join(done.tail)}")
+
+
+def _has_only_placeholders(directory: Path) -> bool:
+    """Whether a directory of a release has nothing in it that the app may need."""
+    if directory.is_symlink() or not directory.is_dir():
+        return False
+    walked = list(islice(os.walk(directory), MOST_PLACEHOLDERS + 1))
+    names = [name for _, _, files in walked for name in files]
+    return len(walked) <= MOST_PLACEHOLDERS and PLACEHOLDERS.issuperset(names)

@@ -153,7 +153,8 @@ class Watch:
                 continue  # The watch has reported that, and retries.
             try:
                 async with self.lock:
-                    await self._git.pull(self._settings.branch)
+                    resets = self._settings.follow == "reset"
+                    await self._git.pull(self._settings.branch, resets=resets)
             except (GitError, OSError) as error:
                 failures = min(failures + 1, LONGEST_BACKOFF)
                 self._report("pull", f"cannot pull: {error}")

@@ -93,6 +93,10 @@ class Upgrade:
     ) -> None:
         """Hand over after the requests in flight, while no swap can begin."""
         await _for_each(sites, self._finish_requests)
+        # Also those for files, which no backend knows of.
+        longest = max((site.settings.swap.drain_timeout for site in sites), default=0.0)
+        if left := await self._listener.until_finished(longest):
+            raise Refusal(still_in_flight(left, longest))
         # The command of a notification would be ended as an orphan.
         await _for_each(sites, lambda site: site.notify.finish())
         await self._hand_over_at_rest(argv, sites, send)

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from blue_green.config.site_document import in_main_file
+from blue_green.config.site_document import in_main_file, is_single
 from blue_green.system import site_files
 
 
@@ -16,7 +16,7 @@ class SiteTable:
     """The settings of one site as they are written."""
 
     name: str
-    """Empty for the site of a file with `[app]` at its top."""
+    """Empty for the only site of a file."""
     file: Path
     values: Mapping[str, Any]
 
@@ -25,10 +25,16 @@ class SiteTable:
         named = table(self.values, "git").get("checkout", ".")
         return Path(os.path.normpath(self.file.absolute().parent / str(named)))
 
+    @property
+    def app_directory(self) -> Path:
+        """The directory of the app in the checkout."""
+        named = table(self.values, "app").get("directory", ".")
+        return Path(os.path.normpath(self.checkout / str(named)))
+
 
 def sites_in(document: Mapping[str, Any], file: Path) -> Sequence[SiteTable]:
     """The sites in a document that `file` held; included files that are unreadable are left out."""
-    if "app" in document:
+    if is_single(document):
         return [SiteTable("", file, document)]
     included, _ = site_files.read(file, document)
     return [

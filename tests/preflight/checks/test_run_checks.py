@@ -114,6 +114,36 @@ def test_a_command_that_names_one_port_would_start_both_slots_there(subject: Che
     assert found.advice == "write {port} instead"
 
 
+def test_files_with_variables_are_read_and_none_of_their_content_is_shown(
+    subject: CheckedSite,
+) -> None:
+    file = subject.directory / "secrets.env"
+    file.write_text("PASSWORD=hunter2\nhunter2")
+    file.chmod(0o600)
+    found = only(subject.check(app={"env_file": ["secrets.env"]}))
+    assert (found.verdict, found.about) == ("failed", "[app] env_file")
+    assert found.text == f"{file}, line 2: is not NAME=value"
+    file.write_text("PASSWORD=hunter2")
+    assert troubles(subject.check()) == []
+    file.chmod(0o644)
+    assert only(subject.check()).advice == f"chmod o-r {file}"
+
+
+def test_commands_are_looked_up_in_the_directory_of_the_app(subject: CheckedSite) -> None:
+    subject.check(app={"command": ["bin/run"], "directory": "api"})
+    assert [one.text for one in troubles(subject.check())] == [
+        "HEAD has no directory api",
+        "no release has api/bin/run: it is neither in git nor in link, and there is no build",
+    ]
+    program = subject.checkout.path / "api" / "bin" / "run"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh")
+    program.chmod(0o755)
+    subject.checkout.commit()
+    assert troubles(subject.check()) == []
+    assert troubles(subject.check(app={"command": ["{release}/api/bin/run"]})) == []
+
+
 def test_files_that_the_build_will_create_pass(subject: CheckedSite) -> None:
     made = {"command": [".venv/bin/python", "app.py"]}
     assert troubles(subject.check(app=made, release={"build": ["true"]})) == []

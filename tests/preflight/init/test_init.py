@@ -14,14 +14,12 @@ import pytest
 import tomli_w
 
 from blue_green.config.settings import Settings
-from blue_green.preflight.init.checkout import Checkout
 from blue_green.preflight.init.destination import CannotWrite
-from blue_green.preflight.init.django_settings import Named, named
 from blue_green.preflight.init.write import write
 from blue_green.supervisor import settings_file
 from tests.support.app_checkout import git
 from tests.support.command import cli
-from tests.support.repository import Repository
+from tests.support.init_checkout import Fill, put
 from tests.support.site import RealSite
 
 ASGI_APP = """\
@@ -37,28 +35,7 @@ require("http").createServer(answer).listen(process.env.PORT, "127.0.0.1");
 DJANGO = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'blog.settings')"
 
 NEEDS_NODE = pytest.mark.skipif(not shutil.which("node"), reason="needs node")
-
-Fill = Callable[..., Path]
-
-
-@pytest.fixture
-def fill(tmp_path: Path) -> Fill:
-    """Makes a checkout with these files; the first ones are committed, the others are not."""
-
-    def fill(tracked: dict[str, str], untracked: dict[str, str] | None = None) -> Path:
-        repository = Repository(tmp_path / "app")
-        put(repository.path, tracked)
-        repository.commit()
-        put(repository.path, untracked or {})
-        return repository.path
-
-    return fill
-
-
-def put(directory: Path, files: dict[str, str]) -> None:
-    for name, content in files.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_text(content)
+GUNICORN = "-m gunicorn --bind 127.0.0.1:{port} --workers 3 --threads 4"
 
 
 def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
@@ -75,7 +52,7 @@ def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
             {"manage.py": DJANGO, "requirements.txt": "Django\ngunicorn>=20"},
             {},
             "Django",
-            ".venv/bin/python -m gunicorn --bind 127.0.0.1:{port} blog.wsgi",
+            f".venv/bin/python {GUNICORN} blog.wsgi:application",
         ),
         (
             {"manage.py": DJANGO},
@@ -105,7 +82,7 @@ def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
             {"shop/wsgi.py": "application = make()"},
             {},
             "WSGI",
-            "python3 -m gunicorn --bind 127.0.0.1:{port} shop.wsgi:application",
+            f"python3 {GUNICORN} shop.wsgi:application",
         ),
         (
             {"package.json": '{"scripts": {"start": "node server.js"}}'},
@@ -165,68 +142,6 @@ def test_a_missing_command_comes_with_an_example(fill: Fill) -> None:
     assert "$PORT" in question
 
 
-DJANGO_SETTINGS = """
-from pathlib import Path
-BASE_DIR = Path(__file__).resolve().parent.parent
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
-MEDIA_ROOT = BASE_DIR / "media"
-"""
-
-
-def test_djangos_future_files_are_linked_before_they_exist(fill: Fill) -> None:
-    checkout = fill({"manage.py": DJANGO, "blog/settings.py": DJANGO_SETTINGS, ".env.example": ""})
-    _, settings = settings_for(checkout)
-    assert settings.sites[0].release.link == (".env", "db.sqlite3", "media/")
-    assert settings.sites[0].swap.strategy == "exclusive"
-
-
-@pytest.mark.parametrize(
-    ("text", "databases", "uploads"),
-    [
-        (
-            "import os\nBASE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))\n"
-            "DATABASES = {'default': {'ENGINE': 'x.sqlite3', 'NAME': os.path.join(BASE, 'a.db')}}",
-            ["a.db"],
-            [],
-        ),
-        ("MEDIA_ROOT = os.environ.get('MEDIA', 'var/media')", [], ["var/media"]),
-        ("MEDIA_ROOT = config('MEDIA', default='uploads/')", [], ["uploads"]),
-        ("MEDIA_ROOT = '/srv/media'", [], []),
-        ("MEDIA_ROOT = BASE_DIR", [], []),
-        ("DATABASES = {'default': dj_database_url.config(default='sqlite:///b.db')}", ["b.db"], []),
-        (
-            "from pathlib import Path\nHERE = Path(__file__).parents[1]\nif DEBUG:\n"
-            "  DATABASES = {'a': {'ENGINE': 'sqlite3', 'NAME': str(HERE / 'data' / 'c.db')}}\n"
-            "else:\n  DATABASES = {'a': {'ENGINE': 'postgresql', 'NAME': 'shop'}}",
-            ["data/c.db"],
-            [],
-        ),
-        ("DATABASES = {'a': {'ENGINE': 'sqlite3', 'NAME': ':memory:'}}", [], []),
-        ("ROOT = f'{BASE}'\nMEDIA_ROOT = ROOT + '/m'\nDATABASES = env.db()", [], []),
-        ("def (", [], []),
-    ],
-)
-def test_djangos_settings_are_read_where_they_are_literals(
-    fill: Fill, text: str, databases: list[str], uploads: list[str]
-) -> None:
-    checkout = Checkout(fill({"blog/settings.py": text}), frozenset())
-    assert named(checkout, "blog.settings") == Named(databases, uploads)
-
-
-def test_djangos_settings_may_import_others(fill: Fill) -> None:
-    base = DJANGO_SETTINGS.replace(".parent.parent", ".parent.parent.parent")
-    files = {
-        "blog/settings/__init__.py": "",
-        "blog/settings/base.py": base,
-        "blog/settings/production.py": "from .base import *\nMEDIA_ROOT = BASE_DIR / 'files'",
-        "blog/settings/loop.py": "from blog.settings.loop import *\nMEDIA_ROOT = 'x'",
-    }
-    checkout = Checkout(fill(files), frozenset())
-    production = named(checkout, "blog.settings.production")
-    assert production == Named(["db.sqlite3"], ["media", "files"])
-    assert named(checkout, "blog.settings.loop").uploads == ["x"]
-
-
 @pytest.mark.parametrize(
     ("tracked", "link", "strategy"),
     [
@@ -244,6 +159,14 @@ def test_djangos_settings_may_import_others(fill: Fill) -> None:
             {"app.py": "app = Flask('a', instance_relative_config=True)"},
             ("instance/",),
             "overlap",
+        ),
+        (
+            {
+                "go.mod": "module shop",
+                "main.go": 'package main\nvar db, _ = sql.Open("sqlite3", "./shop.db")',
+            },
+            ("shop.db",),
+            "exclusive",
         ),
         ({"spin.toml": "key_value_stores = ['default']"}, (".spin/",), "overlap"),
         (
@@ -356,6 +279,44 @@ def test_init_writes_a_file_that_passes_check_and_overwrites_nothing(fill: Fill)
     assert settings_file.load(file).sites[0].app.command[:2] == ("python3", "-m")
 
 
+def test_an_app_in_a_directory_of_its_repository_has_the_paths_of_both(fill: Fill) -> None:
+    project = {
+        "api/manage.py": DJANGO,
+        "api/requirements.txt": "gunicorn",
+        "api/blog/settings.py": "STATIC_ROOT = 'static'\nMEDIA_ROOT = 'media'\n",
+        "web/package.json": "{}",
+    }
+    checkout = fill(project, {"api/.env": ""})
+    file = checkout / "supervisor.toml"
+    write(file, checkout / "api", lambda _: "")
+    [site] = settings_file.load(file).sites
+    assert (site.git.checkout, site.app.directory) == (checkout, "api")
+    assert site.app.command[0] == ".venv/bin/python"
+    assert site.release.link == ("api/.env", "api/media/")
+    assert site.files.directories == {"/static": "api/static"}
+    assert '# paths = ["api"]' in file.read_text()
+
+
+def test_two_apps_of_one_repository_become_two_sites(fill: Fill, tmp_path: Path) -> None:
+    checkout = fill({"api/main.py": "app = FastAPI()", "web/hugo.toml": ""})
+    file = tmp_path / "etc" / "supervisor.toml"
+    file.parent.mkdir()
+    for name in ("api", "web"):
+        write(file, checkout / name, lambda _: "", several=True)
+    api, web = settings_file.load(file).sites
+    assert (api.name, api.app.directory, api.git.checkout) == ("api", "api", checkout)
+    assert (web.name, web.app.directory, web.git.checkout) == ("web", "web", checkout)
+    assert web.files.directories == {"/": "web/public"}
+    with pytest.raises(CannotWrite, match="is already the site web"):
+        write(file, checkout / "web", lambda _: "", several=True)
+
+
+def test_a_directory_without_committed_files_is_reported(fill: Fill) -> None:
+    checkout = fill({"index.html": ""}, {"api/main.py": ""})
+    with pytest.raises(CannotWrite, match=r"has no files in .*/api: commit the app first"):
+        settings_for(checkout / "api")
+
+
 # --- under the supervisor -------------------------------------------------------------------
 
 
@@ -407,7 +368,8 @@ async def test_the_written_settings_run(
     done = await site.run("init", "--yes", "--file", str(file), str(site.checkout))
     assert done.code == 0, done.err
     written: dict[str, Any] = tomllib.loads(file.read_text())
-    written["app"]["ports"] = [site.blue, site.green]
+    if "app" in written:
+        written["app"]["ports"] = [site.blue, site.green]
     written["proxy"]["listen"] = [f"127.0.0.1:{site.port}"]
     written["state"] = {"directory": str(site.state)}
     site.config_file.write_text(tomli_w.dumps(written))

@@ -4,13 +4,16 @@ import os
 import re
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from blue_green.config.kinds import Argv
 from blue_green.config.settings import SiteSettings
 from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
+from blue_green.source import launch
 from blue_green.system import users
+from blue_green.system.env_files import BadEnvFile
 from blue_green.system.users import User
 
 PATH_OF_SERVICES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -22,6 +25,7 @@ def commands(context: CheckContext, tracked: Collection[str]) -> Findings:
     """Check the program of each command, and that the app's port is not fixed."""
     app, release = context.site.app, context.site.release
     is_built = release.build is not None
+    yield from _directory(context, tracked)
     if release.build is not None:
         yield _program("[release] build", release.build, context, tracked, is_built=False)
     if release.migrate is not None:
@@ -59,15 +63,25 @@ def _port_of(settings: SiteSettings) -> Findings:
         yield passed("[app] command", "no {port} in it, so the app must listen on $PORT")
 
 
+def _directory(context: CheckContext, tracked: Collection[str]) -> Findings:
+    """Check that HEAD has the directory in which the commands run."""
+    name = context.site.app.directory
+    if name != "." and not _is_in_release(name, context, tracked):
+        yield failed(
+            "[app] directory", f"HEAD has no directory {name}", "commit it, or name another one"
+        )
+
+
 def _program(
     about: str, argv: Argv, context: CheckContext, tracked: Collection[str], *, is_built: bool
 ) -> Finding:
     """Look for a command's program as execvp(3) would from within a release."""
     name = argv[0].removeprefix("{release}/")
-    if "/" not in name:
+    if "/" not in argv[0]:
         return _on_path(about, name, context)
     if not Path(name).is_absolute():
-        name = os.path.normpath(name)
+        top = "." if name != argv[0] else context.site.app.directory
+        name = os.path.normpath(Path(top, name))
         if not context.site.release.in_place and not _is_in_release(name, context, tracked):
             if is_built:
                 return passed(about, f"{name} is not in git, so the build must create it")
@@ -90,7 +104,7 @@ def _is_in_release(name: str, context: CheckContext, tracked: Collection[str]) -
 
 
 def _on_path(about: str, name: str, context: CheckContext) -> Finding:
-    path = context.site.app.env.get("PATH")
+    path = context.site.app.env.get("PATH") or _path_from_files(context)
     found = shutil.which(name, path=path)
     if found is None:
         return failed(about, f"no program {name} in $PATH", "install it, or use its absolute path")
@@ -99,6 +113,12 @@ def _on_path(about: str, name: str, context: CheckContext) -> Finding:
     if finding.verdict == "passed" and not as_a_service:
         return warned(about, f"{found} is not in the PATH of a systemd service", AS_A_SERVICE)
     return finding
+
+
+def _path_from_files(context: CheckContext) -> str | None:
+    with suppress(BadEnvFile):  # Another check reports it.
+        return launch.from_files(context.site, context.user).get("PATH")
+    return None
 
 
 def _executable(about: str, program: Path, user: User) -> Finding:

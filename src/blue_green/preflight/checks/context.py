@@ -9,6 +9,7 @@ from attrs import frozen
 
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.control import client
+from blue_green.control.client import ControlSocket
 from blue_green.source.git import Git
 from blue_green.system import procfs, supervisor_marker
 from blue_green.system.users import User
@@ -55,8 +56,11 @@ class UnknownSupervisor(Exception):
 def find_running(settings: Settings) -> RunningSupervisor | None:
     """Ask the supervisor of this state directory about itself; raise `UnknownSupervisor`."""
     path = settings.control.socket
+    to = ControlSocket.named_in(settings.place.file, path)
     try:
-        *_, status = client.ask(path, {"command": "status"})
+        *_, status = client.ask(to, {"command": "status"})
+    except client.WrongPeer as error:
+        raise UnknownSupervisor(str(error)) from None
     except client.NoSupervisor as error:
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise UnknownSupervisor(str(error)) from None

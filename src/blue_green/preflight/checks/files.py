@@ -10,8 +10,12 @@ from blue_green.http.own_pages import BadPages
 from blue_green.preflight.checks import machine
 from blue_green.preflight.checks.context import CheckContext
 from blue_green.preflight.checks.finding import Finding, Findings, failed, passed, warned
+from blue_green.source import launch
+from blue_green.source.links import keeps_place
 from blue_green.supervisor import startup
 from blue_green.system import documents, files, secret, users
+from blue_green.system.env_files import BadEnvFile
+from blue_green.system.printable import counted
 
 FOR_ROOT = f"see the unit's lines for root in {documents.path_of('hardening.md')}"
 
@@ -94,12 +98,28 @@ def webhook(settings: SiteSettings) -> Findings:
         yield passed(about, f"{file} holds a secret")
 
 
+def env_files(context: CheckContext) -> Findings:
+    """Check the files with environment variables, if there are any."""
+    about, paths = "[app] env_file", context.site.app.env_file
+    if not paths:
+        return
+    try:
+        variables = launch.from_files(context.site, context.user)
+    except BadEnvFile as error:
+        yield failed(about, str(error))
+        return
+    for path in filter(files.is_readable_by_all, paths):
+        yield warned(about, f"every user of this machine can read {path}", f"chmod o-r {path}")
+    yield passed(about, counted(len(variables), "variable"))
+
+
 def links(context: CheckContext, tracked: Collection[str]) -> Findings:
     """Check that linked paths are not in git, and are in the checkout or can be created there."""
     about = "[release] link"
     for name in context.site.release.link:
         source = context.site.git.checkout / name
-        if name.rstrip("/") in tracked:
+        is_own = name.endswith("/") and keeps_place(name, tracked)
+        if name.rstrip("/") in tracked and not is_own:
             yield failed(
                 about,
                 f"git tracks {name}, so each release has its own copy",

@@ -129,6 +129,7 @@ async def _check_app(
     site, used = context.site, 0
     _all(files.run_as(context), report)
     _all(files.state(context), report)
+    _all(files.env_files(context), report)
     _all(commands.notify(context), report)
     tracked = await checkout(context, report)
     if tracked is None:

@@ -1,13 +1,13 @@
-"""The files of a checkout, and the app that was detected in it."""
+"""The files of a checkout, and what they tell of its data."""
 
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from attrs import frozen
 
+from blue_green.source.links import keeps_place
 from blue_green.system import files
 
 MAX_SIZE = 1024 * 1024
@@ -20,6 +20,7 @@ DATABASE = re.compile(r"\w[\w.-]*\.(db|sqlite|sqlite3)")
 NAMED = re.compile(
     r"""sqlite(?:\+\w+)?:///(?:\./)?(\w[\w./-]*)"""  # As a URL, relative to the app's directory.
     r"""|(?:sqlite3\.connect|new\s+(?:\w+\.)?Database)\(\s*["'](?:\./)?(\w[\w./-]*)["']"""
+    r"""|sql\.Open\(\s*"sqlite3?",\s*"(?:file:)?(?:\./)?(\w[\w./-]*)"""
 )
 """A program's mention of an SQLite database."""
 INSTANCE = re.compile(r"instance_path|instance_relative_config|flask_sqlalchemy")
@@ -33,6 +34,8 @@ class Checkout:
 
     path: Path
     tracked: frozenset[str]
+    directory: str = ""
+    """Its path in the work tree, if it is not the top: of one of several apps in a repository."""
 
     def has(self, name: str) -> bool:
         return (self.path / name).exists()
@@ -68,13 +71,18 @@ class Checkout:
         for name in data:
             path = PurePosixPath(name)
             places = {path, *path.parents}
-            if str(path) not in self.tracked and places.isdisjoint(map(PurePosixPath, found)):
+            is_committed = str(path) in self.tracked and not keeps_place(name, self.tracked)
+            if not is_committed and places.isdisjoint(map(PurePosixPath, found)):
                 found.append(name)
         return tuple(found)
 
     def advice(self, data: Sequence[str]) -> Sequence[str]:
         """What to do about committed data, of which each release has its own copy."""
-        names = [name for name in data if name.rstrip("/") in self.tracked]
+        names = [
+            name
+            for name in data
+            if name.rstrip("/") in self.tracked and not keeps_place(name, self.tracked)
+        ]
         return [
             f"the app writes {name}, which is in git: git rm -r --cached {name}" for name in names
         ]
@@ -82,29 +90,6 @@ class Checkout:
     def of_its_own(self, pattern: str) -> Iterator[str]:
         """The committed files whose names match."""
         return (name for name in sorted(self.tracked) if re.fullmatch(pattern, name))
-
-
-@frozen
-class App:
-    """How to start an app, and what it needs."""
-
-    kind: str
-    because: str
-    """How it was detected."""
-    command: tuple[str, ...]
-    build: tuple[str, ...] = ()
-    migrate: tuple[str, ...] = ()
-    link: tuple[str, ...] = ()
-    strategy: Literal["overlap", "exclusive"] = "overlap"
-    why_strategy: str = ""
-    path: str = "/"
-    """The path to probe."""
-    host: str = ""
-    """The probe's Host header, if it needs one."""
-    https: bool = False
-    """It redirects plain HTTP to https."""
-    advice: tuple[str, ...] = ()
-    """Notes for before the first deploy."""
 
 
 def data_of(checkout: Checkout, pattern: str) -> tuple[str, ...]:
@@ -116,7 +101,7 @@ def data_of(checkout: Checkout, pattern: str) -> tuple[str, ...]:
             found["instance/"] = None  # Flask's directory for data.
             continue
         for match in NAMED.finditer(text):
-            name = match[1] or match[2]
+            name = match[1] or match[2] or match[3]
             if ".." not in PurePosixPath(name).parts:
                 found[name] = None
     return tuple(found)

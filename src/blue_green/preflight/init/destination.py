@@ -39,7 +39,9 @@ class Destination:
 
 
 def destination(named: Path, checkout: Path, *, several: bool, force: bool) -> Destination:
-    """Where the settings of the app in this checkout go, if this file was named.
+    """Where the settings of the app in this directory go, if this file was named.
+
+    The directory is a checkout, or in one.
 
     It may be the settings file of several sites, one of the files that such a file includes, or the
     file of a supervisor with one site. Raises `CannotWrite`.
@@ -67,7 +69,7 @@ def _of_several(
 ) -> Destination:
     """A file that is not there yet, or with `force` the one that the checkout has already."""
     sites = site_tables.sites_in(document, main)
-    own = next((site for site in sites if site.checkout.resolve() == checkout.resolve()), None)
+    own = next((site for site in sites if site.app_directory.resolve() == checkout.resolve()), None)
     if own is not None:
         if own.file.resolve() == main.resolve():
             raise CannotWrite(f"{checkout} is already [sites.{own.name}] in {main}: edit it there")
@@ -136,7 +138,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _is_of_another(document: Mapping[str, Any], file: Path, checkout: Path) -> bool:
     sites = site_tables.sites_in(document, file)
-    return bool(sites) and all(site.checkout.resolve() != checkout.resolve() for site in sites)
+    return bool(sites) and all(site.app_directory.resolve() != checkout.resolve() for site in sites)
 
 
 def _relative(file: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Find the SQLite databases and upload directories that a Django project's settings name.
+"""Find the databases, upload directories and static files that a Django project's settings name.
 
 The project is not run: its settings are parsed, and simple expressions are evaluated (strings,
 paths, `__file__`, and the defaults of environment variables).
@@ -6,10 +6,11 @@ paths, `__file__`, and the defaults of environment variables).
 
 import ast
 import posixpath
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from attrs import frozen
+from attrs import field, frozen
 
 from blue_green.preflight.init.checkout import Checkout
 
@@ -18,6 +19,7 @@ ROOT = PurePosixPath("/checkout")
 MAX_DEPTH = 5
 """Of settings modules that import others."""
 URL = "sqlite:///"
+PATH = re.compile(r"/[\w./-]+")
 
 Value = str | PurePosixPath
 
@@ -29,13 +31,16 @@ class Named:
     databases: Sequence[str] = ()
     uploads: Sequence[str] = ()
     """Directories."""
+    static: Mapping[str, str] = field(factory=dict)
+    """The directory in which collectstatic collects files, by the path of their requests."""
 
 
 def named(checkout: Checkout, module: str) -> Named:
     """The paths inside of the checkout that this settings module names."""
     settings = _Settings(checkout)
     settings.read(module)
-    return Named(_inside(settings.databases), _inside(settings.uploads))
+    databases, uploads = _inside(settings.databases), _inside(settings.uploads)
+    return Named(databases, uploads, settings.static())
 
 
 def _inside(values: Sequence[Value]) -> Sequence[str]:
@@ -52,6 +57,13 @@ class _Settings:
         self.uploads: list[Value] = []
         self._checkout = checkout
         self._values: dict[str, Value] = {}
+
+    def static(self) -> dict[str, str]:
+        """The collected static files, if they are served from a path of the site itself."""
+        root = self._values.get("STATIC_ROOT")
+        directory = _inside([root]) if root else ()
+        path = "/" + str(self._values.get("STATIC_URL", "static/")).strip("/")
+        return {path: directory[0]} if directory and PATH.fullmatch(path) else {}
 
     def read(self, module: str, depth: int = 0) -> None:
         stem = module.replace(".", "/")

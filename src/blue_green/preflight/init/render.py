@@ -1,13 +1,15 @@
 """The text of a supervisor.toml: the detected settings, and others in comments."""
 
+import textwrap
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 import tomli_w
 from attrs import frozen
 
 from blue_green.config.process_settings import INTERNAL
-from blue_green.preflight.init.checkout import App
+from blue_green.preflight.init.app import App, DetectedProcess
 from blue_green.system import documents
 
 STATE_OF_SERVICE = "/var/lib/blue-green"
@@ -61,12 +63,20 @@ def _of_site(site: SiteText) -> Iterator[Iterable[str]]:
     yield _head(site)
     if site.hosts:
         yield (_line("hosts", site.hosts, '"*.example.com": all one label below; "*": all others'),)
-    yield _app(site.app)
-    yield _git(site.checkout)
-    yield _release(site.app)
-    yield _health(site.app)
-    yield _swap(site.app)
-    if site.app.strategy == "exclusive":
+    app, is_static = site.app, not site.app.command
+    if not is_static or app.directory:
+        yield _directory(app) if is_static else _app(site)
+    for process in app.processes:
+        yield _process(process)
+    if app.files:
+        yield _files(app)
+    yield _git(site.checkout, app.directory)
+    yield _release(app)
+    if is_static:
+        return
+    yield _health(app)
+    yield _swap(app)
+    if app.strategy == "exclusive":
         yield _hold()
 
 
@@ -93,19 +103,55 @@ def _where_all_are() -> Iterator[str]:
     yield f"# {_plain(documents.path_of('settings.md'))}"
 
 
-def _app(app: App) -> Iterator[str]:
+def _directory(app: App) -> Iterator[str]:
+    """Of a static site that is one of several in a repository."""
     yield "[app]"
+    yield _line("directory", app.directory, "in which build runs")
+
+
+def _app(site: SiteText) -> Iterator[str]:
+    app = site.app
+    yield "[app]"
+    if app.why_command:
+        yield from textwrap.wrap(
+            f"{_plain(app.why_command)}.", LONGEST_LINE, initial_indent="# ", subsequent_indent="# "
+        )
     yield _line("command", app.command, "not a shell; {port} is replaced, and also in $PORT")
+    if app.directory:
+        yield _line("directory", app.directory, "of the release, where commands run")
     yield _line("ports", (3000, 3001), "of blue and green; default: free ones are found", off=True)
-    yield _line("env", {"LOG_LEVEL": "info"}, "added to the app's environment", off=True)
+    env = app.env or {"LOG_LEVEL": "info"}
+    yield _line("env", dict(env), "added to the app's environment", off=not app.env)
+    env_file = str(PurePosixPath(site.checkout, app.env_file or ".env"))
+    yield _line("env_file", (env_file,), "more of it, as NAME=value", off=not app.env_file)
     yield _line(
         "user", "www-data", "if blue-green runs as root; default: the checkout's owner", off=True
     )
 
 
-def _git(checkout: str) -> Iterator[str]:
+def _process(process: DetectedProcess) -> Iterator[str]:
+    yield f"[processes.{process.name}]"
+    yield _line("command", process.command, "runs beside the app, in the live release")
+    yield f"# {_plain(process.why)}."
+    yield _line("handover", process.handover, "overlap, or exclusive")
+    yield _line("stop_timeout", "60s", "for its current job to end", off=True)
+
+
+def _files(app: App) -> Iterator[str]:
+    yield "[files]"
+    for path, directory in app.files.items():
+        yield _line(_value(path), directory, "served without the app")
+    if app.fallback:
+        comment = "for paths that only the page in the browser knows"
+        yield _line("fallback", app.fallback, comment, off=True)
+
+
+def _git(checkout: str, directory: str) -> Iterator[str]:
     yield "[git]"
     yield _line("checkout", checkout, "each new commit checked out here is deployed")
+    if directory:
+        comment = "deploy only commits that change something there; default: all"
+        yield _line("paths", (directory,), comment, off=True)
     yield _line("pull_every", "5m", "fetch and fast-forward; default: never", off=True)
 
 

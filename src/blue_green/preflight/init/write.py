@@ -8,13 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from blue_green.config.error import ConfigError
 from blue_green.config.kinds import Endpoint
 from blue_green.config.site_settings import GitSettings
 from blue_green.preflight.init import https, render
-from blue_green.preflight.init.checkout import App, Checkout
+from blue_green.preflight.init.app import App
+from blue_green.preflight.init.checkout import Checkout
 from blue_green.preflight.init.destination import (
     INCLUDE,
     CannotWrite,
@@ -33,6 +34,10 @@ from blue_green.system import documents, other_sites, users
 LISTEN, LISTEN_HTTPS, PORTS_TO_TRY = 8000, 8443, 1000
 
 ETC = Path("/etc")
+KNOWN = (
+    "a Procfile, Django, Datasette, ASGI, WSGI, Rails, Rack, Node, Go, Spin, a generator of static "
+    "pages, or pages"
+)
 
 
 @frozen
@@ -67,7 +72,7 @@ def write(
     """
     to = destination(named, directory, several=several, force=force)
     checkout = look(directory)
-    app = choose(detect(checkout), ask)
+    app = choose(detect(checkout), ask).below(checkout.directory)
     is_new = to.main is None or not to.main.exists()
     if acme and not is_new:
         raise CannotWrite(
@@ -82,7 +87,7 @@ def write(
     site = render.SiteText(
         app=app,
         file=str(to.main.resolve()) if to.main else to.file.name,
-        checkout=_relative(directory, to.file.absolute().parent),
+        checkout=_relative(_top(checkout), to.file.absolute().parent),
         hosts=of_site,
         name=to.name if to.main else "",
     )
@@ -144,7 +149,7 @@ def look(directory: Path) -> Checkout:
     try:
         owner = users.owner_of(directory)
         git = Git(directory.resolve(), owner, {}, GitSettings().fetch_timeout)
-        return Checkout(directory, trio.run(_tracked, git))
+        return trio.run(_checkout, directory, git)
     except OSError as error:
         raise CannotWrite(f"{directory} cannot be read: {error.strerror}") from None
     except GitError as error:
@@ -154,20 +159,30 @@ def look(directory: Path) -> Checkout:
         ) from None
 
 
-async def _tracked(git: Git) -> frozenset[str]:
-    if not await git.is_top():
-        raise CannotWrite(
-            f"{git.checkout} is a subdirectory of a work tree: name its top directory"
-        )
-    return await git.names(await git.head())
+async def _checkout(directory: Path, git: Git) -> Checkout:
+    inside = await git.prefix()
+    names = await git.names(await git.head())
+    if not names:
+        raise CannotWrite(f"HEAD has no files in {directory}: commit the app first")
+    return Checkout(directory, names, inside)
+
+
+def _top(checkout: Checkout) -> Path:
+    """The top directory of the work tree."""
+    levels = len(Path(checkout.directory).parts)
+    return checkout.path.resolve().parents[levels - 1] if levels else checkout.path
 
 
 def choose(found: Sequence[App], ask: Ask) -> App:
-    """The only app, or the one that the user chooses; without an answer, the most likely one."""
+    """The only app, or the one that the user chooses; without an answer, the most likely one.
+
+    If nothing is known of how to start it, the user is asked for that.
+    """
     if not found:
-        return _unknown(ask)
+        return App("a generic app", "no known framework found", _command(ask))
     if len(found) == 1:
-        return found[0]
+        [app] = found
+        return app if app.command or app.files else evolve(app, command=_command(ask))
     listed = [f"  {number}: {app.kind}, {app.because}" for number, app in enumerate(found, 1)]
     answer = ask("\n".join(["Which app is it?", *listed, "number [1]: "])).strip() or "1"
     if not answer.isdecimal() or not 0 < int(answer) <= len(found):
@@ -175,7 +190,8 @@ def choose(found: Sequence[App], ask: Ask) -> App:
     return found[int(answer) - 1]
 
 
-def _unknown(ask: Ask) -> App:
+def _command(ask: Ask) -> tuple[str, ...]:
+    """The user's command for an app; raise `CannotWrite` without one."""
     answer = ask(
         "No known framework found. Enter the command that starts the app, with {port} for the port "
         "on\nwhich it must listen (also in $PORT), such as\n"
@@ -187,11 +203,11 @@ def _unknown(ask: Ask) -> App:
         raise CannotWrite(f"{answer}: {error}") from None
     if not command:
         raise CannotWrite(
-            "no known framework found (Django, Datasette, ASGI, WSGI, Node, Spin or static files): "
+            f"no known framework found ({KNOWN}): "
             "enter the app's command when asked, or write supervisor.toml by hand; "
             f"{documents.path_of('settings.md')} describes all settings"
         )
-    return App("a generic app", "no known framework found", command)
+    return command
 
 
 def _listen(file: Path, hosts: Sequence[str], acme: str | None) -> str:

@@ -1,0 +1,212 @@
+"""Find the file for a path in the releases of a site: all of this runs in threads."""
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import trio
+from attrs import define, field
+
+from blue_green.files import caching, content_types, representation
+from blue_green.files.bases import FileBase, LinkedPaths
+from blue_green.files.encodings import EXTENSIONS, IDENTITY
+from blue_green.files.open_file import OpenFile
+from blue_green.files.paths import FilePath, Names, ServedDirectories
+from blue_green.files.representation import Representation, identity_of
+from blue_green.source.release import Release
+from blue_green.system.file_systems import is_local
+from blue_green.system.other_user import permissions_of
+from blue_green.system.users import User
+
+INDEX = b"index.html"
+PAGE = b".html"
+SETTLED_NS = 100_000_000
+"""Nanoseconds after a change of a file from which on the next one has another time."""
+
+
+@define(eq=False)
+class FoundFile:
+    """A file, in the encodings that are there."""
+
+    revision: str
+    encodings: Mapping[bytes, Representation]
+    path: bytes
+    is_local: bool
+    """It is on a disk of this machine, so that stat(2) does not hang."""
+    is_settled: bool
+    """It did not change just before it was read."""
+    size: int = field(init=False)
+    """Bytes that it takes in memory, nearly."""
+
+    @size.default
+    def _(self) -> int:
+        return sum(len(each.body or b"") for each in self.encodings.values()) + 2048
+
+    @property
+    def itself(self) -> Representation:
+        """The file as it is."""
+        return self.encodings[IDENTITY]
+
+
+@define(eq=False)
+class FoundDirectory:
+    """A directory with an index, whose path lacks the slash."""
+
+    size: int = 256
+
+
+Found = FoundFile | FoundDirectory
+
+
+class FileLookup:
+    """Finds files in the releases, as the user of the app."""
+
+    def __init__(
+        self,
+        directories: ServedDirectories,
+        releases: tuple[Release, ...],
+        links: LinkedPaths,
+        user: User,
+    ) -> None:
+        self._directories = directories
+        self._releases = releases
+        self._links = links
+        self._user = user
+
+    def find(self, path: FilePath, known: Found | None) -> Found | None:
+        """The file for a path; what is `known` of it is used again where it is still right.
+
+        Raises `OSError`, and `representation.Changing`.
+        """
+        match = self._directories.find(path)
+        if match is None:
+            return None
+        directory, rest = match
+        with permissions_of(self._user):
+            for number, release in enumerate(self._releases):
+                search = _Search(release, self._links, directory, path.names, known)
+                if number == 0:
+                    found = search.page_or_file(rest, has_slash=path.has_slash)
+                elif path.has_slash or not rest or content_types.is_page(rest[-1]):
+                    break
+                else:
+                    found = search.file(rest)
+                if found is not None:
+                    return found
+        return None
+
+    def find_in_live(self, names: Names, known: Found | None) -> Found | None:
+        """A file of the live release, by its path in the release."""
+        with permissions_of(self._user):
+            for release in self._releases[:1]:
+                return _Search(release, self._links, (), names, known).file(names)
+        return None
+
+    def open(self, wanted: Representation, limiter: trio.CapacityLimiter) -> OpenFile | None:
+        """A file that was found before, open; None if it has changed since then."""
+        with permissions_of(self._user):
+            descriptor = wanted.base.open(wanted.names)
+        if descriptor is None:
+            return None
+        opened = OpenFile(descriptor, wanted.identity, wanted.warm, limiter)
+        if identity_of(os.fstat(descriptor)) != wanted.identity:
+            opened.close()
+            return None
+        return opened
+
+
+@define
+class _Search:
+    """One path in one release."""
+
+    release: Release
+    links: LinkedPaths
+    directory: Names
+    url: Names
+    """The names of the path in the request."""
+    known: Found | None
+
+    def page_or_file(self, rest: Names, *, has_slash: bool) -> Found | None:
+        """The file at this path, or what else is there for it."""
+        if has_slash:
+            return self.file((*rest, INDEX))
+        if found := self.file(rest):
+            return found
+        if rest and (found := self.file((*rest[:-1], rest[-1] + PAGE))):
+            return found
+        with self._opened((*rest, INDEX)) as index:
+            return FoundDirectory() if index is not None else None
+
+    def file(self, rest: Names) -> FoundFile | None:
+        """The regular file at this path, in its encodings."""
+        with self._opened(rest) as descriptor:
+            if descriptor is None:
+                return None
+            base, names = self.links.base(self.release, self.directory, rest)
+            with self._encoded(rest) as others:
+                encodings = {
+                    coding: self._representation(base, names, each, coding, bool(others))
+                    for coding, each in ((IDENTITY, descriptor), *others.items())
+                }
+            changed = encodings[IDENTITY].identity.changed_ns
+            return FoundFile(
+                self.release.revision,
+                encodings,
+                base.path_of(names),
+                is_local(descriptor),
+                is_settled=not 0 <= time.time_ns() - changed < SETTLED_NS,
+            )
+
+    @contextmanager
+    def _encoded(self, rest: Names) -> Iterator[dict[bytes, int]]:
+        """Descriptors of the compressed files beside a file, by their encodings."""
+        if not rest:
+            yield {}
+            return
+        with ExitStack() as stack:
+            opened = {
+                coding: stack.enter_context(self._opened((*rest[:-1], rest[-1] + extension)))
+                for coding, extension in EXTENSIONS.items()
+            }
+            yield {coding: each for coding, each in opened.items() if each is not None}
+
+    @contextmanager
+    def _opened(self, rest: Names) -> Iterator[int | None]:
+        """A descriptor of the regular file at this path, if there is one."""
+        base, names = self.links.base(self.release, self.directory, rest)
+        descriptor = base.open(names)
+        if descriptor is None:
+            yield None
+            return
+        try:
+            yield descriptor if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        finally:
+            os.close(descriptor)
+
+    def _representation(
+        self, base: FileBase, names: Names, descriptor: int, coding: bytes, varies: bool
+    ) -> Representation:
+        extension = EXTENSIONS.get(coding, b"")
+        name = (names or self.url or (b"",))[-1]
+        if extension and names:
+            names = (*names[:-1], names[-1] + extension)
+        known = self.known.encodings.get(coding) if isinstance(self.known, FoundFile) else None
+        if (
+            known is not None
+            and known.identity == identity_of(os.fstat(descriptor))
+            and (known.base, known.names, known.varies) == (base, names, varies)
+        ):
+            return known
+        return representation.make(
+            base,
+            names,
+            descriptor,
+            kind=content_types.content_type(name),
+            cache_control=(
+                caching.ASK_EACH_TIME if base.is_linked else caching.cache_control(self.url)
+            ),
+            coding=coding,
+            varies=varies,
+        )
