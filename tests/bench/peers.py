@@ -183,7 +183,7 @@ def caddy(
     text = CADDY.format(port=port, origin=origin, options=options, scheme=scheme, tls=tls)
     config.write_text(text)
     env = {"GOMAXPROCS": "1", "HOME": str(directory), "XDG_DATA_HOME": str(directory)}
-    words = (_caddy() or "caddy", "run", "--adapter", "caddyfile", "--config", str(config))
+    words = (caddy_command() or "caddy", "run", "--adapter", "caddyfile", "--config", str(config))
     with process(*words, core=PROXY_CORE, port=port, env=env) as pid:
         yield port, pid
 
@@ -231,7 +231,7 @@ def blue_green_with_log(directory: Path, origin: int) -> Iterator[tuple[int, int
         yield running
 
 
-def _caddy() -> str | None:
+def caddy_command() -> str | None:
     return shutil.which("caddy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
@@ -242,5 +242,5 @@ PEERS = [
     WITH_LOG,
     PeerProxy("nginx", shutil.which("nginx") is not None, nginx),
     PeerProxy("HAProxy", shutil.which("haproxy") is not None, haproxy),
-    PeerProxy("Caddy", _caddy() is not None, caddy),
+    PeerProxy("Caddy", caddy_command() is not None, caddy),
 ]
