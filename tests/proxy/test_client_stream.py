@@ -63,7 +63,7 @@ class MemoryStream:
         await self.start(response, body)
         await self.end([])
 
-    async def start(self, response: Response, first: bytes = b"") -> None:
+    async def start(self, response: Response, first: bytes = b"", *, more: bool = False) -> None:
         self.client.begin_response()
         self.status = response.status
         self.pieces.append(first)

@@ -39,10 +39,17 @@ class FoundFile:
     """It did not change just before it was read."""
     size: int = field(init=False)
     """Bytes that it takes in memory, nearly."""
+    small: Representation | None = field(init=False)
+    """What everybody gets whose request has no condition: there are no other encodings."""
 
     @size.default
     def _(self) -> int:
         return sum(len(each.body or b"") for each in self.encodings.values()) + 2048
+
+    @small.default
+    def _(self) -> Representation | None:
+        itself = self.encodings[IDENTITY]
+        return itself if len(self.encodings) == 1 and itself.body is not None else None
 
     @property
     def itself(self) -> Representation:
@@ -110,7 +117,7 @@ class FileLookup:
             descriptor = wanted.base.open(wanted.names)
         if descriptor is None:
             return None
-        opened = OpenFile(descriptor, wanted.identity, wanted.warm, limiter)
+        opened = OpenFile(descriptor, wanted.identity, limiter)
         if identity_of(os.fstat(descriptor)) != wanted.identity:
             opened.close()
             return None

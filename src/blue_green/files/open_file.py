@@ -20,7 +20,7 @@ from blue_green.system.file_systems import is_local
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-STRETCH = 1024 * 1024
+STRETCH = 2 * 1024 * 1024
 """Bytes that are looked for in memory, and are sent, at once."""
 PART = 128 * 1024
 """The kernel reads ahead by about so much."""
@@ -30,30 +30,26 @@ MOST_STRETCHES = 16 * 1024
 
 
 class OpenFile:
-    """A regular file, open until it is closed or forgotten."""
+    """A regular file, which is closed when nobody refers to it any more.
+
+    Requests for the same file share one, and a thread may open it for one that has been cancelled.
+    """
 
     def __init__(
         self,
         descriptor: int,
         identity: Identity,
-        warm: dict[int, float],
         limiter: trio.CapacityLimiter,
     ) -> None:
-        """`warm` is shared by all who send the file: when stretches were known to be in memory."""
         self.descriptor = descriptor
         self._identity = identity
-        self._warm = warm
+        self._warm: dict[int, float] = {}
+        """When stretches were last known to be in memory (`time.monotonic`)."""
         self._limiter = limiter
         self._is_local = is_local(descriptor)
 
-    def __enter__(self) -> "OpenFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def __del__(self) -> None:
-        self.close()  # A thread may have opened it for a request that had been cancelled.
+        self.close()
 
     def close(self) -> None:
         if self.descriptor >= 0:

@@ -14,8 +14,8 @@ from blue_green.files.encodings import IDENTITY
 from blue_green.http.heads import Framing
 from blue_green.http.response import Response
 
-SMALL = 128 * 1024
-"""Bytes up to which the content of a file is kept in memory."""
+SMALL = 16 * 1024
+"""Bytes up to which the content of a file is kept in memory. Larger ones are sent by the kernel."""
 HASHED = 8 * 1024 * 1024
 """Bytes up to which the ETag is made from the content."""
 BLOCK = 256 * 1024
@@ -60,8 +60,6 @@ class Representation:
     """The file has other encodings, too."""
     whole: Response = field(init=False)
     """The response with all of it."""
-    warm: dict[int, float] = field(init=False, factory=dict)
-    """When blocks of the file were last known to be in memory (`time.monotonic`)."""
 
     @whole.default
     def _(self) -> Response:

@@ -7,8 +7,11 @@ one may take precedence by then. Searching opens files, which may take long: it 
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import trio
 from attrs import define, field
@@ -33,6 +36,10 @@ LONGEST_PATH = 512
 MOST_BYTES = 32 * 1024 * 1024
 """Paths that are kept, bytes of each, and bytes of files that are kept in memory for them."""
 NOT_FOUND = b"404.html"
+KEPT_OPEN = 1024 * 1024
+MOST_OPEN = 128
+"""Bytes up to which files are kept open, and how many: a deleted file takes up its space until it
+is closed."""
 
 
 @define(eq=False)
@@ -70,6 +77,11 @@ class FileRoots:
     _lookup: FileLookup = field(init=False)
     _known: dict[bytes, KnownPath] = field(init=False, factory=dict)
     _bytes: int = field(init=False, default=0)
+    _open: WeakValueDictionary[Representation, OpenFile] = field(
+        init=False, factory=WeakValueDictionary
+    )
+    """The files that are being sent, and those that are kept open."""
+    _kept: deque[OpenFile] = field(init=False, factory=partial(deque, maxlen=MOST_OPEN))
 
     @_lookup.default
     def _(self) -> FileLookup:
@@ -109,19 +121,27 @@ class FileRoots:
         """The page for paths of an application in the browser, in the release."""
         return None if self.settings.fallback is None else names_of(self.settings.fallback)
 
-    async def open(self, wanted: Representation) -> OpenFile | None:
-        """The file, for the caller to close; None if it has changed meanwhile: find it again.
+    def opened(self, wanted: Representation) -> OpenFile | None:
+        """The file, if it is open already."""
+        return self._open.get(wanted)
 
-        Raises `OSError`.
-        """
+    async def open(self, wanted: Representation) -> OpenFile | None:
+        """The file; None if it has changed meanwhile: find it again. Raises `OSError`."""
         with threads.limited_by(self.threads):
-            return await threads.run(
+            opened = await threads.run(
                 self._lookup.open, wanted, self.threads, abandon_on_cancel=True
             )
+        if opened is not None:
+            self._open[wanted] = opened
+            if wanted.size <= KEPT_OPEN:
+                self._kept.append(opened)
+        return opened
 
     def forget(self) -> None:
         """Search for all files anew."""
         self._known.clear()
+        self._open.clear()
+        self._kept.clear()
         self._bytes = 0
 
     async def _search(self, path: bytes, wanted: FilePath | Names) -> Found | None:

@@ -1,5 +1,6 @@
 """The interface for handlers: one request and its response, whatever the version of HTTP."""
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from blue_green.files.open_file import OpenFile
@@ -59,11 +60,14 @@ class ClientStream(Protocol):
     async def send_interim(self, response: Response) -> None:
         """Send a 1xx response, to a client that understands it."""
 
-    async def respond(self, response: Response, body: bytes) -> None:
+    def respond(self, response: Response, body: bytes) -> Awaitable[None]:
         """Send a whole response."""
 
-    async def start(self, response: Response, first: bytes = b"") -> None:
-        """Send the response's head, and with it the first bytes of its body if there are any."""
+    async def start(self, response: Response, first: bytes = b"", *, more: bool = False) -> None:
+        """Send the response's head, and with it the first bytes of its body if there are any.
+
+        With `more`, the next bytes follow at once, and may go in the same packet.
+        """
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send more of the body."""
@@ -75,9 +79,9 @@ class ClientStream(Protocol):
         """
 
     async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
-        """Send so many bytes of the body from a file, uncopied if possible.
+        """Send the body from a file, uncopied if possible.
 
-        Raises `BadBody` if the file has fewer, or cannot be read.
+        Raises `BadBody` if the file changes before the end, has fewer bytes, or cannot be read.
         """
 
     async def end(self, trailers: Fields, *, close: bool = False) -> None:

@@ -1,12 +1,11 @@
 """Respond with a file of a release, without the app."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 from blue_green.files import conditions, encodings
 from blue_green.files.conditions import Verdict
 from blue_green.files.lookup import Found, FoundDirectory, FoundFile
-from blue_green.files.open_file import OpenFile
 from blue_green.files.paths import file_path, with_slash
 from blue_green.files.representation import Changing, Representation
 from blue_green.files.roots import FileRoots
@@ -27,10 +26,26 @@ ALLOWED = "GET, HEAD, OPTIONS"
 METHODS = (b"GET", b"HEAD")
 ATTEMPTS = 3
 """How often a file may have changed between finding and opening it."""
-WITH_HEAD = 16 * 1024
-"""Bytes of a body that are sent together with the head, which copies them."""
-LAST = 16 * 1024
-"""Bytes of a large file that are sent only if it has not changed while the others were sent."""
+
+
+def respond_now(
+    stream: ClientStream, files: FileRoots, route: Route[ServedSite]
+) -> Awaitable[None] | None:
+    """Send a small file that is in memory; None if there is more to do than that.
+
+    The usual case, without the rest of this file.
+    """
+    request = stream.request
+    if request.method != b"GET" or route.stripped or conditions.may_have(request.lines):
+        return None
+    known = files.known(request.target.partition(b"?")[0])
+    if known is None or not isinstance(known.found, FoundFile) or request.upgrade:
+        return None
+    small = known.found.small
+    if small is None or small.body is None:
+        return None
+    stream.file_revision = known.found.revision
+    return stream.respond(small.whole, small.body)
 
 
 class FileResponder:
@@ -140,41 +155,22 @@ class FileResponder:
         if not part or self._request.method == b"HEAD":
             await self._stream.respond(response, b"")
         elif file.body is not None:
-            await self._send_small(response, file.body, part)
+            await self._stream.respond(response, file.body[part.start : part.stop])
         else:
             return await self._send_large(file, response, part)
         return True
 
-    async def _send_small(self, response: Response, body: bytes, part: range) -> None:
-        if len(part) <= WITH_HEAD:
-            await self._stream.respond(response, body[part.start : part.stop])
-            return
-        rest = part.start + WITH_HEAD
-        await self._stream.start(response, body[part.start : rest])
-        await self._stream.send(memoryview(body)[rest : part.stop])
-        await self._stream.end(NO_FIELDS)
-
     async def _send_large(self, file: Representation, response: Response, part: range) -> bool:
-        with self._waiting_for_disk():
-            opened = await self._files.open(file)
+        opened = self._files.opened(file)
+        if opened is None:
+            with self._waiting_for_disk():
+                opened = await self._files.open(file)
         if opened is None:
             return False
-        with opened:
-            await self._stream.start(response)
-            try:
-                await self._send_open(opened, part)
-            except BadBody as bad:
-                raise ResponseAborted(f"The file was not sent to its end: {bad}.") from None
-            await self._stream.end(NO_FIELDS)
-        return True
-
-    async def _send_open(self, file: OpenFile, part: range) -> None:
-        stream, last = self._stream, min(LAST, len(part))
-        await stream.send_file(file, part.start, len(part) - last)
+        await self._stream.start(response, more=True)
         try:
-            has_changed = await file.has_changed()
-        except OSError as error:
-            raise BadBody(f"the file cannot be read: {error.strerror}") from None
-        if has_changed:
-            raise BadBody("it changed meanwhile")
-        await stream.send_file(file, part.stop - last, last)
+            await self._stream.send_file(opened, part.start, len(part))
+        except BadBody as bad:
+            raise ResponseAborted(f"The file was not sent to its end: {bad}.") from None
+        await self._stream.end(NO_FIELDS)
+        return True

@@ -4,17 +4,17 @@ import socket
 
 import trio
 
-from blue_green.files.open_file import STRETCH, OpenFile
+from blue_green.files.open_file import OpenFile
 from blue_green.http.chunks import chunk, last_chunk
 from blue_green.http.clock import date_line
 from blue_green.http.heads import Fields, Framing
 from blue_green.http.request import Request
 from blue_green.http.response import Response, write_response
-from blue_green.http.transport import BLOCK, Transport
+from blue_green.http.transport import Transport
 from blue_green.proxy import hsts
 from blue_green.proxy.client import Client
+from blue_green.proxy.file_body import FileBody
 from blue_green.proxy.relay import Body, LengthBody, body_of
-from blue_green.proxy.send_file import load, read_now, send_now
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import WORTHWHILE, splice
 from blue_green.routing.lease import Outcome, Target
@@ -92,10 +92,11 @@ class Http1Stream:
         if rest:
             await self._send(rest)
 
-    async def start(self, response: Response, first: bytes = b"") -> None:
+    async def start(self, response: Response, first: bytes = b"", *, more: bool = False) -> None:
         head = self._head(response)
         self.sent = len(first)
-        await self._send(head + (chunk(first) if first and self._is_chunked else first))
+        data = head + (chunk(first) if first and self._is_chunked else first)
+        await self._send(data, socket.MSG_MORE if more else 0)
 
     async def send(self, data: bytes | memoryview) -> None:
         self.sent += len(data)
@@ -111,22 +112,19 @@ class Http1Stream:
             await self.send(data)
 
     async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
-        end = offset + length
-        while offset < end:
-            count = min(STRETCH - offset % STRETCH, end - offset)
-            if not file.is_in_memory(offset, count):
+        source = FileBody(file, offset, length)
+        while source.left:
+            if not source.is_ready:
                 self.client.set_timeout(DISK_TIMEOUT, None, Outcome.FAILED)
-                await load(file, offset, count)
+                await source.get_ready()
                 self.client.clear_timeout()
-            if self._transport.is_plain:
-                sent = send_now(self._transport, file, offset, count)
+            if not self._transport.is_plain:
+                await self.send(source.read())
+            elif sent := source.send_now(self._transport):
                 self.sent += sent
-                await (self._transport.maybe_checkpoint() if sent else self._until_writable())
+                await self._transport.maybe_checkpoint()
             else:
-                data = read_now(file, offset, min(count, BLOCK))
-                sent = len(data)
-                await self.send(data)
-            offset += sent
+                await self._until_writable()
 
     async def end(self, trailers: Fields, *, close: bool = False) -> None:
         if self._is_chunked:
@@ -183,11 +181,11 @@ class Http1Stream:
         self.client.begin_response()
         return write_response(response, lines)
 
-    async def _send(self, data: bytes | memoryview) -> None:
+    async def _send(self, data: bytes | memoryview, flags: int = 0) -> None:
         """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
         transport = self._transport
         self.unsent = len(data)
-        rest = transport.send_now(data)
+        rest = transport.send_now(data, flags)
         if not rest:
             await transport.maybe_checkpoint()
         while rest:

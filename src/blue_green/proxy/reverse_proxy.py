@@ -9,7 +9,7 @@ from blue_green.http.request import Request
 from blue_green.proxy import path_prefix, redirect
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.exchange import Exchange
-from blue_green.proxy.file_responses import FileResponder
+from blue_green.proxy.file_responses import FileResponder, respond_now
 from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Route, Router
@@ -36,7 +36,8 @@ class ReverseProxy:
         if route.prefix:
             path_prefix.check(request.target)
         if route.site.files is not None:
-            return self._file_or_app(stream, route, route.site.files)
+            sent = respond_now(stream, route.site.files, route)
+            return sent or self._file_or_app(stream, route, route.site.files)
         return Exchange(stream, route, self.idle_timeout).run()
 
     async def _file_or_app(
