@@ -9,13 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from blue_green.config.settings import SiteSettings
 from blue_green.site.crash import LONGEST_DELAY, SHORTEST_LIFE, STABLE, Crash
 from blue_green.site.generation import Generation
 from blue_green.site.site import Site
 from blue_green.source.failure import StepFailed
-from blue_green.system import users
-from tests.support.fake_processes import FakeProcesses, generation, process
+from tests.support.fake_processes import FakeProcesses, generation, make_site, process
 
 LONG = 120.0
 """Seconds in which everything settles."""
@@ -26,12 +24,6 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> FakeProcesses:
     fakes = FakeProcesses()
     fakes.install(monkeypatch)
     return fakes
-
-
-def make_site(directory: Path) -> Site:
-    us = users.owner_of(Path("/proc/self"))
-    config = SiteSettings("test", directory / "s.toml", directory / "state")
-    return Site(config, owner=us, user=us)
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import AppSettings
 from blue_green.site.app_process import AppProcess
 from blue_green.site.generation import Generation
+from blue_green.site.site import Site
 from blue_green.source import launch
 from blue_green.source.failure import StepFailed
 from blue_green.source.release import Release
+from blue_green.system import users
 
 
 class FakeProcess:
@@ -28,6 +30,7 @@ class FakeProcess:
         self.gone = trio.Event()
         self.is_stopping = False
         self.ending = "ended with exit status 3"
+        self.succeeded = False
         self.output = (f"{name} {number} says goodbye",)
 
     async def run(self) -> None:
@@ -41,6 +44,11 @@ class FakeProcess:
         self.gone.set()
 
     def die(self) -> None:
+        self.gone.set()
+
+    def finish(self) -> None:
+        """End with exit status 0."""
+        self.succeeded = True
         self.gone.set()
 
 
@@ -101,3 +109,10 @@ def generation(directory: Path, **processes: AppProcessSettings) -> Generation:
 
 def process(*, count: int = 1, handover: str = "exclusive") -> AppProcessSettings:
     return AppProcessSettings(Argv(("work",)), count=Count(count), handover=handover)  # type: ignore[arg-type]
+
+
+def make_site(directory: Path) -> Site:
+    """A site without an app, whose parts nobody runs."""
+    us = users.owner_of(Path("/proc/self"))
+    config = SiteSettings("test", directory / "s.toml", directory / "state")
+    return Site(config, owner=us, user=us)

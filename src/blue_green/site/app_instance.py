@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from blue_green.config.app_process_settings import AppProcessSettings
-from blue_green.site.app_process import AppProcess, source_of
+from blue_green.site.app_process import AppProcess, StopSettings, source_of
 from blue_green.site.crash import SHORTEST_LIFE, STABLE, Crash
 from blue_green.site.generation import Generation
+from blue_green.site.run_on_time import RunOnTime
 from blue_green.source import launch
 from blue_green.source.failure import StepFailed
 
@@ -63,21 +64,28 @@ class AppInstance:
         """Its name in the log."""
         return source_of(self.name, self.number, self.settings)
 
-    def stop(self) -> None:
-        """Stop the process, and start it no more."""
+    def stop(self, *, may_finish: bool = False) -> None:
+        """Stop the process, and start it no more.
+
+        `may_finish`: the run of a schedule gets `stop_timeout` to end by itself before it is told
+        to stop. A program that is written to end by itself seldom handles signals.
+        """
+        if not (may_finish and not self.always_runs and self.process is not None):
+            self._scope.cancel()
+        elif not self.is_stopping:
+            self._scope.deadline = trio.current_time() + self._stop_timeout
         self.is_stopping = True
-        self._scope.cancel()
 
     async def run(self) -> None:
         """Start the process again whenever it ends, until `stop`; then nothing of it is left."""
         try:
             with self._scope:
-                if self.is_exclusive:
-                    await self._site.processes.until_stopped(self.name)
                 if self.always_runs:
+                    if self.is_exclusive:
+                        await self._site.processes.until_stopped(self.name)
                     await self._supervise()
                 else:
-                    await self._run_on_schedule()
+                    await RunOnTime(self, self._site).run()
         finally:
             if self.process is not None:
                 await self.process.stop()
@@ -104,8 +112,9 @@ class AppInstance:
         site.slots.start_soon(self.process.run)
         site.processes.note_start(self)
 
-    async def _run_on_schedule(self) -> None:
-        await trio.sleep_forever()
+    @property
+    def _stop_timeout(self) -> float:
+        return StopSettings.of(self.settings, self.generation.settings.app).timeout
 
     async def _supervise(self) -> None:
         while True:

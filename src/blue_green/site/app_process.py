@@ -95,6 +95,11 @@ class AppProcess:
         return self.process.gone
 
     @property
+    def succeeded(self) -> bool:
+        """Whether it has ended with exit status 0."""
+        return self.process.returncode == 0
+
+    @property
     def ending(self) -> str:
         """How it ended, in words."""
         return ending(self.process.returncode)

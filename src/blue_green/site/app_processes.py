@@ -44,7 +44,7 @@ class AppProcesses:
     def are_handing_over(self) -> bool:
         """Whether an instance waits for older ones to end."""
         stopping = {instance.name for instance in self._instances if instance.is_stopping}
-        waiting = [one for one in self._current if one.is_exclusive and one.started_at is None]
+        waiting = [one for one in self._starting if one.is_exclusive]
         return any(instance.name in stopping for instance in waiting)
 
     @property
@@ -58,9 +58,12 @@ class AppProcesses:
         return [instance.generation.release.path for instance in self._instances]
 
     def use(self, generation: Generation | None) -> None:
-        """Stop what runs, and start the processes of this generation. Nothing waits for that."""
+        """Stop what runs, and start the processes of this generation. Nothing waits for that.
+
+        If there is one to follow, a run of a schedule may finish.
+        """
         for instance in self._instances:
-            instance.stop()
+            instance.stop(may_finish=generation is not None)
         self.generation = generation
         if generation is None or self._site.is_stopping:
             return
@@ -111,6 +114,11 @@ class AppProcesses:
     def _current(self) -> list[AppInstance]:
         """The instances that should run."""
         return [instance for instance in self._instances if not instance.is_stopping]
+
+    @property
+    def _starting(self) -> list[AppInstance]:
+        """The instances that should run all the time, and have not been started yet."""
+        return [one for one in self._current if one.always_runs and one.started_at is None]
 
     async def _until_none(self, matches: Callable[[AppInstance], bool]) -> None:
         while any(matches(instance) for instance in self._instances):

@@ -1,4 +1,5 @@
-"""Notifications: a command of the owner's that runs after swaps and crashes, and for certificates.
+"""Notifications: a command of the owner's, which runs after swaps, crashes and failed runs, and for
+certificates.
 
 It gets one JSON object on its standard input. The rules:
 
@@ -23,6 +24,7 @@ from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.config.settings import SiteSettings
 from blue_green.site.crash import Crash
 from blue_green.site.receipt import Receipt
+from blue_green.site.scheduled_run import FailedRun
 from blue_green.system import command
 from blue_green.system.environment import environment
 from blue_green.system.process import CannotStart
@@ -70,14 +72,8 @@ class Notify:
 
     def report_crash(self, crash: Crash) -> None:
         """Report that a live backend or a process has ended, or failed to restart."""
-        now = time.monotonic()
-        if len(self._crashes) == MAX_CRASHES and now - self._crashes[0] < CRASH_PERIOD:
-            if not self._unreported:
-                logger.warning("[notify] command: too many crashes, not all are reported")
-            self._unreported += 1
+        if (unreported := self._count_crash()) is None:
             return
-        self._crashes.append(now)
-        unreported, self._unreported = self._unreported, 0
         address = crash.address
         self._add(
             {
@@ -95,6 +91,26 @@ class Notify:
                 "port": address.port or None if address else None,
                 "socket": str(address.path) if address and address.path else None,
                 "deaths": crash.deaths,
+                "untold": unreported,
+            }
+        )
+
+    def report_failed_run(self, run: FailedRun) -> None:
+        """Report that a run of a process with a schedule has failed. It counts as a crash."""
+        if (unreported := self._count_crash()) is None:
+            return
+        self._add(
+            {
+                "event": "run",
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "outcome": "failed",
+                "revision": run.revision,
+                "subject": None,
+                "previous": None,
+                "reason": run.reason,
+                "output": list(run.output),
+                "receipt": None,
+                "process": run.process,
                 "untold": unreported,
             }
         )
@@ -138,6 +154,18 @@ class Notify:
             await self._idle.wait()
         if limit.cancelled_caught:
             logger.warning("[notify] command is too slow: some events were not reported")
+
+    def _count_crash(self) -> int | None:
+        """How many were not reported since the last one; None if this one is not, either."""
+        now = time.monotonic()
+        if len(self._crashes) == MAX_CRASHES and now - self._crashes[0] < CRASH_PERIOD:
+            if not self._unreported:
+                logger.warning("[notify] command: too many crashes, not all are reported")
+            self._unreported += 1
+            return None
+        self._crashes.append(now)
+        unreported, self._unreported = self._unreported, 0
+        return unreported
 
     def _add(self, event: dict[str, Any]) -> None:
         if self._settings.notify.command is None:

@@ -29,6 +29,8 @@ from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
 from blue_green.site.release_files import ReleaseFiles
 from blue_green.site.retirement import Retirement
+from blue_green.site.scheduled_run import FailedRun
+from blue_green.site.schedules import Schedules
 from blue_green.site.site_certificates import SiteCertificates
 from blue_green.site.slots import Slots
 from blue_green.site.state import RecordedBackend, State, StateFile
@@ -120,6 +122,7 @@ class Site:
         self.notify = Notify(settings, user)
         self.slots = Slots(self)
         self.processes = AppProcesses(self)
+        self.schedules = Schedules(self.state, self.state_file)
         self.retirement = Retirement(self)
         self.queue = DeployQueue(self)
         self.new_commits = NewCommits(self)
@@ -207,6 +210,11 @@ class Site:
         """Notify the owner that a live backend or a process has ended, or failed to restart."""
         if not self.is_stopping:
             self.notify.report_crash(crash)
+
+    def report_failed_run(self, run: FailedRun) -> None:
+        """Notify the owner that a run of a process with a schedule has failed."""
+        if not self.is_stopping:
+            self.notify.report_failed_run(run)
 
     def _snapshot(self) -> State:
         """The state, with the processes that run right now."""

@@ -19,6 +19,7 @@ from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
 from blue_green.config.command_line import command_line
 from blue_green.site.receipt import Receipt, short_reason
+from blue_green.site.scheduled_run import ScheduledRun
 from blue_green.source.revision import REVISION
 from blue_green.system import files, threads
 from blue_green.system.strict import strict_converter
@@ -96,6 +97,8 @@ class State:
     """The releases that have been live, the last one first: directory -> revision."""
     migrated: list[str] = field(factory=list)
     """The last revisions whose `migrate` has succeeded here, the newest at the end."""
+    schedules: dict[str, ScheduledRun] = field(factory=dict)
+    """Name of a process -> its last run; the most recently used ones at the end."""
     quarantine: dict[str, str] = field(factory=dict, converter=_bounded)
     """Revision -> why it failed; the newest at the end."""
     history: list[Receipt] = field(factory=list)

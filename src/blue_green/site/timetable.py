@@ -40,12 +40,12 @@ class Timetable:
         """None if there is none any more."""
 
     def is_due(self, now: datetime) -> bool:
-        """Whether a time has come since the last call that returned true."""
+        """Whether a time has come that has not been let pass."""
         if now < self.passed - CORRECTION:
-            self.passed = now
-            self.next = next_time(self.schedule, now)
-        if self.next is None or now < self.next:
-            return False
+            self.let_pass(now)
+        return self.next is not None and now >= self.next
+
+    def let_pass(self, now: datetime) -> None:
+        """Let all times up to this moment pass: they are not due any more."""
         self.passed = now
         self.next = next_time(self.schedule, now)
-        return True
