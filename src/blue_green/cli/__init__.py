@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from blue_green import __version__
-from blue_green.cli import deploy, preflight, run, show, trust
+from blue_green.cli import deploy, preflight, run, show, trust, unit
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -42,6 +42,7 @@ COMMANDS = [
     *deploy.COMMANDS,
     *show.COMMANDS,
     *trust.COMMANDS,
+    *unit.COMMANDS,
     Command(
         "completion",
         "print a completion script for a shell",

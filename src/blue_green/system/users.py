@@ -57,6 +57,14 @@ def owner_of(path: Path) -> User:
     return _by_ids(status.st_uid, status.st_gid)
 
 
+def group_name(gid: int) -> str:
+    """The name of a group, or its number if it has none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
 def named(user: str | None, group: str | None, default: User) -> User:
     """The user in the settings, or else `default`, with the group in the settings."""
     found = default

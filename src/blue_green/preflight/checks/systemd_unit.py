@@ -8,6 +8,7 @@ from pathlib import Path
 
 from blue_green.config.process_settings import StateSettings
 from blue_green.config.settings import Settings
+from blue_green.preflight import service_unit
 from blue_green.preflight.checks.finding import Findings, passed, warned
 from blue_green.system import files, root, users
 from blue_green.system.other_sites import UNITS
@@ -18,8 +19,6 @@ DEFAULT_STOP = 90.0
 """Seconds: the default of systemd's DefaultTimeoutStopSec."""
 MAX_SIZE = 1024 * 1024
 """Maximum size of a unit file, in bytes."""
-KILL_MARGIN = 20.0
-"""Seconds added for processes that take a while to die even after SIGKILL."""
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 UNITS_OF_TIME = {
     **dict.fromkeys(("us", "usec"), 1e-6),
@@ -70,16 +69,14 @@ def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings
             f"sudo -u {user} blue-green check ...",
         )
     allowed = seconds(service.get("TimeoutStopSec", ""))
-    longest = settings.admin.drain_delay + max(
-        site.swap.drain_timeout + 2 * site.app.stop_timeout for site in settings.sites
-    )
+    longest = service_unit.longest_stop(settings)
     about = f"{name}: TimeoutStopSec"
     if allowed < longest:
         yield warned(
             about,
             f"systemd kills the service after {allowed:g} s, but an orderly stop may take "
             f"{longest:g} s (drain_timeout + 2 x stop_timeout + drain_delay)",
-            f"set TimeoutStopSec={longest + KILL_MARGIN:.0f}",
+            f"set TimeoutStopSec={longest + service_unit.KILL_MARGIN:.0f}",
         )
     else:
         yield passed(about, f"{allowed:g} s are enough for an orderly stop")
