@@ -9,7 +9,10 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-CADDY, KAMAL, UNIT = (f"docs/moving/{name}.md" for name in ("caddy", "kamal-proxy", "systemd"))
+CADDY, KAMAL, UNIT, HEROKU = (
+    f"docs/moving/{name}.md" for name in ("caddy", "kamal-proxy", "systemd", "heroku")
+)
+INSTALL = "docs/install.md"
 CERTIFICATES, SWAPS, HARDENING, FLEET, PUSHES, SITES = (
     f"docs/{name}.md" for name in ("certificates", "swaps", "hardening", "fleet", "pushes", "sites")
 )
@@ -31,9 +34,6 @@ RUN: Mapping[tuple[str, str], Run] = {
     (CADDY, "sudo mkdir /etc/blue-green"): Run(),
     (HARDENING, "sudo chown root:app /etc/blue-green/supervisor.toml"): Run(),
     (CADDY, "sudo find /srv/app ! -user app"): Run(),
-    (CADDY, "sudo cp /opt/blue-green/source/deploy/blue-green.service /etc/systemd/system/"): Run(
-        ("systemctl edit blue-green",)
-    ),
     (HARDENING, "systemd-analyze security --offline=true /etc/systemd/system/blue-green.service"): (
         Run(("Overall exposure level",), needs="systemd-analyze")
     ),
@@ -78,7 +78,13 @@ AT_THE_END: tuple[str, str] = (CADDY, "sudo systemctl stop blue-green")
 """Run when the supervisor has stopped: nothing is left of it."""
 
 VENV = "python3 -m venv .venv && .venv/bin/pip install -q -e"
-SOCKET = "/opt/blue-green/source/deploy/blue-green.socket"
+UNIT_TEST = "run by tests/cli/test_unit.py, for another directory of units"
+REPOSITORY = "git+https://git.example.com/blue-green"
+PIPX = "sudo PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install"
+UV_TOOL = (
+    "sudo env UV_TOOL_DIR=/opt/uv/tools UV_TOOL_BIN_DIR=/usr/local/bin "
+    "UV_PYTHON_INSTALL_DIR=/opt/uv/python"
+)
 SYSTEMD = "only what systemd does, which does not run here"
 READ: Mapping[tuple[str, str], str] = {
     ("README.md", f"{VENV} . && .venv/bin/blue-green run supervisor.toml.example"): (
@@ -100,9 +106,41 @@ READ: Mapping[tuple[str, str], str] = {
     ),
     (CERTIFICATES, "blue-green init --acme internal"): "run by tests/preflight/init/test_https.py",
     (CADDY, "cd /srv/app"): "the old script, which is to go",
-    (CADDY, "sudo git clone https://git.example.com/blue-green /opt/blue-green/source"): (
-        "fetches packages"
+    (CADDY, "sudo blue-green unit /etc/blue-green/supervisor.toml --install"): UNIT_TEST,
+    **dict.fromkeys(
+        (
+            ("README.md", f"{PIPX} {REPOSITORY}"),
+            (INSTALL, "sudo apt-get install -y git pipx"),
+            (INSTALL, f"{UV_TOOL} uv tool install --python 3.12 {REPOSITORY}"),
+            (INSTALL, "sudo apt-get install -y git python3-venv"),
+            (INSTALL, f"{PIPX} --force {REPOSITORY}"),
+        ),
+        "would install packages; tests/deploy/test_wheel.py installs the wheel",
     ),
+    (
+        INSTALL,
+        "sudo useradd --system --user-group --home-dir /srv/app --shell /usr/sbin/nologin app",
+    ): "would change this machine's users",
+    (INSTALL, "sudo install -d /etc/blue-green"): "run by tests/preflight/init/test_https.py",
+    (INSTALL, "sudo blue-green check --start /etc/blue-green/supervisor.toml"): (
+        "run by tests/preflight/checks/test_trial_start.py"
+    ),
+    (INSTALL, "sudo blue-green unit /etc/blue-green/supervisor.toml --install"): UNIT_TEST,
+    (INSTALL, "sudo systemctl disable --now blue-green"): SYSTEMD,
+    (
+        HEROKU,
+        "heroku config --shell --app shop | sudo -u app sh -c 'umask 077; cat > /srv/app/.env'",
+    ): ("needs an account"),
+    (
+        HEROKU,
+        "cd /etc/blue-green && sudo blue-green init --host shop.example.com --acme you@example.com "
+        "/srv/app",
+    ): "run by tests/preflight/init/test_procfile.py and test_https.py",
+    (
+        HEROKU,
+        "sudo blue-green unit /etc/blue-green/supervisor.toml --install && sudo systemctl enable "
+        "--now blue-green",
+    ): UNIT_TEST,
     (
         CADDY,
         "sudo systemctl reload caddy                         # or",
@@ -118,7 +156,7 @@ READ: Mapping[tuple[str, str], str] = {
         "--file /etc/blue-green/supervisor.toml",
     ): "run by tests/preflight/init/test_https.py",
     (CADDY, "sudo systemctl disable --now caddy app"): SYSTEMD,
-    (CADDY, f"sudo cp {SOCKET} /etc/systemd/system/"): SYSTEMD,
+    (CADDY, 'sudo cp "$(blue-green unit --files | grep socket)" /etc/systemd/system/'): SYSTEMD,
     (CADDY, "sudo systemctl disable --now app@3000 app@3001"): SYSTEMD,
     (KAMAL, "kamal-proxy deploy shop --target web-2:3000 --host shop.example.com \\"): (
         "kamal-proxy is not here; its flags are those of its internal/cmd/deploy.go"

@@ -41,7 +41,6 @@ def replaced(text: str, site: RealSite) -> str:
     for old, new in {
         "/srv/app": str(site.checkout),
         "/etc/": f"{root}/etc/",
-        "/opt/blue-green/source": str(TOP),
         "/var/lib/blue-green": str(site.state),
         "127.0.0.1:8000": f"127.0.0.1:{site.port}",
         "! -user app": f"! -user {me}",
@@ -81,7 +80,9 @@ async def site(make_site: MakeSite) -> RealSite:
     git(site.checkout, "remote", "add", "origin", str(site.directory / "origin"))
     git(site.checkout, "push", "-q", "origin", f"{site.draft(raises='no')}:refs/heads/broken")
     git(site.checkout, "fetch", "-q", "origin")
-    (site.directory / "root/etc/systemd/system/blue-green.service.d").mkdir(parents=True)
+    units = site.directory / "root/etc/systemd/system"
+    (units / "blue-green.service.d").mkdir(parents=True)
+    shutil.copy(TOP / "deploy" / "blue-green.service", units)
     return site
 
 

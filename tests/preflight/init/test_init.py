@@ -101,7 +101,7 @@ def settings_for(checkout: Path, answer: str = "") -> tuple[str, Settings]:
             {"public/index.html": ""},
             {},
             "static files",
-            "python3 -m http.server {port} --bind 127.0.0.1 --protocol HTTP/1.1 --directory public",
+            "",
         ),
     ],
 )
@@ -276,7 +276,7 @@ def test_init_writes_a_file_that_passes_check_and_overwrites_nothing(fill: Fill)
     assert (again.code, file.read_text()) == (1, "mine")
     assert "use --force to overwrite it" in again.err
     assert cli(checkout, "init", "--yes", "--force").code == 0
-    assert settings_file.load(file).sites[0].app.command[:2] == ("python3", "-m")
+    assert settings_file.load(file).sites[0].files.directories == {"/": "."}
 
 
 def test_an_app_in_a_directory_of_its_repository_has_the_paths_of_both(fill: Fill) -> None:
@@ -298,7 +298,7 @@ def test_an_app_in_a_directory_of_its_repository_has_the_paths_of_both(fill: Fil
 
 
 def test_two_apps_of_one_repository_become_two_sites(fill: Fill, tmp_path: Path) -> None:
-    checkout = fill({"api/main.py": "app = FastAPI()", "web/hugo.toml": ""})
+    checkout = fill({"api/main.py": "app = FastAPI()", "web/public/index.html": ""})
     file = tmp_path / "etc" / "supervisor.toml"
     file.parent.mkdir()
     for name in ("api", "web"):

@@ -140,7 +140,7 @@ def _address(
             if service_may_bind():
                 return passed(about, f"{end} is for the service, which may use all ports")
             advice = (
-                "let a service run it, as in deploy/blue-green.service, which has "
+                "let a service run it, as in `blue-green unit`, which has "
                 "CAP_NET_BIND_SERVICE; or use another port"
             )
         return failed(about, str(error).removeprefix(f"{about}: "), advice)

@@ -94,7 +94,7 @@ def _ports(path: Path, service: Mapping[str, str], settings: Settings) -> Findin
             f"the service, which runs as {service.get('User')}, may not listen on "
             f"{' and '.join(map(str, low))}, ports below {first}",
             f"set AmbientCapabilities={BIND} and CapabilityBoundingSet={BIND}, with systemctl edit "
-            f"{path.name}, as in deploy/blue-green.service",
+            f"{path.name}, as in `blue-green unit`",
         )
 
 

@@ -63,7 +63,7 @@ class _Settings:
         root = self._values.get("STATIC_ROOT")
         directory = _inside([root]) if root else ()
         path = "/" + str(self._values.get("STATIC_URL", "static/")).strip("/")
-        return {path: directory[0]} if directory and PATH.fullmatch(path) else {}
+        return {f"{path}/": directory[0]} if directory and PATH.fullmatch(path) else {}
 
     def read(self, module: str, depth: int = 0) -> None:
         stem = module.replace(".", "/")

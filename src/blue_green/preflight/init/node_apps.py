@@ -124,7 +124,7 @@ def _astro_server(checkout: Checkout, package: _Package) -> App:
         env={"HOST": "127.0.0.1"},
         build=_build(checkout, package, ("npx", "astro", "build")),
         link=tuple(checkout.links),
-        files={"/_astro": "dist/client/_astro"},
+        files={"/_astro/": "dist/client/_astro"},
     )
 
 

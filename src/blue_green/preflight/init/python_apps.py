@@ -19,6 +19,9 @@ METADATA = ("metadata.yaml", "metadata.yml", "metadata.json")
 SERVERS = ("gunicorn", "uvicorn", "daphne", "hypercorn", "waitress")
 """For production, the preferred ones first."""
 DEVELOPMENT_SERVER = "runserver is for development: install gunicorn or uvicorn, and use it here"
+UPLOADS = (
+    'Django does not serve uploads in {}: "/media/" = "{}" in [files] does, if that is MEDIA_URL'
+)
 NO_STATIC_ROOT = (
     "its settings name no STATIC_ROOT in the checkout: set it, for example to BASE_DIR / "
     '"staticfiles", and run init again, so that its static files are collected and served'
@@ -40,6 +43,7 @@ def django(checkout: Checkout) -> Iterator[App]:
     advice = [*python.advice, *([] if server else [DEVELOPMENT_SERVER])]
     if "django.contrib.staticfiles" in settings and not data.static:
         advice.append(NO_STATIC_ROOT)
+    advice += [UPLOADS.format(directory, directory) for directory in data.uploads]
     yield with_sqlite(
         App(
             kind="Django",

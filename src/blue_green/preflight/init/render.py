@@ -208,7 +208,7 @@ def _rest(listen: str, what: str, acme: str | None, *, as_service: bool) -> Iter
     yield ""
     yield "[state]"
     if as_service:
-        yield _line("directory", STATE_OF_SERVICE, "as in deploy/blue-green.service")
+        yield _line("directory", STATE_OF_SERVICE, "as in the unit that blue-green unit makes")
     else:
         yield _line("directory", ".blue-green", f"as a service: {STATE_OF_SERVICE}", off=True)
 

@@ -23,7 +23,7 @@ RAILS_ENV = {
 KEY = "config/master.key"
 NO_KEY = f"{KEY} is not in the checkout: copy it there, or set RAILS_MASTER_KEY in an env_file"
 ASSETS = ("sprockets", "propshaft", "webpacker", "shakapacker", "vite_rails")
-FILES = {"/assets": "public/assets", "/packs": "public/packs", "/vite": "public/vite"}
+FILES = {"/assets/": "public/assets", "/packs/": "public/packs", "/vite/": "public/vite"}
 OF_ADAPTER = re.compile(r"(?m)^[ \t]*adapter:[ \t]*sqlite3")
 DATABASE = re.compile(r"(?m)^[ \t]*database:[ \t]*([\w./-]+\.(?:sqlite3|sqlite|db))\b")
 
@@ -102,11 +102,11 @@ def _env(checkout: Checkout) -> dict[str, str]:
 
 def _served(gems: str) -> Iterator[str]:
     """The paths of the assets that are built."""
-    yield "/assets"
+    yield "/assets/"
     if "webpacker" in gems or "shakapacker" in gems:
-        yield "/packs"
+        yield "/packs/"
     if "vite_rails" in gems:
-        yield "/vite"
+        yield "/vite/"
 
 
 def _databases(checkout: Checkout) -> tuple[str, ...]:

@@ -77,13 +77,8 @@ def pages(checkout: Checkout) -> Iterator[App]:
     for directory in PAGES:
         index = str(PurePosixPath(directory, "index.html"))
         if index in checkout.tracked:
-            words = ["http.server", "{port}", "--bind", "127.0.0.1", "--protocol", "HTTP/1.1"]
-            yield App(
-                kind="static files",
-                because=f"detected from {index}",
-                command=("python3", "-m", *words, "--directory", directory),
-                advice=("Python's built-in server is for light traffic only",),
-            )
+            advice = (ALL_IS_PUBLISHED,) if directory == "." else ()
+            yield _site(checkout, _Generated("static files", index, (), directory), advice=advice)
             return
 
 
