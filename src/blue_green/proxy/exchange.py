@@ -62,6 +62,7 @@ class Exchange:
         if route.stripped:
             self._stripped = route.stripped
             self._target = strip(stream.request.target, route.stripped)
+        self._files = site.files  # An app has no file for the request in these.
         self._is_uploaded = stream.request.framing is _NO_BODY
         """The backend was sent all of the request."""
 
@@ -80,7 +81,8 @@ class Exchange:
             self._is_moved = False
             outcome = None
             try:
-                await self._at_backend(lease)
+                if not lease.held or not await self._respond_with_file():
+                    await self._at_backend(lease)
                 outcome = _RESPONDED
                 return
             except Unreachable as error:
@@ -178,11 +180,15 @@ class Exchange:
             else:
                 upstream.transport.abort()
 
-    async def _respond_with_file(self) -> None:
-        """For a static site whose first release was not live before the request waited for it."""
+    async def _respond_with_file(self) -> bool:
+        """Respond with a file of a release that went live while the request waited, if it has one.
+
+        Otherwise an app would be asked for its files after a restart, and a static site for none.
+        """
         files = self._route.site.files
-        assert files is not None
-        await FileResponder(self._stream, files, self._route).run()
+        if files is None or (files is self._files and files.has_app):
+            return False
+        return await FileResponder(self._stream, files, self._route).run()
 
     async def _dial_to(self, target: Target) -> Upstream:
         self._upstream = None

@@ -35,9 +35,11 @@ class ReverseProxy:
             raise redirect.moved(request, stream.client.remote, route.moved_to)
         if route.prefix:
             path_prefix.check(request.target)
-        if route.site.files is not None:
-            sent = respond_now(stream, route.site.files, route)
-            return sent or self._file_or_app(stream, route, route.site.files)
+        files = route.site.files
+        # With an app, files are also served while requests for it wait.
+        if files is not None and (files.has_app or route.site.gate.is_open):
+            sent = respond_now(stream, files, route)
+            return sent or self._file_or_app(stream, route, files)
         return Exchange(stream, route, self.idle_timeout).run()
 
     async def _file_or_app(
