@@ -3,11 +3,17 @@
 import hashlib
 import re
 import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from tests.support.app_checkout import git
+from tests.support.http_client import HttpClient
 from tests.support.site import RealSite
+from tests.waiting import until
 
 SCRIPT = re.compile(r"/assets/app-[0-9a-f]{12}\.js")
 
@@ -20,21 +26,38 @@ class StaticSite:
         real.sections["app"] = {"name": "test"}
         real.sections["swap"] = {"drain_timeout": "10s"}
         del real.sections["health"]
-        real.configure(files={"/": "public"}, **sections)
-        self.public = real.checkout / "public"
+        real.configure(**{"files": {"/": "public"}, **sections})
 
-    def publish(self, text: str, pages: dict[str, str] | None = None) -> str:
-        """Commit a site with this text and these pages only; its revision."""
-        shutil.rmtree(self.public, ignore_errors=True)
-        script = f"/assets/app-{hashlib.sha256(text.encode()).hexdigest()[:12]}.js"
-        index = f'<title>{text}</title><script src="{script}"></script>'
-        for name, content in {"/index.html": index, script: text, **(pages or {})}.items():
-            path = self.public / name.removeprefix("/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
-        git(self.real.checkout, "add", "-A")
-        git(self.real.checkout, "commit", "-q", "-m", text)
-        return self.real.head()
+    def publish(self, text: str, **pages: str) -> str:
+        """Commit a site with this text and these pages, named without `.html`; its revision."""
+        return publish(self.real.checkout, text, **pages)
+
+    async def text(self, path: str = "/") -> str:
+        """What it answers."""
+        return (await self.real.get(path)).body.decode()
+
+
+def publish(checkout: Path, text: str, **pages: str) -> str:
+    """Commit a directory `public` with this text, a script and pages; the revision."""
+    public = checkout / "public"
+    shutil.rmtree(public, ignore_errors=True)
+    script = script_of(text)
+    index = f'<title>{text}</title><script src="{script}"></script>'
+    files = {script: f'document.title = "{text} runs"', "/index.html": index}
+    for name, content in {**files, **{f"{page}.html": pages[page] for page in pages}}.items():
+        path = public / name.removeprefix("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    (checkout / "behaviour.json").write_text("{}")  # Of the app, if there is one.
+    (checkout / "text.txt").write_text(text)
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-q", "-m", text)
+    return git(checkout, "rev-parse", "HEAD")
+
+
+def script_of(text: str) -> str:
+    """The path of the script of the site with this text."""
+    return f"/assets/app-{hashlib.sha256(text.encode()).hexdigest()[:12]}.js"
 
 
 def script_in(page: bytes) -> str:
@@ -42,3 +65,48 @@ def script_in(page: bytes) -> str:
     found = SCRIPT.search(page.decode())
     assert found, page
     return found[0]
+
+
+class Visits:
+    """What became of the visitors of a site."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self.late_scripts = 0
+        """Scripts of a page that was loaded before a swap that ended before they were requested."""
+        self.failures: list[str] = []
+
+
+@asynccontextmanager
+async def visited(
+    port: int, find_script: Callable[[bytes], str] = script_in, *, dwell: float = 0.3
+) -> AsyncIterator[Visits]:
+    """Visitors who load the page and its script, and the script once more after `dwell` seconds."""
+    visits = Visits()
+
+    async def fetch(http: HttpClient, path: str) -> bytes:
+        answer = await http.get(path)
+        assert answer.status == 200, f"{path}: {answer.status}"
+        return answer.body
+
+    async def visit() -> None:
+        async with HttpClient(port) as http:
+            while True:
+                try:
+                    script = find_script(await fetch(http, "/"))
+                    visits.pages += 1
+                    await fetch(http, script)
+                    await trio.sleep(dwell)
+                    visits.late_scripts += find_script(await fetch(http, "/")) != script
+                    await fetch(http, script)
+                except Exception as error:  # noqa: BLE001 - every failure counts, of any kind
+                    visits.failures.append(repr(error))
+                    await trio.sleep(0.1)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(visit)
+        await until("the first visit", lambda: visits.pages or visits.failures)
+        yield visits
+        nursery.cancel_scope.cancel()
+    assert visits.failures == [], f"of {visits.pages} visits: {visits.failures[:5]}"

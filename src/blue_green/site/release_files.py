@@ -60,7 +60,9 @@ class ReleaseFiles:
     def forget(self, path: Path) -> None:
         """Serve nothing from a release that is about to be deleted."""
         served = self._site.state.served
-        self._site.state.served = {name: served[name] for name in served if name != path.name}
+        if path.name in served:
+            self._site.state.served = {name: served[name] for name in served if name != path.name}
+            self._site.state_file.change()
         roots = self._site.served.files
         if roots and path in [release.path for release in self.earlier]:
             left = tuple(release for release in roots.releases if release.path != path)

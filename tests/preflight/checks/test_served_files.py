@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from blue_green.preflight.checks.finding import Finding
 from tests.support.check_context import CheckedSite, left_behind, only, troubles
 
@@ -45,6 +47,7 @@ def test_a_site_without_a_first_page_is_warned_of(subject: CheckedSite) -> None:
     assert "public has no index.html" in found.text
 
 
+@pytest.mark.long
 def test_a_trial_builds_a_static_site_and_starts_nothing(subject: CheckedSite) -> None:
     build = ["sh", "-c", "mkdir public && touch public/index.html"]
     found = static(subject, start=True, release={"build": build})
@@ -59,6 +62,7 @@ def test_a_trial_finds_a_build_that_forgets_the_directory(subject: CheckedSite) 
     assert "the release has no directory public" in found.text
 
 
+@pytest.mark.long
 def test_a_trial_finds_a_build_without_a_first_page(subject: CheckedSite) -> None:
     found = only(static(subject, start=True, release={"build": ["mkdir", "public"]}))
     assert "public has no index.html" in found.text
