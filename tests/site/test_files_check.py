@@ -14,7 +14,7 @@ from blue_green.system.users import owner_of
 def settings(tmp_path: Path, files: dict[str, str], **release: Any) -> SiteSettings:
     checkout = tmp_path / "checkout"
     checkout.mkdir(exist_ok=True)
-    document = {"app": {"command": ["serve"]}, "files": files, "release": release}
+    document = {"files": files, "release": release}
     return parsing.parse(document, checkout / "supervisor.toml").sites[0]
 
 
