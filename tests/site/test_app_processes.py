@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -222,64 +223,92 @@ EVENTS = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0.0, 0.05, 0.5, 3.0, 20.0, 60.0])),
     st.tuples(st.just("takes"), st.sampled_from([0.0, 1.0, 30.0])),
     st.tuples(st.just("preparing"), st.sampled_from([0.0, 0.2])),
-    st.tuples(st.just("cannot start"), st.booleans()),
-    st.tuples(st.sampled_from(["stop", "supervise"]), st.none()),
+    st.tuples(st.just("failure"), st.sampled_from([None, StepFailed("it cannot start")])),
+    st.tuples(st.sampled_from(["stop", "supervise", "upgrade"]), st.none()),
 )
+
+
+class Play:
+    """Processes of a site, to which one event after the other happens."""
+
+    def __init__(self, directory: Path, fakes: FakeProcesses, nursery: trio.Nursery) -> None:
+        self.directory = directory
+        self.fakes = fakes
+        self.used: list[Generation] = []
+        self._nursery = nursery
+        self._begin()
+
+    def _begin(self) -> None:
+        self.site, self._scope = make_site(self.directory), trio.CancelScope()
+        self._nursery.start_soon(self._run, self.site, self._scope)
+
+    async def _run(self, site: Site, scope: trio.CancelScope) -> None:
+        with scope:
+            await site.slots.run()
+
+    async def happen(self, event: str, value: Any) -> None:
+        fakes, processes = self.fakes, self.site.processes
+        if event == "use":
+            self.used.append(generation(self.directory, **value))
+            processes.use(self.used[-1])
+        elif event == "again" and self.used:
+            before = self.used[value % len(self.used)]
+            self.used.append(Generation("green", before.release, before.settings))
+            processes.use(self.used[-1])
+        elif event == "die" and fakes.running:
+            fakes.running[value % len(fakes.running)].die()
+        elif event == "wait":
+            await trio.sleep(value)
+        elif event == "upgrade":
+            self._upgrade()
+        elif event == "stop":
+            processes.use(None)
+        elif event == "supervise":
+            processes.supervise()
+        elif event in ("takes", "preparing", "failure"):
+            setattr(fakes, event, value)
+
+    def _upgrade(self) -> None:
+        """All that this program knows is lost, but for what it hands over."""
+        before = self.site.processes
+        handed = self.fakes.hand_over(before.instances)
+        self._scope.cancel()
+        self._begin()
+        self.site.processes.take_over(handed)
+        self.site.processes.use(before.generation)
+
+    def expected(self) -> list[tuple[Generation, str, int]]:
+        wanted = self.site.processes.generation
+        return [
+            (wanted, name, number)
+            for name, config in (wanted.settings.processes.items() if wanted else ())
+            for number in range(1, config.count + 1)
+            if wanted
+        ]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(events=st.lists(EVENTS, max_size=25))
 def test_never_two_releases_of_an_exclusive_one_and_always_all_when_settled(
-    events: list[tuple[str, object]], tmp_path: Path
+    events: list[tuple[str, Any]], tmp_path: Path
 ) -> None:
     """`FakeProcesses.start` checks the first."""
-    fakes = FakeProcesses()
-
-    async def play(site: Site) -> None:
-        used: list[Generation] = []
-        for event, value in events:
-            if event == "use":
-                used.append(generation(tmp_path, **value))  # type: ignore[arg-type]
-                site.processes.use(used[-1])
-            elif event == "again" and used:
-                before = used[value % len(used)]  # type: ignore[operator]
-                used.append(Generation("green", before.release, before.settings))
-                site.processes.use(used[-1])
-            elif event == "die" and fakes.running:
-                fakes.running[value % len(fakes.running)].die()  # type: ignore[operator]
-            elif event == "wait":
-                await trio.sleep(value)  # type: ignore[arg-type]
-            elif event == "takes":
-                fakes.takes = value  # type: ignore[assignment]
-            elif event == "preparing":
-                fakes.preparing = value  # type: ignore[assignment]
-            elif event == "cannot start":
-                fakes.failure = StepFailed("it cannot") if value else None
-            elif event == "stop":
-                site.processes.use(None)
-            elif event == "supervise":
-                site.processes.supervise()
-        fakes.failure = None
-        site.processes.supervise()
-        await trio.sleep(LONG)
-        wanted = site.processes.generation
-        expected = [
-            (wanted, name, number)
-            for name, config in (wanted.settings.processes if wanted else {}).items()
-            for number in range(1, config.count + 1)
-        ]
-        running = [(one.generation, one.name, one.number) for one in fakes.running]
-        assert sorted(running, key=str) == sorted(expected, key=str)
-        await site.processes.stop()
-        assert not fakes.running
 
     async def main() -> None:
-        site = make_site(tmp_path)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(site.slots.run)
-            await play(site)
-            nursery.cancel_scope.cancel()
+        fakes = FakeProcesses()
+        with pytest.MonkeyPatch.context() as patch:
+            fakes.install(patch)
+            async with trio.open_nursery() as nursery:
+                play = Play(tmp_path, fakes, nursery)
+                for event, value in events:
+                    await play.happen(event, value)
+                fakes.failure = None
+                play.site.processes.supervise()
+                await trio.sleep(LONG)
+                running = [(one.generation, one.name, one.number) for one in fakes.running]
+                assert sorted(running, key=str) == sorted(play.expected(), key=str)
+                await play.site.processes.stop()
+                assert not fakes.running
+                nursery.cancel_scope.cancel()
 
-    with pytest.MonkeyPatch.context() as patch:
-        fakes.install(patch)
-        trio.run(main, clock=MockClock(autojump_threshold=0))
+    trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -1,6 +1,9 @@
 """Processes that only say that they run: all orders of events can be tried without a program."""
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
@@ -9,6 +12,8 @@ from blue_green.config.app_process_settings import AppProcessSettings
 from blue_green.config.kinds import Argv, Count
 from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import AppSettings
+from blue_green.site import handed_processes
+from blue_green.site.app_instance import AppInstance
 from blue_green.site.app_process import AppProcess
 from blue_green.site.generation import Generation
 from blue_green.site.site import Site
@@ -16,6 +21,8 @@ from blue_green.source import launch
 from blue_green.source.failure import StepFailed
 from blue_green.source.release import Release
 from blue_green.system import users
+from blue_green.system.handover import HandedProcess
+from blue_green.system.output import Output
 
 
 class FakeProcess:
@@ -27,6 +34,8 @@ class FakeProcess:
         self.number = number
         self.takes = takes
         """Seconds that it takes to stop."""
+        self.ends_at = math.inf
+        """When it ends, as it was stopped."""
         self.gone = trio.Event()
         self.is_stopping = False
         self.ending = "ended with exit status 3"
@@ -37,11 +46,16 @@ class FakeProcess:
         await self.gone.wait()
 
     async def stop(self) -> None:
-        assert not self.is_stopping, "some programs exit at once on a second signal"
-        self.is_stopping = True
-        with trio.CancelScope(shield=True), trio.move_on_after(self.takes):
+        if not self.is_stopping:  # Otherwise another program has stopped it before an upgrade.
+            self.is_stopping = True
+            self.ends_at = trio.current_time() + self.takes
+        with trio.CancelScope(shield=True), trio.move_on_at(self.ends_at):
             await self.gone.wait()
         self.gone.set()
+
+    @property
+    def time_left(self) -> float | None:
+        return self.ends_at - trio.current_time() if self.is_stopping else None
 
     def die(self) -> None:
         self.gone.set()
@@ -68,9 +82,43 @@ class FakeProcesses:
     def install(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(AppProcess, "start", self.start)
         patch.setattr(launch, "prepare", self.prepare)
+        patch.setattr(handed_processes, "take_over", self.take_over)
 
     async def prepare(self, *_: object, **__: object) -> None:
         await trio.sleep(self.preparing)
+
+    def take_over(self, handed: HandedProcess, _: Output) -> FakeProcess:
+        """The program before has gone, and knows nothing any more."""
+        before = self.started[handed.pid]
+        after = FakeProcess(before.generation, before.name, before.number, before.takes)
+        after.is_stopping, after.ends_at = before.is_stopping, before.ends_at
+        self.started[handed.pid] = after
+        before.gone.set()
+        return after
+
+    def hand_over(self, instances: Iterable[AppInstance]) -> list[HandedProcess]:
+        running = [(one, cast(FakeProcess | None, one.process)) for one in instances]
+        return [
+            HandedProcess(
+                name=one.name,
+                number=one.number,
+                always_runs=one.always_runs,
+                slot=one.generation.slot,
+                revision=one.generation.release.revision,
+                path=str(one.generation.release.path),
+                pid=self.started.index(fake),
+                pidfd=0,
+                outputs=(0, 0),
+                mark="",
+                source=one.source,
+                stop_signal=15,
+                stop_timeout=fake.takes,
+                stopped_in=one.stopped_in,
+                killed_in=fake.time_left,
+            )
+            for one, fake in running
+            if fake is not None and not fake.gone.is_set()
+        ]
 
     def start(self, generation: Generation, name: str, number: int, *_: object) -> FakeProcess:
         if self.failure is not None:

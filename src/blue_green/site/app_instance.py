@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from blue_green.config.app_process_settings import AppProcessSettings
+from blue_green.config.kinds import Argv
 from blue_green.site.app_process import AppProcess, StopSettings, source_of
 from blue_green.site.crash import SHORTEST_LIFE, STABLE, Crash
 from blue_green.site.generation import Generation
@@ -34,6 +35,8 @@ class AppInstance:
         self.generation = generation
         self.name = name
         self.number = number
+        self.settings = generation.settings.processes.get(name) or AppProcessSettings(Argv(()))
+        """Defaults, for a process that is being stopped since they do not name it any more."""
         self.process = process
         """The running process tree; None while there is none."""
         self.started_at = trio.current_time() if process else None
@@ -44,10 +47,6 @@ class AppInstance:
         self.is_stopping = False
         self._site = site
         self._scope = trio.CancelScope()
-
-    @property
-    def settings(self) -> AppProcessSettings:
-        return self.generation.settings.processes[self.name]
 
     @property
     def is_exclusive(self) -> bool:
@@ -71,17 +70,29 @@ class AppInstance:
         to stop. A program that is written to end by itself seldom handles signals.
         """
         if not (may_finish and not self.always_runs and self.process is not None):
-            self._scope.cancel()
+            self.stop_in(0.0)
         elif not self.is_stopping:
-            self._scope.deadline = trio.current_time() + self._stop_timeout
+            self.stop_in(self._stop_timeout)
+
+    def stop_in(self, seconds: float) -> None:
+        """Stop the process after so many seconds, unless it ends by itself; start it no more."""
         self.is_stopping = True
+        self._scope.deadline = trio.current_time() + seconds
+        if not seconds:
+            self._scope.cancel()
+
+    @property
+    def stopped_in(self) -> float | None:
+        """Seconds until it is stopped, if it is to be stopped."""
+        left = max(0.0, self._scope.deadline - trio.current_time())
+        return left if self.is_stopping else None
 
     async def run(self) -> None:
         """Start the process again whenever it ends, until `stop`; then nothing of it is left."""
         try:
             with self._scope:
                 if self.always_runs:
-                    if self.is_exclusive:
+                    if self.is_exclusive and self.process is None:
                         await self._site.processes.until_stopped(self.name)
                     await self._supervise()
                 else:

@@ -45,6 +45,8 @@ class AppProcess:
         self.source = source
         self.revision = revision
         self.stopping = stopping
+        self.killed_at: float | None = None
+        """When it is killed, on trio's clock, if it has got its stop signal."""
         self._output = output
         self._tail = Tail()
 
@@ -86,8 +88,20 @@ class AppProcess:
         Only the program itself gets the signal. A queue worker then lets its children finish their
         jobs; if they got the signal, too, it would end them in the middle of these.
         """
-        how, timeout = self.stopping.signal, self.stopping.timeout
-        await self.process.stop(how, timeout, leader_first=True)
+        is_signalled = self.killed_at is not None
+        if self.killed_at is None:
+            self.killed_at = trio.current_time() + self.stopping.timeout
+        await self.process.stop(
+            self.stopping.signal,
+            max(0.0, self.killed_at - trio.current_time()),
+            leader_first=True,
+            is_signalled=is_signalled,
+        )
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until it is killed, if it has got its stop signal."""
+        return None if self.killed_at is None else max(0.0, self.killed_at - trio.current_time())
 
     @property
     def gone(self) -> trio.Event:

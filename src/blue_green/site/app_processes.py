@@ -6,15 +6,17 @@ are of: so a scheduler never runs twice, however many swaps, reverts and restart
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
+from blue_green.site import handed_processes
 from blue_green.site.app_instance import AppInstance
 from blue_green.site.app_process import AppProcess
 from blue_green.site.generation import Generation
+from blue_green.system.handover import HandedProcess
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -29,6 +31,9 @@ class AppProcesses:
         self._site = site
         self._instances: list[AppInstance] = []
         """Also those that are stopping."""
+        self._handed: dict[tuple[str, int, bool], HandedProcess] = {}
+        """Those that the next generation goes on with, by name, number and whether they always run.
+        """
         self._changed = trio.Event()
 
     @property
@@ -69,9 +74,23 @@ class AppProcesses:
             return
         for name, settings in generation.settings.processes.items():
             for number in range(1, settings.count + 1):
-                instance = AppInstance(self._site, generation, name, number)
-                self._instances.append(instance)
-                self._site.slots.start_soon(self._run, instance)
+                handed = self._handed.pop((name, number, settings.schedule is None), None)
+                self._add(generation, name, number, handed)
+        for handed in self._handed.values():
+            self._add(generation, handed.name, handed.number, handed).stop()
+        self._handed.clear()
+
+    def take_over(self, handed: Sequence[HandedProcess]) -> None:
+        """Take over running processes from the program that ran in this process before.
+
+        The next call of `use` goes on with those that its generation has, and stops the others.
+        """
+        for each in handed:
+            if each.stopped_in is None:
+                self._handed[each.name, each.number, each.always_runs] = each
+            else:
+                generation = handed_processes.generation_of(each, self._site.settings)
+                self._add(generation, each.name, each.number, each).stop_in(each.stopped_in)
 
     def supervise(self) -> None:
         """Start those that end again, from now on: their release has proved itself."""
@@ -123,6 +142,18 @@ class AppProcesses:
     async def _until_none(self, matches: Callable[[AppInstance], bool]) -> None:
         while any(matches(instance) for instance in self._instances):
             await self._changed.wait()
+
+    def _add(
+        self, generation: Generation, name: str, number: int, handed: HandedProcess | None
+    ) -> AppInstance:
+        site, process = self._site, None
+        if handed is not None:
+            process = handed_processes.take_over(handed, site.output)
+            site.slots.start_soon(process.run)
+        instance = AppInstance(site, generation, name, number, process)
+        self._instances.append(instance)
+        site.slots.start_soon(self._run, instance)
+        return instance
 
     async def _run(self, instance: AppInstance) -> None:
         try:

@@ -37,13 +37,14 @@ class RunOnTime:
     async def run(self) -> None:
         """Run it at each time until cancelled, or until it is to stop and its run has ended."""
         instance = self._instance
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._skip)  # The run of the release before may still go on.
-            await self._site.processes.until_stopped(instance.name)
-            nursery.cancel_scope.cancel()
-        if instance.process is None and self._record.is_running:
-            self._end(("stopped", "the supervisor was stopped", ()))
-        while not instance.is_stopping:
+        if instance.process is None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._skip)  # The run of the release before may still go on.
+                await self._site.processes.until_stopped(instance.name)
+                nursery.cancel_scope.cancel()
+            if self._record.is_running:
+                self._end(("stopped", "the supervisor was stopped", ()))
+        while instance.process is not None or not instance.is_stopping:
             if instance.process is None:
                 await self._site.schedules.until_due(instance.name, self._schedule)
                 if self._site.is_stopping:

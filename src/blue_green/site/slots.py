@@ -88,6 +88,7 @@ class Slots:
         """Take over the live release from the program that ran in this process before."""
         slot = self.by_name(handed.slot)
         slot.take_over(handed)
+        self._site.processes.take_over(handed.processes)
         since = slot.since
         self.go_live(slot)
         slot.since = since

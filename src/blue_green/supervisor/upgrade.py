@@ -21,10 +21,10 @@ from blue_green import __version__
 from blue_green.control.server import Refusal, Send
 from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
+from blue_green.site import handed_processes
 from blue_green.site.draining import close_streams, requests_of, still_in_flight, until_ended
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
-from blue_green.site.slot import Slot
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.startup import Listening
 from blue_green.system import command, handover, log, process, systemd, users
@@ -138,7 +138,7 @@ class Upgrade:
         sites: Sequence[Site],
         clients: tuple[handover.HandedClient, ...],
     ) -> None:
-        live = {site.name: _live(site.slots.live) for site in sites if site.slots.live is not None}
+        live = {site.name: _live(site) for site in sites}
         releases = {name: release for name, release in live.items() if release is not None}
         is_single = self._sites.is_single
         inherited = systemd.inherited_descriptors() if self._listening.from_systemd else ()
@@ -230,8 +230,9 @@ async def _try(argv: list[str]) -> None:
         )
 
 
-def _live(slot: Slot) -> HandedRelease | None:
-    if slot.release is None:
+def _live(site: Site) -> HandedRelease | None:
+    slot = site.slots.live
+    if slot is None or slot.release is None:
         return None
     return HandedRelease(
         slot=slot.name,
@@ -252,4 +253,5 @@ def _live(slot: Slot) -> HandedRelease | None:
             for backend in slot.backends
             if backend.is_alive
         ),
+        processes=handed_processes.hand_over(site.processes.instances),
     )

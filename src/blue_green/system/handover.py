@@ -41,8 +41,35 @@ class HandedBackend:
 
 
 @frozen
+class HandedProcess:
+    """A running program that takes no requests; `pidfd` and `outputs` are descriptors."""
+
+    name: str
+    number: int
+    always_runs: bool
+    """It has no schedule."""
+    slot: str
+    revision: str
+    path: str
+    """The release that it belongs to, which may be an earlier one."""
+    pid: int
+    pidfd: int
+    outputs: tuple[int, int]
+    mark: str
+    """The marker in the environment of its processes."""
+    source: str
+    """Its name in the log."""
+    stop_signal: int
+    stop_timeout: float
+    stopped_in: float | None
+    """Seconds until it is stopped, if the release that is live now does not go on with it."""
+    killed_in: float | None
+    """Seconds until it is killed, if it has got its stop signal."""
+
+
+@frozen
 class HandedRelease:
-    """The live release."""
+    """The live release, and the processes of the site."""
 
     slot: str
     revision: str
@@ -52,6 +79,7 @@ class HandedRelease:
     ports: tuple[int, ...]
     backends: tuple[HandedBackend, ...]
     sockets: tuple[str, ...] = ()
+    processes: tuple[HandedProcess, ...] = ()
 
 
 @frozen
@@ -93,6 +121,8 @@ class Handover:
         for release in self.releases:
             for backend in release.backends:
                 yield from (backend.pidfd, *backend.outputs)
+            for process in release.processes:
+                yield from (process.pidfd, *process.outputs)
         for client in self.clients:
             yield client.descriptor
 
