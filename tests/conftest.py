@@ -13,6 +13,7 @@ from tests.faults.summary import Summary
 from tests.support.check_context import CheckedSite
 from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite
+from tests.support.static_site import StaticSite
 
 FAULTS = pytest.StashKey[Summary]()
 """What the fault suite did; see `tests/faults`."""
@@ -64,6 +65,16 @@ def make_site(tmp_path: Path) -> Callable[..., RealSite]:
 
     def make(**sections: dict[str, Any]) -> RealSite:
         return RealSite(tmp_path, **sections)
+
+    return make
+
+
+@pytest.fixture
+def make_static(tmp_path: Path) -> Callable[..., StaticSite]:
+    """Makes a site without an app: `make_static(release={"keep": 1})`."""
+
+    def make(**sections: dict[str, Any]) -> StaticSite:
+        return StaticSite(tmp_path, **sections)
 
     return make
 

@@ -3,30 +3,20 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 
-from tests.support.admin import Admin
-from tests.support.http_client import HttpClient
 from tests.support.killed import killed_at_the_end, until_remembered
+from tests.support.other_users import DAEMON, NOBODY, as_root, give_to
 from tests.support.several_sites import SeveralSites
-from tests.support.static_site import StaticSite, publish, script_of, visited
+from tests.support.static_site import StaticSite, script_of, visited
 from tests.waiting import until
 
 MakeStatic = Callable[..., StaticSite]
 MakeSites = Callable[..., SeveralSites]
 
 AFTER_BARRIER = "while [ -e $BARRIERS/build ]; do sleep 0.01; done; cp -r public dist"
-
-
-@pytest.fixture
-def make_static(tmp_path: Path) -> MakeStatic:
-    def make(**sections: dict[str, Any]) -> StaticSite:
-        return StaticSite(tmp_path, **sections)
-
-    return make
 
 
 async def test_a_static_site_is_swapped_without_a_process_and_keeps_its_old_assets(
@@ -169,86 +159,6 @@ async def test_the_list_of_old_assets_is_pruned(make_static: MakeStatic) -> None
 
 
 @pytest.mark.long
-async def test_a_site_loses_and_gets_an_app_by_a_reload(make_static: MakeStatic) -> None:
-    site = make_static(swap={"soak": "200ms"}, app={"command": ["sleep", "1"]})
-    real = site.real
-    app = type(real)(real.directory / "other").sections["app"]
-    real.configure(app={**app, "env": real.app.env}, health={"path": "/healthz"})
-    one = site.publish("one")
-    async with real.running():
-        await real.until_live(one)
-        assert "<title>one" in await site.text()
-        assert (await real.get("/other")).json()["revision"] == one
-        async with visited(real.port):
-            real.sections["app"], real.sections["swap"] = {"name": "test"}, {}
-            del real.sections["health"]
-            real.configure()
-            assert (await real.cli("reload")).code == 0
-            assert (await real.get("/other")).json()["revision"] == one
-            status = await real.until_live(site.publish("two"))
-            assert status["live"]["pids"] == []
-            assert (await real.get("/other")).status == 404
-            await until("the app has ended", lambda: real.processes() == [])
-            real.configure(app={**app, "env": real.app.env}, health={"path": "/healthz"})
-            assert (await real.cli("reload")).code == 0
-            three = site.publish("three")
-            await real.until_live(three)
-            assert (await real.get("/other")).json()["revision"] == three
-
-
-@pytest.mark.long
-async def test_static_sites_beside_an_app(make_sites: MakeSites) -> None:
-    sites = make_sites("shop")
-    admin = Admin(sites)
-    for name in ("blog", "wiki"):
-        site = sites.add(name, redirect_hosts=[f"www.{name}.example.com"])
-        make_static_site(sites, name)
-        publish(site.checkout, f"{name} one")
-    async with sites.running(), sites.loaded("shop"):
-        for name in ("blog", "wiki"):
-            answer = await sites.get(name)
-            assert f"<title>{name} one" in answer.body.decode()
-            async with HttpClient(sites.port) as http:
-                moved = await http.get("/a?b", Host=f"www.{name}.example.com")
-                assert (moved.status, moved.headers["location"]) == (
-                    308, f"http://{name}.example.com/a?b",
-                )  # fmt: skip
-        await sites.until_live("blog", publish(sites["blog"].checkout, "blog two"))
-        assert "<title>blog two" in (await sites.get("blog")).body.decode()
-        assert "<title>wiki one" in (await sites.get("wiki")).body.decode()
-        assert await admin.ready() == (200, "ready")
-        metrics = await admin.metrics()
-        assert metrics["blue_green_requests_total", "blog", "200"] >= 1
-        status = await sites.cli("status")
-        assert status.code == 0
-        assert "blog" in status.out
-        one = await sites.cli("status", "blog")
-        assert "a static site, since" in one.out
-
-
-def make_static_site(sites: SeveralSites, name: str) -> None:
-    settings = sites[name].settings
-    settings["app"], settings["swap"] = {}, {}
-    del settings["health"]
-    sites.change(name, files={"/": "public"})
-
-
-@pytest.mark.long
-async def test_a_static_site_is_added_and_removed_by_a_reload(make_sites: MakeSites) -> None:
-    sites = make_sites("shop")
-    async with sites.running(), sites.loaded("shop"):
-        site = sites.add("blog")
-        make_static_site(sites, "blog")
-        publish(site.checkout, "blog one")
-        assert (await sites.cli("reload")).code == 0
-        assert "<title>blog one" in (await sites.get("blog")).body.decode()
-        sites.file_of("blog").unlink()
-        assert (await sites.cli("reload")).code == 0
-        assert (await sites.get("blog")).status == 404
-        del sites.sites["blog"]
-
-
-@pytest.mark.long
 async def test_over_ten_swaps_under_load_no_request_fails_and_no_asset_is_missing(
     make_static: MakeStatic,
 ) -> None:
@@ -265,3 +175,50 @@ async def test_over_ten_swaps_under_load_no_request_fails_and_no_asset_is_missin
         assert visits.late_scripts > 5
         print(json.dumps(seconds), visits.pages, visits.late_scripts)
         assert max(seconds) < 1
+
+
+@pytest.mark.long
+async def test_a_static_site_is_built_again_beside_the_live_build(make_static: MakeStatic) -> None:
+    build = ["sh", "-c", "cp -r public dist; date +%N >dist/built.html"]
+    site = make_static(release={"build": build}, files={"/": "dist"})
+    one = site.publish("one")
+    async with site.real.running():
+        await site.real.until_live(one)
+        before = await site.text("/built")
+        assert (await site.real.cli("swap", "--rebuild")).code == 0
+        assert await site.text("/built") != before
+        assert (await site.real.cli("restart")).code == 0
+        assert "<title>one" in await site.text()
+
+
+@as_root
+@pytest.mark.long
+async def test_roots_supervisor_serves_what_the_user_of_the_app_may_read(directory: Path) -> None:
+    build = ["sh", "-ec", "cp -r public dist; echo no >dist/secret.txt; chmod 0 dist/secret.txt"]
+    site = StaticSite(directory, release={"build": build}, files={"/": "dist"})
+    site.real.configure(app={"user": "nobody"})
+    one = site.publish("one")
+    give_to(DAEMON, site.real.checkout)
+    async with site.real.running():
+        await site.real.until_live(one)
+        release = site.real.state / "releases" / site.real.releases()[0]
+        assert (release / "dist").stat().st_uid == NOBODY.pw_uid
+        assert "<title>one" in await site.text()
+        assert (await site.real.get("/secret.txt")).status == 404
+
+
+@pytest.mark.long
+async def test_a_stop_lets_a_download_finish(make_static: MakeStatic) -> None:
+    site = make_static()
+    one = site.publish("one", large="x" * 30_000_000)
+    async with site.real.running():
+        await site.real.until_live(one)
+        stream = await trio.open_tcp_stream("127.0.0.1", site.real.port)
+        async with stream, trio.open_nursery() as nursery:
+            await stream.send_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            received = len(await stream.receive_some(100))
+            nursery.start_soon(site.real.stop)
+            await site.real.until_logged("stopping: finishing in-flight requests first")
+            async for data in stream:
+                received += len(data)
+    assert received > 30_000_000
