@@ -9,7 +9,7 @@ from blue_green.config.files_settings import FilesSettings
 from blue_green.config.release_kinds import directories
 from blue_green.files.roots import FileRoots
 from blue_green.source.release import Release
-from blue_green.system.users import owner_of
+from blue_green.system.users import User, owner_of
 from tests.raw.peer import ParsedMessage
 from tests.raw.proxy import RunningProxy, running
 
@@ -28,13 +28,14 @@ def roots(
     links: Sequence[str] = (),
     checkout: Path | None = None,
     has_app: bool = False,
+    user: User | None = None,
     **settings: Any,
 ) -> FileRoots:
     """The files of these releases, the live one first."""
     return FileRoots(
         FilesSettings(directories(served or {"/": "public"}), **settings),
         tuple(Release(f"{number}" * 40, path) for number, path in enumerate(releases, 1)),
-        owner_of(Path("/proc/self")),
+        user or owner_of(Path("/proc/self")),
         checkout or Path("/nonexistent"),
         tuple(links),
         has_app,

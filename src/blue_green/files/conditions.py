@@ -80,9 +80,12 @@ def _is_same(validator: bytes | None, file: Validators) -> bool:
 
 
 def _range(wanted: bytes, size: int) -> range | None:
-    """The bytes of one range, possibly none; None if it is to be ignored: several, or malformed."""
+    """The bytes of one range, possibly none; None if it is to be ignored.
+
+    Several ranges, malformed ones, and those of an empty file are.
+    """
     found = RANGE.fullmatch(wanted)
-    if found is None or not (found[1] or found[2]):
+    if found is None or not (found[1] or found[2]) or not size:
         return None
     first, last = (_number(text) for text in found.groups())
     if not found[1]:

@@ -74,7 +74,7 @@ class FileRoots:
     threads: trio.CapacityLimiter = field(factory=threads.of_site)
     """Limits the threads that a slow file system keeps busy. One for each site, and not that of its
     deploys, which must go on if a file system hangs."""
-    _lookup: FileLookup = field(init=False)
+    lookup: FileLookup = field(init=False)
     _known: dict[bytes, KnownPath] = field(init=False, factory=dict)
     _bytes: int = field(init=False, default=0)
     _open: WeakValueDictionary[Representation, OpenFile] = field(
@@ -83,7 +83,7 @@ class FileRoots:
     """The files that are being sent, and those that are kept open."""
     _kept: deque[OpenFile] = field(init=False, factory=partial(deque, maxlen=MOST_OPEN))
 
-    @_lookup.default
+    @lookup.default
     def _(self) -> FileLookup:
         directories = ServedDirectories(self.settings.directories)
         links = linked_paths(self.checkout, self.links)
@@ -129,7 +129,7 @@ class FileRoots:
         """The file; None if it has changed meanwhile: find it again. Raises `OSError`."""
         with threads.limited_by(self.threads):
             opened = await threads.run(
-                self._lookup.open, wanted, self.threads, abandon_on_cancel=True
+                self.lookup.open, wanted, self.threads, abandon_on_cancel=True
             )
         if opened is not None:
             self._open[wanted] = opened
@@ -147,9 +147,9 @@ class FileRoots:
     async def _search(self, path: bytes, wanted: FilePath | Names) -> Found | None:
         before = self._known.get(path)
         known = before.found if before else None
-        search: Callable[..., Found | None] = self._lookup.find
+        search: Callable[..., Found | None] = self.lookup.find
         if not isinstance(wanted, FilePath):
-            search = self._lookup.find_in_live
+            search = self.lookup.find_in_live
         began = time.monotonic()
         with threads.limited_by(self.threads):
             found = await threads.run(search, wanted, known, abandon_on_cancel=True)
