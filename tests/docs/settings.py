@@ -46,16 +46,16 @@ INTRODUCTION = """\
 
 <!-- Made by `python -m tests.docs` from src/blue_green/config: edit the files there. -->
 
-All settings are in one file, `supervisor.toml`. Only `command` in `[app]` is required. The examples
-on this page are parts of one complete file, except that of several sites.
+All settings are in one file, `supervisor.toml`. Only `command` in `[app]` is required, or
+`[files]`. The examples on this page are parts of one complete file, except that of several sites.
 
 All mistakes are reported at once, each with its file and its key, before anything is started. An
 unknown key is a mistake, too.
 
 ## One site or several
 
-A file with `[app]` is one site, and everything on this page is written in it. With `include` or
-`[sites.NAME]`, there are several:
+A file with `[app]` or `[files]` is one site, and everything on this page is written in it. With
+`include` or `[sites.NAME]`, there are several:
 
 ```toml
 include = ["sites/*.toml"]      # each file is one site: sites/blog.toml is the site `blog`
