@@ -123,7 +123,7 @@ async def test_output_is_followed_until_interrupt_or_until_the_supervisor_stops(
     path: Path, tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     ring = Output()
-    commands = {"logs": server.Operation(LogsArguments, Logs(ring, git_of(tmp_path)).run)}
+    commands = {"logs": server.Operation(LogsArguments, Logs(ring, git_of(tmp_path), ()).run)}
     running = trio.CancelScope()
 
     async def serve() -> None:

@@ -32,7 +32,7 @@ async def path(
     tmp_path: Path, ring: Output, repository: Repository, nursery: trio.Nursery
 ) -> AsyncIterator[Path]:
     """Where somebody can ask for this output."""
-    logs = Logs(ring, git_of(repository.path))
+    logs = Logs(ring, git_of(repository.path), ["worker"])
     with server.listening(tmp_path / "s") as sock:
         commands = {"logs": server.Operation(LogsArguments, logs.run)}
         nursery.start_soon(server.serve, sock, commands)
@@ -69,6 +69,14 @@ async def test_output_is_filtered_by_slot_or_revision(
     assert await lines_of(path, which="main") == ["compiled", "ready"]
 
 
+async def test_the_lines_of_all_instances_of_a_process_can_be_selected(
+    path: Path, ring: Output
+) -> None:
+    for source in ("worker", "worker.2", "worker-2", "green"):
+        write(ring, source, source=source, revision=OTHER)
+    assert await lines_of(path, which="worker") == ["worker", "worker.2"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"which": "nobody"}, {"which": "--all"}, {"count": -1}, {"count": True}, {"count": 1.0}],
@@ -80,7 +88,7 @@ async def test_an_unknown_filter_is_wrong_usage(path: Path, wrong: dict[str, Any
 
 async def test_the_error_for_an_unknown_filter_lists_the_known_ones(path: Path) -> None:
     (answer,) = await answers(path, which="purple")
-    assert answer["error"].startswith("purple is not one of blue, green, build, migrate; ")
+    assert answer["error"].startswith("purple is not one of blue, green, build, migrate, worker; ")
 
 
 async def test_a_follower_gets_lines_as_they_arrive(path: Path, ring: Output) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -40,6 +41,7 @@ class FakeProcess:
         self.is_stopping = False
         self.ending = "ended with exit status 3"
         self.succeeded = False
+        self.process = SimpleNamespace(pid=1, began=None)
         self.output = (f"{name} {number} says goodbye",)
 
     async def run(self) -> None:

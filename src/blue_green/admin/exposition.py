@@ -22,6 +22,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
+from blue_green.admin import process_metrics
 from blue_green.admin.readiness import why_not_ready
 from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.routing.metrics import Histogram
@@ -55,7 +56,12 @@ class Exposition:
             families.add(_ready(name, is_ready=False))
         for site in self._sites:
             await throttle.wait()
-            for metric in (*_traffic(site), *_changes(site), *_releases(site)):
+            for metric in (
+                *_traffic(site),
+                *_changes(site),
+                *_releases(site),
+                *process_metrics.of_site(site),
+            ):
                 families.add(metric)
             certificates = site.certificates.all()
             for first in range(0, len(certificates), CERTIFICATES_PER_STEP):

@@ -9,7 +9,7 @@ the event loop goes on.
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -91,6 +91,7 @@ def _row(site: Site) -> Row:
         "step": swap.phase if swap else None,
         "why": why_not_ready(site)[:MAX_TEXT],
         "certificates": _certificates(site),
+        "processes": _first(site.status.processes.problems()),
         "revision": live,
         "subject": site.queue.subject_of(live)[:MAX_TEXT] if live else "",
         "requests_per_second": round(site.rate.per_second, 1),
@@ -108,6 +109,12 @@ def _certificates(site: Site) -> str:
     return "".join(f"{host}{more}: {why[:MAX_ADVICE]}" for host, why in found["problems"][:1])
 
 
+def _first(problems: Sequence[str]) -> str:
+    """What is wrong with the first process that needs attention."""
+    more = f" (and {counted(len(problems) - 1, 'more problem')})" if len(problems) > 1 else ""
+    return f"{problems[0][:MAX_TEXT]}{more}" if problems else ""
+
+
 def _row_of_missing(serving: ServingSettings | None, why: str) -> Row:
     """The row of a site that does not run; without settings, they have mistakes."""
     return {
@@ -116,6 +123,7 @@ def _row_of_missing(serving: ServingSettings | None, why: str) -> Row:
         "step": None,
         "why": why[:MAX_TEXT],
         "certificates": "",
+        "processes": "",
         "revision": None,
         "subject": "",
         "requests_per_second": 0.0,

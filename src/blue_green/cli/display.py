@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from blue_green.cli import certificate_text, moments, swap_results
+from blue_green.cli import certificate_text, moments, process_text, swap_results
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
 from blue_green.site.swap_text import triggered_by
@@ -84,6 +84,7 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield from style.wrapped(MARGIN, _progress(swap), "cyan")
         if candidate := result["candidate"]:
             yield from style.wrapped(MARGIN, f"starting in {_place(candidate)}", "dim")
+    yield from _processes(result, style)
     yield from _hosts(result, style)
     yield from _served_on(result, style)
     yield from _certificates(result, style)
@@ -119,6 +120,16 @@ def _hosts(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         first, *more = style.wrapped(MARGIN, ", ".join(found))
         yield _row(style, "hosts", first[MARGIN:])
         yield from more
+
+
+def _processes(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """A line for each process, and what is wrong with them."""
+    texts = [*process_text.lines(result)]
+    texts += [(problem, "yellow") for problem in process_text.problems(result)]
+    rows = [line for text, colour in texts for line in style.wrapped(MARGIN, text, colour)]
+    if rows:
+        yield _row(style, "processes") + rows[0][LABEL + 2 :]
+        yield from rows[1:]
 
 
 def _certificates(result: Mapping[str, Any], style: Style) -> Iterator[str]:

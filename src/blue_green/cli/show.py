@@ -126,7 +126,8 @@ def _logs_arguments(parser: argparse.ArgumentParser) -> None:
         "which",
         nargs="?",
         metavar="WHICH",
-        help="only output of blue, green, build or migrate, or of this revision (default: all)",
+        help="only output of blue, green, build or migrate, of this process, or of this revision "
+        "(default: all)",
     )
     parser.add_argument(
         "-f", "--follow", action="store_true", help="keep printing new lines, until ^C"
@@ -162,7 +163,7 @@ COMMANDS = [
     ),
     Command(
         "logs",
-        "show the output of backends, builds and migrations",
+        "show the output of backends, processes, builds and migrations",
         _logs,
         _logs_arguments,
         "blue-green logs --follow green",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from blue_green.cli import certificate_text, display
+from blue_green.cli import certificate_text, display, process_text
 from blue_green.cli.terminal import Piece, Style, columns
 
 WIDEST = 30
@@ -93,6 +93,8 @@ def _problems(site: Mapping[str, Any], style: Style) -> Iterator[str]:
     yield from _problem(site.get("down", ""), "red", style)
     yield from _problem(site["problem"], "red" if site["phase"] == "broken" else "yellow", style)
     yield from _problem(certificate_text.first_problem(site), "yellow", style)
+    for problem in process_text.problems(site):
+        yield from _problem(problem, "yellow", style)
     if not display.runs(site):
         return
     _, revision = display.missing(site)

@@ -42,6 +42,13 @@ class AppProcesses:
         return list(self._instances)
 
     @property
+    def names(self) -> list[str]:
+        """The names of those in the settings in force, in the live release, and of any that run."""
+        live = self.generation.settings.processes if self.generation else ()
+        others = (instance.name for instance in self._instances)
+        return list(dict.fromkeys((*self._site.settings.processes, *live, *others)))
+
+    @property
     def running(self) -> list[AppProcess]:
         return [instance.process for instance in self._instances if instance.process is not None]
 

@@ -79,10 +79,9 @@ class RunOnTime:
 
     async def _ending(self) -> Ending:
         """Run it, for as long as it may; how it ended."""
-        instance = self._instance
-        timeout = instance.settings.timeout
+        instance, timeout = self._instance, self._instance.settings.timeout
         try:
-            with trio.move_on_after(math.inf if timeout is None else timeout):
+            with trio.move_on_after(self._time_left):
                 process = await instance.run_once()
                 outcome: RunOutcome = "ok" if process.succeeded else "failed"
                 return outcome, "" if process.succeeded else process.ending, tuple(process.output)
@@ -90,6 +89,15 @@ class RunOnTime:
             return "failed", str(failure), failure.output
         output = tuple(instance.process.output) if instance.process else ()
         return "failed", f"stopped: it took longer than its timeout, {timeout:g} s", output
+
+    @property
+    def _time_left(self) -> float:
+        """Seconds that the run may still take: it may have begun before an upgrade in place."""
+        timeout, began = self._instance.settings.timeout, self._record.began
+        if timeout is None or began is None:
+            return math.inf
+        taken = self._site.schedules.clock().timestamp() - began
+        return max(0.0, timeout - max(0.0, taken))
 
     def _end(self, ending: Ending) -> None:
         outcome, reason, output = ending

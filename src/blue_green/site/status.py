@@ -9,6 +9,7 @@ import trio
 
 from blue_green import __version__
 from blue_green.config.command_line import command_line
+from blue_green.site.process_status import ProcessStatus
 from blue_green.site.receipt import Receipt
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.slot import Slot
@@ -37,6 +38,7 @@ class Status:
     """Reads the status from the parts of a site. The keys of its object must not change."""
 
     def __init__(self, site: "Site") -> None:
+        self.processes = ProcessStatus(site)
         self._site = site
 
     def as_dict(self, *, is_brief: bool = False) -> dict[str, Any]:
@@ -66,6 +68,8 @@ class Status:
             "subjects": self._subjects,
             "step": swap.phase if swap else None,
             "swap": self._current_swap,
+            "processes": self.processes.as_dicts(),
+            "process_problems": self.processes.problems(),
             "requests_per_second": round(self._site.rate.per_second, 1),
             "held": site.gate.held,
             "in_flight": sum(target.in_flight for target in targets),

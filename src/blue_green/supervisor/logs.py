@@ -1,5 +1,6 @@
-"""The `logs` command: the output of backends, builds and migrations."""
+"""The `logs` command: the output of backends, processes, builds and migrations."""
 
+from collections.abc import Collection
 from typing import Any
 
 import trio
@@ -19,7 +20,7 @@ SOURCES = ("blue", "green", "build", "migrate")
 @define
 class LogsArguments:
     which: str | None = None
-    """Only lines from this slot, from `build` or `migrate`, or of this revision."""
+    """Only lines from this slot or process, from `build` or `migrate`, or of this revision."""
     count: int = 50
     """How many past lines to show, at most."""
     follow: bool = False
@@ -29,9 +30,11 @@ class LogsArguments:
 class Logs:
     """Carries out `logs`."""
 
-    def __init__(self, output: Output, git: Git) -> None:
+    def __init__(self, output: Output, git: Git, processes: Collection[str]) -> None:
+        """`processes` has the names of those whose lines can be asked for."""
         self._output = output
         self._git = git
+        self._processes = processes
 
     async def run(self, arguments: LogsArguments, send: Send) -> dict[str, Any]:
         """Send lines of output in batches. A client that reads too slowly misses some."""
@@ -55,6 +58,8 @@ class Logs:
             return lambda source, revision: True
         if which in SOURCES:
             return lambda source, revision: source == which
+        if which in self._processes:
+            return lambda source, revision: source.partition(".")[0] == which
         # A commit id needs no git, which may be what is broken.
         is_id = ABBREVIATED.fullmatch(which)
         prefix = which if is_id else await self._resolve(which)
@@ -64,5 +69,5 @@ class Logs:
         try:
             return await self._git.resolve(name)
         except GitError as error:
-            sources = ", ".join(SOURCES)
+            sources = ", ".join([*SOURCES, *self._processes])
             raise Refusal(f"{name} is not one of {sources}; {error}", usage=True) from None

@@ -138,7 +138,7 @@ async def history(site: Site, arguments: HistoryArguments, send: Send) -> dict[s
 
 
 async def logs(site: Site, arguments: LogsArguments, send: Send) -> dict[str, Any]:
-    return await Logs(site.output, site.git).run(arguments, send)
+    return await Logs(site.output, site.git, site.processes.names).run(arguments, send)
 
 
 async def _follow(site: Site, request: DeployRequest, send: Send) -> dict[str, Any]:

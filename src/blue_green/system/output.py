@@ -1,4 +1,4 @@
-"""A ring buffer of the last lines of output of backends, builds and migrations.
+"""A ring buffer of the last lines of output of backends, processes, builds and migrations.
 
 It is bounded in lines and in bytes, and each line has a number. A reader only remembers the number
 of its next line. If it reads too slowly, that line is gone from the ring: it learns how many lines
@@ -37,7 +37,7 @@ class Line:
     at: float
     """When it was read, in seconds since the epoch."""
     source: str
-    """`blue`, `green`, `build` or `migrate`."""
+    """`blue`, `green`, `build` or `migrate`, or a process such as `worker` or `worker.2`."""
     revision: str
     is_error: bool
     """It was written to standard error."""
