@@ -33,6 +33,9 @@ def commands(context: CheckContext, tracked: Collection[str]) -> Findings:
     if app.command:
         yield _program("[app] command", app.command, context, tracked, is_built=is_built)
         yield from _port_of(context.site)
+    for name, process in context.site.processes.items():
+        about = f"[processes.{name}] command"
+        yield _program(about, process.command, context, tracked, is_built=is_built)
 
 
 def notify(context: CheckContext) -> Findings:

@@ -19,6 +19,7 @@ from blue_green.preflight.checks import (
     machine,
     network,
     paths,
+    processes,
     served_files,
     shared_users,
     systemd_unit,
@@ -118,6 +119,7 @@ def _of_settings(site: SiteSettings, shared: CheckedPair) -> Findings:
     yield from own.findings
     yield from certificate_files.check_hosts(site, own if site.tls.certificate else shared)
     yield from hold_timeout.hold(site)
+    yield from processes.processes(site)
     yield from files.error_pages(site)
     yield from files.webhook(site)
 
