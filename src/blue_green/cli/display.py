@@ -85,6 +85,7 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         if candidate := result["candidate"]:
             yield from style.wrapped(MARGIN, f"starting in {_place(candidate)}", "dim")
     yield from _processes(result, style)
+    yield from _files(result, style)
     yield from _hosts(result, style)
     yield from _served_on(result, style)
     yield from _certificates(result, style)
@@ -111,6 +112,17 @@ def routes(site: Mapping[str, Any]) -> list[str]:
     """The hosts of a site, each with each of its paths. Older supervisors do not send them."""
     paths = site.get("paths") or [""]
     return [host + path for host in site.get("hosts", []) for path in paths]
+
+
+def _files(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """The directories whose files are served without the app."""
+    if files := result.get("files"):  # Missing in the answers of older supervisors.
+        served = ", ".join(f"{path} from {name}" for path, name in files["directories"].items())
+        if earlier := files["earlier_releases"]:
+            served += f"; and from {counted(len(earlier), 'earlier release')}"
+        first, *more = style.wrapped(MARGIN, served)
+        yield _row(style, "files", first[MARGIN:])
+        yield from more
 
 
 def _hosts(result: Mapping[str, Any], style: Style) -> Iterator[str]:

@@ -7,7 +7,7 @@ were loaded from it, too. One that never was live is none of them.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -35,6 +35,16 @@ class ReleaseFiles:
         """The releases in which files are looked for that the live one lacks, the newest first."""
         roots = self._site.served.files
         return roots.releases[1:] if roots else ()
+
+    def as_dict(self) -> dict[str, Any] | None:
+        """What is served, for the status; None if nothing is."""
+        roots = self._site.served.files
+        if roots is None:
+            return None
+        return {
+            "directories": dict(roots.settings.directories),
+            "earlier_releases": [release.revision for release in self.earlier],
+        }
 
     def go_live(self, slot: "Slot") -> None:
         """Serve the files of this slot's release from now on."""
