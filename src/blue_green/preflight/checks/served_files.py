@@ -42,8 +42,12 @@ def _index_in(directory: str) -> str:
 def _source_of(name: str, about: str, context: CheckContext, tracked: Collection[str]) -> Finding:
     release = context.site.release
     linked = {PurePath(link) for link in release.link}
-    if name == "." or _is_tracked(name, tracked):
-        return passed(about, f"{name} is in git" if name != "." else "the whole release is served")
+    if name == ".":
+        return passed(
+            about, "all files of the repository are public, but for names with a dot first"
+        )
+    if _is_tracked(name, tracked):
+        return passed(about, f"{name} is in git")
     if not linked.isdisjoint((PurePath(name), *PurePath(name).parents)):
         return passed(about, f"{name} is linked")
     if release.in_place and (context.site.git.checkout / name).exists():
