@@ -29,7 +29,8 @@ def is_supervisor(pid: int, uid: int) -> bool:
 
 
 def _starts_us(unit: str) -> bool:
-    template = re.sub(r"@.*\.service$", "@.service", unit)
+    name, at, _ = unit.partition("@")
+    template = f"{name}@.service" if at else unit
     for file in (directory / name for directory in UNITS for name in (unit, template)):
         with suppress(OSError, UnicodeDecodeError):
             return "blue-green" in files.read_text(file, MAX_SIZE)
