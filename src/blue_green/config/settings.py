@@ -54,6 +54,12 @@ class SiteSettings:
     """Where its settings are written, for messages about them."""
 
     @property
+    def longest_stop(self) -> float:
+        """Seconds in which all that runs stops: a candidate, and then the rest side by side."""
+        processes = [one.stop_timeout or 0.0 for one in self.processes.values()]
+        return self.app.stop_timeout + max([self.app.stop_timeout, *processes])
+
+    @property
     def is_static(self) -> bool:
         """Whether it has no app: it serves the files of its releases."""
         return not self.app.command

@@ -112,7 +112,7 @@ def _keys(
 
 def longest_stop(settings: Settings) -> float:
     """Seconds that an orderly stop may take: sites stop side by side."""
-    of_sites = (site.swap.drain_timeout + 2 * site.app.stop_timeout for site in settings.sites)
+    of_sites = (site.swap.drain_timeout + site.longest_stop for site in settings.sites)
     return settings.admin.drain_delay + max(of_sites, default=0.0)
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from blue_green.config.settings import SiteSettings
 from blue_green.site import handed_processes
 from blue_green.site.app_instance import AppInstance
 from blue_green.site.app_process import AppProcess
 from blue_green.site.generation import Generation
+from blue_green.source.release import Release
 from blue_green.system.handover import HandedProcess
 
 if TYPE_CHECKING:
@@ -52,6 +54,13 @@ class AppProcesses:
     def running(self) -> list[AppProcess]:
         return [instance.process for instance in self._instances if instance.process is not None]
 
+    def doubled_by(self, settings: SiteSettings) -> list[AppProcess]:
+        """Those that go on while new ones start, in a swap with these settings."""
+        configs = settings.processes
+        overlapping = {name for name in configs if configs[name].handover == "overlap"}
+        current = [one for one in self._current if one.always_runs and one.name in overlapping]
+        return [one.process for one in current if one.process is not None]
+
     @property
     def are_handing_over(self) -> bool:
         """Whether an instance waits for older ones to end."""
@@ -68,6 +77,16 @@ class AppProcesses:
     def release_paths(self) -> list[Path]:
         """Directories of releases in which a process may be running."""
         return [instance.generation.release.path for instance in self._instances]
+
+    def would_be_same(self, release: Release, settings: SiteSettings) -> bool:
+        """Whether a generation of this release, with these settings, would run the same."""
+        current = self.generation
+        return (
+            current is not None
+            and current.release.path == release.path
+            and current.settings.app == settings.app
+            and current.settings.processes == settings.processes
+        )
 
     def use(self, generation: Generation | None) -> None:
         """Stop what runs, and start the processes of this generation. Nothing waits for that.

@@ -62,15 +62,17 @@ async def _quiesce(swap: Swap, old: Slot, slow: Sequence[Lease]) -> None:
         with swap.timed("drain"):
             await _hold_and_drain(swap, old, slow)
     except (SwapCancelled, trio.Cancelled):
-        processes.use(generation)  # The old release goes on.
+        if processes.generation is not generation:
+            processes.use(generation)  # The old release goes on.
         raise
 
 
 async def _stop_all(swap: Swap, slot: Slot) -> None:
-    """Stop the backends in this slot, and all processes."""
+    """Stop the backends in this slot, and the processes of its release."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(slot.stop)
-        nursery.start_soon(swap.site.processes.stop)
+        if not swap.keeps_processes:
+            nursery.start_soon(swap.site.processes.stop)
 
 
 async def _let_finish(swap: Swap, requests: Sequence[Lease]) -> None:
@@ -143,6 +145,6 @@ async def _bring_back(swap: Swap, old: Slot, candidate: Slot) -> None:
     assert old.release is not None
     with swap.timed("bring back"):
         await _stop_all(swap, candidate)
-        site.slots.go_live(old)
+        site.slots.go_live(old, keeps_processes=swap.keeps_processes)
         old.supervise()
         await old.until_settled()

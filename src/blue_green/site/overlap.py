@@ -106,7 +106,7 @@ async def _soak_phases(swap: Swap, old: Slot) -> None:
 async def _revert(swap: Swap, old: Slot, candidate: Slot, failure: StepFailed) -> Result:
     """Send traffic back to the old release at once, and retire the new one."""
     site, now = swap.site, trio.current_time()
-    site.slots.go_live(old)
+    site.slots.go_live(old, keeps_processes=swap.keeps_processes)
     old.supervise()
     backends = candidate.backends
     settings = evolve(swap.settings.swap, stream_timeout=Seconds(HURRY_TIMEOUT))

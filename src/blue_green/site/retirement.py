@@ -107,6 +107,7 @@ class Retirement:
         self._is_over.set()
         self._site.state_file.change()
         if release is not None:
+            await self._site.processes.until_none_in(release.path)
             await self._report_data(release, receipt)
 
     async def _report_data(self, release: Release, receipt: Receipt) -> None:

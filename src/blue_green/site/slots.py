@@ -71,8 +71,11 @@ class Slots:
     def by_name(self, name: str) -> Slot:
         return self.green if name == "green" else self.blue
 
-    def go_live(self, slot: Slot) -> None:
-        """Send all new requests to this slot from now on, and run the processes of its release."""
+    def go_live(self, slot: Slot, *, keeps_processes: bool = False) -> None:
+        """Send all new requests to this slot from now on, and run the processes of its release.
+
+        `keeps_processes`: those that run are of the same release, and go on.
+        """
         if self.live is not None:
             self.live.stop_supervising()
         self.live = slot
@@ -80,7 +83,7 @@ class Slots:
         self._site.files.go_live(slot)
         self._site.gate.switch(slot.open_targets)
         self._site.gate.stop_refusing()
-        if slot.release is not None:
+        if slot.release is not None and not keeps_processes:
             self._site.processes.use(Generation(slot.name, slot.release, slot.settings))
         self._site.state_file.change()
 

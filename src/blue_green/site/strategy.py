@@ -21,7 +21,9 @@ async def must_be_exclusive(swap: Swap, live: Slot) -> bool:
     settings = swap.settings.swap
     if settings.strategy == "exclusive":
         return True
-    commands = [(backend.process.env_marker, backend.process.pid) for backend in live.backends]
+    running = [backend.process for backend in live.backends]
+    running += [process.process for process in swap.site.processes.doubled_by(swap.settings)]
+    commands = [(process.env_marker, process.pid) for process in running]
     needed = await threads.run(procfs.memory_of, commands)
     free = await threads.run(memory.available)
     is_unhealthy = swap.trigger is Trigger.HEALTH

@@ -57,6 +57,8 @@ class Swap:
         """It failed before anything was done."""
         self.can_roll_back = False
         """The old release is still warm."""
+        self.keeps_processes = False
+        """Processes go on: only the backends are replaced, and nothing changes for processes."""
         self.rollback_requested = trio.Event()
         self.newer_requested = trio.Event()
         """Another deploy waits for this one to end."""
@@ -101,7 +103,7 @@ class Swap:
         await trio.lowlevel.checkpoint_if_cancelled()
         with self.timed("switch"):
             self.is_past_switch = True
-            self.site.slots.go_live(candidate)
+            self.site.slots.go_live(candidate, keeps_processes=self.keeps_processes)
         return in_flight_of(old) if old else 0
 
     async def migrate(self, release: Release) -> None:

@@ -67,6 +67,8 @@ async def _run(swap: Swap) -> Result:
         raise DeployRefused(quarantined(reason, site.label))
     await data_check.check(swap, live)  # Before the build, so as not to build in vain.
     swap.release = release = await _prepare(swap)
+    is_unhealthy = swap.trigger is Trigger.HEALTH
+    swap.keeps_processes = is_unhealthy and site.processes.would_be_same(release, swap.settings)
     # A release that was good before must be able to replace one that is not.
     is_remedy = swap.trigger in (Trigger.HEALTH, Trigger.ROLLBACK)
     if swap.settings.is_static or not is_remedy:
@@ -92,7 +94,9 @@ async def _prepare(swap: Swap) -> Release:
     if release is not None and (is_live or not await releases.lacks_links(release)):
         return release
     if release is not None:
-        await swap.site.retirement.hurry()  # It may still run where it will be made again.
+        # It may still run where it will be made again.
+        await swap.site.retirement.hurry()
+        await swap.site.processes.until_none_in(release.path)
     with swap.timed("checkout"):
         release = await releases.add(swap.revision, beside=swap.rebuild)
     # In place there is always a build, except for a release that is built and runs already.

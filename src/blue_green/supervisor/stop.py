@@ -119,9 +119,8 @@ class Stop:
 
 def _longest_stop(site: Site) -> float:
     """Seconds that the requests, the backends and the processes of a site may take to end."""
-    backends = 2 * max(slot.settings.app.stop_timeout for slot in site.slots.both)
-    processes = [running.stopping.timeout for running in site.processes.running]
-    return site.settings.swap.drain_timeout + max([backends, *processes])
+    stop = max(slot.settings.longest_stop for slot in site.slots.both)
+    return site.settings.swap.drain_timeout + stop
 
 
 async def _cut_overdue(site: Site) -> None:

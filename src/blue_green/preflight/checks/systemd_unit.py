@@ -75,7 +75,7 @@ def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings
         yield warned(
             about,
             f"systemd kills the service after {allowed:g} s, but an orderly stop may take "
-            f"{longest:g} s (drain_timeout + 2 x stop_timeout + drain_delay)",
+            f"{longest:g} s (drain_timeout + stop_timeout twice + drain_delay)",
             f"set TimeoutStopSec={longest + service_unit.KILL_MARGIN:.0f}",
         )
     else:
