@@ -132,7 +132,7 @@ Make = Callable[[Mapping[str, str], str], Queue]
 
 def with_celery(make: Make, **worker: Any) -> Queue:
     queue = make(queue_apps.DJANGO, "shop.wsgi")
-    command = [*CELERY, "worker", "-n", "worker{instance}@%h", "-c", "2", "--without-mingle"]
+    command = [*CELERY, "worker", "-n", "{slot}{instance}@%h", "-c", "2", "--without-mingle"]
     beat = [*CELERY, "beat", "--pidfile=", "-s", str(queue.site.directory / "beat")]
     queue.site.configure(
         processes={

@@ -23,23 +23,26 @@ class AppProcessSettings:
     """
 
     command: NextSwap[Argv]
-    """The program. `{slot}`, `{revision}` and `{release}` (the directory) are filled in."""
+    """The program. `{slot}`, `{revision}`, `{release}` (the directory) and `{instance}` are filled
+    in."""
     count: NextSwap[Count] = Count(1)
-    """How many of them run at once. Each finds its number, from 1, in `$BLUE_GREEN_INSTANCE`."""
+    """How many of them run at once. Each finds its number, from 1, in `{instance}` and in
+    `$BLUE_GREEN_INSTANCE`."""
     handover: NextSwap[Literal["overlap", "exclusive"]] = "exclusive"
     """How the new release's processes take over. `exclusive`: they start when the old ones have
     ended, so that two never run at once, as a scheduler needs. `overlap`: they start while the old
     ones finish their work, so that there is no pause."""
     schedule: NextSwap[Schedule | None] = None
     """Runs it at these times instead of always, in the time zone of the machine: minute, hour, day
-    of the month, month and day of the week, as in crontab(5). While one still runs, none is
-    started. Default: it always runs."""
+    of the month, month and day of the week, as in crontab(5), or a name such as `@daily`. While one
+    still runs, none is started. Default: it always runs."""
     timeout: NextSwap[Period | None] = None
     """How long one run of a `schedule` may take before it is stopped. Default: for ever."""
     env: NextSwap[dict[str, str]] = field(factory=dict)
     """Environment variables for this process, in addition to those of `[app] env`."""
     stop_signal: NextSwap[signal.Signals | None] = None
-    """The signal that stops it, sent to its whole process group. Default: that of `[app]`."""
+    """The signal that stops it. Its descendants get it only if they outlive it. Default: that of
+    `[app]`."""
     stop_timeout: NextSwap[Seconds | None] = None
     """How long it may take to stop, and so to finish its work, before its process group is killed.
     Default: that of `[app]`."""

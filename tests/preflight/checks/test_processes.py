@@ -39,6 +39,7 @@ def test_a_process_that_can_be_run_passes_and_the_time_for_its_jobs_is_named(
         ({"command": ["python3", "rqscheduler"], "handover": "overlap"}, "handover"),
         ({"command": [*CELERY, "worker", "-B"], "handover": "overlap"}, "handover"),
         ({"command": [*CELERY, "worker"], "count": 2}, "command"),
+        ({"command": [*CELERY, "worker"], "handover": "overlap"}, "command"),
     ],
 )
 def test_what_would_run_a_job_twice_is_warned_about(
@@ -49,6 +50,6 @@ def test_what_would_run_a_job_twice_is_warned_about(
 
 
 def test_usual_settings_of_celery_are_in_order(subject: CheckedSite) -> None:
-    worker = [*CELERY, "worker", "-n", "worker{instance}@%h"]
+    worker = [*CELERY, "worker", "-n", "{slot}{instance}@%h"]
     assert troubles(_check(subject, command=worker, count=2, handover="overlap")) == []
     assert troubles(_check(subject, command=[*CELERY, "beat"])) == []

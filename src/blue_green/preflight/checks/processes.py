@@ -23,13 +23,22 @@ def processes(site: SiteSettings) -> Findings:
                 f"a job may take {site.app.stop_timeout:g} s to finish when a new release starts, "
                 "as stop_timeout of [app] says; then it is killed",
             )
-        is_named = placeholders.is_used(process.command, "instance")
-        if "celery" in _programs(process) and process.count > 1 and not is_named:
-            yield warned(
-                f"{section} command",
-                f"{process.count} Celery workers would have the same node name",
-                'add "-n", "worker{instance}@%h"',
-            )
+        if "celery" in _programs(process) and "worker" in process.command:
+            yield from _node_name(process, section)
+
+
+def _node_name(process: AppProcessSettings, section: str) -> Findings:
+    """Check that Celery workers that run at the same time can be told apart."""
+    needed = {"instance": process.count > 1, "slot": process.handover == "overlap"}
+    if any(
+        is_needed and not placeholders.is_used(process.command, name)
+        for name, is_needed in needed.items()
+    ):
+        yield warned(
+            f"{section} command",
+            "several Celery workers would have the same node name at once",
+            'add "-n", "{slot}{instance}@%h"',
+        )
 
 
 def _only_one(process: AppProcessSettings, section: str) -> Findings:
