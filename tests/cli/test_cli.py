@@ -23,7 +23,7 @@ from tests.support.repository import Repository
 from tests.support.site import RealSite, free_ports
 
 COMMANDS = [command.name for command in blue_green_cli.COMMANDS]
-OTHERS = ("run", "init", "check", "trust", "unit", "completion")
+OTHERS = ("run", "init", "check", "trust", "unit", "completion", "accept-pushes", "receive")
 CLIENTS = [name for name in COMMANDS if name not in OTHERS]
 """Commands that talk to a running supervisor."""
 

@@ -92,6 +92,8 @@ READ: Mapping[tuple[str, str], str] = {
     ),
     ("README.md", f"{VENV} '.[dev]' && .venv/bin/pytest"): "is what runs these tests, in .ci/run",
     ("CONTRIBUTING.md", "python3 -m venv .venv"): "fetches packages",
+    (PUSHES, "blue-green accept-pushes supervisor.toml"): "test_pushes.py and test_push_hook.py",
+    (PUSHES, "git remote add live app@server.example.com:/srv/app"): "test_pushes.py",
     (
         "CONTRIBUTING.md",
         ".venv/bin/pytest tests/http                     # one room",

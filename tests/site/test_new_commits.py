@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from blue_green.site.new_commits import NewCommits
+from blue_green.site.pushes import Pushes
 from blue_green.site.site import Site
 from tests.support.app_checkout import git
 from tests.support.repository import Repository, git_of
@@ -178,11 +179,16 @@ class SomeSite:
 
     def __init__(self, repository: Repository, *, live: str | None, head: str | None) -> None:
         self.requested: list[str] = []
+        self.noted: list[str] = []
         self.git = git_of(repository.path)
         self.settings = SimpleNamespace(git=SimpleNamespace(paths=("text.txt",)))
+        self.pushes = Pushes()
         self.slots = SimpleNamespace(live_revision=live)
         self.queue = SimpleNamespace(
-            head=head, desired=live, request=lambda head, _: self.requested.append(head)
+            head=head,
+            desired=live,
+            request=lambda head, _: self.requested.append(head),
+            note_head=self.noted.append,
         )
         self.new_commits = NewCommits(cast(Site, self))
 
@@ -227,6 +233,16 @@ async def test_the_same_head_again_is_not_deployed_again(repository: Repository)
     await site.new_commits.deploy(repository.commit(docs="more"))
     await site.new_commits.deploy(second)
     assert (site.requested, site.new_commits.passed_over) == ([], None)
+
+
+async def test_the_head_of_a_push_is_not_deployed_again(repository: Repository) -> None:
+    site = SomeSite(repository, live=repository.first, head=None)
+    second = repository.commit(text="second")
+    site.pushes.deployed(second)
+    await site.new_commits.deploy(second)
+    assert (site.requested, site.noted) == ([], [second])
+    await site.new_commits.deploy(second)
+    assert site.requested == [second], "it has moved there once more"
 
 
 async def test_without_paths_every_commit_is_deployed(repository: Repository) -> None:

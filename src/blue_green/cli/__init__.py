@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from blue_green import __version__
-from blue_green.cli import deploy, preflight, run, show, trust, unit
+from blue_green.cli import deploy, preflight, push, run, show, trust, unit
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -40,6 +40,7 @@ COMMANDS = [
     *run.COMMANDS,
     *preflight.COMMANDS,
     *deploy.COMMANDS,
+    *push.COMMANDS,
     *show.COMMANDS,
     *trust.COMMANDS,
     *unit.COMMANDS,

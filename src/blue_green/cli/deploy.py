@@ -26,6 +26,8 @@ def _swap(arguments: argparse.Namespace) -> int:
         "rebuild": arguments.rebuild,
         "wait": not arguments.no_wait,
     }
+    if arguments.output:
+        request["output"] = True  # An older supervisor would refuse it.
     return follow(arguments, request, good=("promoted", "unchanged"))
 
 
@@ -94,6 +96,9 @@ def _swap_arguments(parser: argparse.ArgumentParser) -> None:
         "--rebuild",
         action="store_true",
         help="build it again, while the live release keeps serving",
+    )
+    parser.add_argument(
+        "--output", action="store_true", help="also show the output of build and migrate"
     )
     parser.add_argument(
         "--no-wait", action="store_true", help="return at once, without waiting for the swap to end"

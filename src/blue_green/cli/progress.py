@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from blue_green.cli.terminal import Style
+from blue_green.system.printable import printable
 
 CLEAR_LINE = "\r\x1b[K"
 """Return to the start of the line, and erase it (ECMA-48, EL)."""
@@ -38,6 +39,8 @@ class Progress:
         elif kind == "tick" and self._style.can_redraw and message["phase"] not in ("", self._done):
             self._write_title(message["revision"])
             self._draw(message["phase"], message["seconds"], message["held"])
+        elif kind == "lines":
+            self._write_lines(message)
         elif kind == "done":
             self._write_title(message["revision"])
             self._finish(message["phase"], message["seconds"])
@@ -71,6 +74,14 @@ class Progress:
         )
         self._write(CLEAR_LINE + line)
         self._is_line_open = True
+
+    def _write_lines(self, message: Mapping[str, Any]) -> None:
+        """Output of a build or a migration."""
+        self.clear()
+        if message["lost"]:
+            self._write(f"    ... {message['lost']} lines were too fast to be shown\n")
+        for line in message["lines"]:
+            self._write(f"    {printable(line['text'])}\n")
 
     def _finish(self, phase: str, seconds: float) -> None:
         self.clear()

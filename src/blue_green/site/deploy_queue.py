@@ -107,6 +107,18 @@ class DeployQueue:
         self._wake.set()
         return self._next_request
 
+    def withdraw(self, request: DeployRequest, why: str) -> None:
+        """Cancel a request, unless its swap has switched already."""
+        if request is self._next_request:
+            self._drop_next(why)
+        elif request is self._current_request and self.current is not None:
+            self.current.supersede(why)
+
+    def note_head(self, head: str) -> None:
+        """HEAD moved to a revision that needs no further swap."""
+        self._head = self._site.state.head = head
+        self._site.state_file.change()
+
     def roll_back(self) -> DeployRequest | None:
         """Go back to the previous release; None if there is none."""
         if self.current is not None and self.current.roll_back():
@@ -242,17 +254,18 @@ class DeployQueue:
         if self._next_request is not None or (retry and retry.revision != request.revision):
             return
         self.pending_retry = None
-        if may_be_retried:
+        # A push that failed is refused: only another push tries it again.
+        if may_be_retried and request.trigger is not Trigger.PUSH:
             failures = retry.failures + 1 if retry else 1
             receipt.retry_in = delay_after(failures)
             due = trio.current_time() + receipt.retry_in
             self.pending_retry = Retry(request, receipt.reason, failures, due)
 
-    def _drop_next(self) -> None:
+    def _drop_next(self, why: str = SUPERSEDED) -> None:
         if self._next_request is not None:
             dropped, self._next_request = self._next_request, None
             dropped.finish(
-                Receipt("superseded", dropped.revision, reason=SUPERSEDED, asked_by=dropped.trigger)
+                Receipt("superseded", dropped.revision, reason=why, asked_by=dropped.trigger)
             )
 
     async def _prune(self) -> None:

@@ -45,6 +45,10 @@ class NewCommits:
 
     async def deploy(self, head: str) -> None:
         """Deploy a new HEAD, or pass it over."""
+        if self._site.pushes.take(head):
+            self.passed_over = None
+            self._site.queue.note_head(head)
+            return
         found = await self.without_changes(head)
         self.passed_over = None
         if found is None:

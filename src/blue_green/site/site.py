@@ -27,6 +27,7 @@ from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.new_commits import NewCommits
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
+from blue_green.site.pushes import Pushes
 from blue_green.site.release_files import ReleaseFiles
 from blue_green.site.retirement import Retirement
 from blue_green.site.scheduled_run import FailedRun
@@ -126,6 +127,7 @@ class Site:
         self.retirement = Retirement(self)
         self.queue = DeployQueue(self)
         self.new_commits = NewCommits(self)
+        self.pushes = Pushes()
         self.pause = Pause(self.gate, self.state, self.state_file)
         self.rate = Rate(self.gate)
         self.certificates = SiteCertificates(self)

@@ -50,6 +50,7 @@ class Swap:
         self.is_past_switch = False
         self.is_superseded = False
         """It is cancelled, now or as soon as its migration has ended."""
+        self.why_superseded = SUPERSEDED
         self.is_migrating = False
         self.may_be_retried = False
         """It failed through no fault of the revision."""
@@ -71,10 +72,10 @@ class Swap:
             asked_by=request.trigger,
         )
 
-    def supersede(self) -> None:
-        """Cancel the swap for a newer request, if it has not switched yet."""
+    def supersede(self, why: str = SUPERSEDED) -> None:
+        """Cancel the swap, usually for a newer request, if it has not switched yet."""
         if not self.is_past_switch:
-            self.is_superseded = True
+            self.is_superseded, self.why_superseded = True, why
             if not self.is_migrating:
                 self.until_switch.cancel()
 

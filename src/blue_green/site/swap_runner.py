@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from blue_green.site import data_check, exclusive, files_check, overlap, strategy
 from blue_green.site.receipt import Receipt, Result
 from blue_green.site.state import quarantined
-from blue_green.site.swap import SUPERSEDED, Swap
+from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
 from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, SwapCancelled
 from blue_green.source.release import Release
@@ -26,7 +26,7 @@ async def run(swap: Swap) -> Receipt:
         with swap.until_switch:
             outcome = await _run(swap)
         if swap.until_switch.cancelled_caught:
-            outcome = swap.end("superseded", SUPERSEDED)
+            outcome = swap.end("superseded", swap.why_superseded)
     except SwapCancelled as error:
         swap.is_refused = isinstance(error, DeployRefused)
         outcome = swap.end("failed", str(error))

@@ -7,6 +7,7 @@ _TRIGGERS = {
     "watch": "a new commit",
     "health": "failing health probes",
     "swap": "blue-green swap",
+    "push": "git push",
     "rollback": "blue-green rollback",
     "restart": "blue-green restart",
     "rebuild": "blue-green swap --rebuild",

@@ -10,6 +10,8 @@ class Trigger(StrEnum):
     """HEAD of the checkout moved."""
     SWAP = "swap"
     """Somebody ran `blue-green swap`."""
+    PUSH = "push"
+    """Somebody pushed to the checkout."""
     ROLLBACK = "rollback"
     RESTART = "restart"
     """Fresh processes of the live release."""

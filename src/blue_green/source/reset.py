@@ -40,10 +40,10 @@ async def to(git: "Git", branch: str, upstream: str) -> None:
     """
     await _check_finished(git)
     head = await git.head()
-    if in_the_way := await _in_the_way(git, upstream):
+    if found := await in_the_way(git, upstream):
         raise GitError(
             f"{branch} cannot be reset to {upstream[:12]}, which has files that are not tracked "
-            f"here and would be overwritten: {_some(in_the_way)}. Move them away"
+            f"here and would be overwritten: {_some(found)}. Move them away"
         )
     await git.check_directories(head, upstream)
     changed = await git.changed()
@@ -67,7 +67,7 @@ async def _check_finished(git: "Git") -> None:
             )
 
 
-async def _in_the_way(git: "Git", revision: str) -> Sequence[str]:
+async def in_the_way(git: "Git", revision: str) -> Sequence[str]:
     """Files here that git does not track, and that the revision would replace."""
     theirs = _by_mode(await git.run("ls-tree", "-r", "--full-tree", revision))
     ours = _by_mode(await git.run("ls-files", "--stage"))

@@ -1,6 +1,6 @@
 """The commands of a running supervisor, by name; those to a site are in `site_commands`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,8 +10,9 @@ from blue_green.config.error import ConfigError
 from blue_green.control.server import Operation, Refusal, Selector, Send, SiteRequest
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
-from blue_green.supervisor import overview, site_commands
+from blue_green.supervisor import overview, receive_push, site_commands
 from blue_green.supervisor.find_site import in_directory
+from blue_green.supervisor.receive_push import PushArguments
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.site_commands import NoArguments, SiteCommand
 from blue_green.supervisor.upgrade import Upgrade
@@ -40,6 +41,7 @@ class Operations:
         return {
             **to_sites,
             "status": Operation(NoArguments, self.status, is_of_site=True),
+            "push": Operation(PushArguments, self.push),
             "upgrade": Operation(NoArguments, self.upgrade),
             "reload": Operation(NoArguments, self.reload),
         }
@@ -60,6 +62,18 @@ class Operations:
             raise Refusal(str(error), usage=True) from None
         return {"changes": [change.as_dict() for change in changes]}
 
+    async def push(self, push: PushArguments, send: Send) -> dict[str, Any]:
+        """Deploy a push to a checkout, by all sites that have it; whether git may accept it."""
+        sites = await self._in_directory(push.checkout)
+        if not sites:
+            note = f"no site that runs has the checkout {push.checkout}: nothing is deployed now"
+            await send({"event": "note", "site": "", "text": note})
+        for site in sites:
+            with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
+                if not await receive_push.receive(site, push, send):
+                    return {"is_accepted": False}
+        return {"is_accepted": True}
+
     async def upgrade(self, _: NoArguments, send: Send) -> dict[str, Any]:
         """Upgrade in place. The client then asks the new program for its version."""
         await self._upgrade.upgrade(send)
@@ -78,15 +92,19 @@ class Operations:
             return self._named(selector.site)
         if (only := self._sites.only) is not None:
             return only
-        found = []
-        if selector.directory is not None:
-            look = partial(in_directory, selector.directory, list(self._sites))
-            with trio.move_on_after(FIND_TIMEOUT), threads.limited_by(self._finding):
-                found = await threads.run(look, abandon_on_cancel=True)
+        directory = selector.directory
+        found = await self._in_directory(directory) if directory is not None else []
         if len(found) == 1:
             return found[0]
         names = ", ".join(site.name for site in found or self._sites)
         raise Refusal(f"name the site with --site: {names or 'there are none'}", usage=True)
+
+    async def _in_directory(self, directory: str) -> Sequence[Site]:
+        """The sites whose checkout contains it."""
+        look = partial(in_directory, directory, list(self._sites))
+        with trio.move_on_after(FIND_TIMEOUT), threads.limited_by(self._finding):
+            return await threads.run(look, abandon_on_cancel=True)
+        return ()
 
     def _named(self, name: str) -> Site:
         if (site := self._sites.get(name)) is not None:

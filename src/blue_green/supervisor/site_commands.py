@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import trio
 from attrs import define, frozen
 
 from blue_green.config.command_line import command_line
@@ -13,11 +12,10 @@ from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
 from blue_green.site.trigger import Trigger
 from blue_green.source.git_errors import GitError
+from blue_green.supervisor.follow_swap import follow
 from blue_green.supervisor.logs import Logs, LogsArguments
 
 LONGEST_PAUSE = 24 * 3600.0
-TICK = 0.25
-"""Seconds between two progress events for a client that follows a swap."""
 
 
 @define
@@ -36,6 +34,8 @@ class SwapArguments:
     """Build it again, beside the existing release; implies `retry`."""
     wait: bool = True
     """Send the phases and the receipt; otherwise answer at once."""
+    output: bool = False
+    """Send the output of `build` and `migrate`, too."""
 
 
 @define
@@ -66,7 +66,7 @@ async def swap(site: Site, arguments: SwapArguments, send: Send) -> dict[str, An
         )
     if not arguments.wait:
         return {"revision": request.revision}
-    return await _follow(site, request, send)
+    return await follow(site, request, send, with_output=arguments.output)
 
 
 def _rebuild(site: Site) -> DeployRequest | None:
@@ -100,7 +100,7 @@ async def roll_back(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
     request = site.queue.roll_back()
     if request is None:
         raise Refusal("there is no previous release to go back to")
-    return await _follow(site, request, send)
+    return await follow(site, request, send)
 
 
 async def restart(site: Site, arguments: RestartArguments, send: Send) -> dict[str, Any]:
@@ -112,7 +112,7 @@ async def restart(site: Site, arguments: RestartArguments, send: Send) -> dict[s
         raise Refusal("there is no live release to restart")
     if not arguments.wait:
         return {"revision": request.revision}
-    return await _follow(site, request, send)
+    return await follow(site, request, send)
 
 
 async def pause(site: Site, arguments: PauseArguments, _: Send) -> dict[str, Any]:
@@ -139,33 +139,6 @@ async def history(site: Site, arguments: HistoryArguments, send: Send) -> dict[s
 
 async def logs(site: Site, arguments: LogsArguments, send: Send) -> dict[str, Any]:
     return await Logs(site.output, site.git, site.processes.names).run(arguments, send)
-
-
-async def _follow(site: Site, request: DeployRequest, send: Send) -> dict[str, Any]:
-    """Send the events of a request, and its progress between them; the receipt at the end."""
-    async with request.subscribe() as events:
-        while True:
-            event = None
-            with trio.move_on_after(TICK):
-                try:
-                    event = await events.receive()
-                except trio.EndOfChannel:
-                    break
-            await send(event or _progress(site))
-    assert request.receipt is not None
-    return request.receipt.as_dict()
-
-
-def _progress(site: Site) -> dict[str, Any]:
-    """The progress of the current swap, which may be another one than the client follows."""
-    swap = site.queue.current
-    return {
-        "event": "tick",
-        "revision": swap.revision if swap else None,
-        "phase": swap.phase if swap else "",
-        "seconds": round(trio.current_time() - swap.phase_began, 4) if swap else 0.0,
-        "held": site.gate.held,
-    }
 
 
 @frozen
