@@ -13,6 +13,7 @@ from blue_green.config.kinds import Count, Endpoint, Period
 from blue_green.config.site_settings import HoldSettings
 from blue_green.system import log
 from tests.raw.backend import Script, drops, in_turn, says, silence
+from tests.raw.files import fetch, roots, write
 from tests.raw.messages import GET, OK, POST
 from tests.raw.peer import Gone, Peer
 from tests.raw.proxy import SHORT, RunningProxy, running
@@ -413,3 +414,34 @@ async def test_a_retried_request_is_logged_without_a_reason(
         line = await the_line()
     assert (line["status"], line["bytes"]) == (200, 2)
     assert "why" not in line
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_line_names_the_release_of_a_file(
+    capfd: pytest.CaptureFixture[str], form: str, tmp_path: Path
+) -> None:
+    write(tmp_path, {"public/a.html": "page", "public/404.html": "not here"})
+    for path, status, length in (("/a.html", 200, 4), ("/b", 404, 8)):
+        async with logging_proxy(capfd, log_format=form) as (proxy, the_line):
+            proxy.site.files = roots(tmp_path)
+            await fetch(proxy, path)
+            line = await the_line()
+            assert (line["status"], line["bytes"]) == (status, length)
+            assert line["file_of"] in ("1111111", 1111111)
+            assert "slot" not in line
+
+
+async def test_a_line_has_the_bytes_of_a_file_that_were_sent(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write(tmp_path, {"public/large": bytes(30_000_000)})
+    async with logging_proxy(capfd) as (proxy, the_line):
+        proxy.site.files = roots(tmp_path)
+        client = await proxy.connect()
+        client.small_buffers()
+        await client.send(get(b"Host: h", target=b"/large"))
+        await client.exactly(100_000)
+        await client.reset()
+        line = await the_line()
+        assert (line["status"], line["cut"]) == (200, True)
+        assert 100_000 <= line["bytes"] + 1000 < 30_000_000

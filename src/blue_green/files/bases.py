@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -58,6 +59,18 @@ class FileBase:
             return descriptor
         os.close(descriptor)
         return None
+
+    def names(self, names: Names) -> Sequence[bytes]:
+        """The names in a directory below; none if there is no such directory."""
+        descriptor = self.open(names)
+        if descriptor is None:
+            return ()
+        try:
+            return [os.fsencode(name) for name in os.listdir(descriptor)]  # noqa: PTH208
+        except NotADirectoryError:
+            return ()
+        finally:
+            os.close(descriptor)
 
     def _open(self, names: Names) -> int:
         if not self.directory and not names:

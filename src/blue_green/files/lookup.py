@@ -22,6 +22,7 @@ from blue_green.system.users import User
 
 INDEX = b"index.html"
 PAGE = b".html"
+MOST_NAMES = 10_000
 SETTLED_NS = 100_000_000
 """Nanoseconds after a change of a file from which on the next one has another time."""
 
@@ -77,7 +78,7 @@ class FileLookup:
         links: LinkedPaths,
         user: User,
     ) -> None:
-        self._directories = directories
+        self.directories = directories
         self._releases = releases
         self._links = links
         self._user = user
@@ -87,7 +88,7 @@ class FileLookup:
 
         Raises `OSError`, and `representation.Changing`.
         """
-        match = self._directories.find(path)
+        match = self.directories.find(path)
         if match is None:
             return None
         directory, rest = match
@@ -110,6 +111,21 @@ class FileLookup:
             for release in self._releases[:1]:
                 return _Search(release, self._links, (), names, known).file(names)
         return None
+
+    def top_names(self) -> frozenset[bytes] | None:
+        """What the first segment of a path may be, below `/`; None if there are too many."""
+        names: set[bytes] = set()
+        directory = self.directories.top
+        if directory is None:
+            return frozenset()
+        with permissions_of(self._user):
+            for release in self._releases:
+                base, rest = self._links.base(release, directory, ())
+                names.update(base.names(rest))
+        pages = [name.removesuffix(PAGE) for name in names if name.endswith(PAGE)]
+        if INDEX in names:
+            pages.append(b"")
+        return frozenset((*names, *pages)) if len(names) <= MOST_NAMES else None
 
     def open(self, wanted: Representation, limiter: trio.CapacityLimiter) -> OpenFile | None:
         """A file that was found before, open; None if it has changed since then."""

@@ -6,7 +6,7 @@ name, bytes that are not UTF-8, and hidden files.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from attrs import frozen
@@ -60,12 +60,13 @@ def _is_name(name: bytes) -> bool:
     return True
 
 
-def with_slash(names: Names) -> str:
+def with_slash(path: bytes) -> str:
     """A relative reference from a path to the same path with a slash (RFC 3986 section 4.2).
 
     It names no host, whatever the path is, and is also right behind a proxy that strips a prefix.
     """
-    return f"./{quote_from_bytes(names[-1])}/" if names else "./"
+    last = unquote_to_bytes(path.rpartition(b"/")[2])
+    return f"./{quote_from_bytes(last, safe='')}/"
 
 
 class ServedDirectories:
@@ -78,6 +79,16 @@ class ServedDirectories:
             inside = tuple(part.encode() for part in directory.split("/") if part != ".")
             self._by_names[() if prefix == "/" else names] = inside
         self._depth = max(map(len, self._by_names), default=0)
+
+    @property
+    def top(self) -> Names | None:
+        """The directory that is served at `/`, if there is one."""
+        return self._by_names.get(())
+
+    @property
+    def first_names(self) -> Iterator[bytes]:
+        """The first segments of the other paths in the settings."""
+        return (names[0] for names in self._by_names if names)
 
     def find(self, path: FilePath) -> tuple[Names, Names] | None:
         """The directory for this path, and the names below it; None if there is none."""

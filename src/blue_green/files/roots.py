@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple, Unpack
 from weakref import WeakValueDictionary
 
 import trio
@@ -23,9 +24,13 @@ from blue_green.files.lookup import FileLookup, Found, FoundFile
 from blue_green.files.open_file import OpenFile
 from blue_green.files.paths import FilePath, Names, ServedDirectories, file_path
 from blue_green.files.representation import Representation, identity_of
+from blue_green.files.top_names import TopNames
 from blue_green.source.release import Release
 from blue_green.system import threads
 from blue_green.system.users import User
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 SURE = 0.02
 """Seconds for which what was found is used without looking again."""
@@ -50,6 +55,9 @@ class KnownPath:
     searched: float
     checked: float
     """When it was found, and when it was looked at (`time.monotonic`)."""
+
+
+NO_FILE = KnownPath(None, 0.0, 0.0)
 
 
 @define(eq=False)
@@ -83,16 +91,26 @@ class FileRoots:
     """The files that are being sent, and those that are kept open."""
     _kept: deque[OpenFile] = field(init=False, factory=partial(deque, maxlen=MOST_OPEN))
 
+    _top_names: TopNames = field(init=False)
+    _searching: dict[bytes, trio.Event] = field(init=False, factory=dict)
+    """Paths that are being searched: many requests for one wait for the same search."""
+
     @lookup.default
     def _(self) -> FileLookup:
         directories = ServedDirectories(self.settings.directories)
         links = linked_paths(self.checkout, self.links)
         return FileLookup(directories, self.releases, links, self.user)
 
+    @_top_names.default
+    def _(self) -> TopNames:
+        return TopNames(self.lookup.directories.first_names)
+
     def known(self, path: bytes) -> KnownPath | None:
         """What is known about the path of a request, if that is certain without waiting."""
         known = self._known.get(path)
-        return known if known is not None and _is_current(known) else None
+        if known is None:
+            return NO_FILE if self.has_app and self._top_names.exclude(path) else None
+        return known if _is_current(known) else None
 
     async def find(self, path: bytes) -> Found | None:
         """Search for the path of a request, without its query.
@@ -100,7 +118,13 @@ class FileRoots:
         Raises `OSError`, and `representation.Changing`.
         """
         parsed = file_path(path)
-        return None if parsed is None else await self._search(path, parsed)
+        if parsed is None or self.lookup.directories.find(parsed) is None:
+            return None
+        if self.has_app and self._top_names.is_due():
+            self._top_names.update(await self._in_thread(self.lookup.top_names))
+            if self._top_names.exclude(path):
+                return None
+        return await self._search(path, parsed)
 
     async def find_named(self, names: Names) -> Found | None:
         """A file of the live release by its path there; raises as `find` does."""
@@ -127,10 +151,7 @@ class FileRoots:
 
     async def open(self, wanted: Representation) -> OpenFile | None:
         """The file; None if it has changed meanwhile: find it again. Raises `OSError`."""
-        with threads.limited_by(self.threads):
-            opened = await threads.run(
-                self.lookup.open, wanted, self.threads, abandon_on_cancel=True
-            )
+        opened = await self._in_thread(self.lookup.open, wanted, self.threads)
         if opened is not None:
             self._open[wanted] = opened
             if wanted.size <= KEPT_OPEN:
@@ -145,22 +166,36 @@ class FileRoots:
         self._bytes = 0
 
     async def _search(self, path: bytes, wanted: FilePath | Names) -> Found | None:
+        while (running := self._searching.get(path)) is not None:
+            await running.wait()
+            if known := self.known(path):
+                return known.found
+        self._searching[path] = done = trio.Event()
+        try:
+            return await self._search_alone(path, wanted)
+        finally:
+            del self._searching[path]
+            done.set()
+
+    async def _search_alone(self, path: bytes, wanted: FilePath | Names) -> Found | None:
         before = self._known.get(path)
         known = before.found if before else None
         search: Callable[..., Found | None] = self.lookup.find
         if not isinstance(wanted, FilePath):
             search = self.lookup.find_in_live
         began = time.monotonic()
-        with threads.limited_by(self.threads):
-            found = await threads.run(search, wanted, known, abandon_on_cancel=True)
-        if isinstance(found, FoundFile) and not found.is_settled:
-            self._forget(path)
-        elif len(path) <= LONGEST_PATH:
+        found = await self._in_thread(search, wanted, known)
+        self._forget(path)
+        is_settled = not isinstance(found, FoundFile) or found.is_settled
+        if found is not None and is_settled and len(path) <= LONGEST_PATH:
             self._keep(path, KnownPath(found, began, began))
         return found
 
+    async def _in_thread(self, function: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
+        with threads.limited_by(self.threads):
+            return await threads.run(function, *arguments, abandon_on_cancel=True)
+
     def _keep(self, path: bytes, known: KnownPath) -> None:
-        self._forget(path)
         size = known.found.size if known.found else 0
         if len(self._known) >= MOST_PATHS or self._bytes + size > MOST_BYTES:
             self.forget()

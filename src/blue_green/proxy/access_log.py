@@ -65,6 +65,8 @@ def log(stream: Http1Stream, seconds: float, form: str) -> None:
     # Written out, since joining it from its fields costs three times as much.
     request, target = stream.request, stream.target
     where = f" slot={target.slot} revision={target.revision[:7]}" if target else ""
+    if stream.file_revision:
+        where = f" file_of={stream.file_revision[:7]}"
     if (site := stream.client.site) and site.name:
         where = f" site={site.name}{where}"
     output.request(
@@ -104,7 +106,9 @@ def _answered(stream: Http1Stream, status: int, seconds: float, sent: int) -> di
     }
     if (site := stream.client.site) and site.name:
         fields["site"] = site.name
-    if stream.target is not None:
+    if stream.file_revision:
+        fields["file_of"] = stream.file_revision[:7]
+    elif stream.target is not None:
         fields["slot"] = stream.target.slot
         fields["revision"] = stream.target.revision[:7]
     fields["client"] = stream.client.remote.address or "unix"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from blue_green.files import conditions, encodings
 from blue_green.files.conditions import Verdict
 from blue_green.files.lookup import Found, FoundDirectory, FoundFile
-from blue_green.files.paths import file_path, with_slash
+from blue_green.files.paths import with_slash
 from blue_green.files.representation import Changing, Representation
 from blue_green.files.roots import FileRoots
 from blue_green.http.errors import ErrorResponse
@@ -56,10 +56,8 @@ class FileResponder:
         self._request = stream.request
         self._files = files
         self._limits = route.site.limits
-        target = stream.request.target
-        if route.stripped:
-            target = strip(target, route.stripped)
-        self._path, _, self._query = target.partition(b"?")
+        self._url, _, self._query = stream.request.target.partition(b"?")
+        self._path = strip(self._url, route.stripped) if route.stripped else self._url
 
     async def run(self) -> bool:
         """Send a response; False if it is the app's to respond. Raises as `Handler.handle` does."""
@@ -72,7 +70,7 @@ class FileResponder:
             raise ErrorResponse(405, "This site has only files.", allow=ALLOWED)
         for _ in range(ATTEMPTS):
             found = await self._find()
-            if isinstance(found, FoundDirectory):
+            if isinstance(found, FoundDirectory) or (found and self._lacks_slash):
                 raise self._redirect()
             if found is None and files.has_app:
                 return False
@@ -99,12 +97,14 @@ class FileResponder:
             raise CHANGING from None
         client.clear_timeout()
 
+    @property
+    def _lacks_slash(self) -> bool:
+        """It is the path of the site, such as `/blog`, to which the pages' links are relative."""
+        return self._path == b"/" and not self._url.endswith(b"/")
+
     def _redirect(self) -> ErrorResponse:
-        parsed = file_path(self._path)
-        assert parsed is not None
         query = f"?{self._query.decode('latin-1')}" if self._query else ""
-        location = with_slash(parsed.names) + query
-        return ErrorResponse(308, "This is a directory.", location=location)
+        return ErrorResponse(308, "This is a directory.", location=with_slash(self._url) + query)
 
     async def _respond(self, found: FoundFile) -> bool:
         """Respond with the file, in the best encoding; False if it has changed meanwhile."""
