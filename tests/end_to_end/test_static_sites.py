@@ -155,15 +155,21 @@ async def test_the_list_of_old_assets_is_pruned(make_static: MakeStatic) -> None
     async with site.real.running():
         for text in ("two", "three", "four"):
             await site.real.until_live(site.publish(text))
-        # Live, previous, and one more.
-        found = [(await site.real.get(script_of(text))).status for text in ("one", "two", "three")]
-        assert found == [404, 200, 200]
+
+        async def statuses() -> list[int]:
+            texts = ("one", "two", "three")
+            return [(await site.real.get(script_of(text))).status for text in texts]
+
+        async def is_pruned() -> bool:
+            return await statuses() == [404, 200, 200]  # The previous one, and one more.
+
+        await until("the first one is deleted", is_pruned)
         await until("it is remembered", lambda: len(site.real.remembered()["served"]) == 3)
 
 
 @pytest.mark.long
 async def test_over_ten_swaps_under_load_no_request_fails_and_no_asset_is_missing(
-    make_static: MakeStatic,
+    make_static: MakeStatic, is_timed: bool
 ) -> None:
     site = make_static()
     first = site.publish("first")
@@ -172,12 +178,10 @@ async def test_over_ten_swaps_under_load_no_request_fails_and_no_asset_is_missin
         seconds = []
         async with visited(site.real.port) as visits:
             for number in range(10):
-                status = await site.real.until_live(site.publish(f"number {number}"))
-                seconds.append(sum(status["last_swap"]["seconds"].values()))
-                await trio.sleep(0.2)
-        assert visits.late_scripts > 5
-        print(json.dumps(seconds), visits.pages, visits.late_scripts)
-        assert max(seconds) < 1
+                async with visits.during_a_swap():
+                    status = await site.real.until_live(site.publish(f"number {number}"))
+                    seconds.append(sum(status["last_swap"]["seconds"].values()))
+    assert not is_timed or max(seconds) < 0.5
 
 
 @pytest.mark.long

@@ -21,7 +21,10 @@ AFTER_BARRIER = "while [ -e $BARRIERS/build ]; do sleep 0.01; done; cp -r public
 
 
 @pytest.mark.long
-async def test_a_site_loses_and_gets_an_app_by_a_reload(make_static: MakeStatic) -> None:
+@pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
+async def test_a_site_loses_and_gets_an_app_by_a_reload(
+    make_static: MakeStatic, strategy: str
+) -> None:
     site = make_static(swap={"soak": "200ms"}, app={"command": ["sleep", "1"]})
     real = site.real
     app = type(real)(real.directory / "other").sections["app"]
@@ -41,7 +44,8 @@ async def test_a_site_loses_and_gets_an_app_by_a_reload(make_static: MakeStatic)
             assert status["live"]["pids"] == []
             assert (await real.get("/other")).status == 404
             await until("the app has ended", lambda: real.processes() == [])
-            real.configure(app={**app, "env": real.app.env}, health={"path": "/healthz"})
+            swap = {"strategy": strategy, "soak": "200ms"}
+            real.configure(app={**app, "env": real.app.env}, health={"path": "/healthz"}, swap=swap)
             assert (await real.cli("reload")).code == 0
             three = site.publish("three")
             await real.until_live(three)
@@ -145,3 +149,22 @@ async def test_a_static_site_over_tls(make_static: MakeStatic, tmp_path: Path) -
         assert (await site.real.cli("upgrade")).code == 0
         async with HttpClient(site.real.port, tls=context) as http:
             assert "one runs" in (await http.get(script_of("one"))).body.decode()
+
+
+@pytest.mark.long
+async def test_a_static_site_below_a_path_of_another(make_sites: MakeSites) -> None:
+    sites = make_sites("shop")
+    docs = sites.add("docs", hosts=["shop.example.com"], paths=["/docs"], strip_path=True)
+    make_static_site(sites, "docs")
+    publish(docs.checkout, "docs one", guide="the guide")
+    async with sites.running(), sites.loaded("shop"):
+        assert (await sites.get("shop", "/docs/guide")).body == b"the guide"
+        assert "<title>docs one" in (await sites.get("shop", "/docs/")).body.decode()
+        assert (await sites.get("shop", "/docs/none")).status == 404
+        sites.change("docs", strip_path=False, files={"/docs/": "public"})
+        del docs.settings["files"]["/"]
+        sites.change("docs")
+        assert (await sites.cli("reload")).code == 0
+        await sites.until_live("docs", publish(docs.checkout, "docs two", guide="the guide"))
+        assert (await sites.get("shop", "/docs/guide")).body == b"the guide"
+        assert "<title>docs two" in (await sites.get("shop", "/docs/")).body.decode()

@@ -73,8 +73,15 @@ class Visits:
     def __init__(self) -> None:
         self.pages = 0
         self.late_scripts = 0
-        """Scripts of a page that was loaded before a swap that ended before they were requested."""
+        """Scripts that were requested after the swap before which their page was loaded."""
         self.failures: list[str] = []
+
+    @asynccontextmanager
+    async def during_a_swap(self) -> AsyncIterator[None]:
+        """Waits at the end until a page from before the swap has got its script after it."""
+        before = self.late_scripts
+        yield
+        await until("a late script", lambda: self.failures or self.late_scripts > before)
 
 
 @asynccontextmanager
@@ -97,8 +104,9 @@ async def visited(
                     visits.pages += 1
                     await fetch(http, script)
                     await trio.sleep(dwell)
-                    visits.late_scripts += find_script(await fetch(http, "/")) != script
+                    is_late = find_script(await fetch(http, "/")) != script
                     await fetch(http, script)
+                    visits.late_scripts += is_late
                 except Exception as error:  # noqa: BLE001 - every failure counts, of any kind
                     visits.failures.append(repr(error))
                     await trio.sleep(0.1)
