@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from blue_green import __version__
-from blue_green.cli import deploy, preflight, push, run, show, trust, unit
+from blue_green.cli import deploy, exec_command, preflight, push, run, show, trust, unit
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -42,6 +42,7 @@ COMMANDS = [
     *deploy.COMMANDS,
     *push.COMMANDS,
     *show.COMMANDS,
+    *exec_command.COMMANDS,
     *trust.COMMANDS,
     *unit.COMMANDS,
     Command(
@@ -57,7 +58,14 @@ COMMANDS = [
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status."""
-    arguments, unknown = _parser().parse_known_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    command: Sequence[str] = ()
+    if words[:1] == ["exec"]:
+        ours, command = exec_command.split(words[1:])
+        words = ["exec", *ours]
+    arguments, unknown = _parser().parse_known_args(words)
+    if command:
+        arguments.words = command
     if unknown:
         arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown)}")
     try:

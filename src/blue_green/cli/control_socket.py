@@ -82,7 +82,7 @@ def _of_running() -> ControlSocket | None:
         raise ConfigError([f"several supervisors run here: name one with --config FILE ({files})"])
     if not ours and (others := list(running_supervisors.supervisors())):
         files = ", ".join(map(str, others))
-        raise client.NoSupervisor(f"only root and the user of the supervisor may do this: {files}")
+        raise client.NotAllowed(f"only root and the user of the supervisor may do this: {files}")
     return next((ControlSocket.found(path) for path in ours.values()), None)
 
 

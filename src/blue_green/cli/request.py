@@ -27,25 +27,35 @@ from blue_green.system.running_supervisors import DEFAULT_FILE
 
 def client_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how to find the supervisor, and how to print its answer."""
+    socket_arguments(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: one object, or one per line"
+    )
+
+
+def socket_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how to find the supervisor."""
     parser.add_argument("--socket", metavar="PATH", help="the supervisor's control socket")
     parser.add_argument(
         "--config",
         metavar="FILE",
         help=f"the settings file that names the socket (default: {DEFAULT_FILE})",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON: one object, or one per line"
-    )
 
 
 def site_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a command of one site."""
+    site_argument(parser)
+    client_arguments(parser)
+
+
+def site_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the site."""
     parser.add_argument(
         "--site",
         metavar="SITE",
         help="the site (default: the one whose checkout is here, or the only one)",
     )
-    client_arguments(parser)
 
 
 def reject_file(arguments: argparse.Namespace, word: str | None) -> None:

@@ -20,6 +20,10 @@ class NoSupervisor(Exception):
     """No supervisor listens on the socket; str() says what to do."""
 
 
+class NotAllowed(NoSupervisor):
+    """It does not serve our user."""
+
+
 class WrongPeer(NoSupervisor):
     """Another user listens there."""
 
@@ -64,6 +68,10 @@ def ask(
         except (FileNotFoundError, ConnectionRefusedError):
             raise NoSupervisor(
                 f"no supervisor listens on {path}: is `blue-green run` running?"
+            ) from None
+        except PermissionError:
+            raise NotAllowed(
+                f"only root and the user of the supervisor at {path} may do this"
             ) from None
         except OSError as error:
             raise NoSupervisor(f"cannot connect to {path}: {error.strerror or error}") from None

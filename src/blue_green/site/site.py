@@ -24,6 +24,7 @@ from blue_green.site.build_limit import BuildLimit
 from blue_green.site.certificate_reports import CertificateReports
 from blue_green.site.crash import Crash
 from blue_green.site.deploy_queue import DeployQueue
+from blue_green.site.exec_sessions import ExecSessions
 from blue_green.site.new_commits import NewCommits
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
@@ -121,6 +122,7 @@ class Site:
         self.files = ReleaseFiles(self)
         self.releases.pruning.before_deletion = self.files.forget
         self.notify = Notify(settings, user)
+        self.exec_sessions = ExecSessions()
         self.slots = Slots(self)
         self.processes = AppProcesses(self)
         self.schedules = Schedules(self.state, self.state_file)

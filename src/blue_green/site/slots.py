@@ -63,7 +63,8 @@ class Slots:
     def release_paths(self) -> list[Path]:
         """Directories of releases in which something may be running."""
         paths = [slot.release.path for slot in self.both if slot.release]
-        return [*paths, *self._site.processes.release_paths]
+        site = self._site
+        return [*paths, *site.processes.release_paths, *site.exec_sessions.release_paths]
 
     def other(self, slot: Slot) -> Slot:
         return self.green if slot is self.blue else self.blue

@@ -12,6 +12,7 @@ from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
 from blue_green.site.trigger import Trigger
 from blue_green.source.git_errors import GitError
+from blue_green.supervisor.exec_command import ExecArguments, exec_
 from blue_green.supervisor.follow_swap import follow
 from blue_green.supervisor.logs import Logs, LogsArguments
 
@@ -157,4 +158,5 @@ COMMANDS: Mapping[str, SiteCommand] = {
     "resume": SiteCommand(NoArguments, resume),
     "history": SiteCommand(HistoryArguments, history),
     "logs": SiteCommand(LogsArguments, logs),
+    "exec": SiteCommand(ExecArguments, exec_),
 }
