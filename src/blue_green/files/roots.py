@@ -57,9 +57,6 @@ class KnownPath:
     """When it was found, and when it was looked at (`time.monotonic`)."""
 
 
-NO_FILE = KnownPath(None, 0.0, 0.0)
-
-
 @define(eq=False)
 class FileRoots:
     """The releases that files are served from; the site makes a new object at each switch.
@@ -103,14 +100,17 @@ class FileRoots:
 
     @_top_names.default
     def _(self) -> TopNames:
-        return TopNames(self.lookup.directories.first_names)
+        directories = self.lookup.directories
+        return TopNames(directories.first_names, must_list=directories.top is not None)
 
     def known(self, path: bytes) -> KnownPath | None:
         """What is known about the path of a request, if that is certain without waiting."""
         known = self._known.get(path)
-        if known is None:
-            return NO_FILE if self.has_app and self._top_names.exclude(path) else None
-        return known if _is_current(known) else None
+        return known if known is not None and _is_current(known) else None
+
+    def is_for_app(self, path: bytes) -> bool:
+        """Whether there is no file for a path, and an app, if that is certain without waiting."""
+        return self.has_app and self._top_names.exclude(path)
 
     async def find(self, path: bytes) -> Found | None:
         """Search for the path of a request, without its query.

@@ -8,6 +8,7 @@ request.
 import time
 from collections.abc import Iterable
 
+FOR_EVER = float("inf")
 STAYS = 1.0
 """Seconds after which the directories are listed again: until then, a new name there is missed."""
 
@@ -15,11 +16,14 @@ STAYS = 1.0
 class TopNames:
     """First segments of the paths of files."""
 
-    def __init__(self, served: Iterable[bytes]) -> None:
-        """`served` are the first segments of the paths in the settings."""
+    def __init__(self, served: Iterable[bytes], *, must_list: bool) -> None:
+        """`served` are the first segments of the paths in the settings.
+
+        Without a directory that is served at `/`, there is nothing else to list.
+        """
         self._served = frozenset(served)
-        self._names: frozenset[bytes] | None = None
-        self._listed = -STAYS
+        self._names: frozenset[bytes] | None = None if must_list else frozenset()
+        self._listed = -STAYS if must_list else FOR_EVER
 
     def is_due(self) -> bool:
         """Whether the directories should be listed again; true once, for the caller to do it."""
@@ -34,9 +38,9 @@ class TopNames:
         self._names = listed
 
     def exclude(self, path: bytes) -> bool:
-        """Whether there is no file for this path, as far as the last list says."""
+        """Whether there is no file for this path or target, as far as the last list says."""
         names = self._names
         if names is None or time.monotonic() - self._listed > STAYS:
             return False
-        first = path[1:].partition(b"/")[0]
+        first = path[1:].partition(b"?")[0].partition(b"/")[0]
         return first not in names and first not in self._served and b"%" not in first

@@ -36,15 +36,20 @@ class ReverseProxy:
         if route.prefix:
             path_prefix.check(request.target)
         files = route.site.files
-        # With an app, files are also served while requests for it wait.
-        if files is not None and (files.has_app or route.site.gate.is_open):
-            sent = respond_now(stream, files, route)
-            return sent or self._file_or_app(stream, route, files)
-        return Exchange(stream, route, self.idle_timeout).run()
+        if files is None or not self._may_be_file(request, route, files):
+            return Exchange(stream, route, self.idle_timeout).run()
+        return respond_now(stream, files, route) or self._file_or_app(stream, route, files)
+
+    def _may_be_file(self, request: Request, route: Route[ServedSite], files: FileRoots) -> bool:
+        """Whether to look for a file, before the gate. With an app, also while requests wait."""
+        if not files.has_app:
+            return route.site.gate.is_open
+        return bool(route.stripped) or not files.is_for_app(request.target)
 
     async def _file_or_app(
         self, stream: ClientStream, route: Route[ServedSite], files: FileRoots
     ) -> None:
+        """Send a file if there is one, and otherwise what the app responds."""
         if not await FileResponder(stream, files, route).run():
             await Exchange(stream, route, self.idle_timeout).run()
 
