@@ -60,6 +60,31 @@ async def test_earlier_releases_have_what_the_live_one_lacks_but_pages(tmp_path:
         assert await files.find(path) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "is_found"),
+    [
+        ("app.css", True),
+        ("photo.JPG", True),
+        ("app.js.map", True),
+        ("data.3f2a9c1b.json", True),
+        ("robots.txt", False),
+        ("report.pdf", False),
+        ("data.json", False),
+        ("about", False),
+    ],
+)
+async def test_below_the_top_only_assets_come_from_earlier_releases(
+    tmp_path: Path, name: str, is_found: bool
+) -> None:
+    """What a commit removes besides is gone, and an app may answer for it instead."""
+    write(tmp_path / "new", {"public/x": "x"})
+    write(tmp_path / "old", {f"public/{name}": "old"})
+    served = {"/": "public", "/static/": "public"}
+    files = roots(tmp_path / "new", tmp_path / "old", served=served)
+    assert (await files.find(f"/{name}".encode()) is not None) is is_found
+    assert await content(files, f"/static/{name}") == b"old"
+
+
 async def test_the_checkout_is_served_below_a_path_of_link_and_only_there(tmp_path: Path) -> None:
     release, checkout = tmp_path / "release", tmp_path / "checkout"
     write(checkout, {"media/a.txt": "a", "public/up/b.txt": "b", "robots.txt": "r", "db": "secret"})

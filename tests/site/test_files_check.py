@@ -49,9 +49,15 @@ def test_without_a_build_nothing_could_make_the_directory(tmp_path: Path, releas
     assert "it is not in git, and there is no build" in problem(release, site)
 
 
-def test_a_file_is_no_directory(tmp_path: Path, release: Path) -> None:
-    (release / "public").touch()
-    assert problem(release, settings(tmp_path, {"/": "public"})).endswith("is not a directory")
+def test_a_path_may_be_that_of_a_file(tmp_path: Path, release: Path) -> None:
+    (release / "icon.ico").touch()
+    assert problem(release, settings(tmp_path, {"/favicon.ico": "icon.ico"})) == ""
+
+
+def test_a_directory_is_no_page(tmp_path: Path, release: Path) -> None:
+    (release / "public").mkdir()
+    site = settings(tmp_path, {"/": "public", "fallback": "public"})
+    assert problem(release, site) == "fallback: public is a directory"
 
 
 def test_a_missing_page_is_named(tmp_path: Path, release: Path) -> None:

@@ -100,6 +100,12 @@ _BY_NAME = {
 }
 
 
+_OF_ASSETS = (
+    b"text/css", b"text/javascript", b"application/wasm", b"application/vnd.ms-fontobject",
+    b"font/", b"image/", b"audio/", b"video/", b"model/",
+)  # fmt: skip
+
+
 def content_type(name: bytes) -> bytes:
     """The Content-Type of a file of this name."""
     extension = name.rpartition(b".")[2].lower() if b"." in name else b""
@@ -109,3 +115,8 @@ def content_type(name: bytes) -> bytes:
 def is_page(name: bytes) -> bool:
     """Whether it is a page, by which visitors enter a site."""
     return content_type(name).startswith((b"text/html", b"application/xhtml+xml"))
+
+
+def is_asset(name: bytes) -> bool:
+    """Whether it is a part of pages: visitors hardly ever ask for it by itself."""
+    return content_type(name).startswith(_OF_ASSETS) or name.endswith(b".map")

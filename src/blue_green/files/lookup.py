@@ -97,7 +97,7 @@ class FileLookup:
                 search = _Search(release, self._links, directory, path.names, known)
                 if number == 0:
                     found = search.page_or_file(rest, has_slash=path.has_slash)
-                elif path.has_slash or not rest or content_types.is_page(rest[-1]):
+                elif path.has_slash or not may_be_earlier(path.names, rest):
                     break
                 else:
                     found = search.file(rest)
@@ -138,6 +138,18 @@ class FileLookup:
             opened.close()
             return None
         return opened
+
+
+def may_be_earlier(url: Names, rest: Names) -> bool:
+    """Whether a file may come from an earlier release, for pages that were loaded from that.
+
+    Pages may not. Below `/`, only assets may: a `robots.txt` or a document that a commit removes is
+    gone, and an app that answers for it instead gets the request.
+    """
+    if not rest or content_types.is_page(rest[-1]):
+        return False
+    is_below_top = len(rest) == len(url)
+    return not is_below_top or content_types.is_asset(rest[-1]) or caching.is_hashed(url)
 
 
 @define

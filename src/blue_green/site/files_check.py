@@ -24,27 +24,24 @@ def first_problem(release: Path, settings: SiteSettings, user: User) -> str:
     """What cannot be served of this release, and what to do about it; empty if nothing."""
     files = settings.files
     for prefix, directory in files.directories.items():
-        if why := _problem(release, directory, settings, user, is_directory=True):
+        if why := _problem(release, directory, settings, user, what="directory"):
             return f'"{prefix}": {why}'
     for key, page in (("not_found", files.not_found), ("fallback", files.fallback)):
-        if page and (why := _problem(release, page, settings, user, is_directory=False)):
+        if page and (why := _problem(release, page, settings, user, what="file")):
             return f"{key}: {why}"
     return ""
 
 
-def _problem(
-    release: Path, name: str, settings: SiteSettings, user: User, *, is_directory: bool
-) -> str:
-    what = "directory" if is_directory else "file"
+def _problem(release: Path, name: str, settings: SiteSettings, user: User, *, what: str) -> str:
     path = release / name
     try:
-        mode = path.stat().st_mode
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return f"the release has no {what} {name}: {_advice(settings)}"
     except OSError as error:
         return f"{path}: {error.strerror}"
-    if not (stat.S_ISDIR(mode) if is_directory else stat.S_ISREG(mode)):
-        return f"{name} is not a {what}"
+    if what == "file" and is_directory:
+        return f"{name} is a directory"
     if not _is_inside(path, release, settings):
         return (
             f"{name} is a symbolic link out of the release; only a path in link of [release] may "
