@@ -84,6 +84,37 @@ async def test_descendants_that_ignore_signals_end_with_the_command(
         assert alive(tmp_path) == []
 
 
+async def test_a_child_may_finish_its_work_if_only_the_leader_gets_the_signal(
+    tmp_path: Path,
+) -> None:
+    """As a queue worker needs it, whose children have a job in hand."""
+    leader = "def end(*_): time.sleep(0.3); os.write(1, b'waited 1\\n'); os._exit(int(dead()))"
+    dead = "def dead(): return os.waitpid(-1, os.WNOHANG) != (0, 0)"
+    program = WITH_CHILD.format(
+        child="", leader=f"{dead}\n{leader}\nsignal.signal(signal.SIGTERM, end)", life=600
+    )
+    async with running(tmp_path, program) as it:
+        await it.said("child")
+        await it.said("leader")
+        await it.process.stop(signal.SIGTERM, PATIENCE, leader_first=True)
+        assert it.process.returncode == 0, "its child had not ended"
+        assert alive(tmp_path) == []
+
+
+async def test_what_outlives_its_leader_gets_the_signal_then(tmp_path: Path) -> None:
+    """As of a shell that ends without a word to the program that it has started."""
+    child = "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'told 1\\n'), os._exit(0)))"
+    program = WITH_CHILD.format(child=child, leader="", life=600)
+    async with running(tmp_path, program) as it:
+        await it.said("child")
+        await it.said("leader")
+        began = trio.current_time()
+        await it.process.stop(signal.SIGTERM, PATIENCE, leader_first=True)
+        await it.said("told")
+        assert trio.current_time() - began < PATIENCE / 2
+        assert alive(tmp_path) == []
+
+
 @pytest.mark.parametrize("child", [DEAF, f"os.setsid(); {DEAF}"], ids=["in group", "left group"])
 async def test_descendants_end_when_the_leader_ends_by_itself(tmp_path: Path, child: str) -> None:
     program = WITH_CHILD.format(child=child, leader="time.sleep(0.5)", life=0)
