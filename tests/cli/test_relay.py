@@ -122,6 +122,7 @@ def test_an_interactive_shell_has_job_control(terminal: TypedTerminal) -> None:
     terminal.until("=5=")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "shown"),
     [

@@ -16,7 +16,7 @@ IN_FLIGHT = 2
 """Requests that a case may send beside the load."""
 GROWTH = 16 * 1024
 """KiB by which a supervisor may have grown over a case: what it keeps ready, and no leak."""
-FILES = [".gitignore", "built", "control.sock", "lock", "releases", "state.toml"]
+FILES = [".gitignore", "built", "control.sock", "current", "lock", "releases", "state.toml"]
 """What is in a state directory."""
 RELEASES = 4
 """How many releases there may be with `keep = 1`: those live, previous, kept, and just tried."""

@@ -1,6 +1,9 @@
 """Commands that change what runs, such as `swap` and `reload`."""
 
 import argparse
+from collections.abc import Sequence
+from itertools import starmap
+from typing import Any
 
 from blue_green.cli.command import USAGE, Command, complain
 from blue_green.cli.control_socket import socket_of
@@ -36,8 +39,16 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
 
 def _restart(arguments: argparse.Namespace) -> int:
-    request = {"command": "restart", "wait": not arguments.no_wait}
+    request: dict[str, Any] = {"command": "restart", "wait": not arguments.no_wait}
+    if arguments.process:
+        *_, result = ask_site(arguments, {**request, "processes": arguments.process})
+        started = result.get("processes", {}).items()
+        return print_result(arguments, result, "\n".join(starmap(_restarted, started)))
     return follow(arguments, request, good=("promoted",))
+
+
+def _restarted(name: str, pids: Sequence[int]) -> str:
+    return f"{name}: restarted{', pid ' if pids else ''}{', '.join(map(str, pids))}"
 
 
 def _pause(arguments: argparse.Namespace) -> int:
@@ -107,6 +118,10 @@ def _swap_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _restart_arguments(parser: argparse.ArgumentParser) -> None:
     site_arguments(parser)
+    parser.add_argument(
+        "--process", action="append", default=[], metavar="NAME",
+        help="only this process, without a swap; may be given several times",
+    )  # fmt: skip
     parser.add_argument(
         "--no-wait", action="store_true", help="return at once, without waiting for the swap to end"
     )

@@ -73,6 +73,8 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     if live:
         yield from _release(result, "live", live["revision"], style)
         yield from style.wrapped(MARGIN, _place(live), "dim")
+        if current := result.get("current"):  # Missing in the answers of older supervisors.
+            yield from style.wrapped(MARGIN, f"in {current}", "dim")
     else:
         yield _row(style, "live", "nothing")
     if retiring := result["retiring"]:

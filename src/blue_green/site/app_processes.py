@@ -106,6 +106,19 @@ class AppProcesses:
             self._add(generation, handed.name, handed.number, handed).stop()
         self._handed.clear()
 
+    def restart(self, name: str) -> Sequence[AppInstance]:
+        """Replace the instances of one process, in its way of handing over; the new ones.
+
+        Nothing waits for that, and the backends of the release do not notice it.
+        """
+        generation = self.generation
+        if generation is None or self._site.is_stopping:
+            return ()
+        old = [one for one in self._current if one.name == name and one.generation is generation]
+        for instance in old:
+            instance.stop()
+        return [self._add(generation, name, instance.number, None) for instance in old]
+
     def take_over(self, handed: Sequence[HandedProcess]) -> None:
         """Take over running processes from the program that ran in this process before.
 

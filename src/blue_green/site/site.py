@@ -23,6 +23,7 @@ from blue_green.site.app_processes import AppProcesses
 from blue_green.site.build_limit import BuildLimit
 from blue_green.site.certificate_reports import CertificateReports
 from blue_green.site.crash import Crash
+from blue_green.site.current_link import CurrentLink
 from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.exec_sessions import ExecSessions
 from blue_green.site.new_commits import NewCommits
@@ -123,6 +124,7 @@ class Site:
         self.releases.pruning.before_deletion = self.files.forget
         self.notify = Notify(settings, user)
         self.exec_sessions = ExecSessions()
+        self.current_link = CurrentLink(state_directory / "current")
         self.slots = Slots(self)
         self.processes = AppProcesses(self)
         self.schedules = Schedules(self.state, self.state_file)
@@ -178,6 +180,7 @@ class Site:
             reports = CertificateReports(self.certificates.all, self.notify.report_certificates)
             nursery.start_soon(reports.run)
             nursery.start_soon(self.state_file.write_changes, self._snapshot)
+            nursery.start_soon(self.current_link.run)
 
     async def deploy(self) -> None:
         """Serve the last release, then deploy what is requested, until cancelled.

@@ -82,6 +82,8 @@ class Slots:
         self.live = slot
         slot.since = datetime.now(UTC)
         self._site.files.go_live(slot)
+        if slot.release is not None:
+            self._site.current_link.lead_to(slot.release.path)
         self._site.gate.switch(slot.open_targets)
         self._site.gate.stop_refusing()
         if slot.release is not None and not keeps_processes:

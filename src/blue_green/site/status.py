@@ -60,6 +60,7 @@ class Status:
             "phase": self.phase,
             "down": site.gate.why_down,
             "live": _slot(site.slots.live),
+            "current": str(site.current_link.path) if site.current_link.release else None,
             "files": site.files.as_dict(),
             "candidate": _slot(swap.candidate) if swap else None,
             "retiring": self._retiring,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from blue_green.config.command_line import command_line
 from blue_green.control.server import Refusal, Send
@@ -15,6 +15,7 @@ from blue_green.source.git_errors import GitError
 from blue_green.supervisor.exec_command import ExecArguments, exec_
 from blue_green.supervisor.follow_swap import follow
 from blue_green.supervisor.logs import Logs, LogsArguments
+from blue_green.supervisor.restart_processes import restart_processes
 
 LONGEST_PAUSE = 24 * 3600.0
 
@@ -43,6 +44,8 @@ class SwapArguments:
 class RestartArguments:
     wait: bool = True
     """Send the phases and the receipt; otherwise answer at once."""
+    processes: list[str] = field(factory=list)
+    """Restart only these processes, without a swap."""
 
 
 @define
@@ -108,6 +111,8 @@ async def restart(site: Site, arguments: RestartArguments, send: Send) -> dict[s
     """Restart the live release. Refused during a swap, which it must not supersede."""
     if not site.queue.is_idle:
         raise Refusal("a swap is in progress, which starts new processes anyway")
+    if arguments.processes:
+        return await restart_processes(site, arguments.processes, waits=arguments.wait)
     request = site.queue.restart()
     if request is None:
         raise Refusal("there is no live release to restart")

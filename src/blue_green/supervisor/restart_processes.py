@@ -1,0 +1,46 @@
+"""`restart --process`: new instances of single processes of the live release, without a swap."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import trio
+
+from blue_green.control.server import Refusal
+from blue_green.site.app_instance import AppInstance
+from blue_green.site.site import Site
+
+INTERVAL = 0.05
+"""Seconds between looks whether they have started."""
+
+
+async def restart_processes(site: Site, names: Sequence[str], *, waits: bool) -> dict[str, Any]:
+    """Restart these processes; raise `Refusal` if one of them cannot be restarted.
+
+    With `waits`, return when the new instances have started, which may take `stop_timeout`.
+    """
+    generation = site.processes.generation
+    settings = generation.settings.processes if generation is not None else {}
+    for name in names:
+        if name not in settings:
+            others = ", ".join(settings) or "none"
+            raise Refusal(f"the live release has no process {name}; it has: {others}", usage=True)
+        if settings[name].schedule is not None:
+            raise Refusal(f"{name} runs on a schedule, so there is nothing to start again")
+    new = [one for name in dict.fromkeys(names) for one in site.processes.restart(name)]
+    while waits and any(map(_is_pending, new)):
+        await trio.sleep(INTERVAL)
+    if failing := sorted({one.name for one in new if one.deaths}):
+        raise Refusal(
+            f"{', '.join(failing)} does not start, and is tried again: see blue-green logs"
+        )
+    return {"processes": {name: _pids(new, name) for name in names}}
+
+
+def _is_pending(instance: AppInstance) -> bool:
+    """Whether it has neither started, nor failed to, nor been stopped by a swap."""
+    return instance.started_at is None and not instance.deaths and not instance.is_stopping
+
+
+def _pids(instances: Sequence[AppInstance], name: str) -> list[int]:
+    processes = [one.process for one in instances if one.name == name]
+    return [process.process.pid for process in processes if process is not None]

@@ -1,0 +1,62 @@
+"""`restart --process`, and the link `current`, of a real site."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.site import RealSite
+from tests.waiting import until
+
+
+async def test_single_processes_are_restarted_without_a_swap(
+    make_site: Callable[..., RealSite],
+) -> None:
+    site = make_site()
+    worker = {"command": ["sleep", "1000"], "count": 2}
+    nightly = {"command": ["true"], "schedule": "0 3 1 1 *"}
+    site.configure(processes={"worker": worker, "mail": {**worker, "count": 1}, "nightly": nightly})
+    site.commit("one")
+    async with site.running():
+        before = await site.status()
+        running = set(site.processes())
+        done = await site.cli("restart", "--process", "worker")
+        assert (done.code, done.err) == (0, "")
+        started = {int(pid) for pid in done.out.removeprefix("worker: restarted, pid ").split(", ")}
+        assert len(started) == 2
+        assert started.isdisjoint(running)
+        now = set(site.processes())
+        assert len(running & now) == len(running) - 2, "the others go on"
+        after = await site.status()
+        assert after["live"] == before["live"]
+        assert after["last_swap"] == before["last_swap"]
+        unknown = await site.cli("restart", "--process", "wroker")
+        assert (unknown.code, unknown.err) == (
+            2,
+            "blue-green: the live release has no process wroker; it has: worker, mail, nightly\n",
+        )
+        assert "on a schedule" in (await site.cli("restart", "--process", "nightly")).err
+
+
+@pytest.mark.long
+async def test_the_link_current_leads_to_the_live_release(
+    make_site: Callable[..., RealSite],
+) -> None:
+    site = make_site()
+    one = site.commit("one")
+    link = site.state / "current"
+
+    async def until_at(revision: str) -> None:
+        place = site.state / "releases" / revision[:12]
+        await until("the link leads there", lambda: link.is_symlink() and link.readlink() == place)
+
+    async with site.running():
+        await until_at(one)
+        assert f"in {link}" in (await site.cli("status")).out
+        two = site.commit("two")
+        await site.until_live(two)
+        await until_at(two)
+        await site.cli("rollback")
+        await until_at(one)
+    link.unlink()
+    async with site.running():
+        await until_at(one)
