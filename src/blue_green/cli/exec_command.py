@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from blue_green.cli import relay
 from blue_green.cli.command import FAILED, USAGE, Command, complain
-from blue_green.cli.request import ask_site, site_argument, socket_arguments
+from blue_green.cli.request import ask_site, reject_file, site_argument, socket_arguments
 from blue_green.control import client
 from blue_green.system.become import become
 from blue_green.system.users import User
@@ -45,6 +45,7 @@ def split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 def _exec(arguments: argparse.Namespace) -> int:
     if not arguments.words:
         return complain("name a command: blue-green exec -- python manage.py shell", USAGE)
+    reject_file(arguments, arguments.words[0])
     try:
         *_, result = ask_site(arguments, {"command": "exec", "pid": os.getpid()})
     except client.NotAllowed as error:
