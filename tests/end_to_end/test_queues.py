@@ -231,10 +231,16 @@ async def test_a_deploy_lets_a_job_of_rq_finish(make: Make) -> None:
     queue = with_rq(make)
     queue.site.configure(swap={"soak": 0})
     queue.commit("the first")
+    barrier = Path(f"{queue.jobs}.wait")
+    barrier.touch()
     async with queue.site.running():
-        assert (await queue.site.get("/add/0?seconds=1.5")).status == 200
+        assert (await queue.site.get("/add/0?seconds=0")).status == 200
         queue.added.append(0)
         await until("it has begun", lambda: queue.noted("begin"))
-        await queue.site.until_live(queue.commit("the second"))
+        new = queue.commit("the second")
+        await queue.site.until_logged("warm shut down requested")
+        await queue.site.until_live(new)
+        assert queue.noted("end") == {}
+        barrier.unlink()
         await until("it has ended", lambda: not queue.unfinished)
     queue.check()

@@ -107,6 +107,7 @@ application = get_wsgi_application()
 RQ = {
     "journal.py": JOURNAL,
     "jobs.py": """\
+import os
 import time
 
 import journal
@@ -115,6 +116,8 @@ import journal
 def job(number, seconds):
     journal.note("begin", number)
     time.sleep(seconds)
+    while os.path.exists(os.environ["JOBS"] + ".wait"):
+        time.sleep(0.02)
     journal.note("end", number)
 
 
