@@ -53,6 +53,10 @@ while IFS= read -r line; do
     ( IFS='|'; echo "${COMPREPLY[*]}" )
 done < typed
 """
+PROCESSES = {
+    "event": "result",
+    "sites": {"blog": {"processes": [{"name": "worker"}, {"name": "beat"}]}, "shop": {}},
+}
 SITES = {"event": "result", "sites": {"blog": {}, "shop": {}, "$(oops)": {}}}
 
 TYPED = {
@@ -103,6 +107,16 @@ def test_bash_completes_the_names_of_sites(tmp_path: Path, script: Path) -> None
 
 
 @pytest.mark.parametrize("script", ["bash"], indirect=True)
+def test_bash_completes_the_names_of_processes(tmp_path: Path, script: Path) -> None:
+    lines = ["logs --socket s w", "logs --socket s --follow "]
+    (tmp_path / "typed").write_text("".join(f"{line}\n" for line in lines))
+    with answering(tmp_path / "s", PROCESSES, PROCESSES, each=True):
+        first, every = run("bash", "--norc", "-c", BASH, cwd=tmp_path).splitlines()
+    assert first == "worker"
+    assert {"worker", "beat", "green"} < set(every.split("|"))
+
+
+@pytest.mark.parametrize("script", ["bash"], indirect=True)
 def test_without_a_supervisor_completion_prints_nothing(tmp_path: Path, script: Path) -> None:
     (tmp_path / "typed").write_text("swap --socket nobody --site \n")
     assert run("bash", "--norc", "-c", BASH, cwd=tmp_path) == "\n"
@@ -138,6 +152,29 @@ def test_fish_completes_the_names_of_sites(tmp_path: Path, script: Path) -> None
     with answering(tmp_path / "s", SITES, SITES, each=True):
         found = run("fish", "--no-config", "-c", f"source ./completion; {ask}", cwd=tmp_path)
     assert [line.split("\t")[0] for line in found.splitlines()] == ["blog", "shop"]
+
+
+@needs_fish
+@pytest.mark.parametrize("script", ["fish"], indirect=True)
+def test_fish_completes_the_names_of_processes(tmp_path: Path, script: Path) -> None:
+    ask = "source ./completion; complete -C 'blue-green logs --socket s w'"
+    with answering(tmp_path / "s", PROCESSES):
+        found = run("fish", "--no-config", "-c", ask, cwd=tmp_path)
+    assert [line.split("\t")[0] for line in found.splitlines()] == ["worker"]
+
+
+@needs_zsh
+@pytest.mark.parametrize("script", ["zsh"], indirect=True)
+def test_zsh_completes_the_names_of_processes(tmp_path: Path, script: Path) -> None:
+    ask = """
+        autoload -U compinit; compinit -D -u; source ./completion
+        compadd() { print -l -- "$@" }
+        words=(logs --socket s ''); CURRENT=4; program=blue-green
+        _blue_green_processes
+    """
+    with answering(tmp_path / "s", PROCESSES):
+        assert run("zsh", "-f", "-c", ask, cwd=tmp_path) == "--\nworker\nbeat\n"
+    assert "; _blue_green_processes}" in script.read_text()
 
 
 @needs_fish

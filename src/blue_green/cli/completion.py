@@ -1,7 +1,7 @@
 """Completion scripts for bash, zsh and fish, generated from the table of commands.
 
-Pressing Tab runs a program only for the names of sites: `blue-green status --names`, which is quick
-and prints nothing on errors.
+Pressing Tab runs a program only for the names of sites and processes: `blue-green status --names`
+and `--process-names`, which are quick and print nothing on errors.
 """
 
 import argparse
@@ -14,6 +14,8 @@ FILES = ("FILE", "PATH")
 """Metavars of arguments that are files."""
 SITE = "SITE"
 """The metavar of arguments that are names of sites."""
+PROCESSES = ("PROCESS", "WHICH")
+"""Metavars of arguments that are, or may be, names of processes."""
 
 AddArguments = Callable[[argparse.ArgumentParser], None]
 
@@ -27,6 +29,7 @@ class Option:
     takes_value: bool
     takes_file: bool
     takes_site: bool
+    takes_process: bool
 
 
 @frozen
@@ -40,6 +43,7 @@ class Words:
     """Values of the positional argument."""
     takes_file: bool
     takes_site: bool
+    takes_process: bool
 
 
 def words_of(name: str, about: str, offers: Sequence[str], add: AddArguments) -> Words:
@@ -54,13 +58,15 @@ def words_of(name: str, about: str, offers: Sequence[str], add: AddArguments) ->
             takes_value=action.nargs != 0,
             takes_file=action.metavar in FILES,
             takes_site=action.metavar == SITE,
+            takes_process=action.metavar in PROCESSES,
         )
         for action in actions
         if action.option_strings and action.help != argparse.SUPPRESS
     ]
     positional = [action.metavar for action in actions if not action.option_strings]
     takes_file = any(metavar in FILES for metavar in positional)
-    return Words(name, about, options, offers, takes_file, SITE in positional)
+    takes_process = any(metavar in PROCESSES for metavar in positional)
+    return Words(name, about, options, offers, takes_file, SITE in positional, takes_process)
 
 
 def bash(commands: Sequence[Words]) -> str:
@@ -77,23 +83,25 @@ def bash(commands: Sequence[Words]) -> str:
             filed={shlex.quote(" ".join(filed))}
             takes_file={"yes" if command.takes_file else ""}
             takes_site={"yes" if command.takes_site else ""}
+            takes_process={"yes" if command.takes_process else ""}
             ;;
 """)
     names = " ".join(command.name for command in commands)
     return f"""\
 # bash completion for blue-green: source <(blue-green completion bash)
-_blue_green_sites() {{
+_blue_green_names() {{
     local at finds=()
     for (( at = 2; at < COMP_CWORD - 1; at++ )); do
         if [[ ${{COMP_WORDS[at]}} == --config || ${{COMP_WORDS[at]}} == --socket ]]; then
             finds+=("${{COMP_WORDS[at]}}" "${{COMP_WORDS[at+1]}}")
         fi
     done
-    "${{COMP_WORDS[0]}}" status --names "${{finds[@]}}" 2>/dev/null
+    "${{COMP_WORDS[0]}}" status "$1" "${{finds[@]}}" 2>/dev/null
 }}
 _blue_green() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
-    local command=${{COMP_WORDS[1]}} words='' valued='' filed='' takes_file='' takes_site=''
+    local command=${{COMP_WORDS[1]}} words='' valued='' filed=''
+    local takes_file='' takes_site='' takes_process=''
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
         COMPREPLY=($(compgen -W '{names} --help --version' -- "$current"))
@@ -102,7 +110,10 @@ _blue_green() {{
     case $command in
 {"".join(cases)}    esac
     if [[ $previous == --site ]]; then
-        COMPREPLY=($(compgen -W "$(_blue_green_sites)" -- "$current"))
+        COMPREPLY=($(compgen -W "$(_blue_green_names --names)" -- "$current"))
+        return
+    elif [[ $previous == --process ]]; then
+        COMPREPLY=($(compgen -W "$(_blue_green_names --process-names)" -- "$current"))
         return
     fi
     local is_value=''
@@ -114,7 +125,9 @@ _blue_green() {{
         COMPREPLY=($(compgen -f -- "$current"))
     elif [[ ! $is_value ]]; then
         if [[ $takes_site && $current != -* ]]; then
-            words+=" $(_blue_green_sites)"
+            words+=" $(_blue_green_names --names)"
+        elif [[ $takes_process && $current != -* ]]; then
+            words+=" $(_blue_green_names --process-names)"
         fi
         COMPREPLY=($(compgen -W "$words" -- "$current"))
     fi
@@ -131,7 +144,10 @@ def zsh(commands: Sequence[Words]) -> str:
     cases = []
     for command in commands:
         specs = [spec for option in command.options for spec in _zsh_option(option)]
-        if command.offers:
+        if command.offers and command.takes_process:
+            offers = " ".join(command.offers)
+            specs.append(shlex.quote(f"1:what:{{compadd -- {offers}; _blue_green_processes}}"))
+        elif command.offers:
             specs.append(shlex.quote(f"1:what:({' '.join(command.offers)})"))
         elif command.takes_site:
             specs.append(shlex.quote("1:site:_blue_green_sites"))
@@ -147,7 +163,9 @@ def zsh(commands: Sequence[Words]) -> str:
     return f"""\
 #compdef blue-green
 # zsh completion for blue-green: source <(blue-green completion zsh), after compinit
-_blue_green_sites() {{
+_blue_green_sites() {{ _blue_green_names --names }}
+_blue_green_processes() {{ _blue_green_names --process-names }}
+_blue_green_names() {{
     local at
     local -a finds
     for (( at = 2; at < CURRENT - 1; at++ )); do
@@ -155,7 +173,7 @@ _blue_green_sites() {{
             finds+=($words[at] $words[at+1])
         fi
     done
-    compadd -- ${{(f)"$($program status --names $finds 2>/dev/null)"}}
+    compadd -- ${{(f)"$($program status $1 $finds 2>/dev/null)"}}
 }}
 _blue_green() {{
     local -a commands
@@ -186,14 +204,17 @@ def _zsh_option(option: Option) -> list[str]:
     value = ""
     if option.takes_value:
         value = ":value: "
-        if option.takes_file or option.takes_site:
-            value = ":file:_files" if option.takes_file else ":site:_blue_green_sites"
+        if option.takes_file:
+            value = ":file:_files"
+        elif option.takes_site or option.takes_process:
+            kind = "site:_blue_green_sites" if option.takes_site else "name:_blue_green_processes"
+            value = f":{kind}"
     others = f"({' '.join(option.names)})" if len(option.names) > 1 else ""
     return [shlex.quote(f"{others}{name}[{text}]{value}") for name in option.names]
 
 
-FISH_SITES = """\
-function __blue_green_sites
+FISH_NAMES = """\
+function __blue_green_names
     set -l words (commandline -opc)
     set -l finds
     for at in (seq 2 (math (count $words) - 1))
@@ -201,7 +222,7 @@ function __blue_green_sites
             set -a finds $words[$at] $words[(math $at + 1)]
         end
     end
-    command $words[1] status --names $finds 2>/dev/null
+    command $words[1] status $argv[1] $finds 2>/dev/null
 end"""
 
 
@@ -209,7 +230,7 @@ def fish(commands: Sequence[Words]) -> str:
     """For `blue-green completion fish | source`."""
     lines = [
         "# fish completion for blue-green: blue-green completion fish | source",
-        FISH_SITES,
+        FISH_NAMES,
         "complete -c blue-green -f",
         "complete -c blue-green -n __fish_use_subcommand -l help -d 'show help'",
         "complete -c blue-green -n __fish_use_subcommand -l version -d 'show the version'",
@@ -224,7 +245,9 @@ def fish(commands: Sequence[Words]) -> str:
         if command.offers:
             lines.append(f"{start} -a {_fish_quoted(' '.join(command.offers))}")
         if command.takes_site:
-            lines.append(f"{start} -a '(__blue_green_sites)'")
+            lines.append(f"{start} -a '(__blue_green_names --names)'")
+        if command.takes_process:
+            lines.append(f"{start} -a '(__blue_green_names --process-names)'")
         if command.takes_file:
             lines.append(f"{start} -F")
         for option in command.options:
@@ -234,7 +257,9 @@ def fish(commands: Sequence[Words]) -> str:
             )
             value = " -r -F" if option.takes_file else " -x" if option.takes_value else ""
             if option.takes_site:
-                value += " -a '(__blue_green_sites)'"
+                value += " -a '(__blue_green_names --names)'"
+            elif option.takes_process:
+                value += " -a '(__blue_green_names --process-names)'"
             lines.append(f"{start} {names}{value} -d {_fish_quoted(option.help)}")
     return "\n".join(lines) + "\n"
 

@@ -31,7 +31,7 @@ def _status(arguments: argparse.Namespace) -> int:
     request = {"command": "status"}
     if arguments.site is not None:
         request["site"] = arguments.site
-    if arguments.names:
+    if arguments.names or arguments.process_names:
         return _print_names(arguments)
     if arguments.watch:
         from blue_green.cli import watch_status  # noqa: PLC0415 - slow to load
@@ -44,12 +44,20 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _print_names(arguments: argparse.Namespace) -> int:
-    """Print the names of all sites, for the shell's completion: quickly, or not at all."""
+    """Print the names of all sites, or of their processes, for the shell's completion.
+
+    Quickly, or not at all.
+    """
     to = socket_of(arguments, None)
     *_, result = client.ask(to, {"command": "status"}, timeout=NAMES_TIMEOUT)
     if result["event"] == "error":
         return FAILED
-    names = result["sites"] if "sites" in result else [result["name"]]
+    if arguments.process_names:
+        sites = result.get("sites", {"": result}).values()
+        found = [one["name"] for site in sites for one in site.get("processes", ())]
+        names = list(dict.fromkeys(found))
+    else:
+        names = result["sites"] if "sites" in result else [result["name"]]
     # A shell would expand others, and the name of a single site may be any text.
     print("".join(f"{name}\n" for name in names if PLAIN_NAME.fullmatch(name)), end="")
     return OK
@@ -113,6 +121,7 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
     client_arguments(parser)
     parser.add_argument("--watch", action="store_true", help="refresh every second, until ^C")
     parser.add_argument("--names", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--process-names", action="store_true", help=argparse.SUPPRESS)
 
 
 def _history_arguments(parser: argparse.ArgumentParser) -> None:
