@@ -168,3 +168,14 @@ async def test_a_static_site_below_a_path_of_another(make_sites: MakeSites) -> N
         await sites.until_live("docs", publish(docs.checkout, "docs two", guide="the guide"))
         assert (await sites.get("shop", "/docs/guide")).body == b"the guide"
         assert "<title>docs two" in (await sites.get("shop", "/docs/")).body.decode()
+
+
+@pytest.mark.long
+async def test_a_command_runs_in_the_live_release_of_a_static_site(make_static: MakeStatic) -> None:
+    site = make_static()
+    one = site.publish("one", about="of one")
+    async with site.real.running():
+        await site.real.until_live(one)
+        settings = ("--config", str(site.real.config_file))
+        done = await site.real.run("exec", *settings, "--", "cat", "public/about.html")
+        assert (done.code, done.out) == (0, "of one")

@@ -1,5 +1,6 @@
 """Which releases files are served from."""
 
+import os
 from pathlib import Path
 
 import attrs
@@ -10,6 +11,7 @@ from blue_green.config.hosts import PathPrefix
 from blue_green.config.release_kinds import ReleasePath
 from blue_green.site import release_files
 from blue_green.site.site import Site
+from blue_green.source.build_record import BuildRecord
 from blue_green.source.release import Release
 from tests.support.repository import Repository
 from tests.support.site_parts import make_single
@@ -103,9 +105,20 @@ async def test_a_release_that_is_gone_at_a_restart_is_forgotten(site: Site) -> N
     go_live(site, "blue", "1")
     go_live(site, "green", "2")
     release(site, "1").path.rmdir()
-    await site.files.forget_missing()
+    await site.files.restore()
     go_live(site, "green", "2")
     assert served(site) == "2"
+
+
+async def test_without_the_state_the_releases_are_known_that_were_promoted(site: Site) -> None:
+    for number, digit in enumerate("123"):
+        made = release(site, digit)
+        status = "built" if digit == "2" else "promoted"
+        BuildRecord(made.revision, status).write(site.releases.builds.record_of(made.path))
+        os.utime(site.releases.builds.record_of(made.path), (number, number))
+    await site.files.restore()
+    go_live(site, "green", "3")
+    assert served(site) == "31"
 
 
 async def test_the_number_of_releases_is_bounded(

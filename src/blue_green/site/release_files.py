@@ -78,11 +78,15 @@ class ReleaseFiles:
             left = tuple(release for release in roots.releases if release.path != path)
             self._site.served.files = attrs.evolve(roots, releases=left)
 
-    async def forget_missing(self) -> None:
-        """Forget the releases that somebody else has deleted; raise `OSError`."""
-        state = self._site.state
-        found = set(await threads.run(os.listdir, self._site.releases.builds.directory))
-        state.served = {name: state.served[name] for name in state.served if name in found}
+    async def restore(self) -> None:
+        """Forget the releases that somebody else has deleted; raise `OSError`.
+
+        If the state was lost, those are known that were promoted.
+        """
+        state, releases = self._site.state, self._site.releases
+        found = set(await threads.run(os.listdir, releases.builds.directory))
+        kept = {name: state.served[name] for name in state.served if name in found}
+        state.served = kept or await threads.run(lambda: dict(releases.promoted()))
 
     def _is_kept(self, release: Release) -> bool:
         """Whether it has a directory of its own, unlike one that runs in place."""

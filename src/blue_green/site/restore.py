@@ -49,7 +49,7 @@ async def _prune(site: "Site") -> None:
         releases.create_directories()
         used = {revision for revision in in_use if revision}
         await releases.pruning.prune(used, site.slots.release_paths, seconds=stray_scan.MAX_SECONDS)
-        await site.files.forget_missing()
+        await site.files.restore()
     except (GitError, OSError) as error:
         logger.warning("cannot remove old releases: %s", error)
 

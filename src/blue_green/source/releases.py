@@ -8,7 +8,7 @@ the network nor a build.
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -224,8 +224,12 @@ class Releases:
 
     def last_promoted(self) -> str | None:
         """The revision of the newest complete release that was promoted."""
+        return next((revision for _, revision in self.promoted()), None)
+
+    def promoted(self) -> Iterator[tuple[str, str]]:
+        """The directories and revisions of releases that were promoted, the last one first."""
         if not self.builds.records.is_dir():
-            return None
+            return
         records = [
             file
             for file in self.builds.records.iterdir()
@@ -234,8 +238,7 @@ class Releases:
         for file in sorted(records, key=lambda file: file.stat().st_mtime, reverse=True):
             record = build_record.read(file)
             if record.status == PROMOTED and REVISION.fullmatch(record.revision):
-                return record.revision
-        return None
+                yield file.name, record.revision
 
     def has_good(self, live: str | None) -> bool:
         """Whether there is a release to serve without the checkout: `live`, or an earlier one."""
