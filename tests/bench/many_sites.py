@@ -2,6 +2,8 @@
 
 import gc
 import sys
+import tempfile
+from pathlib import Path
 
 import trio
 
@@ -25,7 +27,8 @@ async def main(port: int, origin: int, count: int) -> None:
         route for site in sites for route in routes_of(site, [f"{site.name}.example.com"])
     )
     settings = ProxySettings(access_log=False)
-    listener = Listener(settings, router, [open_socket(Endpoint("127.0.0.1", port))])
+    sock = open_socket(Endpoint("127.0.0.1", port))
+    listener = Listener(settings, router, [sock], buffer_directory=Path(tempfile.gettempdir()))
     gc.freeze()  # As the supervisor does.
     async with trio.open_nursery() as nursery:
         for site in sites:

@@ -8,7 +8,8 @@ import pytest
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import read_request
 from blue_green.http.transport import Transport
-from blue_green.proxy.client import REPLACED, Client, ClientState
+from blue_green.proxy.client import REPLACED, Client
+from blue_green.proxy.client_state import ClientState
 from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.remote import Remote, Trust
 from blue_green.routing.lease import Outcome

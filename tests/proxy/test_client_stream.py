@@ -1,8 +1,10 @@
 """Handlers work with any `ClientStream`, not only with HTTP/1.1: here with one in memory."""
 
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,13 +15,15 @@ from blue_green.http.heads import Fields
 from blue_green.http.request import Request, read_request
 from blue_green.http.response import Response
 from blue_green.http.transport import Transport
+from blue_green.proxy.buffer_space import BufferSpace
 from blue_green.proxy.client import Client
-from blue_green.proxy.client_stream import ByteStream, ClientStream
+from blue_green.proxy.client_stream import ByteStream, ClientStream, Unsent
 from blue_green.proxy.handler import Handler, ResponseAborted
 from blue_green.proxy.redirect import Redirect
 from blue_green.proxy.relay import Body, LengthBody
 from blue_green.proxy.remote import Remote, Trust
 from blue_green.proxy.reverse_proxy import ReverseProxy
+from blue_green.proxy.splice import ReadAhead
 from blue_green.routing.lease import Target
 from blue_green.routing.router import Router, routes_of
 from tests.raw.backend import Script, says
@@ -50,6 +54,9 @@ class MemoryStream:
     def has_whole_request(self) -> bool:
         return True
 
+    def has_body(self, limit: int) -> bool:
+        return len(self.content) <= limit
+
     def take_body(self, limit: int) -> bytes | None:
         return self.content if len(self.content) <= limit else None
 
@@ -60,21 +67,32 @@ class MemoryStream:
         self.pieces.append(b"%d" % response.status)
 
     async def respond(self, response: Response, body: bytes) -> None:
-        await self.start(response, body)
-        await self.end([])
+        self.respond_now(response, body)
 
     async def start(self, response: Response, first: bytes = b"", *, more: bool = False) -> None:
-        self.client.begin_response()
-        self.status = response.status
-        self.pieces.append(first)
+        self.start_now(response, first)
 
     async def send(self, data: bytes | memoryview) -> None:
-        self.pieces.append(bytes(data))
+        self.send_now(data)
 
-    async def send_from(self, source: Transport, length: int) -> None:
-        body = LengthBody(source, length)
-        while data := await body.read():
-            await self.send(data)
+    def respond_now(self, response: Response, body: bytes) -> Unsent:
+        self.trailers = []
+        return self.start_now(response, body)
+
+    def start_now(self, response: Response, first: bytes = b"", *, more: bool = False) -> Unsent:
+        self.client.begin_response()
+        self.status = response.status
+        return self.send_now(first)
+
+    def send_now(self, data: bytes | memoryview) -> Unsent:
+        self.pieces.append(bytes(data))
+        return b""
+
+    async def finish(self, rest: Unsent, patience: float = 0.0) -> Unsent:
+        raise NotImplementedError
+
+    async def send_from(self, body: LengthBody, ahead: ReadAhead) -> bool:
+        return False
 
     async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
         raise NotImplementedError
@@ -111,7 +129,9 @@ class StreamMaker:
 
 
 def reverse_proxy(proxy: RunningProxy) -> ReverseProxy:
-    return ReverseProxy(Router(routes_of(proxy.site)), ProxySettings())
+    settings = ProxySettings()
+    buffers = BufferSpace(settings, Path(tempfile.gettempdir()))
+    return ReverseProxy(Router(routes_of(proxy.site)), settings, buffers)
 
 
 async def respond(script: Script, request: Request, content: bytes = b"") -> MemoryStream:

@@ -105,7 +105,7 @@ async def test_the_connection_that_was_idle_longest_gives_way(first: Kind) -> No
 
 @pytest.mark.parametrize("kind", [uploading, downloading])
 async def test_a_client_that_is_slow_gives_way_when_none_is_silent(kind: Kind) -> None:
-    async with running(says(LARGE), max_connections=2) as proxy:
+    async with running(says(LARGE), max_connections=2, buffer_requests=0) as proxy:
         slow = await kind(proxy)
         silent_one = await idle(proxy)
         new = await check_is_taken_at_once(proxy)

@@ -23,7 +23,7 @@ HANG_UPS = ["close", "reset", "end_sending"]
 async def test_a_client_that_disconnects_while_held_is_never_sent_to_a_backend(
     raw: bytes, how: str
 ) -> None:
-    async with running() as proxy:
+    async with running(buffer_requests=0) as proxy:
         proxy.gate.hold("test")
         client = await proxy.ask(raw)
         await until("it is held", lambda: proxy.gate.held == 1)
@@ -69,7 +69,7 @@ async def test_an_aborted_request_gets_an_error_or_a_broken_connection(begun: bo
             await peer.send(OK[:-1])
         await silence(peer)
 
-    async with running(script) as proxy:
+    async with running(script, buffer_requests=0) as proxy:
         client = await proxy.ask(POST)
         if begun:
             await client.until(b"\r\n\r\no")
@@ -131,7 +131,7 @@ async def test_a_client_that_connected_just_before_a_stop_may_still_send_a_reque
 
 
 async def test_aborted_requests_leave_no_descriptors_behind() -> None:
-    async with running(silence) as proxy:
+    async with running(silence, buffer_requests=0) as proxy:
         await check_good_request_follows(proxy)
         before = descriptors()
         clients = [await proxy.ask(CHUNKED + b"5\r\nhe" if n % 2 else GET) for n in range(30)]

@@ -118,7 +118,7 @@ async def _check_is_unavailable(client: Peer) -> ParsedMessage:
 
 
 async def test_the_body_of_a_held_request_stays_with_the_client() -> None:
-    async with running() as proxy:
+    async with running(buffer_requests=0) as proxy:
         proxy.gate.hold("test")
         client = await proxy.ask(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
         await until("it is held", lambda: proxy.gate.held == 1)

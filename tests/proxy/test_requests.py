@@ -343,7 +343,7 @@ async def test_the_backends_100_continue_precedes_the_body() -> None:
         await peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         await says(OK)(peer)
 
-    async with running(script) as proxy:
+    async with running(script, buffer_requests=0) as proxy:
         client = await proxy.ask(EXPECT)
         assert await client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await client.send(b"hello")
@@ -358,7 +358,7 @@ async def test_a_final_response_without_100_continue_is_relayed() -> None:
         await peer.send(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno")
         await peer.end()
 
-    async with running(script) as proxy:
+    async with running(script, buffer_requests=0) as proxy:
         client = await proxy.ask(EXPECT)
         answer = await client.answer()
         assert (answer.status, answer.interim, answer.body) == (417, [], b"no")
@@ -418,7 +418,9 @@ async def test_a_client_can_read_a_413_while_it_still_sends(framing: bytes, whos
         await peer.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
         await peer.close()
 
-    async with running(script, max_body=200_000 if whose == "ours" else 0) as proxy:
+    async with running(
+        script, max_body=200_000 if whose == "ours" else 0, buffer_requests=0
+    ) as proxy:
         client = await proxy.ask(post(framing))
         size = 3_000_000
         piece = b"x" * size if framing != CHUNKED else b"%x\r\n%b\r\n" % (size, b"x" * size)

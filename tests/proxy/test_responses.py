@@ -238,7 +238,7 @@ async def test_an_early_response_is_relayed_whole_and_the_upload_stops(slowly: b
         await peer.gone.wait()
 
     limits: dict[str, Any] = {"idle_timeout": 0.4, "response_timeout": 0.4} if slowly else {}
-    async with running(script, **limits) as proxy:
+    async with running(script, **limits, buffer_requests=0) as proxy:
         client = await proxy.ask(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 20000000\r\n\r\n")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_pour, client)
@@ -323,7 +323,7 @@ async def test_a_long_response_that_began_during_the_upload_is_not_cut(pause: st
         if pause == "of the upload":
             await silence(peer)
 
-    async with running(script, idle_timeout=0.4, response_timeout=0.4) as proxy:
+    async with running(script, idle_timeout=0.4, response_timeout=0.4, buffer_requests=0) as proxy:
         client = await proxy.ask(POST[:-2])
         await client.until(b"early")
         if pause == "of the answer":

@@ -245,7 +245,7 @@ async def test_content_that_a_backend_does_not_read_is_never_the_next_request(
         lines = [b"Host: h", CHUNKED]
         content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
     hiding = get(*lines).replace(b"GET", method, 1) + content
-    async with running(answers_without_reading) as proxy:
+    async with running(answers_without_reading, buffer_requests=0) as proxy:
         for _ in range(3):
             client = await proxy.ask(hiding)
             assert (await client.answer(method.decode())).status == 200

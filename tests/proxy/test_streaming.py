@@ -50,7 +50,7 @@ async def test_a_large_upload_arrives_whole_with_flat_memory(framing: str, size:
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     pouring, sums = Pouring(framing, size), list[int]()
-    async with running(script) as proxy:
+    async with running(script, buffer_requests=0) as proxy:
         client = await proxy.ask(headed(b"POST / HTTP/1.1", framing, size))
         await pouring.to(client)
         assert (await client.answer()).status == 200
@@ -63,7 +63,7 @@ async def test_a_large_upload_arrives_whole_with_flat_memory(framing: str, size:
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_a_client_that_does_not_read_stops_the_backend(framing: str) -> None:
     pouring = Pouring(framing, 64)
-    async with running(pouring.answer()) as proxy:
+    async with running(pouring.answer(), buffer_responses=0) as proxy:
         client = await proxy.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         client.small_buffers()
         head = await client.until(b"\r\n\r\n")
@@ -85,7 +85,7 @@ async def test_a_backend_that_does_not_read_stops_the_client(framing: str) -> No
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     pouring, sums, reads = Pouring(framing, 64), list[int](), trio.Event()
-    async with running(script) as proxy:
+    async with running(script, buffer_requests=0) as proxy:
         client = await proxy.ask(headed(b"POST / HTTP/1.1", framing, 64))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pouring.to, client)
@@ -148,7 +148,7 @@ async def test_pieces_of_a_request_are_relayed_one_by_one(framing: str) -> None:
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     hear, heard = trio.open_memory_channel[None](1)
-    async with running(script) as proxy:
+    async with running(script, buffer_requests=0) as proxy:
         length = b"Content-Length: %d\r\n" % (20 * len(piece(0, "")))
         head = headed(b"POST / HTTP/1.1", framing, 0)
         client = await proxy.ask(head.replace(b"Content-Length: 0\r\n", length))

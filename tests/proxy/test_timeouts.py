@@ -86,7 +86,7 @@ STALLING = {
 
 @pytest.mark.parametrize("pieces", STALLING.values(), ids=STALLING)
 async def test_a_body_that_stalls_ends_the_backends_request(pieces: list[bytes]) -> None:
-    async with running(idle_timeout=SHORT) as proxy:
+    async with running(idle_timeout=SHORT, buffer_requests=0) as proxy:
         client = await proxy.ask(*pieces)
         assert (await client.answer()).status == 408
         await check_is_closed(client)
@@ -96,7 +96,7 @@ async def test_a_body_that_stalls_ends_the_backends_request(pieces: list[bytes])
 @pytest.mark.parametrize("how", ["close", "reset", "end_sending"])
 @pytest.mark.parametrize("pieces", STALLING.values(), ids=STALLING)
 async def test_an_aborted_body_ends_the_backends_request(pieces: list[bytes], how: str) -> None:
-    async with running() as proxy:
+    async with running(buffer_requests=0) as proxy:
         client = await proxy.ask(*pieces)
         await until("a lease", lambda: proxy.target.leases)
         await getattr(client, how)()

@@ -1,8 +1,10 @@
 """The real proxy in this process: a real gate, a real listener, and real sockets on both sides."""
 
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -116,6 +118,7 @@ async def running(
             made,
             Router(routes_of(site)),
             [sock],
+            buffer_directory=Path(tempfile.gettempdir()),
             certificates=certificates.table if certificates else table,
             redirecting=redirecting,
         )

@@ -41,7 +41,14 @@ async def main(directory: Path, count: int) -> None:
             nursery.start_soon(site.serve)
         socket = open_socket(Endpoint("127.0.0.1", 0))
         port = socket.getsockname()[1]
-        nursery.start_soon(Listener(sites.settings.proxy, sites.router(), [socket]).run)
+        nursery.start_soon(
+            Listener(
+                sites.settings.proxy,
+                sites.router(),
+                [socket],
+                buffer_directory=sites.settings.state.directory,
+            ).run
+        )
         for site in sites:
             await _use(site, port)
         gc.collect()

@@ -16,7 +16,10 @@ from blue_green.config.settings import Settings, SiteSettings
 from blue_green.config.site_settings import ServingSettings, WebhookSettings
 from blue_green.config.state_directory import of_site, state_directory
 
-INHERITED = ("response_timeout", "max_body", "backend_keepalive", "error_pages")
+INHERITED = (
+    "response_timeout", "max_body", "buffer_requests", "buffer_responses", "backend_keepalive",
+    "error_pages",
+)  # fmt: skip
 """Keys of a site whose defaults are those of `[proxy]`."""
 
 

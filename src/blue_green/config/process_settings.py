@@ -114,6 +114,26 @@ class ProxySettings:
     does not answer probes is also left alone for this long. Each site may have its own value."""
     max_body: Now[Size] = Size(0)
     """The largest request body. 0: no limit. Each site may have its own value."""
+    buffer_requests: Now[Size] = Size(64 * 2**20)
+    """How much of a request's body is received before the request gets a backend, so that a slow
+    upload keeps none busy. 0: nothing, for apps that read a body while it arrives. Each site may
+    have its own value."""
+    buffer_responses: Now[Size] = Size(64 * 2**20)
+    """How much of a response is taken from its backend before a slow client has read it, so that a
+    slow download keeps no backend busy. Clients that are fast enough, event streams and responses
+    with `X-Accel-Buffering: no` are not buffered. 0: nothing is. Each site may have its own
+    value."""
+    buffer_memory: Now[Size] = Size(64 * 2**20)
+    """How much memory all of these buffers may use. Of one message at most 256 KiB are in memory,
+    and the rest is in a file. What has no room is not buffered. Of several sites, one may use as
+    much as all of them leave free, at most half."""
+    buffer_disk: Now[Size] = Size(2**30)
+    """How much disk space all of these buffers may use; one message, a quarter of what is free.
+    256 MiB of the file system are always left free."""
+    buffer_directory: Now[Path | None] = None
+    """A directory for the files of the buffers, which have no names and are readable by nobody
+    else. It should be on a disk, and not in memory as `/tmp` often is. Default: the state
+    directory."""
     error_pages: Now[Path | None] = None
     """A directory with pages for the errors that the proxy answers: `503.html` is for one status,
     `error.html` for all others, and `.txt` files are for clients that did not ask for HTML.

@@ -52,6 +52,13 @@ class ServingSettings:
     does not answer probes is also left alone for this long. Default: that of `[proxy]`."""
     max_body: Now[Size] = Size(0)
     """The largest request body. 0: no limit. Default: that of `[proxy]`."""
+    buffer_requests: Now[Size] = Size(64 * 2**20)
+    """How much of a request's body is received before the request gets a backend, so that a slow
+    upload keeps none busy. 0: nothing, for apps that read a body while it arrives. Default: that of
+    `[proxy]`."""
+    buffer_responses: Now[Size] = Size(64 * 2**20)
+    """How much of a response is taken from its backend before a slow client has read it, so that a
+    slow download keeps no backend busy. 0: nothing. Default: that of `[proxy]`."""
     backend_keepalive: Now[Seconds] = Seconds(1)
     """How long an idle connection to a backend is kept for the next request. 0: each request has a
     connection of its own, for servers that serve one connection at a time. Default: that of

@@ -14,7 +14,6 @@ another one for each of them, with the same `remote`.
 """
 
 import time
-from enum import Enum
 
 import trio
 
@@ -22,38 +21,15 @@ from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request
 from blue_green.http.transport import Transport
+from blue_green.proxy.client_state import IN_REQUEST, READING, RESPONSE_BEGUN, STREAMS, ClientState
 from blue_green.proxy.end_reason import EndReason
+from blue_green.proxy.held_body import HeldBody
 from blue_green.proxy.remote import Remote
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.lease import Outcome
 
 NEVER = float("inf")
 REPLACED = ErrorResponse(502, "The backend was replaced before it responded.")
-
-
-class ClientState(Enum):
-    """What the connection is doing, in the order in which it happens."""
-
-    AWAITING_REQUEST = "nothing of a request has arrived"
-    READING_HEAD = "part of a request head has arrived"
-    IN_REQUEST = "a request has been read, and nothing of the final response has been sent"
-    HELD = "its request waits at the gate"
-    RESPONDING = "a part of the final response may have been sent"
-    STREAMING = "the response is an event stream, which may last for ever"
-    TUNNEL = "bytes pass both ways, as for a WebSocket"
-    REFUSING = "the handler is done, and an error is being sent"
-    CLOSING = "all is sent, and the client may still read it"
-
-
-READING = (ClientState.AWAITING_REQUEST, ClientState.READING_HEAD)
-STREAMS = (ClientState.STREAMING, ClientState.TUNNEL)
-IN_REQUEST = (
-    ClientState.IN_REQUEST,
-    ClientState.HELD,
-    ClientState.RESPONDING,
-    ClientState.STREAMING,
-)
-RESPONSE_BEGUN = (ClientState.RESPONDING, ClientState.STREAMING, ClientState.TUNNEL)
 
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
@@ -98,6 +74,8 @@ class Client:
         """When we began to wait for the client and for nothing else (`time.monotonic`)."""
         self.held_since = NEVER
         """When its request began to wait at the gate (`time.monotonic`)."""
+        self.received: HeldBody | None = None
+        """The body of a request that waits at the gate, if it was received already."""
         self._has_disconnected = False
 
     # --- the deadline ---
@@ -163,13 +141,15 @@ class Client:
         if self._has_disconnected:
             self._end(EndReason.DISCONNECTED, None, Outcome.ABORTED)
 
-    def begin_hold(self) -> None:
-        """The request waits at the gate."""
+    def begin_hold(self, received: HeldBody | None = None) -> None:
+        """The request waits at the gate, perhaps with a body that was received already."""
         self.state = ClientState.HELD
+        self.received = received
         self.held_since = time.monotonic()
 
     def end_hold(self) -> None:
         self.state = ClientState.IN_REQUEST
+        self.received = None
         self.held_since = NEVER
 
     def begin_response(self) -> None:
@@ -246,7 +226,7 @@ class Client:
 
     @property
     def is_in_flight(self) -> bool:
-        """Whether its request has passed the gate, and the response is no stream."""
+        """Whether it has a request that is not held, and whose response is no stream."""
         return self.state in (ClientState.IN_REQUEST, ClientState.RESPONDING)
 
     @property
@@ -278,9 +258,17 @@ class Client:
 
     @property
     def may_move(self) -> bool:
-        """Whether another process can take over the connection: no backend has seen its request."""
+        """Whether another process can take over the connection: no backend has seen its request,
+        and all that was received of it is in memory."""
         can_be_handed_over = self.state in READING or self.state is ClientState.HELD
-        return can_be_handed_over and self.transport.is_plain
+        is_in_memory = self.received is None or self.received.is_in_memory
+        return can_be_handed_over and is_in_memory and self.transport.is_plain
+
+    @property
+    def unprocessed(self) -> bytes:
+        """What was received and no backend has seen."""
+        received = self.received.as_received if self.received else b""
+        return self.head + received + self.transport.buffer
 
     @property
     def has_response(self) -> bool:

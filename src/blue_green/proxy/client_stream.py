@@ -1,5 +1,6 @@
 """The interface for handlers: one request and its response, whatever the version of HTTP."""
 
+import math
 from collections.abc import Awaitable
 from typing import Protocol
 
@@ -7,10 +8,13 @@ from blue_green.files.open_file import OpenFile
 from blue_green.http.heads import Fields
 from blue_green.http.request import Request
 from blue_green.http.response import Response
-from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
-from blue_green.proxy.relay import Body
+from blue_green.proxy.relay import Body, LengthBody
+from blue_green.proxy.splice import ReadAhead
 from blue_green.routing.lease import Target
+
+Unsent = bytes | memoryview
+"""What the client has not taken yet, as it goes on the connection; empty if it has taken all."""
 
 
 class ByteStream(Protocol):
@@ -51,6 +55,9 @@ class ClientStream(Protocol):
     def has_whole_request(self) -> bool:
         """The request's body, if any, has been read to its end."""
 
+    def has_body(self, limit: int) -> bool:
+        """Whether the whole body has arrived, and has at most so many bytes."""
+
     def take_body(self, limit: int) -> bytes | None:
         """The whole body, if it has arrived and has at most so many bytes; otherwise None."""
 
@@ -72,10 +79,23 @@ class ClientStream(Protocol):
     async def send(self, data: bytes | memoryview) -> None:
         """Send more of the body."""
 
-    async def send_from(self, source: Transport, length: int) -> None:
-        """Send so many bytes of the body as they arrive from a backend, uncopied if possible.
+    def respond_now(self, response: Response, body: bytes) -> Unsent:
+        """Like `respond`, but without waiting: returns what `finish` has to send."""
 
-        Raises `BadBody` if the backend sends fewer.
+    def start_now(self, response: Response, first: bytes = b"", *, more: bool = False) -> Unsent:
+        """Like `start`, but without waiting: returns what `finish` has to send."""
+
+    def send_now(self, data: bytes | memoryview) -> Unsent:
+        """Like `send`, but without waiting: returns what `finish` has to send."""
+
+    async def finish(self, rest: Unsent, patience: float = math.inf) -> Unsent:
+        """Send this rest; return what is left of it after `patience` seconds."""
+
+    async def send_from(self, body: LengthBody, ahead: ReadAhead) -> bool:
+        """Send a body as it arrives from a backend, uncopied; False if that is not possible.
+
+        Raises `BadBody` if the backend sends less. What a slow client has to wait for is up to
+        `ahead`.
         """
 
     async def send_file(self, file: OpenFile, offset: int, length: int) -> None:

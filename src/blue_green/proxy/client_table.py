@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 import trio
 
 from blue_green.proxy import share
-from blue_green.proxy.client import Client, ClientState
+from blue_green.proxy.client import Client
+from blue_green.proxy.client_state import ClientState
 from blue_green.proxy.quiesce import has_unread
 
 SAMPLE = 24

@@ -17,7 +17,8 @@ from blue_green.http.request import BadRequest, Request
 from blue_green.http.response import write_response
 from blue_green.http.transport import Transport
 from blue_green.proxy import access_log, hsts
-from blue_green.proxy.client import Client, ClientState
+from blue_green.proxy.client import Client
+from blue_green.proxy.client_state import ClientState
 from blue_green.proxy.handler import Handler, ResponseAborted
 from blue_green.proxy.http1_stream import Http1Stream
 from blue_green.proxy.shared import Shared

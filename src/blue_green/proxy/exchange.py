@@ -1,28 +1,34 @@
 """One request on its way through the gate to a backend, and the response on its way back."""
 
+from collections.abc import Awaitable
+from functools import partial
+
 import trio
 
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Framing
-from blue_green.http.request import ALLOWED, write_request
+from blue_green.http.request import write_request
 from blue_green.http.response import Response
 from blue_green.http.response_reader import UpstreamError
-from blue_green.http.transport import BLOCK, Transport
-from blue_green.proxy import forwarding, share
+from blue_green.http.transport import BLOCK
+from blue_green.proxy import entry, forwarding
 from blue_green.proxy.beside import beside
-from blue_green.proxy.client import ClientState
+from blue_green.proxy.buffer import Buffer
+from blue_green.proxy.buffer_space import BufferSpace
+from blue_green.proxy.client_state import ClientState
 from blue_green.proxy.client_stream import ClientStream
+from blue_green.proxy.delivery import Delivery
 from blue_green.proxy.file_responses import FileResponder
 from blue_green.proxy.handler import ResponseAborted
 from blue_green.proxy.path_prefix import strip
-from blue_green.proxy.pool import MAX_INTERIM, Unreachable, Upstream
-from blue_green.proxy.relay import NO_FIELDS, BadBody, body_of
+from blue_green.proxy.pool import Unreachable, Upstream
+from blue_green.proxy.received_body import ReceivedBody
+from blue_green.proxy.relay import BadBody
 from blue_green.proxy.served_site import ServedSite
-from blue_green.proxy.streams import Ending, relay_events, tunnel, websocket
+from blue_green.proxy.streams import serve_events, serve_tunnel
 from blue_green.proxy.upload import TOO_SLOW, Upload
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.routing.router import Route
-from blue_green.routing.waiter import Refused
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
 _NO_BODY, _LENGTH, _RESPONDED = Framing.NONE, Framing.LENGTH, Outcome.RESPONDED
@@ -49,12 +55,24 @@ class Exchange:
     """The request's target without it."""
     _is_moved = False
     """The backend has to stop, and another one can respond: a broken connection is no failure."""
+    _received: ReceivedBody | None = None
+    """The body, as far as it was received before the request came to the gate."""
+    _is_released = False
+    """The backend is done, and only the client takes its time."""
 
-    def __init__(self, stream: ClientStream, route: Route[ServedSite], idle_timeout: float) -> None:
+    def __init__(
+        self,
+        stream: ClientStream,
+        route: Route[ServedSite],
+        space: BufferSpace,
+        idle_timeout: float,
+    ) -> None:
         self._stream = stream
         self._client = stream.client
         self._request = stream.request
-        self._route, site = route, route.site
+        self._route = route
+        self._site = site = route.site
+        self._space = space
         self._gate = site.gate
         self._pool = site.pool
         self._limits = site.limits
@@ -66,14 +84,36 @@ class Exchange:
         self._is_uploaded = stream.request.framing is _NO_BODY
         """The backend was sent all of the request."""
 
-    async def run(self) -> None:
+    def run(self) -> Awaitable[None]:
         """Send a response; raise as `Handler.handle` does."""
-        if self._request.length or self._request.ends_here:
-            self._check_request()
+        request = self._request
+        if request.length or request.ends_here:
+            entry.check(request, self._limits)
+        if (
+            request.framing is _NO_BODY
+            or not self._limits.buffer_requests
+            or self._stream.has_body(BLOCK)
+            or self._gate.is_refusing
+        ):
+            return self._run()
+        return self._receive_and_run()
+
+    async def _receive_and_run(self) -> None:
+        """Receive the body first, so that a slow client keeps no backend busy."""
+        with Buffer(self._space, self._site.buffered, self._limits.buffer_requests) as buffer:
+            body = ReceivedBody(self._stream, buffer, self._limits.max_body)
+            await body.receive(self._idle_timeout)
+            self._site.buffered.requests += 1
+            self._received, self._request = body, body.request()
+            await self._run()
+
+    async def _run(self) -> None:
         dials, repeated = 0, False
         failed: Target | None = None
         while True:
-            lease = self._gate.acquire_now(failed) or await self._wait_at_gate(failed)
+            lease = self._gate.acquire_now(failed) or await entry.wait_at_gate(
+                self._gate, self._client, self._request, self._received, avoid=failed
+            )
             self._lease = lease
             self._stream.held += lease.held
             self._stream.target = lease.target
@@ -106,18 +146,12 @@ class Exchange:
                 outcome = Outcome.ABORTED  # It was the client.
                 raise
             finally:
-                lease.end(outcome or self._client.final_outcome)
+                if not self._is_released:
+                    lease.end(outcome or self._client.final_outcome)
             self._client.clear_timeout()
             failed = lease.target
             with trio.move_on_after(LOST_AT_LATEST * (1 + dials)):
                 await failed.lost.wait()
-
-    def _check_request(self) -> None:
-        """Raise `ErrorResponse` for a request that needs no backend."""
-        if self._request.length > self._limits.max_body > 0:
-            raise ErrorResponse(413, f"The request's body is over {self._limits.max_body} bytes.")
-        if self._request.ends_here:
-            raise ErrorResponse(200, "Max-Forwards ends here.", allow=ALLOWED)
 
     def _cut(self) -> bool:
         """Take the request away from its backend; whether the client loses it by that.
@@ -138,16 +172,6 @@ class Exchange:
         self._upstream.break_off()
         return False
 
-    async def _wait_at_gate(self, failed: Target | None) -> Lease:
-        self._client.begin_hold()
-        try:
-            owner = share.of_request(self._client.remote, self._request)
-            return await self._gate.acquire(failed, owner)
-        except Refused as refused:
-            raise ErrorResponse(503, str(refused), refused.retry_after) from None
-        finally:
-            self._client.end_hold()
-
     async def _at_backend(self, lease: Lease) -> None:
         request = self._request
         upstream = self._pool.take(lease.target, may_repeat=request.may_repeat)
@@ -163,8 +187,7 @@ class Exchange:
             request_id = self._stream.request_id
             lines = forwarding.lines(self._client.remote, request, request_id, self._stripped)
             head = write_request(request, lease.target.default_host, lines, self._target)
-            has_body = request.framing is not _NO_BODY
-            body = self._stream.take_body(BLOCK) if has_body else b""
+            body = self._take_body() if request.framing is not _NO_BODY else b""
             if body is None:
                 reusable = await self._respond_beside_upload(upstream, lease, head)
             elif rest := self._send_now(upstream, head + body):
@@ -173,12 +196,24 @@ class Exchange:
                 self._is_uploaded = True
                 reusable = await self._respond(upstream, lease)
         finally:
-            if reusable:
-                self._pool.give_back(upstream)
-            elif self._client.state is ClientState.TUNNEL:
-                upstream.transport.close()  # It may still have to read what was sent last.
-            else:
-                upstream.transport.abort()
+            if not self._is_released:
+                is_tunnel = self._client.state is ClientState.TUNNEL
+                self._pool.take_back(upstream, reusable=reusable, is_read=not is_tunnel)
+
+    def _take_body(self) -> bytes | None:
+        """The whole body, if it is here."""
+        if self._received is not None:
+            return self._received.take()
+        return self._stream.take_body(BLOCK)
+
+    def _release(
+        self, upstream: Upstream, lease: Lease, response: Response, is_whole: bool
+    ) -> None:
+        """End the lease, since the backend has sent everything, or has broken off."""
+        if self._is_uploaded:  # One that responds early still has to be sent the request.
+            self._is_released = True
+            self._pool.take_back(upstream, reusable=is_whole and self._is_reusable(response))
+            lease.end(_RESPONDED if is_whole else Outcome.FAILED)
 
     async def _respond_with_file(self) -> bool:
         """Respond with a file of a release that went live while the request waited, if it has one.
@@ -206,8 +241,10 @@ class Exchange:
 
     async def _respond_beside_upload(self, upstream: Upstream, lease: Lease, head: bytes) -> bool:
         """Relay the response, which may begin before all of the request was sent."""
-        self._is_uploaded, lease.is_uploading = False, True
-        upload = Upload(self._stream, self._limits, self._idle_timeout)
+        body = self._received or self._stream.body(self._limits.max_body)
+        self._is_uploaded, lease.is_uploading = False, not body.is_complete
+        is_chunked = self._request.framing is Framing.CHUNKED
+        upload = Upload(self._client, body, self._limits, self._idle_timeout, chunked=is_chunked)
         with trio.CancelScope() as good_so_far:
             async with beside(
                 lambda: upload.run(upstream.transport, head, good_so_far, self._note_uploaded)
@@ -225,71 +262,36 @@ class Exchange:
         """Relay the response; whether the connection to the backend can be used again."""
         response = await upstream.reader.read(self._request)
         if response.status < 200:
-            response = await self._after_interim(upstream, response)
+            relay = self._stream.send_interim
+            response = await upstream.final_response(self._request, response, relay)
         lease.begin_response()
         if response.status == 101:
-            await self._tunnel(upstream.transport, response, lease)
+            await serve_tunnel(self._stream, upstream.transport, response, lease)
             return False
-        transport = upstream.transport
+        transport, stream = upstream.transport, self._stream
         if response.framing is _LENGTH and len(transport.buffer) >= response.length:
-            await self._stream.respond(response, transport.take(response.length))
+            if unsent := stream.respond_now(response, transport.take(response.length)):
+                delivery = self._delivery(upstream, lease, response)
+                await delivery.finish(len(unsent), partial(stream.finish, unsent))
             return self._is_reusable(response)
         # A client can only resume the response to a GET: EventSource sends nothing else.
         is_event_stream = self._request.method == b"GET" and response.is_event_stream
-        relay = self._relay_events if is_event_stream else self._relay
         try:
-            await relay(transport, response, lease)
+            if is_event_stream:
+                await serve_events(stream, transport, response, lease)
+            else:
+                await self._delivery(upstream, lease, response).run()
         except BadBody as bad:
             raise ResponseAborted(f"The backend's response was cut short: {bad}.") from None
         return self._is_reusable(response) and not is_event_stream
+
+    def _delivery(self, upstream: Upstream, lease: Lease, response: Response) -> Delivery:
+        return Delivery(
+            self._stream, upstream.transport, response, self._site, self._space,
+            partial(self._release, upstream, lease, response),
+        )  # fmt: skip
 
     def _is_reusable(self, response: Response) -> bool:
         """Whether the connection to the backend can take another request."""
         is_free = response.keep_alive and self._is_uploaded
         return is_free and not self._request.has_odd_content
-
-    async def _after_interim(self, upstream: Upstream, response: Response) -> Response:
-        """Relay the interim responses, and return the final one."""
-        for _ in range(MAX_INTERIM):
-            if response.status >= 200 or response.status == 101:
-                return response
-            await self._stream.send_interim(response)
-            response = await upstream.reader.read(self._request)
-        raise UpstreamError("it never sent a final response", before_response=False)
-
-    async def _relay(self, transport: Transport, response: Response, _: Lease) -> None:
-        """Send the response's head and its body as it arrives."""
-        stream = self._stream
-        if response.framing is Framing.LENGTH:
-            first = transport.take(response.length)
-            await stream.start(response, first)
-            await stream.send_from(transport, response.length - len(first))
-            await stream.end(NO_FIELDS)
-            return
-        body = body_of(transport, response.framing, 0)
-        # A chunk may be long in coming, so the head does not wait for it.
-        has_bytes = response.framing is Framing.CLOSE and body.has_arrived
-        await stream.start(response, await body.read() if has_bytes else b"")
-        while data := await body.read():
-            await stream.send(data)
-        await stream.end(body.trailers)
-
-    async def _relay_events(self, transport: Transport, response: Response, lease: Lease) -> None:
-        """Send an event stream, which may outlive all requests to its backend."""
-        stream, end = self._stream, Ending(lease.target)
-        lease.become_stream(end.request)
-        body = body_of(transport, response.framing, response.length)
-        await stream.start(response)
-        self._client.begin_events()
-        await relay_events(body, stream.send, end)
-        await stream.end(body.trailers, close=end.is_due)  # Some clients wait for the close.
-
-    async def _tunnel(self, transport: Transport, response: Response, lease: Lease) -> None:
-        stream, end = self._stream, Ending(lease.target)
-        is_websocket = (response.upgrade or b"").lower() == b"websocket"
-        lease.become_stream(end.request if is_websocket else None)
-        client = await stream.upgrade(response)
-        if is_websocket:
-            await websocket(client, transport, end, stream.count)
-        else:
-            await tunnel(client, transport, stream.count)

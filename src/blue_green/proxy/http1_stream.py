@@ -1,5 +1,6 @@
 """A request on an HTTP/1.1 connection, which carries one at a time (see `ClientStream`)."""
 
+import math
 import socket
 
 import trio
@@ -13,10 +14,11 @@ from blue_green.http.response import Response, write_response
 from blue_green.http.transport import Transport
 from blue_green.proxy import hsts
 from blue_green.proxy.client import Client
+from blue_green.proxy.client_stream import Unsent
 from blue_green.proxy.file_body import FileBody
 from blue_green.proxy.relay import Body, LengthBody, body_of
 from blue_green.proxy.shared import Shared
-from blue_green.proxy.splice import WORTHWHILE, splice
+from blue_green.proxy.splice import ReadAhead, Sink, splice
 from blue_green.routing.lease import Outcome, Target
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
@@ -64,14 +66,17 @@ class Http1Stream:
         has_body = self.request.framing is Framing.CHUNKED or self.request.length > 0
         return self._has_taken_body or not has_body
 
-    def take_body(self, limit: int) -> bytes | None:
-        request, transport = self.request, self._transport
+    def has_body(self, limit: int) -> bool:
+        request = self.request
         if request.framing is Framing.CHUNKED or request.length > limit:
-            return None
-        if not transport.fill_buffer(request.length):
+            return False
+        return self._transport.fill_buffer(request.length)
+
+    def take_body(self, limit: int) -> bytes | None:
+        if not self.has_body(limit):
             return None
         self._has_taken_body = True
-        return transport.take(request.length)
+        return self._transport.take(self.request.length)
 
     def body(self, limit: int) -> Body:
         framing = Framing.NONE if self._has_taken_body else self.request.framing
@@ -85,31 +90,45 @@ class Http1Stream:
             await self._transport.send(write_response(response))
 
     async def respond(self, response: Response, body: bytes) -> None:
+        if rest := self.respond_now(response, body):
+            await self.finish(rest)
+
+    def respond_now(self, response: Response, body: bytes) -> Unsent:
         data = self._head(response) + body
         # The end of the connection follows at once, and goes in the same packet.
         rest = self._transport.send_now(data, 0 if self.keep_alive else socket.MSG_MORE)
         self.sent = len(body)
-        if rest:
-            await self._send(rest)
+        self.unsent = len(rest)
+        return rest
 
     async def start(self, response: Response, first: bytes = b"", *, more: bool = False) -> None:
+        await self._finish_or_yield(self.start_now(response, first, more=more))
+
+    def start_now(self, response: Response, first: bytes = b"", *, more: bool = False) -> Unsent:
         head = self._head(response)
         self.sent = len(first)
         data = head + (chunk(first) if first and self._is_chunked else first)
-        await self._send(data, socket.MSG_MORE if more else 0)
+        return self._send_now(data, socket.MSG_MORE if more else 0)
 
     async def send(self, data: bytes | memoryview) -> None:
-        self.sent += len(data)
-        await self._send(chunk(bytes(data)) if self._is_chunked else data)
+        await self._finish_or_yield(self.send_now(data))
 
-    async def send_from(self, source: Transport, length: int) -> None:
-        if length >= WORTHWHILE and self._transport.is_plain:
-            to_client = self._transport
-            if await splice(source, to_client, length, self._until_writable, self.count):
-                return
-        body = LengthBody(source, length)
-        while data := await body.read():
-            await self.send(data)
+    def send_now(self, data: bytes | memoryview) -> Unsent:
+        self.sent += len(data)
+        return self._send_now(chunk(bytes(data)) if self._is_chunked else data)
+
+    async def send_from(self, body: LengthBody, ahead: ReadAhead) -> bool:
+        if not self._transport.is_plain:
+            return False
+        return await splice(body, Sink(self._transport, self._until_writable, self.count), ahead)
+
+    async def finish(self, rest: Unsent, patience: float = math.inf) -> Unsent:
+        with trio.move_on_after(patience):
+            while rest:
+                await self._until_writable()
+                rest = self._transport.send_now(rest)
+                self.unsent = len(rest)
+        return rest
 
     async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
         source = FileBody(file, offset, length)
@@ -128,7 +147,7 @@ class Http1Stream:
 
     async def end(self, trailers: Fields, *, close: bool = False) -> None:
         if self._is_chunked:
-            await self._send(last_chunk(trailers))
+            await self._finish_or_yield(self._send_now(last_chunk(trailers)))
         if close:
             self.keep_alive = False
 
@@ -181,22 +200,24 @@ class Http1Stream:
         self.client.begin_response()
         return write_response(response, lines)
 
-    async def _send(self, data: bytes | memoryview, flags: int = 0) -> None:
-        """Send all of it to a client that may be slow, but not silent for `idle_timeout`."""
-        transport = self._transport
-        self.unsent = len(data)
-        rest = transport.send_now(data, flags)
-        if not rest:
-            await transport.maybe_checkpoint()
-        while rest:
-            self.unsent = len(rest)
-            await self._until_writable()
-            rest = transport.send_now(rest)
-        self.unsent = 0
+    def _send_now(self, data: bytes | memoryview, flags: int = 0) -> Unsent:
+        rest = self._transport.send_now(data, flags)
+        self.unsent = len(rest)
+        return rest
+
+    async def _finish_or_yield(self, rest: Unsent) -> None:
+        """Send the rest, or have a checkpoint now and then."""
+        if rest:
+            await self.finish(rest)
+        else:
+            await self._transport.maybe_checkpoint()
 
     async def _until_writable(self) -> None:
+        """Wait for a client that may be slow, but not silent for `idle_timeout`."""
         client = self.client
         client.await_client(self._shared.settings.idle_timeout)
-        await trio.lowlevel.wait_writable(self._transport.sock)
-        client.stop_waiting()
-        client.clear_timeout()
+        try:
+            await trio.lowlevel.wait_writable(self._transport.sock)
+        finally:
+            client.stop_waiting()
+            client.clear_timeout()

@@ -6,6 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 
@@ -17,6 +18,7 @@ from blue_green.http.sockets import first_port, in_words
 from blue_green.proxy import quiesce
 from blue_green.proxy.accepted import client_of
 from blue_green.proxy.acme_challenge import AcmeChallenge
+from blue_green.proxy.buffer_space import BufferSpace
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_table import LOOK_AGAIN, ClientTable
 from blue_green.proxy.connection import serve
@@ -54,6 +56,7 @@ class Listener:
         router: Router[ServedSite],
         sockets: Sequence[socket.socket],
         *,
+        buffer_directory: Path,
         certificates: CertificateTable | None = None,
         redirecting: Sequence[socket.socket] = (),
         handed: Sequence[HandedClient] = (),
@@ -67,7 +70,7 @@ class Listener:
         self.by_status: Counter[int] = Counter()
         """How many requests to no site have ended with each status."""
         self._shared = Shared(settings, ErrorPages(settings.error_pages), self.by_status)
-        self._proxy = ReverseProxy(router, settings)
+        self._proxy = ReverseProxy(router, settings, BufferSpace(settings, buffer_directory))
         self._sockets = sockets
         self._redirecting = redirecting
         self._handed = handed
@@ -113,6 +116,7 @@ class Listener:
         self._proxy.router, self._proxy.idle_timeout = router, settings.idle_timeout
         self._proxy.occupancy.use(router.sites, settings.max_connections)
         self._proxy.occupancy.note(self._count)
+        self._proxy.buffers.use(settings, router.sites)
         times: list[float] = [settings.header_timeout, settings.idle_timeout]
         times += [site.limits.response_timeout for site in router.sites]
         self._interval = min(min(times) / 8, LONGEST_INTERVAL)
@@ -129,6 +133,7 @@ class Listener:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(disconnects.run)
+                    nursery.start_soon(self._proxy.buffers.run)
                     nursery.start_soon(self._clients.enforce_deadlines, lambda: self._interval)
                     await self._take_up(nursery)
                     with self._accepting:

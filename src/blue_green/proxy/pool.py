@@ -15,12 +15,14 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 import trio
 
-from blue_green.http.response_reader import ResponseReader
+from blue_green.http.request import Request
+from blue_green.http.response import Response
+from blue_green.http.response_reader import ResponseReader, UpstreamError
 from blue_green.http.transport import Transport, dial
 from blue_green.routing.lease import Target
 
@@ -54,6 +56,17 @@ class Upstream:
     def is_quiet(self) -> bool:
         """Whether it is open and nothing has arrived, as it should be while idle."""
         return not self.transport.closed and not self._poll.poll(0)
+
+    async def final_response(
+        self, request: Request, response: Response, relay: Callable[[Response], Awaitable[None]]
+    ) -> Response:
+        """Relay the interim responses, of which this is the first; return the final one."""
+        for _ in range(MAX_INTERIM):
+            if response.status >= 200 or response.status == 101:
+                return response
+            await relay(response)
+            response = await self.reader.read(request)
+        raise UpstreamError("it never sent a final response", before_response=False)
 
     def break_off(self) -> None:
         """Make pending reads and sends on it fail."""
@@ -115,6 +128,18 @@ class Pool:
             if isinstance(error, OSError):
                 why = error.strerror or str(error)
             raise Unreachable(f"{target.address}: {why}") from None
+
+    def take_back(self, upstream: Upstream, *, reusable: bool, is_read: bool = True) -> None:
+        """Keep a connection, if it is reusable, or close it.
+
+        Unless it `is_read`, the backend may still have to read what was sent last.
+        """
+        if reusable:
+            self.give_back(upstream)
+        elif is_read:
+            upstream.transport.abort()
+        else:
+            upstream.transport.close()
 
     def give_back(self, upstream: Upstream) -> None:
         """Keep a connection for the next request, after a response that ended properly."""

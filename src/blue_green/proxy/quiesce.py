@@ -144,7 +144,7 @@ def hand_over(clients: Collection[Client]) -> tuple[HandedClient, ...]:
         HandedClient(
             descriptor=client.transport.sock.fileno(),
             address=client.remote.address,
-            unread=(client.head + client.transport.buffer).decode("latin-1"),
+            unread=client.unprocessed.decode("latin-1"),
             served=client.served,
             redirects=client.redirects,
         )

@@ -50,7 +50,7 @@ class LengthBody:
 
     def __init__(self, transport: Transport, length: int) -> None:
         self.left = length
-        self._transport = transport
+        self.transport = transport
 
     @property
     def is_complete(self) -> bool:
@@ -58,12 +58,21 @@ class LengthBody:
 
     @property
     def has_arrived(self) -> bool:
-        return bool(self._transport.buffer)
+        return bool(self.transport.buffer)
+
+    def take_rest(self) -> bytes:
+        """The rest of it, if all of that has arrived; otherwise nothing."""
+        try:
+            has_rest = self.transport.fill_buffer(self.left)
+        except OSError:
+            return b""  # The next read fails, too.
+        left, self.left = (self.left, 0) if has_rest else (0, self.left)
+        return self.transport.take(left)
 
     async def read(self) -> bytes:
         if not self.left:
             return b""
-        data = await _receive(self._transport, min(BLOCK, self.left))
+        data = await _receive(self.transport, min(BLOCK, self.left))
         if not data:
             raise BadBody(f"it broke off {self.left} bytes before its end")
         self.left -= len(data)

@@ -7,6 +7,7 @@ from blue_green.files.roots import FileRoots
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import Request
 from blue_green.proxy import path_prefix, redirect
+from blue_green.proxy.buffer_space import BufferSpace
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.file_responses import FileResponder, respond_now
@@ -18,10 +19,13 @@ from blue_green.routing.router import Route, Router
 class ReverseProxy:
     """Sends each request through the gate of its site to a backend."""
 
-    def __init__(self, router: Router[ServedSite], settings: ProxySettings) -> None:
+    def __init__(
+        self, router: Router[ServedSite], settings: ProxySettings, buffers: BufferSpace
+    ) -> None:
         self.router = router
         self.idle_timeout = settings.idle_timeout
         self.occupancy = Occupancy()
+        self.buffers = buffers
 
     def handle(self, stream: ClientStream) -> Awaitable[None]:
         request = stream.request
@@ -37,7 +41,7 @@ class ReverseProxy:
             path_prefix.check(request.target)
         files = route.site.files
         if files is None or not self._may_be_file(request, route, files):
-            return Exchange(stream, route, self.idle_timeout).run()
+            return Exchange(stream, route, self.buffers, self.idle_timeout).run()
         return respond_now(stream, files, route) or self._file_or_app(stream, route, files)
 
     def _may_be_file(self, request: Request, route: Route[ServedSite], files: FileRoots) -> bool:
@@ -51,7 +55,7 @@ class ReverseProxy:
     ) -> None:
         """Send a file if there is one, and otherwise what the app responds."""
         if not await FileResponder(stream, files, route).run():
-            await Exchange(stream, route, self.idle_timeout).run()
+            await Exchange(stream, route, self.buffers, self.idle_timeout).run()
 
     def _not_found(self, request: Request) -> ErrorResponse:
         what = "path" if self.router.knows(request.host) else "host name"

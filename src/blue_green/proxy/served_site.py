@@ -2,10 +2,11 @@
 
 from typing import Protocol
 
-from attrs import define
+from attrs import define, field
 
 from blue_green.files.roots import FileRoots
 from blue_green.http.errors import ErrorPages
+from blue_green.proxy.buffer_space import BufferUse
 from blue_green.proxy.pool import Pool
 from blue_green.routing.gate import Gate
 
@@ -18,6 +19,12 @@ class SiteLimits(Protocol):
 
     @property
     def max_body(self) -> int: ...
+
+    @property
+    def buffer_requests(self) -> int: ...
+
+    @property
+    def buffer_responses(self) -> int: ...
 
 
 @define(eq=False)
@@ -37,3 +44,4 @@ class ServedSite:
     """The header line with Strict-Transport-Security; empty where it is not sent."""
     files: FileRoots | None = None
     """The files that are served without the app; None without `[files]`."""
+    buffered: BufferUse = field(factory=BufferUse)

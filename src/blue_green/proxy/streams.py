@@ -11,11 +11,12 @@ from contextlib import suppress
 import trio
 from attrs import define, field
 
+from blue_green.http.response import Response
 from blue_green.http.transport import BLOCK, Transport
-from blue_green.proxy.client_stream import ByteStream
-from blue_green.proxy.relay import BadBody, Body
+from blue_green.proxy.client_stream import ByteStream, ClientStream
+from blue_green.proxy.relay import BadBody, Body, body_of
 from blue_green.proxy.websocket import GOING_AWAY, Frames
-from blue_green.routing.lease import Target
+from blue_green.routing.lease import Lease, Target
 
 LINGER_TIMEOUT = 1.0
 """Seconds for one half of a tunnel to go on after the other has failed."""
@@ -52,6 +53,33 @@ class Ending:
             with trio.CancelScope() as self._reading:
                 return await read()
         return b""
+
+
+async def serve_events(
+    stream: ClientStream, transport: Transport, response: Response, lease: Lease
+) -> None:
+    """Send an event stream, which may outlive all requests to its backend; raise `BadBody`."""
+    end = Ending(lease.target)
+    lease.become_stream(end.request)
+    body = body_of(transport, response.framing, response.length)
+    await stream.start(response)
+    stream.client.begin_events()
+    await relay_events(body, stream.send, end)
+    await stream.end(body.trailers, close=end.is_due)  # Some clients wait for the close.
+
+
+async def serve_tunnel(
+    stream: ClientStream, transport: Transport, response: Response, lease: Lease
+) -> None:
+    """Switch protocols, and relay the tunnel until it ends."""
+    end = Ending(lease.target)
+    is_websocket = (response.upgrade or b"").lower() == b"websocket"
+    lease.become_stream(end.request if is_websocket else None)
+    client = await stream.upgrade(response)
+    if is_websocket:
+        await websocket(client, transport, end, stream.count)
+    else:
+        await tunnel(client, transport, stream.count)
 
 
 async def relay_events(body: Body, send: Callable[[bytes], Awaitable[None]], end: Ending) -> None:

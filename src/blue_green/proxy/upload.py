@@ -6,14 +6,19 @@ import trio
 
 from blue_green.http.chunks import chunk, last_chunk
 from blue_green.http.errors import ErrorResponse
-from blue_green.http.heads import Framing
 from blue_green.http.transport import Transport
-from blue_green.proxy.client_stream import ClientStream
-from blue_green.proxy.relay import BadBody, BodyTooLarge
+from blue_green.proxy.client import Client
+from blue_green.proxy.relay import BadBody, Body, BodyTooLarge
 from blue_green.proxy.served_site import SiteLimits
 
 TOO_SLOW = ErrorResponse(504, "The backend took too long to respond.")
 STALLED = ErrorResponse(408, "The rest of the request did not arrive.")
+
+
+def not_accepted(bad: BadBody) -> ErrorResponse:
+    """The response to a request whose body is malformed or too large."""
+    status = 413 if isinstance(bad, BodyTooLarge) else 400
+    return ErrorResponse(status, f"The request's body is not accepted: {bad}.")
 
 
 class Upload:
@@ -22,9 +27,12 @@ class Upload:
     refused: ErrorResponse | None = None
     """What is wrong with the body, if it cannot be sent."""
 
-    def __init__(self, stream: ClientStream, limits: SiteLimits, idle_timeout: float) -> None:
-        self._stream = stream
-        self._client = stream.client
+    def __init__(
+        self, client: Client, body: Body, limits: SiteLimits, idle_timeout: float, *, chunked: bool
+    ) -> None:
+        self._client = client
+        self._body = body
+        self._is_chunked = chunked
         self._limits = limits
         self._idle_timeout = idle_timeout
 
@@ -41,8 +49,11 @@ class Upload:
         except OSError:
             return
         except BadBody as bad:
-            status = 413 if isinstance(bad, BodyTooLarge) else 400
-            self.refused = ErrorResponse(status, f"The request's body is not accepted: {bad}.")
+            self.refused = not_accepted(bad)
+            good.cancel()
+            return
+        except ErrorResponse as error:
+            self.refused = error
             good.cancel()
             return
         finally:
@@ -52,8 +63,7 @@ class Upload:
 
     async def _copy(self, transport: Transport, head: bytes) -> None:
         """The head goes out with the first bytes of the body if these have arrived already."""
-        is_chunked = self._stream.request.framing is Framing.CHUNKED
-        body = self._stream.body(self._limits.max_body)
+        is_chunked, body = self._is_chunked, self._body
         if is_chunked or not body.has_arrived:
             await self._send(transport, head)
             head = b""
@@ -64,7 +74,8 @@ class Upload:
             await self._send(transport, end)
 
     async def _send(self, transport: Transport, data: bytes) -> None:
-        """Send to the backend, and from then on wait for the client."""
+        """Send to the backend, and from then on wait for the client if it has to send more."""
         self._client.await_backend(self._limits.response_timeout, TOO_SLOW)
         await transport.send(data)
-        self._client.await_body(self._idle_timeout, STALLED)
+        if not self._body.is_complete:
+            self._client.await_body(self._idle_timeout, STALLED)

@@ -88,6 +88,7 @@ async def _supervise(file: Path, sites: Sites, lock: int, handed: Handover | Non
                 startup.within_file_limit(settings),
                 sites.router(),
                 listening.proxy,
+                buffer_directory=settings.state.directory,
                 certificates=certificates.table if certificates else None,
                 redirecting=listening.redirecting,
                 handed=handed.clients if handed else (),

@@ -1,0 +1,189 @@
+"""The room for buffered bodies: bytes of memory and of disk, for one site and for all together.
+
+Where there is no room, nothing fails: the body is streamed, and a slow client slows the backend.
+
+With several sites, the buffers of one may take as much as all of them leave free, at most half. One
+body may take a quarter of the free bytes on disk, so that the first large ones leave room for more.
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import trio
+from attrs import define
+
+from blue_green.proxy.buffer_file import BufferFile
+
+logger = logging.getLogger(__name__)
+
+MOST_FILES = 1024
+"""Open files. A buffered response has one instead of its connection to the backend."""
+MOST_THREADS = 8
+SHARE = 4
+"""One body may take at most this fraction of the free bytes on disk."""
+KEPT_FREE = 256 * 2**20
+"""Bytes that are left free in the file system, for others."""
+REMIND = 60.0
+"""Seconds between lines in the log about a directory that cannot be used."""
+
+
+class BufferSettings(Protocol):
+    """The limits of all buffers together."""
+
+    @property
+    def buffer_memory(self) -> int: ...
+
+    @property
+    def buffer_disk(self) -> int: ...
+
+    @property
+    def buffer_directory(self) -> Path | None: ...
+
+
+@define(eq=False)
+class BufferUse:
+    """What one site has buffered."""
+
+    memory: int = 0
+    """Bytes in memory now."""
+    disk: int = 0
+    """Bytes in files now."""
+    requests: int = 0
+    """Requests whose body was buffered, since the start."""
+    responses: int = 0
+    """Responses that a slow client did not take at once, since the start."""
+
+
+class BufferSpace:
+    """The buffers of one server. `run` closes files that are not needed any more."""
+
+    def __init__(self, settings: BufferSettings, directory: Path) -> None:
+        """`directory` is for files unless the settings have another one."""
+        self._settings = settings
+        self._default_directory = directory
+        self._is_shared = False
+        """There are several sites."""
+        self._memory = 0
+        self._disk = 0
+        self._files = 0
+        self._threads = trio.CapacityLimiter(MOST_THREADS)
+        self._done: deque[tuple[BufferFile, BufferUse, int]] = deque()
+        self._is_done = trio.Event()
+        self._reported_at = -REMIND
+
+    def use(self, settings: BufferSettings, sites: Sequence[object]) -> None:
+        """Apply these limits from now on, to these sites."""
+        self._settings = settings
+        self._is_shared = len(sites) > 1
+
+    async def run(self) -> None:
+        """Close files in a thread, since that takes long for large ones, until cancelled."""
+        try:
+            while True:
+                while self._done:
+                    file, use, taken = self._done[0]
+                    await trio.to_thread.run_sync(file.close, limiter=self._threads)
+                    self._done.popleft()
+                    self._files -= 1
+                    self.give_disk(use, taken)
+                self._is_done = trio.Event()
+                await self._is_done.wait()
+        finally:
+            for file, _, _ in self._done:
+                file.close()
+
+    def take_memory(self, use: BufferUse, count: int, *, force: bool = False) -> bool:
+        """Take so many bytes for a body of this site, if there is room; with `force`, always."""
+        if not force and not self._has_room(
+            count, use.memory, self._memory, self._settings.buffer_memory
+        ):
+            return False
+        self._memory += count
+        use.memory += count
+        return True
+
+    def give_memory(self, use: BufferUse, count: int) -> None:
+        self._memory -= count
+        use.memory -= count
+
+    def take_disk(self, use: BufferUse, count: int, size: int) -> bool:
+        """Take so many more bytes for a file that will have `size` bytes, if there is room."""
+        most = self._settings.buffer_disk
+        if size * SHARE > most - self._disk:
+            return False
+        if not self._has_room(count, use.disk, self._disk, most):
+            return False
+        self._disk += count
+        use.disk += count
+        return True
+
+    def give_disk(self, use: BufferUse, count: int) -> None:
+        self._disk -= count
+        use.disk -= count
+
+    async def open_file(self) -> BufferFile | None:
+        """A new file; None if there can be none."""
+        if self._files >= MOST_FILES:
+            return None
+        try:
+            file = await trio.to_thread.run_sync(
+                BufferFile, self._directory, KEPT_FREE, limiter=self._threads
+            )
+        except OSError as error:
+            self._report(error)
+            return None
+        self._files += 1
+        return file
+
+    def close_file(self, file: BufferFile, use: BufferUse, taken: int) -> None:
+        """Close a file, and give back the bytes that were taken for it when it is closed."""
+        self._done.append((file, use, taken))
+        self._is_done.set()
+
+    async def write(self, file: BufferFile, pieces: Sequence[bytes], offset: int) -> bool:
+        """Write to a file; False if that fails, which is logged."""
+        try:
+            await trio.to_thread.run_sync(
+                file.write, pieces, offset, limiter=self._threads, abandon_on_cancel=True
+            )
+        except OSError as error:
+            self._report(error)
+            return False
+        return True
+
+    async def read(self, file: BufferFile, count: int, offset: int) -> bytes:
+        """Read from a file; nothing if that fails, which is logged."""
+        try:
+            data = file.read_cached(count, offset)
+            if data is None:
+                data = await trio.to_thread.run_sync(
+                    file.read, count, offset, limiter=self._threads, abandon_on_cancel=True
+                )
+        except OSError as error:
+            self._report(error)
+            return b""
+        return data
+
+    def _report(self, error: OSError) -> None:
+        now = trio.current_time()
+        if now - self._reported_at >= REMIND:
+            self._reported_at = now
+            logger.warning(
+                "cannot buffer in %s: %s: slow clients now keep their backends busy"
+                " ([proxy] buffer_directory)",
+                self._directory,
+                error.strerror or os.strerror(error.errno or 0),
+            )
+
+    @property
+    def _directory(self) -> Path:
+        return self._settings.buffer_directory or self._default_directory
+
+    def _has_room(self, count: int, own: int, used: int, most: int) -> bool:
+        """Whether a site that has `own` of the `used` bytes may have `count` more."""
+        left = most - used - count
+        return left >= 0 and (not self._is_shared or own + count <= left)

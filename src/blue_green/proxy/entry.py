@@ -1,0 +1,40 @@
+"""What a request goes through before it has a backend."""
+
+from blue_green.http.errors import ErrorResponse
+from blue_green.http.request import ALLOWED, Request
+from blue_green.proxy import share
+from blue_green.proxy.client import Client
+from blue_green.proxy.held_body import HeldBody
+from blue_green.proxy.served_site import SiteLimits
+from blue_green.routing.gate import Gate
+from blue_green.routing.lease import Lease, Target
+from blue_green.routing.waiter import Refused
+
+
+def check(request: Request, limits: SiteLimits) -> None:
+    """Raise `ErrorResponse` for a request that needs no backend."""
+    if request.length > limits.max_body > 0:
+        raise ErrorResponse(413, f"The request's body is over {limits.max_body} bytes.")
+    if request.ends_here:
+        raise ErrorResponse(200, "Max-Forwards ends here.", allow=ALLOWED)
+
+
+async def wait_at_gate(
+    gate: Gate,
+    client: Client,
+    request: Request,
+    received: HeldBody | None,
+    *,
+    avoid: Target | None,
+) -> Lease:
+    """Wait for a lease on a backend, any but `avoid` if possible; raise `ErrorResponse`.
+
+    `received` is the request's body, if that was received already.
+    """
+    client.begin_hold(received)
+    try:
+        return await gate.acquire(avoid, share.of_request(client.remote, request))
+    except Refused as refused:
+        raise ErrorResponse(503, str(refused), refused.retry_after) from None
+    finally:
+        client.end_hold()
