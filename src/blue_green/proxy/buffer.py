@@ -31,7 +31,7 @@ class Buffer:
         self._use = use
         self._bound = bound
         self.is_awaited = False
-        """`get` waits for more."""
+        """It is empty, `get` waits, and nothing has been put since."""
         self._has_ended = False
         self._memory: deque[bytes] = deque()
         self._held = 0
@@ -186,9 +186,10 @@ class Buffer:
                 return data
             if self._has_ended:
                 return b""
-            self.is_awaited = not self._is_writing
+            if not self._is_writing:
+                self._notify()  # Now there is room for something, whatever the limits are.
+                self.is_awaited = True
             await self._changed.wait()
-            self.is_awaited = False
 
     async def _get_from_file(self, limit: int) -> bytes:
         assert self._file is not None
@@ -201,5 +202,6 @@ class Buffer:
         return data
 
     def _notify(self) -> None:
+        self.is_awaited = False
         self._changed.set()
         self._changed = trio.Event()

@@ -46,6 +46,8 @@ class Delivery:
     _is_read: bool = field(default=False, init=False)
     """Nothing more is to be read from the backend."""
     _failure: BadBody | None = field(default=None, init=False)
+    _has_caught_up: bool = field(default=False, init=False)
+    """The client has taken everything, and reading ahead has ended."""
     _is_counted: bool = field(default=False, init=False)
 
     async def run(self) -> None:
@@ -94,19 +96,33 @@ class Delivery:
 
         Returns when the client has caught up, or at the end.
         """
+        while data := await self._deliver_beside_reading(size, deliver):
+            unsent = self._stream.send_now(data)
+            if not (unsent := await self._stream.finish(unsent, self.patience)):
+                break
+            size, deliver = len(unsent), partial(self._stream.finish, unsent)
+
+    async def _deliver_beside_reading(
+        self, size: int, deliver: Callable[[], Awaitable[object]]
+    ) -> bytes:
+        """Do that once; if the client has caught up, return the bytes that are to be sent next."""
         with self._buffer() as buffer:
             if not buffer.reserve(max(size, PIECE)):
                 await deliver()
-                return
+                return b""
             self._count()
+            self._has_caught_up = False
             async with beside(partial(self._read_ahead, buffer)):
                 await deliver()
                 buffer.release(PIECE)
                 while data := await self._get(buffer):
+                    if self._has_caught_up:
+                        return data
                     await self._stream.send(data)
                     buffer.release(PIECE)
         if self._failure is not None:
             raise self._failure
+        return b""
 
     @property
     def _bound(self) -> int:
@@ -149,9 +165,9 @@ class Delivery:
         """Read until the end of the body, or until the client has caught up."""
         try:
             while data := await self._body.read():
-                has_caught_up = buffer.is_awaited
+                self._has_caught_up = buffer.is_awaited
                 await self._store(buffer, data)
-                if has_caught_up:
+                if self._has_caught_up:
                     return
             self._is_read = True
             self._backend_is_done(True)
