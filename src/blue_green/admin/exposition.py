@@ -25,6 +25,7 @@ from blue_green import __version__
 from blue_green.admin import process_metrics
 from blue_green.admin.readiness import why_not_ready
 from blue_green.certificates.host_certificate import HostCertificate
+from blue_green.proxy.buffer_space import BufferUse
 from blue_green.routing.metrics import Histogram
 from blue_green.site.receipt import Result
 from blue_green.site.site import Site
@@ -129,6 +130,7 @@ def _traffic(site: Site) -> Iterator[Metric]:
         sum(target.streams for target in targets),
     )
     yield _gauge("blue_green_requests_held", "Held requests", name, gate.held)
+    yield from _buffers(name, site.served.buffered)
     holds = HistogramMetricFamily(
         "blue_green_hold_seconds",
         "How long held requests waited, whatever their outcome",
@@ -136,6 +138,25 @@ def _traffic(site: Site) -> Iterator[Metric]:
     )
     holds.add_metric([name], _cumulative(gate.holds), gate.holds.total)
     yield holds
+
+
+def _buffers(name: str, use: BufferUse) -> Iterator[Metric]:
+    now = GaugeMetricFamily(
+        "blue_green_buffered_bytes",
+        "What is buffered for slow clients now, in memory and on disk",
+        labels=["site", "place"],
+    )
+    now.add_metric([name, "memory"], use.memory)
+    now.add_metric([name, "disk"], use.disk)
+    yield now
+    bodies = CounterMetricFamily(
+        "blue_green_buffered",
+        "Requests received before they had a backend, and responses not taken by the client at once",
+        labels=["site", "kind"],
+    )
+    bodies.add_metric([name, "request"], use.requests)
+    bodies.add_metric([name, "response"], use.responses)
+    yield bodies
 
 
 def _changes(site: Site) -> Iterator[Metric]:

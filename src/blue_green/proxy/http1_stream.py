@@ -18,7 +18,7 @@ from blue_green.proxy.client_stream import Unsent
 from blue_green.proxy.file_body import FileBody
 from blue_green.proxy.relay import Body, LengthBody, body_of
 from blue_green.proxy.shared import Shared
-from blue_green.proxy.splice import ReadAhead, Sink, splice
+from blue_green.proxy.splice import ReadAhead, SpliceSink, splice
 from blue_green.routing.lease import Outcome, Target
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
@@ -120,7 +120,9 @@ class Http1Stream:
     async def send_from(self, body: LengthBody, ahead: ReadAhead) -> bool:
         if not self._transport.is_plain:
             return False
-        return await splice(body, Sink(self._transport, self._until_writable, self.count), ahead)
+        return await splice(
+            body, SpliceSink(self._transport, self._until_writable, self.count), ahead
+        )
 
     async def finish(self, rest: Unsent, patience: float = math.inf) -> Unsent:
         with trio.move_on_after(patience):

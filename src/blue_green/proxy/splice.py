@@ -37,7 +37,7 @@ class ReadAhead(Protocol):
 
 
 @frozen
-class Sink:
+class SpliceSink:
     """The client's side."""
 
     transport: Transport
@@ -82,7 +82,7 @@ class Pipe:
         body.left -= count
         return True
 
-    def send_now(self, sink: Sink) -> bool:
+    def send_now(self, sink: SpliceSink) -> bool:
         """Send what the sink takes without waiting; False if that is nothing."""
         try:
             count = os.splice(
@@ -94,7 +94,7 @@ class Pipe:
         sink.moved(count)
         return True
 
-    async def drain(self, sink: Sink) -> None:
+    async def drain(self, sink: SpliceSink) -> None:
         """Send all of it."""
         while self.size:
             if self.send_now(sink):
@@ -103,7 +103,7 @@ class Pipe:
                 await sink.until_writable()
 
 
-async def splice(body: LengthBody, sink: Sink, ahead: ReadAhead) -> bool:
+async def splice(body: LengthBody, sink: SpliceSink, ahead: ReadAhead) -> bool:
     """Move the whole body; raise `BadBody` if its source ends or fails before.
 
     Both sides must be plain sockets. Errors of the sink are `OSError`. Returns False, and nothing
@@ -130,7 +130,7 @@ async def splice(body: LengthBody, sink: Sink, ahead: ReadAhead) -> bool:
     return True
 
 
-async def _wait_for_sink(pipe: Pipe, body: LengthBody, sink: Sink, ahead: ReadAhead) -> None:
+async def _wait_for_sink(pipe: Pipe, body: LengthBody, sink: SpliceSink, ahead: ReadAhead) -> None:
     """Empty the pipe into a sink that takes nothing now."""
     pipe.fill_with_rest(body)
     if not body.left:
