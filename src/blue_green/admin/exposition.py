@@ -151,7 +151,7 @@ def _buffers(name: str, use: BufferUse) -> Iterator[Metric]:
     yield now
     bodies = CounterMetricFamily(
         "blue_green_buffered",
-        "Requests received before they had a backend, and responses not taken by the client at once",
+        "Requests received before they had a backend, and responses that a client took slowly",
         labels=["site", "kind"],
     )
     bodies.add_metric([name, "request"], use.requests)
