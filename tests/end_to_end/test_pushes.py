@@ -61,6 +61,29 @@ async def test_a_push_is_live_when_it_ends_and_one_that_fails_is_refused(
 
 
 @pytest.mark.long
+async def test_a_push_that_fails_by_a_fault_of_the_machine_is_not_retried(
+    make_site: MakeSite,
+) -> None:
+    full = "test ! -e ../../../full || { echo No space left on device; exit 1; }"
+    site = make_site(release={"build": ["sh", "-c", full]})
+    first = site.commit("one")
+    async with site.running():
+        await accepting(site)
+        developer = Developer(site)
+        (site.directory / "full").touch()
+        second = developer.commit("two")
+        pushed = await developer.push()
+        assert not pushed.is_accepted
+        assert f"failed {second[:7]}: a disk is full: build ended with" in pushed.output
+        assert "next attempt" not in pushed.output
+        status = await site.status()
+        assert (status["wanted"], status["why"], status["head"]) == (first, "", first)
+        (site.directory / "full").unlink()
+        assert (await developer.push()).is_accepted
+        await until_head(site, second)
+
+
+@pytest.mark.long
 async def test_only_the_branch_that_is_checked_out_is_deployed(make_site: MakeSite) -> None:
     site = make_site()
     first = site.commit("one")

@@ -81,7 +81,8 @@ async def test_a_push_that_is_aborted_cancels_its_swap(make_site: MakeSite) -> N
         pushing.kill()
         await end_of(pushing)
         await until("it is cancelled", lambda: ("superseded", aborted) in outcomes(site))
-        assert "superseded (the push was aborted)" in site.log()
+        why = "superseded (the push was aborted)"
+        await until("it is logged", lambda: why in site.log())
         (site.directory / "held").unlink()
         assert (site.head(), (await site.status())["live"]["revision"]) == (first, first)
         assert (await developer.push()).is_accepted
