@@ -1,5 +1,7 @@
 """Two apps and documentation in one repository: each commit deploys the site that it changes."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,15 @@ async def test_a_push_is_deployed_by_the_sites_that_it_changes(tmp_path: Path) -
         for name in ("blog", "shop"):
             assert await sites.text_of(name) == "three"
         await until_passed_over(sites, "blog", pushed)
+        # If one of them fails, the push is refused, and a fix is accepted at once.
+        (developer / "shop" / "behaviour.json").write_text('{"raises": "broken"}')
+        repository.commit("shop", "blog", text="four")
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            git(developer, "push", "-q", "origin", "main")
+        assert re.search(r"site blog:\s+remote: promoted", refused.value.stderr)
+        assert re.search(r"site shop:\s+remote: failed", refused.value.stderr)
+        (developer / "shop" / "behaviour.json").write_text("{}")
+        repository.commit("shop", "blog", text="five")
+        git(developer, "push", "-q", "origin", "main")
+        for name in ("blog", "shop"):
+            assert await sites.text_of(name) == "five"

@@ -42,6 +42,7 @@ async def until_passed_over(site: RealSite, revision: str) -> dict[str, Any]:
     return status
 
 
+@pytest.mark.long
 async def test_a_commit_elsewhere_is_passed_over_until_one_changes_the_app(
     make_site: MakeSite,
 ) -> None:

@@ -22,6 +22,14 @@ async def test_a_head_that_the_watch_did_not_see_is_no_longer_expected_after_the
     assert not pushes.take("c"), "HEAD has moved in another way since"
 
 
+async def test_a_push_that_is_refused_after_all_is_forgotten() -> None:
+    pushes = Pushes()
+    pushes.deployed("a")
+    pushes.deployed("b")
+    pushes.refused("b")
+    assert (pushes.pending, pushes.take("b")) == ("a", False)
+
+
 async def test_a_push_that_git_did_not_finish_is_forgotten(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

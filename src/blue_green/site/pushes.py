@@ -16,6 +16,10 @@ class Pushes:
         """The swap of a push has succeeded: HEAD is about to be this revision."""
         self._deployed.append((revision, trio.current_time() + EXPECTED))
 
+    def refused(self, revision: str) -> None:
+        """The push is refused after all: HEAD stays where it is."""
+        self._deployed = [entry for entry in self._deployed if entry[0] != revision]
+
     @property
     def pending(self) -> str | None:
         """The newest revision that is expected to become HEAD."""

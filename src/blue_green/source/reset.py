@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from blue_green.source import quoted_names
 from blue_green.source.git_errors import GitError
-from blue_green.system.printable import counted, printable
+from blue_green.system.printable import counted, first_few
 
 if TYPE_CHECKING:
     from blue_green.source.git import Git
@@ -29,8 +29,6 @@ UNFINISHED = {
 """Entries of the git directory while somebody works in the checkout."""
 SUBMODULE = "160000"
 """The mode of a submodule in a tree."""
-SHOWN = 5
-"""Files that a message names."""
 
 
 async def to(git: "Git", branch: str, upstream: str) -> None:
@@ -43,7 +41,7 @@ async def to(git: "Git", branch: str, upstream: str) -> None:
     if found := await in_the_way(git, upstream):
         raise GitError(
             f"{branch} cannot be reset to {upstream[:12]}, which has files that are not tracked "
-            f"here and would be overwritten: {_some(found)}. Move them away"
+            f"here and would be overwritten: {first_few(found)}. Move them away"
         )
     await git.check_directories(head, upstream)
     changed = await git.changed()
@@ -93,8 +91,3 @@ def _by_mode(listed: str) -> dict[str, str]:
 
 def _parents(name: str) -> Iterable[str]:
     return (str(parent) for parent in PurePosixPath(name).parents if parent.name)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(map(printable, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -68,10 +68,17 @@ class Operations:
         if not sites:
             note = f"no site that runs has the checkout {push.checkout}: nothing is deployed now"
             await send({"event": "note", "site": "", "text": note})
-        for site in sites:
-            with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
-                if not await receive_push.receive(site, push, send):
-                    return {"is_accepted": False}
+        is_accepted = False
+        try:
+            for site in sites:
+                with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
+                    if not await receive_push.receive(site, push, send):
+                        return {"is_accepted": False}
+            is_accepted = True
+        finally:
+            if not is_accepted:
+                for site in sites:
+                    site.pushes.refused(push.new)
         return {"is_accepted": True}
 
     async def upgrade(self, _: NoArguments, send: Send) -> dict[str, Any]:

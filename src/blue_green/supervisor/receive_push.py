@@ -5,8 +5,6 @@ swap fails, the hook refuses the push, and nothing has changed. If it succeeds, 
 files of the checkout and moves the branch; whatever could prevent that is checked before the swap.
 """
 
-from typing import Any
-
 import trio
 from attrs import define
 
@@ -15,12 +13,11 @@ from blue_green.site.site import Site
 from blue_green.site.trigger import Trigger
 from blue_green.source import reset
 from blue_green.source.git_errors import GitError
+from blue_green.source.revision import REVISION
 from blue_green.supervisor.follow_swap import follow
-from blue_green.system.printable import printable
+from blue_green.system.printable import first_few
 
 ABORTED = "the push was aborted"
-SHOWN = 5
-"""Files that a message names."""
 ANOTHER_PUSH = "{} was pushed meanwhile and has just gone live: git fetch, and push again"
 
 
@@ -40,6 +37,8 @@ async def receive(site: Site, push: PushArguments, send: Send) -> bool:
     Sends a `note` if there is nothing to deploy, else the progress and a `receipt`. Raises
     `Refusal`.
     """
+    if not REVISION.fullmatch(push.new):
+        raise Refusal(f'"{push.new}" is not a revision', usage=True)
     about = {"site": site.label}
     try:
         if note := await _why_not_now(site, push):
@@ -94,11 +93,11 @@ async def _check_update(site: Site, push: PushArguments) -> None:
     if swap and swap.trigger is Trigger.PUSH and swap.revision != push.new:
         raise Refusal(ANOTHER_PUSH.format(swap.revision[:7]))
     if changed := await _changed(site):
-        raise Refusal(f"the checkout on the server has uncommitted changes: {_some(changed)}")
+        raise Refusal(f"the checkout on the server has uncommitted changes: {first_few(changed)}")
     if in_the_way := await reset.in_the_way(git, push.new):
         raise Refusal(
             "the checkout on the server has untracked files that would be overwritten: "
-            f"{_some(in_the_way)}. Move them away there"
+            f"{first_few(in_the_way)}. Move them away there"
         )
 
 
@@ -108,12 +107,6 @@ async def _changed(site: Site) -> list[str]:
     # The first line has lost its leading space.
     listed = (await site.git.run(*words)).split("\n")
     return [line.strip().split(" ", 1)[-1].strip() for line in listed if line]
-
-
-def _some(names: Any) -> str:
-    more = len(names) - SHOWN
-    shown = ", ".join(map(printable, names[:SHOWN]))
-    return shown + (f" and {more} more" if more > 0 else "")
 
 
 def _addresses(site: Site) -> str:

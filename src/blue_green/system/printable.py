@@ -1,5 +1,7 @@
 """Text that is safe to print: a terminal would act upon nothing in it."""
 
+from collections.abc import Sequence
+
 LONGEST_LINE = 16 * 1024
 """Bytes of a line of output that are printed."""
 
@@ -22,6 +24,13 @@ def printable_line(line: bytes) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 request` or `2 requests`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def first_few(names: Sequence[str], most: int = 5) -> str:
+    """`a, b and 3 more`, as printable text."""
+    more = len(names) - most
+    shown = ", ".join(map(printable, names[:most]))
+    return shown + (f" and {more} more" if more > 0 else "")
 
 
 class _Escapes(dict[int, str]):
