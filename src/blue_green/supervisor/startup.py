@@ -30,6 +30,7 @@ ADMIN, CONTROL = "[admin] listen", "[control] socket"
 REDIRECTING = "redirect"
 """`FileDescriptorName=` of a socket unit whose sockets redirect to https."""
 
+NAME_A_USER = 'name a user in [app], such as user = "www-data"'
 LONGEST_PID = 20
 """Characters."""
 
@@ -76,12 +77,19 @@ def _check_not_writable(*paths: Path) -> None:
             raise CannotRun(problem)
 
 
+def as_root(site: SiteSettings) -> str:
+    """What root does if it is the user of the app, in words."""
+    if site.is_static:
+        return "build runs as root, and root reads the files of the site"
+    return "the app runs as root"
+
+
 def warn_root(site: SiteSettings) -> None:
     """As root, warn about an app that runs as root, and about missing capabilities."""
     if os.geteuid() != 0:
         return
     if _runs_as_root(site):
-        logger.warning('the app runs as root: set a user in [app], such as user = "www-data"')
+        logger.warning("%s: %s", as_root(site), NAME_A_USER)
     elif problem := lacks_capabilities():
         logger.warning("%s", problem)
 

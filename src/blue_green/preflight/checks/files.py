@@ -37,11 +37,10 @@ def run_as(context: CheckContext) -> Findings:
         yield failed("settings", str(error))
     owner, user = context.owner.name, context.user.name
     if os.geteuid() == 0 and context.user.uid == 0:
-        yield warned(
-            "[app] user", "the app runs as root", 'name a user in [app], such as user = "www-data"'
-        )
+        yield warned("[app] user", startup.as_root(context.site), startup.NAME_A_USER)
         return
-    yield passed("[app] user", f"the app runs as {user}, and git as {owner}")
+    what = "build runs" if context.site.is_static else "the app runs"
+    yield passed("[app] user", f"{what} as {user}, and git as {owner}")
     if os.geteuid() == 0 and (problem := startup.lacks_capabilities()):
         yield warned("[app] user", problem, FOR_ROOT)
 

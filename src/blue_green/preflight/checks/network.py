@@ -72,7 +72,7 @@ def _sockets(site: SiteSettings) -> Findings:
         yield failed("[app] command", app_sockets.too_long(directory), app_sockets.SHORTEN)
     elif site.app.uses_socket:
         yield passed("[app] command", f"the app's Unix sockets are in {directory}")
-    elif site.app.ports is None:
+    elif site.app.ports is None and not site.is_static:
         yield passed("[app] ports", "not set, so free ports are found and remembered")
 
 
