@@ -129,6 +129,9 @@ READ: Mapping[tuple[str, str], str] = {
     ),
     (INSTALL, "sudo blue-green unit /etc/blue-green/supervisor.toml --install"): UNIT_TEST,
     (INSTALL, "sudo systemctl disable --now blue-green"): SYSTEMD,
+    ("docs/exec.md", "sudo blue-green exec -- python manage.py shell"): (
+        "needs a terminal and Django; tests/end_to_end/test_exec.py runs other programs"
+    ),
     (
         HEROKU,
         "heroku config --shell --app shop | sudo -u app sh -c 'umask 077; cat > /srv/app/.env'",
