@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.hostile.attacks import checkout, chunks, heads, ours, places, tls
+from tests.hostile.attacks import checkout, chunks, files, heads, ours, places, tls
 from tests.hostile.target import TargetSite
 
 FILLED = 5.0
@@ -64,6 +64,9 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("records of one byte", tls.one_byte_records, over_tls=True),
     Attack("slow readers", tls.slow_readers, growth=SLOW, settle=FILLED),
     Attack("slow readers over TLS", tls.slow_readers, growth=SLOW, settle=FILLED, over_tls=True),
+    Attack("slow readers of files", files.slow_readers, sections=files.SERVED, growth=SLOW),
+    Attack("odd paths of files", files.odd_paths, sections=files.SERVED),
+    Attack("small ranges of files", files.small_ranges, sections=files.SERVED),
     Attack("idle connections in all places", places.idle, sections=CROWDED),
     Attack("silent connections in all places", places.silent, sections=CROWDED),
     Attack("silence in place of handshakes", places.silent, sections=CROWDED, over_tls=True),
