@@ -23,7 +23,7 @@ async def content(files: FileRoots, path: str) -> bytes | None:
     found = await files.find(path.encode())
     if not isinstance(found, FoundFile):
         return None
-    return Path(os.fsdecode(found.path)).read_bytes()
+    return found.itself.body
 
 
 async def test_a_path_is_that_of_a_file_a_page_or_an_index(tmp_path: Path) -> None:
@@ -109,6 +109,23 @@ async def test_the_checkout_is_served_below_a_path_of_link_and_only_there(tmp_pa
         assert await files.find(path) is None
     found = await files.find(b"/media/a.txt")
     assert isinstance(found, FoundFile) and b"no-cache" in found.itself.lines
+
+
+async def test_links_are_not_followed_if_the_whole_release_is_served(tmp_path: Path) -> None:
+    write(tmp_path, {"checkout/db": "secret", "release/x": "x"})
+    (tmp_path / "release/db").symlink_to(tmp_path / "checkout/db")
+    files = roots(
+        tmp_path / "release", served={"/": "."}, links=["db"], checkout=tmp_path / "checkout"
+    )
+    assert await content(files, "/x") == b"x"
+    assert await files.find(b"/db") is None
+
+
+async def test_pages_are_never_kept_without_asking(tmp_path: Path) -> None:
+    write(tmp_path, {"public/a.3f2a9c1b.html": "a", "public/b.3f2a9c1b.x/index.html": "b"})
+    for path in (b"/a.3f2a9c1b.html", b"/a.3f2a9c1b", b"/b.3f2a9c1b.x/"):
+        found = await roots(tmp_path).find(path)
+        assert isinstance(found, FoundFile) and b"no-cache" in found.itself.lines
 
 
 async def test_a_link_of_the_app_itself_is_not_one_of_ours(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.system.beneath import DIRECTORY, open_beneath, open_stepwise
+from blue_green.system.beneath import DIRECTORY, open_beneath, open_stepwise, stat_cached
 
 Open = Callable[[int, tuple[bytes, ...]], int]
 
@@ -54,6 +54,22 @@ def test_a_link_within_is_followed_only_with_openat2(directory: int) -> None:
     assert read(open_beneath, directory, "within") == b"file"
     with pytest.raises(OSError):
         read(open_stepwise, directory, "within")
+
+
+def test_a_status_is_that_of_a_file_below(directory: int) -> None:
+    read(open_beneath, directory, "sub/file")
+    status = stat_cached(directory, (b"sub", b"file"))
+    assert status is not None and status.st_size == len("file")
+    for names in ((b"out",), (b"sub", b"none"), (b"away", b"secret"), (b"absolute",)):
+        assert stat_cached(directory, names) is None
+
+
+def test_a_status_on_another_file_system_is_not_looked_for() -> None:
+    descriptor = os.open("/", DIRECTORY)
+    try:
+        assert stat_cached(descriptor, (b"proc", b"version")) is None
+    finally:
+        os.close(descriptor)
 
 
 def test_a_parent_directory_is_never_opened(directory: int) -> None:

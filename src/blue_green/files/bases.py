@@ -31,6 +31,19 @@ NO_FILE = frozenset(
 """What opening a file fails with if there is none to be served. Others are failures."""
 
 
+class Anchor:
+    """A directory that stays open as long as somebody refers to it, to look at files below it."""
+
+    def __init__(self, top: Path) -> None:
+        """Raises `OSError`."""
+        self.descriptor = -1
+        self.descriptor = os.open(top, DIRECTORY)
+
+    def __del__(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+
 @frozen
 class FileBase:
     """A directory that is served, or a file if a path of `link` is one."""
@@ -41,10 +54,6 @@ class FileBase:
     """Below `top`, and links on the way must not lead out of it."""
     is_linked: bool = False
     """It is in the checkout, where files change without a new release."""
-
-    def path_of(self, names: Names) -> bytes:
-        """The path of a file, to look whether it has changed."""
-        return b"/".join((os.fsencode(self.top), *self.directory, *names))
 
     def open(self, names: Names) -> int | None:
         """A descriptor of the regular file or the directory below; None if there is none."""
@@ -96,9 +105,13 @@ class LinkedPaths:
     links: frozenset[Names]
 
     def base(self, release: Release, directory: Names, rest: Names) -> tuple[FileBase, Names]:
-        """The base of a path of a release, and the names below it."""
+        """The base of a path of a release, and the names below it.
+
+        If the whole release is served, this does not include what its links lead to: who wrote that
+        hardly thought of the database.
+        """
         whole = directory + rest
-        for count in range(len(whole) if self.links else 0, 0, -1):
+        for count in range(len(whole) if self.links and directory else 0, 0, -1):
             if whole[:count] in self.links and (target := self._target(release, whole[:count])):
                 return FileBase(target, is_linked=True), whole[count:]
         return FileBase(release.path, directory), rest

@@ -5,17 +5,19 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import trio
 from attrs import define, field
 
 from blue_green.files import caching, content_types, representation
-from blue_green.files.bases import FileBase, LinkedPaths
+from blue_green.files.bases import Anchor, FileBase, LinkedPaths
 from blue_green.files.encodings import EXTENSIONS, IDENTITY
 from blue_green.files.open_file import OpenFile
 from blue_green.files.paths import FilePath, Names, ServedDirectories
 from blue_green.files.representation import Representation, identity_of
 from blue_green.source.release import Release
+from blue_green.system.beneath import stat_cached
 from blue_green.system.file_systems import is_local
 from blue_green.system.other_user import permissions_of
 from blue_green.system.users import User
@@ -33,9 +35,8 @@ class FoundFile:
 
     revision: str
     encodings: Mapping[bytes, Representation]
-    path: bytes
-    is_local: bool
-    """It is on a disk of this machine, so that stat(2) does not hang."""
+    anchor: Anchor | None
+    """The top directory of its base, if it is on a disk of this machine."""
     is_settled: bool
     """It did not change just before it was read."""
     size: int = field(init=False)
@@ -51,6 +52,15 @@ class FoundFile:
     def _(self) -> Representation | None:
         itself = self.encodings[IDENTITY]
         return itself if len(self.encodings) == 1 and itself.body is not None else None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file is certain to be the same still. For the event loop: does not wait."""
+        if self.anchor is None:
+            return False
+        itself = self.itself
+        status = stat_cached(self.anchor.descriptor, (*itself.base.directory, *itself.names))
+        return status is not None and identity_of(status) == itself.identity
 
     @property
     def itself(self) -> Representation:
@@ -82,6 +92,8 @@ class FileLookup:
         self._releases = releases
         self._links = links
         self._user = user
+        self._anchors: dict[Path, Anchor] = {}
+        """One for each release, and for each path of `link`."""
 
     def find(self, path: FilePath, known: Found | None) -> Found | None:
         """The file for a path; what is `known` of it is used again where it is still right.
@@ -94,7 +106,7 @@ class FileLookup:
         directory, rest = match
         with permissions_of(self._user):
             for number, release in enumerate(self._releases):
-                search = _Search(release, self._links, directory, path.names, known)
+                search = self._in(release, directory, path.names, known)
                 if number == 0:
                     found = search.page_or_file(rest, has_slash=path.has_slash)
                 elif path.has_slash or not may_be_earlier(path.names, rest):
@@ -109,7 +121,7 @@ class FileLookup:
         """A file of the live release, by its path in the release."""
         with permissions_of(self._user):
             for release in self._releases[:1]:
-                return _Search(release, self._links, (), names, known).file(names)
+                return self._in(release, names[:-1], names, known).file(names[-1:])
         return None
 
     def top_names(self) -> frozenset[bytes] | None:
@@ -126,6 +138,9 @@ class FileLookup:
         if INDEX in names:
             pages.append(b"")
         return frozenset((*names, *pages)) if len(names) <= MOST_NAMES else None
+
+    def _in(self, release: Release, directory: Names, url: Names, known: Found | None) -> "_Search":
+        return _Search(release, self._links, self._anchors, directory, url, known)
 
     def open(self, wanted: Representation, limiter: trio.CapacityLimiter) -> OpenFile | None:
         """A file that was found before, open; None if it has changed since then."""
@@ -158,6 +173,7 @@ class _Search:
 
     release: Release
     links: LinkedPaths
+    anchors: dict[Path, Anchor]
     directory: Names
     url: Names
     """The names of the path in the request."""
@@ -189,10 +205,14 @@ class _Search:
             return FoundFile(
                 self.release.revision,
                 encodings,
-                base.path_of(names),
-                is_local(descriptor),
+                self._anchor(base, names) if is_local(descriptor) else None,
                 is_settled=not 0 <= time.time_ns() - changed < SETTLED_NS,
             )
+
+    def _anchor(self, base: FileBase, names: Names) -> Anchor | None:
+        if base.top not in self.anchors and (base.directory or names):
+            self.anchors[base.top] = Anchor(base.top)
+        return self.anchors.get(base.top)
 
     @contextmanager
     def _encoded(self, rest: Names) -> Iterator[dict[bytes, int]]:
@@ -234,13 +254,14 @@ class _Search:
             and (known.base, known.names, known.varies) == (base, names, varies)
         ):
             return known
+        may_change = base.is_linked or content_types.is_page(name)
         return representation.make(
             base,
             names,
             descriptor,
             kind=content_types.content_type(name),
             cache_control=(
-                caching.ASK_EACH_TIME if base.is_linked else caching.cache_control(self.url)
+                caching.ASK_EACH_TIME if may_change else caching.cache_control(self.url)
             ),
             coding=coding,
             varies=varies,

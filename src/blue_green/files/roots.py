@@ -1,8 +1,8 @@
 """The files that a site serves without its app: which directories of which releases.
 
-What was found is kept for a while. A file is looked at again with stat(2) every few milliseconds
-while it is requested, so that a change shows at once, and searched anew every second, since another
-one may take precedence by then. Searching opens files, which may take long: it is done in a thread.
+What was found is kept for a while. A file is looked at again every few milliseconds while it is
+requested, so that a change shows at once, and searched anew every second, since another one may
+take precedence by then. Searching opens files, which may take long: it is done in a thread.
 """
 
 import os
@@ -23,7 +23,7 @@ from blue_green.files.bases import linked_paths
 from blue_green.files.lookup import FileLookup, Found, FoundFile
 from blue_green.files.open_file import OpenFile
 from blue_green.files.paths import FilePath, Names, ServedDirectories, file_path
-from blue_green.files.representation import Representation, identity_of
+from blue_green.files.representation import Representation
 from blue_green.files.top_names import TopNames
 from blue_green.source.release import Release
 from blue_green.system import threads
@@ -38,11 +38,11 @@ SEARCHED = 1.0
 """Seconds after which a file is searched anew."""
 MOST_PATHS = 4096
 LONGEST_PATH = 512
-MOST_BYTES = 32 * 1024 * 1024
+MOST_BYTES = 16 * 1024 * 1024
 """Paths that are kept, bytes of each, and bytes of files that are kept in memory for them."""
 NOT_FOUND = b"404.html"
 KEPT_OPEN = 1024 * 1024
-MOST_OPEN = 128
+MOST_OPEN = 32
 """Bytes up to which files are kept open, and how many: a deleted file takes up its space until it
 is closed."""
 
@@ -184,6 +184,8 @@ class FileRoots:
         if not isinstance(wanted, FilePath):
             search = self.lookup.find_in_live
         began = time.monotonic()
+        if before:
+            before.searched = began  # Others may use it meanwhile.
         found = await self._in_thread(search, wanted, known)
         self._forget(path)
         is_settled = not isinstance(found, FoundFile) or found.is_settled
@@ -209,20 +211,16 @@ class FileRoots:
 
 
 def _is_current(known: KnownPath) -> bool:
-    """Whether nothing can have changed; may look at the file on a disk of this machine."""
+    """Whether nothing can have changed."""
     now = time.monotonic()
     if now - known.checked < SURE:
         return True
-    found = known.found
-    if now - known.searched > SEARCHED or not isinstance(found, FoundFile) or not found.is_local:
+    if not isinstance(known.found, FoundFile) or now - known.searched > SEARCHED:
         return False
-    try:
-        is_same = identity_of(os.stat(found.path)) == found.itself.identity  # noqa: PTH116 - bytes
-    except OSError:
+    if not known.found.is_current:
         return False
-    if is_same:
-        known.checked = now
-    return is_same
+    known.checked = now
+    return True
 
 
 def names_of(path: str) -> Names:

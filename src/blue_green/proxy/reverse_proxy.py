@@ -10,7 +10,7 @@ from blue_green.proxy import path_prefix, redirect
 from blue_green.proxy.buffer_space import BufferSpace
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.exchange import Exchange
-from blue_green.proxy.file_responses import FileResponder, respond_now
+from blue_green.proxy.file_responses import METHODS, FileResponder, respond_now
 from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Route, Router
@@ -48,6 +48,8 @@ class ReverseProxy:
         """Whether to look for a file, before the gate. With an app, also while requests wait."""
         if not files.has_app:
             return route.site.gate.is_open
+        if request.method not in METHODS:
+            return False
         return bool(route.stripped) or not files.is_for_app(request.target)
 
     async def _file_or_app(
