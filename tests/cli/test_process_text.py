@@ -26,8 +26,8 @@ def _process(name: str, *instances: dict[str, Any], **more: Any) -> dict[str, An
     return {"name": name, "instances": list(instances), **known, **more}
 
 
-def _shown(*processes: dict[str, Any], problems: tuple[str, ...] = ()) -> list[str]:
-    result = status(processes=list(processes), process_problems=list(problems))
+def _shown(*processes: dict[str, Any]) -> list[str]:
+    result = status(processes=list(processes))
     lines = display.status(result, WIDE)
     first = next(at for at, line in enumerate(lines) if line.strip().startswith("processes"))
     ours = [lines[first].replace("processes", " " * 9)]
@@ -47,12 +47,8 @@ def test_the_instances_of_a_process_are_counted_by_their_state() -> None:
 
 
 def test_a_process_that_keeps_failing_is_shown_with_its_problem() -> None:
-    failing = _process("worker", _instance("restarting"), restarts=7)
-    problem = "process worker has ended 7 times in a row"
-    assert _shown(failing, problems=(problem,)) == [
-        "worker: restarting, restarted 7 times",
-        problem,
-    ]
+    failing = _process("worker", _instance("restarting", deaths=4), restarts=7)
+    assert _shown(failing) == ["worker: restarting, restarted 7 times, ended 4 times in a row"]
 
 
 def test_a_schedule_is_shown_with_its_last_and_its_next_run() -> None:

@@ -227,6 +227,21 @@ async def test_a_time_that_comes_between_two_releases_runs_in_the_next_one(
     assert [run.generation for run in fakes.running] == [new]
 
 
+async def test_a_process_that_comes_back_after_some_releases_has_missed_nothing(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    hourly = evolve(EVERY_TEN_MINUTES, schedule=Schedule("0 * * * *"))
+    site.processes.use(generation(tmp_path, job=hourly))
+    await _until(1)
+    site.processes.use(generation(tmp_path))
+    await _until(75)
+    site.processes.use(generation(tmp_path, job=hourly))
+    await _until(119)
+    assert fakes.started == []
+    await _until(120)
+    assert len(fakes.started) == 1
+
+
 async def test_nothing_is_started_while_the_site_is_stopping(
     site: Site, fakes: FakeProcesses, job: Generation, autojump_clock: MockClock
 ) -> None:

@@ -10,7 +10,13 @@ LABELS = ["site", "process"]
 
 
 def of_site(site: Site) -> Iterator[Metric]:
-    """What runs, and when each process with a schedule has run and will run."""
+    """What runs, and when each process with a schedule has run and will run.
+
+    Nothing for a site without processes: there may be hundreds.
+    """
+    by_name = site.status.processes.by_name
+    if not by_name:
+        return
     running = GaugeMetricFamily(
         "blue_green_processes_running",
         "Running programs of a process, also those of the release before that still stop",
@@ -22,7 +28,7 @@ def of_site(site: Site) -> Iterator[Metric]:
         labels=LABELS,
     )
     scheduled = []
-    for name, instances in site.status.processes.by_name.items():
+    for name, instances in by_name.items():
         labels = [site.name, name]
         running.add_metric(labels, sum(one.process is not None for one in instances))
         restarts.add_metric(labels, sum(one.restarts for one in instances if not one.is_stopping))

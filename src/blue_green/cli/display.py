@@ -137,10 +137,12 @@ def _hosts(result: Mapping[str, Any], style: Style) -> Iterator[str]:
 
 
 def _processes(result: Mapping[str, Any], style: Style) -> Iterator[str]:
-    """A line for each process, and what is wrong with them."""
-    texts = [*process_text.lines(result)]
-    texts += [(problem, "yellow") for problem in process_text.problems(result)]
-    rows = [line for text, colour in texts for line in style.wrapped(MARGIN, text, colour)]
+    """A line for each process."""
+    rows = [
+        line
+        for text, colour in process_text.lines(result)
+        for line in style.wrapped(MARGIN, text, colour)
+    ]
     if rows:
         yield _row(style, "processes") + rows[0][LABEL + 2 :]
         yield from rows[1:]

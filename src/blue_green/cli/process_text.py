@@ -31,6 +31,8 @@ def _line(process: Mapping[str, Any]) -> str:
         parts.append(_schedule(process))
     if process["restarts"]:
         parts.append(f"restarted {counted(process['restarts'], 'time')}")
+    if (deaths := max((one["deaths"] for one in process["instances"]), default=0)) > 1:
+        parts.append(f"ended {deaths} times in a row")
     return f"{process['name']}: {', '.join(part for part in parts if part)}"
 
 

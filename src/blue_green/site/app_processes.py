@@ -98,6 +98,7 @@ class AppProcesses:
         self.generation = generation
         if generation is None or self._site.is_stopping:
             return
+        self._site.schedules.keep(generation.settings.processes)
         for name, settings in generation.settings.processes.items():
             for number in range(1, settings.count + 1):
                 handed = self._handed.pop((name, number, settings.schedule is None), None)

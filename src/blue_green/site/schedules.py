@@ -1,6 +1,6 @@
 """The timetables of the processes of a site, over swaps, upgrades and restarts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 import trio
@@ -66,6 +66,13 @@ class Schedules:
         table.let_pass(self.clock())
         self.record(name, schedule).passed = table.passed.timestamp()
         self._state_file.change()
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget the times of all other processes, which are not in the live release any more.
+
+        If one comes back later, it has missed nothing.
+        """
+        self._tables = {name: table for name, table in self._tables.items() if name in names}
 
     def note_change(self) -> None:
         """Have a changed record written."""
