@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blue_green.files.encodings import IDENTITY
-from blue_green.files.lookup import FoundDirectory, FoundFile
+from blue_green.files.lookup import SETTLED_NS, FoundDirectory, FoundFile
 from blue_green.files.paths import file_path
 from blue_green.files.roots import FileRoots
 from blue_green.system.users import User
@@ -39,6 +40,36 @@ async def test_a_path_is_that_of_a_file_a_page_or_an_index(tmp_path: Path) -> No
     assert await files.find(b"/a/") is None
     (tmp_path / "public/c.html").unlink()
     assert isinstance(await files.find(b"/c"), FoundDirectory)
+
+
+async def test_a_file_that_takes_precedence_is_found_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"new/public/b.html": "page", "old/public/c.js": "old"})
+    files = roots(tmp_path / "new", tmp_path / "old")
+    assert await content(files, "/b") == b"page"
+    assert await content(files, "/c.js") == b"old"
+    write(tmp_path, {"new/public/b": "file", "new/public/c.js": "new"})
+    monkeypatch.setattr("blue_green.files.roots.SEARCHED", 0.0)
+    monkeypatch.setattr("blue_green.files.roots.SURE", 0.0)
+    for path, expected in ((b"/b", b"file"), (b"/c.js", b"new")):
+        assert files.known(path) is None
+        assert await content(files, path.decode()) == expected
+
+
+async def test_a_known_file_is_not_searched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"public/a.js": "a"})
+    await trio.sleep(SETTLED_NS / 1e9)  # What has just changed may change again unnoticed.
+    files = roots(tmp_path)
+    found = await files.find(b"/a.js")
+    monkeypatch.setattr("blue_green.files.roots.SEARCHED", 0.0)
+    monkeypatch.setattr("blue_green.files.roots.SURE", 0.0)
+    known = files.known(b"/a.js")
+    assert known is not None and known.found is found
+    write(tmp_path, {"public/a.js": "b"})
+    assert files.known(b"/a.js") is None
 
 
 async def test_a_path_of_the_settings_may_be_that_of_a_file(tmp_path: Path) -> None:

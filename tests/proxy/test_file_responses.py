@@ -85,6 +85,28 @@ async def test_ranges_are_sent_of_files_of_any_size(release: Path) -> None:
         assert answer.field(b"content-range") == [b"bytes */5"]
 
 
+async def test_files_may_be_larger_than_the_memory(release: Path) -> None:
+    size = 2**42
+    with (release / "public/film").open("wb") as file:
+        file.truncate(size)
+    async with serving(roots(release)) as proxy:
+        head = await fetch(proxy, "/film", method="HEAD")
+        assert head.field(b"content-length") == [str(size).encode()]
+        answer = await fetch(proxy, "/film", f"Range: bytes={size - 70_000}-")
+        assert (answer.status, answer.body) == (206, bytes(70_000))
+        os.utime(release / "public/film", (0, 0))
+        await trio.sleep(0.021)
+        assert (await fetch(proxy, "/film", method="HEAD")).field(b"etag") != head.field(b"etag")
+
+
+async def test_an_http_1_0_client_gets_a_file_and_the_end(release: Path) -> None:
+    async with serving(roots(release)) as proxy:
+        for path, body in ((b"/about.html", b"about"), (b"/large.bin", LARGE)):
+            client = await proxy.ask(b"GET %b HTTP/1.0\r\n\r\n" % path)
+            assert (await client.answer()).body == body
+            assert await client.end() == b""
+
+
 async def test_the_compressed_file_is_sent_to_who_accepts_it(release: Path) -> None:
     async with serving(roots(release)) as proxy:
         tags = set()

@@ -39,6 +39,8 @@ class FoundFile:
     """The top directory of its base, if it is on a disk of this machine."""
     is_settled: bool
     """It did not change just before it was read."""
+    is_first: bool
+    """It is what is looked for first: no other file can take precedence."""
     size: int = field(init=False)
     """Bytes that it takes in memory, nearly."""
     small: Representation | None = field(init=False)
@@ -182,15 +184,15 @@ class _Search:
     def page_or_file(self, rest: Names, *, has_slash: bool) -> Found | None:
         """The file at this path, or what else is there for it."""
         if has_slash:
-            return self.file((*rest, INDEX))
-        if found := self.file(rest):
+            return self.file((*rest, INDEX), is_first=True)
+        if found := self.file(rest, is_first=True):
             return found
         if rest and (found := self.file((*rest[:-1], rest[-1] + PAGE))):
             return found
         with self._opened((*rest, INDEX)) as index:
             return FoundDirectory() if index is not None else None
 
-    def file(self, rest: Names) -> FoundFile | None:
+    def file(self, rest: Names, *, is_first: bool = False) -> FoundFile | None:
         """The regular file at this path, in its encodings."""
         with self._opened(rest) as descriptor:
             if descriptor is None:
@@ -207,6 +209,7 @@ class _Search:
                 encodings,
                 self._anchor(base, names) if is_local(descriptor) else None,
                 is_settled=not 0 <= time.time_ns() - changed < SETTLED_NS,
+                is_first=is_first,
             )
 
     def _anchor(self, base: FileBase, names: Names) -> Anchor | None:

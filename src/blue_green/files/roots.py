@@ -1,8 +1,8 @@
 """The files that a site serves without its app: which directories of which releases.
 
 What was found is kept for a while. A file is looked at again every few milliseconds while it is
-requested, so that a change shows at once, and searched anew every second, since another one may
-take precedence by then. Searching opens files, which may take long: it is done in a thread.
+requested, so that a change shows at once, and searched anew now and then. Searching opens files,
+which may take long: it is done in a thread.
 """
 
 import os
@@ -35,7 +35,9 @@ Ts = TypeVarTuple("Ts")
 SURE = 0.02
 """Seconds for which what was found is used without looking again."""
 SEARCHED = 1.0
-"""Seconds after which a file is searched anew."""
+"""Seconds after which a file is searched anew: another one may take precedence by then, ..."""
+SEARCHED_FIRST = 60.0
+"""... or if none can: there may be other encodings of it."""
 MOST_PATHS = 4096
 LONGEST_PATH = 512
 MOST_BYTES = 16 * 1024 * 1024
@@ -215,9 +217,12 @@ def _is_current(known: KnownPath) -> bool:
     now = time.monotonic()
     if now - known.checked < SURE:
         return True
-    if not isinstance(known.found, FoundFile) or now - known.searched > SEARCHED:
+    found = known.found
+    if not isinstance(found, FoundFile):
         return False
-    if not known.found.is_current:
+    if now - known.searched > (SEARCHED_FIRST if found.is_first else SEARCHED):
+        return False
+    if not found.is_current:
         return False
     known.checked = now
     return True
