@@ -74,7 +74,7 @@ async def soak(directory: Path, strategy: str, swaps: int, warm_up: int) -> list
         while len(memory) < swaps:
             load = SoakLoad(Traffic(site.port, f"{len(rounds)}"))
             wrong += await _one_round(site, load, min(ROUND, swaps - len(memory)), memory)
-            figures = await at_rest(site, (await settled(site))["live"])
+            figures = await at_rest(site, await settled(site))
             rounds.append(_counted(figures))
             _print(strategy, len(memory), figures, load)
     wrong += [f"after a round: {now}, and first {rounds[0]}" for now in rounds if now != rounds[0]]

@@ -31,7 +31,7 @@ async def settled(site: RealSite, revision: str | None = None) -> dict[str, Any]
         seen = status = await site.status()
         live = status["live"]["revision"] if status["live"] else None
         remembered = site.remembered().get("live", {}).get("revision")
-        done = status["phase"] == "serving" and not status["step"]
+        done = status["phase"] == "serving" and not status["step"] and _all_work(status)
         goal = revision or live
         return status if done and live == status["wanted"] == remembered == goal else None
 
@@ -40,6 +40,18 @@ async def settled(site: RealSite, revision: str | None = None) -> dict[str, Any]
     except AssertionError:
         raise AssertionError(f"the site has not settled: {seen}\n{site.remembered()}") from None
     return status
+
+
+def _all_work(status: dict[str, Any]) -> bool:
+    """Each process runs, and none of an earlier release does."""
+    instances = [one for process in status["processes"] for one in process["instances"]]
+    return all(one["state"] == "running" for one in instances)
+
+
+def workers_of(status: Mapping[str, Any]) -> list[int]:
+    """The pids of the processes beside the app."""
+    instances = [one for process in status["processes"] for one in process["instances"]]
+    return [one["pid"] for one in instances if one["pid"] is not None]
 
 
 def check_outcome(scene: Scene, case: Case, status: dict[str, Any]) -> None:
@@ -61,17 +73,18 @@ def check_outcome(scene: Scene, case: Case, status: dict[str, Any]) -> None:
         assert live == (scene.new if is_new else scene.old), receipt
 
 
-async def at_rest(site: RealSite, live: Mapping[str, Any]) -> Figures:
+async def at_rest(site: RealSite, status: Mapping[str, Any]) -> Figures:
     """What a supervisor uses that has nothing to do, not even with git.
 
-    It holds a pidfd for each command that it runs, and there are only those of the backends.
+    It holds a pidfd for each command that it runs, and there are only the backends and processes.
     """
     looks: list[Figures] = []
+    live, running = status["live"], len(status["live"]["pids"]) + len(workers_of(status))
 
     def is_at_rest() -> bool:
         looks.append(look_at(site, live["ports"][0]))
         same = len(looks) > 1 and looks[-1].descriptors == looks[-2].descriptors
-        return same and looks[-1].descriptors[PIDFD] == len(live["pids"])
+        return same and looks[-1].descriptors[PIDFD] == running
 
     await until("it is at rest", is_at_rest)
     return looks[-1]
@@ -82,8 +95,8 @@ async def check_nothing_is_left(site: RealSite, before: Figures, *, lost: bool) 
     odd = ["nobody has looked yet"]
 
     async def is_as_before() -> bool:
-        live = (await site.status())["live"]
-        odd[:] = _odd(site, live, before, [*FILES, "state.toml.bad"] if lost else FILES)
+        status = await site.status()
+        odd[:] = _odd(site, status, before, [*FILES, "state.toml.bad"] if lost else FILES)
         return not odd
 
     try:
@@ -94,12 +107,13 @@ async def check_nothing_is_left(site: RealSite, before: Figures, *, lost: bool) 
         (site.state / "state.toml.bad").unlink()
 
 
-def _odd(site: RealSite, live: dict[str, Any], before: Figures, files: list[str]) -> list[str]:
+def _odd(site: RealSite, status: dict[str, Any], before: Figures, files: list[str]) -> list[str]:
+    live, expected = status["live"], sorted([*status["live"]["pids"], *workers_of(status)])
     now = look_at(site, live["ports"][0])
     built = sorted(path.name for path in (site.state / "built").iterdir())
     found = []
-    if sorted(now.processes) != sorted(live["pids"]):
-        found.append(f"processes {now.processes}, where {live['pids']} are live")
+    if sorted(now.processes) != expected:
+        found.append(f"processes {now.processes}, where {expected} are live")
     if now.descriptors - before.descriptors:
         found.append(f"descriptors {now.descriptors}, which were {before.descriptors}")
     if now.idle > CLIENTS + IN_FLIGHT:

@@ -20,7 +20,7 @@ class Case:
     @property
     def soaks(self) -> bool:
         """Whether there is a soak before the end; without one, a drain has other ways out."""
-        return self.phase in ("soak", "retire")
+        return self.phase in ("hand over", "soak", "retire")
 
     @property
     def kind(self) -> tuple[str, bool]:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -48,6 +49,21 @@ async def old_dies(scene: Scene) -> None:
 async def both_die(scene: Scene) -> None:
     scene.kill_new()
     scene.kill_old()
+
+
+async def new_process_dies(scene: Scene) -> None:
+    async def worker() -> int | None:
+        processes = (await scene.site.status())["processes"]
+        found = [one for process in processes for one in process["instances"]]
+        return next((one["pid"] for one in found if one["revision"] == scene.new), None)
+
+    os.kill(await until("it runs", worker), signal.SIGKILL)
+
+
+async def old_process_dies(scene: Scene) -> None:
+    for pid in scene.workers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 async def port_is_stolen(scene: Scene) -> None:

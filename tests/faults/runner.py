@@ -6,7 +6,13 @@ from typing import Any
 
 import trio
 
-from tests.faults.aftermath import at_rest, check_nothing_is_left, check_outcome, settled
+from tests.faults.aftermath import (
+    at_rest,
+    check_nothing_is_left,
+    check_outcome,
+    settled,
+    workers_of,
+)
 from tests.faults.cases import Case
 from tests.faults.scene import Scene, Stage
 from tests.faults.summary import Summary
@@ -55,14 +61,15 @@ class Runner:
             receipt = await site.ask("swap", revision=site.draft(f"before {case}", **old))
             assert receipt["outcome"] == "promoted", receipt
         status = await settled(site)
-        before = await at_rest(site, status["live"])
+        before = await at_rest(site, status)
         site.journal_file.unlink(missing_ok=True)
         stage.numbers += 1
         name = f"case-{stage.numbers}"
         traffic = Traffic(site.port, name)
         new = site.draft(name, **_merged(fault.new for fault in case.faults))
         async with traffic.flowing() as nursery:
-            scene = Scene(stage, case.phase, status["live"], new, traffic, nursery)
+            live, workers = status["live"], workers_of(status)
+            scene = Scene(stage, case.phase, live, workers, new, traffic, nursery)
             await _happen(scene, case.faults)
             status = await settled(site, site.head() if case.loses_state else None)
         check_outcome(scene, case, status)

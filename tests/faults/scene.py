@@ -7,6 +7,7 @@ app, its build or its migration waits. The soak is held up by nothing: it is lon
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +21,10 @@ from tests.faults.traffic import Traffic
 from tests.support.site import RealSite
 from tests.waiting import PATIENCE, until
 
-OVERLAP = ("checkout", "build", "start", "probe", "drain", "soak", "retire")
-EXCLUSIVE = ("checkout", "build", "finish", "stop", "migrate", "start", "probe", "soak")
+OVERLAP = ("checkout", "build", "start", "probe", "drain", "hand over", "soak", "retire")
+EXCLUSIVE = (
+    "checkout", "build", "finish", "stop processes", "stop", "migrate", "start", "probe", "soak",
+)  # fmt: skip
 PHASES: Mapping[str, tuple[str, ...]] = {"overlap": OVERLAP, "exclusive": EXCLUSIVE}
 """In `checkout`, the faults are there before the swap is asked for."""
 
@@ -30,6 +33,7 @@ BARRIERS = {
     "probe": ("probe", "new"), "finish": ("request", "old"), "drain": ("request", "old"),
     "stop": ("stop", "old"),
     "retire": ("stop", "old"),
+    "hand over": ("work", "old"), "stop processes": ("work", "old"),
 }  # fmt: skip
 """Where who waits, to hold a swap up in a phase."""
 
@@ -37,6 +41,20 @@ WAIT = (
     'b="$BARRIERS/{where}-$BLUE_GREEN_REVISION"; [ ! -e "$b" ] || : >"$b.reached"; '
     'while [ -e "$b" ]; do sleep 0.02; done'
 )
+WORKER = """
+import os, signal, time
+def finish(*_):
+    barrier = f"{os.environ['BARRIERS']}/work-{os.environ['BLUE_GREEN_REVISION']}"
+    if os.path.exists(barrier):
+        open(barrier + ".reached", "w").close()
+    while os.path.exists(barrier):
+        time.sleep(0.02)
+    os._exit(0)
+signal.signal(signal.SIGTERM, finish)
+while True:
+    time.sleep(600)
+"""
+"""A process beside the app, which may take long to finish its work."""
 READ_ONLY = (
     "if grep -q read_only behaviour.json; then "
     "mkdir -p mod/cache && : >mod/cache/file && chmod -R a-w mod; fi; "
@@ -64,6 +82,9 @@ class Stage:
             swap={"strategy": strategy, "soak": SOAK if soaks else 0, "stream_timeout": "1s"},
             app={"stop_timeout": "1s"},
             health={"timeout": "1s"},
+            processes={
+                "worker": {"command": [sys.executable, "-S", "-c", WORKER], "stop_timeout": "60s"}
+            },
         )
         if strategy == "exclusive":
             site.configure(release={"migrate": ["sh", "-c", WAIT.format(where="migrate")]})
@@ -117,6 +138,8 @@ class Scene:
     phase: str
     live: Mapping[str, Any]
     """What was live before, as the status has it."""
+    workers: list[int]
+    """The processes beside what was live before."""
     new: str
     traffic: Traffic
     nursery: trio.Nursery
@@ -200,7 +223,8 @@ class Scene:
 
     def kill_new(self) -> None:
         """The candidate, or the command that makes it runnable, with all that they started."""
-        self._kill([pid for pid in self.site.processes() if pid not in self.live["pids"]])
+        old = {*self.live["pids"], *self.workers}
+        self._kill([pid for pid in self.site.processes() if pid not in old])
 
     def _kill(self, pids: list[int]) -> None:
         for pid in pids:

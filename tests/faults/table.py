@@ -13,12 +13,12 @@ Places = Mapping[str, Sequence[str]]
 
 ANY_PHASE = {"overlap": OVERLAP[1:], "exclusive": EXCLUSIVE[1:]}
 WITH_CANDIDATE = {
-    "overlap": ("build", "start", "probe", "drain", "soak", "retire"),
+    "overlap": ("build", "start", "probe", "drain", "hand over", "soak", "retire"),
     "exclusive": ("build", "migrate", "start", "probe", "soak"),
 }
 WITH_OLD = {
-    "overlap": ("build", "start", "probe", "drain", "soak", "retire"),
-    "exclusive": ("build", "finish", "stop"),
+    "overlap": ("build", "start", "probe", "drain", "hand over", "soak", "retire"),
+    "exclusive": ("build", "finish", "stop processes", "stop"),
 }
 WITH_BOTH = {"overlap": WITH_OLD["overlap"], "exclusive": ("build",)}
 AT_PROBE = {"overlap": ("probe",), "exclusive": ("probe",)}
@@ -85,6 +85,7 @@ FAULTS: tuple[Fault, ...] = (
             **FAILED_BEFORE_SWITCH,
             "drain": "promoted",
             "retire": "promoted",
+            "hand over": "reverted",
             "soak": "reverted",
         },
     ),
@@ -98,6 +99,22 @@ FAULTS: tuple[Fault, ...] = (
         ends=dict.fromkeys(OVERLAP + EXCLUSIVE, "promoted"),
     ),
     Fault(
+        "a process of the new release dies",
+        {"overlap": ("soak",), "exclusive": ("soak",)},
+        ("overlap", "soak"),
+        happen=how.new_process_dies,
+        kind="new",
+        ends={"soak": "reverted"},
+    ),
+    Fault(
+        "a process of the old release dies",
+        WITH_OLD,
+        ("overlap", "hand over"),
+        happen=how.old_process_dies,
+        kind="old process",
+        ends=dict.fromkeys(OVERLAP + EXCLUSIVE, "promoted"),
+    ),
+    Fault(
         "both backends die",
         WITH_BOTH,
         ("overlap", "start"),
@@ -108,6 +125,7 @@ FAULTS: tuple[Fault, ...] = (
             **FAILED_BEFORE_SWITCH,
             "drain": "promoted",
             "retire": "promoted",
+            "hand over": "reverted",
             "soak": "reverted",
         },
     ),
