@@ -190,6 +190,7 @@ async def test_a_live_worker_that_dies_is_started_again(make: Make) -> None:
         await workers.site.until_logged("process worker was killed by SIGKILL")
 
 
+@pytest.mark.long  # The fault suite kills it, too.
 async def test_after_a_kill_of_the_supervisor_old_workers_end_before_new_ones_start(
     make: Make,
 ) -> None:
