@@ -108,11 +108,11 @@ def test_bash_completes_the_names_of_sites(tmp_path: Path, script: Path) -> None
 
 @pytest.mark.parametrize("script", ["bash"], indirect=True)
 def test_bash_completes_the_names_of_processes(tmp_path: Path, script: Path) -> None:
-    lines = ["logs --socket s w", "logs --socket s --follow "]
+    lines = ["logs --socket s w", "logs --socket s --follow ", "restart --socket s --process b"]
     (tmp_path / "typed").write_text("".join(f"{line}\n" for line in lines))
-    with answering(tmp_path / "s", PROCESSES, PROCESSES, each=True):
-        first, every = run("bash", "--norc", "-c", BASH, cwd=tmp_path).splitlines()
-    assert first == "worker"
+    with answering(tmp_path / "s", PROCESSES, PROCESSES, PROCESSES, each=True):
+        first, every, restart = run("bash", "--norc", "-c", BASH, cwd=tmp_path).splitlines()
+    assert (first, restart) == ("worker", "beat")
     assert {"worker", "beat", "green"} < set(every.split("|"))
 
 

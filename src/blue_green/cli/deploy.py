@@ -119,7 +119,7 @@ def _swap_arguments(parser: argparse.ArgumentParser) -> None:
 def _restart_arguments(parser: argparse.ArgumentParser) -> None:
     site_arguments(parser)
     parser.add_argument(
-        "--process", action="append", default=[], metavar="NAME",
+        "--process", action="append", default=[], metavar="PROCESS",
         help="only this process, without a swap; may be given several times",
     )  # fmt: skip
     parser.add_argument(
