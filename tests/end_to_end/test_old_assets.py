@@ -220,3 +220,18 @@ async def test_a_browser_loads_the_script_of_a_page_from_five_swaps_ago(
         await tab.until('document.title === "number 4 runs"')
         # Chromium asks for the icon of a page by itself.
         assert [error for error in tab.errors if "favicon" not in error] == []
+
+
+@pytest.mark.long
+async def test_other_directories_are_served_from_the_next_swap_on(make_site: MakeSite) -> None:
+    site = make_site(files=ASSETS)
+    one = publish(site.checkout, "one")
+    async with site.running():
+        await site.until_live(one)
+        site.configure(files={"/more/": "public"})
+        done = await site.cli("reload")
+        assert done.code == 0
+        assert "next swap" in done.out
+        assert (await site.get("/more/")).json()["text"] == "one"  # The app answers.
+        assert (await site.cli("restart")).code == 0
+        assert b"<title>one" in (await site.get("/more/")).body
