@@ -149,6 +149,17 @@ def test_a_command_in_a_pipeline_gets_the_terminal_once_it_reads_from_it(
 
 
 @pytest.mark.long
+def test_a_command_without_the_terminal_on_its_descriptors_still_has_one_of_its_own(
+    terminal: TypedTerminal,
+) -> None:
+    asks = "echo prompt: >/dev/tty; read a </dev/tty; echo got $a"
+    terminal.type(f"$R sh -c '{asks}' </dev/null 2>&1 | cat\r")
+    terminal.until("\\nprompt:")
+    terminal.type("hello\r")
+    terminal.until("got hello")
+
+
+@pytest.mark.long
 def test_the_keyboard_interrupts_and_stops_a_whole_pipeline(terminal: TypedTerminal) -> None:
     terminal.type("$R ./waits | cat\r")
     terminal.until("it waits")

@@ -27,16 +27,14 @@ print(json.dumps({"env": dict(os.environ), "directory": os.getcwd(), "umask": os
 """
 
 
-async def run(
-    site: RealSite, *words: str, stdin: str = "", user: int | None = None
-) -> "subprocess.CompletedProcess[str]":
+async def run(site: RealSite, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
     """Run a command to its end, without a terminal."""
     command = [*BLUE_GREEN, "exec", "--config", str(site.config_file), *words]
 
     def run() -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             command, input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False,
-            env={**os.environ, "OF_ROOT": "1", "TERM": "vt100"}, start_new_session=True, user=user,
+            env={**os.environ, "OF_ROOT": "1", "TERM": "vt100"}, start_new_session=True,
         )  # fmt: skip
 
     return await trio.to_thread.run_sync(run)
@@ -102,3 +100,38 @@ async def test_a_release_in_which_a_command_still_runs_is_not_deleted(
             assert process.wait(PATIENCE) == 0
         await site.until_live(site.commit("five"))
         await until("it is deleted", lambda: one[:12] not in site.releases())
+
+
+IMPOSTOR = """\
+import json, socket
+user = {"uid": 0, "gid": 0, "groups": [0], "name": "root", "home": "/", "shell": "/bin/sh"}
+env = {"PATH": "/usr/bin:/bin"}
+answer = {"event": "result", "directory": "/", "env": env, "user": user, "umask": 18}
+server = socket.socket(socket.AF_UNIX)
+server.bind("control.sock")
+server.listen()
+print(flush=True)
+client, _ = server.accept()
+client.recv(1000)
+client.sendall(json.dumps(answer).encode() + b"\\n")
+"""
+
+
+@as_root
+def test_the_supervisor_of_another_user_cannot_have_root_run_anything_but_as_that_user(
+    tmp_path: Path,
+) -> None:
+    tmp_path.chmod(0o777)
+    with subprocess.Popen(
+        [PYTHON, "-c", IMPOSTOR],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        user=NOBODY.pw_uid,
+        group=NOBODY.pw_gid,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        words = [*BLUE_GREEN, "exec", "--socket", "control.sock", "--", "sh", "-c", "id -u; id -G"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+        process.kill()
+    assert done.stdout.split() == [str(NOBODY.pw_uid), str(NOBODY.pw_gid)]

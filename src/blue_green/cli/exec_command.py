@@ -14,12 +14,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from attrs import evolve
 
 from blue_green.cli import relay
 from blue_green.cli.command import FAILED, USAGE, Command, complain
 from blue_green.cli.request import ask_site, reject_file, site_argument, socket_arguments
 from blue_green.control import client
+from blue_green.system import users
 from blue_green.system.become import become
 from blue_green.system.users import User
 
@@ -46,13 +49,14 @@ def _exec(arguments: argparse.Namespace) -> int:
     if not arguments.words:
         return complain("name a command: blue-green exec -- python manage.py shell", USAGE)
     reject_file(arguments, arguments.words[0])
+    peers: list[client.SocketOwner] = []
     try:
-        *_, result = ask_site(arguments, {"command": "exec", "pid": os.getpid()})
+        *_, result = ask_site(arguments, {"command": "exec", "pid": os.getpid()}, peers.append)
     except client.NotAllowed as error:
         return complain(f"{error}: {_with_sudo()}", FAILED)
     if result["event"] == "error":
         return complain(result["error"], USAGE if result["usage"] else FAILED)
-    user = User(**{**result["user"], "groups": tuple(result["user"]["groups"])})
+    user = _user(result["user"], peers[0])
     if os.geteuid() not in (0, user.uid):
         return complain(f"only root can run it as {user.name}: {_with_sudo()}", FAILED)
     terminal = {name: os.environ[name] for name in OF_TERMINAL if name in os.environ}
@@ -65,6 +69,16 @@ def _exec(arguments: argparse.Namespace) -> int:
     if user.uid == os.getuid() or not relay.has_terminal():
         start()
     return relay.run(start)
+
+
+def _user(named: Mapping[str, Any], peer: client.SocketOwner) -> User:
+    """The user to become: root may name any, but every other supervisor only itself.
+
+    Otherwise a user whose supervisor root asks could become root.
+    """
+    if peer.uid == 0:
+        return User(**{**named, "groups": tuple(named["groups"])})
+    return evolve(users.by_ids(peer.uid, peer.gid), gid=peer.gid)
 
 
 def _with_sudo() -> str:

@@ -51,7 +51,8 @@ def has_terminal() -> bool:
 def run(start: Callable[[], NoReturn]) -> int:
     """Call `start`, which becomes the command, on a new terminal; return its exit status.
 
-    If a signal has killed the command, we die of that one, too.
+    There must be a terminal: see `has_terminal`. If a signal has killed the command, we die of
+    that one, too.
     """
     ignored = {number for number in PASSED_ON if signal.getsignal(number) == signal.SIG_IGN}
     master, slave = pty.openpty()
@@ -138,14 +139,14 @@ class _Relay:
         """`stops` is where the leader writes which signal has stopped the command."""
         self._master = master
         self._stops = stops
-        self._terminal = next(filter(os.isatty, (0, 1, 2)), -1)
-        """-1: none, as with the next one."""
-        self._output = next(filter(os.isatty, (1, 2)), -1)
+        found = next(filter(os.isatty, (0, 1, 2)), None)
+        self._terminal = os.open("/dev/tty", os.O_RDWR) if found is None else found
+        self._output = next(filter(os.isatty, (1, 2)), self._terminal)
         self._is_pipeline = not (os.isatty(0) and os.isatty(1))
         """Others may write to our terminal, too, so that its output is processed there."""
         self.has_input = not self._is_pipeline
         """What is typed is for the command."""
-        self._modes = termios.tcgetattr(self._terminal) if self._terminal >= 0 else []
+        self._modes = termios.tcgetattr(self._terminal)
         self._is_raw = False
         self._typed = b""
         """Not yet written to the new terminal."""
@@ -210,7 +211,7 @@ class _Relay:
             data = os.read(self._master, BLOCK)
         except OSError:  # EIO: no process has the other side open.
             return False
-        while data and self._output >= 0:
+        while data:
             data = data[os.write(self._output, data) :]
         return True
 
@@ -237,7 +238,7 @@ class _Relay:
     def _is_in_foreground(self) -> bool:
         try:
             return os.tcgetpgrp(self._terminal) == os.getpgrp()
-        except OSError:  # There is none, or not as our controlling terminal.
+        except OSError:  # It is not our controlling terminal.
             return False
 
     def _set_mode(self) -> None:
@@ -260,7 +261,7 @@ class _Relay:
             self._is_raw = False
 
     def _copy_size(self) -> None:
-        with suppress(OSError):  # There is no terminal.
+        with suppress(OSError):  # It was hung up.
             size = fcntl.ioctl(self._terminal, termios.TIOCGWINSZ, bytes(8))
             if size != fcntl.ioctl(self._master, termios.TIOCGWINSZ, bytes(8)):
                 fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)

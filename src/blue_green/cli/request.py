@@ -70,13 +70,17 @@ def ask(arguments: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any
     return result
 
 
-def ask_site(arguments: argparse.Namespace, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def ask_site(
+    arguments: argparse.Namespace,
+    request: dict[str, Any],
+    on_peer: Callable[[client.SocketOwner], None] | None = None,
+) -> Iterator[dict[str, Any]]:
     """Send a command of one site; yield each object of the answer as it comes.
 
     Without `--site`, the supervisor finds the site by the current directory.
     """
     to, where = socket_of(arguments), _where(arguments)
-    for message in client.ask(to, {**request, **where}):
+    for message in client.ask(to, {**request, **where}, on_peer=on_peer):
         if "site" not in where and is_refused_by_older(message):
             yield from client.ask(to, request)
             return

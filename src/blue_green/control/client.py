@@ -5,7 +5,7 @@ import pwd
 import shlex
 import socket
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,15 @@ class ConnectionLost(Exception):
 
 
 @frozen
+class SocketOwner:
+    """The process that has opened a socket, as the kernel says (SO_PEERCRED, unix(7))."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+@frozen
 class ControlSocket:
     """Where the supervisor listens."""
 
@@ -53,9 +62,15 @@ class ControlSocket:
 
 
 def ask(
-    to: ControlSocket, request: dict[str, Any], *, timeout: float | None = None
+    to: ControlSocket,
+    request: dict[str, Any],
+    *,
+    timeout: float | None = None,
+    on_peer: Callable[[SocketOwner], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Send a request; yield each object of the response as it comes.
+
+    `on_peer` gets the process that listens there, for commands to which its user matters.
 
     Raises `NoSupervisor`, such as `WrongPeer`, or `ConnectionLost`, also if nothing comes for
     `timeout` seconds.
@@ -75,7 +90,12 @@ def ask(
             ) from None
         except OSError as error:
             raise NoSupervisor(f"cannot connect to {path}: {error.strerror or error}") from None
-        _check_peer(sock, to)
+        peer = SocketOwner(
+            *struct.unpack("iii", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        )
+        _check_peer(peer, to)
+        if on_peer is not None:
+            on_peer(peer)
         with suppress(OSError):  # If it has ended, reading its response shows that.
             sock.sendall(encode(request))
         yield from _responses(sock)
@@ -89,15 +109,14 @@ def _owners(*paths: Path) -> Collection[int]:
     return owners
 
 
-def _check_peer(sock: socket.socket, to: ControlSocket) -> None:
+def _check_peer(peer: SocketOwner, to: ControlSocket) -> None:
     """Raise `WrongPeer` if a user listens there who may not be the supervisor.
 
-    Anybody can run a program that looks like one, and root would believe its answers. The kernel
-    says who has opened the socket (SO_PEERCRED, unix(7)).
+    Anybody can run a program that looks like one, and root would believe its answers.
     """
     if to.users is None:
         return
-    pid, uid, _ = struct.unpack("iii", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    pid, uid = peer.pid, peer.uid
     if uid in {0, os.geteuid(), *to.users} or services.is_supervisor(pid, uid):
         return
     try:

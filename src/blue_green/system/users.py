@@ -53,8 +53,8 @@ def owner_of(path: Path) -> User:
     """The owner of this path; without root it is us, since only root can act as another user."""
     status = path.stat()
     if os.geteuid() != 0:
-        return _by_ids(os.geteuid(), os.getegid())
-    return _by_ids(status.st_uid, status.st_gid)
+        return by_ids(os.geteuid(), os.getegid())
+    return by_ids(status.st_uid, status.st_gid)
 
 
 def group_name(gid: int) -> str:
@@ -197,7 +197,7 @@ def _permissions(user: User, path: Path) -> int:
     return status.st_mode & 7
 
 
-def _by_ids(uid: int, gid: int) -> User:
+def by_ids(uid: int, gid: int) -> User:
     """The user with this uid; without an entry in passwd, it has no home and no other groups."""
     try:
         return _from_passwd(pwd.getpwuid(uid))
