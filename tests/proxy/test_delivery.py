@@ -56,6 +56,17 @@ async def test_the_backend_is_free_before_a_slow_client_has_read(framing: str) -
         await until("nothing is left", lambda: is_empty(proxy))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("framing", FRAMINGS)
+async def test_a_slow_client_gets_a_gigabyte_with_flat_memory(framing: str) -> None:
+    pouring = Pouring(framing, 1024)
+    async with running(pouring.answer()) as proxy:
+        client = await slow_client(proxy)
+        await until("it is buffered", lambda: proxy.site.buffered.responses or pouring.sent > 16)
+        assert await read_all(client, 1024) == checksum(1024)
+        assert pouring.grown < MOST_MEMORY
+
+
 async def test_a_page_that_has_arrived_frees_the_backend_at_once() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()

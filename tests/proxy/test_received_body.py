@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 
+from blue_green.proxy import quiesce
 from tests.raw.backend import says
 from tests.raw.bodies import MB, MOST_MEMORY, Pouring, block, checksum, headed, last, take_body
 from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
@@ -180,6 +181,49 @@ async def test_a_body_is_received_while_its_request_is_held_and_sent_once() -> N
         proxy.gate.resume("test")
         assert (await client.answer()).status == 200
         assert [request.body for request in proxy.backend.requests] == [b"hello"]
+
+
+@pytest.mark.parametrize("raw", [POST + b"hello", CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"])
+async def test_a_held_request_with_its_body_can_be_handed_over(raw: bytes) -> None:
+    async with running() as proxy:
+        proxy.gate.hold("test")
+        client = await proxy.ask(raw[:-1])
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await client.send(raw[-1:])
+        await until("it is held", lambda: proxy.gate.held == 1)
+        async with proxy.listener.at_rest(5) as clients:
+            [handed] = quiesce.hand_over(clients)
+        assert handed.unread.encode("latin-1") == raw
+        proxy.gate.resume("test")
+        assert (await client.answer()).status == 200
+
+
+async def test_a_held_request_with_its_body_on_disk_cannot_be_handed_over() -> None:
+    async with running() as proxy:
+        proxy.gate.hold("test")
+        await Pouring("length", 2).to(await proxy.ask(headed(b"POST / HTTP/1.1", "length", 2)))
+        await until("it is held", lambda: proxy.gate.held == 1)
+        with pytest.raises(trio.TooSlowError):
+            async with proxy.listener.at_rest(0.1):
+                pass
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("framing", FRAMINGS)
+async def test_a_gigabyte_arrives_whole_with_flat_memory(framing: str) -> None:
+    async def script(peer: Peer) -> None:
+        head = await peer.until(b"\r\n\r\n")
+        given = "length" if b"content-length" in head.lower() else "chunked"
+        sums.append(await take_body(peer, given, 1024))
+        await peer.send(OK)
+
+    pouring, sums = Pouring(framing, 1024), list[int]()
+    async with running(script) as proxy:
+        client = await proxy.ask(headed(b"POST / HTTP/1.1", framing, 1024))
+        await pouring.to(client)
+        assert (await client.answer()).status == 200
+        assert sums == [checksum(1024)]
+        assert pouring.grown < MOST_MEMORY
 
 
 async def test_a_request_that_will_be_refused_is_refused_before_its_body_is_here() -> None:

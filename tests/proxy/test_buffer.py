@@ -1,0 +1,144 @@
+"""A queue of bytes, in memory and then in a file, whatever fails."""
+
+import itertools
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from blue_green.config.kinds import Size
+from blue_green.config.process_settings import ProxySettings
+from blue_green.proxy import buffer_space
+from blue_green.proxy.buffer import IN_MEMORY, Buffer
+from blue_green.proxy.buffer_space import BufferSpace, BufferUse
+from tests.waiting import until
+
+MB = 1024 * 1024
+PIECE = 100_000
+
+
+@asynccontextmanager
+async def space_in(directory: Path, **settings: Any) -> AsyncIterator[BufferSpace]:
+    """A space whose files are closed meanwhile."""
+    space = BufferSpace(ProxySettings(**settings), directory)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(space.run)
+        yield space
+        nursery.cancel_scope.cancel()
+
+
+async def drain(buffer: Buffer) -> bytes:
+    data = bytearray()
+    while piece := await buffer.get():
+        data += piece
+        buffer.release(0)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("size", [1, IN_MEMORY, IN_MEMORY + 1, 3 * MB])
+async def test_what_was_put_comes_out_in_its_order(tmp_path: Path, size: int) -> None:
+    data, use = random.randbytes(size), BufferUse()
+    async with space_in(tmp_path) as space:
+        with Buffer(space, use, 10 * MB) as buffer:
+            for start in range(0, size, PIECE):
+                assert await buffer.put(data[start : start + PIECE])
+            buffer.end()
+            assert buffer.is_in_memory == (size <= IN_MEMORY)
+            assert use.memory <= IN_MEMORY
+            assert await drain(buffer) == data
+        await until("all is given back", lambda: (use.memory, use.disk) == (0, 0))
+
+
+async def test_its_files_have_no_names_and_belong_to_us_alone(tmp_path: Path) -> None:
+    async with space_in(tmp_path) as space:
+        with Buffer(space, BufferUse(), 10 * MB) as buffer:
+            assert await buffer.put(bytes(MB))
+            assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_one_task_may_put_while_another_gets(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    data, use = chance.randbytes(2 * MB), BufferUse()
+    limits = {"buffer_memory": chance.choice([0, PIECE, MB]), "buffer_disk": chance.choice([0, MB])}
+    got = bytearray()
+
+    async def put(buffer: Buffer) -> None:
+        at = 0
+        while at < len(data):
+            piece = data[at : at + chance.randrange(1, PIECE)]
+            while not await buffer.put(piece):
+                if not buffer.is_awaited:
+                    await buffer.changed()
+            at += len(piece)
+            if chance.random() < 0.3:
+                await trio.lowlevel.checkpoint()
+        buffer.end()
+
+    async with space_in(tmp_path, **limits) as space:
+        with Buffer(space, use, MB // 2) as buffer, trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(put, buffer)
+                while piece := await buffer.get():
+                    got += piece
+                    buffer.release(0)
+                    if chance.random() < 0.3:
+                        await trio.lowlevel.checkpoint()
+        assert bytes(got) == data
+        await until("all is given back", lambda: (use.memory, use.disk) == (0, 0))
+
+
+async def test_a_full_disk_is_logged_once_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(buffer_space, "KEPT_FREE", 2**62)
+    async with space_in(tmp_path) as space:
+        for _ in range(2):
+            with Buffer(space, BufferUse(), 10 * MB) as buffer:
+                data = random.randbytes(IN_MEMORY)
+                assert await buffer.put(data)
+                assert not await buffer.put(b"more")
+                buffer.end()
+                assert await drain(buffer) == data
+    [record] = caplog.records
+    assert "No space left on device" in record.getMessage()
+
+
+async def test_a_body_gets_at_most_a_quarter_of_the_disk_space_that_is_free(
+    tmp_path: Path,
+) -> None:
+    async with space_in(tmp_path, buffer_disk=8 * MB, buffer_memory=0) as space:
+        with Buffer(space, BufferUse(), 10 * MB) as buffer:
+            taken = 0
+            while await buffer.put(bytes(PIECE)):
+                taken += PIECE
+            assert MB < taken <= 2 * MB
+
+
+async def test_one_of_several_sites_gets_at_most_half(tmp_path: Path) -> None:
+    async with space_in(tmp_path, buffer_memory=MB) as space:
+        settings = ProxySettings(buffer_memory=Size(MB))
+        one, other = BufferUse(), BufferUse()
+        space.use(settings, [one, other])
+        assert space.take_memory(one, MB // 2)
+        assert not space.take_memory(one, 1)
+        assert space.take_memory(other, MB // 4)
+        space.use(settings, [one])
+        assert space.take_memory(one, MB // 4)
+        assert not space.take_memory(one, 1)
+
+
+async def test_a_cancelled_write_never_reaches_another_file(tmp_path: Path) -> None:
+    """The descriptor of a file is closed only when the thread that writes to it has ended."""
+    async with space_in(tmp_path) as space:
+        use = BufferUse()
+        for _ in range(30):
+            with trio.move_on_after(0.001), Buffer(space, use, 64 * MB) as buffer:
+                for _ in itertools.count():
+                    if not await buffer.put(bytes(MB)):
+                        break
+        await until("all is given back", lambda: (use.memory, use.disk) == (0, 0))
