@@ -62,7 +62,7 @@ async def test_a_slow_client_gets_a_gigabyte_with_flat_memory(framing: str) -> N
     pouring = Pouring(framing, 1024)
     async with running(pouring.answer()) as proxy:
         client = await slow_client(proxy)
-        await until("it is buffered", lambda: proxy.site.buffered.responses or pouring.sent > 16)
+        await proxy.until_backend_has(1)
         assert await read_all(client, 1024) == checksum(1024)
         assert pouring.grown < MOST_MEMORY
 

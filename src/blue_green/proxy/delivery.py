@@ -5,6 +5,7 @@ that does not, the rest of the response is read ahead from the backend while the
 there is. Once the backend has sent everything, it is free, however long its client still takes.
 """
 
+import math
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,8 +24,10 @@ from blue_green.proxy.relay import BadBody, Body, LengthBody, body_of
 from blue_green.proxy.served_site import ServedSite
 from blue_green.proxy.splice import WORTHWHILE
 
+FAST = 10 * 2**20
+"""Bytes a second; a client that takes so many is not buffered."""
 PATIENCE = 0.02
-"""Seconds in which a fast client takes what is sent at once: 128 KiB, or a full pipe."""
+"""Seconds that it may take for a few bytes: on a busy machine nothing is faster."""
 UNBUFFERED = re.compile(rb"(?im)^x-accel-buffering:[ \t]*no[ \t]*\r?$")
 """The header line by which an app asks nginx, too, not to buffer a response."""
 
@@ -76,11 +79,10 @@ class Delivery:
 
     # --- for a client that does not take what it is sent ---
 
-    @property
-    def patience(self) -> float:
-        """Seconds to wait for the client before `read_on`."""
+    def patience(self, size: int) -> float:
+        """Seconds to wait for the client to take so many bytes before `read_on`."""
         is_too_long = isinstance(self._body, LengthBody) and self._body.left > self._bound
-        return float("inf") if is_too_long or not self._bound else PATIENCE
+        return math.inf if is_too_long or not self._bound else max(PATIENCE, size / FAST)
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Deliver the last bytes, of which the backend has sent all."""
@@ -98,7 +100,7 @@ class Delivery:
         """
         while data := await self._deliver_beside_reading(size, deliver):
             unsent = self._stream.send_now(data)
-            if not (unsent := await self._stream.finish(unsent, self.patience)):
+            if not (unsent := await self._stream.finish(unsent, self.patience(len(unsent)))):
                 break
             size, deliver = len(unsent), partial(self._stream.finish, unsent)
 
@@ -148,7 +150,7 @@ class Delivery:
             if not body.left:
                 await self.finish(len(unsent), partial(stream.finish, unsent))
                 return
-        if unsent := await stream.finish(unsent, self.patience):
+        if unsent := await stream.finish(unsent, self.patience(len(unsent))):
             await self.read_on(len(unsent), partial(stream.finish, unsent))
 
     async def _send_both(self, unsent: Unsent, more: bytes) -> None:

@@ -25,9 +25,8 @@ PIPE_SIZE = 1024 * 1024
 class ReadAhead(Protocol):
     """What happens to a body whose sink is slow."""
 
-    @property
-    def patience(self) -> float:
-        """Seconds that the sink may take for a full pipe."""
+    def patience(self, size: int) -> float:
+        """Seconds that the sink may take for so many bytes before `read_on`."""
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Call `deliver`, which sends the last bytes of the body: so many."""
@@ -136,7 +135,7 @@ async def _wait_for_sink(pipe: Pipe, body: LengthBody, sink: SpliceSink, ahead: 
     if not body.left:
         await ahead.finish(pipe.size, partial(pipe.drain, sink))
         return
-    with trio.move_on_after(ahead.patience):
+    with trio.move_on_after(ahead.patience(pipe.size)):
         await pipe.drain(sink)
     if pipe.size:
         await ahead.read_on(pipe.size, partial(pipe.drain, sink))
