@@ -97,8 +97,11 @@ class SlowClients:
                 length -= 100
                 await trio.sleep(0.2)
             await stream.send_all(bytes(length))
-            answer = await stream.receive_some()
-            assert answer.endswith(b"\r\n\r\n%d" % (size * MB)), answer
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n%d" % (size * MB)):
+                more = await stream.receive_some()
+                assert more, answer
+                answer += more
             self.right += 1
 
     async def _download(self, size: int) -> None:
@@ -192,8 +195,8 @@ async def test_a_thousand_hostile_clients_take_what_the_settings_allow(site: Rea
                 peak, disk = max(peak, memory(site)), max(disk, on_disk(site))
             nursery.cancel_scope.cancel()
         print(f"memory {(peak - before) / MB:.0f} MB more, disk {disk / MB:.0f} MB")
-        # Each connection may have a piece of its body in hand, too.
-        assert peak - before < 150 * MB
+        # What has no room is streamed, with a piece of each body in memory.
+        assert peak - before < 16 * MB + 1000 * 256 * 1024
         assert 0 < disk <= 201 * MB
         await until("the space is given back", lambda: on_disk(site) == 0)
         assert max(await latencies(site, 50)) < 5

@@ -27,7 +27,10 @@ from blue_green.proxy.splice import WORTHWHILE
 FAST = 10 * 2**20
 """Bytes a second; a client that takes so many is not buffered."""
 PATIENCE = 0.02
-"""Seconds that it may take for a few bytes: on a busy machine nothing is faster."""
+"""Seconds that a fast client may be late: on a busy machine nothing is on time."""
+COPIED = 256 * 2**20
+"""Bytes a second. A client may also be late by the time that the rest would take at this rate: to
+buffer a large response costs much, and perhaps the client only paused."""
 UNBUFFERED = re.compile(rb"(?im)^x-accel-buffering:[ \t]*no[ \t]*\r?$")
 """The header line by which an app asks nginx, too, not to buffer a response."""
 
@@ -51,6 +54,8 @@ class Delivery:
     _failure: BadBody | None = field(default=None, init=False)
     _has_caught_up: bool = field(default=False, init=False)
     """The client has taken everything, and reading ahead has ended."""
+    _late: float = field(default=0.0, init=False)
+    """Seconds by which the client has taken longer than a fast one."""
     _is_counted: bool = field(default=False, init=False)
 
     async def run(self) -> None:
@@ -79,10 +84,23 @@ class Delivery:
 
     # --- for a client that does not take what it is sent ---
 
-    def patience(self, size: int) -> float:
+    async def try_to_deliver(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
+        """Deliver so many bytes, unless the client is slow: then stop at any point."""
+        began = trio.current_time()
+        with trio.move_on_after(self._patience(size)):
+            await deliver()
+        self._note(began, size)
+
+    def _note(self, began: float, size: int) -> None:
+        """Note how long the client took for so many bytes."""
+        self._late = max(0.0, self._late + trio.current_time() - began - size / FAST)
+
+    def _patience(self, size: int) -> float:
         """Seconds to wait for the client to take so many bytes before `read_on`."""
-        is_too_long = isinstance(self._body, LengthBody) and self._body.left > self._bound
-        return math.inf if is_too_long or not self._bound else max(PATIENCE, size / FAST)
+        left = self._body.left if isinstance(self._body, LengthBody) else 0
+        if left > self._bound or not self._bound:
+            return math.inf
+        return max(0.0, size / FAST + max(PATIENCE, left / COPIED) - self._late)
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Deliver the last bytes, of which the backend has sent all."""
@@ -100,7 +118,7 @@ class Delivery:
         """
         while data := await self._deliver_beside_reading(size, deliver):
             unsent = self._stream.send_now(data)
-            if not (unsent := await self._stream.finish(unsent, self.patience(len(unsent)))):
+            if not (unsent := await self._try_to_send(unsent)):
                 break
             size, deliver = len(unsent), partial(self._stream.finish, unsent)
 
@@ -113,7 +131,7 @@ class Delivery:
                 await deliver()
                 return b""
             self._count()
-            self._has_caught_up = False
+            self._has_caught_up, self._late = False, 0.0
             async with beside(partial(self._read_ahead, buffer)):
                 await deliver()
                 buffer.release(PIECE)
@@ -150,8 +168,15 @@ class Delivery:
             if not body.left:
                 await self.finish(len(unsent), partial(stream.finish, unsent))
                 return
-        if unsent := await stream.finish(unsent, self.patience(len(unsent))):
+        if unsent := await self._try_to_send(unsent):
             await self.read_on(len(unsent), partial(stream.finish, unsent))
+
+    async def _try_to_send(self, unsent: Unsent) -> Unsent:
+        """Send this, unless the client is slow; what is left of it."""
+        began = trio.current_time()
+        left = await self._stream.finish(unsent, self._patience(len(unsent)))
+        self._note(began, len(unsent))
+        return left
 
     async def _send_both(self, unsent: Unsent, more: bytes) -> None:
         await self._stream.finish(unsent)

@@ -25,8 +25,8 @@ PIPE_SIZE = 1024 * 1024
 class ReadAhead(Protocol):
     """What happens to a body whose sink is slow."""
 
-    def patience(self, size: int) -> float:
-        """Seconds that the sink may take for so many bytes before `read_on`."""
+    async def try_to_deliver(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
+        """Call `deliver`, which sends so many bytes, and cancel it if the sink is slow."""
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Call `deliver`, which sends the last bytes of the body: so many."""
@@ -135,7 +135,6 @@ async def _wait_for_sink(pipe: Pipe, body: LengthBody, sink: SpliceSink, ahead: 
     if not body.left:
         await ahead.finish(pipe.size, partial(pipe.drain, sink))
         return
-    with trio.move_on_after(ahead.patience(pipe.size)):
-        await pipe.drain(sink)
+    await ahead.try_to_deliver(pipe.size, partial(pipe.drain, sink))
     if pipe.size:
         await ahead.read_on(pipe.size, partial(pipe.drain, sink))
