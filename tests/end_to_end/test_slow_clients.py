@@ -136,13 +136,14 @@ async def latencies(site: RealSite, count: int) -> list[float]:
 
 async def test_slow_clients_do_not_keep_two_workers_busy(site: RealSite) -> None:
     async with site.running():
-        async with SlowClients(site).beside(uploads=5, downloads=5, size=8):
+        async with SlowClients(site).beside(uploads=4, downloads=4, size=4):
             assert max(await latencies(site, 50)) < 5
             status = await site.status()
             await until("the workers are idle", lambda: is_idle(site))
             assert status["phase"] == "serving"
 
 
+@pytest.mark.long
 async def test_a_swap_and_a_restart_break_no_buffered_response(site: RealSite) -> None:
     async with site.running(), SlowClients(site).beside(uploads=2, downloads=6, size=8):
         await until("the workers are idle", lambda: is_idle(site))
