@@ -105,6 +105,8 @@ async def test_an_http_1_0_client_gets_a_file_and_the_end(release: Path) -> None
             client = await proxy.ask(b"GET %b HTTP/1.0\r\n\r\n" % path)
             assert (await client.answer()).body == body
             assert await client.end() == b""
+        client = await proxy.ask(b"GET /about.html HTTP/1.0\r\nIf-None-Match: *\r\n\r\n")
+        assert (await client.answer()).status == 304
 
 
 async def test_the_compressed_file_is_sent_to_who_accepts_it(release: Path) -> None:
