@@ -81,13 +81,14 @@ class OpenFile:
         return os.pread(self.descriptor, length, offset)
 
     async def has_changed(self) -> bool:
-        """Whether it is another file by now, or has other content."""
+        """Whether it has other content by now. Its name may be gone, or that of another file."""
         if self._is_local:
             status = os.fstat(self.descriptor)
         else:
             twin = os.dup(self.descriptor)
             status = await self._in_thread(_stat_and_close, twin)
-        return identity_of(status) != self._identity
+        now, before = identity_of(status), self._identity
+        return (now.size, now.modified_ns) != (before.size, before.modified_ns)
 
     async def _in_thread(self, function: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
         with threads.limited_by(self._limiter):
