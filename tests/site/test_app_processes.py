@@ -1,5 +1,6 @@
 """Which processes run, whatever happens in which order."""
 
+import signal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from blue_green.config.app_process_settings import AppProcessSettings
+from blue_green.config.kinds import Argv, Seconds
+from blue_green.site.app_instance import AppInstance
+from blue_green.site.app_process import AppProcess
 from blue_green.site.crash import LONGEST_DELAY, SHORTEST_LIFE, STABLE, Crash
 from blue_green.site.generation import Generation
 from blue_green.site.site import Site
 from blue_green.source.failure import StepFailed
 from tests.support.fake_processes import FakeProcesses, generation, make_site, process
+from tests.waiting import PATIENCE
 
 LONG = 120.0
 """Seconds in which everything settles."""
@@ -207,6 +213,28 @@ async def test_a_stop_waits_for_those_of_all_generations(
     assert not fakes.running
 
 
+async def test_one_that_has_just_been_started_ends_with_a_site_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real one: nothing may wait for it that has itself been cancelled."""
+    site, site_scope = make_site(tmp_path), trio.CancelScope()
+    started: list[AppProcess] = []
+
+    def note_start(instance: AppInstance) -> None:
+        assert instance.process is not None
+        started.append(instance.process)
+        site_scope.cancel()
+
+    monkeypatch.setattr(site.processes, "note_start", note_start)
+    command = Argv(("sleep", "600"))
+    use(site, generation(tmp_path, worker=AppProcessSettings(command, stop_timeout=Seconds(60))))
+    with trio.fail_after(PATIENCE), site_scope:
+        await site.slots.run()
+    [one] = started
+    assert one.gone.is_set()
+    assert one.process.returncode in (-signal.SIGTERM, -signal.SIGKILL)
+
+
 NAMES = st.sampled_from(["worker", "clock", "mail"])
 PROCESSES = st.dictionaries(
     NAMES,
@@ -224,6 +252,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("takes"), st.sampled_from([0.0, 1.0, 30.0])),
     st.tuples(st.just("preparing"), st.sampled_from([0.0, 0.2])),
     st.tuples(st.just("failure"), st.sampled_from([None, StepFailed("it cannot start")])),
+    st.tuples(st.just("restart"), NAMES),
     st.tuples(st.sampled_from(["stop", "supervise", "upgrade"]), st.none()),
 )
 
@@ -263,6 +292,8 @@ class Play:
             self._upgrade()
         elif event == "stop":
             processes.use(None)
+        elif event == "restart":
+            processes.restart(value)
         elif event == "supervise":
             processes.supervise()
         elif event in ("takes", "preparing", "failure"):

@@ -47,6 +47,8 @@ class AppInstance:
         self.is_stopping = False
         self._site = site
         self._scope = trio.CancelScope()
+        self._programs: trio.Nursery | None = None
+        """The owner of the tasks of its process trees."""
 
     @property
     def is_exclusive(self) -> bool:
@@ -89,17 +91,23 @@ class AppInstance:
 
     async def run(self) -> None:
         """Start the process again whenever it ends, until `stop`; then nothing of it is left."""
-        try:
-            with self._scope:
-                if self.always_runs:
-                    if self.is_exclusive and self.process is None:
-                        await self._site.processes.until_stopped(self.name)
-                    await self._supervise()
-                else:
-                    await RunOnTime(self, self._site).run()
-        finally:
+        async with trio.open_nursery() as self._programs:
             if self.process is not None:
-                await self.process.stop()
+                self._programs.start_soon(self.process.run)
+            try:
+                with self._scope:
+                    await self._start_when_due()
+            finally:
+                if self.process is not None:
+                    await self.process.stop()
+
+    async def _start_when_due(self) -> None:
+        if not self.always_runs:
+            await RunOnTime(self, self._site).run()
+            return
+        if self.is_exclusive and self.process is None:
+            await self._site.processes.until_stopped(self.name)
+        await self._supervise()
 
     async def run_once(self) -> AppProcess:
         """Start the process unless it runs, and wait until it has ended; raise `StepFailed`."""
@@ -120,7 +128,8 @@ class AppInstance:
         )
         await trio.lowlevel.checkpoint_if_cancelled()
         self.process = AppProcess.start(generation, self.name, self.number, how, site.output)
-        site.slots.start_soon(self.process.run)
+        assert self._programs is not None
+        self._programs.start_soon(self.process.run)
         site.processes.note_start(self)
 
     @property

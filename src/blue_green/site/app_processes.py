@@ -186,10 +186,8 @@ class AppProcesses:
     def _add(
         self, generation: Generation, name: str, number: int, handed: HandedProcess | None
     ) -> AppInstance:
-        site, process = self._site, None
-        if handed is not None:
-            process = handed_processes.take_over(handed, site.output)
-            site.slots.start_soon(process.run)
+        site = self._site
+        process = handed_processes.take_over(handed, site.output) if handed else None
         instance = AppInstance(site, generation, name, number, process)
         self._instances.append(instance)
         site.slots.start_soon(self._run, instance)
