@@ -72,7 +72,7 @@ async def test_workers_start_with_the_switch_when_the_old_ones_have_finished_the
             new = workers.commit("new")
             receipt = (await site.until_live(new))["last_swap"]
         assert receipt["outcome"] == "promoted"
-        assert receipt["seconds"]["hand over"] == pytest.approx(0.5, abs=0.45)
+        assert 0.3 <= receipt["seconds"]["hand over"] < 20, "it was not killed"
         assert receipt["seconds"]["soak"] >= 0.25, "they have been watched for that time"
         assert sorted(workers.noted("start")) == sorted(
             [(old, "1"), (old, "2"), (new, "1"), (new, "2")]
@@ -257,7 +257,7 @@ async def test_an_upgrade_amid_a_handover_loses_and_doubles_none(make: Make, han
 async def test_a_deaf_worker_is_killed_after_its_stop_timeout_and_no_fix_waits_for_it(
     make: Make,
 ) -> None:
-    workers = make(stop_timeout="3s", soak="200ms")
+    workers = make(stop_timeout="8s", soak="200ms")
     site = workers.site
     workers.commit("old", takes=600)
     async with site.running():
@@ -267,10 +267,9 @@ async def test_a_deaf_worker_is_killed_after_its_stop_timeout_and_no_fix_waits_f
         await site.until_logged(f"swap {new[:7]}: switch")
         fix = workers.commit("fix")
         await site.until_logged(f"swap {fix[:7]}: switch")
-        assert trio.current_time() - began < 2.5
-        assert (await site.status())["swap"]["phase"] == "hand over"
+        assert "did not stop within" not in site.log()
         await site.until_live(fix)
-        assert trio.current_time() - began >= 3
+        assert trio.current_time() - began >= 8
         await workers.until_noted("start", 2)
         assert [revision for revision, _ in workers.noted("start")][1] == fix
     assert workers.ran_one_at_a_time()
@@ -282,13 +281,16 @@ async def test_a_rollback_goes_back_at_once_while_old_workers_finish_their_work(
 ) -> None:
     workers = make(soak="200ms")
     site = workers.site
-    old = workers.commit("old", takes=2)
+    old = workers.commit("old", takes=4)
     async with site.running():
         await workers.until_noted("start", 1)
         new = workers.commit("new")
-        await workers.until_noted("signal", 1)
-        await trio.sleep(0.5)
-        assert (await site.status())["swap"]["phase"] == "hand over"
+
+        async def is_handing_over() -> bool:
+            swap = (await site.status())["swap"]
+            return bool(swap and swap["phase"] == "hand over" and swap["phase_seconds"] > 0.3)
+
+        await until("it is past the time of its soak", is_handing_over)
         assert (await site.cli("rollback")).code == 0
         assert (await site.status())["live"]["revision"] == old
         await workers.until_noted("start", 2)
@@ -301,15 +303,15 @@ async def test_an_exclusive_swap_serves_while_workers_finish_their_work(make: Ma
     workers = make()
     site = workers.site
     site.configure(swap={"strategy": "exclusive"})
-    workers.commit("old", takes=1.5)
+    workers.commit("old", takes=3)
     async with site.running():
         await workers.until_noted("start", 1)
         new = workers.commit("new")
         await workers.until_noted("signal", 1)
         assert (await site.get("/")).json()["text"] == "old"
         receipt = (await site.until_live(new))["last_swap"]
-        assert receipt["seconds"]["stop processes"] >= 1.4
-        assert receipt["longest_hold"] < 1.4
+        assert receipt["seconds"]["stop processes"] >= 2
+        assert receipt["longest_hold"] < receipt["seconds"]["stop processes"]
     assert workers.ran_one_at_a_time()
 
 
