@@ -31,6 +31,7 @@ async def test_the_first_event_has_all_rows_and_the_others_only_what_changed(
             "step": None,
             "why": "No release is live yet.",
             "certificates": "",
+            "processes": "",
             "revision": None,
             "subject": "",
             "requests_per_second": 0.0,

@@ -7,12 +7,11 @@ from blue_green.cli import display, moments, site_list
 from blue_green.cli.terminal import Style
 from tests.support.answers import status
 
-NOW = datetime.now(UTC)
 WIDE = Style(width=160)
 
 
 def ago(seconds: float) -> str:
-    return (NOW - timedelta(seconds=seconds)).isoformat()
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
 
 
 def _instance(state: str = "running", **more: Any) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def test_a_process_that_keeps_failing_is_shown_with_its_problem() -> None:
 
 
 def test_a_schedule_is_shown_with_its_last_and_its_next_run() -> None:
-    following, at = (NOW + timedelta(hours=1)).isoformat(), ago(3600)
+    following, at = (datetime.now(UTC) + timedelta(hours=1)).isoformat(), ago(3600)
     last = {"at": at, "seconds": 3.21, "outcome": "failed", "reason": "ended with exit status 1"}
     job = _process("job", _instance("waiting"), schedule="0 3 * * *", next_run=following)
     next_run = f"next run {moments.local_time(following)}"
