@@ -125,7 +125,10 @@ async def test_the_next_swap_waits_for_no_stream_and_no_slow_client(
     make_streaming: MakeSite,
 ) -> None:
     """Nor for an upload that its client does not send; what they end with says so."""
-    site = make_streaming(swap={"stream_timeout": "10m", "drain_timeout": "10m", "soak": "500ms"})
+    site = make_streaming(
+        swap={"stream_timeout": "10m", "drain_timeout": "10m", "soak": "500ms"},
+        proxy={"buffer_requests": 0},
+    )
     site.commit("one")
     async with (
         site.running(),
