@@ -203,7 +203,7 @@ async def test_a_large_response_arrives_whole_at_the_clients_pace(tls: PemPair) 
             await peer.stream.send_all(block)
             sent += 1
 
-    async with running(pours, tls=tls) as proxy:
+    async with running(pours, tls=tls, buffer_responses=0) as proxy:
         client = await proxy.connect()
         client.small_buffers()
         await client.send(GET)
@@ -326,7 +326,7 @@ async def test_a_tunnel_aborted_by_the_client_ends_for_the_backend_too(tls: PemP
 async def test_a_client_that_disconnects_while_held_leaves_the_queue(
     tls: PemPair, raw: bytes, how: str
 ) -> None:
-    async with running(tls=tls) as proxy:
+    async with running(tls=tls, buffer_requests=0) as proxy:
         proxy.gate.hold("test")
         client = await proxy.ask(raw)
         await until("it is held", lambda: proxy.gate.held == 1)
@@ -340,7 +340,7 @@ async def test_a_client_that_disconnects_while_held_leaves_the_queue(
 @pytest.mark.parametrize("how", ["close", "reset", "end_sending"])
 @pytest.mark.parametrize("raw", [POST + b"hel", CHUNKED + b"5\r\nhel"], ids=["length", "chunked"])
 async def test_an_aborted_body_is_never_completed(tls: PemPair, raw: bytes, how: str) -> None:
-    async with running(silence, tls=tls) as proxy:
+    async with running(silence, tls=tls, buffer_requests=0) as proxy:
         client = await proxy.ask(raw)
         await proxy.until_backend_has(1)
         await getattr(client, how)()
