@@ -3,6 +3,7 @@
 `worker.json` in its release says how it behaves:
 
 - `dies`: it ends by itself after so many seconds, with exit status 3.
+- `says`: what it prints then.
 - `takes`: seconds that it takes to finish its work after SIGTERM.
 - `child`: its work is done by a child in its process group, which SIGTERM would end at once.
 - `daemon`: it goes to the background, with a session of its own.
@@ -61,7 +62,8 @@ dies = time.monotonic() + BEHAVIOUR.get("dies", 1e9)
 while not ends or time.monotonic() < min(ends):
     time.sleep(0.01)
     if time.monotonic() > dies:
-        print("the worker cannot find its queue", file=sys.stderr, flush=True)
+        why = BEHAVIOUR.get("says", "the worker cannot find its queue")
+        print(why, file=sys.stderr, flush=True)
         sys.exit(3)
 if child and os.waitpid(child, os.WNOHANG) != (0, 0):
     note("worker lost its child")

@@ -103,6 +103,25 @@ async def test_a_worker_that_dies_in_the_soak_takes_the_release_back(make: Make)
 
 
 @pytest.mark.long
+async def test_a_worker_that_dies_of_a_full_disk_does_not_put_the_revision_in_quarantine(
+    make: Make,
+) -> None:
+    workers = make(soak="2s")
+    site = workers.site
+    workers.commit("old")
+    async with site.running():
+        await workers.until_noted("start", 1)
+        new = workers.commit("new", dies=0.1, says="OSError: [Errno 28] No space left on device")
+        await site.until_logged("reverted")
+        status = await site.status()
+        receipt = status["last_swap"]
+        assert (receipt["outcome"], receipt["revision"]) == ("reverted", new)
+        assert receipt["reason"] == "a disk is full: process worker ended with exit status 3"
+        assert receipt["retry_in"], "it is tried again"
+        assert status["quarantined"] == {}
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
 @pytest.mark.parametrize("handover", ["overlap", "exclusive"])
 async def test_five_deploys_in_a_row_leave_one_set_of_workers(

@@ -38,7 +38,7 @@ async def run(swap: Swap, old: Slot, release: Release) -> Result:
             backends = candidate.backends
             await _bring_back(swap, old, candidate)
             output = failure.output or output_of(backends)
-            return swap.reverted(type(failure)(str(failure), output))
+            return await swap.reverted(type(failure)(str(failure), output))
     except SwapCancelled:
         raise  # The old release still serves.
     except Exception:

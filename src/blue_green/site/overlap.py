@@ -115,4 +115,4 @@ async def _revert(swap: Swap, old: Slot, candidate: Slot, failure: StepFailed) -
         for backend in backends:
             if not backend.is_alive:
                 await backend.process.gone.wait()
-    return swap.reverted(type(failure)(str(failure), failure.output or output_of(backends)))
+    return await swap.reverted(type(failure)(str(failure), failure.output or output_of(backends)))

@@ -160,25 +160,23 @@ class Swap:
         await self.site.releases.note_promoted(candidate.release)
         return "promoted"
 
-    def reverted(self, failure: StepFailed) -> Result:
+    async def reverted(self, error: StepFailed) -> Result:
         """End a swap after which the old release is live again.
 
-        The revision goes into quarantine, unless a rollback was requested, after which another
-        rollback deploys it again, or it is not to blame.
+        If a rollback was requested, another rollback deploys the revision again.
         """
-        state, reason = self.site.state, str(failure)
         if self.rollback_requested.is_set():
-            state.previous = self.revision
-        elif self.receipt.previous != self.revision:
-            self.receipt.output = failure.output
-            if isinstance(failure, MachineFault):
-                self.may_be_retried = True
-            else:
-                state.put_in_quarantine(self.revision, reason)
-        return self.end("reverted", reason)
+            self.site.state.previous = self.revision
+        else:
+            error = await self._blame(error)
+        return self.end("reverted", str(error))
 
     async def failed(self, error: StepFailed) -> Result:
-        """End a swap that failed. The revision goes into quarantine if it is to blame."""
+        """End a swap that failed."""
+        return self.end("failed", str(await self._blame(error)))
+
+    async def _blame(self, error: StepFailed) -> StepFailed:
+        """Put the revision in quarantine if it is to blame; else it is tried again. Its error."""
         classify = partial(failure.classify, error, self.site.releases.written_directories)
         error = await threads.run(classify, abandon_on_cancel=True)
         self.receipt.output = error.output
@@ -187,7 +185,7 @@ class Swap:
                 self.may_be_retried = True
             else:
                 self.site.state.put_in_quarantine(self.revision, str(error))
-        return self.end("failed", str(error))
+        return error
 
     def end(self, outcome: Result, reason: str) -> Result:
         self.receipt.reason = reason
