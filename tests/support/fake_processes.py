@@ -13,10 +13,10 @@ from blue_green.config.app_process_settings import AppProcessSettings
 from blue_green.config.kinds import Argv, Count
 from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import AppSettings
-from blue_green.site import handed_processes
-from blue_green.site.app_instance import AppInstance
-from blue_green.site.app_process import AppProcess
-from blue_green.site.generation import Generation
+from blue_green.site.processes import handed_processes
+from blue_green.site.processes.app_instance import AppInstance
+from blue_green.site.processes.app_process import AppProcess
+from blue_green.site.processes.generation import Generation
 from blue_green.site.site import Site
 from blue_green.source import launch
 from blue_green.source.failure import StepFailed

@@ -19,7 +19,6 @@ from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.gate import Gate
 from blue_green.routing.rate import Rate
 from blue_green.site import restore
-from blue_green.site.app_processes import AppProcesses
 from blue_green.site.build_limit import BuildLimit
 from blue_green.site.certificate_reports import CertificateReports
 from blue_green.site.crash import Crash
@@ -29,11 +28,12 @@ from blue_green.site.exec_sessions import ExecSessions
 from blue_green.site.new_commits import NewCommits
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
+from blue_green.site.processes.app_processes import AppProcesses
+from blue_green.site.processes.schedules import Schedules
 from blue_green.site.pushes import Pushes
 from blue_green.site.release_files import ReleaseFiles
 from blue_green.site.retirement import Retirement
 from blue_green.site.scheduled_run import FailedRun
-from blue_green.site.schedules import Schedules
 from blue_green.site.site_certificates import SiteCertificates
 from blue_green.site.slots import Slots
 from blue_green.site.state import RecordedBackend, State, StateFile

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from blue_green.site.backend import Backend
-from blue_green.site.generation import Generation
 from blue_green.site.port_conflicts import PortConflicts
+from blue_green.site.processes.generation import Generation
 from blue_green.site.slot import Slot
 from blue_green.system.handover import HandedRelease
 

@@ -2,7 +2,7 @@
 
 import trio
 
-from blue_green.site.generation import Generation
+from blue_green.site.processes.generation import Generation
 from blue_green.site.slot import Slot
 from blue_green.site.swap import Swap
 from blue_green.source.failure import StepFailed

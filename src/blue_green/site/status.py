@@ -9,7 +9,7 @@ import trio
 
 from blue_green import __version__
 from blue_green.config.command_line import command_line
-from blue_green.site.process_status import ProcessStatus
+from blue_green.site.processes.process_status import ProcessStatus
 from blue_green.site.receipt import Receipt
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.slot import Slot

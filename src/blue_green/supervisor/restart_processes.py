@@ -6,7 +6,7 @@ from typing import Any
 import trio
 
 from blue_green.control.server import Refusal
-from blue_green.site.app_instance import AppInstance
+from blue_green.site.processes.app_instance import AppInstance
 from blue_green.site.site import Site
 
 INTERVAL = 0.05

@@ -21,8 +21,8 @@ from blue_green import __version__
 from blue_green.control.server import Refusal, Send
 from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
-from blue_green.site import handed_processes
 from blue_green.site.draining import close_streams, requests_of, still_in_flight, until_ended
+from blue_green.site.processes import handed_processes
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.supervisor.reload import Reload

@@ -15,7 +15,7 @@ from blue_green.source.failure import StepFailed
 from blue_green.system.local_zone import LOCAL
 
 if TYPE_CHECKING:
-    from blue_green.site.app_instance import AppInstance
+    from blue_green.site.processes.app_instance import AppInstance
     from blue_green.site.site import Site
 
 logger = logging.getLogger(__name__)

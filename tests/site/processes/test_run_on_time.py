@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from blue_green.config.kinds import Period, Seconds
 from blue_green.config.release_kinds import Schedule
-from blue_green.site.generation import Generation
+from blue_green.site.processes.generation import Generation
 from blue_green.site.scheduled_run import FailedRun, ScheduledRun
 from blue_green.site.site import Site
 from blue_green.source.failure import StepFailed

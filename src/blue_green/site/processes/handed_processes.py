@@ -7,9 +7,9 @@ from pathlib import Path
 import trio
 
 from blue_green.config.settings import SiteSettings
-from blue_green.site.app_instance import AppInstance
-from blue_green.site.app_process import AppProcess, StopSettings
-from blue_green.site.generation import Generation
+from blue_green.site.processes.app_instance import AppInstance
+from blue_green.site.processes.app_process import AppProcess, StopSettings
+from blue_green.site.processes.generation import Generation
 from blue_green.source.release import Release
 from blue_green.system.handover import HandedProcess
 from blue_green.system.output import Output

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import trio
 
+from blue_green.site.processes.timetable import Timetable
 from blue_green.site.scheduled_run import ScheduledRun
 from blue_green.site.state import State, StateFile
-from blue_green.site.timetable import Timetable
 
 CATCH_UP = timedelta(minutes=10)
 """A time that was missed because no supervisor ran is due if that is not longer ago than this."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from blue_green.site.timetable import Timetable, next_time
+from blue_green.site.processes.timetable import Timetable, next_time
 from tests.support.time_zone import machine_in
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -9,7 +9,7 @@ from attrs import frozen
 from blue_green.config.app_process_settings import AppProcessSettings
 from blue_green.config.placeholders import Placeholders
 from blue_green.config.site_settings import AppSettings
-from blue_green.site.generation import Generation
+from blue_green.site.processes.generation import Generation
 from blue_green.source.failure import from_errno
 from blue_green.source.launch import Launch
 from blue_green.system.output import Output

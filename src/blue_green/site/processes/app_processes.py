@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from blue_green.config.settings import SiteSettings
-from blue_green.site import handed_processes
-from blue_green.site.app_instance import AppInstance
-from blue_green.site.app_process import AppProcess
-from blue_green.site.generation import Generation
+from blue_green.site.processes import handed_processes
+from blue_green.site.processes.app_instance import AppInstance
+from blue_green.site.processes.app_process import AppProcess
+from blue_green.site.processes.generation import Generation
 from blue_green.source.release import Release
 from blue_green.system.handover import HandedProcess
 

@@ -7,10 +7,10 @@ import trio
 
 from blue_green.config.app_process_settings import AppProcessSettings
 from blue_green.config.kinds import Argv
-from blue_green.site.app_process import AppProcess, StopSettings, source_of
 from blue_green.site.crash import SHORTEST_LIFE, STABLE, Crash
-from blue_green.site.generation import Generation
-from blue_green.site.run_on_time import RunOnTime
+from blue_green.site.processes.app_process import AppProcess, StopSettings, source_of
+from blue_green.site.processes.generation import Generation
+from blue_green.site.processes.run_on_time import RunOnTime
 from blue_green.source import launch
 from blue_green.source.failure import StepFailed
 

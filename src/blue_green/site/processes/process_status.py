@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from blue_green.site.app_instance import AppInstance
+from blue_green.site.processes.app_instance import AppInstance
 from blue_green.system.printable import counted
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from blue_green.config.app_process_settings import AppProcessSettings
 from blue_green.config.kinds import Argv, Seconds
-from blue_green.site.app_instance import AppInstance
-from blue_green.site.app_process import AppProcess
 from blue_green.site.crash import LONGEST_DELAY, SHORTEST_LIFE, STABLE, Crash
-from blue_green.site.generation import Generation
+from blue_green.site.processes.app_instance import AppInstance
+from blue_green.site.processes.app_process import AppProcess
+from blue_green.site.processes.generation import Generation
 from blue_green.site.site import Site
 from blue_green.source.failure import StepFailed
 from tests.support.fake_processes import FakeProcesses, generation, make_site, process

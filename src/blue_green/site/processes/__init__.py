@@ -1,0 +1,1 @@
+"""The processes of a site: programs of its releases that take no requests."""
