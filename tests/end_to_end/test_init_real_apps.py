@@ -27,12 +27,13 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(programs)}")
 
 
-def needs_gem(name: str) -> pytest.MarkDecorator:
-    """A gem of the system; from elsewhere it would be fetched."""
-    found = shutil.which("gem") and subprocess.run(
-        ["gem", "list", "--installed", "--silent", f"^{name}$"], check=False
-    )
-    return pytest.mark.skipif(not found or found.returncode != 0, reason=f"needs the gem {name}")
+def require_gems(gemfile: str) -> None:
+    """Skip the test if a gem of this file is not installed: `bundle` would have to fetch it."""
+    names = re.findall(r'^gem "([^"]+)"', gemfile, re.MULTILINE)
+    for name in names:
+        words = ["gem", "list", "--installed", "--silent", f"^{name}$"]
+        if subprocess.run(words, check=False).returncode != 0:
+            pytest.skip(f"needs the gem {name}")
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def commit(site: RealSite, tree: Tree) -> None:
     if "bin/rails" in tree:
         (site.checkout / "bin/rails").chmod(0o755)
     if "Gemfile" in tree:
-        # The gems of the system, so that none is fetched.
+        require_gems(tree["Gemfile"])
         subprocess.run(["bundle", "install", "--local", "--quiet"], cwd=site.checkout, check=True)
     git(site.checkout, "add", "-A")
     git(site.checkout, "commit", "-q", "-m", "an app")
@@ -100,9 +101,7 @@ async def check_and_serve(site: RealSite, tree: Tree, text: str) -> dict[str, An
         pytest.param(app_trees.GO, "hello from go", marks=needs("go")),
         pytest.param(app_trees.HUGO, "hello from Blog", marks=needs("hugo")),
         pytest.param(app_trees.JEKYLL, "hello from jekyll", marks=needs("jekyll")),
-        pytest.param(
-            app_trees.SINATRA, "hello from sinatra", marks=[needs("bundle"), needs_gem("sinatra")]
-        ),
+        pytest.param(app_trees.SINATRA, "hello from sinatra", marks=needs("bundle", "gem")),
     ],
 )
 async def test_an_app_of_debians_packages_is_served(
@@ -152,9 +151,7 @@ async def test_documentation_is_built_by_mkdocs(make_site: MakeSite) -> None:
     await check_and_serve(make_site(), app_trees.MKDOCS, "hello from mkdocs")
 
 
-@needs("bundle", "ruby")
-@needs_gem("sprockets-rails")
-@needs_gem("railties")
+@needs("bundle", "gem", "ruby")
 async def test_rails_keeps_its_data_and_serves_its_assets_as_files(make_site: MakeSite) -> None:
     site = make_site()
     written = await init(site, app_trees.RAILS)

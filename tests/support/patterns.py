@@ -19,6 +19,7 @@ import blue_green
 
 SOURCE = Path(blue_green.__file__).parent
 METHODS = ("search", "match", "fullmatch", "split", "findall", "finditer", "sub")
+CALL = re.compile(rf"\.({'|'.join(METHODS)})\(")
 CHARACTERS = " \ta0-./:=\"'([{#@!<%\n"
 PUMPS = (*CHARACTERS, "a ", "a.", "\r\n")
 TAILS = ("", "\0", "\n!")
@@ -53,10 +54,11 @@ def all_used() -> list[Used]:
 
 def _in_module(path: Path) -> Iterator[Used]:
     dotted = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
-    if dotted.endswith("__main__"):
+    text = path.read_text()
+    if dotted.endswith("__main__") or not CALL.search(text):  # Parsing takes far longer.
         return
     module = importlib.import_module(dotted.removesuffix(".__init__"))
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(text)):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         where, method, of = f"{dotted}:{node.lineno}", node.func.attr, node.func.value
