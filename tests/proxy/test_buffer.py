@@ -2,6 +2,8 @@
 
 import itertools
 import random
+import threading
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from blue_green.config.kinds import Size
 from blue_green.config.process_settings import ProxySettings
 from blue_green.proxy import buffer_space
 from blue_green.proxy.buffer import IN_MEMORY, Buffer
+from blue_green.proxy.buffer_file import BufferFile
 from blue_green.proxy.buffer_space import BufferSpace, BufferUse
 from tests.waiting import until
 
@@ -58,6 +61,31 @@ async def test_its_files_have_no_names_and_belong_to_us_alone(tmp_path: Path) ->
         with Buffer(space, BufferUse(), 10 * MB) as buffer:
             assert await buffer.put(bytes(MB))
             assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_file_system_that_hangs_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers, opened = threading.Event(), []
+
+    def hang(directory: Path, kept_free: int) -> BufferFile:
+        answers.wait()
+        file = BufferFile(directory, kept_free)
+        opened.append(weakref.ref(file))
+        return file
+
+    monkeypatch.setattr(buffer_space, "BufferFile", hang)
+    monkeypatch.setattr(buffer_space, "PATIENCE", 0.1)
+    use = BufferUse()
+    async with space_in(tmp_path) as space:
+        for _ in range(3):
+            with Buffer(space, use, 10 * MB) as buffer, trio.fail_after(5):
+                assert not await buffer.put(bytes(MB))
+        assert (use.memory, use.disk) == (0, 0)
+        assert "the file system does not respond" in caplog.text
+        answers.set()
+        await until("the file that came too late is closed", lambda: opened and not opened[0]())
+    assert len(opened) == 1, "the second and the third buffer did not try"
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -66,8 +66,10 @@ class Buffer:
         self._memory.clear()
         if self._file is not None:
             self._space.close_file(self._file, self._use, self._taken)
-            self._file = None
-            self._read = self._written = self._taken = 0
+        else:  # Whoever opened it may have been cancelled.
+            self._space.give_disk(self._use, self._taken)
+        self._file = None
+        self._read = self._written = self._taken = 0
 
     @property
     def is_in_memory(self) -> bool:

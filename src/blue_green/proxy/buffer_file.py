@@ -15,8 +15,11 @@ class BufferFile:
     """An unlinked file that only this process can read.
 
     All but `read_cached` may block, so they are for threads. A thread may be abandoned: closing
-    waits for it, so that it never writes to another file with the same descriptor.
+    waits for it, so that it never writes to another file with the same descriptor. One that was
+    opened in vain is closed when nobody refers to it.
     """
+
+    _descriptor = -1
 
     def __init__(self, directory: Path, kept_free: int) -> None:
         """Leave so many bytes of the file system free. Raises `OSError`."""
@@ -55,4 +58,9 @@ class BufferFile:
 
     def close(self) -> None:
         with self._lock:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
             os.close(self._descriptor)

@@ -6,17 +6,21 @@ With several sites, the buffers of one may take as much as all of them leave fre
 body may take a quarter of the free bytes on disk, so that the first large ones leave room for more.
 """
 
+import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 import trio
 from attrs import define
 
 from blue_green.proxy.buffer_file import BufferFile
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +31,10 @@ SHARE = 4
 """One body may take at most this fraction of the free bytes on disk."""
 KEPT_FREE = 256 * 2**20
 """Bytes that are left free in the file system, for others."""
+PATIENCE = 2.0
+"""Seconds that it may take to open a file, or to write to it."""
+RETRY_AFTER = 10.0
+"""Seconds without further attempts after one has taken longer: the file system may hang."""
 REMIND = 60.0
 """Seconds between lines in the log about a directory that cannot be used."""
 
@@ -74,6 +82,8 @@ class BufferSpace:
         self._done: deque[tuple[BufferFile, BufferUse, int]] = deque()
         self._is_done = trio.Event()
         self._reported_at = -REMIND
+        self._paused_until = 0.0
+        """Nothing is opened or written before this moment, on trio's clock."""
 
     def use(self, settings: BufferSettings, sites: Sequence[object]) -> None:
         """Apply these limits from now on, to these sites."""
@@ -82,19 +92,17 @@ class BufferSpace:
 
     async def run(self) -> None:
         """Close files in a thread, since that takes long for large ones, until cancelled."""
-        try:
-            while True:
-                while self._done:
-                    file, use, taken = self._done[0]
-                    await trio.to_thread.run_sync(file.close, limiter=self._threads)
-                    self._done.popleft()
-                    self._files -= 1
-                    self.give_disk(use, taken)
-                self._is_done = trio.Event()
-                await self._is_done.wait()
-        finally:
-            for file, _, _ in self._done:
-                file.close()
+        while True:
+            while self._done:
+                file, use, taken = self._done[0]
+                await trio.to_thread.run_sync(
+                    file.close, limiter=self._threads, abandon_on_cancel=True
+                )
+                self._done.popleft()
+                self._files -= 1
+                self.give_disk(use, taken)
+            self._is_done = trio.Event()
+            await self._is_done.wait()
 
     def take_memory(self, use: BufferUse, count: int, *, force: bool = False) -> bool:
         """Take so many bytes for a body of this site, if there is room; with `force`, always."""
@@ -130,9 +138,7 @@ class BufferSpace:
         if self._files >= MOST_FILES:
             return None
         try:
-            file = await trio.to_thread.run_sync(
-                BufferFile, self._directory, KEPT_FREE, limiter=self._threads
-            )
+            file = await self._in_thread(BufferFile, self._directory, KEPT_FREE)
         except OSError as error:
             self._report(error)
             return None
@@ -147,9 +153,7 @@ class BufferSpace:
     async def write(self, file: BufferFile, pieces: Sequence[bytes], offset: int) -> bool:
         """Write to a file; False if that fails, which is logged."""
         try:
-            await trio.to_thread.run_sync(
-                file.write, pieces, offset, limiter=self._threads, abandon_on_cancel=True
-            )
+            await self._in_thread(file.write, pieces, offset)
         except OSError as error:
             self._report(error)
             return False
@@ -167,6 +171,16 @@ class BufferSpace:
             self._report(error)
             return b""
         return data
+
+    async def _in_thread(self, function: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
+        """Run it in a thread, for as long as we have patience; raise `OSError`."""
+        if trio.current_time() >= self._paused_until:
+            with trio.move_on_after(PATIENCE):
+                return await trio.to_thread.run_sync(
+                    function, *arguments, limiter=self._threads, abandon_on_cancel=True
+                )
+            self._paused_until = trio.current_time() + RETRY_AFTER
+        raise OSError(errno.ETIMEDOUT, "the file system does not respond")
 
     def _report(self, error: OSError) -> None:
         now = trio.current_time()
