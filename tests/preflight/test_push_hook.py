@@ -29,6 +29,7 @@ def test_the_hook_is_installed_and_written_again_when_asked(subject: CheckedSite
     assert f"wrote {hook_of(subject)}, and set receive.denyCurrentBranch = updateIns" in out
     assert f"git remote add live USER@HOST:{subject.checkout.path}" in out
     assert subject.checkout.git("config", "receive.denyCurrentBranch") == "updateInstead"
+    assert subject.checkout.git("config", "receive.advertiseAtomic") == "false"
     text = hook_of(subject).read_text()
     command = f'receive --config {subject.file} {subject.checkout.path} "$@"\n'
     assert text.endswith(command)

@@ -47,6 +47,8 @@ def install(file: Path, site: SiteSettings) -> Path:
         files.replace(hook, HOOK.format(command=command).encode())
         hook.chmod(0o755)
         _git(checkout, "config", "receive.denyCurrentBranch", "updateInstead")
+        # Otherwise git could refuse a branch, because of another one, when it is live already.
+        _git(checkout, "config", "receive.advertiseAtomic", "false")
     except OSError as error:
         raise CannotAccept(f"{error.filename or checkout}: {error.strerror or error}") from None
     return hook
