@@ -134,6 +134,12 @@ async def test_a_push_that_git_could_not_finish_is_refused_before_its_swap(
         assert (site.checkout / "data.db").read_text() == "ours"
         assert (site.head(), len(outcomes(site))) == (first, 1)
         (site.checkout / "data.db").unlink()
+        for name in ("index.lock", "refs/heads/main.lock"):
+            lock = site.checkout / ".git" / name
+            lock.touch()
+            assert f"if none runs, delete {lock}" in (await developer.push()).output
+            lock.unlink()
+        assert (site.head(), len(outcomes(site))) == (first, 1)
         assert (await developer.push()).is_accepted
         # Nobody can push over what is on the server.
         other = Developer(site, "other")

@@ -5,6 +5,8 @@ swap fails, the hook refuses the push, and nothing has changed. If it succeeds, 
 files of the checkout and moves the branch; whatever could prevent that is checked before the swap.
 """
 
+from pathlib import Path
+
 import trio
 from attrs import define
 
@@ -15,8 +17,12 @@ from blue_green.source import reset
 from blue_green.source.git_errors import GitError
 from blue_green.source.revision import REVISION
 from blue_green.supervisor.follow_swap import follow
+from blue_green.system import threads
 from blue_green.system.printable import first_few
 
+LOCK_TIMEOUT = 2.0
+LOCK_INTERVAL = 0.1
+"""Seconds that another git may take in the checkout, and between looks whether it is done."""
 ABORTED = "the push was aborted"
 ANOTHER_PUSH = "{} was pushed meanwhile and has just gone live: git fetch, and push again"
 
@@ -92,6 +98,11 @@ async def _check_update(site: Site, push: PushArguments) -> None:
     swap = queue.current if queue.current and queue.current.is_past_switch else None
     if swap and swap.trigger is Trigger.PUSH and swap.revision != push.new:
         raise Refusal(ANOTHER_PUSH.format(swap.revision[:7]))
+    if lock := await _lock(site, push.ref):
+        raise Refusal(
+            "another git runs in the checkout on the server, or was killed there: if none runs, "
+            f"delete {lock}"
+        )
     if changed := await _changed(site):
         raise Refusal(f"the checkout on the server has uncommitted changes: {first_few(changed)}")
     if in_the_way := await reset.in_the_way(git, push.new):
@@ -99,6 +110,23 @@ async def _check_update(site: Site, push: PushArguments) -> None:
             "the checkout on the server has untracked files that would be overwritten: "
             f"{first_few(in_the_way)}. Move them away there"
         )
+
+
+async def _lock(site: Site, ref: str) -> Path | None:
+    """A lock of another git that stays, with which git could not update the branch or the files."""
+    paths = await site.git.paths()
+    locks = [
+        *(paths.git_dir / name for name in ("index.lock", "HEAD.lock")),
+        *(paths.common_dir / name for name in (f"{ref}.lock", "packed-refs.lock")),
+    ]
+
+    def find() -> Path | None:
+        return next((lock for lock in locks if lock.exists()), None)
+
+    with trio.move_on_after(LOCK_TIMEOUT):
+        while await threads.run(find):
+            await trio.sleep(LOCK_INTERVAL)
+    return await threads.run(find)
 
 
 async def _changed(site: Site) -> list[str]:
