@@ -10,7 +10,6 @@ from attrs import frozen
 from blue_green.http.heads import Fields, joined
 
 TAG = re.compile(rb'(W/)?("[!#-~\x80-\xff]*")')
-CONDITIONAL = re.compile(rb"(?i)\n(?:if-|range:)")
 RANGE = re.compile(rb"(?i:bytes)[ \t]*=[ \t]*([0-9]*)-([0-9]*)")
 MOST_DIGITS = 18
 
@@ -36,14 +35,6 @@ class Validators:
     """Seconds since 1970."""
     last_modified: bytes
     """The same as HTTP writes it."""
-
-
-def may_have(lines: bytes) -> bool:
-    """Whether the header lines may have a condition or a range: a quick look.
-
-    Host is the first of them, but for requests of HTTP/1.0 without one.
-    """
-    return CONDITIONAL.search(lines) is not None or not lines.startswith(b"Host")
 
 
 def evaluate(fields: Fields, file: Validators, size: int, *, is_get: bool) -> tuple[Verdict, range]:

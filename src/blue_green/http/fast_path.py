@@ -22,13 +22,21 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from blue_green.http.heads import FORWARDED, HOP_BY_HOP, HOST, MAX_LINES, REWRITTEN, Framing
+from blue_green.http.heads import (
+    CONDITIONS,
+    FORWARDED,
+    HOP_BY_HOP,
+    HOST,
+    MAX_LINES,
+    REWRITTEN,
+    Framing,
+)
 from blue_green.http.request import Request
 from blue_green.http.response import Response
 
 T = TypeVar("T")
 
-REQUEST_LINE = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1")
+REQUEST_LINE = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-\"$-~]*) HTTP/1\.1\r\n")
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~](?:[ -~]*[!-~])?)")
 VALUE = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
 LINE = re.compile(rb"([0-9A-Za-z-]+): (%b)" % VALUE.pattern)
@@ -36,7 +44,7 @@ LINE = re.compile(rb"([0-9A-Za-z-]+): (%b)" % VALUE.pattern)
 COOKIE = b"\r\nCookie: "
 LENGTH_VALUE = re.compile(rb"[0-9]{1,18}")
 
-FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, SLOW_PATH, IS_DATE = -1, -2, -3, -4, -5, -6, -7
+FORWARD, DROP, IS_HOST, IS_CHUNKED, CLOSES, SLOW_PATH, IS_DATE, IS_CONDITION = range(-1, -9, -1)
 """Classes of lines. A number of zero or more is the value of a Content-Length."""
 
 CONNECTION = {b"keep-alive": DROP, b"close": CLOSES}
@@ -47,8 +55,12 @@ MOST_CACHED = 2048
 MOST_IN_GROUP = MAX_LINES // 2 - 1
 """Lines. Two groups and a cookie are then no more than a head may have."""
 SECRETS = {b"cookie", b"authorization", b"set-cookie", b"x-api-key", b"x-csrf-token"}
-NOT_SIMPLE = HOP_BY_HOP | REWRITTEN | {b"trailer", b"close", b"date", b"max-forwards"}
+OTHERS = {b"trailer", b"close", b"date", b"max-forwards"}
+NOT_SIMPLE = HOP_BY_HOP | REWRITTEN | CONDITIONS | OTHERS
 """Also the field that `Connection: close` names, should there be one."""
+
+# Python 3.11 looks members of an enum up ten times as slowly as names of a module.
+_NO_BODY, _LENGTH = Framing.NONE, Framing.LENGTH
 
 NO_CLAIMS: dict[bytes, bytes] = {}
 
@@ -64,6 +76,7 @@ class Lines(NamedTuple):
     host: bytes = b""
     is_chunked: bool = False
     has_date: bool = False
+    is_conditional: bool = False
 
 
 cached_request_lines: dict[bytes, int] = {}
@@ -79,44 +92,36 @@ def read_request(head: bytes) -> Request | None:
 
 
 def _parse_request(head: bytes) -> Request | None:
-    line, _, fields = head[:-4].partition(b"\r\n")
-    first = REQUEST_LINE.fullmatch(line)
+    first = REQUEST_LINE.match(head)
     if first is None:
         return None
-    before, cookie, after = fields.partition(COOKIE)
+    fields = head[first.end() : -4]
+    before, cookie, rest = fields.partition(COOKIE)
     lines = cached_groups.get(before) or _parse_group(before)
-    if cookie and lines:
-        lines = _with_cookie(lines, after)
     if lines is None or not lines.host:
         return None
-    forwarded, keep_alive, length, host, *_ = lines
-    framing = Framing.NONE if length < 0 else Framing.LENGTH
+    forwarded, keep_alive, length, host, _, _, is_conditional = lines
+    if cookie:
+        value, more, after = rest.partition(b"\r\n")
+        if not VALUE.fullmatch(value):
+            return None
+        forwarded = b"%bCookie: %b\r\n" % (forwarded, value)
+        if more:
+            others = cached_groups.get(after) or _parse_group(after)
+            if others is None or others.host or (length >= 0 and others.length >= 0):
+                return None  # A Host that comes late, and what comes twice, take the slow path.
+            forwarded += others.forwarded
+            keep_alive = keep_alive and others.keep_alive
+            length = max(length, others.length)
+            is_conditional = is_conditional or others.is_conditional
+    framing, length = (_NO_BODY, 0) if length < 0 else (_LENGTH, length)
     request = Request(
         first[1], first[2], b"1.1", host, forwarded, NO_CLAIMS,
-        framing, max(length, 0), keep_alive=keep_alive,
+        framing, length, keep_alive=keep_alive, is_conditional=is_conditional,
     )  # fmt: skip
-    if fields in cached_groups:
+    if not cookie and fields in cached_groups:
         _cache(cached_requests, head, request, LONGEST_LINE)
     return request
-
-
-def _with_cookie(lines: Lines, rest: bytes) -> Lines | None:
-    """Extend parsed lines by a Cookie, whose value `rest` begins with, and the lines after it."""
-    value, more, after = rest.partition(b"\r\n")
-    if not VALUE.fullmatch(value):
-        return None
-    forwarded = b"%bCookie: %b\r\n" % (lines.forwarded, value)
-    if not more:
-        return Lines(forwarded, lines.keep_alive, lines.length, lines.host)
-    others = cached_groups.get(after) or _parse_group(after)
-    if others is None or others.host or (lines.length >= 0 and others.length >= 0):
-        return None  # A Host that comes late, and what comes twice, take the slow path.
-    return Lines(
-        forwarded + others.forwarded,
-        lines.keep_alive and others.keep_alive,
-        max(lines.length, others.length),
-        lines.host,
-    )
 
 
 def _parse_group(group: bytes) -> Lines | None:
@@ -161,7 +166,7 @@ def _parse_lines(
 ) -> tuple[bool, Lines | None]:
     """Whether all lines were cached, and what they mean; None if they are not all simple."""
     host, length = b"", -1
-    keep_alive, is_chunked, has_date, all_cached = True, False, False, True
+    keep_alive, is_chunked, has_date, is_conditional, all_cached = True, False, False, False, True
     forwarded = []
     for line in lines:
         kind = table.get(line)
@@ -179,6 +184,9 @@ def _parse_lines(
         elif kind == IS_DATE:
             has_date = True
             forwarded.append(line)
+        elif kind == IS_CONDITION:
+            is_conditional = True
+            forwarded.append(line)
         elif kind == IS_CHUNKED and not is_chunked:
             is_chunked = True
         elif kind == CLOSES:
@@ -189,7 +197,7 @@ def _parse_lines(
         forwarded.insert(0, b"Host: %b" % host)
     forwarded.append(b"")
     return all_cached, Lines(
-        b"\r\n".join(forwarded), keep_alive, length, host, is_chunked, has_date
+        b"\r\n".join(forwarded), keep_alive, length, host, is_chunked, has_date, is_conditional
     )
 
 
@@ -217,6 +225,8 @@ def _classify_line(
 def _only_in_requests(name: bytes, value: bytes) -> int:
     if name == b"date":
         return FORWARD
+    if name in CONDITIONS:
+        return IS_CONDITION
     return IS_HOST if name == b"host" and HOST.fullmatch(value) else SLOW_PATH
 
 

@@ -38,6 +38,12 @@ FORWARDED = b"x-forwarded-"
 OURS_ALONE = {b"host", b"content-length", b"expect", b"proxy"}
 """Rewritten fields whose value is ours even behind a trusted proxy."""
 
+CONDITIONS = {
+    b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range",
+    b"range",
+}  # fmt: skip
+"""Fields that make a request conditional or partial (RFC 9110 sections 13 and 14)."""
+
 NOT_IN_TRAILERS = HOP_BY_HOP | REWRITTEN | {
     b"authorization", b"cookie", b"set-cookie", b"cache-control", b"content-encoding",
     b"content-type", b"content-range", b"trailer", b"range", b"max-forwards", b"age", b"date",

@@ -11,6 +11,7 @@ import h11
 from attrs import define, field
 
 from blue_green.http.heads import (
+    CONDITIONS,
     HOP_BY_HOP,
     HOST,
     LARGEST_LENGTH,
@@ -77,6 +78,8 @@ class Request:
     keep_alive: bool = True
     ends_here: bool = False
     """An OPTIONS that may be forwarded no further (RFC 9110 section 7.6.2)."""
+    is_conditional: bool = False
+    """It has a condition or a range."""
     has_odd_content: bool = field(init=False, eq=False, repr=False)
     """It has content although its method does not define any.
 
@@ -131,12 +134,13 @@ def read_request(head: bytes) -> Request:
     ends_here = False
     if method == b"OPTIONS" and joined(fields, b"max-forwards") is not None:
         fields, ends_here = _count_down(fields)
+    kept = _forwarded(fields, options)
     return Request(
         method=method,
         target=target,
         version=version,
         host=host,
-        lines=_host_line(host) + lines_of(_forwarded(fields, options)),
+        lines=_host_line(host) + lines_of(kept),
         forwarding=_forwarding(fields),
         framing=framing,
         length=length,
@@ -145,6 +149,7 @@ def read_request(head: bytes) -> Request:
         upgrade=upgrade,
         keep_alive=keeps_alive(version, options),
         ends_here=ends_here,
+        is_conditional=any(name.lower() in CONDITIONS for name, _ in kept),
     )
 
 

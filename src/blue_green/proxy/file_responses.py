@@ -36,7 +36,7 @@ def respond_now(
     The usual case, without the rest of this file.
     """
     request = stream.request
-    if request.method != b"GET" or route.stripped or conditions.may_have(request.lines):
+    if request.method != b"GET" or route.stripped or request.is_conditional:
         return None
     known = files.known(request.target.partition(b"?")[0])
     if known is None or not isinstance(known.found, FoundFile) or request.upgrade:
@@ -114,7 +114,7 @@ class FileResponder:
             accepted = joined(request.fields, b"accept-encoding") or b""
             chosen = found.encodings[encodings.choose(accepted, found.encodings)]
         self._stream.file_revision = found.revision
-        if not conditions.may_have(request.lines):
+        if not request.is_conditional:
             return await self._send(chosen, chosen.whole, range(chosen.size))
         is_get = request.method == b"GET"
         verdict, part = conditions.evaluate(

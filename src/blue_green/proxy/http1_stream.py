@@ -22,7 +22,7 @@ from blue_green.proxy.splice import ReadAhead, SpliceSink, splice
 from blue_green.routing.lease import Outcome, Target
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
-_NO_BODY = Framing.NONE
+_NO_BODY, _LENGTH = Framing.NONE, Framing.LENGTH
 DISK_TIMEOUT = 60.0
 """Seconds for a disk to read what is sent next."""
 WITHOUT_LENGTH = (Framing.CHUNKED, Framing.CLOSE)
@@ -94,7 +94,7 @@ class Http1Stream:
             await self.finish(rest)
 
     def respond_now(self, response: Response, body: bytes) -> Unsent:
-        data = self._head(response) + body
+        data = self._head(response, body)
         # The end of the connection follows at once, and goes in the same packet.
         rest = self._transport.send_now(data, 0 if self.keep_alive else socket.MSG_MORE)
         self.sent = len(body)
@@ -184,13 +184,13 @@ class Http1Stream:
             self.keep_alive = False
         return self.keep_alive
 
-    def _head(self, response: Response) -> bytes:
-        """Begin the final response: its head as bytes."""
+    def _head(self, response: Response, body: bytes = b"") -> bytes:
+        """Begin the final response: its head as bytes, and all of its body if that is known."""
         lines = b"" if response.has_date else date_line()
         site = self.client.site
         if site is not None and site.hsts:
             lines += hsts.lines_for(self.client, response.lines)
-        if response.framing in WITHOUT_LENGTH:
+        if response.framing is not _LENGTH and response.framing in WITHOUT_LENGTH:
             if self.request.version == b"1.1":
                 self._is_chunked = True
                 lines += b"Transfer-Encoding: chunked\r\n"
@@ -200,7 +200,7 @@ class Http1Stream:
             lines += self.connection_lines
         self.status = response.status
         self.client.begin_response()
-        return write_response(response, lines)
+        return b"".join((response.start, lines, b"\r\n", body))
 
     def _send_now(self, data: bytes | memoryview, flags: int = 0) -> Unsent:
         rest = self._transport.send_now(data, flags)
