@@ -1,5 +1,7 @@
 """What the fast path caches; `test_heads` compares its results with the slow path."""
 
+import pytest
+
 from blue_green.http import fast_path
 from blue_green.http.request import read_request
 
@@ -46,6 +48,22 @@ def test_lines_around_a_changing_cookie_are_cached() -> None:
         request = fast_path.read_request(head)
         assert request == read_request(head)
     assert {before, after} <= set(fast_path.cached_groups)
+
+
+@pytest.mark.parametrize("name", [b"if-match", b"IF-None-Match", b"If-Range", b"rANGE"])
+@pytest.mark.parametrize("cookie", [b"", b"Cookie: a=b\r\n"])
+def test_a_condition_is_seen_wherever_its_line_is(name: bytes, cookie: bytes) -> None:
+    condition = name + b": bytes=0-\r\n"
+    for lines in (condition + cookie, cookie + condition):
+        head = b"GET / HTTP/1.1\r\nHost: h\r\n%b\r\n" % lines
+        for _ in range(3):
+            request = fast_path.read_request(head)
+            assert request is not None and request.is_conditional
+            assert request == read_request(head)
+    request = fast_path.read_request(
+        b"GET / HTTP/1.1\r\nHost: h\r\n%bX-If-Range: 1\r\n\r\n" % cookie
+    )
+    assert request is not None and not request.is_conditional
 
 
 def test_the_caches_are_bounded() -> None:

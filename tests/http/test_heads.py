@@ -170,6 +170,7 @@ HOSTILE = st.lists(
             *(b"X-Forwarded-User: x\r\n", b"x-forwarded-: x\r\n", b"Client-Cert: x\r\n"),
             *(b"X.Forwarded.For: x\r\n", b"True_Client_IP: x\r\n", b"X-Forwarded: x\r\n"),
             *(b"Max-Forwards: 0\r\n", b"Content-Length: 0\r\n", b"Connection: upgrade\r\n"),
+            *(b"If-None-Match: x\r\n", b"range: x\r\n", b"Connection: range\r\n"),
         ]
     ),
     max_size=12,
@@ -197,6 +198,7 @@ AROUND_A_COOKIE = st.lists(
             *(b"Cookie: a=b\r\n", b"cookie: c\r\n", b"X-Cookie: d\r\n", b"Cookie: \r\n"),
             *(b"Cookie:e\r\n", b"Cookie: \x00\r\n", b"Cookie: f \r\n", b" g\r\n", b"Close: h\r\n"),
             *(b"Content-Length: 0\r\n", b"X: y\r\n" * 49, b"\n", b"\r\n", b"Expect: x\r\n"),
+            *(b"If-None-Match: x\r\n", b"range: x\r\n"),
         ]
     ),
     max_size=8,

@@ -9,7 +9,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 from weakref import WeakValueDictionary
@@ -43,10 +42,10 @@ LONGEST_PATH = 512
 MOST_BYTES = 16 * 1024 * 1024
 """Paths that are kept, bytes of each, and bytes of files that are kept in memory for them."""
 NOT_FOUND = b"404.html"
-KEPT_OPEN = 1024 * 1024
 MOST_OPEN = 32
-"""Bytes up to which files are kept open, and how many: a deleted file takes up its space until it
-is closed."""
+MOST_BYTES_OPEN = 64 * 1024 * 1024
+"""Files that are kept open, and bytes of all of them: a deleted file takes up its space until it is
+closed, and opening one takes a thread."""
 
 
 @define(eq=False)
@@ -88,7 +87,9 @@ class FileRoots:
         init=False, factory=WeakValueDictionary
     )
     """The files that are being sent, and those that are kept open."""
-    _kept: deque[OpenFile] = field(init=False, factory=partial(deque, maxlen=MOST_OPEN))
+    _kept: deque[tuple[OpenFile, int]] = field(init=False, factory=deque)
+    _kept_bytes: int = field(init=False, default=0)
+    """Those that are kept open, each with its bytes, and the sum of these."""
 
     _top_names: TopNames = field(init=False)
     _searching: dict[bytes, trio.Event] = field(init=False, factory=dict)
@@ -156,8 +157,8 @@ class FileRoots:
         opened = await self._in_thread(self.lookup.open, wanted, self.threads)
         if opened is not None:
             self._open[wanted] = opened
-            if wanted.size <= KEPT_OPEN:
-                self._kept.append(opened)
+            if wanted.size <= MOST_BYTES_OPEN:
+                self._keep_open(opened, wanted.size)
         return opened
 
     def forget(self) -> None:
@@ -165,7 +166,7 @@ class FileRoots:
         self._known.clear()
         self._open.clear()
         self._kept.clear()
-        self._bytes = 0
+        self._bytes = self._kept_bytes = 0
 
     async def _search(self, path: bytes, wanted: FilePath | Names) -> Found | None:
         while (running := self._searching.get(path)) is not None:
@@ -205,6 +206,12 @@ class FileRoots:
             self.forget()
         self._known[path] = known
         self._bytes += size
+
+    def _keep_open(self, opened: OpenFile, size: int) -> None:
+        self._kept.append((opened, size))
+        self._kept_bytes += size
+        while len(self._kept) > MOST_OPEN or self._kept_bytes > MOST_BYTES_OPEN:
+            self._kept_bytes -= self._kept.popleft()[1]
 
     def _forget(self, path: bytes) -> None:
         before = self._known.pop(path, None)
