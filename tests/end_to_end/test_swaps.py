@@ -263,7 +263,7 @@ async def test_twenty_commits_in_two_seconds_are_at_most_three_swaps(make_site: 
 
 async def test_the_old_release_keeps_its_old_files(make_site: MakeSite) -> None:
     """The test app reads its text when it answers, as others read templates."""
-    site = make_site(swap={"soak": "10s"})
+    site = make_site(swap={"soak": "2s"})
     site.commit("one")
     may_answer = site.directory / "may-answer"
     async with site.running():

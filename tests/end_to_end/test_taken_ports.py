@@ -171,7 +171,8 @@ async def test_another_program_on_a_port_that_the_live_app_closed_is_noticed(
         async with port_thief(site.blue, site.directory) as thief:
             assert (await site.get("/?give-up")).status == 200
             await thief.until_it_has_port()
-            await site.until_logged(f"was opened by pid {thief.process.pid}")
+            # On a busy machine, a search for the process is given up, and the next one finds it.
+            await site.until_logged(f"pid {thief.process.pid}")
             before = list(thief.stolen)
             await site.get("/secret")
             assert thief.stolen == before

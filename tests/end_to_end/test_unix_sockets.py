@@ -65,6 +65,12 @@ def has(server: str) -> bool:
     return bool(pytest.importorskip(server))
 
 
+def of_server(server: str) -> Any:
+    """A parameter; one server is enough for the default run."""
+    marks = [pytest.mark.skipif(not has(server), reason=f"{server} is not installed")]
+    return pytest.param(server, marks=marks if server == "gunicorn" else [*marks, pytest.mark.long])
+
+
 def socket_of(status: dict[str, Any]) -> Path:
     """The socket of the only backend that is live."""
     assert status["live"]["ports"] == []
@@ -73,13 +79,7 @@ def socket_of(status: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("strategy", ["overlap", pytest.param("exclusive", marks=pytest.mark.long)])
-@pytest.mark.parametrize(
-    "server",
-    [
-        pytest.param(one, marks=pytest.mark.skipif(not has(one), reason=f"{one} is not installed"))
-        for one in SERVERS
-    ],
-)
+@pytest.mark.parametrize("server", [of_server(name) for name in SERVERS])
 async def test_a_server_on_a_unix_socket_is_swapped_restarted_and_upgraded_under_load(
     site: RealSite, server: str, strategy: str
 ) -> None:
