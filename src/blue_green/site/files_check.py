@@ -6,17 +6,29 @@ it.
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
+import trio
+
 from blue_green.config.settings import SiteSettings
-from blue_green.source.failure import StepFailed
+from blue_green.source.failure import MachineFault, StepFailed
 from blue_green.system import threads, users
 from blue_green.system.users import User
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds for a look at what is served, which may be linked to another machine."""
 
 
 async def check(release: Path, settings: SiteSettings, user: User) -> None:
     """Raise `StepFailed` if the release there lacks a directory or a page that `[files]` names."""
-    if problem := await threads.run(first_problem, release, settings, user, abandon_on_cancel=True):
+    look = partial(first_problem, release, settings, user)
+    try:
+        with trio.fail_after(ANSWER_TIMEOUT):
+            problem = await threads.run(look, abandon_on_cancel=True)
+    except trio.TooSlowError:
+        raise MachineFault("[files] the file system of the files does not respond") from None
+    if problem:
         raise StepFailed(f"[files] {problem}")
 
 

@@ -10,9 +10,11 @@ from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
+import trio
+
 from blue_green.source.failure import MachineFault, StepFailed, from_errno
 from blue_green.source.git import Git
-from blue_green.system import command, tree_ownership, users
+from blue_green.system import command, threads, tree_ownership, users
 from blue_green.system.process import CannotStart
 from blue_green.system.users import User
 
@@ -20,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = 120.0
 """Seconds for mkdir, rm and ln."""
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds for a look at a path in the checkout, which may be on another machine."""
 
 PLACEHOLDERS = frozenset({".keep", ".gitkeep", ".gitignore"})
 """Files that are committed only so that git has their directory."""
@@ -53,7 +58,7 @@ class Links:
             raise StepFailed(f"link: git tracks {name}, so each release has its own")
         if not link.parent.resolve().is_relative_to(release.resolve()):
             raise StepFailed(f"link: {link.parent} is a symbolic link out of the release")
-        if not target.exists():
+        if not await _exists(target):
             await self._create_target(target, is_directory=name.endswith("/"))
         await self._run("mkdir", "-p", "--", str(link.parent), user=self._user)
         await self._run("ln", "-s", "-T", "--", str(target), str(link), user=self._user)
@@ -72,7 +77,7 @@ class Links:
         """Create a directory in the checkout. The first write through a link creates a file."""
         owner = self._git.owner
         directory = target if is_directory else target.parent
-        if not directory.exists():
+        if not await _exists(directory):
             creator = users.creator_of(directory, self._git.checkout, owner, self._user)
             await self._run("mkdir", "-p", "--", str(directory), user=creator)
             if creator is owner:
@@ -91,6 +96,15 @@ class Links:
             raise from_errno(str(error), error.errno) from None
         if not done.ok:
             raise StepFailed(f"{done}: {'; '.join(done.tail)}")
+
+
+async def _exists(path: Path) -> bool:
+    """Whether this path in the checkout exists; raise `MachineFault` if its file system hangs."""
+    try:
+        with trio.fail_after(ANSWER_TIMEOUT):
+            return await threads.run(path.exists, abandon_on_cancel=True)
+    except trio.TooSlowError:
+        raise MachineFault(f"link: the file system of {path} does not respond") from None
 
 
 def _has_only_placeholders(directory: Path) -> bool:
