@@ -97,7 +97,8 @@ def hard_inputs(used: Used, length: int) -> Iterator[str]:
         for pump in PUMPS:
             for tail in TAILS:
                 yield start + pump * (length // len(pump)) + tail
-                yield (start + pump) * (length // (len(start) + len(pump))) + tail
+                if start:
+                    yield (start + pump) * (length // (len(start) + len(pump))) + tail
 
 
 def _ways_to_repetitions(tree: Any, before: str) -> Iterator[str]:
