@@ -37,6 +37,25 @@ async def test_single_processes_are_restarted_without_a_swap(
         assert "on a schedule" in (await site.cli("restart", "--process", "nightly")).err
 
 
+async def test_processes_run_on_if_the_environment_of_new_ones_cannot_be_read(
+    make_site: Callable[..., RealSite],
+) -> None:
+    site = make_site()
+    secrets = site.directory / "secrets.env"
+    site.configure(
+        app={"env_file": ["secrets.env"]}, processes={"worker": {"command": ["sleep", "1000"]}}
+    )
+    secrets.write_text("TOKEN=hunter1")
+    site.commit("one")
+    async with site.running():
+        running = site.processes()
+        secrets.write_text("TOKEN hunter2")
+        done = await site.cli("restart", "--process", "worker")
+        problem = f"[app] env_file: {secrets}, line 1: is not NAME=value"
+        assert (done.code, done.err) == (1, f"blue-green: {problem}; nothing was restarted\n")
+        assert site.processes() == running
+
+
 @pytest.mark.long
 async def test_the_link_current_leads_to_the_live_release(
     make_site: Callable[..., RealSite],

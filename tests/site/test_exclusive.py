@@ -132,6 +132,22 @@ async def test_a_failed_candidate_brings_the_old_release_back(
     assert ran_one_at_a_time(site)
 
 
+async def test_the_old_release_is_not_stopped_if_the_environment_of_the_new_one_cannot_be_read(
+    make_exclusive: MakeSite,
+) -> None:
+    site = make_exclusive(app={"env_file": ["secrets.env"]})
+    secrets = site.directory / "secrets.env"
+    secrets.write_text("TOKEN=hunter1")
+    site.commit("old")
+    async with site.running():
+        before = (await site.status())["live"]
+        secrets.write_text("TOKEN hunter2")
+        done = await site.cli("restart")
+        assert (done.code, "line 1: is not NAME=value" in done.out) == (1, True)
+        assert (await site.status())["live"]["pids"] == before["pids"]
+        assert (await site.get("/")).json()["text"] == "old"
+
+
 async def test_a_request_that_takes_too_long_cancels_the_swap(make_exclusive: MakeSite) -> None:
     site = make_exclusive(swap={"drain_timeout": "300ms", "overdue": "call-off"})
     site.put_up("request", site.commit("old"))

@@ -17,6 +17,7 @@ from blue_green.site.receipt import Result
 from blue_green.site.slot import Slot
 from blue_green.site.swap import Swap, in_flight_of, output_of
 from blue_green.site.trigger import Trigger
+from blue_green.source import launch
 from blue_green.source.failure import StepFailed, SwapCancelled
 from blue_green.source.release import Release
 
@@ -27,6 +28,8 @@ async def run(swap: Swap, old: Slot, release: Release) -> Result:
     """Replace `old` with this release; raise a phase's error once `old` serves again."""
     site, candidate = swap.site, swap.site.slots.idle
     slow = requests_of(old.targets)
+    # An `env_file` that cannot be used would keep the old release from starting again, too.
+    await launch.prepare(release, swap.settings, owner=site.git.owner, user=site.user)
     await _let_finish(swap, slow)
     try:
         await _quiesce(swap, old, slow)

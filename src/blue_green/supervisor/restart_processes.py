@@ -7,7 +7,10 @@ import trio
 
 from blue_green.control.server import Refusal
 from blue_green.site.processes.app_instance import AppInstance
+from blue_green.site.processes.generation import Generation
 from blue_green.site.site import Site
+from blue_green.source import launch
+from blue_green.source.failure import StepFailed
 
 INTERVAL = 0.05
 """Seconds between looks whether they have started."""
@@ -26,6 +29,8 @@ async def restart_processes(site: Site, names: Sequence[str], *, waits: bool) ->
             raise Refusal(f"the live release has no process {name}; it has: {others}", usage=True)
         if settings[name].schedule is not None:
             raise Refusal(f"{name} runs on a schedule, so there is nothing to start again")
+    if generation is not None:
+        await _check_launch(site, generation)
     new = [one for name in dict.fromkeys(names) for one in site.processes.restart(name)]
     while waits and any(map(_is_pending, new)):
         await trio.sleep(INTERVAL)
@@ -36,6 +41,15 @@ async def restart_processes(site: Site, names: Sequence[str], *, waits: bool) ->
     return {"processes": {name: _pids(new, name) for name in names}}
 
 
+async def _check_launch(site: Site, generation: Generation) -> None:
+    """Raise `Refusal` if nothing of this release can start: the old instances then run on."""
+    release, settings = generation.release, generation.settings
+    try:
+        await launch.prepare(release, settings, owner=site.git.owner, user=site.user)
+    except StepFailed as failure:
+        raise Refusal(f"{failure}; nothing was restarted") from None
+
+
 def _is_pending(instance: AppInstance) -> bool:
     """Whether it has neither started, nor failed to, nor been stopped by a swap."""
     return instance.started_at is None and not instance.deaths and not instance.is_stopping
@@ -43,4 +57,4 @@ def _is_pending(instance: AppInstance) -> bool:
 
 def _pids(instances: Sequence[AppInstance], name: str) -> list[int]:
     processes = [one.process for one in instances if one.name == name]
-    return [process.process.pid for process in processes if process is not None]
+    return sorted(process.process.pid for process in processes if process is not None)

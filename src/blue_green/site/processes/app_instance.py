@@ -123,9 +123,12 @@ class AppInstance:
 
     async def _start(self) -> None:
         site, generation = self._site, self.generation
-        how = await launch.prepare(
-            generation.release, generation.settings, owner=site.git.owner, user=site.user
-        )
+        try:
+            how = await launch.prepare(
+                generation.release, generation.settings, owner=site.git.owner, user=site.user
+            )
+        except StepFailed as failure:
+            raise type(failure)(f"process {self.source}: {failure}") from None
         await trio.lowlevel.checkpoint_if_cancelled()
         self.process = AppProcess.start(generation, self.name, self.number, how, site.output)
         assert self._programs is not None
