@@ -66,6 +66,31 @@ async def test_a_probe_redirected_to_https_suggests_a_setting(https: bool) -> No
     assert str(failed) == f"GET / was answered 301, a redirect to https://a.example/: {advice}"
 
 
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        (None, "if the app accepts only the hosts of the site, set host in [health]"),
+        ("a.example", "if the app does not accept the host a.example, let it do so"),
+    ],
+)
+async def test_a_probe_whose_host_may_have_been_refused_says_so(
+    host: str | None, advice: str
+) -> None:
+    async def refuse(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, refuse, listeners)
+        port = listeners[0].socket.getsockname()[1]
+        settings = HealthSettings(host=HostName(host) if host else None)
+        failed = await health.probe(a_target(port), settings)
+        nursery.cancel_scope.cancel()
+    assert str(failed) == f"GET / was answered 400: {advice}"
+
+
 # --- warmup ---------------------------------------------------------------------------------
 
 

@@ -35,6 +35,8 @@ UNHEALTHY_PAUSE = 0.1
 """Seconds between probes of a candidate that listens but is not healthy."""
 
 REDIRECTS = (301, 302, 303, 307, 308)
+HOST_REFUSED = (400, 403, 421)
+"""Statuses with which apps refuse a Host header: Django and others 400, Rails 403."""
 LONGEST_LOCATION = 200
 """Characters of a redirect's target that messages show."""
 OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
@@ -107,6 +109,7 @@ async def probe(
         if status in settings.status if settings.status else 200 <= status < 300:
             return None
         redirect, advice = _redirect(response, settings)
+        advice = advice or _advice_on_host(status, settings)
         why = f"{asked} was answered {status}{redirect}"
         failed = ProbeFailed(why, status=status, advice=advice)
     if lines is not None and expected is not None:
@@ -237,3 +240,12 @@ def _redirect(response: Response, settings: HealthSettings) -> tuple[str, str]:
         if settings.https:
             advice = "the app must trust X-Forwarded-Proto, which was https"
     return f", a redirect to {location}", advice
+
+
+def _advice_on_host(status: int, settings: HealthSettings) -> str:
+    """What to do if the app refuses the Host header of the probe, as this status suggests."""
+    if status not in HOST_REFUSED:
+        return ""
+    if settings.host is None:
+        return "if the app accepts only the hosts of the site, set host in [health]"
+    return f"if the app does not accept the host {settings.host}, let it do so"

@@ -22,7 +22,7 @@ ADVICE: Mapping[int, tuple[str, str]] = {
         ),
     ),
     **dict.fromkeys(
-        (400, 403, 421),
+        health.HOST_REFUSED,
         (
             REFUSES,
             'set host = "the site\'s public name" in [health], or have the app allow {host}',
