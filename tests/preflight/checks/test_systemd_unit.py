@@ -6,8 +6,10 @@ import pytest
 
 from blue_green.preflight.checks import systemd_unit
 from blue_green.supervisor import settings_file
+from blue_green.system import users
 from tests.support.check_context import CheckedSite
 
+LONGER = "set TimeoutStopSec=90, as `blue-green unit --install --force` does"
 UNIT = """\
 [Unit]
 Description=[Service]
@@ -54,7 +56,7 @@ def test_a_unit_must_leave_enough_time_to_stop(subject: CheckedSite) -> None:
     ]
     assert verdicts[-1] == "passed"
     [_, late] = systemd_unit.judge("blog", too_short, settings)
-    assert (late.verdict, late.advice) == ("warned", "set TimeoutStopSec=90")
+    assert (late.verdict, late.advice) == ("warned", LONGER)
 
 
 LOW = {"listen": ["127.0.0.1:443"]}
@@ -123,3 +125,15 @@ def test_the_shipped_unit_may_listen_on_all_ports() -> None:
 def test_high_ports_need_no_capability(subject: CheckedSite, units: Path) -> None:
     subject.configure()
     assert ambient(subject) == []
+
+
+def test_what_root_may_rely_on_matters_only_if_the_service_runs_as_root(
+    subject: CheckedSite, units: Path
+) -> None:
+    me = users.owner_of(Path("/proc/self")).name
+    assert not systemd_unit.runs_as_us(subject.file)
+    with (units / "app.service").open("a") as file:
+        file.write(f"User={me}\n")
+    assert systemd_unit.runs_as_us(subject.file)
+    (units / "app.service").unlink()
+    assert systemd_unit.runs_as_us(subject.file), "nobody else is known to run it"

@@ -108,7 +108,8 @@ async def _check_all(
         context = CheckContext(file, settings, site, owner, user, git, running, may_run)
         contexts.append(context)
         uses += await _check_app(context, of_site, start=start)
-    _all(files.trust(file, settings), report)
+    if systemd_unit.runs_as_us(file):
+        _all(files.trust(file, settings), report)
     _all(shared_users.shared_users(contexts), report)
     _all(machine.memory_for_swaps(uses, is_single=settings.is_single), report)
 

@@ -59,6 +59,15 @@ def may_bind_low_ports(file: Path) -> bool:
     return any(_may_bind(path, _properties(path)) for path in naming(file, UNITS))
 
 
+def runs_as_us(file: Path) -> bool:
+    """Whether the supervisor of this settings file runs as the user of this check, as we assume
+    without an installed service: then what this user may rely on matters.
+    """
+    us = users.owner_of(Path("/proc/self")).name
+    services = [_properties(path) for path in naming(file, UNITS)]
+    return not services or any((service.get("User") or "root") == us for service in services)
+
+
 def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings:
     """Check the properties of a service, in the format of its unit file."""
     us = users.owner_of(Path("/proc/self")).name
@@ -76,7 +85,8 @@ def judge(name: str, service: Mapping[str, str], settings: Settings) -> Findings
             about,
             f"systemd kills the service after {allowed:g} s, but an orderly stop may take "
             f"{longest:g} s (drain_timeout + stop_timeout twice + drain_delay)",
-            f"set TimeoutStopSec={longest + service_unit.KILL_MARGIN:.0f}",
+            f"set TimeoutStopSec={longest + service_unit.KILL_MARGIN:.0f}, as `blue-green unit "
+            "--install --force` does",
         )
     else:
         yield passed(about, f"{allowed:g} s are enough for an orderly stop")
