@@ -67,6 +67,11 @@ async def test_root_runs_a_command_as_the_user_of_the_app_and_nothing_of_root_is
         missing = await run(site, "no-such-program")
         assert missing.returncode == 127
         assert "cannot run no-such-program" in missing.stderr
+        program = release / ".venv" / "bin" / "no-such-program"
+        program.parent.mkdir(parents=True)
+        program.touch(0o755)
+        nearer = await run(site, "no-such-program")
+        assert "; the release has .venv/bin/no-such-program" in nearer.stderr
         with shell(directory, BG=shlex.join([*BLUE_GREEN, "exec"])) as terminal:
             terminal.type("tty; $BG -- sh -c 'tty; id -un; exit 3'; echo =$?=\r")
             found = terminal.until(r"(/dev/pts/\d+)\s+(/dev/pts/\d+)\s+nobody\s+=3=")

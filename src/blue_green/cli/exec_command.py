@@ -28,6 +28,8 @@ from blue_green.system.users import User
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit statuses, as those of a shell."""
+BIN_DIRECTORIES = (".venv/bin", "venv/bin", "node_modules/.bin", "bin", "vendor/bin")
+"""Where builds usually put programs, below the directory of the release."""
 OF_TERMINAL = ("TERM", "COLORTERM")
 """Variables that describe the terminal, which is the client's."""
 WITH_VALUE = ("--site", "--socket", "--config")
@@ -103,9 +105,19 @@ def _become_command(
         why = error.strerror
         if "/" not in words[0] and shutil.which(words[0], path=path) is None:
             is_missing, why = True, f"it is in no directory of PATH, {path}"
+            if nearer := _in_release(words[0]):
+                why += f"; the release has {nearer}"
         complain(f"cannot run {words[0]} in {directory} as {user.name}: {why}", FAILED)
         sys.stderr.flush()
         os._exit(NOT_FOUND if is_missing else NOT_EXECUTABLE)
+
+
+def _in_release(name: str) -> str:
+    """The path of this program in the current directory, where builds usually put programs."""
+    found = (
+        f"{where}/{name}" for where in BIN_DIRECTORIES if os.access(f"{where}/{name}", os.X_OK)
+    )
+    return next(found, "")
 
 
 def _close_others() -> None:
