@@ -148,16 +148,22 @@ def _relative(file: Path) -> Path:
 
 
 def _how_to_split(file: Path, checkout: Path) -> str:
-    site = site_tables.sites_in(locate.read(file), file)[0]
+    document = locate.read(file)
+    site = site_tables.sites_in(document, file)[0]
     own = _beside(file, INCLUDE, site.checkout)
     directory, main, new = (shlex.quote(str(path)) for path in (own.parent, file, own))
+    name_host = (
+        f"in {own}, check hosts;"
+        if "hosts" in document
+        else f'at the top of {own}, add hosts = ["{own.stem}.localhost"] or its real host;'
+    )
     return (
         f"{file} is for one site, {site.checkout}. To serve {checkout.resolve()} as well:\n"
         f"1. mkdir {directory} && mv {main} {new}\n"
-        f'2. at the top of {own}, add hosts = ["{own.stem}.localhost"] or its real\n'
-        f"   host; relative paths in it are now relative to {own.parent}, so write\n"
+        f"2. {name_host}\n"
+        f"   relative paths in it are now relative to {own.parent}, so write\n"
         f'   checkout = "{site.checkout}"\n'
-        f"3. move its sections [proxy], [admin], [control] and [state] to a new {file},\n"
+        f"3. move its sections [proxy], [admin], [control], [state] and [build] to a new {file},\n"
         f'   below the line include = ["{INCLUDE}"]\n'
         "4. run this blue-green init again, and restart the supervisor. Sites then start from\n"
         "   HEAD, without the releases and the history of the one before; to keep those, see\n"
