@@ -47,6 +47,8 @@ class CheckContext:
     running: RunningSupervisor | None
     may_run: bool
     """A supervisor runs, or it is not known whether one does."""
+    service_runs_as_us: bool = True
+    """The supervisor will have the rights of this check, as far as that is known."""
 
 
 class UnknownSupervisor(Exception):

@@ -31,7 +31,7 @@ def trust(file: Path, settings: Settings) -> Findings:
 def run_as(context: CheckContext) -> Findings:
     """Which users the app and git run as, and whether root can act for them."""
     try:
-        if not context.settings.is_single:
+        if not context.settings.is_single and context.service_runs_as_us:
             startup.check_site_trust(context.site)
     except startup.CannotRun as error:
         yield failed("settings", str(error))

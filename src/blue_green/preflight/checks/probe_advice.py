@@ -33,6 +33,7 @@ ADVICE: Mapping[int, tuple[str, str]] = {
         "set a path in [health] without a login, or status = [200, 401]",
     ),
     404: ("the app does not have this path", "set a path in [health] that exists"),
+    405: ("the path does not accept GET", "set a path in [health] that answers GET"),
 }
 """For each status: the most likely cause, and how to fix it."""
 

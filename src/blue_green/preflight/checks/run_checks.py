@@ -89,7 +89,7 @@ async def _check_all(
     _all(await acme_authority.authority(settings), report)
     _all(systemd_unit.unit(file, settings), report)
     lookups = await acme_hosts.look_up_all(settings, sites)
-    others = other_sites.of(file)
+    others, is_ours = other_sites.of(file), systemd_unit.runs_as_us(file)
     contexts: list[CheckContext] = []
     uses: list[machine.MemoryUse] = []
     for site in sites:
@@ -105,10 +105,10 @@ async def _check_all(
             of_site(failed(about, why))
             continue
         git = Git(site.git.checkout, owner, {}, site.git.fetch_timeout)
-        context = CheckContext(file, settings, site, owner, user, git, running, may_run)
+        context = CheckContext(file, settings, site, owner, user, git, running, may_run, is_ours)
         contexts.append(context)
         uses += await _check_app(context, of_site, start=start)
-    if systemd_unit.runs_as_us(file):
+    if is_ours:
         _all(files.trust(file, settings), report)
     _all(shared_users.shared_users(contexts), report)
     _all(machine.memory_for_swaps(uses, is_single=settings.is_single), report)
