@@ -47,4 +47,4 @@ def test_a_user_who_may_not_is_told_what_to_type(
 
 def test_a_command_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["exec", "--"]) == 2
-    assert "name a command: blue-green exec -- python" in capsys.readouterr().err
+    assert "name a command: blue-green exec -- .venv/bin/python" in capsys.readouterr().err

@@ -92,7 +92,9 @@ READ: Mapping[tuple[str, str], str] = {
     ),
     ("README.md", f"{VENV} '.[dev]' && .venv/bin/pytest"): "is what runs these tests, in .ci/run",
     ("CONTRIBUTING.md", "python3 -m venv .venv"): "fetches packages",
-    (PUSHES, "blue-green accept-pushes supervisor.toml"): "test_pushes.py and test_push_hook.py",
+    (PUSHES, "sudo -u app blue-green accept-pushes /etc/blue-green/supervisor.toml"): (
+        "test_pushes.py and test_push_hook.py"
+    ),
     (PUSHES, "git remote add live app@server.example.com:/srv/app"): "test_pushes.py",
     (
         "CONTRIBUTING.md",
@@ -129,7 +131,12 @@ READ: Mapping[tuple[str, str], str] = {
     ),
     (INSTALL, "sudo blue-green unit /etc/blue-green/supervisor.toml --install"): UNIT_TEST,
     (INSTALL, "sudo systemctl disable --now blue-green"): SYSTEMD,
-    ("docs/exec.md", "sudo blue-green exec -- python manage.py shell"): (
+    (
+        "docs/environment.md",
+        "sudo install -m 640 -g app /dev/null /etc/shop/secrets.env && sudoedit "
+        "/etc/shop/secrets.env",
+    ): "opens an editor",
+    ("docs/exec.md", "sudo blue-green exec -- .venv/bin/python manage.py shell"): (
         "needs a terminal and Django; tests/end_to_end/test_exec.py runs other programs"
     ),
     (

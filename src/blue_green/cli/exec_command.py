@@ -49,7 +49,9 @@ def split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 def _exec(arguments: argparse.Namespace) -> int:
     if not arguments.words:
-        return complain("name a command: blue-green exec -- python manage.py shell", USAGE)
+        return complain(
+            "name a command: blue-green exec -- .venv/bin/python manage.py shell", USAGE
+        )
     reject_file(arguments, arguments.words[0])
     peers: list[client.SocketOwner] = []
     try:
@@ -145,6 +147,6 @@ COMMANDS = [
         "run a command in the live release, as its user and with its environment",
         _exec,
         _arguments,
-        "blue-green exec -- python manage.py shell",
+        "blue-green exec -- .venv/bin/python manage.py shell",
     )
 ]
