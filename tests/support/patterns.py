@@ -102,7 +102,10 @@ def hard_inputs(used: Used, length: int) -> Iterator[str]:
 
 
 def _ways_to_repetitions(tree: Any, before: str) -> Iterator[str]:
-    """What matches up to each repetition in the pattern, and once through it."""
+    """What matches up to each repetition in the pattern, and once through it.
+
+    Nothing is tried again in the middle of a word, so its parts are left out.
+    """
     for kind, value in tree:
         if kind in (kinds.MAX_REPEAT, kinds.MIN_REPEAT, kinds.POSSESSIVE_REPEAT):
             yield before
@@ -113,7 +116,9 @@ def _ways_to_repetitions(tree: Any, before: str) -> Iterator[str]:
             for way in value[1]:
                 yield from _ways_to_repetitions(way, before)
         before += _example([(kind, value)])
-        yield before
+        if kind is not kinds.LITERAL:
+            yield before
+    yield before
 
 
 def _example(tree: Any) -> str:
