@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from blue_green.files.roots import SURE
 from tests.raw.checks import descriptors, until_descriptors_are
 from tests.raw.files import fetch, roots, serving, write
 from tests.raw.tls_client import write_pair
@@ -69,6 +70,17 @@ async def test_a_known_file_is_not_sent_again(release: Path) -> None:
             assert answer.field(name) == first.field(name)
         assert not answer.field(b"content-length")
         assert (await fetch(proxy, "/about.html", 'If-Match: "other"')).status == 412
+
+
+async def test_a_file_that_stayed_open_is_sent_as_the_first_time(release: Path) -> None:
+    async with serving(roots(release)) as proxy:
+        for path, whole in (("/large.bin", LARGE), ("/medium.bin", LARGE[:100_000])):
+            first, second, third = [await fetch(proxy, path) for _ in range(3)]
+            assert first.body == second.body == third.body == whole
+            assert first.field(b"content-length") == third.field(b"content-length")
+        (release / "public/medium.bin").write_bytes(b"other")
+        await trio.sleep(2 * SURE)
+        assert (await fetch(proxy, "/medium.bin")).body == b"other"
 
 
 async def test_ranges_are_sent_of_files_of_any_size(release: Path) -> None:

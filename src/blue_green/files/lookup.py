@@ -43,17 +43,16 @@ class FoundFile:
     """It is what is looked for first: no other file can take precedence."""
     size: int = field(init=False)
     """Bytes that it takes in memory, nearly."""
-    small: Representation | None = field(init=False)
+    only: Representation | None = field(init=False)
     """What everybody gets whose request has no condition: there are no other encodings."""
 
     @size.default
     def _(self) -> int:
         return sum(len(each.body or b"") for each in self.encodings.values()) + 2048
 
-    @small.default
+    @only.default
     def _(self) -> Representation | None:
-        itself = self.encodings[IDENTITY]
-        return itself if len(self.encodings) == 1 and itself.body is not None else None
+        return self.encodings[IDENTITY] if len(self.encodings) == 1 else None
 
     @property
     def is_current(self) -> bool:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from blue_green.files import conditions, encodings
 from blue_green.files.conditions import Verdict
 from blue_green.files.lookup import Found, FoundDirectory, FoundFile
+from blue_green.files.open_file import OpenFile
 from blue_green.files.paths import with_slash
 from blue_green.files.representation import Changing, Representation
 from blue_green.files.roots import FileRoots
@@ -31,7 +32,7 @@ ATTEMPTS = 3
 def respond_now(
     stream: ClientStream, files: FileRoots, route: Route[ServedSite]
 ) -> Awaitable[None] | None:
-    """Send a small file that is in memory; None if there is more to do than that.
+    """Send a file that is in memory, or open; None if there is more to do than that.
 
     The usual case, without the rest of this file.
     """
@@ -41,11 +42,28 @@ def respond_now(
     known = files.known(request.target.partition(b"?")[0])
     if known is None or not isinstance(known.found, FoundFile) or request.upgrade:
         return None
-    small = known.found.small
-    if small is None or small.body is None:
+    file = known.found.only
+    if file is None:
+        return None
+    if file.body is not None:
+        stream.file_revision = known.found.revision
+        return stream.respond(file.whole, file.body)
+    if (opened := files.opened(file)) is None:
         return None
     stream.file_revision = known.found.revision
-    return stream.respond(small.whole, small.body)
+    return _send_opened(stream, opened, file.whole, range(file.size))
+
+
+async def _send_opened(
+    stream: ClientStream, file: OpenFile, response: Response, part: range
+) -> None:
+    if rest := stream.start_now(response, more=True):
+        await stream.finish(rest)
+    try:
+        await stream.send_file(file, part.start, len(part))
+    except BadBody as bad:
+        raise ResponseAborted(f"The file was not sent to its end: {bad}.") from None
+    await stream.end(NO_FIELDS)
 
 
 class FileResponder:
@@ -167,10 +185,5 @@ class FileResponder:
                 opened = await self._files.open(file)
         if opened is None:
             return False
-        await self._stream.start(response, more=True)
-        try:
-            await self._stream.send_file(opened, part.start, len(part))
-        except BadBody as bad:
-            raise ResponseAborted(f"The file was not sent to its end: {bad}.") from None
-        await self._stream.end(NO_FIELDS)
+        await _send_opened(self._stream, opened, response, part)
         return True
