@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from blue_green.files.lookup import SETTLED_NS
 from blue_green.files.roots import SURE
 from tests.raw.checks import descriptors, until_descriptors_are
 from tests.raw.files import fetch, roots, serving, write
@@ -286,10 +287,11 @@ async def test_a_removed_file_is_gone(release: Path) -> None:
         assert (await fetch(proxy, "/about.html")).status == 404
 
 
-async def test_clients_that_leave_leave_no_open_files(release: Path) -> None:
+async def test_clients_that_leave_leave_no_further_open_files(release: Path) -> None:
     (release / "public/large.bin").write_bytes(bytes(30_000_000))
+    await trio.sleep(2 * SETTLED_NS / 1e9)  # Until then, it would be opened anew each time.
     async with serving(roots(release)) as proxy:
-        await fetch(proxy, "/about.html")
+        await fetch(proxy, "/large.bin")  # From now on, it stays open.
         before = descriptors()
         for _ in range(10):
             client = await proxy.connect()
