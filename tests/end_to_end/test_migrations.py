@@ -46,7 +46,7 @@ def make_migrating(make_site: MakeSite) -> Callable[..., Migrating]:
 MakeMigrating = Callable[..., Migrating]
 
 
-@pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
+@pytest.mark.parametrize("strategy", ["overlap", pytest.param("exclusive", marks=pytest.mark.long)])
 async def test_migrate_runs_once_per_revision_and_not_for_a_rollback_or_a_restart(
     make_migrating: MakeMigrating, strategy: str
 ) -> None:
