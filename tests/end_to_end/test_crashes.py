@@ -63,12 +63,18 @@ async def test_requests_are_refused_quickly_during_a_crash_loop(make_site: MakeS
         answer = await site.get("/")
         assert answer.status == 503
         assert int(answer.headers["retry-after"]) >= 1
-        assert (await site.status())["held"] == 0
+        status = await site.status()
+        assert status["held"] == 0
+        assert status["live"]["crash"].startswith("the app ended with exit status 1")
+        shown = (await site.cli("status")).out
+        assert "restarting it: the app ended with exit status 1" in shown
+        assert status["output"][one][-1] in shown, "the last line says why"
         away.unlink()
         # The next start may be some seconds away; a swap need not wait for it.
         done = await site.cli("swap", one)
         assert done.code == 0, done
         assert (await site.get("/")).json()["revision"] == one
+        assert (await site.status())["live"]["crash"] == ""
 
 
 async def test_a_request_that_keeps_killing_the_app_only_delays_others_by_its_start(

@@ -73,6 +73,7 @@ class SiteEvents:
             "subject": self.site.queue.subject_of(revision) if revision else "",
             "since": slot.since.timestamp() if slot.since and state == "live" else None,
             "restarts": slot.restarts,
+            "crash": slot.crash.reason if slot.crash else "",
             "is_static": slot.is_static,
             "backends": [
                 {

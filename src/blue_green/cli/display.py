@@ -73,6 +73,9 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     if live:
         yield from _release(result, "live", live["revision"], style)
         yield from style.wrapped(MARGIN, _place(live), "dim")
+        if crash := live.get("crash"):  # Missing in the answers of older supervisors.
+            yield from style.wrapped(MARGIN, f"restarting it: {crash}", "red")
+            yield from _last_lines(result, live["revision"], style)
         if current := result.get("current"):  # Missing in the answers of older supervisors.
             yield from style.wrapped(MARGIN, f"in {current}", "dim")
     else:
@@ -232,7 +235,7 @@ def _quarantine(result: Mapping[str, Any], style: Style) -> Iterator[str]:
 
 
 def _last_lines(result: Mapping[str, Any], revision: str, style: Style) -> Iterator[str]:
-    """The last output of a candidate that failed."""
+    """The last output of a release that failed."""
     if lines := result.get("output", {}).get(revision):
         yield style.line(" " * MARGIN, ("last lines of output:", "dim"))
         yield from (style.line(" " * (MARGIN + 2), line) for line in lines)

@@ -12,6 +12,7 @@ from blue_green.config.settings import SiteSettings
 from blue_green.routing.lease import Target
 from blue_green.site import addresses, probation
 from blue_green.site.backend import Backend
+from blue_green.site.crash import Crash
 from blue_green.site.draining import stop_with_streams
 from blue_green.site.supervision import Supervision
 from blue_green.source import launch
@@ -45,6 +46,8 @@ class Slot:
         """When it became live."""
         self.restarts = 0
         """How often a backend was restarted while the slot was supervised."""
+        self.crash: Crash | None = None
+        """The last crash, until the backend is up again."""
         self._backends: dict[Endpoint, Backend] = {}
         self._site = site
         self._supervision: Supervision | None = None
@@ -95,6 +98,7 @@ class Slot:
         """
         self.release = release
         self.settings = settings
+        self.crash = None
         self.is_static = settings.is_static
         other = self._site.slots.other(self)
         found = await addresses.of_slot(self._site, self.name, settings)

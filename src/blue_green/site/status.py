@@ -146,11 +146,15 @@ class Status:
 
     @property
     def _output(self) -> dict[str, list[str]]:
-        """The last lines of output of each failed candidate in the status."""
+        """The last lines of output of a live release that is down, and of each failed candidate
+        in the status."""
         queue = self._site.queue
         others = {queue.desired, self._site.new_commits.head, *self._quarantined}
         named = others - {self._site.slots.live_revision, None}
         outputs = {name: self._site.state.last_output(name) for name in named if name}
+        live = self._site.slots.live
+        if live is not None and live.release is not None and live.crash is not None:
+            outputs[live.release.revision] = live.crash.output
         return {name: list(lines[-LAST_LINES:]) for name, lines in outputs.items() if lines}
 
     @property
@@ -234,5 +238,6 @@ def _slot(slot: Slot | None) -> dict[str, Any] | None:
         "sockets": slot.sockets,
         "pids": [backend.process.pid for backend in slot.backends],
         "is_static": slot.is_static,
+        "crash": slot.crash.reason if slot.crash else "",
         "since": slot.since.isoformat(timespec="seconds") if slot.since else None,
     }

@@ -5,6 +5,7 @@ restarted backend is not warmed up, since requests wait for it.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -94,6 +95,8 @@ class Supervision:
                 gate.admit(backend.target)
             gate.stop_refusing()
             self._failing.discard(address)
+            if self._slot.crash is not None and self._slot.crash.address == address:
+                self._slot.crash = None
             self._site.slots.port_conflicts.forget(address)
             self._settle(address)
             healthy_at = trio.current_time()
@@ -142,12 +145,13 @@ class Supervision:
         slot = self._slot
         assert slot.release is not None
         revision = slot.release.revision
-        backend = slot.backend_on(address)
-        if backend is None:
-            return Crash(slot.name, address, revision, deaths, failure or "it did not start")
-        await slot.remove(backend)
-        reason = failure or f"the app {backend.ending}"
-        return Crash(slot.name, address, revision, deaths, reason, backend.output)
+        output: Sequence[str] = ()
+        reason = failure or "it did not start"
+        if (backend := slot.backend_on(address)) is not None:
+            await slot.remove(backend)
+            reason, output = failure or f"the app {backend.ending}", backend.output
+        slot.crash = Crash(slot.name, address, revision, deaths, reason, output)
+        return slot.crash
 
     def _settle(self, address: Endpoint) -> None:
         self._unsettled.discard(address)
