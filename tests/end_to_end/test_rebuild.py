@@ -32,7 +32,7 @@ async def text(site: RealSite) -> str:
     return answer
 
 
-@pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
+@pytest.mark.parametrize("strategy", ["overlap", pytest.param("exclusive", marks=pytest.mark.long)])
 async def test_a_rebuild_of_the_live_revision_is_built_beside_it(
     make_built: Callable[..., tuple[RealSite, Path]], strategy: str
 ) -> None:

@@ -8,6 +8,22 @@ from tests.support.site import RealSite
 from tests.waiting import until
 
 
+async def until_running(site: RealSite, count: int) -> set[int]:
+    """The pids of the processes, once so many run."""
+    pids: set[int] = set()
+
+    async def do_run() -> bool:
+        nonlocal pids
+        instances = [
+            one for each in (await site.status())["processes"] for one in each["instances"]
+        ]
+        pids = {one["pid"] for one in instances if one["pid"] is not None}
+        return len(pids) == count
+
+    await until(f"{count} processes run", do_run)
+    return pids
+
+
 async def test_single_processes_are_restarted_without_a_swap(
     make_site: Callable[..., RealSite],
 ) -> None:
@@ -17,14 +33,14 @@ async def test_single_processes_are_restarted_without_a_swap(
     site.configure(processes={"worker": worker, "mail": {**worker, "count": 1}, "nightly": nightly})
     site.commit("one")
     async with site.running():
+        running = await until_running(site, 3)
         before = await site.status()
-        running = set(site.processes())
         done = await site.cli("restart", "--process", "worker")
         assert (done.code, done.err) == (0, "")
         started = {int(pid) for pid in done.out.removeprefix("worker: restarted, pid ").split(", ")}
         assert len(started) == 2
         assert started.isdisjoint(running)
-        now = set(site.processes())
+        now = await until_running(site, 3)
         assert len(running & now) == len(running) - 2, "the others go on"
         after = await site.status()
         assert after["live"] == before["live"]
@@ -48,12 +64,12 @@ async def test_processes_run_on_if_the_environment_of_new_ones_cannot_be_read(
     secrets.write_text("TOKEN=hunter1")
     site.commit("one")
     async with site.running():
-        running = site.processes()
+        running = await until_running(site, 1)
         secrets.write_text("TOKEN hunter2")
         done = await site.cli("restart", "--process", "worker")
         problem = f"[app] env_file: {secrets}, line 1: is not NAME=value"
         assert (done.code, done.err) == (1, f"blue-green: {problem}; nothing was restarted\n")
-        assert site.processes() == running
+        assert await until_running(site, 1) == running
 
 
 @pytest.mark.long

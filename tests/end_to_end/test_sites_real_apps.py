@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 
+import pytest
+
 from tests.support.http_client import Answer
 from tests.support.several_sites import HostedSite, SeveralSites
 from tests.support.site_load import SiteLoad
@@ -96,6 +98,7 @@ def commit(site: HostedSite, text: str) -> str:
     return site.commit(text, files)
 
 
+@pytest.mark.long
 async def test_each_of_three_real_apps_is_deployed_twice_under_load(
     make_sites: Callable[..., SeveralSites],
 ) -> None:

@@ -150,7 +150,7 @@ async def test_a_revision_that_waits_for_a_retry_is_deployed_after_a_restart(
         await site.until_live(two)
 
 
-@pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
+@pytest.mark.parametrize("strategy", ["overlap", pytest.param("exclusive", marks=pytest.mark.long)])
 async def test_an_unhandled_exception_costs_neither_the_site_nor_the_revision(
     make_site: MakeSite, tmp_path: Path, strategy: str
 ) -> None:
