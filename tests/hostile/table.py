@@ -44,6 +44,8 @@ CROWDED = {"proxy": {"max_connections": places.PLACES}}
 """More connections come than there are places."""
 HOLDING = {"hold": {"limit": 15, "per_client": 10}}
 """There are places at the gate for one attacker's share and for all who are polite."""
+BUFFERED = SLOW + 20
+"""A buffer has up to 256 KiB in memory, and as much while that is written to its file."""
 LOG = 16 + 24
 """MiB for a log that nobody reads, and for what reads the requests."""
 
@@ -62,8 +64,10 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("updates of keys", tls.key_updates, over_tls=True, missing=tls.what_is_missing()),
     Attack("replayed hellos", tls.replayed_hellos, over_tls=True),
     Attack("records of one byte", tls.one_byte_records, over_tls=True),
-    Attack("slow readers", tls.slow_readers, growth=SLOW, settle=FILLED),
-    Attack("slow readers over TLS", tls.slow_readers, growth=SLOW, settle=FILLED, over_tls=True),
+    Attack("slow readers", tls.slow_readers, growth=BUFFERED, settle=FILLED),
+    Attack(
+        "slow readers over TLS", tls.slow_readers, growth=BUFFERED, settle=FILLED, over_tls=True
+    ),
     Attack("slow readers of files", files.slow_readers, sections=files.SERVED, growth=SLOW),
     Attack("odd paths of files", files.odd_paths, sections=files.SERVED),
     Attack("small ranges of files", files.small_ranges, sections=files.SERVED),
