@@ -138,16 +138,25 @@ async def test_a_commit_elsewhere_does_not_deploy_code_again_that_was_rolled_bac
         assert f"since {second[:7]}, which is not live: it was rolled back" in status["why"]
 
 
+HELD = ["sh", "-c", "while [ -e ../../../held ]; do sleep 0.02; done"]
+"""A build that takes as long as there is this file beside the checkout."""
+
+
+async def commit_that_builds(site: RealSite) -> tuple[str, Path]:
+    """Commit a revision, and wait until it is `HELD` in its build; the file that holds it, too."""
+    barrier = site.directory / "held"
+    barrier.touch()
+    revision = site.commit("two", answer="two")
+    await until("it builds", lambda: f"swap {revision[:7]}: triggered" in site.log())
+    return revision, barrier
+
+
 @pytest.mark.long
 async def test_a_commit_elsewhere_does_not_cancel_a_swap(make_site: MakeSite) -> None:
-    held = "while [ -e ../../../held ]; do sleep 0.02; done"
-    site = with_paths(make_site, release={"build": ["sh", "-c", held]})
+    site = with_paths(make_site, release={"build": HELD})
     site.commit("one")
     async with site.running():
-        barrier = site.directory / "held"
-        barrier.touch()
-        second = site.commit("two", answer="two")
-        await until("it builds", lambda: f"swap {second[:7]}: triggered" in site.log())
+        second, barrier = await commit_that_builds(site)
         docs = commit_docs(site, "documentation")
         await until("it is logged", lambda: f"HEAD is {docs[:7]} now" in site.log())
         barrier.unlink()
@@ -158,14 +167,10 @@ async def test_a_commit_elsewhere_does_not_cancel_a_swap(make_site: MakeSite) ->
 
 @pytest.mark.long
 async def test_a_revert_of_what_is_being_deployed_is_deployed(make_site: MakeSite) -> None:
-    held = "while [ -e ../../../held ]; do sleep 0.02; done"
-    site = with_paths(make_site, release={"build": ["sh", "-c", held]})
+    site = with_paths(make_site, release={"build": HELD})
     site.commit("one")
     async with site.running():
-        barrier = site.directory / "held"
-        barrier.touch()
-        second = site.commit("two", answer="two")
-        await until("it builds", lambda: f"swap {second[:7]}: triggered" in site.log())
+        second, barrier = await commit_that_builds(site)
         reverted = site.commit("one")
         await until("it is next", lambda: ("superseded", second) in outcomes(site))
         barrier.unlink()

@@ -26,20 +26,6 @@ LONG = 120.0
 """Seconds in which everything settles."""
 
 
-@pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> FakeProcesses:
-    fakes = FakeProcesses()
-    fakes.install(monkeypatch)
-    return fakes
-
-
-@pytest.fixture
-async def site(tmp_path: Path, nursery: trio.Nursery, fakes: FakeProcesses) -> Site:
-    site = make_site(tmp_path)
-    nursery.start_soon(site.slots.run)
-    return site
-
-
 def use(site: Site, generation: Generation | None, *, supervised: bool = True) -> None:
     site.processes.use(generation)
     if supervised:

@@ -2,28 +2,13 @@
 
 from pathlib import Path
 
-import pytest
 import trio
 from attrs import evolve
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from blue_green.config.release_kinds import Schedule
 from blue_green.site.site import Site
-from tests.support.fake_processes import FakeProcesses, generation, make_site, process
-
-
-@pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> FakeProcesses:
-    fakes = FakeProcesses()
-    fakes.install(monkeypatch)
-    return fakes
-
-
-@pytest.fixture
-async def site(tmp_path: Path, nursery: trio.Nursery, fakes: FakeProcesses) -> Site:
-    site = make_site(tmp_path)
-    nursery.start_soon(site.slots.run)
-    return site
+from tests.support.fake_processes import FakeProcesses, generation, process
 
 
 def _states(site: Site) -> dict[str, list[str]]:
