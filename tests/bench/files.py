@@ -5,15 +5,12 @@ than any of them.
 """
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import tomli_w
-
 from tests.bench.comparison import compare
-from tests.bench.peers import PROXY_CORE, PeerProxy, caddy_command, process
+from tests.bench.peers import PROXY_CORE, PeerProxy, caddy_command, process, supervisor
 from tests.bench.throughput import BROWSER, Row
 from tests.bench.tls import PerCpuSecond
 from tests.support.app_checkout import git
@@ -74,12 +71,8 @@ def blue_green(directory: Path, origin: int) -> Iterator[tuple[int, int]]:
         "files": {"/": "public"},
         "git": {"checkout": str(checkout)},
         "proxy": {"listen": [f"127.0.0.1:{port}"], "access_log": False},
-        "state": {"directory": str(directory / f"state-{port}")},
     }
-    file = directory / f"supervisor-{port}.toml"
-    file.write_text(tomli_w.dumps(settings))
-    words = (sys.executable, "-m", "blue_green", "run", str(file))
-    with process(*words, core=PROXY_CORE, port=port) as pid:
+    with supervisor(directory, port, settings) as pid:
         yield port, pid
 
 

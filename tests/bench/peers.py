@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 from attrs import frozen
@@ -189,6 +190,17 @@ def caddy(
 
 
 @contextmanager
+def supervisor(directory: Path, port: int, settings: Mapping[str, Any]) -> Iterator[int]:
+    """Our supervisor with these settings, which serves on this port; its pid."""
+    state = {"directory": str(directory / f"state-{port}")}
+    file = directory / f"supervisor-{port}.toml"
+    file.write_text(tomli_w.dumps({**settings, "state": state}))
+    words = (sys.executable, "-m", "blue_green", "run", str(file))
+    with process(*words, core=PROXY_CORE, port=port) as pid:
+        yield pid
+
+
+@contextmanager
 def blue_green(
     directory: Path,
     origin: int,
@@ -216,12 +228,8 @@ def blue_green(
         "health": {"path": "/small" if command is None else "/healthz", "interval": "10s"},
         "hold": {"limit": 10_000, "per_client": 10_000, "timeout": "60s"},
         "proxy": {"listen": [f"127.0.0.1:{port}"], "access_log": log, **tls},
-        "state": {"directory": str(directory / f"state-{port}")},
     }
-    file = directory / f"supervisor-{port}.toml"
-    file.write_text(tomli_w.dumps(settings))
-    words = (sys.executable, "-m", "blue_green", "run", str(file))
-    with process(*words, core=PROXY_CORE, port=port) as pid:
+    with supervisor(directory, port, settings) as pid:
         yield port, pid
 
 
