@@ -37,7 +37,7 @@ def test_a_host_gets_a_certificate_by_each_kind_of_challenge(
 
 def test_a_client_that_trusts_the_root_accepts_the_chain(scene: AcmeScene) -> None:
     text = scene.issuer().issue(HOST, 0)
-    context = pem.load_text(text, scene.directory).context
+    context = pem.load_text(text, scene.directory).contexts.offering(pem.HTTP1)
     handshake(context, scene.pebble.client_context(), HOST)
 
 

@@ -25,7 +25,7 @@ def test_a_certificate_is_read_with_its_life(host: str) -> None:
 
 
 def test_an_expired_certificate_can_be_used() -> None:
-    assert read(make_pem("a.example", DAY, age=3 * DAY), "a.example", ABOUT).loaded.context
+    assert read(make_pem("a.example", DAY, age=3 * DAY), "a.example", ABOUT).loaded.contexts
 
 
 def test_a_certificate_of_another_host_is_refused() -> None:

@@ -7,6 +7,7 @@ from weakref import WeakSet
 import pytest
 
 from blue_green.certificates import sessions as module
+from blue_green.certificates.pem import HTTP1
 from blue_green.certificates.sessions import KEY_LIFETIME, Sessions
 from tests.raw.tls_client import entry_for
 
@@ -34,7 +35,7 @@ def test_sessions_of_clients_without_tickets_take_bounded_memory(
         context = sessions.context()
         seen.add(context)
         assert context.session_stats()["number"] <= 5
-        end_properly(context, loaded.context)
+        end_properly(context, loaded.contexts.offering(HTTP1))
     assert len(seen) == 4
 
 
@@ -49,7 +50,7 @@ def test_the_caches_of_many_hosts_together_take_bounded_memory(
     monkeypatch.setattr(module, "MOST_IN_ALL", 50)
     for host in hosts:
         for _ in range(8):
-            end_properly(host.context(), loaded.context)
+            end_properly(host.context(), loaded.contexts.offering(HTTP1))
     cached = [host.context().session_stats()["number"] for host in hosts]
     assert 10 <= sum(cached) <= 50
     assert max(cached) <= 5

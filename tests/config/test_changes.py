@@ -56,6 +56,7 @@ def test_equal_settings_have_no_changes() -> None:
             {"tls": {"certificate": "/c.pem", "key": "/k.pem", "redirect": ["[::]:80"]}},
             '[proxy] tls.redirect: none -> ["[::]:80"], needs a restart of the supervisor',
         ),
+        ("proxy", {"http2": {"enabled": False}}, "[proxy] http2.enabled: true -> false, now"),
         (
             "app",
             {"stop_signal": "SIGINT"},

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blue_green.certificates.pem import HTTP1, HTTP2
 from blue_green.http.client_hello import (
     MOST_BYTES,
     MOST_EXTENSIONS,
@@ -74,27 +75,29 @@ def test_a_hello_of_openssl_is_read(name: str | None) -> None:
     assert hello is not None
     assert hello.name == name
     assert hello.protocols == b"\x02h2\x08http/1.1"
-    assert hello.accepts_our_protocols
+    assert hello.accepts(HTTP1)
     assert hello.has_quick_groups
 
 
 @pytest.mark.parametrize(
-    ("protocols", "accepts", "validates"),
+    ("protocols", "accepts_http1", "accepts_http2", "validates"),
     [
-        ((), True, False),
-        (("h2",), False, False),
-        (("http/1.1",), True, False),
-        (("acme-tls/1",), False, True),
-        (("acme-tls/1", "http/1.1"), True, False),
-        (("http/1.10",), False, False),
+        ((), True, True, False),
+        (("h2",), False, True, False),
+        (("http/1.1",), True, True, False),
+        (("acme-tls/1",), False, False, True),
+        (("acme-tls/1", "http/1.1"), True, True, False),
+        (("http/1.10",), False, False, False),
+        (("h2c", "h22"), False, False, False),
     ],
 )
 def test_protocols_are_compared_as_a_whole(
-    protocols: tuple[str, ...], accepts: bool, validates: bool
+    protocols: tuple[str, ...], accepts_http1: bool, accepts_http2: bool, validates: bool
 ) -> None:
     hello = read_hello(of_openssl("a.example", *protocols))
     assert hello is not None
-    assert hello.accepts_our_protocols is accepts
+    assert hello.accepts(HTTP1) is accepts_http1
+    assert hello.accepts(HTTP2) is accepts_http2
     assert hello.validates_challenge is validates
 
 

@@ -11,7 +11,7 @@ import trustme
 
 from blue_green.certificates import sessions
 from blue_green.certificates.challenges import ACME_TLS
-from blue_green.certificates.pem import server_context
+from blue_green.certificates.pem import HTTP1, HTTP2, server_context
 from blue_green.certificates.table import CertificateTable
 from blue_green.http import client_hello, handshake
 from blue_green.http.client_hello import ClientHello
@@ -138,6 +138,55 @@ async def test_a_client_that_offers_only_protocols_that_we_do_not_speak_gets_an_
         assert (await both.shake(A, context)).selected_alpn_protocol() == "http/1.1"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("ours", "offered", "agreed"),
+    [
+        (HTTP2, ("http/1.1", "h2"), "h2"),
+        (HTTP2, ("h2",), "h2"),
+        (HTTP2, ("http/1.1",), "http/1.1"),
+        (HTTP2, (), None),
+        (HTTP1, ("h2", "http/1.1"), "http/1.1"),
+        (HTTP1, (), None),
+    ],
+)
+async def test_both_sides_agree_on_http_2_if_both_speak_it(
+    ours: tuple[str, ...],
+    offered: tuple[str, ...],
+    agreed: str | None,
+    kind: str,
+    version: ssl.TLSVersion,
+) -> None:
+    context = of_version(version)
+    if offered:
+        context.set_alpn_protocols(offered)
+    async with connected(table_of(A, key_type=trustme.KeyType[kind]), protocols=ours) as both:
+        assert both.transport.protocol is None
+        assert (await both.shake(A, context)).selected_alpn_protocol() == agreed
+        assert both.transport.protocol == agreed
+
+
+async def test_a_client_that_speaks_only_http_2_gets_an_alert_where_that_is_off(
+    table: CertificateTable,
+) -> None:
+    await check_alert(table, NO_APPLICATION_PROTOCOL, A, "h2")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_each_handshake_agrees_on_a_protocol_anew_also_with_a_resumed_session(
+    table: CertificateTable, version: ssl.TLSVersion
+) -> None:
+    context, session = of_version(version), None
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    for ours in (HTTP2, HTTP1, HTTP2):
+        async with connected(table, protocols=ours) as both:
+            tls = await both.shake(A, context, session)
+            assert tls.session_reused is (session is not None)
+            assert tls.selected_alpn_protocol() == ours[0]
+            session = tls.session
+
+
 def challenge() -> ssl.SSLContext:
     """A context for a challenge, whose certificate can be told from others by its second name."""
     context = server_context()
@@ -157,6 +206,19 @@ async def test_only_a_client_that_validates_the_challenge_gets_its_certificate(
     async with connected(table) as both:
         assert names_of(await both.shake(A, both_offered)) == [A]
     await check_alert(table, NO_APPLICATION_PROTOCOL, B, ACME_TLS)
+
+
+async def test_a_challenge_is_answered_where_http_2_is_spoken(table: CertificateTable) -> None:
+    table.challenges.tls[A] = challenge()
+    context = trusting()
+    context.set_alpn_protocols([ACME_TLS])
+    async with connected(table, protocols=HTTP2) as both, trio.open_nursery() as nursery:
+        nursery.start_soon(both.serve)
+        stream = TlsStream(trio.SocketStream(both.sock), context, A)
+        with patience("the challenge", stream.tls.version):
+            await stream.shake_hands()
+        assert stream.tls.selected_alpn_protocol() == ACME_TLS
+        await stream.aclose()
 
 
 @pytest.mark.parametrize("has_certificate", [False, True])

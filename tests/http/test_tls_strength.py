@@ -12,6 +12,7 @@ import pytest
 import trio
 import trustme
 
+from blue_green.certificates.pem import HTTP1
 from blue_green.certificates.table import TableEntry
 from tests.raw.proxy import running
 from tests.raw.tls_client import entry_for, write_pair
@@ -48,7 +49,7 @@ def agreed(client_context: ssl.SSLContext, kind: str) -> tuple[str | None, str]:
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_context.wrap_bio(down, up)
     server = entry.sessions.context().wrap_bio(up, down, server_side=True)
-    server.context = entry.loaded.context
+    server.context = entry.loaded.contexts.offering(HTTP1)
     for side in (client, server) * 3:
         with suppress(ssl.SSLWantReadError):
             side.do_handshake()
@@ -61,6 +62,7 @@ def agreed(client_context: ssl.SSLContext, kind: str) -> tuple[str | None, str]:
 def test_only_authenticated_encryption_with_forward_secrecy_is_accepted_in_tls_1_2(
     kind: str,
 ) -> None:
+    """So none is one of those that HTTP/2 prohibits (RFC 9113 appendix A)."""
     accepted = set()
     for suite in lenient_client().get_ciphers():
         context = lenient_client()
@@ -69,6 +71,13 @@ def test_only_authenticated_encryption_with_forward_secrecy_is_accepted_in_tls_1
             context.set_ciphers(f"{suite['name']}:@SECLEVEL=0")
             accepted.add(agreed(context, kind))
     assert accepted == {("TLSv1.2", name.format(kind)) for name in GCM_AND_CHACHA}
+
+
+def test_neither_compression_nor_renegotiation_is_possible() -> None:
+    """HTTP/2 prohibits both (RFC 9113 section 9.2.1)."""
+    options = entry_of("ECDSA").sessions.context().options
+    assert options & ssl.OP_NO_COMPRESSION
+    assert options & ssl.OP_NO_RENEGOTIATION
 
 
 @pytest.mark.parametrize("version", ["SSLv3", "TLSv1", "TLSv1_1"])

@@ -9,6 +9,7 @@ from typing import Any
 import trio
 from attrs import define
 
+from blue_green.certificates.pem import HTTP1
 from blue_green.certificates.table import CertificateTable
 from blue_green.http.certificate_choice import CertificateAwaited
 from blue_green.http.tls import TlsTransport
@@ -58,13 +59,15 @@ class Connected:
 
 
 @asynccontextmanager
-async def connected(table: CertificateTable, host: str = "127.0.0.1") -> AsyncIterator[Connected]:
+async def connected(
+    table: CertificateTable, host: str = "127.0.0.1", protocols: tuple[str, ...] = HTTP1
+) -> AsyncIterator[Connected]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as listener:
         client = socket.create_connection(listener.getsockname()[:2])
         ours, _ = listener.accept()
     ours.setblocking(False)
-    transport = TlsTransport(ours, table)
+    transport = TlsTransport(ours, table, protocols)
     try:
         with trio.socket.from_stdlib_socket(client) as sock:
             yield Connected(transport, sock)

@@ -14,7 +14,7 @@ ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"
 @contextmanager
 def serving(text: str) -> Iterator[int]:
     """A server with this certificate on a port of its own, for clients one after the other."""
-    context = pem.load_text(text, Path("host.pem")).context
+    context = pem.load_text(text, Path("host.pem")).contexts.offering(pem.HTTP1)
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listening:
 
         def serve() -> None:

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from blue_green.certificates import issued
-from blue_green.certificates.pem import BEGIN, BadCertificate, Loaded, context_for, is_quick
+from blue_green.certificates.pem import BEGIN, BadCertificate, Contexts, Loaded, is_quick
 
 DIGITS = 16
 UNREADABLE = (
@@ -58,6 +58,6 @@ def read(pem: str, host: str, about: Path) -> KeptCertificate:
         raise BadCertificate(f"{about} is not for {host}, but for {', '.join(names) or 'no host'}")
     since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     loaded = Loaded(
-        context_for(chain, pem[:start], about, about), names, until, is_quick(chain), since
+        Contexts(chain, pem[:start], about, about), names, until, is_quick(chain), since
     )
     return KeptCertificate(pem, loaded, since, until, sha256(chain.encode()).hexdigest()[:DIGITS])

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from blue_green.system import files
 
 logger = logging.getLogger(__name__)
 
-PROTOCOLS = ("http/1.1",)
-"""What we speak above TLS, in ALPN's names (RFC 7301)."""
+HTTP1, HTTP2 = ("http/1.1",), ("h2", "http/1.1")
+"""What a server speaks above TLS without HTTP/2, and with it, which it prefers (RFC 7301)."""
 CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
@@ -27,7 +28,8 @@ CIPHERS = (
     "ECDHE-RSA-CHACHA20-POLY1305",
 )
 """The cipher suites of TLS 1.2: those of Mozilla's "intermediate" configuration, without finite
-fields (https://wiki.mozilla.org/Security/Server_Side_TLS). All of TLS 1.3 are as good."""
+fields (https://wiki.mozilla.org/Security/Server_Side_TLS). All of TLS 1.3 are as good. None is one
+that HTTP/2 prohibits (RFC 9113 appendix A)."""
 PRIORITIZE_CHACHA = 0x200000
 """SSL_OP_PRIORITIZE_CHACHA: ChaCha20 for clients that prefer it, since they have no hardware for
 AES (SSL_CTX_set_options(3))."""
@@ -51,7 +53,7 @@ class BadCertificate(Exception):
 class Loaded:
     """A certificate with its key, ready for handshakes."""
 
-    context: ssl.SSLContext
+    contexts: "Contexts"
     names: Sequence[str]
     """The hosts and addresses that it is for; empty if clients will refuse it."""
     valid_until: datetime | None
@@ -81,20 +83,43 @@ def load_text(pem: str, about: Path) -> Loaded:
 
 
 def server_context() -> ssl.SSLContext:
-    """A context without a certificate."""
+    """A context without a certificate, and without protocols."""
     # Not create_default_context(), which $SSLKEYLOGFILE can make write the keys of all connections.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
     context.set_ciphers(":".join(CIPHERS))
-    context.options |= ssl.OP_NO_RENEGOTIATION | PRIORITIZE_CHACHA
+    # HTTP/2 demands that there be neither compression nor renegotiation (RFC 9113 section 9.2.1).
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | PRIORITIZE_CHACHA
     context.num_tickets = 1
-    context.set_alpn_protocols(PROTOCOLS)
     return context
 
 
-def context_for(chain: str, key_text: str, certificate: Path, key: Path) -> ssl.SSLContext:
-    """A context with this pair; raise `BadCertificate`, which names the two files."""
+class Contexts:
+    """The contexts with this pair, one for each choice of protocols.
+
+    A client gets the protocols of the context of its handshake, and these must not change while a
+    thread computes one. A context takes a millisecond and 17 KB, so each is made when it is needed.
+    """
+
+    __slots__ = ("_by_protocols", "_make")
+
+    def __init__(self, chain: str, key_text: str, certificate: Path, key: Path) -> None:
+        """Make the first one; raise `BadCertificate`, which names the two files."""
+        self._make = partial(_context, chain, key_text, certificate, key)
+        self._by_protocols: dict[tuple[str, ...], ssl.SSLContext] = {HTTP2: self._make(HTTP2)}
+
+    def offering(self, protocols: tuple[str, ...]) -> ssl.SSLContext:
+        """The context that offers `HTTP1` or `HTTP2`."""
+        if (known := self._by_protocols.get(protocols)) is None:
+            known = self._by_protocols[protocols] = self._make(protocols)
+        return known
+
+
+def _context(
+    chain: str, key_text: str, certificate: Path, key: Path, protocols: tuple[str, ...]
+) -> ssl.SSLContext:
     context = server_context()
+    context.set_alpn_protocols(protocols)
     try:
         # What was read and checked: the files may have changed since.
         with in_memory(chain) as certificate_file, in_memory(key_text) as key_file:
@@ -105,12 +130,12 @@ def context_for(chain: str, key_text: str, certificate: Path, key: Path) -> ssl.
 
 
 def _load(chain: str, key_text: str, certificate: Path, key: Path) -> Loaded:
-    context = context_for(chain, key_text, certificate, key)
+    contexts = Contexts(chain, key_text, certificate, key)
     try:
-        seen = _seen_by_client(context, chain)
+        seen = _seen_by_client(contexts.offering(HTTP2), chain)
     except ssl.SSLCertVerificationError as error:
         logger.error("clients will refuse %s: %s", certificate, error.verify_message)
-        return Loaded(context, (), None, is_quick=False)
+        return Loaded(contexts, (), None, is_quick=False)
     except (ssl.SSLError, ValueError) as error:
         raise BadCertificate(_unusable(certificate, key, error)) from None
     since, until = (
@@ -119,7 +144,7 @@ def _load(chain: str, key_text: str, certificate: Path, key: Path) -> Loaded:
     )
     if until < datetime.now(UTC):
         logger.error("clients will refuse %s: certificate has expired", certificate)
-    return Loaded(context, _names(seen), until, is_quick(chain), since)
+    return Loaded(contexts, _names(seen), until, is_quick(chain), since)
 
 
 def _check_key(text: str, path: Path) -> None:

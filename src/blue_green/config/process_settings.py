@@ -28,7 +28,7 @@ INTERNAL = "internal"
 
 @frozen
 class TlsSettings:
-    """Makes the addresses of `[proxy] listen` speak TLS 1.2 and 1.3, with HTTP/1.1 inside.
+    """Makes the addresses of `[proxy] listen` speak TLS 1.2 and 1.3.
 
     With `acme`, the certificates for all hosts of all sites are obtained and renewed by themselves.
     With `certificate` and `key`, one pair of files is for all sites that have none of their own in
@@ -77,6 +77,28 @@ class TlsSettings:
 
 
 @frozen
+class Http2Settings:
+    """HTTP/2 on the addresses that speak TLS, for clients that support it.
+
+    The limits are for each connection. A client that exceeds `max_resets` or `max_control_frames`
+    is attacking the server, or broken: its connection is closed with the error ENHANCE_YOUR_CALM
+    (GOAWAY), and its requests are aborted. Browsers, gRPC clients and other proxies stay far below.
+    """
+
+    enabled: Now[bool] = True
+    """Whether clients may use HTTP/2. If not, they use HTTP/1.1. Open connections go on as they
+    are."""
+    max_streams: Now[Count] = Count(100)
+    """How many requests of one connection may be in progress at once, WebSockets included. Clients
+    are informed of the limit, and wait; a request beyond it is refused, and may be repeated."""
+    max_resets: Now[Count] = Count(200)
+    """How many requests a client may cancel within ten seconds. Malformed requests count, too."""
+    max_control_frames: Now[Count] = Count(1000)
+    """How many frames that neither begin a request nor carry data a client may send within ten
+    seconds, such as PING, SETTINGS, PRIORITY and empty DATA frames."""
+
+
+@frozen
 class ProxySettings:
     """The proxy that clients connect to."""
 
@@ -108,6 +130,8 @@ class ProxySettings:
     """The format of these lines: `name=value` pairs, or one JSON object per line."""
     tls: Restart[TlsSettings | None] = None
     """The section `[proxy.tls]`. Default: plain HTTP."""
+    http2: Now[Http2Settings] = Http2Settings()
+    """The section `[proxy.http2]`."""
 
     response_timeout: Now[Period] = Period(60)
     """How long a backend may take to begin its response. A backend that is busy with requests and

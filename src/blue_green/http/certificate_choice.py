@@ -41,22 +41,30 @@ class CertificateAwaited(Exception):
         self.coming = coming
 
 
-def choose(hello: ClientHello, certificates: CertificateTable, sock: socket.socket) -> Choice:
-    """Choose the certificate; raise `CertificateAwaited`, or `HandshakeAlert` if there is none."""
+def choose(
+    hello: ClientHello,
+    certificates: CertificateTable,
+    sock: socket.socket,
+    protocols: tuple[str, ...],
+) -> Choice:
+    """Choose the certificate; raise `CertificateAwaited`, or `HandshakeAlert` if there is none.
+
+    `protocols` are those that the client may use: `HTTP1` or `HTTP2`.
+    """
     if hello.validates_challenge and (challenge := certificates.challenge(hello.name)):
         return Choice(challenge, challenge, is_quick=False, is_challenge=True)
     address = local_address(sock) if hello.name is None else ""
     entry = certificates.find(hello.name, address)
     if entry is None:
         raise HandshakeAlert(ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
-    if not hello.accepts_our_protocols:
+    if not hello.accepts(protocols):
         raise HandshakeAlert(NO_APPLICATION_PROTOCOL)
     if (loaded := entry.loaded) is None:
         if entry.coming is not None and not entry.coming.is_set():
             raise CertificateAwaited(entry.coming)
         raise HandshakeAlert(ssl.ALERT_DESCRIPTION_INTERNAL_ERROR)
     is_quick = loaded.is_quick and hello.has_quick_groups
-    return Choice(entry.sessions.context(), loaded.context, is_quick)
+    return Choice(entry.sessions.context(), loaded.contexts.offering(protocols), is_quick)
 
 
 async def wait_for_certificate(coming: trio.Event, sock: socket.socket) -> None:

@@ -7,12 +7,11 @@ that it refuses, it does not matter what was read here.
 
 import ssl
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from blue_green.certificates.challenges import ACME_TLS
-from blue_green.certificates.pem import PROTOCOLS
 
 MOST_RECORDS = 64
 """Records that a ClientHello may be divided into."""
@@ -33,7 +32,6 @@ SERVER_NAME, SUPPORTED_GROUPS, ALPN, KEY_SHARE = 0, 10, 16, 51
 """Types of extensions (RFC 8446 section 4.2)."""
 EXTENSIONS = frozenset((SERVER_NAME, SUPPORTED_GROUPS, ALPN, KEY_SHARE))
 ONLY_ACME_TLS = len(ACME_TLS).to_bytes() + ACME_TLS.encode()
-OURS = [len(protocol).to_bytes() + protocol.encode() for protocol in PROTOCOLS]
 QUICK_GROUPS = (29, 23)
 """x25519 and secp256r1. OpenSSL takes up to 10 ms for others."""
 CURVES = frozenset((23, 24, 25, 29, 30))
@@ -68,10 +66,10 @@ class ClientHello(NamedTuple):
         """Whether it only validates a challenge of tls-alpn-01 (RFC 8737 section 3)."""
         return self.protocols == ONLY_ACME_TLS
 
-    @property
-    def accepts_our_protocols(self) -> bool:
-        """Whether it offers one of ours, or leaves the choice to us."""
-        return not self.protocols or any(protocol in self.protocols for protocol in OURS)
+    def accepts(self, protocols: Iterable[str]) -> bool:
+        """Whether it offers one of these, or leaves the choice to us."""
+        ours = (len(protocol).to_bytes() + protocol.encode() for protocol in protocols)
+        return not self.protocols or any(protocol in self.protocols for protocol in ours)
 
 
 def read_hello(data: bytes) -> ClientHello | None:

@@ -69,6 +69,7 @@ class Handshake:
         "_hello",
         "_incoming",
         "_outgoing",
+        "_protocols",
         "_records",
         "_sock",
     )
@@ -80,9 +81,12 @@ class Handshake:
         records: Records,
         incoming: ssl.MemoryBIO,
         outgoing: ssl.MemoryBIO,
+        *,
+        protocols: tuple[str, ...],
     ) -> None:
         self._sock = sock
         self._certificates = certificates
+        self._protocols = protocols
         self._records = records
         self._incoming = incoming
         self._outgoing = outgoing
@@ -141,7 +145,7 @@ class Handshake:
 
     def _choose(self, hello: ClientHello) -> Choice:
         try:
-            return choose(hello, self._certificates, self._sock)
+            return choose(hello, self._certificates, self._sock, self._protocols)
         except CertificateAwaited as awaited:
             if self._awaited is not None:
                 raise HandshakeAlert(ssl.ALERT_DESCRIPTION_INTERNAL_ERROR) from None

@@ -18,6 +18,7 @@ from contextlib import suppress
 
 import trio
 
+from blue_green.certificates.pem import HTTP1
 from blue_green.certificates.table import CertificateTable
 from blue_green.http.errors import LINGER_TIMEOUT
 from blue_green.http.handshake import Handshake, HandshakeOver
@@ -58,13 +59,24 @@ class TlsTransport(Transport):
 
     is_plain = False
 
-    def __init__(self, sock: socket.socket, certificates: CertificateTable) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        certificates: CertificateTable,
+        protocols: tuple[str, ...] = HTTP1,
+    ) -> None:
+        """`protocols` are those that the client may use: `HTTP1` or `HTTP2`."""
         super().__init__(sock)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._records = Records()
         self._handshake = Handshake(
-            sock, certificates, self._records, self._incoming, self._outgoing
+            sock,
+            certificates,
+            self._records,
+            self._incoming,
+            self._outgoing,
+            protocols=protocols,
         )
         self._is_ready = False
         """The handshake is complete, and neither side has closed since."""
@@ -78,6 +90,10 @@ class TlsTransport(Transport):
         """Encrypted bytes on their way to the socket."""
         self._encrypted = 0
         """Of the bytes that `send_now` returned, how many are encrypted already."""
+
+    @property
+    def protocol(self) -> str | None:
+        return self._tls.selected_alpn_protocol() if self._is_ready else None
 
     @property
     def encrypted_unsent(self) -> int:

@@ -54,6 +54,11 @@ class Transport:
         """When the first call succeeded since it last waited (`time.perf_counter`); 0: none has."""
         self._backoff = 0
 
+    @property
+    def protocol(self) -> str | None:
+        """The protocol that the client and we have agreed on in a TLS handshake (ALPN), if any."""
+        return None
+
     async def receive(self, limit: int = BLOCK) -> bytes:
         """Up to `limit` bytes, as soon as there are any; nothing at the end."""
         while (data := self.try_receive(limit)) is None:

@@ -2,12 +2,17 @@
 
 import socket
 
+from blue_green.certificates.pem import HTTP1, HTTP2
 from blue_green.certificates.table import CertificateTable
+from blue_green.config.process_settings import ProxySettings
 from blue_green.http.connected import plain_address
 from blue_green.http.tls import TlsTransport
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
 from blue_green.proxy.remote import Remote, Trust
+
+HTTP2_IS_SPOKEN = False
+"""Whether the proxy can serve clients over HTTP/2."""
 
 
 def client_of(
@@ -15,6 +20,7 @@ def client_of(
     address: object,
     trust: Trust,
     certificates: CertificateTable | None,
+    settings: ProxySettings,
     *,
     redirects: bool,
 ) -> Client:
@@ -30,5 +36,6 @@ def client_of(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if certificates is None:
         return Client(Transport(sock), Remote(host, trust=trust), redirects=redirects)
-    transport = TlsTransport(sock, certificates)
+    protocols = HTTP2 if HTTP2_IS_SPOKEN and settings.http2.enabled else HTTP1
+    transport = TlsTransport(sock, certificates, protocols)
     return Client(transport, Remote(host, trust=trust, scheme=b"https"))

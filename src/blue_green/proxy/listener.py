@@ -252,7 +252,9 @@ class Listener:
         try:
             with sock:
                 certificates = None if redirects or handed else self._certificates
-                client = client_of(sock, address, self._trust, certificates, redirects=redirects)
+                client = client_of(
+                    sock, address, self._trust, certificates, self._settings, redirects=redirects
+                )
                 self._clients.add(client)
                 self._proxy.occupancy.note(self._count)
                 if handed is not None:
