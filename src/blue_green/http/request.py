@@ -64,7 +64,7 @@ class Request:
     target: bytes
     """In origin-form, or `*`."""
     version: bytes
-    """`1.0` or `1.1`; other minor versions are taken for 1.1."""
+    """`1.0`, `1.1` or `2.0`; other minor versions of HTTP/1 are taken for 1.1."""
     host: bytes | None
     lines: bytes
     """The header lines to forward as they are: Host, and all that are neither hop-by-hop nor

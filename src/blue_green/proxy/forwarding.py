@@ -16,7 +16,7 @@ def scheme(remote: Remote, request: Request) -> bytes:
 def lines(remote: Remote, request: Request, request_id: bytes, stripped: bytes = b"") -> bytes:
     """The header lines for one request, from whose path this prefix was stripped."""
     claims = request.forwarding
-    if not claims and not stripped and request.host and request.version == b"1.1":
+    if not claims and not stripped and request.host and request.version == remote.version:
         return b"%bX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n" % (
             remote.forwarded, request.host, request_id
         )  # fmt: skip

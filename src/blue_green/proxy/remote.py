@@ -19,7 +19,9 @@ class Trust:
 class Remote:
     """One client, as its connection shows it."""
 
-    __slots__ = ("_checked_against", "_is_trusted", "address", "forwarded", "scheme", "trust")
+    __slots__ = (
+        "_checked_against", "_is_trusted", "address", "forwarded", "scheme", "trust", "version",
+    )  # fmt: skip
 
     def __init__(self, address: str, *, trust: Trust, scheme: bytes = b"http") -> None:
         self.address = address
@@ -27,10 +29,17 @@ class Remote:
         self.trust = trust
         self.scheme = scheme
         """How it connected to us: `http` or `https`."""
-        self.forwarded = _forwarded(address, scheme)
-        """The forwarding header lines that are the same for all its requests."""
+        self.version = b"1.1"
+        """The version of HTTP on its connection."""
+        self.forwarded = self._forwarded()
+        """The forwarding header lines that are the same for all its requests of this version."""
         self._checked_against: tuple[TrustedProxy, ...] | None = None
         self._is_trusted = False
+
+    def speaks_http2(self) -> None:
+        """Note that the handshake has chosen HTTP/2."""
+        self.version = b"2.0"
+        self.forwarded = self._forwarded()
 
     @property
     def trusted(self) -> bool:
@@ -41,10 +50,11 @@ class Remote:
             self._checked_against = proxies
         return self._is_trusted
 
-
-def _forwarded(address: str, scheme: bytes) -> bytes:
-    line = b"X-Forwarded-For: %b\r\n" % address.encode() if address else b""
-    return b"%bX-Forwarded-Proto: %b\r\nVia: 1.1 blue-green\r\n" % (line, scheme)
+    def _forwarded(self) -> bytes:
+        line = b"X-Forwarded-For: %b\r\n" % self.address.encode() if self.address else b""
+        return b"%bX-Forwarded-Proto: %b\r\nVia: %b blue-green\r\n" % (
+            line, self.scheme, self.version
+        )  # fmt: skip
 
 
 @lru_cache(MOST_CACHED)

@@ -1,0 +1,15 @@
+"""The parsed head of an HTTP/2 request."""
+
+from typing import NamedTuple
+
+from blue_green.http.request import Request
+
+
+class Head(NamedTuple):
+    """The head of a request."""
+
+    request: Request
+    head: bytes
+    """The head of the same request in HTTP/1.1."""
+    websocket_key: bytes = b""
+    """The Sec-WebSocket-Key that was made for it, if it is an extended CONNECT (RFC 8441)."""
