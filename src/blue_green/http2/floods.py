@@ -1,0 +1,85 @@
+"""Budgets against frames that achieve nothing: resets, pings, settings, empty frames.
+
+A frame costs its sender less than us. One that opens a request is limited by the number of streams,
+one with data by the windows. All others are limited here.
+"""
+
+from collections.abc import Callable
+
+from h2.errors import ErrorCodes
+
+from blue_green.http2.session_over import SessionOver
+
+PERIOD = 10.0
+"""Seconds in which a budget that was used up is whole again."""
+
+UPDATES_FOR_REQUEST = 2
+"""WINDOW_UPDATE frames that a request explains: some clients widen the window of each stream."""
+UPDATES_FOR_DATA = 4
+"""Those that a DATA frame of ours explains, for its stream and the connection."""
+BYTES_FOR_UPDATE = 2048
+"""Bytes of DATA that explain another one: some clients give credit for each piece they read."""
+MOST_EXPLAINED = 10_000
+
+
+class Budget:
+    """A token bucket: `limit` at once, and as many again over `PERIOD`."""
+
+    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+        self._limit = limit
+        self._left = float(limit)
+        self._clock = clock
+        self._filled_at = clock()
+
+    def set_limit(self, limit: int) -> None:
+        self._left += limit - self._limit
+        self._limit = limit
+
+    def spend(self) -> bool:
+        """Take one; whether there was one left."""
+        now = self._clock()
+        more = (now - self._filled_at) * self._limit / PERIOD
+        self._left = min(self._left + more, self._limit)
+        self._filled_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Floods:
+    """The budgets of one connection. A client over one gets ENHANCE_YOUR_CALM (`SessionOver`)."""
+
+    def __init__(self, max_resets: int, max_control_frames: int, clock: Callable[[], float]) -> None:
+        self._resets = Budget(max_resets, clock)
+        self._control_frames = Budget(max_control_frames, clock)
+        self._explained = 0
+
+    def set_limits(self, max_resets: int, max_control_frames: int) -> None:
+        self._resets.set_limit(max_resets)
+        self._control_frames.set_limit(max_control_frames)
+
+    def reset(self) -> None:
+        """Note a request that the client took back, or for which it made us reset its stream."""
+        if not self._resets.spend():
+            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "too many streams were reset")
+
+    def control_frame(self) -> None:
+        """Note a frame that opens no request and brings no data."""
+        if not self._control_frames.spend():
+            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "too many frames achieve nothing")
+
+    def request(self) -> None:
+        self._explained += UPDATES_FOR_REQUEST
+
+    def data_sent(self, count: int) -> None:
+        """Note a DATA frame of ours with so many bytes."""
+        explained = self._explained + UPDATES_FOR_DATA + count // BYTES_FOR_UPDATE
+        self._explained = min(explained, MOST_EXPLAINED)
+
+    def window_update(self) -> None:
+        """Note a WINDOW_UPDATE frame, which is honest as far as DATA of ours explains it."""
+        if self._explained:
+            self._explained -= 1
+        else:
+            self.control_frame()

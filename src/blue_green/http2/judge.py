@@ -1,0 +1,100 @@
+"""h2, which judges the frames of streams and knows their states.
+
+It is shown each frame without its content. Header blocks, data and windows of clients are judged
+elsewhere: what h2 found wrong in them would end the whole connection, and not only the stream.
+"""
+
+from collections.abc import Iterable
+from struct import Struct
+from typing import Any
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import Event
+from h2.exceptions import InvalidSettingsValueError, NoSuchStreamError, ProtocolError, StreamClosedError
+from h2.settings import SettingCodes, Settings
+from hpack import Decoder, Encoder
+
+from blue_green.http2.frames import PREFACE
+from blue_green.http2.session_over import SessionOver
+
+CONFIG = H2Configuration(
+    client_side=False,
+    header_encoding=None,
+    validate_inbound_headers=False,
+    normalize_inbound_headers=False,
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+)
+SETTING = Struct(">HL")
+KNOWN_SETTINGS = frozenset(SettingCodes)
+FEWEST_STREAMS = 16
+"""Streams, open or closed, that are not worth a walk over all."""
+
+
+class NoFields(Decoder):
+    """The decoder of frames whose content h2 is not shown."""
+
+    def decode(self, data: bytes, raw: bool = False) -> Iterable[Any]:
+        return ()
+
+
+class Judge(H2Connection):
+    """An h2 connection that refuses no stream because of their number."""
+
+    MAX_CLOSED_STREAMS = 1024
+    """Closed streams of which h2 remembers how they were closed (its name)."""
+
+    def __init__(self, settings: dict[SettingCodes | int, int], encoder: Encoder) -> None:
+        """`settings` are ours; the size that the client sets for our table goes to `encoder`."""
+        super().__init__(CONFIG)
+        self.decoder = NoFields()
+        self.encoder = encoder
+        self.local_settings = Settings(client=False, initial_values=settings)
+        self._most_streams = FEWEST_STREAMS
+        self.initiate_connection()
+        self.receive_data(PREFACE)
+
+    @property
+    def open_inbound_streams(self) -> int:
+        """None, whatever there are: h2 would end the connection for one too many.
+
+        h2 asks for each new stream, and walks over all to answer. It then forgets closed streams,
+        so that walk is made whenever their number has doubled.
+        """
+        if len(self.streams) >= self._most_streams:
+            self.forget_closed_streams()
+        return 0
+
+    def forget_closed_streams(self) -> None:
+        _ = super().open_inbound_streams
+        self._most_streams = 2 * len(self.streams) + FEWEST_STREAMS
+
+    def known_settings(self, payload: bytes) -> list[tuple[int, int]]:
+        """The settings in a SETTINGS frame that mean something to us. Raises `SessionOver`.
+
+        h2 would keep all others, and see only the last of several values.
+        """
+        known = [pair for pair in SETTING.iter_unpack(payload) if pair[0] in KNOWN_SETTINGS]
+        try:
+            for code, value in known:
+                self.remote_settings.validate_received_setting(code, value)
+        except InvalidSettingsValueError as error:
+            raise SessionOver(error.error_code, str(error)) from None
+        return known
+
+    def show(self, frame: bytes) -> list[Event]:
+        """What follows from a frame. Raises `SessionOver`."""
+        try:
+            return self.receive_data(frame)
+        except ProtocolError as error:
+            self.clear_outbound_data_buffer()  # A GOAWAY frame, which the session writes itself.
+            raise SessionOver(error.error_code, _in_words(error)) from None
+
+
+def _in_words(error: ProtocolError) -> str:
+    if isinstance(error, StreamClosedError):
+        return f"a frame on stream {error.stream_id}, which is closed"
+    if isinstance(error, NoSuchStreamError):
+        return f"a frame on stream {error.stream_id}, which was never opened"
+    return str(error)

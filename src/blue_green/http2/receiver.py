@@ -1,0 +1,259 @@
+"""What each frame of a client means: its events, and the replies to it.
+
+Sections are those of RFC 9113.
+"""
+
+from collections.abc import Sequence
+
+from h2.errors import ErrorCodes
+from h2.events import StreamReset as ResetByJudge
+from h2.exceptions import InvalidSettingsValueError
+from h2.settings import SettingCodes
+from hpack import HPACKError, OversizedHeaderListError
+
+from blue_green.http.heads import Framing
+from blue_green.http2 import frames
+from blue_green.http2.events import (
+    ClientLeaves,
+    DataArrived,
+    Event,
+    PingAnswered,
+    RequestBegun,
+    RequestEnded,
+    RequestMalformed,
+    RequestRefused,
+    StreamReset,
+    WindowOpened,
+)
+from blue_green.http2.floods import Floods
+from blue_green.http2.frames import ACK, END_STREAM, Frame
+from blue_green.http2.header_blocks import HeaderBlock, RememberingDecoder
+from blue_green.http2.open_stream import OpenStream
+from blue_green.http2.outbox import Outbox
+from blue_green.http2.request_heads import Malformed, RefusedHead, head_of, read_trailers
+from blue_green.http2.session_over import SessionOver
+from blue_green.http2.stream_table import StreamTable
+from blue_green.http2.windows import ReceiveWindow
+
+OUR_PING = b"\x00blgreen"
+"""What our pings carry, to know the answers to them."""
+
+
+class Receiver:
+    """Turns frames that the screen let through into events."""
+
+    def __init__(
+        self, streams: StreamTable, outbox: Outbox, floods: Floods, decoder: RememberingDecoder
+    ) -> None:
+        self._streams = streams
+        self._outbox = outbox
+        self._floods = floods
+        self._decoder = decoder
+        self.window = ReceiveWindow()
+        """Of all streams together."""
+        self.max_streams = 0
+        self.max_head = 0
+        self.expected_pings = 0
+        """Pings of ours that are not answered."""
+        self.expected_acks = 0
+        """The same for our settings."""
+        self._has_left = False
+        self._handlers = {
+            frames.DATA: self._data,
+            frames.HEADERS: self._headers,
+            frames.PRIORITY: self._stream_fault,
+            frames.RST_STREAM: self._reset,
+            frames.SETTINGS: self._settings,
+            frames.PING: self._ping,
+            frames.GOAWAY: self._goaway,
+            frames.WINDOW_UPDATE: self._window_update,
+        }
+
+    def receive(self, frame: Frame) -> Sequence[Event]:
+        """The events of a frame. Raises `SessionOver`."""
+        return self._handlers[frame.type](frame)
+
+    def _headers(self, frame: Frame) -> Sequence[Event]:
+        block = self._decode(frame.payload)
+        stream_id = frame.stream_id
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            return self._trailers(stream, frame, block)
+        if self._streams.is_ignored(stream_id):
+            self._floods.control_frame()
+            return ()
+        if stream_id <= self._streams.last_id:
+            # h2 has closed it, and resets it once more or ends the connection (section 5.1).
+            self._streams.show_header(frame.type, frame.flags, stream_id)
+            self._floods.reset()
+            return ()
+        is_one_too_many = len(self._streams) >= self.max_streams
+        self._floods.request()
+        ends = frame.flags & END_STREAM != 0
+        stream = self._streams.open(stream_id, ends=ends)
+        if is_one_too_many:  # Section 5.1.2.
+            self._streams.reset(stream, ErrorCodes.REFUSED_STREAM)
+            self._floods.reset()
+            return ()
+        if frame.fault:
+            return self._malformed(stream, frame.fault.why, frame.fault.code)
+        return self._request(stream, block, ends=ends)
+
+    def _decode(self, payload: bytes) -> HeaderBlock:
+        try:
+            self._decoder.decode(payload, raw=True)
+        except OversizedHeaderListError:
+            why = "a header list is too large"
+            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, why) from None
+        except HPACKError as error:  # Section 4.3.
+            raise SessionOver(ErrorCodes.COMPRESSION_ERROR, f"a header block: {error}") from None
+        return self._decoder.block
+
+    def _request(self, stream: OpenStream, block: HeaderBlock, *, ends: bool) -> Sequence[Event]:
+        try:
+            request, head, _ = head_of(block, ends=ends, limit=self.max_head)
+        except Malformed as malformed:
+            stream.head = malformed.head
+            return self._malformed(stream, str(malformed))
+        except RefusedHead as refused:
+            stream.head, stream.is_refused = refused.head, True
+            return (RequestRefused(stream.stream_id, refused.error, refused.head),)
+        stream.head = head
+        if request.framing is Framing.LENGTH:
+            stream.left = request.length
+        begun = RequestBegun(stream.stream_id, request, head)
+        if not ends:
+            return (begun,)
+        if stream.left > 0:
+            return self._malformed(stream, "Its content-length is not that of its content.")
+        return (begun, RequestEnded(stream.stream_id, []))
+
+    def _trailers(self, stream: OpenStream, frame: Frame, block: HeaderBlock) -> Sequence[Event]:
+        if not stream.is_receiving:  # Section 5.1.
+            return self._malformed(stream, "HEADERS follow its end.", ErrorCodes.STREAM_CLOSED)
+        if frame.fault:
+            return self._malformed(stream, frame.fault.why, frame.fault.code)
+        if not frame.flags & END_STREAM:  # Section 8.1.
+            return self._malformed(stream, "Its trailers do not end it.")
+        if stream.left > 0 and not stream.is_refused:
+            return self._malformed(stream, "Its content-length is not that of its content.")
+        try:
+            trailers = read_trailers(block.fields)
+        except Malformed as malformed:
+            return self._malformed(stream, str(malformed))
+        self._streams.show_header(frame.type, frame.flags, stream.stream_id)
+        self._streams.discard_if_closed(stream)
+        return () if stream.is_refused else (RequestEnded(stream.stream_id, trailers),)
+
+    def _data(self, frame: Frame) -> Sequence[Event]:
+        stream_id, data, size = frame.stream_id, frame.payload, frame.size
+        if not self.window.take(size):
+            why = "more data than the window of the connection allows"
+            raise SessionOver(ErrorCodes.FLOW_CONTROL_ERROR, why)
+        self._outbox.widen(0, self.window.use(size))
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            if not self._streams.is_ignored(stream_id):
+                self._streams.show_header(frame.type, frame.flags, stream_id)
+                self._floods.reset()
+            return ()
+        if not stream.is_receiving:
+            return self._malformed(stream, "DATA follow its end.", ErrorCodes.STREAM_CLOSED)
+        window = stream.window = stream.window or ReceiveWindow()
+        if not window.take(size):
+            return self._reset_by_us(stream, ErrorCodes.FLOW_CONTROL_ERROR)
+        ends = frame.flags & END_STREAM
+        if stream.left >= 0 and not stream.is_refused:
+            stream.left -= len(data)
+            if stream.left < 0 or (ends and stream.left):
+                return self._malformed(stream, "Its content-length is not that of its content.")
+        self._streams.show_header(frame.type, ends, stream_id)
+        if not ends:
+            used = size if stream.is_refused else size - len(data)
+            self._outbox.widen(stream_id, window.use(used))
+        self._streams.discard_if_closed(stream)
+        if stream.is_refused:
+            return ()
+        if not ends:
+            return (DataArrived(stream_id, data),) if data else ()
+        end = RequestEnded(stream_id, [])
+        return (DataArrived(stream_id, data), end) if data else (end,)
+
+    def _reset(self, frame: Frame) -> Sequence[Event]:
+        stream_id = frame.stream_id
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            if self._is_idle(stream_id):  # Section 6.4.
+                why = f"RST_STREAM on stream {stream_id}, which was never opened"
+                raise SessionOver(ErrorCodes.PROTOCOL_ERROR, why)
+            self._floods.control_frame()
+            return ()
+        self._streams.show(frames.write_frame(frame.type, 0, stream_id, frame.payload))
+        self._streams.discard_if_closed(stream)
+        self._floods.reset()
+        return (StreamReset(stream_id),)
+
+    def _window_update(self, frame: Frame) -> Sequence[Event]:
+        self._floods.window_update()
+        stream_id = frame.stream_id
+        if frame.fault:
+            return self._stream_fault(frame)
+        if self._streams.is_ignored(stream_id):
+            return ()
+        written = frames.write_frame(frame.type, 0, stream_id, frame.payload)
+        events = self._streams.show(written)
+        stream = self._streams.get(stream_id)
+        if any(isinstance(event, ResetByJudge) for event in events) and stream is not None:
+            self._streams.discard_if_closed(stream)  # The window is too large (section 6.9.1).
+            self._floods.reset()
+            return (StreamReset(stream_id),)
+        return (WindowOpened(stream_id),) if stream is not None or not stream_id else ()
+
+    def _settings(self, frame: Frame) -> Sequence[Event]:
+        if frame.flags & ACK:
+            if self.expected_acks:
+                self.expected_acks -= 1
+            else:
+                self._floods.control_frame()
+            return ()
+        self._floods.control_frame()
+        return (WindowOpened(0),) if self._streams.apply_settings(frame.payload) else ()
+
+    def _ping(self, frame: Frame) -> Sequence[Event]:
+        if frame.flags & ACK and frame.payload == OUR_PING and self.expected_pings:
+            self.expected_pings -= 1
+            return (PingAnswered(),)
+        self._floods.control_frame()
+        self._streams.show(frames.write_frame(frame.type, frame.flags, 0, frame.payload))
+        return ()
+
+    def _goaway(self, frame: Frame) -> Sequence[Event]:
+        if self._has_left:
+            return ()
+        self._has_left = True
+        return (ClientLeaves(),)
+
+    def _stream_fault(self, frame: Frame) -> Sequence[Event]:
+        assert frame.fault is not None
+        stream = self._streams.get(frame.stream_id)
+        if stream is not None:
+            return self._malformed(stream, frame.fault.why, frame.fault.code)
+        if self._is_idle(frame.stream_id) and not self._streams.is_ignored(frame.stream_id):
+            # A stream that was never opened cannot be reset (section 6.4).
+            raise SessionOver(frame.fault.code, frame.fault.why)
+        self._floods.control_frame()
+        return ()
+
+    def _malformed(
+        self, stream: OpenStream, why: str, code: ErrorCodes = ErrorCodes.PROTOCOL_ERROR
+    ) -> Sequence[Event]:
+        self._reset_by_us(stream, code)
+        return (RequestMalformed(stream.stream_id, why, stream.head),)
+
+    def _reset_by_us(self, stream: OpenStream, code: ErrorCodes) -> Sequence[Event]:
+        self._streams.reset(stream, code)
+        self._floods.reset()
+        return (StreamReset(stream.stream_id),)
+
+    def _is_idle(self, stream_id: int) -> bool:
+        return stream_id > self._streams.last_id or stream_id % 2 == 0

@@ -1,0 +1,252 @@
+"""An HTTP/2 connection without its socket: bytes in, events out, bytes out (RFC 9113).
+
+`Screen` judges each frame by itself, h2 (`Judge`) the states of streams, and `Receiver` what is
+between them: the number of streams, content-length, the windows of what clients send, and what a
+frame on a closed stream means. A fault of one stream resets that stream, and no other notices.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+from h2.stream import StreamInputs
+
+from blue_green.http2 import frames
+from blue_green.http2.events import Event
+from blue_green.http2.floods import Floods
+from blue_green.http2.frames import MAX_FRAME_SIZE, FrameReader
+from blue_green.http2.header_blocks import RememberingDecoder, RememberingEncoder
+from blue_green.http2.judge import Judge
+from blue_green.http2.outbox import Outbox
+from blue_green.http2.receiver import OUR_PING, Receiver
+from blue_green.http2.screen import Screen
+from blue_green.http2.session_over import SessionOver
+from blue_green.http2.stream_table import StreamTable
+from blue_green.http2.windows import INITIAL_WINDOW, ReceiveWindow
+
+__all__ = ["ErrorCodes", "Session", "SessionLimits", "SessionOver"]
+
+READING_WINDOW = 1024 * 1024
+"""Bytes of a request's body that may be on their way while somebody reads it."""
+CONNECTION_WINDOW = 2 * READING_WINDOW
+"""The same for all streams together. It opens again whoever reads: each stream has its own."""
+NO_LAST_STREAM = 2**31 - 1
+"""In a GOAWAY that announces another one (section 6.8)."""
+
+
+@frozen
+class SessionLimits:
+    """What one client may do on one connection."""
+
+    max_streams: int
+    max_resets: int
+    """In ten seconds."""
+    max_control_frames: int
+    """In ten seconds."""
+    max_head: int
+    """Bytes of a request's head in HTTP/1.1."""
+
+    @property
+    def largest_block(self) -> int:
+        """Bytes of a header block, and of its fields, that end the connection if it has more.
+
+        A smaller one that is over `max_head` gets a response.
+        """
+        return 2 * self.max_head + 16 * 1024
+
+
+class Session:
+    """The state of one connection."""
+
+    def __init__(
+        self, limits: SessionLimits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limits = limits
+        self._outbox = outbox = Outbox()
+        self._encoder = RememberingEncoder()
+        self._decoder = RememberingDecoder()
+        self._judge = Judge(_settings(limits), self._encoder)
+        self._streams = StreamTable(self._judge, outbox)
+        self._floods = Floods(limits.max_resets, limits.max_control_frames, clock)
+        self._reader = FrameReader()
+        self._screen = Screen(self._reader, self._floods)
+        self._receiver = Receiver(self._streams, outbox, self._floods, self._decoder)
+        self._is_over = False
+        self._apply_limits()
+        self._receiver.expected_acks = 1
+        outbox.add(self._judge.data_to_send())
+        outbox.widen(0, self._receiver.window.widen(CONNECTION_WINDOW))
+
+    @property
+    def limits(self) -> SessionLimits:
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: SessionLimits) -> None:
+        """Apply other limits, and send the client those that it has to know."""
+        before, self._limits = _settings(self._limits), limits
+        self._apply_limits()
+        if _settings(limits) != before:
+            self._judge.update_settings({**_settings(limits)})
+            self._outbox.add(self._judge.data_to_send())
+            self._receiver.expected_acks += 1
+
+    def _apply_limits(self) -> None:
+        limits, receiver = self._limits, self._receiver
+        receiver.max_streams, receiver.max_head = limits.max_streams, limits.max_head
+        self._screen.max_block = limits.largest_block
+        self._decoder.max_header_list_size = limits.largest_block
+        self._floods.set_limits(limits.max_resets, limits.max_control_frames)
+
+    # What the client sends.
+
+    def receive(self, data: bytes) -> None:
+        self._reader.receive(data)
+
+    @property
+    def has_frame(self) -> bool:
+        """A whole frame has arrived, or the beginning of one that is refused."""
+        return self._reader.has_frame and not self._is_over
+
+    @property
+    def is_heavy(self) -> bool:
+        """The next frame completes a header block that takes long to decode."""
+        return self._screen.is_heavy
+
+    @property
+    def is_partial(self) -> bool:
+        """Part of a frame, or of a header block, has arrived."""
+        return self._screen.is_partial
+
+    @property
+    def is_in_head(self) -> bool:
+        """Part of a header block has arrived, or the client's preface has not."""
+        return self._screen.is_in_head
+
+    def step(self) -> Sequence[Event]:
+        """Take one frame, and return its events.
+
+        Only if `has_frame`. Raises `SessionOver` after a GOAWAY frame was put into the output.
+        """
+        try:
+            frame = self._screen.take()
+            return () if frame is None else self._receiver.receive(frame)
+        except SessionOver as over:
+            self._is_over = True
+            self._outbox.goaway(self._streams.last_id, over.code, str(over))
+            raise
+
+    # What we send.
+
+    @property
+    def open_streams(self) -> int:
+        """Streams that are not closed on both sides."""
+        return len(self._streams)
+
+    @property
+    def pending(self) -> int:
+        """Bytes of output."""
+        return self._outbox.pending
+
+    def take_output(self) -> bytes:
+        return self._outbox.take()
+
+    def send_head(
+        self, stream_id: int, fields: Sequence[tuple[bytes, bytes]], *, end: bool
+    ) -> None:
+        """Send a response's head, an informational one (1xx), or trailers.
+
+        Like the other methods for one stream, it does nothing if the stream is closed.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.is_sending:
+            return
+        name, value = fields[0] if fields else (b"", b"")
+        if name == b":status" and value[:1] == b"1":
+            stream.machine.process_input(StreamInputs.SEND_INFORMATIONAL_HEADERS)
+        else:
+            stream.machine.process_input(StreamInputs.SEND_HEADERS)
+        block = self._encoder.encode(fields)
+        size = min(self._judge.max_outbound_frame_size, MAX_FRAME_SIZE)
+        self._outbox.add(frames.write_header_block(stream_id, block, end=end, size=size))
+        if end:
+            stream.machine.process_input(StreamInputs.SEND_END_STREAM)
+            self._streams.discard_if_closed(stream)
+
+    def room(self, stream_id: int) -> int:
+        """Bytes of data that the windows of the stream and of the connection allow now."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return 0
+        judge = self._judge
+        allowed = judge.streams[stream_id].outbound_flow_control_window
+        return max(0, min(judge.outbound_flow_control_window, allowed))
+
+    def send_data(self, stream_id: int, data: bytes | memoryview, *, end: bool) -> None:
+        """Send some of a body: at most what there is `room` for."""
+        stream = self._streams.get(stream_id)
+        if stream is None or not stream.is_sending:
+            return
+        stream.machine.process_input(StreamInputs.SEND_DATA)
+        count = len(data)
+        judge = self._judge
+        judge.outbound_flow_control_window -= count
+        judge.streams[stream_id].outbound_flow_control_window -= count
+        size = min(judge.max_outbound_frame_size, MAX_FRAME_SIZE)
+        for start in range(0, count or 1, size):
+            part = data[start : start + size]
+            flags = frames.END_STREAM if end and start + size >= count else 0
+            self._outbox.add(frames.frame_header(len(part), frames.DATA, flags, stream_id))
+            self._outbox.add(bytes(part))
+            self._floods.data_sent(len(part))
+        if end:
+            stream.machine.process_input(StreamInputs.SEND_END_STREAM)
+            self._streams.discard_if_closed(stream)
+
+    def credit(self, stream_id: int, count: int) -> None:
+        """Note that so many bytes of a body are used, so that the client may send more."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and stream.window is not None and stream.is_receiving:
+            self._outbox.widen(stream_id, stream.window.use(count))
+
+    def widen(self, stream_id: int) -> None:
+        """Let more of a body be on its way at a time, because somebody reads it."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and stream.is_receiving:
+            stream.window = stream.window or ReceiveWindow()
+            self._outbox.widen(stream_id, stream.window.widen(READING_WINDOW))
+
+    def finish(self, stream_id: int) -> None:
+        """Note that the response is complete: the rest of the request is of no use (8.1)."""
+        self.reset(stream_id, ErrorCodes.NO_ERROR)
+
+    def reset(self, stream_id: int, code: ErrorCodes) -> None:
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self._streams.reset(stream, code)
+
+    def ping(self) -> None:
+        """Ask for a `PingAnswered`."""
+        self._receiver.expected_pings += 1
+        self._outbox.add(frames.write_frame(frames.PING, 0, 0, OUR_PING))
+
+    def announce_close(self) -> None:
+        """Ask the client to open no more streams. Those that it opens meanwhile are served."""
+        self._outbox.goaway(NO_LAST_STREAM, ErrorCodes.NO_ERROR)
+
+    def refuse_streams(self) -> None:
+        """Ignore streams that are opened from now on. The client may repeat their requests."""
+        if self._streams.serve_no_more():
+            self._outbox.goaway(self._streams.last_id, ErrorCodes.NO_ERROR)
+
+
+def _settings(limits: SessionLimits) -> dict[SettingCodes | int, int]:
+    return {
+        SettingCodes.MAX_CONCURRENT_STREAMS: limits.max_streams,
+        SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_head,
+        SettingCodes.INITIAL_WINDOW_SIZE: INITIAL_WINDOW,
+        SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
+        SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
+    }
