@@ -22,7 +22,7 @@ BYTES_FOR_UPDATE = 2048
 MOST_EXPLAINED = 10_000
 
 
-class Budget:
+class FrameBudget:
     """A token bucket: `limit` at once, and as many again over `PERIOD`."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
@@ -50,9 +50,11 @@ class Budget:
 class Floods:
     """The budgets of one connection. A client over one gets ENHANCE_YOUR_CALM (`SessionOver`)."""
 
-    def __init__(self, max_resets: int, max_control_frames: int, clock: Callable[[], float]) -> None:
-        self._resets = Budget(max_resets, clock)
-        self._control_frames = Budget(max_control_frames, clock)
+    def __init__(
+        self, max_resets: int, max_control_frames: int, clock: Callable[[], float]
+    ) -> None:
+        self._resets = FrameBudget(max_resets, clock)
+        self._control_frames = FrameBudget(max_control_frames, clock)
         self._explained = 0
 
     def set_limits(self, max_resets: int, max_control_frames: int) -> None:

@@ -11,7 +11,12 @@ from typing import Any
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import Event
-from h2.exceptions import InvalidSettingsValueError, NoSuchStreamError, ProtocolError, StreamClosedError
+from h2.exceptions import (
+    InvalidSettingsValueError,
+    NoSuchStreamError,
+    ProtocolError,
+    StreamClosedError,
+)
 from h2.settings import SettingCodes, Settings
 from hpack import Decoder, Encoder
 
@@ -45,7 +50,7 @@ class Judge(H2Connection):
     MAX_CLOSED_STREAMS = 1024
     """Closed streams of which h2 remembers how they were closed (its name)."""
 
-    def __init__(self, settings: dict[SettingCodes | int, int], encoder: Encoder) -> None:
+    def __init__(self, settings: dict[SettingCodes, int], encoder: Encoder) -> None:
         """`settings` are ours; the size that the client sets for our table goes to `encoder`."""
         super().__init__(CONFIG)
         self.decoder = NoFields()

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from h2.errors import ErrorCodes
 from h2.events import StreamReset as ResetByJudge
-from h2.exceptions import InvalidSettingsValueError
-from h2.settings import SettingCodes
 from hpack import HPACKError, OversizedHeaderListError
 
 from blue_green.http.heads import Framing
@@ -25,12 +23,13 @@ from blue_green.http2.events import (
     StreamReset,
     WindowOpened,
 )
+from blue_green.http2.field_validity import Malformed
 from blue_green.http2.floods import Floods
 from blue_green.http2.frames import ACK, END_STREAM, Frame
 from blue_green.http2.header_blocks import HeaderBlock, RememberingDecoder
 from blue_green.http2.open_stream import OpenStream
 from blue_green.http2.outbox import Outbox
-from blue_green.http2.request_heads import Malformed, RefusedHead, head_of, read_trailers
+from blue_green.http2.request_heads import RefusedHead, head_of, read_trailers
 from blue_green.http2.session_over import SessionOver
 from blue_green.http2.stream_table import StreamTable
 from blue_green.http2.windows import ReceiveWindow

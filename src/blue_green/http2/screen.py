@@ -41,7 +41,7 @@ ON_CONNECTION = {SETTINGS, PING, GOAWAY}
 LENGTHS = {RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
 
 
-class Screen:
+class FrameScreen:
     """Takes the frames of one connection from its bytes, and refuses what is wrong in itself."""
 
     def __init__(self, reader: FrameReader, floods: Floods) -> None:

@@ -1,6 +1,6 @@
 """An HTTP/2 connection without its socket: bytes in, events out, bytes out (RFC 9113).
 
-`Screen` judges each frame by itself, h2 (`Judge`) the states of streams, and `Receiver` what is
+`FrameScreen` judges each frame by itself, h2 (`Judge`) the states of streams, and `Receiver` what is
 between them: the number of streams, content-length, the windows of what clients send, and what a
 frame on a closed stream means. A fault of one stream resets that stream, and no other notices.
 """
@@ -12,6 +12,7 @@ from attrs import frozen
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from h2.stream import StreamInputs
+from hpack import HeaderTuple
 
 from blue_green.http2 import frames
 from blue_green.http2.events import Event
@@ -21,7 +22,7 @@ from blue_green.http2.header_blocks import RememberingDecoder, RememberingEncode
 from blue_green.http2.judge import Judge
 from blue_green.http2.outbox import Outbox
 from blue_green.http2.receiver import OUR_PING, Receiver
-from blue_green.http2.screen import Screen
+from blue_green.http2.screen import FrameScreen
 from blue_green.http2.session_over import SessionOver
 from blue_green.http2.stream_table import StreamTable
 from blue_green.http2.windows import INITIAL_WINDOW, ReceiveWindow
@@ -60,9 +61,7 @@ class SessionLimits:
 class Session:
     """The state of one connection."""
 
-    def __init__(
-        self, limits: SessionLimits, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, limits: SessionLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._outbox = outbox = Outbox()
         self._encoder = RememberingEncoder()
@@ -71,7 +70,7 @@ class Session:
         self._streams = StreamTable(self._judge, outbox)
         self._floods = Floods(limits.max_resets, limits.max_control_frames, clock)
         self._reader = FrameReader()
-        self._screen = Screen(self._reader, self._floods)
+        self._screen = FrameScreen(self._reader, self._floods)
         self._receiver = Receiver(self._streams, outbox, self._floods, self._decoder)
         self._is_over = False
         self._apply_limits()
@@ -89,7 +88,7 @@ class Session:
         before, self._limits = _settings(self._limits), limits
         self._apply_limits()
         if _settings(limits) != before:
-            self._judge.update_settings({**_settings(limits)})
+            self._judge.update_settings(dict(_settings(limits).items()))
             self._outbox.add(self._judge.data_to_send())
             self._receiver.expected_acks += 1
 
@@ -153,9 +152,7 @@ class Session:
     def take_output(self) -> bytes:
         return self._outbox.take()
 
-    def send_head(
-        self, stream_id: int, fields: Sequence[tuple[bytes, bytes]], *, end: bool
-    ) -> None:
+    def send_head(self, stream_id: int, fields: Sequence[HeaderTuple], *, end: bool) -> None:
         """Send a response's head, an informational one (1xx), or trailers.
 
         Like the other methods for one stream, it does nothing if the stream is closed.
@@ -242,7 +239,7 @@ class Session:
             self._outbox.goaway(self._streams.last_id, ErrorCodes.NO_ERROR)
 
 
-def _settings(limits: SessionLimits) -> dict[SettingCodes | int, int]:
+def _settings(limits: SessionLimits) -> dict[SettingCodes, int]:
     return {
         SettingCodes.MAX_CONCURRENT_STREAMS: limits.max_streams,
         SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_head,
