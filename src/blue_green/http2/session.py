@@ -1,8 +1,8 @@
 """An HTTP/2 connection without its socket: bytes in, events out, bytes out (RFC 9113).
 
-`FrameScreen` judges each frame by itself, h2 (`Judge`) the states of streams, and `Receiver` what is
-between them: the number of streams, content-length, the windows of what clients send, and what a
-frame on a closed stream means. A fault of one stream resets that stream, and no other notices.
+`FrameScreen` judges each frame by itself, h2 (`Judge`) the states of streams, and `Receiver` the
+rest: the number of streams, content-length, the windows of what clients send, and what a frame on a
+closed stream means. A fault of one stream resets that stream, and no other notices.
 """
 
 import time
