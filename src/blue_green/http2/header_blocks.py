@@ -137,7 +137,7 @@ class RememberingEncoder(Encoder):
         value = min(value, LARGEST_TABLE)
         if value != self.header_table.maxsize:
             self.header_table.maxsize = value
-            smallest = min(value, *self.table_size_changes)
+            smallest = min([value, *self.table_size_changes])
             self.table_size_changes = [smallest] if smallest == value else [smallest, value]
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
@@ -146,18 +146,12 @@ class RememberingEncoder(Encoder):
         block = self._known_blocks.recall(fields, changes)
         if block is None or resized:
             block = super().encode(fields, huffman)
-            if table.changes == changes and not resized and all(map(_is_indexable, fields)):
+            # A field that is never indexed equals one that may be, and is encoded otherwise.
+            is_plain = all(getattr(field, "indexable", False) for field in fields)
+            if table.changes == changes and not resized and is_plain:
                 self._known_blocks.remember(fields, block, len(block) + _size(fields))
         return block
 
 
 def _size(fields: Sequence[tuple[bytes, bytes]]) -> int:
     return PER_FIELD * len(fields) + sum(map(len, chain.from_iterable(fields)))
-
-
-def _is_indexable(field: HeaderTuple) -> bool:
-    """Whether it may be in the table.
-
-    Others equal it in a comparison, and are encoded otherwise.
-    """
-    return field.indexable
