@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import __doc__ as description
-from tests.bench import files, held, neighbours, routing, throughput, tls
+from tests.bench import files, held, http2, neighbours, routing, throughput, tls
 from tests.support.programs import program_parser
 
 
@@ -13,7 +13,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="for each cell of a round")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
-    tables = ["throughput", "tls", "routing", "neighbours", "held", "files"]
+    tables = ["throughput", "tls", "http2", "routing", "neighbours", "held", "files"]
     parser.add_argument("--table", choices=tables, help="only this one")
     arguments = parser.parse_args()
     missing = [
@@ -29,6 +29,8 @@ def main() -> int:
             throughput.table(directory, arguments.rounds, arguments.seconds, arguments.only)
         if arguments.table in (None, "tls"):
             tls.table(directory, arguments.rounds, arguments.seconds, arguments.only)
+        if arguments.table in (None, "http2"):
+            http2.table(directory, arguments.rounds, arguments.seconds, arguments.only)
         if arguments.table in (None, "files"):
             files.table(directory, arguments.rounds, arguments.seconds, arguments.only)
         if arguments.table in (None, "routing"):

@@ -51,7 +51,7 @@ http {{
 }}
 """
 
-NGINX_TLS = """ ssl;
+NGINX_TLS = """ ssl{http2};
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_certificate {pem};
     ssl_certificate_key {pem}"""
@@ -82,7 +82,7 @@ CADDY = """\
     level ERROR
   }}
   servers {{
-    protocols h1
+    protocols {protocols}
   }}
 }}
 {scheme}://:{port} {{
@@ -103,7 +103,7 @@ class PeerProxy:
     is_installed: bool
     running: Callable[..., AbstractContextManager[tuple[int, int]]]
     """Gets a directory and the origin's port, and for TLS `pem`, the file with the certificate and
-    its key; gives the proxy's port and pid."""
+    its key, and whether it speaks `http2`; gives the proxy's port and pid."""
 
 
 @contextmanager
@@ -154,10 +154,12 @@ def nginx_origin(directory: Path) -> Iterator[int]:
 
 
 @contextmanager
-def nginx(directory: Path, origin: int, pem: Path | None = None) -> Iterator[tuple[int, int]]:
+def nginx(
+    directory: Path, origin: int, pem: Path | None = None, http2: bool = False
+) -> Iterator[tuple[int, int]]:
     [port] = free_ports(1)
     config = directory / f"nginx-{port}.conf"
-    tls = "" if pem is None else NGINX_TLS.format(pem=pem)
+    tls = "" if pem is None else NGINX_TLS.format(pem=pem, http2=" http2" if http2 else "")
     config.write_text(NGINX.format(directory=directory, port=port, origin=origin, tls=tls))
     words = ("nginx", "-p", str(directory), "-c", str(config))
     with process(*words, core=PROXY_CORE, port=port) as pid:
@@ -165,10 +167,12 @@ def nginx(directory: Path, origin: int, pem: Path | None = None) -> Iterator[tup
 
 
 @contextmanager
-def haproxy(directory: Path, origin: int, pem: Path | None = None) -> Iterator[tuple[int, int]]:
+def haproxy(
+    directory: Path, origin: int, pem: Path | None = None, http2: bool = False
+) -> Iterator[tuple[int, int]]:
     [port] = free_ports(1)
     config = directory / f"haproxy-{port}.cfg"
-    tls = "" if pem is None else f"ssl crt {pem} alpn http/1.1"
+    tls = "" if pem is None else f"ssl crt {pem} alpn {'h2' if http2 else 'http/1.1'}"
     config.write_text(HAPROXY.format(port=port, origin=origin, tls=tls))
     with process("haproxy", "-db", "-f", str(config), core=PROXY_CORE, port=port) as pid:
         yield port, pid
@@ -176,12 +180,24 @@ def haproxy(directory: Path, origin: int, pem: Path | None = None) -> Iterator[t
 
 @contextmanager
 def caddy(
-    directory: Path, origin: int, options: str = "", pem: Path | None = None
+    directory: Path,
+    origin: int,
+    options: str = "",
+    *,
+    pem: Path | None = None,
+    http2: bool = False,
 ) -> Iterator[tuple[int, int]]:
     [port] = free_ports(1)
     config = directory / f"Caddyfile-{port}"
     scheme, tls = ("http", "") if pem is None else ("https", f"tls {pem} {pem}")
-    text = CADDY.format(port=port, origin=origin, options=options, scheme=scheme, tls=tls)
+    text = CADDY.format(
+        port=port,
+        origin=origin,
+        options=options,
+        protocols="h1 h2" if http2 else "h1",
+        scheme=scheme,
+        tls=tls,
+    )
     config.write_text(text)
     env = {"GOMAXPROCS": "1", "HOME": str(directory), "XDG_DATA_HOME": str(directory)}
     words = (caddy_command() or "caddy", "run", "--adapter", "caddyfile", "--config", str(config))
@@ -208,6 +224,7 @@ def blue_green(
     log: bool = False,
     command: list[str] | None = None,
     pem: Path | None = None,
+    http2: bool = False,
 ) -> Iterator[tuple[int, int]]:
     """The whole supervisor; the origin that it starts is another one of the same kind."""
     port, blue, green = free_ports(3)
@@ -221,7 +238,9 @@ def blue_green(
     git(checkout, "commit", "-q", "-m", "origin")
     pinned = ["taskset", "-c", LOAD_CORE]
     serve = ["nginx", "-p", str(directory), "-c", f"{checkout}/origin-{{port}}.conf"]
-    tls = {} if pem is None else {"tls": {"certificate": str(pem), "key": str(pem)}}
+    tls: dict[str, Any] = {}
+    if pem is not None:
+        tls = {"tls": {"certificate": str(pem), "key": str(pem)}, "http2": {"enabled": http2}}
     settings = {
         "app": {"command": [*pinned, *(command or serve)], "ports": [blue, green]},
         "git": {"checkout": str(checkout)},

@@ -86,11 +86,17 @@ ROWS: list[Measured] = [
 
 def table(directory: Path, rounds: int, seconds: float, only: str) -> None:
     """Measure and print."""
+    rows = [row for row in ROWS if only in row.name]
+    pem = write_pem(directory)
+    compare(
+        [peer for peer in PEERS if peer is not WITH_LOG], rows, directory, rounds, seconds, pem=pem
+    )
+
+
+def write_pem(directory: Path) -> Path:
+    """A new certificate and its key, in one file."""
     pem = directory / "certificate.pem"
     pem.touch(mode=0o600)
     issued = trustme.CA().issue_cert("localhost", "127.0.0.1")
     issued.private_key_and_cert_chain_pem.write_to_path(pem)
-    rows = [row for row in ROWS if only in row.name]
-    compare(
-        [peer for peer in PEERS if peer is not WITH_LOG], rows, directory, rounds, seconds, pem=pem
-    )
+    return pem
