@@ -433,7 +433,7 @@ async def test_tls_1_2_and_1_3_and_http_1_1_are_negotiated(
     async with running(tls=tls) as proxy:
         context = trusting()
         context.maximum_version = newest
-        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.set_alpn_protocols(["http/1.1"])
         stream = TlsStream(await trio.open_tcp_stream("127.0.0.1", proxy.port), context)
         await stream.shake_hands()
         assert stream.tls.version() == newest.name.replace("_", ".")

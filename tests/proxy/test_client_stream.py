@@ -47,6 +47,7 @@ class MemoryStream:
         self.content = content
         self.status = 0
         self.sent = 0
+        self.unsent = 0
         self.pieces: list[bytes] = []
         self.trailers: Fields | None = None
 

@@ -41,12 +41,12 @@ NO_LAST_STREAM = 2**31 - 1
 class SessionLimits:
     """What one client may do on one connection."""
 
-    max_streams: int
-    max_resets: int
+    max_streams: int = 100
+    max_resets: int = 200
     """In ten seconds."""
-    max_control_frames: int
+    max_control_frames: int = 1000
     """In ten seconds."""
-    max_head: int
+    max_head: int = 16 * 1024
     """Bytes of a request's head in HTTP/1.1."""
 
     @property

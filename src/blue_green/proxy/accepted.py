@@ -11,7 +11,7 @@ from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
 from blue_green.proxy.remote import Remote, Trust
 
-HTTP2_IS_SPOKEN = False
+HTTP2_IS_SPOKEN = True
 """Whether the proxy can serve clients over HTTP/2."""
 
 

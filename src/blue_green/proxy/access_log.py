@@ -10,8 +10,8 @@ from attrs import frozen
 
 from blue_green.http.errors import ErrorPages, ErrorResponse
 from blue_green.proxy.client import Client
+from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.end_reason import EndReason
-from blue_green.proxy.http1_stream import Http1Stream
 from blue_green.system import log as output
 
 GONE = 499
@@ -40,7 +40,7 @@ class End:
 
 def end_of(
     client: Client,
-    stream: Http1Stream | None,
+    stream: ClientStream | None,
     error: ErrorResponse | None,
     broken: str,
     pages: ErrorPages,
@@ -57,7 +57,7 @@ def end_of(
     return End(error.status, why if error.status >= 400 else "", length)
 
 
-def log(stream: Http1Stream, seconds: float, form: str) -> None:
+def log(stream: ClientStream, seconds: float, form: str) -> None:
     """Log a request that got a whole response, in `logfmt` or as `json`."""
     if form == "json":
         output.request(_in_json(_answered(stream, stream.status, seconds, stream.sent)), bare=True)
@@ -79,7 +79,7 @@ def log(stream: Http1Stream, seconds: float, form: str) -> None:
 
 
 def log_end(
-    client: Client, stream: Http1Stream | None, end: End, seconds: float, form: str
+    client: Client, stream: ClientStream | None, end: End, seconds: float, form: str
 ) -> None:
     """Log a request that ended in another way."""
     if stream is None:
@@ -94,7 +94,7 @@ def log_end(
     output.request(_in_json(fields) if is_json else _in_logfmt(fields), bare=is_json)
 
 
-def _answered(stream: Http1Stream, status: int, seconds: float, sent: int) -> dict[str, Any]:
+def _answered(stream: ClientStream, status: int, seconds: float, sent: int) -> dict[str, Any]:
     fields = {
         "status": status,
         "seconds": round(seconds, 4),

@@ -9,11 +9,12 @@ there is one cancel scope, and a note of what to respond if it is cancelled.
 The deadline changes several times in each request and nearly always is cleared long before it
 passes. So it is a number and not a timer: one task looks at all of them now and then (`Listener`).
 
-HTTP/1.1 has one of these per connection. A protocol with many requests on one connection has
-another one for each of them, with the same `remote`.
+HTTP/1.1 has one of these per connection. HTTP/2, with many requests on one connection, has another
+one for each of them, with the same `remote`.
 """
 
 import time
+from collections.abc import Callable
 
 import trio
 
@@ -76,6 +77,10 @@ class Client:
         """When its request began to wait at the gate (`time.monotonic`)."""
         self.received: HeldBody | None = None
         """The body of a request that waits at the gate, if it was received already."""
+        self.requests: set[Client] = set()
+        """The requests of a connection that can have many at a time, as clients of their own."""
+        self.on_last_requests: Callable[[], None] | None = None
+        """Called when the connection is to end with the requests that have been sent already."""
         self._has_disconnected = False
 
     # --- the deadline ---
@@ -141,6 +146,12 @@ class Client:
         if self._has_disconnected:
             self._end(EndReason.DISCONNECTED, None, Outcome.ABORTED)
 
+    def begin_multiplexing(self) -> None:
+        """The first of several requests has begun: from now on each has its own state."""
+        self.state = ClientState.MULTIPLEXED
+        self.served = True
+        self.deadline = self.awaited_since = NEVER
+
     def begin_hold(self, received: HeldBody | None = None) -> None:
         """The request waits at the gate, perhaps with a body that was received already."""
         self.state = ClientState.HELD
@@ -179,17 +190,22 @@ class Client:
         self.state = ClientState.CLOSING
         self.await_client(timeout)
 
+    def announce_last_requests(self) -> None:
+        """Ask a client that can send many requests at a time to send no more on this connection."""
+        if self.on_last_requests is not None:
+            self.on_last_requests()
+
     # --- ending it before its time: each cancels the scope ---
 
     def time_out(self) -> None:
         """The deadline has passed."""
         self._end(EndReason.TIMED_OUT, self.timeout_response, self.timeout_outcome)
 
-    def disconnect(self) -> None:
+    def disconnect(self, reason: EndReason = EndReason.DISCONNECTED) -> None:
         """The client will send nothing more, which ends a request and nothing else."""
         self._has_disconnected = True
         if self.is_in_request:
-            self._end(EndReason.DISCONNECTED, None, Outcome.ABORTED)
+            self._end(reason, None, Outcome.ABORTED)
 
     def evict(self) -> None:
         """Make room for a new connection, at once and without a response."""
@@ -211,6 +227,8 @@ class Client:
             self.final_error = response
             self.final_outcome = outcome
             self.scope.cancel()
+            for request in list(self.requests):
+                request._end(reason, None, outcome)
 
     # --- what others ask ---
 
@@ -231,7 +249,9 @@ class Client:
 
     @property
     def is_stream(self) -> bool:
-        """Whether it has a tunnel or an event stream, which may last for ever."""
+        """Whether it has a tunnel or an event stream, which may last for ever, and nothing else."""
+        if self.state is ClientState.MULTIPLEXED:
+            return all(request.is_stream for request in self.requests)
         return self.state in STREAMS
 
     @property

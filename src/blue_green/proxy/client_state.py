@@ -13,6 +13,7 @@ class ClientState(Enum):
     RESPONDING = "a part of the final response may have been sent"
     STREAMING = "the response is an event stream, which may last for ever"
     TUNNEL = "bytes pass both ways, as for a WebSocket"
+    MULTIPLEXED = "its requests are clients of their own, as in HTTP/2"
     REFUSING = "the handler is done, and an error is being sent"
     CLOSING = "all is sent, and the client may still read it"
 

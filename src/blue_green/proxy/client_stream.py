@@ -41,6 +41,11 @@ class ClientStream(Protocol):
     request: Request
     request_id: bytes
 
+    status: int
+    """The status of the final response, once it has begun; 0 before."""
+    unsent: int
+    """Bytes of the last piece of the body that the client has not taken yet."""
+
     # For the access log; the handler sets them where they apply.
     held: float
     """Seconds that the request waited at the gate."""

@@ -21,6 +21,8 @@ from blue_green.proxy.client import Client
 from blue_green.proxy.client_state import ClientState
 from blue_green.proxy.handler import Handler, ResponseAborted
 from blue_green.proxy.http1_stream import Http1Stream
+from blue_green.proxy.http2.connection import PROTOCOL, Http2Connection
+from blue_green.proxy.request_end import UNHANDLED, failed, note_end, note_response, response_to
 from blue_green.proxy.shared import Shared
 from blue_green.system import throttle
 
@@ -33,7 +35,10 @@ CLOSE = b"Connection: close\r\n"
 
 
 async def serve(client: Client, shared: Shared, handler: Handler) -> None:
-    """Serve the client's requests until one side is done, and close the connection."""
+    """Serve the client's requests until one side is done, and close the connection.
+
+    This also does the handshake of TLS, in which the client may choose HTTP/2.
+    """
     descriptor = client.transport.sock.fileno()
     if shared.disconnects is not None:
         shared.disconnects.watch(client.transport.sock, client.disconnect)
@@ -41,6 +46,8 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
         with client.scope:
             while await _serve_one(client, shared, handler):
                 pass
+            if client.transport.protocol == PROTOCOL:
+                await Http2Connection(client, shared, handler).run()
             expects_more = not client.sends_no_more
             client.begin_close(LINGER_TIMEOUT)
             await client.transport.lingering_close(expects_more=expects_more)
@@ -84,46 +91,32 @@ async def _serve_one(client: Client, shared: Shared, handler: Handler) -> bool:
         await handler.handle(stream)
         stream.is_complete = True
     except BadRequest as bad:
-        error = ErrorResponse(bad.status, str(bad), allow=bad.allow, fault=bad.fault)
+        error = response_to(bad)
     except ErrorResponse as response:
         error = response
     except ResponseAborted as aborted:
         broken = str(aborted)
         if stream is not None:
             stream.reset()
-    except OSError as failed:
-        broken = f"The connection to the client failed: {failed.strerror}."
+    except OSError as gone:
+        broken = failed(gone)
         raise
     except Exception:
-        broken = "An unhandled exception, which is in the log."
+        broken = UNHANDLED
         raise
     finally:
         if stream is not None and stream.is_complete:
-            by_status = client.site.gate.by_status if client.site else shared.by_status
-            by_status[stream.status] += 1
-            if shared.settings.access_log:
-                access_log.log(stream, time.monotonic() - began, shared.settings.log_format)
+            note_response(stream, began, shared)
         elif stream or error or client.final_error:
             end = access_log.end_of(client, stream, error, broken, shared.pages_for(client))
-            _note_end(client, stream, end, began, shared)
+            note_end(client, stream, end, began, shared)
     if error is not None:
         await _send_error(client, stream, error, shared.pages_for(client))
     return stream is not None and stream.keep_alive and not shared.is_last(client)
 
 
-def _note_end(
-    client: Client, stream: Http1Stream | None, end: access_log.End, began: float, shared: Shared
-) -> None:
-    """Count and log a request that did not get a whole response of a handler."""
-    by_status = client.site.gate.by_status if client.site else shared.by_status
-    by_status[end.status] += 1
-    if shared.settings.access_log:
-        seconds = time.monotonic() - began if began else 0.0
-        access_log.log_end(client, stream, end, seconds, shared.settings.log_format)
-
-
 async def _read_request(client: Client, shared: Shared) -> Request | None:
-    """Read and parse the next request's head; None if the client sends no more requests."""
+    """Read and parse the next request's head; None if the client sends no more of HTTP/1.1."""
     transport, settings, data = client.transport, shared.settings, b""
     client.await_request(settings.idle_timeout if client.served else settings.header_timeout)
     if client.served and not transport.buffer:
@@ -136,6 +129,8 @@ async def _read_request(client: Client, shared: Shared) -> Request | None:
         more = transport.try_receive(settings.max_head + 3 - len(data))
         if more is None:
             await _wait_for_bytes(client, settings.header_timeout)
+            if transport.protocol == PROTOCOL:
+                return None
             continue
         if not more:
             return None

@@ -8,6 +8,7 @@ class EndReason(Enum):
 
     TIMED_OUT = "The client sent nothing, or took nothing, for too long."
     DISCONNECTED = "The client disconnected."
+    MALFORMED = "The rest of the request was malformed."
     EVICTED = "The client was slow, and all connections were taken."
     CUT = "The backend had to stop."
     SHUTDOWN = "The proxy stopped."

@@ -32,11 +32,9 @@ class Http1Stream:
     """One request and its response; also how the bytes of both are framed on the connection."""
 
     status = 0
-    """The status of the final response, once it has begun."""
     sent = 0
     """Bytes of the response's body, or of both directions of a tunnel."""
     unsent = 0
-    """Bytes of the last piece that the client has not taken yet."""
     is_complete = False
     """The handler is done, and has sent a whole response."""
     held = 0.0

@@ -15,15 +15,16 @@ from blue_green.config.process_settings import ProxySettings
 from blue_green.http.connected import has_gone
 from blue_green.http.errors import ErrorPages
 from blue_green.http.sockets import first_port, in_words
+from blue_green.http2.session import SessionLimits
 from blue_green.proxy import quiesce
 from blue_green.proxy.accepted import client_of
 from blue_green.proxy.acme_challenge import AcmeChallenge
 from blue_green.proxy.buffer_space import BufferSpace
 from blue_green.proxy.client import Client
-from blue_green.proxy.client_table import LOOK_AGAIN, ClientTable
 from blue_green.proxy.connection import serve
 from blue_green.proxy.disconnects import Disconnects
 from blue_green.proxy.handler import Handler
+from blue_green.proxy.places import Places
 from blue_green.proxy.redirect import Redirect
 from blue_green.proxy.remote import Trust
 from blue_green.proxy.reverse_proxy import ReverseProxy
@@ -40,8 +41,6 @@ LINGER_TIMEOUT = 1.0
 """Seconds in which a client may read what it was sent last."""
 FIRST_REQUEST = 0.5
 """Seconds for the first request of a client that we accepted just before we stopped accepting."""
-REMIND = 60.0
-"""Seconds between lines in the log about evicted connections."""
 MOST_GONE = 32
 """Connections accepted at once whose clients had closed them already."""
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -77,10 +76,8 @@ class Listener:
         self._redirect: Handler = Redirect(first_port(sockets))
         if certificates is not None:
             self._redirect = AcmeChallenge(certificates.challenges.http, self._redirect)
-        self._clients = ClientTable()
-        self._eviction_logged_at = -REMIND
-        self._count = 0
-        self._fewer = trio.Event()
+        self._places = self._shared.admission = Places(self._proxy.occupancy)
+        self._clients = self._places.clients
         self._accepting = trio.CancelScope()
         self._interval = LONGEST_INTERVAL
         """Seconds between looks at the deadlines: at most an eighth of the shortest timeout."""
@@ -115,7 +112,12 @@ class Listener:
         self._trust.proxies = settings.trusted_proxies
         self._proxy.router, self._proxy.idle_timeout = router, settings.idle_timeout
         self._proxy.occupancy.use(router.sites, settings.max_connections)
-        self._proxy.occupancy.note(self._count)
+        self._places.use(settings.max_connections)
+        http2 = settings.http2
+        self._shared.http2 = SessionLimits(
+            max_streams=http2.max_streams, max_resets=http2.max_resets,
+            max_control_frames=http2.max_control_frames, max_head=settings.max_head,
+        )  # fmt: skip
         self._proxy.buffers.use(settings, router.sites)
         times: list[float] = [settings.header_timeout, settings.idle_timeout]
         times += [site.limits.response_timeout for site in router.sites]
@@ -124,7 +126,6 @@ class Listener:
         sole = router.sole
         self._shared.pages = sole.pages if sole else pages
         self._shared.by_status = sole.gate.by_status if sole else self.by_status
-        self._has_room()  # If `max_connections` was raised.
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -151,7 +152,9 @@ class Listener:
         Yields the clients, all of which wait, except streams. Connections with TLS have ended.
         Raises `trio.TooSlowError`, and everything goes on.
         """
-        async with quiesce.at_rest(self._shared, self._clients, lambda: self._count, timeout):
+        async with quiesce.at_rest(
+            self._shared, self._clients, lambda: self._places.taken, timeout
+        ):
             yield self._clients
 
     async def finish(self, timeout: float) -> None:
@@ -159,7 +162,7 @@ class Listener:
 
         From now on, each connection ends with its current request.
         """
-        self._shared.closing = True
+        self._close_after_last_requests()
         await self.until_finished(timeout)
 
     async def until_finished(self, timeout: float) -> int:
@@ -169,7 +172,7 @@ class Listener:
     async def drain(self, timeout: float) -> int:
         """Stop accepting, and wait for requests in flight; how many are left after `timeout`."""
         self._accepting.cancel()
-        self._shared.closing = True
+        self._close_after_last_requests()
         for client in self._clients:
             if client.is_idle and client.served and not quiesce.has_unread(client):
                 client.shut_down()
@@ -177,19 +180,24 @@ class Listener:
                 client.shorten_timeout(FIRST_REQUEST)
         with trio.move_on_after(timeout):
             while any(not client.is_stream for client in self._clients):
-                await self._fewer.wait()
+                await self._places.fewer()
         return sum(not client.is_stream for client in self._clients)
 
     async def close(self) -> None:
         """End all that is left, streams too."""
         with trio.move_on_after(LINGER_TIMEOUT):
             while any(client.is_closing for client in self._clients):
-                await self._fewer.wait()
+                await self._places.fewer()
         for client in self._clients:
             client.cut()
         with trio.move_on_after(LINGER_TIMEOUT):
             while self._clients:
-                await self._fewer.wait()
+                await self._places.fewer()
+
+    def _close_after_last_requests(self) -> None:
+        self._shared.closing = True
+        for client in self._clients:
+            client.announce_last_requests()
 
     async def _accept(self, sock: socket.socket, nursery: trio.Nursery) -> None:
         shared = self._shared
@@ -198,9 +206,9 @@ class Listener:
         is_short = False
         gone = 0
         while True:
-            while self._count >= self._settings.max_connections:
+            while self._places.are_taken:
                 await trio.lowlevel.wait_readable(sock)
-                await self._make_room()
+                await self._places.wait_for_one(may_evict=shared.accept_paused is None)
             if shared.accept_paused is not None:
                 await shared.accept_paused.wait()
             try:
@@ -225,7 +233,7 @@ class Listener:
                 if gone % MOST_GONE == 0:
                     await trio.lowlevel.checkpoint()
                 continue
-            self._count += 1
+            self._places.take()
             nursery.start_soon(self._serve, accepted, address, redirects)
             # One at a time: trio may run tasks that are started together in any order, and the
             # first client must be the first at the gate.
@@ -234,7 +242,7 @@ class Listener:
     async def _take_up(self, nursery: trio.Nursery) -> None:
         """Go on with the clients of the process before us."""
         for client in self._handed:
-            self._count += 1
+            self._places.take()
             sock = socket.socket(fileno=client.descriptor)
             address = (client.address, 0) if client.address else ""
             nursery.start_soon(self._serve, sock, address, client.redirects, client)
@@ -256,7 +264,6 @@ class Listener:
                     sock, address, self._trust, certificates, self._settings, redirects=redirects
                 )
                 self._clients.add(client)
-                self._proxy.occupancy.note(self._count)
                 if handed is not None:
                     quiesce.take_up(client, handed)
                 handler: Handler = self._redirect if redirects else self._proxy
@@ -267,32 +274,9 @@ class Listener:
             # A bug of ours must cost this connection and no other.
             logger.exception("unhandled exception in a connection")
         finally:
-            self._count -= 1
-            self._proxy.occupancy.note(self._count)
             if client is not None:
                 self._clients.remove(client)
-            self._has_room()
-
-    async def _make_room(self) -> None:
-        """Evict a connection in favour of a new one, or wait until one has ended."""
-        is_paused = self._shared.accept_paused is not None
-        if not is_paused and self._clients.make_room(self._settings.max_connections):
-            self._log_eviction()
-        with trio.move_on_after(LOOK_AGAIN):
-            await self._fewer.wait()
-
-    def _log_eviction(self) -> None:
-        now = trio.current_time()
-        if now - self._eviction_logged_at >= REMIND:
-            self._eviction_logged_at = now
-            logger.warning(
-                "all %d connections are in use: idle and slow ones are closed in favour of new "
-                "ones ([proxy] max_connections)", self._settings.max_connections,
-            )  # fmt: skip
-
-    def _has_room(self) -> None:
-        self._fewer.set()
-        self._fewer = trio.Event()
+            self._places.free()
 
     def _stop_listening(self) -> None:
         for sock in (*self._sockets, *self._redirecting):

@@ -28,13 +28,15 @@ TLS_POLL_INTERVAL = 0.02
 
 
 @contextmanager
-def last_requests_with_tls(shared: Shared) -> Iterator[None]:
+def last_requests_with_tls(shared: Shared, clients: Collection[Client]) -> Iterator[None]:
     """In this block, each response with TLS announces that its connection is closed after it.
 
     A client that reads the announcement loses nothing; one that has already sent its next request
-    may lose that.
+    may lose that. In HTTP/2 the announcement is sent at once, and nothing is lost.
     """
     shared.closing_tls = True
+    for client in list(clients):
+        client.announce_last_requests()
     try:
         yield
     finally:
@@ -72,7 +74,7 @@ async def at_rest(
     `accepted` returns how many connections there are, also those whose task has not begun. Raises
     `trio.TooSlowError`, and everything goes on.
     """
-    with last_requests_with_tls(shared):
+    with last_requests_with_tls(shared, clients):
         if any(not client.transport.is_plain for client in clients):
             await trio.sleep(TLS_NOTICE)
         with no_new_connections(shared):

@@ -12,6 +12,7 @@ from attrs import define, field
 from blue_green.http.errors import ErrorPages
 from blue_green.http.request import REQUEST_ID, Request
 from blue_green.http.request_head import ParsedHead, parse_head
+from blue_green.http2.session import SessionLimits
 from blue_green.proxy.client import Client
 from blue_green.proxy.disconnects import Disconnects
 from blue_green.proxy.remote import Remote
@@ -36,6 +37,16 @@ class Limits(Protocol):
     def log_format(self) -> str: ...
 
 
+class Admission(Protocol):
+    """Has the places for clients: one for each connection, and for each request of HTTP/2."""
+
+    def admit(self, client: Client) -> bool:
+        """Give a place to a request; False if none is free."""
+
+    def dismiss(self, client: Client) -> None:
+        """Take its place back."""
+
+
 @define
 class Shared:
     """One for each server."""
@@ -45,6 +56,10 @@ class Shared:
     """Of errors for requests that have no site; those of the others are in the site."""
     by_status: Counter[int]
     """How many requests that had no site have ended with each status."""
+    http2: SessionLimits = field(factory=SessionLimits)
+    """For new connections of HTTP/2."""
+    admission: Admission | None = None
+    """None: every request has a place."""
     disconnects: Disconnects | None = None
     """Reports clients that disconnect; without it, only a failing call does."""
     parse_head: Callable[[bytes, int, int], ParsedHead | None] = parse_head

@@ -1,0 +1,83 @@
+"""What the client sends on one stream after the head: a request's body, or its end of a tunnel."""
+
+from collections.abc import Callable
+
+import trio
+
+from blue_green.http.heads import Fields
+from blue_green.http.transport import BLOCK
+from blue_green.proxy.relay import NO_FIELDS, BadBody, BodyTooLarge
+
+BROKEN_OFF = "it broke off before its end"
+
+
+class StreamBody:
+    """A `Body` (see `relay`), into which the connection puts what arrives.
+
+    The client sends no more than the stream's window allows, which `used` opens again: so what has
+    arrived and was not read has a bound.
+    """
+
+    def __init__(self, used: Callable[[int], None], *, has_ended: bool) -> None:
+        """`used` is called with the number of bytes that were read."""
+        self.trailers: Fields = NO_FIELDS
+        self.limit = 0
+        """The most bytes; 0: no limit. For a body whose length is not known beforehand."""
+        self._used = used
+        self._has_ended = has_ended
+        """The client will send nothing more."""
+        self.is_broken = False
+        """The client has broken it off."""
+        self._count = 0
+        self._arrived = bytearray()  # Frames may have a single byte, which would cost 50 alone.
+        self._more = trio.Event()
+
+    # --- from the client ---
+
+    def put(self, data: bytes) -> None:
+        self._arrived += data
+        self._more.set()
+
+    def end(self, trailers: Fields) -> None:
+        self.trailers = trailers
+        self._has_ended = True
+        self._more.set()
+
+    def break_off(self) -> None:
+        """Nothing more will arrive, and what has arrived is not all."""
+        self.is_broken = not self._has_ended
+        self._more.set()
+
+    # --- to the reader ---
+
+    @property
+    def is_complete(self) -> bool:
+        return self._has_ended and not self._arrived
+
+    @property
+    def has_arrived(self) -> bool:
+        return bool(self._arrived)
+
+    def is_whole(self, limit: int) -> bool:
+        """Whether all of it has arrived, and is at most so many bytes."""
+        return self._has_ended and len(self._arrived) <= limit
+
+    def take(self, limit: int = BLOCK) -> bytes:
+        """Up to so many of the bytes that have arrived."""
+        data = bytes(self._arrived[:limit])
+        del self._arrived[:limit]
+        self._used(len(data))
+        return data
+
+    async def read(self) -> bytes:
+        while not self._arrived:
+            if self._has_ended:
+                return b""
+            if self.is_broken:
+                raise BadBody(BROKEN_OFF)
+            self._more = trio.Event()
+            await self._more.wait()
+        self._count += min(len(self._arrived), BLOCK)
+        if 0 < self.limit < self._count:
+            raise BodyTooLarge(f"it is larger than {self.limit} bytes")
+        return self.take()

@@ -1,0 +1,222 @@
+"""An HTTP/2 connection: one task reads its frames, another one writes, and each stream has its own.
+
+Streams share the connection and nothing else: each is a request with a client, a lease, timeouts
+and a line in the access log of its own.
+"""
+
+import trio
+
+from blue_green.http.clock import date_line
+from blue_green.http.errors import LINGER_TIMEOUT
+from blue_green.http2.events import (
+    ClientLeaves,
+    Event,
+    PingAnswered,
+    RequestBegun,
+    RequestMalformed,
+    RequestRefused,
+    WindowOpened,
+)
+from blue_green.http2.response_heads import response_fields
+from blue_green.http2.session import ErrorCodes, Session, SessionOver
+from blue_green.proxy.access_log import End
+from blue_green.proxy.client import Client
+from blue_green.proxy.end_reason import EndReason
+from blue_green.proxy.handler import Handler
+from blue_green.proxy.http2.frame_writer import MOST_COLLECTED, FrameWriter
+from blue_green.proxy.http2.stream import Http2Stream
+from blue_green.proxy.request_end import note_end, response_to
+from blue_green.proxy.shared import Shared
+from blue_green.system import throttle
+
+PROTOCOL = "h2"
+"""What a client chooses in the handshake of TLS (RFC 9113 section 3.2)."""
+MOST_REPLIES = 64 * 1024
+"""Bytes of replies to frames: from a client that does not read them, nothing more is read."""
+
+
+class Http2Connection:
+    """One connection, from the client's preface on."""
+
+    def __init__(self, client: Client, shared: Shared, handler: Handler) -> None:
+        self._client = client
+        self._shared = shared
+        self._handler = handler
+        self._transport = client.transport
+        self._session = Session(shared.http2)
+        self._reading = trio.CancelScope()
+        self._writer = FrameWriter(self._transport, self._session, self._reading.cancel)
+        self._streams: dict[int, Http2Stream] = {}
+        self._is_reading_head = False
+        self._has_announced = False
+        """The client has been asked to send no more requests."""
+        self._refuses = False
+        """It has read that, and what it sends now is ignored."""
+
+    async def run(self) -> None:
+        """Serve the client's streams until one side is done."""
+        client = self._client
+        client.remote.speaks_http2()
+        client.on_last_requests = self.announce_last_requests
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._writer.run)
+                with self._reading:
+                    await self._read(nursery)
+                self._break_off_streams(EndReason.DISCONNECTED)
+                self._session.refuse_streams()
+                with trio.move_on_after(LINGER_TIMEOUT):
+                    await self._writer.until_drained()
+                nursery.cancel_scope.cancel()
+        finally:
+            client.on_last_requests = None
+            self._session.refuse_streams()
+            self._writer.flush()
+
+    async def _read(self, nursery: trio.Nursery) -> None:
+        """Read until the client sends no more, or must not."""
+        client, session, transport = self._client, self._session, self._transport
+        client.await_request(self._shared.settings.header_timeout)
+        try:
+            while True:
+                while session.has_frame:
+                    if session.is_heavy:
+                        await throttle.wait()
+                    for event in session.step():
+                        self._handle(event, nursery)
+                    if self._writer.collected > MOST_COLLECTED + MOST_REPLIES:
+                        await self._until_drained()
+                    await transport.maybe_checkpoint()
+                self._note_head()
+                self._writer.flush_soon()
+                data = transport.try_receive()
+                if data is None:
+                    await transport.readable()
+                elif data:
+                    session.receive(data)
+                else:
+                    return
+        except SessionOver as over:
+            self._log_malformed(b"", str(over))
+        except OSError:
+            pass  # The client is gone.
+
+    def _handle(self, event: Event, nursery: trio.Nursery) -> None:
+        if isinstance(event, RequestBegun):
+            self._begin_stream(event, nursery)
+        elif isinstance(event, RequestRefused):
+            self._refuse(event)
+        elif isinstance(event, PingAnswered):
+            if self._has_announced:
+                self._refuse_streams()
+        elif isinstance(event, WindowOpened) and not event.stream_id:
+            for stream in self._streams.values():
+                stream.note(event)
+        elif not isinstance(event, ClientLeaves):
+            if known := self._streams.get(event.stream_id):
+                known.note(event)
+            elif isinstance(event, RequestMalformed):
+                self._log_malformed(event.head, event.why)
+
+    def _begin_stream(self, event: RequestBegun, nursery: trio.Nursery) -> None:
+        client = Client(self._transport, self._client.remote)
+        admission = self._shared.admission
+        if admission is not None and not admission.admit(client):
+            self._session.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        if not self._streams:
+            self._client.begin_multiplexing()
+        self._client.requests.add(client)
+        stream = Http2Stream(event, client, self._shared, self._writer, self._session)
+        self._streams[event.stream_id] = stream
+        self._writer.is_shared = len(self._streams) > 1
+        nursery.start_soon(self._serve, stream)
+        if not self._has_announced and self._shared.is_last(self._client):
+            self.announce_last_requests()
+
+    def _refuse(self, event: RequestRefused) -> None:
+        """Respond with an error to a request that no site gets to see."""
+        error = response_to(event.error)
+        client = Client(self._transport, self._client.remote)
+        client.head = event.head
+        response, body = error.render(self._shared.pages, html=False)
+        if client.wants_head_only:
+            body = b""
+        self._session.send_head(
+            event.stream_id, response_fields(response, date_line()), end=not body
+        )
+        if self._writer.send_data(event.stream_id, body, end=True):
+            self._session.reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR)  # It has no room.
+        self._session.finish(event.stream_id)
+        note_end(client, None, End(error.status, error.in_full, len(body)), 0.0, self._shared)
+
+    async def _serve(self, stream: Http2Stream) -> None:
+        try:
+            await stream.serve(self._handler)
+        finally:
+            self._end_stream(stream)
+
+    def _end_stream(self, stream: Http2Stream) -> None:
+        self._session.finish(stream.stream_id)
+        del self._streams[stream.stream_id]
+        self._writer.is_shared = len(self._streams) > 1
+        self._client.requests.discard(stream.client)
+        if self._shared.admission is not None:
+            self._shared.admission.dismiss(stream.client)
+        if not self._streams:
+            self._client.await_request(self._shared.settings.idle_timeout)
+            if self._refuses:
+                self._reading.cancel()
+        self._writer.flush_soon()
+
+    def _break_off_streams(self, reason: EndReason) -> None:
+        for stream in self._streams.values():
+            stream.break_off(reason)
+
+    # --- what the whole connection waits for ---
+
+    def _note_head(self) -> None:
+        """Allow a head only so much time from its first frame, as in HTTP/1.1."""
+        was, self._is_reading_head = self._is_reading_head, self._session.is_in_head
+        if self._is_reading_head and not was:
+            self._client.await_client(self._shared.settings.header_timeout)
+        elif was and not self._is_reading_head:
+            self._stop_waiting()
+
+    async def _until_drained(self) -> None:
+        self._client.await_client(self._shared.settings.idle_timeout)
+        await self._writer.until_drained()
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        """Wait for the client's next request, if it has none; else each waits for itself."""
+        if not self._streams:
+            self._client.await_client(self._shared.settings.idle_timeout)
+        else:
+            self._client.clear_timeout()
+            self._client.stop_waiting()
+
+    # --- the end ---
+
+    def announce_last_requests(self) -> None:
+        """Ask the client to send no more requests; those that are on their way are served.
+
+        When it answers the ping, it has read this (RFC 9113 section 6.8).
+        """
+        if not self._has_announced:
+            self._has_announced = True
+            self._session.announce_close()
+            self._session.ping()
+            self._writer.flush_soon()
+
+    def _refuse_streams(self) -> None:
+        """Ignore new requests from now on: the client knows that it has to repeat them."""
+        self._refuses = True
+        self._session.refuse_streams()
+        if not self._streams:
+            self._reading.cancel()
+
+    def _log_malformed(self, head: bytes, why: str) -> None:
+        client = Client(self._transport, self._client.remote)
+        client.head = head
+        note_end(client, None, End(400, why, 0), 0.0, self._shared)
