@@ -4,9 +4,13 @@ from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from blue_green.config.kinds import Period
 from blue_green.config.site_settings import HoldSettings
+from blue_green.http.request import read_request
+from blue_green.proxy import forwarding
+from blue_green.proxy.remote import Remote, Trust
 from tests.raw.backend import Script, drops, says, silence
 from tests.raw.checks import check_good_request_follows, check_is_closed, check_is_kept
 from tests.raw.messages import GET, OK
@@ -160,3 +164,15 @@ async def test_errors_are_pages_for_browsers_and_text_for_others(
             await check_is_closed(client)
         else:
             await check_is_kept(client)
+
+
+@pytest.mark.parametrize("more", [b"", b"Via: 1.0 a\r\n"])
+def test_via_names_http_2_on_its_connections(more: bytes) -> None:
+    """RFC 9110 section 7.6.3; also the lines that are the same for all requests."""
+    request = read_request(b"GET / HTTP/1.1\r\nHost: h\r\n%b\r\n" % more)
+    remote = Remote("192.0.2.1", trust=Trust(()), scheme=b"https")
+    http1 = forwarding.lines(remote, request, b"id")
+    remote.speaks_http2()
+    http2 = forwarding.lines(remote, evolve(request, version=b"2.0"), b"id")
+    assert b"1.1 blue-green\r\n" in http1
+    assert http2 == http1.replace(b"1.1 blue-green", b"2.0 blue-green")
