@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from hpack import Decoder, Encoder, HeaderTuple
 from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
-from hpack.table import HeaderTable
+from hpack.table import HeaderTable, table_entry_size
 
 from blue_green.http2.head import Head
 
@@ -139,6 +139,14 @@ class RememberingEncoder(Encoder):
             self.header_table.maxsize = value
             smallest = min([value, *self.table_size_changes])
             self.table_size_changes = [smallest] if smallest == value else [smallest, value]
+
+    def add(self, to_add: tuple[bytes, bytes], sensitive: bool, huffman: bool = False) -> bytes:
+        """Encode a field as it is: the time of hpack's Huffman code grows with the length squared.
+
+        A field that is larger than the table would only clear it.
+        """
+        is_too_large = table_entry_size(*to_add) > self.header_table.maxsize
+        return super().add(to_add, sensitive or is_too_large, huffman=False)
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
         table, fields = self.header_table, tuple(headers)
