@@ -31,6 +31,7 @@ async def test_a_site_with_tls_serves_and_redirects(make_site: MakeSite, tmp_pat
             [
                 "curl",
                 "-sSiL",
+                "--http1.1",
                 "--cacert",
                 tmp_path / "authority.pem",
                 f"http://127.0.0.1:{plain}/a",
