@@ -64,6 +64,6 @@ async def test_openssl_gets_http_2(tmp_path: Path, version: str) -> None:
                 capture_stdout=True,
                 stderr=subprocess.STDOUT,
             )
-    lines = done.stdout.decode().splitlines()
+    lines = done.stdout.decode("latin-1").splitlines()
     assert "ALPN protocol: h2" in lines
     assert "Compression: NONE" in lines
