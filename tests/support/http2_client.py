@@ -4,17 +4,20 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from h2.errors import ErrorCodes
-from hpack import Decoder, Encoder
+from hpack import Decoder, Encoder, HeaderTuple
 
 from blue_green.http2 import frames
 from blue_green.http2.events import Event
 from blue_green.http2.frames import Frame, FrameReader
 from blue_green.http2.session import Session, SessionLimits, SessionOver
+from blue_green.http2.windows import INITIAL_WINDOW
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
 LIMITS = SessionLimits(max_streams=100, max_resets=200, max_control_frames=1000, max_head=16384)
 GET = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.test"), (b":path", b"/")]
+START = frames.PREFACE + frames.write_frame(frames.SETTINGS, 0, 0)
+OK = [HeaderTuple(b":status", b"200"), HeaderTuple(b"content-type", b"text/plain")]
 POST = [(b":method", b"POST"), *GET[1:]]
 
 
@@ -31,11 +34,7 @@ class Clock:
 class RawClient:
     """The other side of a session, after the preface and an empty SETTINGS frame."""
 
-    def __init__(
-        self,
-        limits: SessionLimits = LIMITS,
-        start: bytes = frames.PREFACE + frames.write_frame(4, 0, 0),
-    ) -> None:
+    def __init__(self, limits: SessionLimits = LIMITS, *, start: bytes = START) -> None:
         self.clock = Clock()
         self.session = Session(limits, self.clock)
         self._encoder = Encoder()
@@ -58,6 +57,10 @@ class RawClient:
         except SessionOver as over:
             self.over = over
         return events
+
+    def ended_by(self) -> ErrorCodes | None:
+        """The error that has ended the session."""
+        return None if self.over is None else self.over.code
 
     def block(self, fields: Pairs) -> bytes:
         return self._encoder.encode(list(fields))
@@ -85,6 +88,24 @@ class RawClient:
     def goaway(self) -> tuple[int, ErrorCodes] | None:
         """The last stream and the code of the GOAWAY frame among those that came."""
         return next((goaway(frame) for frame in self.frames() if frame.type == frames.GOAWAY), None)
+
+    def window_of(self, stream_id: int, sent: int, size: int = INITIAL_WINDOW) -> int:
+        """What is left of a window of this size, after so many bytes and the credit that came."""
+        return (
+            size
+            - sent
+            + sum(
+                number(frame)
+                for frame in self.frames()
+                if frame.type == frames.WINDOW_UPDATE and frame.stream_id == stream_id
+            )
+        )
+
+    def respond(self, stream_id: int, body: bytes = b"hello") -> None:
+        """Let the session send a response."""
+        self.session.send_head(stream_id, OK, end=not body)
+        if body:
+            self.session.send_data(stream_id, body, end=True)
 
     def resets(self) -> list[tuple[int, ErrorCodes]]:
         """The streams that were reset, with the code."""

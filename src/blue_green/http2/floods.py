@@ -16,9 +16,9 @@ PERIOD = 10.0
 UPDATES_FOR_REQUEST = 2
 """WINDOW_UPDATE frames that a request explains: some clients widen the window of each stream."""
 UPDATES_FOR_DATA = 4
-"""Those that a DATA frame of ours explains, for its stream and the connection."""
-BYTES_FOR_UPDATE = 2048
-"""Bytes of DATA that explain another one: some clients give credit for each piece they read."""
+"""Those that data of ours explain, for their stream and the connection."""
+BYTES_FOR_UPDATE = 1024
+"""Bytes of data that explain another one: some clients give credit for each piece they read."""
 MOST_EXPLAINED = 10_000
 
 
@@ -72,10 +72,16 @@ class Floods:
             raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "too many frames achieve nothing")
 
     def request(self) -> None:
+        """Note a request."""
         self._explained += UPDATES_FOR_REQUEST
 
-    def data_sent(self, count: int) -> None:
-        """Note a DATA frame of ours with so many bytes."""
+    def data_sent(self, count: int, *, fills_window: bool) -> None:
+        """Note that we sent so many bytes, and whether the client's window allowed no more.
+
+        Windows of a few bytes explain nothing: they would make a frame of each of these bytes.
+        """
+        if fills_window and count < BYTES_FOR_UPDATE:
+            return
         explained = self._explained + UPDATES_FOR_DATA + count // BYTES_FOR_UPDATE
         self._explained = min(explained, MOST_EXPLAINED)
 

@@ -69,6 +69,9 @@ class FrameReader:
 
     def receive(self, data: bytes) -> None:
         self._buffer += data
+        if self._is_at_preface and self._buffer.startswith(PREFACE):
+            del self._buffer[: len(PREFACE)]
+            self._is_at_preface = False
 
     @property
     def is_at_preface(self) -> bool:
@@ -82,9 +85,9 @@ class FrameReader:
     @property
     def has_frame(self) -> bool:
         """Whether `take` returns a frame, or raises `SessionOver`."""
-        if self._is_at_preface and not self._skip_preface():
-            return self._is_wrong_preface
         buffer = self._buffer
+        if self._is_at_preface:
+            return not PREFACE.startswith(buffer)
         if len(buffer) < HEADER_SIZE:
             return False
         length = buffer[0] << 16 | buffer[1] << 8 | buffer[2]
@@ -116,18 +119,6 @@ class FrameReader:
         del buffer[:end]
         return Frame(type_, flags, stream_id & 0x7FFFFFFF, payload, length)
 
-    def _skip_preface(self) -> bool:
-        """Whether the preface was there, and is skipped now."""
-        if not self._buffer.startswith(PREFACE):
-            return False
-        del self._buffer[: len(PREFACE)]
-        self._is_at_preface = False
-        return True
-
-    @property
-    def _is_wrong_preface(self) -> bool:
-        return not PREFACE.startswith(self._buffer[: len(PREFACE)])
-
 
 def frame_header(length: int, type_: int, flags: int, stream_id: int) -> bytes:
     return _HEADER.pack(length >> 8, length & 0xFF, type_, flags, stream_id)
@@ -155,8 +146,9 @@ def write_goaway(last_stream_id: int, code: ErrorCodes, why: str = "") -> bytes:
     return write_frame(GOAWAY, 0, 0, payload)
 
 
-def write_header_block(stream_id: int, block: bytes, *, end: bool, size: int) -> bytes:
-    """A HEADERS frame, and CONTINUATION frames if the block is larger than `size`."""
+def write_header_block(stream_id: int, block: bytes, *, end: bool) -> bytes:
+    """A HEADERS frame, and CONTINUATION frames if the block is too large for one."""
+    size = MAX_FRAME_SIZE
     flags = END_STREAM if end else 0
     if len(block) <= size:
         return frame_header(len(block), HEADERS, flags | END_HEADERS, stream_id) + block

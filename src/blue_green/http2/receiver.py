@@ -3,6 +3,7 @@
 Sections are those of RFC 9113.
 """
 
+import re
 from collections.abc import Sequence
 
 from h2.errors import ErrorCodes
@@ -34,6 +35,8 @@ from blue_green.http2.session_over import SessionOver
 from blue_green.http2.stream_table import StreamTable
 from blue_green.http2.windows import ReceiveWindow
 
+TABLE_SIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")
+"""Changes of the size of the dynamic table: a block has two at most (RFC 7541 section 4.2)."""
 OUR_PING = b"\x00blgreen"
 """What our pings carry, to know the answers to them."""
 
@@ -99,6 +102,9 @@ class Receiver:
         return self._request(stream, block, ends=ends)
 
     def _decode(self, payload: bytes) -> HeaderBlock:
+        if TABLE_SIZES.match(payload):
+            why = "a header block changes the size of the table too often"
+            raise SessionOver(ErrorCodes.COMPRESSION_ERROR, why)
         try:
             self._decoder.decode(payload, raw=True)
         except OversizedHeaderListError:
@@ -182,7 +188,7 @@ class Receiver:
         stream_id = frame.stream_id
         stream = self._streams.get(stream_id)
         if stream is None:
-            if self._is_idle(stream_id):  # Section 6.4.
+            if self._is_idle(stream_id) and not self._streams.is_ignored(stream_id):  # Section 6.4.
                 why = f"RST_STREAM on stream {stream_id}, which was never opened"
                 raise SessionOver(ErrorCodes.PROTOCOL_ERROR, why)
             self._floods.control_frame()

@@ -166,8 +166,7 @@ class Session:
         else:
             stream.machine.process_input(StreamInputs.SEND_HEADERS)
         block = self._encoder.encode(fields)
-        size = min(self._judge.max_outbound_frame_size, MAX_FRAME_SIZE)
-        self._outbox.add(frames.write_header_block(stream_id, block, end=end, size=size))
+        self._outbox.add(frames.write_header_block(stream_id, block, end=end))
         if end:
             stream.machine.process_input(StreamInputs.SEND_END_STREAM)
             self._streams.discard_if_closed(stream)
@@ -191,13 +190,13 @@ class Session:
         judge = self._judge
         judge.outbound_flow_control_window -= count
         judge.streams[stream_id].outbound_flow_control_window -= count
-        size = min(judge.max_outbound_frame_size, MAX_FRAME_SIZE)
+        self._floods.data_sent(count, fills_window=not self.room(stream_id))
+        size = MAX_FRAME_SIZE  # Each client accepts it, and a larger one delays its other streams.
         for start in range(0, count or 1, size):
             part = data[start : start + size]
             flags = frames.END_STREAM if end and start + size >= count else 0
             self._outbox.add(frames.frame_header(len(part), frames.DATA, flags, stream_id))
             self._outbox.add(bytes(part))
-            self._floods.data_sent(len(part))
         if end:
             stream.machine.process_input(StreamInputs.SEND_END_STREAM)
             self._streams.discard_if_closed(stream)
@@ -235,7 +234,7 @@ class Session:
 
     def refuse_streams(self) -> None:
         """Ignore streams that are opened from now on. The client may repeat their requests."""
-        if self._streams.serve_no_more():
+        if self._streams.serve_no_more() and not self._is_over:
             self._outbox.goaway(self._streams.last_id, ErrorCodes.NO_ERROR)
 
 
