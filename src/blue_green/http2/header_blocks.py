@@ -1,7 +1,7 @@
 """HPACK (RFC 7541) with a memory: what an identical block, or list of fields, gave before.
 
 Blocks repeat: after its first requests, a program refers to entries of the dynamic table only. What
-a block means depends on that table, so everything is forgotten whenever the table changes.
+a block means depends on that table, so everything is forgotten whenever the table has changed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,33 +19,12 @@ V = TypeVar("V")
 
 MOST_KNOWN = 32
 """Blocks that are known on a connection, in each direction."""
-MOST_BYTES = 16 * 1024
-"""Bytes of these blocks and of their fields."""
+MOST_BYTES = 8 * 1024
+"""Bytes of these blocks and of their fields. The heads made of them take thrice as much."""
 PER_FIELD = 64
 """Bytes that a field takes besides its name and value."""
 LARGEST_TABLE = HeaderTable.DEFAULT_SIZE
 """Bytes of the dynamic table for what we send, however much the client would allow."""
-
-
-class CountingTable(HeaderTable):
-    """A table that counts its changes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.changes = 0
-
-    def add(self, name: bytes, value: bytes) -> None:
-        self.changes += 1
-        super().add(name, value)
-
-    @property
-    def maxsize(self) -> int:
-        return self._maxsize
-
-    @maxsize.setter
-    def maxsize(self, newmax: int) -> None:
-        self.changes += 1
-        HeaderTable.maxsize.fset(self, newmax)  # type: ignore[attr-defined]
 
 
 class HeaderBlock:
@@ -60,20 +39,29 @@ class HeaderBlock:
 
 
 class KnownBlocks(Generic[K, V]):
-    """A bounded table of results, which are valid as long as the state does not change."""
+    """A bounded table of results, valid while a dynamic table, and some limits, do not change."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: HeaderTable) -> None:
+        self._table = table
+        self._newest: tuple[bytes, bytes] | None = None
+        self._state: tuple[int, ...] = ()
         self._known: dict[K, V] = {}
-        self._state: object = None
         self._bytes = 0
 
-    def recall(self, key: K, state: object) -> V | None:
-        """The result for this key in this state, if it is known."""
-        if state == self._state:
-            return self._known.get(key)
-        self._state = state
+    def is_current(self, *limits: int) -> bool:
+        """Whether nothing has changed since the last call. Otherwise, forget everything."""
+        entries = self._table.dynamic_entries
+        # Entries come at one end and go at the other. An equal entry that comes is another object.
+        newest = entries[0] if entries else None
+        state = (len(entries), self._table.maxsize, *limits)
+        if newest is self._newest and state == self._state:
+            return True
+        self._newest, self._state = newest, state
         self._forget()
-        return None
+        return False
+
+    def recall(self, key: K) -> V | None:
+        return self._known.get(key)
 
     def remember(self, key: K, result: V, size: int) -> None:
         """Keep a result, which takes about so many bytes."""
@@ -97,20 +85,19 @@ class RememberingDecoder(Decoder):
 
     def __init__(self, max_header_list_size: int = DEFAULT_MAX_HEADER_LIST_SIZE) -> None:
         super().__init__(max_header_list_size)
-        self.header_table: CountingTable = CountingTable()
         self.block = HeaderBlock(())
         """The block that was decoded last."""
-        self._known_blocks = KnownBlocks[bytes, HeaderBlock]()
+        self._blocks = KnownBlocks[bytes, HeaderBlock](self.header_table)
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
-        table = self.header_table
-        state = (table.changes, self.max_header_list_size, self.max_allowed_table_size)
-        block = self._known_blocks.recall(data, state)
+        blocks, limits = self._blocks, (self.max_header_list_size, self.max_allowed_table_size)
+        blocks.is_current(*limits)
+        block = blocks.recall(data)
         if block is None:
             fields = list(super().decode(data, raw=True))
             block = HeaderBlock(fields)
-            if table.changes == state[0]:
-                self._known_blocks.remember(data, block, len(data) + _size(fields))
+            if blocks.is_current(*limits):
+                blocks.remember(data, block, len(data) + _size(fields))
         self.block = block
         return []
 
@@ -120,8 +107,7 @@ class RememberingEncoder(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.header_table: CountingTable = CountingTable()
-        self._known_blocks = KnownBlocks[tuple[Any, ...], bytes]()
+        self._blocks = KnownBlocks[tuple[Any, ...], bytes](self.header_table)
 
     @property
     def header_table_size(self) -> int:
@@ -149,15 +135,16 @@ class RememberingEncoder(Encoder):
         return super().add(to_add, sensitive or is_too_large, huffman=False)
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
-        table, fields = self.header_table, tuple(headers)
-        changes, resized = table.changes, table.resized
-        block = self._known_blocks.recall(fields, changes)
-        if block is None or resized:
+        blocks, fields = self._blocks, tuple(headers)
+        tells_size = self.header_table.resized
+        blocks.is_current()
+        block = None if tells_size else blocks.recall(fields)
+        if block is None:
             block = super().encode(fields, huffman)
             # A field that is never indexed equals one that may be, and is encoded otherwise.
             is_plain = all(getattr(field, "indexable", False) for field in fields)
-            if table.changes == changes and not resized and is_plain:
-                self._known_blocks.remember(fields, block, len(block) + _size(fields))
+            if blocks.is_current() and is_plain and not tells_size:
+                blocks.remember(fields, block, len(block) + _size(fields))
         return block
 
 
