@@ -8,17 +8,11 @@ import pytest
 import trio
 
 from blue_green.config.process_settings import Http2Settings
-from blue_green.proxy import accepted
 from tests.raw.proxy import RunningProxy, running
 from tests.raw.tls_client import TlsStream, authority, trusting, write_pair
 from tests.raw.waiting import patience
 
 OFF = Http2Settings(enabled=False)
-
-
-@pytest.fixture(autouse=True)
-def http2_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accepted, "HTTP2_IS_SPOKEN", True)
 
 
 async def agreed(proxy: RunningProxy, *protocols: str) -> str | None:

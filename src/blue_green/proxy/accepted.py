@@ -11,9 +11,6 @@ from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
 from blue_green.proxy.remote import Remote, Trust
 
-HTTP2_IS_SPOKEN = True
-"""Whether the proxy can serve clients over HTTP/2."""
-
 
 def client_of(
     sock: socket.socket,
@@ -36,6 +33,6 @@ def client_of(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if certificates is None:
         return Client(Transport(sock), Remote(host, trust=trust), redirects=redirects)
-    protocols = HTTP2 if HTTP2_IS_SPOKEN and settings.http2.enabled else HTTP1
+    protocols = HTTP2 if settings.http2.enabled else HTTP1
     transport = TlsTransport(sock, certificates, protocols)
     return Client(transport, Remote(host, trust=trust, scheme=b"https"))
