@@ -7,7 +7,7 @@ and answers nothing by itself but the server's SETTINGS.
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
@@ -69,6 +69,8 @@ class FrameSocket:
         self.decoder = hpack.Decoder()
         self.received: list[WireFrame] = []
         """All frames so far."""
+        self._passed_over: list[WireFrame] = []
+        """Frames that were read while another one was expected, and may be expected yet."""
         self._bytes = b""
         self._block = b""
         """Of a header block, what has arrived."""
@@ -154,20 +156,13 @@ class FrameSocket:
         return got
 
     def expect(self, type: int, stream_id: int | None = None, timeout: float = WAIT) -> WireFrame:
-        """The next frame of this type, on this stream if one is named; others are passed over."""
+        """The next frame of this type, on this stream if one is named; others can wait."""
         wanted = f"{FrameType(type).name} on {'any stream' if stream_id is None else stream_id}"
-        seen: list[str] = []
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                got = self.read(max(0.001, deadline - time.monotonic()))
-            except TimeoutError:
-                raise AssertionError(f"no {wanted} within {timeout:g} s, but {seen}") from None
-            if got is None:
-                raise AssertionError(f"the connection ended without {wanted}, after {seen}")
-            if got.type == type and stream_id in (None, got.stream_id):
-                return got
-            seen.append(str(got))
+
+        def is_wanted(got: WireFrame) -> bool:
+            return got.type == type and stream_id in (None, got.stream_id)
+
+        return self._next(is_wanted, wanted, timeout)
 
     def expect_reset(self, stream_id: int, code: int) -> None:
         """Wait for the stream to be reset with this error, and the connection to be in order."""
@@ -193,15 +188,13 @@ class FrameSocket:
     def response(self, stream_id: int, timeout: float = WAIT) -> WireResponse:
         """The whole response on this stream; fail if it is reset, or the connection ends."""
         response = WireResponse()
-        deadline = time.monotonic() + timeout
-        while got := self.read(max(0.001, deadline - time.monotonic())):
-            if got.stream_id != stream_id:
-                continue
+        wanted = f"a frame on {stream_id}"
+        while True:
+            got = self._next(lambda frame: frame.stream_id == stream_id, wanted, timeout)
             assert got.type != FrameType.RST_STREAM, f"{got}, after {response}"
             self._add(response, got)
             if got.ends_stream:
                 return response
-        raise AssertionError(f"the connection ended, after {response}")
 
     def check_alive(self) -> None:
         """Check that the server answers a PING, and so has handled all that was sent before."""
@@ -209,6 +202,28 @@ class FrameSocket:
         self.ping(data)
         got = self.expect(FrameType.PING)
         assert (got.flags & ACK, got.payload) == (ACK, data), str(got)
+
+    def _next(
+        self, is_wanted: Callable[[WireFrame], bool], wanted: str, timeout: float
+    ) -> WireFrame:
+        """The next such frame, of those that were passed over or are still to come."""
+        for at, got in enumerate(self._passed_over):
+            if is_wanted(got):
+                return self._passed_over.pop(at)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                read = self.read(max(0.001, deadline - time.monotonic()))
+            except TimeoutError:
+                why = f"within {timeout:g} s"
+                break
+            if read is None:
+                why = "before the end of the connection"
+                break
+            if is_wanted(read):
+                return read
+            self._passed_over.append(read)
+        raise AssertionError(f"no {wanted} {why}, but {[str(got) for got in self.received]}")
 
     def _add(self, response: WireResponse, got: WireFrame) -> None:
         if got.type == FrameType.DATA:

@@ -40,7 +40,7 @@ async def test_frames_of_a_request_are_sent_and_those_of_its_response_read(
         frames.send(frames.in_pieces(3, request_fields("/b", "POST", "a.example"), 7, 0))
         frames.send_data(3, b"abc")
         frames.send_data(3, b"de", END_STREAM)
-        first, second = frames.response(1), frames.response(3)
+        second, first = frames.response(3), frames.response(1)
         assert (first.status, first.body, first["server"]) == (200, b"/a 0", "tiny")
         assert (second.status, second.body) == (200, b"/b 5")
         frames.check_alive()
