@@ -16,7 +16,7 @@ from tests.raw.peer import Peer
 from tests.raw.proxy import RunningProxy, running
 from tests.waiting import until
 
-LARGE = 24
+LARGE = 40
 """MB: more than all buffers on the way hold."""
 SIZE = 16
 """MB: more than the buffers of the kernel and of memory hold."""
