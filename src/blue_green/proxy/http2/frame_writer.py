@@ -1,8 +1,8 @@
-"""What is sent on an HTTP/2 connection: by its session, and by all of its streams.
+"""The sending side of an HTTP/2 connection, for its session and all of its streams.
 
-It is collected in the session, and goes out together with what other streams send in the same turn
-of the event loop. While the socket takes no more, streams with data wait, so that what is collected
-has a bound.
+What they send is collected in the session, and goes out together with what others send in the same
+turn of the event loop. While the socket takes no more, streams with data wait, so that what is
+collected has a bound.
 """
 
 from collections.abc import Callable
@@ -78,7 +78,7 @@ class FrameWriter:
 
     def flush_soon(self) -> None:
         """Send what is collected; with others that may add to it, in the next turn."""
-        if self.is_shared:
+        if self.is_shared or self._room:
             self._is_due.set()
         else:
             self.flush()
