@@ -77,7 +77,8 @@ class Http2Stream:
         self.client = client
         self.request = request = event.request
         self.request_id = shared.request_id(client.remote, request)
-        self.received = StreamBody(self._credit, has_ended=request.framing is _NO_BODY)
+        has_ended = request.framing is _NO_BODY and not request.upgrade
+        self.received = StreamBody(self._credit, has_ended=has_ended)
         self._shared = shared
         self._writer = writer
         self._session = session
