@@ -1,10 +1,12 @@
 """A queue of bytes, in memory and then in a file, whatever fails."""
 
+import errno
 import itertools
+import os
 import random
 import threading
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,78 @@ async def test_a_file_system_that_hangs_keeps_nobody_waiting(
         answers.set()
         await until("the file that came too late is closed", lambda: opened and not opened[0]())
     assert len(opened) == 1, "the second and the third buffer did not try"
+
+
+async def test_writes_that_hang_do_not_keep_the_room_of_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, hanging = threading.Event(), BufferUse()
+    monkeypatch.setattr(buffer_space, "PATIENCE", 0.1)
+    async with space_in(tmp_path) as space:
+
+        async def write_in_vain() -> None:
+            with Buffer(space, hanging, 10 * MB) as buffer:
+                assert not await buffer.put(bytes(MB))
+
+        def hang(file: BufferFile, pieces: Sequence[bytes], offset: int) -> None:
+            with file._lock:
+                answers.wait()
+
+        others = [Buffer(space, BufferUse(), 10 * MB) for _ in range(50)]
+        for buffer in others:
+            assert await buffer.put(bytes(MB))
+        monkeypatch.setattr(BufferFile, "write", hang)
+        try:
+            async with trio.open_nursery() as nursery:
+                for _ in range(buffer_space.MOST_THREADS):
+                    nursery.start_soon(write_in_vain)
+            taken = hanging.disk
+            assert taken >= buffer_space.MOST_THREADS * MB
+            for buffer in others:
+                buffer.close()
+            await until("the others are closed", lambda: space._disk == taken)
+        finally:
+            answers.set()
+        await until("all are closed", lambda: space._disk == 0)
+
+
+async def test_many_files_are_closed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_close = threading.Barrier(buffer_space.CLOSERS)
+    close = BufferFile.close
+
+    def close_with_others(file: BufferFile) -> None:
+        all_close.wait(10)
+        close(file)
+
+    use = BufferUse()
+    monkeypatch.setattr(BufferFile, "close", close_with_others)
+    async with space_in(tmp_path) as space:
+        for _ in range(2 * buffer_space.CLOSERS):
+            with Buffer(space, use, 10 * MB) as buffer:
+                assert await buffer.put(bytes(IN_MEMORY + 1))
+        await until("all are closed", lambda: use.disk == 0)
+
+
+async def test_a_file_that_fails_to_close_is_logged_and_gives_back_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    close = os.close
+
+    def fail(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    use = BufferUse()
+    async with space_in(tmp_path) as space:
+        for _ in range(2):
+            with Buffer(space, use, 10 * MB) as buffer:
+                assert await buffer.put(bytes(MB))
+                monkeypatch.setattr(os, "close", fail)
+            await until("its room is given back", lambda: use.disk == 0)
+            monkeypatch.setattr(os, "close", close)
+    assert "Input/output error" in caplog.text
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -57,9 +57,13 @@ class BufferFile:
         return bytes(buffer[:got]) if got else None
 
     def close(self) -> None:
+        """Close it after what is being written or read; raise `OSError`, but never open it again.
+
+        Linux gives the descriptor to the next file whatever close(2) returns.
+        """
         with self._lock:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
 
     def __del__(self) -> None:
         if self._descriptor >= 0:

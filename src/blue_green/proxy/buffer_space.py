@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 MOST_FILES = 1024
 """Open files. A buffered response has one instead of its connection to the backend."""
 MOST_THREADS = 8
+CLOSERS = 2 * MOST_THREADS
+"""Files that are closed at once. On a busy machine each waits for its thread; and closing a file
+waits for a write to it, so with fewer, writes that hang would keep all others open."""
 SHARE = 4
 """One body may take at most this fraction of the free bytes on disk."""
 KEPT_FREE = 256 * 2**20
@@ -79,8 +82,9 @@ class BufferSpace:
         self._disk = 0
         self._files = 0
         self._threads = trio.CapacityLimiter(MOST_THREADS)
-        self._done: deque[tuple[BufferFile, BufferUse, int]] = deque()
-        self._is_done = trio.Event()
+        self._closing_threads = trio.CapacityLimiter(CLOSERS)
+        self._to_close: deque[tuple[BufferFile, BufferUse, int]] = deque()
+        self._idle_closers = trio.lowlevel.ParkingLot()
         self._reported_at = -REMIND
         self._paused_until = 0.0
         """Nothing is opened or written before this moment, on trio's clock."""
@@ -91,18 +95,25 @@ class BufferSpace:
         self._is_shared = len(sites) > 1
 
     async def run(self) -> None:
-        """Close files in a thread, since that takes long for large ones, until cancelled."""
+        """Close files in threads, since that takes long for large ones, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for _ in range(CLOSERS):
+                nursery.start_soon(self._close_files)
+
+    async def _close_files(self) -> None:
+        """Close one file after another. Each keeps its room until it is closed."""
         while True:
-            while self._done:
-                file, use, taken = self._done[0]
+            while not self._to_close:
+                await self._idle_closers.park()
+            file, use, taken = self._to_close.popleft()
+            try:
                 await trio.to_thread.run_sync(
-                    file.close, limiter=self._threads, abandon_on_cancel=True
+                    file.close, limiter=self._closing_threads, abandon_on_cancel=True
                 )
-                self._done.popleft()
-                self._files -= 1
-                self.give_disk(use, taken)
-            self._is_done = trio.Event()
-            await self._is_done.wait()
+            except OSError as error:  # It is closed all the same (close(2)).
+                self._report(error)
+            self._files -= 1
+            self.give_disk(use, taken)
 
     def take_memory(self, use: BufferUse, count: int, *, force: bool = False) -> bool:
         """Take so many bytes for a body of this site, if there is room; with `force`, always."""
@@ -147,8 +158,8 @@ class BufferSpace:
 
     def close_file(self, file: BufferFile, use: BufferUse, taken: int) -> None:
         """Close a file, and give back the bytes that were taken for it when it is closed."""
-        self._done.append((file, use, taken))
-        self._is_done.set()
+        self._to_close.append((file, use, taken))
+        self._idle_closers.unpark()
 
     async def write(self, file: BufferFile, pieces: Sequence[bytes], offset: int) -> bool:
         """Write to a file; False if that fails, which is logged."""
