@@ -15,6 +15,8 @@ from tests.support.http_client import HttpClient
 from tests.support.site import RealSite
 from tests.waiting import until
 
+DWELL = 0.3
+"""Seconds that a visitor looks at a page, at least."""
 SCRIPT = re.compile(r"/assets/app-[0-9a-f]{12}\.js")
 
 
@@ -70,50 +72,55 @@ def script_in(page: bytes) -> str:
 class Visits:
     """What became of the visitors of a site."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int, find_script: Callable[[bytes], str]) -> None:
         self.pages = 0
-        self.late_scripts = 0
-        """Scripts that were requested after the swap before which their page was loaded."""
         self.failures: list[str] = []
+        self._port = port
+        self._find_script = find_script
 
     @asynccontextmanager
     async def during_a_swap(self) -> AsyncIterator[None]:
-        """Waits at the end until a page from before the swap has got its script after it."""
-        before = self.late_scripts
-        yield
-        await until("a late script", lambda: self.failures or self.late_scripts > before)
+        """Visit the site before the swap, and require the page's script again after it.
+
+        The other visitors may all be between two visits at the moment of the swap.
+        """
+        async with HttpClient(self._port) as http:
+            script = self._find_script(await fetch(http, "/"))
+            yield
+            assert self._find_script(await fetch(http, "/")) != script, "there was no swap"
+            await fetch(http, script)
+
+    async def visit(self, dwell: float) -> None:
+        """Load the page and its script, and the script once more after `dwell` seconds."""
+        async with HttpClient(self._port) as http:
+            while True:
+                try:
+                    script = self._find_script(await fetch(http, "/"))
+                    self.pages += 1
+                    await fetch(http, script)
+                    await trio.sleep(dwell)
+                    await fetch(http, "/")
+                    await fetch(http, script)
+                except Exception as error:  # noqa: BLE001 - every failure counts, of any kind
+                    self.failures.append(repr(error))
+                    await trio.sleep(0.1)
+
+
+async def fetch(http: HttpClient, path: str) -> bytes:
+    answer = await http.get(path)
+    assert answer.status == 200, f"{path}: {answer.status}"
+    return answer.body
 
 
 @asynccontextmanager
 async def visited(
-    port: int, find_script: Callable[[bytes], str] = script_in, *, dwell: float = 0.3
+    port: int, find_script: Callable[[bytes], str] = script_in
 ) -> AsyncIterator[Visits]:
-    """Visitors who load the page and its script, and the script once more after `dwell` seconds."""
-    visits = Visits()
-
-    async def fetch(http: HttpClient, path: str) -> bytes:
-        answer = await http.get(path)
-        assert answer.status == 200, f"{path}: {answer.status}"
-        return answer.body
-
-    async def visit() -> None:
-        async with HttpClient(port) as http:
-            while True:
-                try:
-                    script = find_script(await fetch(http, "/"))
-                    visits.pages += 1
-                    await fetch(http, script)
-                    await trio.sleep(dwell)
-                    is_late = find_script(await fetch(http, "/")) != script
-                    await fetch(http, script)
-                    visits.late_scripts += is_late
-                except Exception as error:  # noqa: BLE001 - every failure counts, of any kind
-                    visits.failures.append(repr(error))
-                    await trio.sleep(0.1)
-
+    """Visitors of the site, until the block ends."""
+    visits = Visits(port, find_script)
     async with trio.open_nursery() as nursery:
-        for _ in range(5):
-            nursery.start_soon(visit)
+        for number in range(5):
+            nursery.start_soon(visits.visit, DWELL * (1 + number / 5))  # Not in step.
         await until("the first visit", lambda: visits.pages or visits.failures)
         yield visits
         nursery.cancel_scope.cancel()
