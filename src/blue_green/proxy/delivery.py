@@ -57,6 +57,7 @@ class Delivery:
     _late: float = field(default=0.0, init=False)
     """Seconds by which the client has taken longer than a fast one."""
     _is_counted: bool = field(default=False, init=False)
+    _known_bound: int | None = field(default=None, init=False)
 
     async def run(self) -> None:
         """Send the head and the body; raise `BadBody` if the backend breaks off."""
@@ -84,23 +85,17 @@ class Delivery:
 
     # --- for a client that does not take what it is sent ---
 
-    async def try_to_deliver(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
-        """Deliver so many bytes, unless the client is slow: then stop at any point."""
-        began = trio.current_time()
-        with trio.move_on_after(self._patience(size)):
-            await deliver()
-        self._note(began, size)
-
-    def _note(self, began: float, size: int) -> None:
-        """Note how long the client took for so many bytes."""
-        self._late = max(0.0, self._late + trio.current_time() - began - size / FAST)
-
-    def _patience(self, size: int) -> float:
+    def patience(self, size: int) -> float:
         """Seconds to wait for the client to take so many bytes before `read_on`."""
         left = self._body.left if isinstance(self._body, LengthBody) else 0
-        if left > self._bound or not self._bound:
+        bound = self._bound
+        if left > bound or not bound:
             return math.inf
         return max(0.0, size / FAST + max(PATIENCE, left / COPIED) - self._late)
+
+    def note(self, began: float, size: int) -> None:
+        """Note how long the client took for so many bytes."""
+        self._late = max(0.0, self._late + trio.current_time() - began - size / FAST)
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Deliver the last bytes, of which the backend has sent all."""
@@ -147,10 +142,11 @@ class Delivery:
     @property
     def _bound(self) -> int:
         """The largest size of a buffer on disk; 0: the response is not buffered at all."""
-        response, bound = self._response, self._site.limits.buffer_responses
-        if not bound or UNBUFFERED.search(response.lines) or response.is_event_stream:
-            return 0
-        return bound
+        if self._known_bound is None:
+            response = self._response
+            may_buffer = not UNBUFFERED.search(response.lines) and not response.is_event_stream
+            self._known_bound = self._site.limits.buffer_responses if may_buffer else 0
+        return self._known_bound
 
     def _buffer(self) -> Buffer:
         return Buffer(self._space, self._site.buffered, self._bound)
@@ -174,8 +170,8 @@ class Delivery:
     async def _try_to_send(self, unsent: Unsent) -> Unsent:
         """Send this, unless the client is slow; what is left of it."""
         began = trio.current_time()
-        left = await self._stream.finish(unsent, self._patience(len(unsent)))
-        self._note(began, len(unsent))
+        left = await self._stream.finish(unsent, self.patience(len(unsent)))
+        self.note(began, len(unsent))
         return left
 
     async def _send_both(self, unsent: Unsent, more: bytes) -> None:

@@ -5,6 +5,7 @@ cheaper.
 """
 
 import fcntl
+import math
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -25,8 +26,11 @@ PIPE_SIZE = 1024 * 1024
 class ReadAhead(Protocol):
     """What happens to a body whose sink is slow."""
 
-    async def try_to_deliver(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
-        """Call `deliver`, which sends so many bytes, and cancel it if the sink is slow."""
+    def patience(self, size: int) -> float:
+        """Seconds that the sink may take for so many bytes; after them it is slow."""
+
+    def note(self, began: float, size: int) -> None:
+        """Note that it has taken so many bytes since `began`, on trio's clock."""
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Call `deliver`, which sends the last bytes of the body: so many."""
@@ -54,17 +58,12 @@ class Pipe:
     size: int = 0
     """Bytes in it."""
 
-    async def fill(self, body: LengthBody) -> None:
-        """Move the next bytes into it, as soon as there are any; raise `BadBody`."""
-        while not self._take(body):
-            await trio.lowlevel.wait_readable(body.transport.sock)
-
     def fill_with_rest(self, body: LengthBody) -> None:
         """Move the rest of the body into it, as far as it has arrived, if there is room for it."""
-        while 0 < body.left <= PIPE_SIZE - self.size and self._take(body):
+        while 0 < body.left <= PIPE_SIZE - self.size and self.take(body):
             pass
 
-    def _take(self, body: LengthBody) -> bool:
+    def take(self, body: LengthBody) -> bool:
         """Move some bytes into it; False if none have arrived, or there is no room."""
         limit = min(body.left, PIPE_SIZE)
         try:
@@ -94,12 +93,11 @@ class Pipe:
         return True
 
     async def drain(self, sink: SpliceSink) -> None:
-        """Send all of it."""
+        """Send all of it, to a sink that takes nothing now."""
         while self.size:
-            if self.send_now(sink):
+            await sink.until_writable()
+            while self.size and self.send_now(sink):
                 await sink.transport.maybe_checkpoint()
-            else:
-                await sink.until_writable()
 
 
 async def splice(body: LengthBody, sink: SpliceSink, ahead: ReadAhead) -> bool:
@@ -117,24 +115,37 @@ async def splice(body: LengthBody, sink: SpliceSink, ahead: ReadAhead) -> bool:
             fcntl.fcntl(into, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         pipe = Pipe(out_of, into)
         while body.left or pipe.size:
-            if not pipe.size:
-                await pipe.fill(body)
-            if pipe.send_now(sink):
-                await sink.transport.maybe_checkpoint()
-            else:
-                await _wait_for_sink(pipe, body, sink, ahead)
+            # One scope for all of it: a new one for each wait costs as much as the wait.
+            with trio.CancelScope() as while_fast:
+                await _move(pipe, body, sink, ahead, while_fast)
+            if pipe.size:
+                go_on = ahead.read_on if body.left else ahead.finish
+                await go_on(pipe.size, partial(pipe.drain, sink))
     finally:
         os.close(out_of)
         os.close(into)
     return True
 
 
-async def _wait_for_sink(pipe: Pipe, body: LengthBody, sink: SpliceSink, ahead: ReadAhead) -> None:
-    """Empty the pipe into a sink that takes nothing now."""
-    pipe.fill_with_rest(body)
-    if not body.left:
-        await ahead.finish(pipe.size, partial(pipe.drain, sink))
-        return
-    await ahead.try_to_deliver(pipe.size, partial(pipe.drain, sink))
-    if pipe.size:
-        await ahead.read_on(pipe.size, partial(pipe.drain, sink))
+async def _move(
+    pipe: Pipe, body: LengthBody, sink: SpliceSink, ahead: ReadAhead, while_fast: trio.CancelScope
+) -> None:
+    """Move bytes until all are sent, or the rest is in the pipe, or the sink is slow."""
+    while pipe.size or body.left:
+        if not pipe.size and not pipe.take(body):
+            await trio.lowlevel.wait_readable(body.transport.sock)
+        elif pipe.send_now(sink):
+            await sink.transport.maybe_checkpoint()
+        else:
+            pipe.fill_with_rest(body)
+            if not body.left:
+                return
+            began, size = trio.current_time(), pipe.size
+            while_fast.deadline = began + ahead.patience(size)
+            try:
+                await pipe.drain(sink)
+            finally:
+                ahead.note(began, size)
+            while_fast.deadline = math.inf
+            if while_fast.cancel_called:
+                return
