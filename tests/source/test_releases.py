@@ -69,10 +69,10 @@ async def test_a_release_has_the_files_of_its_revision(
     release = await releases.add(repository.first)
     assert (release.path / "text.txt").read_text() == "first"
     assert (repository.path / "text.txt").read_text() == "second"
-    assert releases.find(repository.first) is None, "it is not built yet"
+    assert await releases.find(repository.first) is None, "it is not built yet"
 
     await releases.build(release)
-    assert releases.find(repository.first) == release
+    assert await releases.find(repository.first) == release
 
 
 async def test_a_build_runs_in_the_release_with_its_environment_variables(
@@ -94,7 +94,7 @@ async def test_a_failed_build_is_reported_with_its_status_and_output(
     with pytest.raises(StepFailed, match="build ended with exit status 4") as caught:
         await complete(releases, repository.first)
     assert caught.value.output == (*map(str, range(50, 99)), "no compiler")
-    assert releases.find(repository.first) is None
+    assert await releases.find(repository.first) is None
 
 
 async def test_a_build_that_takes_too_long_is_ended(
@@ -169,7 +169,7 @@ async def test_a_deleted_state_directory_is_created_again(
     releases = make()
     shutil.rmtree(directory.parent)
     assert (await complete(releases, repository.first)).is_dir()
-    assert releases.find(repository.first) is not None
+    assert await releases.find(repository.first) is not None
 
 
 async def test_a_missing_revision_is_a_failed_step(make: MakeReleases) -> None:
@@ -289,7 +289,7 @@ async def test_only_the_newest_releases_and_those_in_use_are_kept(
         revision[:12] for revision in kept
     )
     for revision in revisions:
-        assert (releases.find(revision) is not None) == (revision in kept)
+        assert (await releases.find(revision) is not None) == (revision in kept)
     assert len(repository.git("worktree", "list").splitlines()) == 1 + len(kept)
 
 

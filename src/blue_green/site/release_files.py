@@ -86,7 +86,7 @@ class ReleaseFiles:
         state, releases = self._site.state, self._site.releases
         found = set(await threads.run(os.listdir, releases.builds.directory))
         kept = {name: state.served[name] for name in state.served if name in found}
-        state.served = kept or await threads.run(lambda: dict(releases.promoted()))
+        state.served = kept or await threads.run(releases.builds.promoted)
 
     def _is_kept(self, release: Release) -> bool:
         """Whether it has a directory of its own, unlike one that runs in place."""

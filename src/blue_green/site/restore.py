@@ -11,7 +11,7 @@ from blue_green.site.state import Live
 from blue_green.source import stray_scan
 from blue_green.source.failure import MachineFault
 from blue_green.source.git_errors import GitError
-from blue_green.system import procfs, supervisor_marker
+from blue_green.system import procfs, supervisor_marker, threads
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -44,9 +44,9 @@ async def _end_orphans(site: "Site") -> None:
 
 async def _prune(site: "Site") -> None:
     live, releases = site.state.live, site.releases
-    in_use = {site.state.previous, live.revision if live else releases.last_promoted()}
+    in_use = {site.state.previous, live.revision if live else await releases.last_promoted()}
     try:
-        releases.create_directories()
+        await threads.run(releases.create_directories)
         used = {revision for revision in in_use if revision}
         await releases.pruning.prune(used, site.slots.release_paths, seconds=stray_scan.MAX_SECONDS)
         await site.files.restore()

@@ -168,7 +168,7 @@ class Site:
             await self.watch.find_checkout()
         except (GitError, OSError) as error:
             live = self.state.live
-            if not self.releases.has_good(live.revision if live else None):
+            if not await self.releases.has_good(live.revision if live else None):
                 raise CheckoutUnusable(f"{self.git.checkout} cannot be used: {error}") from None
 
     async def serve(self) -> None:

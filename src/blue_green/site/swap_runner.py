@@ -90,7 +90,7 @@ async def _prepare(swap: Swap) -> Release:
     releases = swap.site.releases
     is_live = swap.receipt.previous == swap.revision
     must_be_made = releases.in_place or swap.rebuild
-    release = None if must_be_made else releases.find(swap.revision)
+    release = None if must_be_made else await releases.find(swap.revision)
     if release is not None and (is_live or not await releases.lacks_links(release)):
         return release
     if release is not None:

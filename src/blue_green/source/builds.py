@@ -8,17 +8,18 @@ then the newest.
 import os
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from blue_green.source import build_record
 from blue_green.source.build_record import PROMOTED
+from blue_green.source.revision import REVISION
 
 NAME_LENGTH = 12
 
 
 @frozen
 class Builds:
-    """The builds of one site."""
+    """The builds of one site. What looks at their files blocks, so it is for threads."""
 
     directory: Path
     """The directory of the releases."""
@@ -28,6 +29,28 @@ class Builds:
     def record_of(self, path: Path) -> Path:
         """The record of a release, which exists if the release is complete."""
         return self.records / path.name
+
+    def forget(self, path: Path) -> None:
+        """Delete the record of a release, so that it is incomplete."""
+        self.record_of(path).unlink(missing_ok=True)
+
+    def note_promoted(self, path: Path) -> None:
+        """Record that this release was promoted; raise `OSError`."""
+        file = self.record_of(path)
+        evolve(build_record.read(file), status=PROMOTED).write(file)
+
+    def promoted(self) -> dict[str, str]:
+        """The directories and revisions of releases that were promoted, the last one first."""
+        if not self.records.is_dir():
+            return {}
+        found = [file for file in self.records.iterdir() if (self.directory / file.name).is_dir()]
+        found.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+        records = {file.name: build_record.read(file) for file in found}
+        return {
+            name: record.revision
+            for name, record in records.items()
+            if record.status == PROMOTED and REVISION.fullmatch(record.revision)
+        }
 
     def first(self, revision: str) -> Path:
         """The directory of the first build of a revision."""

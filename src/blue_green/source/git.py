@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,16 +19,12 @@ from blue_green.system.users import User
 
 LOCAL_TIMEOUT = 300.0
 """Seconds for commands that stay on this machine; a large work tree takes a while."""
-
 MAX_OUTPUT = 64 * 1024 * 1024
 """Bytes of output: the file names of a large repository take some ten million."""
-
 LONGEST_SUBJECT = 4096
 """Bytes of a subject line that are read."""
-
 SUBJECT_TIMEOUT = 5.0
 """Seconds for the subject line, which is only for display."""
-
 READABLE = {
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "core.quotePath",
@@ -71,13 +67,9 @@ class Git:
         out = await self.run("rev-parse", "--absolute-git-dir", "--git-common-dir")
         git_dir, common_dir = out.splitlines()
         paths = GitPaths(Path(git_dir), self.checkout / common_dir)
-        for path in (self.checkout, paths.git_dir, paths.common_dir):
-            if os.geteuid() == 0 and path.stat().st_uid != self.owner.uid:
-                owner = self.owner.name
-                raise GitError(
-                    f"{path} does not belong to {owner}, but to another user who could "
-                    f"run anything as {owner}: chown -R {owner} {path}"
-                )
+        if os.geteuid() == 0:
+            used = (self.checkout, paths.git_dir, paths.common_dir)
+            await threads.run(_check_owner, self.owner, used, abandon_on_cancel=True)
         return paths
 
     async def head(self) -> str:
@@ -119,13 +111,10 @@ class Git:
         whole entry of the directory is gone: git deletes what it finds at the path, which the app's
         user can change in a release that still exists.
         """
-        inside = directory.resolve()
-        for line in (await self.run("worktree", "list", "--porcelain")).splitlines():
-            path = Path(line.removeprefix("worktree "))
-            if not line.startswith("worktree ") or inside not in path.parents:
-                continue
-            if not os.path.lexists(inside / path.relative_to(inside).parts[0]):
-                await self.run("worktree", "remove", "--force", "--force", str(path))
+        listed = (await self.run("worktree", "list", "--porcelain")).splitlines()
+        paths = [Path(line[9:]) for line in listed if line.startswith("worktree ")]
+        for path in await threads.run(_deleted, paths, directory, abandon_on_cancel=True):
+            await self.run("worktree", "remove", "--force", "--force", str(path))
 
     async def has(self, revision: str) -> bool:
         """Whether the repository has this commit."""
@@ -284,6 +273,23 @@ class Git:
                 await threads.run(root.check_directories, self.checkout, names)
             except root.Unsafe as error:
                 raise GitError(str(error)) from None
+
+
+def _check_owner(owner: User, paths: Iterable[Path]) -> None:
+    """Raise `GitError` if one of these directories belongs to another user."""
+    for path in paths:
+        if path.stat().st_uid != owner.uid:
+            raise GitError(
+                f"{path} does not belong to {owner.name}, but to another user who could "
+                f"run anything as {owner.name}: chown -R {owner.name} {path}"
+            )
+
+
+def _deleted(paths: Iterable[Path], directory: Path) -> Sequence[Path]:
+    """Those of the paths whose entry of the directory is gone."""
+    top = directory.resolve()
+    inside = [path for path in paths if top in path.parents]
+    return [path for path in inside if not os.path.lexists(top / path.relative_to(top).parts[0])]
 
 
 def _check(revision: str) -> None:

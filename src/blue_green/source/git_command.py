@@ -61,7 +61,7 @@ async def run(
             max_output=max_output,
         )
     except CannotStart as error:
-        is_gone = not git.checkout.is_dir()
+        is_gone = not await threads.run(git.checkout.is_dir, abandon_on_cancel=True)
         reason = f"there is no directory {git.checkout}" if is_gone else str(error)
         raise GitError(reason) from None
     _check_result(done, words[0], timeout)

@@ -52,12 +52,11 @@ class Links:
     async def create(self, release: Path, name: str) -> None:
         """Link a path in a release to the checkout; raise `StepFailed`."""
         target, link = self._git.checkout / name, release / name
-        if name.endswith("/") and _has_only_placeholders(link):
+        if name.endswith("/") and await threads.run(
+            _has_only_placeholders, link, abandon_on_cancel=True
+        ):
             await self._run("rm", "-r", "--", str(link), user=self._user)
-        if os.path.lexists(link):
-            raise StepFailed(f"link: git tracks {name}, so each release has its own")
-        if not link.parent.resolve().is_relative_to(release.resolve()):
-            raise StepFailed(f"link: {link.parent} is a symbolic link out of the release")
+        await threads.run(_check_place, release, name, abandon_on_cancel=True)
         if not await _exists(target):
             await self._create_target(target, is_directory=name.endswith("/"))
         await self._run("mkdir", "-p", "--", str(link.parent), user=self._user)
@@ -105,6 +104,15 @@ async def _exists(path: Path) -> bool:
             return await threads.run(path.exists, abandon_on_cancel=True)
     except trio.TooSlowError:
         raise MachineFault(f"link: the file system of {path} does not respond") from None
+
+
+def _check_place(release: Path, name: str) -> None:
+    """Raise `StepFailed` if there can be no link at this path of the release."""
+    link = release / name
+    if os.path.lexists(link):
+        raise StepFailed(f"link: git tracks {name}, so each release has its own")
+    if not link.parent.resolve().is_relative_to(release.resolve()):
+        raise StepFailed(f"link: {link.parent} is a symbolic link out of the release")
 
 
 def _has_only_placeholders(directory: Path) -> bool:

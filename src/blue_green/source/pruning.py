@@ -10,7 +10,7 @@ import trio
 from blue_green.source import build_record, stray_scan, stray_text
 from blue_green.source.git_errors import GitError
 from blue_green.source.stray_data import StrayData
-from blue_green.system import trees
+from blue_green.system import threads, trees
 
 if TYPE_CHECKING:
     from blue_green.source.releases import Releases
@@ -47,8 +47,8 @@ class Pruning:
         deleted are logged and listed in `unremovable`; the others are deleted all the same.
         """
         deadline = trio.current_time() + seconds
-        paths = self._paths()
-        keep = self._to_keep(paths, in_use, running)
+        paths = await threads.run(self._paths, abandon_on_cancel=True)
+        keep = await threads.run(self._to_keep, paths, in_use, running, abandon_on_cancel=True)
         unremovable = []
         for path in paths:
             if path in keep and path not in self._with_data:
@@ -71,14 +71,14 @@ class Pruning:
 
     async def clear(self) -> None:
         """Delete all releases, whatever they hold; raise `OSError`."""
-        for path in self._paths():
+        for path in await threads.run(self._paths, abandon_on_cancel=True):
             await self.remove(path)
         await self._forget_worktrees()
 
     async def remove(self, path: Path) -> None:
         """Delete a release; raise `OSError`."""
         self.before_deletion(path)
-        self._releases.builds.record_of(path).unlink(missing_ok=True)
+        await threads.run(self._releases.builds.forget, path)
         self._too_large.pop(path, None)
         # Not with git, which works on names: the app's user can change what they refer to.
         await trees.remove(path, owners=(self._releases.user.uid,))

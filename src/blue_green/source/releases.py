@@ -8,12 +8,11 @@ the network nor a build.
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
 import trio
-from attrs import evolve
 
 from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import ReleaseSettings
@@ -26,7 +25,6 @@ from blue_green.source import (
     submodules,
     worktree,
 )
-from blue_green.source.build_record import PROMOTED
 from blue_green.source.builds import Builds
 from blue_green.source.failure import DeployRefused, MachineFault, StepFailed
 from blue_green.source.git import Git
@@ -94,11 +92,11 @@ class Releases:
         if self._keeps_out_others:
             self.builds.directory.chmod(0o750)
 
-    def find(self, revision: str) -> Release | None:
+    async def find(self, revision: str) -> Release | None:
         """The complete release of this revision, if there is one."""
         if self.in_place:
             return self._release(revision, self.git.checkout)
-        path = self.builds.complete(revision)
+        path = await threads.run(self.builds.complete, revision, abandon_on_cancel=True)
         return self._release(revision, path) if path else None
 
     async def lacks_links(self, release: Release) -> bool:
@@ -106,9 +104,8 @@ class Releases:
 
         Not if git tracks one of them in this revision: then a link is impossible.
         """
-        missing = {
-            name.rstrip("/") for name in self.config.link if not (release.path / name).is_symlink()
-        }
+        names = [name.rstrip("/") for name in self.config.link]
+        missing = await threads.run(_not_linked, release.path, names, abandon_on_cancel=True)
         if not missing:
             return False
         try:
@@ -124,18 +121,19 @@ class Releases:
 
         Also if the scan did not finish: then the release must not be deleted.
         """
-        record = self.builds.record_of(path)
-        if self.in_place or not record.exists():
+        checkout, links = self.git.checkout, self.config.link
+
+        def find() -> StrayData | None:
+            file = self.builds.record_of(path)
+            if not file.exists():
+                return None
+            return stray_data.find(
+                path, build_record.read(file), checkout, links,
+                seconds=seconds, before_deleting=before_deleting,
+            )  # fmt: skip
+
+        if self.in_place:
             return None
-        find = partial(
-            stray_data.find,
-            path,
-            build_record.read(record),
-            self.git.checkout,
-            self.config.link,
-            seconds=seconds,
-            before_deleting=before_deleting,
-        )
         return await threads.run(find, abandon_on_cancel=True) or None
 
     async def add(self, revision: str, *, beside: bool = False) -> Release:
@@ -172,9 +170,10 @@ class Releases:
         return release
 
     async def _check_out(self, revision: str, *, beside: bool) -> Release:
-        if not self.builds.directory.is_dir():
-            self.create_directories()  # Somebody has deleted the state directory.
-        path = self.builds.unused(revision) if beside else self.builds.first(revision)
+        # Somebody may have deleted the state directory.
+        await threads.run(self.create_directories)
+        find_unused = partial(threads.run, self.builds.unused, revision, abandon_on_cancel=True)
+        path = await find_unused() if beside else self.builds.first(revision)
         release = self._release(revision, path)
         if data := await self.stray_data_in(
             path, seconds=stray_scan.PATIENT_SECONDS, before_deleting=True
@@ -182,7 +181,7 @@ class Releases:
             logger.warning(
                 "making %s in another directory: %s", revision[:7], stray_text.kept(data)
             )
-            release = self._release(revision, self.builds.unused(revision))
+            release = self._release(revision, await find_unused())
         await self.pruning.remove(release.path)
         await worktree.add(self.git, release.path, revision)
         inner = await submodules.check_out(self.git, release.path, revision)
@@ -206,10 +205,8 @@ class Releases:
             return
         self.pruning.forget(release.path)
         try:
-            file = self.builds.record_of(release.path)
-            record = evolve(build_record.read(file), status=PROMOTED)
             with trio.CancelScope(shield=True):
-                await threads.run(record.write, file)
+                await threads.run(self.builds.note_promoted, release.path)
         except OSError as error:
             short = release.revision[:7]
             logger.warning("cannot record that %s was promoted: %s", short, error.strerror)
@@ -220,37 +217,26 @@ class Releases:
         A release with data keeps its record; an earlier one that was promoted counts anyway.
         """
         if not self.in_place and not await self.stray_data_in(release.path, before_deleting=True):
-            self.builds.record_of(release.path).unlink(missing_ok=True)
+            await threads.run(self.builds.forget, release.path)
 
-    def last_promoted(self) -> str | None:
+    async def last_promoted(self) -> str | None:
         """The revision of the newest complete release that was promoted."""
-        return next((revision for _, revision in self.promoted()), None)
+        promoted = await threads.run(self.builds.promoted, abandon_on_cancel=True)
+        return next(iter(promoted.values()), None)
 
-    def promoted(self) -> Iterator[tuple[str, str]]:
-        """The directories and revisions of releases that were promoted, the last one first."""
-        if not self.builds.records.is_dir():
-            return
-        records = [
-            file
-            for file in self.builds.records.iterdir()
-            if (self.builds.directory / file.name).is_dir()
-        ]
-        for file in sorted(records, key=lambda file: file.stat().st_mtime, reverse=True):
-            record = build_record.read(file)
-            if record.status == PROMOTED and REVISION.fullmatch(record.revision):
-                yield file.name, record.revision
-
-    def has_good(self, live: str | None) -> bool:
+    async def has_good(self, live: str | None) -> bool:
         """Whether there is a release to serve without the checkout: `live`, or an earlier one."""
         if self.in_place:
             return False
-        return bool(live and self.find(live)) or self.last_promoted() is not None
+        if live and await self.find(live):
+            return True
+        return await self.last_promoted() is not None
 
     async def last_good(self, live: str | None) -> Release | None:
         """The last live release, made again if necessary; else the newest that was promoted."""
         if live is not None:
             try:
-                if (release := self.find(live)) is None:
+                if (release := await self.find(live)) is None:
                     logger.info("%s was live before: making it again", live[:7])
                     release = await self.add(live)
                     await self.build(release)
@@ -258,8 +244,8 @@ class Releases:
                 logger.error("cannot make the last live release again: %s", failure)
             else:
                 return release
-        revision = self.last_promoted()
-        return self.find(revision) if revision else None
+        revision = await self.last_promoted()
+        return await self.find(revision) if revision else None
 
     async def needs_migration(self, revision: str, done: Collection[str]) -> bool:
         """Whether `migrate` must run for this revision.
@@ -286,3 +272,8 @@ class Releases:
         if not REVISION.fullmatch(revision):
             raise StepFailed(f'"{revision}" is not a revision')
         return Release(revision, path)
+
+
+def _not_linked(release: Path, names: Sequence[str]) -> set[str]:
+    """Those of the paths in a release that are no links."""
+    return {name for name in names if not (release / name).is_symlink()}

@@ -6,11 +6,12 @@ may be data, so the checkout is compared first.
 
 import logging
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from blue_green.source import quoted_names
 from blue_green.source.git_errors import GitError
+from blue_green.system import threads
 from blue_green.system.printable import counted, first_few
 
 if TYPE_CHECKING:
@@ -58,11 +59,13 @@ async def to(git: "Git", branch: str, upstream: str) -> None:
 
 async def _check_finished(git: "Git") -> None:
     git_dir = (await git.paths()).git_dir
-    for entry, what in UNFINISHED.items():
-        if (git_dir / entry).exists():
-            raise GitError(
-                f"a {what} is not finished in the checkout: git status says how to end it"
-            )
+    if what := await threads.run(_unfinished, git_dir, abandon_on_cancel=True):
+        raise GitError(f"a {what} is not finished in the checkout: git status says how to end it")
+
+
+def _unfinished(git_dir: Path) -> str | None:
+    """What somebody does in the checkout at the moment."""
+    return next((UNFINISHED[entry] for entry in UNFINISHED if (git_dir / entry).exists()), None)
 
 
 async def in_the_way(git: "Git", revision: str) -> Sequence[str]:

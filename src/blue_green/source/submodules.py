@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 from blue_green.source import worktree
 from blue_green.source.git import Git
 from blue_green.source.git_errors import BadRevision, GitError, NoAnswer
+from blue_green.system import threads
 
 FILE = ".gitmodules"
 SETTINGS = r"^submodule\..*\.(path|url|update|active)$"
@@ -45,7 +46,7 @@ async def check_out(
     """
     releases = releases or path.parent
     paths: list[Path] = []
-    if not os.path.lexists(path / FILE):
+    if not await threads.run(os.path.lexists, path / FILE, abandon_on_cancel=True):
         return paths
     git_dir = git.git_dir or (await git.paths()).git_dir
     for submodule in await _submodules(git, revision):
@@ -63,7 +64,7 @@ async def check_out(
 
 async def update_in_place(git: Git) -> None:
     """Update the checkout's own submodules to the commits in HEAD; raise `GitError`."""
-    if (git.checkout / FILE).exists():
+    if await threads.run((git.checkout / FILE).exists, abandon_on_cancel=True):
         # `--checkout` overrides the settings, which may name a command.
         await git.check_directories("HEAD")
         words = ("submodule", "--quiet", "update", "--init", "--recursive", "--checkout")
@@ -113,14 +114,16 @@ def parse(listing: str) -> dict[str, dict[str, str]]:
 
 async def _repository(git: Git, git_dir: Path, submodule: Submodule) -> Git:
     """The checkout's repository of a submodule, with the needed commit."""
-    path = path_of(git_dir / "modules", submodule.name)
+    name = submodule.name
+    path = await threads.run(path_of, git_dir / "modules", name, abandon_on_cancel=True)
+    exists = await threads.run(path.exists, abandon_on_cancel=True)
     repository = evolve(git, git_dir=path)
-    if path.exists() and await repository.has(submodule.revision):
+    if exists and await repository.has(submodule.revision):
         return repository
     if not submodule.url:
         raise BadRevision(f"{FILE} has no url for it")
     url = resolve(submodule.url, await git.upstream_url())
-    if not path.exists():
+    if not exists:
         # Not bare, as `git submodule update` creates it, so that it can be used, too.
         await evolve(git, git_dir=None).run("init", "--quiet", "--bare", "--template=", str(path))
         await repository.run("config", "core.bare", "false")

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from blue_green.source.git import Git
 from blue_green.source.git_errors import GitError
-from blue_green.system import command
+from blue_green.system import command, threads
 from blue_green.system.process import CannotStart
 
 KEYS = "git-crypt"
@@ -20,15 +20,21 @@ LINK_TIMEOUT = 60.0
 
 async def add(git: Git, path: Path, revision: str) -> None:
     """Add a work tree with a detached HEAD; raise `GitError`."""
-    keys = (git.git_dir or (await git.paths()).common_dir) / KEYS
-    if not keys.is_dir():
+    common_dir = git.git_dir or (await git.paths()).common_dir
+    keys = await threads.run(_keys, common_dir / KEYS, abandon_on_cancel=True)
+    if keys is None:
         await git.add_worktree(path, revision)
         return
     await git.add_worktree(path, revision, is_empty=True)
     there = evolve(git, checkout=path, git_dir=None)
     own = Path(await there.run("rev-parse", "--absolute-git-dir"))
-    await _link(git, keys.resolve(), own / KEYS)
+    await _link(git, keys, own / KEYS)
     await there.run("reset", "--quiet", "--hard")
+
+
+def _keys(path: Path) -> Path | None:
+    """The directory of the keys, if there is one."""
+    return path.resolve() if path.is_dir() else None
 
 
 async def _link(git: Git, keys: Path, link: Path) -> None:
