@@ -78,9 +78,12 @@ class BufferSpace:
         self._default_directory = directory
         self._is_shared = False
         """There are several sites."""
-        self._memory = 0
-        self._disk = 0
-        self._files = 0
+        self.memory = 0
+        """Bytes in memory now, of all sites."""
+        self.disk = 0
+        """Bytes in files now."""
+        self.files = 0
+        """Open files."""
         self._threads = trio.CapacityLimiter(MOST_THREADS)
         self._closing_threads = trio.CapacityLimiter(CLOSERS)
         self._to_close: deque[tuple[BufferFile, BufferUse, int]] = deque()
@@ -112,48 +115,48 @@ class BufferSpace:
                 )
             except OSError as error:  # It is closed all the same (close(2)).
                 self._report(error)
-            self._files -= 1
+            self.files -= 1
             self.give_disk(use, taken)
 
     def take_memory(self, use: BufferUse, count: int, *, force: bool = False) -> bool:
         """Take so many bytes for a body of this site, if there is room; with `force`, always."""
         if not force and not self._has_room(
-            count, use.memory, self._memory, self._settings.buffer_memory
+            count, use.memory, self.memory, self._settings.buffer_memory
         ):
             return False
-        self._memory += count
+        self.memory += count
         use.memory += count
         return True
 
     def give_memory(self, use: BufferUse, count: int) -> None:
-        self._memory -= count
+        self.memory -= count
         use.memory -= count
 
     def take_disk(self, use: BufferUse, count: int, size: int) -> bool:
         """Take so many more bytes for a file that will have `size` bytes, if there is room."""
         most = self._settings.buffer_disk
-        if size * SHARE > most - self._disk:
+        if size * SHARE > most - self.disk:
             return False
-        if not self._has_room(count, use.disk, self._disk, most):
+        if not self._has_room(count, use.disk, self.disk, most):
             return False
-        self._disk += count
+        self.disk += count
         use.disk += count
         return True
 
     def give_disk(self, use: BufferUse, count: int) -> None:
-        self._disk -= count
+        self.disk -= count
         use.disk -= count
 
     async def open_file(self) -> BufferFile | None:
         """A new file; None if there can be none."""
-        if self._files >= MOST_FILES:
+        if self.files >= MOST_FILES:
             return None
         try:
             file = await self._in_thread(BufferFile, self._directory, KEPT_FREE)
         except OSError as error:
             self._report(error)
             return None
-        self._files += 1
+        self.files += 1
         return file
 
     def close_file(self, file: BufferFile, use: BufferUse, taken: int) -> None:

@@ -36,7 +36,7 @@ from blue_green.site.retirement import Retirement
 from blue_green.site.scheduled_run import FailedRun
 from blue_green.site.site_certificates import SiteCertificates
 from blue_green.site.slots import Slots
-from blue_green.site.state import RecordedBackend, State, StateFile
+from blue_green.site.state import STATE_FILE, RecordedBackend, State, StateFile
 from blue_green.site.status import Status
 from blue_green.site.taken_ports import TakenPorts
 from blue_green.site.trigger import Trigger
@@ -76,11 +76,13 @@ class Site:
         builds: BuildLimit | None = None,
         output: Output | None = None,
         served: ServedSite | None = None,
+        state: State | None = None,
         threads: trio.CapacityLimiter | None = None,
     ) -> None:
         """Git runs as `owner`, and the app as `user`. `builds` is shared by all sites.
 
-        The state of an earlier supervisor is read from the state directory.
+        `state` is that of an earlier supervisor; if it is missing, it is read from the state
+        directory.
         """
         self.name = settings.name
         self.settings = settings
@@ -98,8 +100,8 @@ class Site:
         self.needs_restart: Sequence[Change] = ()
         """Changes in the settings file that take effect only after a restart."""
         state_directory = settings.state_directory
-        self.state_file = StateFile(state_directory / "state.toml")
-        self.state = self.state_file.load()
+        self.state_file = StateFile(state_directory / STATE_FILE)
+        self.state = state or self.state_file.load()
         self.output = output or Output()
         self.builds = builds or BuildLimit()
         self.served = served or served_site(settings)

@@ -30,6 +30,8 @@ VERSION = 1
 HISTORY = 50
 MIGRATED = 50
 """Revisions to remember; git knows which others are ancestors of one of them."""
+STATE_FILE = "state.toml"
+"""In the state directory of a site."""
 MAX_SIZE = 2 * 1024 * 1024
 """Bytes of a file that is parsed whole, which takes half a second. Ours are less than half that."""
 NONESSENTIAL = re.compile(rb"^(?:\[quarantine|\[\[history|history =)", re.M)

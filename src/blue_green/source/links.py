@@ -7,6 +7,7 @@ in it. So only programs that run as that user write into it.
 import logging
 import os
 from collections.abc import Collection
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -77,7 +78,8 @@ class Links:
         owner = self._git.owner
         directory = target if is_directory else target.parent
         if not await _exists(directory):
-            creator = users.creator_of(directory, self._git.checkout, owner, self._user)
+            find = partial(users.creator_of, directory, self._git.checkout, owner, self._user)
+            creator = await threads.run(find, abandon_on_cancel=True)
             await self._run("mkdir", "-p", "--", str(directory), user=creator)
             if creator is owner:
                 await self.give_to_user(directory)

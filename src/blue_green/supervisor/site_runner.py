@@ -24,6 +24,7 @@ from blue_green.site.build_limit import BuildLimit
 from blue_green.site.draining import drain, requests_of
 from blue_green.site.site import CheckoutUnusable, Site
 from blue_green.site.sites import Sites
+from blue_green.site.state import STATE_FILE, State, StateFile
 from blue_green.supervisor import startup
 from blue_green.supervisor.startup import CannotRun
 from blue_green.system import log, threads
@@ -88,7 +89,7 @@ class SiteRunner:
             return
         prepare = partial(_prepare, self.settings, is_single=self._sites.is_single)
         with _bounded():
-            owner, user, pages = await threads.run(prepare, abandon_on_cancel=True)
+            owner, user, pages, state = await threads.run(prepare, abandon_on_cancel=True)
         self._served.pages = pages
         label = self._sites.label(self.settings.name)
         site = Site(
@@ -98,6 +99,7 @@ class SiteRunner:
             builds=self._builds,
             output=Output(label, room=OUTPUT_ROOM, lines=OUTPUT_LINES) if label else Output(),
             served=self._served,
+            state=state,
             threads=self._threads,
         )
         try:
@@ -225,8 +227,8 @@ def _bounded() -> Iterator[None]:
         raise CannotRun("its files cannot be read: the file system does not answer") from None
 
 
-def _prepare(settings: SiteSettings, *, is_single: bool) -> tuple[User, User, ErrorPages]:
-    """The users that git and the app run as, and the error pages; raise `CannotRun`."""
+def _prepare(settings: SiteSettings, *, is_single: bool) -> tuple[User, User, ErrorPages, State]:
+    """The users that git and the app run as, the error pages, and the state; raise `CannotRun`."""
     startup.check_secret(settings)
     owner, user = startup.users_to_run_as(settings)
     startup.warn_root(settings)
@@ -234,7 +236,8 @@ def _prepare(settings: SiteSettings, *, is_single: bool) -> tuple[User, User, Er
         settings.state_directory.mkdir(parents=True, exist_ok=True)
         if not is_single:
             startup.check_site_trust(settings)
-        return owner, user, ErrorPages(settings.serving.error_pages)
+        state = StateFile(settings.state_directory / STATE_FILE).load()
+        return owner, user, ErrorPages(settings.serving.error_pages), state
     except OSError as error:
         where = settings.state_directory
         raise CannotRun(f"cannot write to {where}: {error.strerror}") from None
