@@ -98,7 +98,7 @@ CONTROL_FRAMES = {
     "PING": frames.write_frame(frames.PING, 0, 0, bytes(8)),
     "PING that answers none": frames.write_frame(frames.PING, frames.ACK, 0, bytes(8)),
     "SETTINGS": settings(),
-    "SETTINGS with a window": settings((4, 70_000)),
+    "SETTINGS with a table": settings((1, 0)),
     "SETTINGS that answers none": frames.write_frame(frames.SETTINGS, frames.ACK, 0),
     "PRIORITY": frames.write_frame(frames.PRIORITY, 0, 1, bytes(5)),
     "an unknown frame": frames.write_frame(0x10, 0, 0, b"u=1"),
@@ -117,6 +117,23 @@ def test_a_flood_of_frames_that_achieve_nothing_ends_the_connection(frame: bytes
     client.send(client.headers(1, POST, end=False), *15 * [frame])
     assert client.ended_by() is None
     client.send(*15 * [frame])
+    assert client.ended_by() == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+def test_settings_that_change_many_windows_count_for_each_stream() -> None:
+    client = RawClient(FEW)
+    client.send(*[client.headers(stream_id, POST, end=False) for stream_id in range(1, 19, 2)])
+    client.send(settings((4, 70_000)))
+    assert client.ended_by() is None
+    client.send(settings((4, 70_001)), settings((4, 70_002)))
+    assert client.ended_by() == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+def test_a_frame_of_many_settings_ends_the_connection() -> None:
+    client = RawClient()
+    client.send(settings(*[(0xF000, 1)] * 32))
+    assert client.ended_by() is None
+    client.send(settings(*[(0xF000, 1)] * 33))
     assert client.ended_by() == ErrorCodes.ENHANCE_YOUR_CALM
 
 

@@ -39,6 +39,24 @@ async def test_a_single_task_waits_for_one_round() -> None:
     assert ROUNDS - 2 <= iterations.count <= ROUNDS + 2
 
 
+async def test_each_round_resumes_one_task_with_long_work() -> None:
+    went_on = 0
+
+    async def work() -> None:
+        nonlocal went_on
+        while True:
+            await throttle.wait_for_long()
+            went_on += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(40):
+            nursery.start_soon(work)
+        for _ in range(ROUNDS):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert ROUNDS - 2 <= went_on <= ROUNDS
+
+
 async def test_a_cancelled_task_leaves_its_turn_to_another() -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(40):

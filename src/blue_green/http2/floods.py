@@ -35,15 +35,15 @@ class FrameBudget:
         self._left += limit - self._limit
         self._limit = limit
 
-    def spend(self) -> bool:
-        """Take one; whether there was one left."""
+    def spend(self, count: int = 1) -> bool:
+        """Take so many; whether there were as many left."""
         now = self._clock()
         more = (now - self._filled_at) * self._limit / PERIOD
         self._left = min(self._left + more, self._limit)
         self._filled_at = now
-        if self._left < 1:
+        if self._left < count:
             return False
-        self._left -= 1
+        self._left -= count
         return True
 
 
@@ -66,9 +66,9 @@ class Floods:
         if not self._resets.spend():
             raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "too many streams were reset")
 
-    def control_frame(self) -> None:
-        """Note a frame that opens no request and brings no data."""
-        if not self._control_frames.spend():
+    def control_frame(self, weight: int = 1) -> None:
+        """Note a frame that opens no request and brings no data, and has so many effects."""
+        if not self._control_frames.spend(weight):
             raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "too many frames achieve nothing")
 
     def request(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
-from hpack import Decoder, Encoder, HeaderTuple
+from hpack import Decoder, Encoder, HeaderTuple, OversizedHeaderListError
 from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
 from hpack.table import HeaderTable, table_entry_size
 
@@ -23,6 +23,9 @@ MOST_BYTES = 8 * 1024
 """Bytes of these blocks and of their fields. The heads made of them take thrice as much."""
 PER_FIELD = 64
 """Bytes that a field takes besides its name and value."""
+MOST_LITERALS = 320
+"""Fields of a block that are spelled out, each of which takes ten times as long as a known one.
+Browsers keep up to 180 cookies for a site, and HTTP/1.1 allows 100 lines."""
 LARGEST_TABLE = HeaderTable.DEFAULT_SIZE
 """Bytes of the dynamic table for what we send, however much the client would allow."""
 
@@ -88,18 +91,28 @@ class RememberingDecoder(Decoder):
         self.block = HeaderBlock(())
         """The block that was decoded last."""
         self._blocks = KnownBlocks[bytes, HeaderBlock](self.header_table)
+        self._literals = 0
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
         blocks, limits = self._blocks, (self.max_header_list_size, self.max_allowed_table_size)
         blocks.is_current(*limits)
         block = blocks.recall(data)
         if block is None:
+            self._literals = 0
             fields = list(super().decode(data, raw=True))
             block = HeaderBlock(fields)
             if blocks.is_current(*limits):
                 blocks.remember(data, block, len(data) + _size(fields))
         self.block = block
         return []
+
+    def _decode_literal(
+        self, data: bytes | memoryview, should_index: bool
+    ) -> tuple[HeaderTuple, int]:
+        self._literals += 1
+        if self._literals > MOST_LITERALS:
+            raise OversizedHeaderListError(f"more than {MOST_LITERALS} fields are spelled out")
+        return super()._decode_literal(data, should_index)
 
 
 class RememberingEncoder(Encoder):

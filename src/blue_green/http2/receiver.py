@@ -37,6 +37,8 @@ from blue_green.http2.windows import ReceiveWindow
 
 TABLE_SIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")
 """Changes of the size of the dynamic table: a block has two at most (RFC 7541 section 4.2)."""
+MOST_SETTINGS = 32
+"""Settings in one frame. Six have a meaning for us (section 6.5.2; RFC 8441 section 3)."""
 OUR_PING = b"\x00blgreen"
 """What our pings carry, to know the answers to them."""
 
@@ -221,8 +223,12 @@ class Receiver:
             else:
                 self._floods.control_frame()
             return ()
-        self._floods.control_frame()
-        return (WindowOpened(0),) if self._streams.apply_settings(frame.payload) else ()
+        if frame.size > 6 * MOST_SETTINGS:
+            why = f"a SETTINGS frame has more than {MOST_SETTINGS} settings"
+            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, why)
+        changes_windows = self._streams.apply_settings(frame.payload)
+        self._floods.control_frame(1 + len(self._streams) if changes_windows else 1)
+        return (WindowOpened(0),) if changes_windows else ()
 
     def _ping(self, frame: Frame) -> Sequence[Event]:
         if frame.flags & ACK and frame.payload == OUR_PING and self.expected_pings:

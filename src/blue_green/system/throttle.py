@@ -10,6 +10,7 @@ import trio
 TASKS_PER_ITERATION = 4
 
 _permits = trio.Semaphore(TASKS_PER_ITERATION)
+_long_permits = trio.Semaphore(1)
 
 
 async def wait() -> None:
@@ -19,3 +20,12 @@ async def wait() -> None:
     """
     await _permits.acquire()  # A checkpoint: it lasts to the next iteration in any case.
     _permits.release()
+
+
+async def wait_for_long() -> None:
+    """The same before work that cannot be divided and takes some milliseconds.
+
+    Only one task goes on with such work per iteration.
+    """
+    await _long_permits.acquire()
+    _long_permits.release()

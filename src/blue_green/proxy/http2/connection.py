@@ -81,7 +81,7 @@ class Http2Connection:
             while True:
                 while session.has_frame:
                     if session.is_heavy:
-                        await throttle.wait()
+                        await throttle.wait_for_long()
                     for event in session.step():
                         self._handle(event, nursery)
                     if self._writer.collected > MOST_COLLECTED + MOST_REPLIES:
@@ -94,6 +94,7 @@ class Http2Connection:
                     await transport.readable()
                 elif data:
                     session.receive(data)
+                    await transport.maybe_checkpoint()  # It may be a byte of a frame.
                 else:
                     return
         except SessionOver as over:
