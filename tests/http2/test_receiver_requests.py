@@ -20,6 +20,7 @@ from tests.support.http2_client import (
     Pairs,
     RawClient,
     data,
+    reset,
 )
 
 PROTOCOL = ErrorCodes.PROTOCOL_ERROR
@@ -156,3 +157,32 @@ def test_a_stream_too_many_is_refused_and_its_block_decoded() -> None:
     begun, _ = client.send(client.headers(7, known))
     assert isinstance(begun, RequestBegun)
     assert b"x-known: later\r\n" in begun.head
+
+
+@pytest.mark.parametrize("stream_id", [1, 3, 5])
+def test_trailers_may_come_in_pieces_and_padded_whatever_became_of_their_stream(
+    stream_id: int,
+) -> None:
+    """Stream 1 is open, 3 was reset by its client, and 5 by us."""
+    client = RawClient()
+    client.send(*[client.headers(each, POST, end=False) for each in (1, 3, 5)], reset(3))
+    client.session.reset(5, ErrorCodes.CANCEL)
+    client.frames()
+    block = client.block(TRAILERS)
+    events = client.send(
+        write_frame(
+            frames.HEADERS, PADDED | 0x21, stream_id, b"\x01" + bytes(5) + block[:3] + b"x"
+        ),
+        write_frame(frames.CONTINUATION, 4, stream_id, block[3:]),
+    )
+    assert events == ([RequestEnded(1, TRAILERS)] if stream_id == 1 else [])
+    assert client.ended_by() is None
+    assert len(client.send(client.headers(7))) == 2
+
+
+def test_padded_data_of_a_closed_stream_is_no_fault_of_the_connection() -> None:
+    client = RawClient()
+    client.send(client.headers(1, POST, end=False), reset(1))
+    client.send(write_frame(DATA, PADDED, 1, b"\x01ab"))
+    assert client.resets() == [(1, ErrorCodes.STREAM_CLOSED)]
+    assert client.ended_by() is None

@@ -88,13 +88,13 @@ class Receiver:
             return ()
         if stream_id <= self._streams.last_id:
             # h2 has closed it, and resets it once more or ends the connection (section 5.1).
-            self._streams.show_header(frame.type, frame.flags, stream_id)
+            self._streams.show_header(frame)
             self._floods.reset()
             return ()
         is_one_too_many = len(self._streams) >= self.max_streams
         self._floods.request()
         ends = frame.flags & END_STREAM != 0
-        stream = self._streams.open(stream_id, ends=ends)
+        stream = self._streams.open(frame)
         if is_one_too_many:  # Section 5.1.2.
             self._streams.reset(stream, ErrorCodes.REFUSED_STREAM)
             self._floods.reset()
@@ -148,7 +148,7 @@ class Receiver:
             trailers = read_trailers(block.fields)
         except Malformed as malformed:
             return self._malformed(stream, str(malformed))
-        self._streams.show_header(frame.type, frame.flags, stream.stream_id)
+        self._streams.show_header(frame)
         self._streams.discard_if_closed(stream)
         return () if stream.is_refused else (RequestEnded(stream.stream_id, trailers),)
 
@@ -161,7 +161,7 @@ class Receiver:
         stream = self._streams.get(stream_id)
         if stream is None:
             if not self._streams.is_ignored(stream_id):
-                self._streams.show_header(frame.type, frame.flags, stream_id)
+                self._streams.show_header(frame)
                 self._floods.reset()
             return ()
         if not stream.is_receiving:
@@ -174,7 +174,7 @@ class Receiver:
             stream.left -= len(data)
             if stream.left < 0 or (ends and stream.left):
                 return self._malformed(stream, "Its content-length is not that of its content.")
-        self._streams.show_header(frame.type, ends, stream_id)
+        self._streams.show_header(frame)
         if not ends:
             used = size if stream.is_refused else size - len(data)
             self._outbox.widen(stream_id, window.use(used))

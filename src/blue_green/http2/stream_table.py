@@ -6,6 +6,7 @@ from h2.settings import SettingCodes
 from h2.stream import StreamInputs
 
 from blue_green.http2 import frames
+from blue_green.http2.frames import Frame
 from blue_green.http2.judge import Judge
 from blue_green.http2.open_stream import OpenStream
 from blue_green.http2.outbox import Outbox
@@ -43,14 +44,15 @@ class StreamTable:
             self._outbox.add(reply)
         return events
 
-    def show_header(self, type_: int, flags: int, stream_id: int) -> list[JudgeEvent]:
-        """The same for a frame whose content does not matter to h2."""
-        return self.show(frames.frame_header(0, type_, flags, stream_id))
+    def show_header(self, frame: Frame) -> list[JudgeEvent]:
+        """The same for HEADERS and DATA, whose content does not matter to h2."""
+        flags = frames.END_HEADERS | (frame.flags & frames.END_STREAM)
+        return self.show(frames.frame_header(0, frame.type, flags, frame.stream_id))
 
-    def open(self, stream_id: int, *, ends: bool) -> OpenStream:
+    def open(self, frame: Frame) -> OpenStream:
         """Open the stream of a request. Raises `SessionOver` for an identifier that is wrong."""
-        flags = frames.END_HEADERS | (frames.END_STREAM if ends else 0)
-        self.show_header(frames.HEADERS, flags, stream_id)
+        stream_id = frame.stream_id
+        self.show_header(frame)
         stream = OpenStream(stream_id, self._judge.streams[stream_id].state_machine)
         self._open[stream_id] = stream
         return stream
