@@ -49,7 +49,7 @@ async def answer(head: str, reader: asyncio.StreamReader, writer: asyncio.Stream
     fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     path, _, argument = target.partition("?")
     if path != "/healthz":
-        note("request", method=method, path=path)
+        note("request", method=method, path=path, via=fields.get("via"))
     if path == "/events":
         await tell_events(writer)
     elif path == "/ws":

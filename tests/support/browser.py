@@ -62,12 +62,16 @@ class Browser:
 
     @classmethod
     @contextmanager
-    def running(cls, directory: Path) -> Iterator["Browser"]:
-        """A fresh one, that keeps its files in this directory, until the block ends."""
+    def running(cls, directory: Path, *more: str) -> Iterator["Browser"]:
+        """A fresh one, that keeps its files in this directory, until the block ends.
+
+        `more` are words of its command line.
+        """
         assert COMMAND is not None
         words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         words += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
-        words += ["--remote-debugging-port=0", f"--user-data-dir={directory}", "about:blank"]
+        words += ["--remote-debugging-port=0", f"--user-data-dir={directory}"]
+        words += [*more, "about:blank"]
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen([COMMAND, *words], stderr=log, stdout=log, process_group=0)
         try:
