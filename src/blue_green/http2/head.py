@@ -11,5 +11,3 @@ class Head(NamedTuple):
     request: Request
     head: bytes
     """The head of the same request in HTTP/1.1."""
-    websocket_key: bytes = b""
-    """The Sec-WebSocket-Key that was made for it, if it is an extended CONNECT (RFC 8441)."""

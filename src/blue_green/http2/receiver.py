@@ -118,7 +118,7 @@ class Receiver:
 
     def _request(self, stream: OpenStream, block: HeaderBlock, *, ends: bool) -> Sequence[Event]:
         try:
-            request, head, _ = head_of(block, ends=ends, limit=self.max_head)
+            request, head = head_of(block, ends=ends, limit=self.max_head)
         except Malformed as malformed:
             stream.head = malformed.head
             return self._malformed(stream, str(malformed))

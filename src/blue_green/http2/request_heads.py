@@ -47,7 +47,7 @@ def head_of(block: HeaderBlock, *, ends: bool, limit: int) -> Head:
     if head is not None and len(head.head) <= limit:
         return head
     head = read_head(block.fields, ends=ends, limit=limit)
-    if not head.websocket_key:
+    if not head.request.upgrade:  # It has a fresh key.
         block.heads[ends] = head
     return head
 
@@ -63,14 +63,14 @@ def read_head(fields: Iterable[tuple[bytes, bytes]], *, ends: bool, limit: int) 
         pseudo, regular = _split(fields)
         check_fields(regular)
         start, protocol = _start(pseudo, ends=ends)
-        head, key = _write(start, protocol, pseudo.get(b":authority"), regular, ends=ends)
+        head = _write(start, protocol, pseudo.get(b":authority"), regular, ends=ends)
     except Malformed as malformed:
         malformed.head = _request_line(fields)
         raise
     if protocol not in (b"", b"websocket"):
         why = "No protocol is supported in an extended CONNECT but websocket."
         raise RefusedHead(BadRequest(why, 501), head)
-    return Head(_parse(head, limit), head, key)
+    return Head(_parse(head, limit), head)
 
 
 def read_trailers(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
@@ -129,8 +129,8 @@ def _start(pseudo: dict[bytes, bytes], *, ends: bool) -> tuple[bytes, bytes]:
 
 def _write(
     start: bytes, protocol: bytes, authority: bytes | None, regular: Given, *, ends: bool
-) -> tuple[bytes, bytes]:
-    """The head in HTTP/1.1, and the Sec-WebSocket-Key that was added to it."""
+) -> bytes:
+    """The head in HTTP/1.1."""
     special: dict[bytes, list[bytes]] = {}
     lines = [b"%b HTTP/1.1\r\n" % start, b""]
     for name, value in regular:
@@ -146,20 +146,19 @@ def _write(
         lines[cookie_at] = b"Cookie: %b\r\n" % b"; ".join(cookie)
     lines[1] = _host_line(authority, special.get(b"host", []))
     length = _length(special.get(b"content-length", []), ends=ends)
-    key = b""
     if protocol:
         if length:
             raise Malformed("An extended CONNECT has content (RFC 8441 section 5).")
-        key = new_key()
         lines = [line for line in lines if not line.startswith(b"sec-websocket-key:")]
         lines.append(
-            b"Connection: Upgrade\r\nUpgrade: %b\r\nSec-WebSocket-Key: %b\r\n" % (protocol, key)
+            b"Connection: Upgrade\r\nUpgrade: %b\r\nSec-WebSocket-Key: %b\r\n"
+            % (protocol, new_key())
         )
     elif length is not None:
         lines.append(b"Content-Length: %b\r\n" % length)
     elif not ends:
         lines.append(b"Transfer-Encoding: chunked\r\n")
-    return b"%b\r\n" % b"".join(lines), key
+    return b"%b\r\n" % b"".join(lines)
 
 
 def _host_line(authority: bytes | None, hosts: list[bytes]) -> bytes:
