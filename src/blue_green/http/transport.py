@@ -9,15 +9,19 @@ wait for readiness, so that little is lost where it does not pay.
 """
 
 import errno
+import fcntl
 import os
 import socket
 import struct
+import sys
+import termios
 import time
 from collections.abc import Awaitable
 
 import trio
 
 from blue_green.config.kinds import Endpoint
+from blue_green.http.connected import has_gone
 from blue_green.system import throttle
 
 BLOCK = 128 * 1024
@@ -25,6 +29,9 @@ SLICE = 0.0005
 """Seconds for which calls may succeed one after another without a checkpoint."""
 SPECULATION_BACKOFF = 8
 """Waits for readiness after a speculative read that found nothing."""
+STALLED = 1.0
+"""Seconds in which a connection that is not broken takes some of what it was sent."""
+ACKNOWLEDGED_POLL = 0.02
 BACKLOG_PAUSE = 0.01
 """Seconds between attempts to connect to a Unix socket whose backlog is full."""
 
@@ -161,6 +168,19 @@ class Transport:
         finally:
             self.close()
 
+    async def until_acknowledged(self) -> None:
+        """Wait until the other side has received everything, or has received nothing for a second.
+
+        If it sends something after a close, the kernel throws away what it has not received yet.
+        """
+        left, since = -1, trio.current_time()
+        while not has_gone(self.sock) and (unacknowledged := _unacknowledged(self.sock)):
+            if unacknowledged != left:
+                left, since = unacknowledged, trio.current_time()
+            elif trio.current_time() - since > STALLED:
+                return
+            await trio.sleep(ACKNOWLEDGED_POLL)
+
     def _has_unread(self) -> bool:
         try:
             return bool(self.buffer or self.sock.recv(1, socket.MSG_PEEK))
@@ -175,6 +195,12 @@ class Transport:
         elif now - self._began > SLICE:
             self._began = 0.0
             await throttle.wait()
+
+
+def _unacknowledged(sock: socket.socket) -> int:
+    """Bytes in the send queue that the other side has not acknowledged; see tcp(7), SIOCOUTQ."""
+    packed = fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(packed, sys.byteorder)
 
 
 async def dial(address: Endpoint, owner: int | None = None) -> Transport:

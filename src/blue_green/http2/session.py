@@ -223,8 +223,14 @@ class Session:
             self._outbox.widen(stream_id, stream.window.widen(READING_WINDOW))
 
     def finish(self, stream_id: int) -> None:
-        """Note that the response is complete: the rest of the request is of no use (8.1)."""
-        self.reset(stream_id, ErrorCodes.NO_ERROR)
+        """Note that nothing more is sent: the rest of the request is of no use (section 8.1).
+
+        A response that is incomplete must not look like a whole one.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            is_cut = stream.is_sending
+            self.reset(stream_id, ErrorCodes.INTERNAL_ERROR if is_cut else ErrorCodes.NO_ERROR)
 
     def reset(self, stream_id: int, code: ErrorCodes) -> None:
         stream = self._streams.get(stream_id)

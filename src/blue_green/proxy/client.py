@@ -81,6 +81,8 @@ class Client:
         """The requests of a connection that can have many at a time, as clients of their own."""
         self.on_last_requests: Callable[[], None] | None = None
         """Called when the connection is to end with the requests that have been sent already."""
+        self.sends_last_requests = False
+        """It knows that it has to send no more requests: none is on its way."""
         self._has_disconnected = False
 
     # --- the deadline ---
@@ -189,6 +191,11 @@ class Client:
         """All is sent. The client has this time to read it and to close its side."""
         self.state = ClientState.CLOSING
         self.await_client(timeout)
+
+    @property
+    def can_announce(self) -> bool:
+        """Whether it can be asked to send no more requests, and then ends without losing any."""
+        return self.on_last_requests is not None
 
     def announce_last_requests(self) -> None:
         """Ask a client that can send many requests at a time to send no more on this connection."""

@@ -19,6 +19,7 @@ from blue_green.http.transport import Transport
 from blue_green.proxy import access_log, hsts
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_state import ClientState
+from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.handler import Handler, ResponseAborted
 from blue_green.proxy.http1_stream import Http1Stream
 from blue_green.proxy.http2.connection import PROTOCOL, Http2Connection
@@ -48,6 +49,9 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
                 pass
             if client.transport.protocol == PROTOCOL:
                 await Http2Connection(client, shared, handler).run()
+                client.begin_close(shared.settings.idle_timeout)
+                if not client.transport.closed:
+                    await client.transport.until_acknowledged()
             expects_more = not client.sends_no_more
             client.begin_close(LINGER_TIMEOUT)
             await client.transport.lingering_close(expects_more=expects_more)
@@ -63,13 +67,17 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
 
 async def _break_off(client: Client, pages: ErrorPages) -> None:
     """Close a connection that was cancelled, so that the client sees what is complete."""
-    error = client.final_error
+    error, reason = client.final_error, client.ended_by
     has_half = client.state in (ClientState.RESPONDING, ClientState.STREAMING)
     client.begin_close(LINGER_TIMEOUT)
     if has_half:
         client.transport.abort()  # Half a response must not look like a whole one.
-    elif error is None:
+    elif error is None and (reason is EndReason.EVICTED or client.transport.protocol != PROTOCOL):
         client.transport.close()
+    elif error is None:
+        # A request may be on its way: the client has to read the GOAWAY frame that refuses it.
+        with trio.move_on_after(LINGER_TIMEOUT):
+            await client.transport.lingering_close()
     else:
         with trio.move_on_after(LINGER_TIMEOUT):
             await client.transport.send(_write_error(error, client, pages, CLOSE))

@@ -162,8 +162,10 @@ class Listener:
 
         From now on, each connection ends with its current request.
         """
-        self._close_after_last_requests()
+        self._shared.closing = True
+        quiesce.announce_to_idle(self._clients)
         await self.until_finished(timeout)
+        await quiesce.until_no_stream_begins(self._shared, self._clients)
 
     async def until_finished(self, timeout: float) -> int:
         """Wait for the requests in flight, and serve others; how many are left after `timeout`."""
@@ -172,16 +174,19 @@ class Listener:
     async def drain(self, timeout: float) -> int:
         """Stop accepting, and wait for requests in flight; how many are left after `timeout`."""
         self._accepting.cancel()
-        self._close_after_last_requests()
+        self._shared.closing = True
+        quiesce.announce_last_streams(self._shared, self._clients)
         for client in self._clients:
+            if client.can_announce:
+                continue
             if client.is_idle and client.served and not quiesce.has_unread(client):
                 client.shut_down()
             elif client.is_idle:  # It has only just connected, and its request may be on its way.
                 client.shorten_timeout(FIRST_REQUEST)
         with trio.move_on_after(timeout):
-            while any(not client.is_stream for client in self._clients):
+            while left := sum(not (it.is_stream or it.is_closing) for it in self._clients):
                 await self._places.fewer()
-        return sum(not client.is_stream for client in self._clients)
+        return left
 
     async def close(self) -> None:
         """End all that is left, streams too."""
@@ -193,11 +198,6 @@ class Listener:
         with trio.move_on_after(LINGER_TIMEOUT):
             while self._clients:
                 await self._places.fewer()
-
-    def _close_after_last_requests(self) -> None:
-        self._shared.closing = True
-        for client in self._clients:
-            client.announce_last_requests()
 
     async def _accept(self, sock: socket.socket, nursery: trio.Nursery) -> None:
         shared = self._shared

@@ -24,7 +24,11 @@ TLS_NOTICE = 1.0
 """Seconds in which busy clients with TLS get a response that announces the close."""
 TLS_FIRST_REQUEST = 1.0
 """Seconds in which a client with TLS may finish its handshake and send its first request."""
+TLS_LINGER = 0.3
+"""Seconds in which clients with TLS may read what they were sent last, and close their side."""
 TLS_POLL_INTERVAL = 0.02
+STREAMS_NOTICE = 1.1
+"""Seconds in which clients with HTTP/2 read that they should begin no more streams."""
 
 
 @contextmanager
@@ -32,15 +36,38 @@ def last_requests_with_tls(shared: Shared, clients: Collection[Client]) -> Itera
     """In this block, each response with TLS announces that its connection is closed after it.
 
     A client that reads the announcement loses nothing; one that has already sent its next request
-    may lose that. In HTTP/2 the announcement is sent at once, and nothing is lost.
+    may lose that. In HTTP/2, nothing is lost, and the announcement needs no response. It is sent to
+    idle clients at once, since some may be asleep, and to the others when nothing else is left to
+    do: they will connect again at once.
     """
     shared.closing_tls = True
-    for client in list(clients):
-        client.announce_last_requests()
+    announce_to_idle(clients)
     try:
         yield
     finally:
-        shared.closing_tls = False
+        shared.closing_tls = shared.last_streams = False
+
+
+def announce_to_idle(clients: Collection[Client]) -> None:
+    """Ask the idle clients with HTTP/2 to begin no more streams."""
+    for client in list(clients):
+        if client.is_idle:
+            client.announce_last_requests()
+
+
+def announce_last_streams(shared: Shared, clients: Collection[Client]) -> None:
+    """Ask all clients with HTTP/2 to begin no more streams, and those that are connecting, too."""
+    shared.last_streams = True
+    for client in list(clients):
+        client.announce_last_requests()
+
+
+async def until_no_stream_begins(shared: Shared, clients: Collection[Client]) -> None:
+    """Announce the last streams, and wait a moment until all clients have read that."""
+    announce_last_streams(shared, clients)
+    with trio.move_on_after(STREAMS_NOTICE):
+        while any(it.can_announce and not it.sends_last_requests for it in clients):
+            await trio.sleep(POLL_INTERVAL)
 
 
 @contextmanager
@@ -81,27 +108,33 @@ async def at_rest(
             with trio.fail_after(timeout) as limit:
                 while len(clients) < accepted():
                     await trio.lowlevel.checkpoint()
-                await close_tls(clients)
+                await close_tls(shared, clients)
             with no_new_requests(shared):
                 with trio.fail_at(limit.deadline):
                     await until_at_rest(clients)
                 yield
 
 
-async def close_tls(clients: Collection[Client]) -> None:
+async def close_tls(shared: Shared, clients: Collection[Client]) -> None:
     """Wait until the connections with TLS have ended: each with a response, or while idle.
 
     One in its handshake or just after it, and one that has sent something, gets a response first.
     """
+    announce_last_streams(shared, clients)
     newcomers = {client for client in clients if _goes_on(client) and not client.served}
     may_be_silent_until = trio.current_time() + TLS_FIRST_REQUEST
     while going_on := [client for client in clients if _goes_on(client)]:
         is_over = trio.current_time() >= may_be_silent_until
         for client in going_on:
             may_end = is_over or client not in newcomers
-            if may_end and client.is_idle and not client.head and not has_unread(client):
+            if client.can_announce or not may_end:
+                continue
+            if client.is_idle and not client.head and not has_unread(client):
                 client.shut_down()
         await trio.sleep(TLS_POLL_INTERVAL)
+    with trio.move_on_after(TLS_LINGER):
+        while any(client.is_closing and not client.transport.is_plain for client in clients):
+            await trio.sleep(TLS_POLL_INTERVAL)
 
 
 def _goes_on(client: Client) -> bool:

@@ -68,6 +68,8 @@ class Shared:
     """The server stops: each connection ends with its current request."""
     closing_tls: bool = False
     """Each connection with TLS ends with its current request."""
+    last_streams: bool = False
+    """Each connection of HTTP/2 ends with the requests that have been sent already."""
     accept_paused: trio.Event | None = None
     """Unless None, no connection is accepted before this event."""
     quiesced: trio.Event | None = None

@@ -4,6 +4,8 @@ Streams share the connection and nothing else: each is a request with a client, 
 and a line in the access log of its own.
 """
 
+from functools import partial
+
 import trio
 
 from blue_green.http.clock import date_line
@@ -31,6 +33,8 @@ from blue_green.system import throttle
 
 PROTOCOL = "h2"
 """What a client chooses in the handshake of TLS (RFC 9113 section 3.2)."""
+ANNOUNCEMENT = 1.0
+"""Seconds for a client to read that it should send no more requests on this connection."""
 MOST_REPLIES = 64 * 1024
 """Bytes of replies to frames: from a client that does not read them, nothing more is read."""
 
@@ -57,15 +61,18 @@ class Http2Connection:
         """Serve the client's streams until one side is done."""
         client = self._client
         client.remote.speaks_http2()
-        client.on_last_requests = self.announce_last_requests
         try:
             async with trio.open_nursery() as nursery:
+                client.on_last_requests = partial(self._announce_last_requests, nursery)
+                if self._shared.last_streams:
+                    client.announce_last_requests()
                 nursery.start_soon(self._writer.run)
                 with self._reading:
                     await self._read(nursery)
                 self._break_off_streams(EndReason.DISCONNECTED)
                 self._session.refuse_streams()
-                with trio.move_on_after(LINGER_TIMEOUT):
+                patience = self._shared.settings.idle_timeout if self._refuses else LINGER_TIMEOUT
+                with trio.move_on_after(patience):
                     await self._writer.until_drained()
                 nursery.cancel_scope.cancel()
         finally:
@@ -132,8 +139,6 @@ class Http2Connection:
         self._streams[event.stream_id] = stream
         self._writer.is_shared = len(self._streams) > 1
         nursery.start_soon(self._serve, stream)
-        if not self._has_announced and self._shared.is_last(self._client):
-            self.announce_last_requests()
 
     def _refuse(self, event: RequestRefused) -> None:
         """Respond with an error to a request that no site gets to see."""
@@ -199,7 +204,7 @@ class Http2Connection:
 
     # --- the end ---
 
-    def announce_last_requests(self) -> None:
+    def _announce_last_requests(self, nursery: trio.Nursery) -> None:
         """Ask the client to send no more requests; those that are on their way are served.
 
         When it answers the ping, it has read this (RFC 9113 section 6.8).
@@ -209,11 +214,18 @@ class Http2Connection:
             self._session.announce_close()
             self._session.ping()
             self._writer.flush_soon()
+            nursery.start_soon(self._refuse_streams_at_last)
+
+    async def _refuse_streams_at_last(self) -> None:
+        """Do not wait for ever for a client that does not answer."""
+        await trio.sleep(ANNOUNCEMENT)
+        self._refuse_streams()
 
     def _refuse_streams(self) -> None:
         """Ignore new requests from now on: the client knows that it has to repeat them."""
-        self._refuses = True
+        self._refuses = self._client.sends_last_requests = True
         self._session.refuse_streams()
+        self._writer.flush_soon()
         if not self._streams:
             self._reading.cancel()
 
