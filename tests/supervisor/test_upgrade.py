@@ -1,13 +1,11 @@
 """`upgrade`: the newly installed program takes over without failing a request."""
 
-import json
 import shutil
 import signal
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -16,6 +14,7 @@ import blue_green
 from tests.raw.tls_client import trusting, write_pair
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite
+from tests.support.upgrade import pids, upgraded
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
@@ -30,25 +29,6 @@ def installed(tmp_path: Path) -> Path:
     package = tmp_path / "installed" / "blue_green"
     shutil.copytree(Path(blue_green.__file__).parent, package)
     return package
-
-
-def pids(status: dict[str, Any]) -> list[int]:
-    assert status["live"] is not None
-    found: list[int] = status["live"]["pids"]
-    return found
-
-
-async def upgraded(site: RealSite) -> dict[str, Any]:
-    """Upgrade, as a person would; the status afterwards."""
-    before = await site.status()
-    done = await site.cli("upgrade", "--json")
-    assert done.code == 0, done.err + site.log()
-    status = await site.until_phase(before["phase"])
-    assert site.process is not None
-    assert status["supervisor"]["pid"] == site.process.pid
-    assert pids(status) == pids(before)
-    assert json.loads(done.out)["version"] == status["supervisor"]["version"]
-    return status
 
 
 async def test_under_load_an_upgrade_fails_no_request_and_restarts_no_backend(
