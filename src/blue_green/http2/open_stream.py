@@ -1,7 +1,7 @@
 """An open stream, and what is left to come on it."""
 
 from attrs import define
-from h2.stream import H2StreamStateMachine, StreamState
+from h2.stream import H2Stream, StreamInputs, StreamState
 
 from blue_green.http2.windows import ReceiveWindow
 
@@ -14,8 +14,8 @@ class OpenStream:
     """A stream that is not closed on both sides."""
 
     stream_id: int
-    machine: H2StreamStateMachine
-    """The state of the stream, as h2 knows it."""
+    judged: H2Stream
+    """The stream as h2 knows it: its state, and the window for what we send."""
     head: bytes = b""
     """The head of the same request in HTTP/1.1."""
     left: int = -1
@@ -27,12 +27,19 @@ class OpenStream:
 
     @property
     def is_receiving(self) -> bool:
-        return self.machine.state in RECEIVING
+        return self.judged.state_machine.state in RECEIVING
 
     @property
     def is_sending(self) -> bool:
-        return self.machine.state in SENDING
+        return self.judged.state_machine.state in SENDING
 
     @property
     def is_closed(self) -> bool:
-        return self.machine.state is StreamState.CLOSED
+        return self.judged.state_machine.state is StreamState.CLOSED
+
+    def pass_on(self, input_: StreamInputs, end: StreamInputs | None = None) -> None:
+        """Change the state by what was sent or received, and by the end that came with it."""
+        machine = self.judged.state_machine
+        machine.process_input(input_)
+        if end is not None:
+            machine.process_input(end)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from h2.errors import ErrorCodes
 from h2.events import StreamReset as ResetByJudge
+from h2.stream import StreamInputs
 from hpack import HPACKError, OversizedHeaderListError
 
 from blue_green.http.heads import Framing
@@ -86,15 +87,15 @@ class Receiver:
         if self._streams.is_ignored(stream_id):
             self._floods.control_frame()
             return ()
-        if stream_id <= self._streams.last_id:
-            # h2 has closed it, and resets it once more or ends the connection (section 5.1).
+        if stream_id <= self._streams.last_id or stream_id % 2 == 0:
+            # h2 resets it once more, or ends the connection (sections 5.1 and 5.1.1).
             self._streams.show_header(frame)
             self._floods.reset()
             return ()
         is_one_too_many = len(self._streams) >= self.max_streams
         self._floods.request()
         ends = frame.flags & END_STREAM != 0
-        stream = self._streams.open(frame)
+        stream = self._streams.open(stream_id, ends=ends)
         if is_one_too_many:  # Section 5.1.2.
             self._streams.reset(stream, ErrorCodes.REFUSED_STREAM)
             self._floods.reset()
@@ -148,7 +149,7 @@ class Receiver:
             trailers = read_trailers(block.fields)
         except Malformed as malformed:
             return self._malformed(stream, str(malformed))
-        self._streams.show_header(frame)
+        stream.pass_on(StreamInputs.RECV_HEADERS, StreamInputs.RECV_END_STREAM)
         self._streams.discard_if_closed(stream)
         return () if stream.is_refused else (RequestEnded(stream.stream_id, trailers),)
 
@@ -174,7 +175,7 @@ class Receiver:
             stream.left -= len(data)
             if stream.left < 0 or (ends and stream.left):
                 return self._malformed(stream, "Its content-length is not that of its content.")
-        self._streams.show_header(frame)
+        stream.pass_on(StreamInputs.RECV_DATA, StreamInputs.RECV_END_STREAM if ends else None)
         if not ends:
             used = size if stream.is_refused else size - len(data)
             self._outbox.widen(stream_id, window.use(used))

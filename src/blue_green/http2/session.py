@@ -33,6 +33,7 @@ READING_WINDOW = 1024 * 1024
 """Bytes of a request's body that may be on their way while somebody reads it."""
 CONNECTION_WINDOW = 2 * READING_WINDOW
 """The same for all streams together. It opens again whoever reads: each stream has its own."""
+INFORMATIONAL = StreamInputs.SEND_INFORMATIONAL_HEADERS
 NO_LAST_STREAM = 2**31 - 1
 """In a GOAWAY that announces another one (section 6.8)."""
 
@@ -169,14 +170,12 @@ class Session:
         if stream is None or not stream.is_sending:
             return
         name, value = fields[0] if fields else (b"", b"")
-        if name == b":status" and value[:1] == b"1":
-            stream.machine.process_input(StreamInputs.SEND_INFORMATIONAL_HEADERS)
-        else:
-            stream.machine.process_input(StreamInputs.SEND_HEADERS)
+        is_informational = name == b":status" and value[:1] == b"1"
+        kind = INFORMATIONAL if is_informational else StreamInputs.SEND_HEADERS
+        stream.pass_on(kind, StreamInputs.SEND_END_STREAM if end else None)
         block = self._encoder.encode(fields)
         self._outbox.add(frames.write_header_block(stream_id, block, end=end))
         if end:
-            stream.machine.process_input(StreamInputs.SEND_END_STREAM)
             self._streams.discard_if_closed(stream)
 
     def room(self, stream_id: int) -> int:
@@ -184,20 +183,18 @@ class Session:
         stream = self._streams.get(stream_id)
         if stream is None:
             return 0
-        judge = self._judge
-        allowed = judge.streams[stream_id].outbound_flow_control_window
-        return max(0, min(judge.outbound_flow_control_window, allowed))
+        allowed = stream.judged.outbound_flow_control_window
+        return max(0, min(self._judge.outbound_flow_control_window, allowed))
 
     def send_data(self, stream_id: int, data: bytes | memoryview, *, end: bool) -> None:
         """Send some of a body: at most what there is `room` for."""
         stream = self._streams.get(stream_id)
         if stream is None or not stream.is_sending:
             return
-        stream.machine.process_input(StreamInputs.SEND_DATA)
+        stream.pass_on(StreamInputs.SEND_DATA, StreamInputs.SEND_END_STREAM if end else None)
         count = len(data)
-        judge = self._judge
-        judge.outbound_flow_control_window -= count
-        judge.streams[stream_id].outbound_flow_control_window -= count
+        self._judge.outbound_flow_control_window -= count
+        stream.judged.outbound_flow_control_window -= count
         self._floods.data_sent(count, fills_window=not self.room(stream_id))
         size = MAX_FRAME_SIZE  # Each client accepts it, and a larger one delays its other streams.
         for start in range(0, count or 1, size):
@@ -206,7 +203,6 @@ class Session:
             self._outbox.add(frames.frame_header(len(part), frames.DATA, flags, stream_id))
             self._outbox.add(bytes(part))
         if end:
-            stream.machine.process_input(StreamInputs.SEND_END_STREAM)
             self._streams.discard_if_closed(stream)
 
     def credit(self, stream_id: int, count: int) -> None:

@@ -49,11 +49,9 @@ class StreamTable:
         flags = frames.END_HEADERS | (frame.flags & frames.END_STREAM)
         return self.show(frames.frame_header(0, frame.type, flags, frame.stream_id))
 
-    def open(self, frame: Frame) -> OpenStream:
-        """Open the stream of a request. Raises `SessionOver` for an identifier that is wrong."""
-        stream_id = frame.stream_id
-        self.show_header(frame)
-        stream = OpenStream(stream_id, self._judge.streams[stream_id].state_machine)
+    def open(self, stream_id: int, *, ends: bool) -> OpenStream:
+        """Open the stream of a request, whose identifier is higher than all before."""
+        stream = OpenStream(stream_id, self._judge.open_stream(stream_id, ends=ends))
         self._open[stream_id] = stream
         return stream
 
@@ -62,7 +60,7 @@ class StreamTable:
             self._open.pop(stream.stream_id, None)
 
     def reset(self, stream: OpenStream, code: ErrorCodes) -> None:
-        stream.machine.process_input(StreamInputs.SEND_RST_STREAM)
+        stream.pass_on(StreamInputs.SEND_RST_STREAM)
         self._outbox.add(frames.write_reset(stream.stream_id, code))
         del self._open[stream.stream_id]
         if len(self._reset_by_us) >= MOST_REMEMBERED:
