@@ -14,7 +14,8 @@ from blue_green.source import launch
 from blue_green.source.failure import MachineFault, StepFailed
 from blue_green.source.launch import Launch
 from blue_green.source.release import Release
-from blue_green.system import users
+from blue_green.system import command, users
+from blue_green.system.cannot_start import CannotStart, MissingDirectory
 
 
 @pytest.fixture
@@ -105,3 +106,16 @@ async def test_git_trusts_the_work_tree_of_another_user_besides_what_the_setting
     assert how.env["GIT_CONFIG_COUNT"] == "3"
     assert how.env["GIT_CONFIG_KEY_0"] == "a.b"
     assert how.env["GIT_CONFIG_VALUE_1"] == str(release.path)
+
+
+async def test_a_directory_that_is_gone_when_the_program_starts_is_named(release: Release) -> None:
+    how = await prepare(release, directory="backend")
+    how.directory.rmdir()
+    with pytest.raises(
+        MissingDirectory, match=f"cannot start .*true: there is no directory {how.directory}"
+    ):
+        await command.run(["true"], cwd=how.directory, env={}, user=how.user, timeout=10)
+    with pytest.raises(
+        CannotStart, match=f"cannot start /no: No such file .* \\(in {release.path}"
+    ):
+        await command.run(["/no"], cwd=release.path, env={}, user=how.user, timeout=10)

@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from blue_green.system import supervisor_marker
+from blue_green.system.cannot_start import CannotStart
 from blue_green.system.command import run
-from blue_green.system.process import CannotStart
 from blue_green.system.tail import MAX_LINES
 from tests.support.processes import DEAF, US, WITH_CHILD, alive, python
 from tests.waiting import PATIENCE, until

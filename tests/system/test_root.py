@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blue_green.system import command, root, users
-from blue_green.system.process import CannotStart
+from blue_green.system.cannot_start import CannotStart
 from tests.support.other_users import NOBODY, PYTHON, as_root
 
 pytestmark = as_root

@@ -18,10 +18,11 @@ from blue_green.source.failure import MachineFault, PortTaken, from_errno
 from blue_green.source.launch import Launch
 from blue_green.source.release import Release
 from blue_green.system import port_holders, threads
+from blue_green.system.cannot_start import CannotStart
 from blue_green.system.output import Output
 from blue_green.system.port_holders import ListeningSocket
 from blue_green.system.printable import printable_line
-from blue_green.system.process import CannotStart, Process, ending
+from blue_green.system.process import Process, ending
 from blue_green.system.tail import Tail
 from blue_green.system.users import User
 

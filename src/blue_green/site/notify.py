@@ -26,8 +26,8 @@ from blue_green.site.crash import Crash
 from blue_green.site.receipt import Receipt
 from blue_green.site.scheduled_run import FailedRun
 from blue_green.system import command
+from blue_green.system.cannot_start import CannotStart
 from blue_green.system.environment import environment
-from blue_green.system.process import CannotStart
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from blue_green.source import git_errors, head
 from blue_green.source.git_errors import GitError, NoAnswer
 from blue_green.system import command, root, threads
-from blue_green.system.process import CannotStart, ending
+from blue_green.system.cannot_start import CannotStart, MissingDirectory
+from blue_green.system.process import ending
 
 if TYPE_CHECKING:
     from blue_green.source.git import Git
@@ -60,10 +61,10 @@ async def run(
             timeout=timeout,
             max_output=max_output,
         )
+    except MissingDirectory:
+        raise GitError(f"there is no directory {git.checkout}") from None
     except CannotStart as error:
-        is_gone = not await threads.run(git.checkout.is_dir, abandon_on_cancel=True)
-        reason = f"there is no directory {git.checkout}" if is_gone else str(error)
-        raise GitError(reason) from None
+        raise GitError(str(error)) from None
     _check_result(done, words[0], timeout)
     return done
 

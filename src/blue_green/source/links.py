@@ -16,7 +16,7 @@ import trio
 from blue_green.source.failure import MachineFault, StepFailed, from_errno
 from blue_green.source.git import Git
 from blue_green.system import command, threads, tree_ownership, users
-from blue_green.system.process import CannotStart
+from blue_green.system.cannot_start import CannotStart
 from blue_green.system.users import User
 
 logger = logging.getLogger(__name__)

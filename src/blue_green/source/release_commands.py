@@ -8,8 +8,9 @@ from blue_green.source import launch
 from blue_green.source.failure import StepFailed, from_errno
 from blue_green.source.release import Release
 from blue_green.system import command
+from blue_green.system.cannot_start import CannotStart
 from blue_green.system.output import Output
-from blue_green.system.process import CannotStart, ending
+from blue_green.system.process import ending
 from blue_green.system.users import User
 
 

@@ -12,7 +12,7 @@ from attrs import evolve
 from blue_green.source.git import Git
 from blue_green.source.git_errors import GitError
 from blue_green.system import command, threads
-from blue_green.system.process import CannotStart
+from blue_green.system.cannot_start import CannotStart
 
 KEYS = "git-crypt"
 LINK_TIMEOUT = 60.0

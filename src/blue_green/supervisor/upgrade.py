@@ -28,9 +28,9 @@ from blue_green.site.sites import Sites
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.startup import Listening
 from blue_green.system import command, handover, log, process, systemd, users
+from blue_green.system.cannot_start import CannotStart
 from blue_green.system.handover import HandedBackend, HandedRelease, Handover
 from blue_green.system.printable import counted
-from blue_green.system.process import CannotStart
 
 logger = logging.getLogger(__name__)
 

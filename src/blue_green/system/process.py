@@ -24,7 +24,16 @@ from pathlib import Path
 
 import trio
 
-from blue_green.system import line_reader, procfs, rlimit_tag, root, supervisor_marker, threads
+from blue_green.system import (
+    cannot_start,
+    line_reader,
+    procfs,
+    rlimit_tag,
+    root,
+    supervisor_marker,
+    threads,
+)
+from blue_green.system.cannot_start import CannotStart
 from blue_green.system.environment import prepare
 from blue_green.system.users import User
 
@@ -50,14 +59,6 @@ def set_file_limit(limit: tuple[int, int]) -> None:
     """Give this open-file limit to our children; an upgrade in place hands it over."""
     global file_limit  # noqa: PLW0603 - there is one limit for each process
     file_limit = limit
-
-
-class CannotStart(Exception):
-    """The command could not be started; `errno` is the system's error number, if there is one."""
-
-    def __init__(self, reason: str, errno: int | None = None) -> None:
-        super().__init__(reason)
-        self.errno = errno
 
 
 class Process:
@@ -130,9 +131,7 @@ class Process:
             pidfd = _open_pidfd(popen)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             _close(outputs)
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            number = error.errno if isinstance(error, OSError) else None
-            raise CannotStart(f"cannot start {argv[0]}: {reason} (in {cwd})", number) from None
+            raise cannot_start.because(argv[0], cwd, error) from None
         finally:
             _close(inputs)
         with suppress(PermissionError):  # Another user's process takes CAP_SYS_RESOURCE.

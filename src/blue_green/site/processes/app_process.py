@@ -12,9 +12,10 @@ from blue_green.config.site_settings import AppSettings
 from blue_green.site.processes.generation import Generation
 from blue_green.source.failure import from_errno
 from blue_green.source.launch import Launch
+from blue_green.system.cannot_start import CannotStart
 from blue_green.system.output import Output
 from blue_green.system.printable import printable_line
-from blue_green.system.process import CannotStart, Process, ending
+from blue_green.system.process import Process, ending
 from blue_green.system.tail import Tail
 
 
