@@ -138,9 +138,12 @@ async def test_slow_clients_do_not_keep_two_workers_busy(site: RealSite) -> None
     async with site.running():
         async with SlowClients(site).beside(uploads=4, downloads=4, size=4):
             assert max(await latencies(site, 50)) < 5
-            status = await site.status()
             await until("the workers are idle", lambda: is_idle(site))
+            status = await site.status()
             assert status["phase"] == "serving"
+            assert status["buffered"]["memory"] + status["buffered"]["disk"] > 0
+            assert status["buffered"]["responses"] == 4
+            assert " MiB buffered for slow clients" in (await site.cli("status")).out
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trio
 
-from blue_green.config.kinds import Size
+from blue_green.config.kinds import Count, Size
 from blue_green.config.process_settings import ProxySettings
 from blue_green.proxy import buffer_space
 from blue_green.proxy.buffer import IN_MEMORY, Buffer
@@ -121,6 +121,18 @@ async def test_writes_that_hang_do_not_keep_the_room_of_other_files(
         finally:
             answers.set()
         await until("all are closed", lambda: space.disk == 0)
+
+
+async def test_there_are_at_most_as_many_files_as_the_open_file_limit_has_room_for(
+    tmp_path: Path,
+) -> None:
+    limit = Count(2 * buffer_space.CONNECTIONS_PER_FILE)
+    async with space_in(tmp_path, max_connections=limit) as space:
+        buffers = [Buffer(space, BufferUse(), 10 * MB) for _ in range(3)]
+        assert [await buffer.put(bytes(MB)) for buffer in buffers] == [True, True, False]
+        for buffer in buffers:
+            buffer.close()
+        await until("all are closed", lambda: space.files == 0)
 
 
 async def test_many_files_are_closed_at_once(

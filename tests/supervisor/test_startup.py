@@ -1,6 +1,7 @@
 """Which sockets serve, and which redirect."""
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
+from blue_green.config.kinds import Count
 from blue_green.config.parsing import parse
 from blue_green.config.settings import Settings
+from blue_green.proxy import buffer_space
 from blue_green.supervisor import startup
 from blue_green.system import systemd
 
@@ -86,3 +90,16 @@ def test_nonsensical_names_of_sockets_are_refused() -> None:
             startup.sort_by_name([("", one), ("redirect", other)], speaks_tls=False)
         with pytest.raises(startup.CannotRun, match="there is none to redirect to"):
             startup.sort_by_name([("redirect", one), ("redirect", other)], speaks_tls=True)
+
+
+@pytest.mark.parametrize("limit", [256, 1024, 4096, 9366, 20_000, 65_536])
+def test_connections_and_the_files_of_buffers_fit_in_the_open_file_limit(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, limit))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    proxy = evolve(settings.proxy, max_connections=Count(50_000))
+    granted = startup.within_file_limit(evolve(settings, proxy=proxy)).max_connections
+    files = min(buffer_space.MOST_FILES, granted // buffer_space.CONNECTIONS_PER_FILE)
+    left = limit - startup.DESCRIPTORS_OF_OUR_OWN - 2 * granted - files
+    assert 0 <= left <= 3

@@ -23,6 +23,7 @@ LABEL = 10
 """Columns for the label of each line of the status."""
 MARGIN = LABEL + 4
 MAX_QUARANTINED = 3
+MIB = 2**20
 
 
 def status(result: Mapping[str, Any], style: Style) -> list[str]:
@@ -207,6 +208,9 @@ def _requests(result: Mapping[str, Any]) -> Iterator[Piece]:
     yield (held, "yellow") if result["held"] else held
     if result["tunnels"]:
         yield f", {counted(result['tunnels'], 'stream')}"
+    buffered = result.get("buffered", {})  # Missing in the answers of older supervisors.
+    if size := buffered.get("memory", 0) + buffered.get("disk", 0):
+        yield f", {size / MIB:.1f} MiB buffered for slow clients"
 
 
 def _what_is_left(retiring: Mapping[str, Any]) -> str:

@@ -25,7 +25,9 @@ Ts = TypeVarTuple("Ts")
 logger = logging.getLogger(__name__)
 
 MOST_FILES = 1024
-"""Open files. A buffered response has one instead of its connection to the backend."""
+"""Open files."""
+CONNECTIONS_PER_FILE = 4
+"""Clients that may be connected for each open file: the open-file limit has room for both."""
 MOST_THREADS = 8
 CLOSERS = 2 * MOST_THREADS
 """Files that are closed at once. On a busy machine each waits for its thread; and closing a file
@@ -44,6 +46,9 @@ REMIND = 60.0
 
 class BufferSettings(Protocol):
     """The limits of all buffers together."""
+
+    @property
+    def max_connections(self) -> int: ...
 
     @property
     def buffer_memory(self) -> int: ...
@@ -149,7 +154,7 @@ class BufferSpace:
 
     async def open_file(self) -> BufferFile | None:
         """A new file; None if there can be none."""
-        if self.files >= MOST_FILES:
+        if self.files >= min(MOST_FILES, self._settings.max_connections // CONNECTIONS_PER_FILE):
             return None
         try:
             file = await self._in_thread(BufferFile, self._directory, KEPT_FREE)

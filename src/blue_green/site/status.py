@@ -75,6 +75,7 @@ class Status:
             "requests_per_second": round(self._site.rate.per_second, 1),
             "held": site.gate.held,
             "in_flight": sum(target.in_flight for target in targets),
+            "buffered": attrs.asdict(site.served.buffered),
             "tunnels": sum(target.streams for target in targets),
             "paused_for": self._site.pause.seconds_left,
             "quarantined": self._quarantined,

@@ -16,6 +16,7 @@ from blue_green.config.process_settings import ProxySettings
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.control import server as control
 from blue_green.http import sockets as proxy
+from blue_green.proxy.buffer_space import CONNECTIONS_PER_FILE, MOST_FILES
 from blue_green.source.releases import DIRECTORY
 from blue_green.supervisor import socket_mismatch
 from blue_green.supervisor.socket_mismatch import PROXY, REDIRECT
@@ -236,15 +237,24 @@ def within_file_limit(settings: Settings) -> ProxySettings:
     """Raise the open-file limit; the proxy's settings with `max_connections` that it allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # A client's connection may need another one to a backend.
     ours = DESCRIPTORS_OF_OUR_OWN + DESCRIPTORS_OF_A_SITE * (len(settings.sites) - 1)
-    room = (most - ours) // 2
+    room = _connections_in(most - ours)
     requested = settings.proxy.max_connections
     if requested <= room:
         return settings.proxy
     if lacks_room(requested, room):
         logger.info("the open-file limit of %d allows %d connections", most, room)
     return evolve(settings.proxy, max_connections=Count(max(room, 1)))
+
+
+def _connections_in(descriptors: int) -> int:
+    """How many clients may be connected with so many descriptors.
+
+    Each may need another connection, to a backend, and some of them a file as a buffer.
+    """
+    with_few_files = descriptors * CONNECTIONS_PER_FILE // (2 * CONNECTIONS_PER_FILE + 1)
+    with_most_files = (descriptors - MOST_FILES) // 2
+    return max(with_few_files, with_most_files)
 
 
 def lacks_room(requested: int, room: int) -> bool:

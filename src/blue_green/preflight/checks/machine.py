@@ -10,6 +10,7 @@ from attrs import frozen
 
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.preflight.checks.finding import Findings, passed, warned
+from blue_green.proxy.buffer_space import MOST_FILES
 from blue_green.supervisor import startup
 from blue_green.system import memory, procfs
 
@@ -29,7 +30,7 @@ def open_files(settings: Settings) -> Findings:
     if not startup.lacks_room(wanted, granted):
         yield passed("[proxy] max_connections", f"the open-file limit allows {granted} connections")
         return
-    needed = 2 * wanted + startup.DESCRIPTORS_OF_OUR_OWN
+    needed = 2 * wanted + MOST_FILES + startup.DESCRIPTORS_OF_OUR_OWN
     yield warned(
         "[proxy] max_connections",
         f"the open-file limit (ulimit -n) allows {granted} of {wanted} connections",
