@@ -17,6 +17,7 @@ from blue_green.site.crash import LONGEST_DELAY, SHORTEST_LIFE, STABLE, Crash
 from blue_green.site.processes.app_instance import AppInstance
 from blue_green.site.processes.app_process import AppProcess
 from blue_green.site.processes.generation import Generation
+from blue_green.site.processes.restart_pace import MOST_IN_A_SECOND
 from blue_green.site.site import Site
 from blue_green.source.failure import StepFailed
 from tests.support.fake_processes import FakeProcesses, generation, make_site, process
@@ -135,6 +136,21 @@ async def test_one_that_ends_is_restarted_with_growing_delays(
     await wait_all_tasks_blocked()
     assert fakes.running, "after a long life it is restarted at once"
     assert crashes[-1].deaths == 1
+
+
+async def test_instances_that_die_at_once_are_restarted_a_few_at_a_time(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    use(site, generation(tmp_path, other=process(), worker=process(count=100)))
+    await site.processes.until_started()
+    for _ in range(10):
+        before = len(fakes.started)
+        for each in fakes.running:
+            each.die()
+        await trio.sleep(1)
+        assert len(fakes.started) - before <= MOST_IN_A_SECOND + 2, "and at most two of the other"
+    await trio.sleep(LONG)
+    assert len(fakes.named("worker")) == 100
 
 
 async def test_the_first_failure_of_a_release_that_has_not_proved_itself_is_kept_for_the_swap(

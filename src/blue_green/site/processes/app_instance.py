@@ -154,6 +154,7 @@ class AppInstance:
             self._site.report_crash(crash)
             await trio.sleep(crash.delay)
             await trio.sleep_until(began + SHORTEST_LIFE)
+            await self.generation.restart_pace.wait(self.name)
             self.restarts += 1
 
     async def _failure(self) -> StepFailed:

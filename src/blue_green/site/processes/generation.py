@@ -3,6 +3,7 @@
 import trio
 
 from blue_green.config.settings import SiteSettings
+from blue_green.site.processes.restart_pace import RestartPace
 from blue_green.source.failure import StepFailed
 from blue_green.source.release import Release
 
@@ -19,6 +20,7 @@ class Generation:
         self.settings = settings
         self.supervised = trio.Event()
         """It has proved itself: from now on, processes that end are started again."""
+        self.restart_pace = RestartPace()
         self.failed = trio.Event()
         self.failure: StepFailed | None = None
         """How the first of its processes failed before it was supervised."""
