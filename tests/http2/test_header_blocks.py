@@ -1,5 +1,6 @@
 """A decoder and an encoder that remember do what those of hpack do, with less work."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -140,6 +141,15 @@ def test_changes_of_the_table_size_are_signalled_as_the_smallest_and_the_last() 
     assert decoder.decode(encoder.encode(FIELDS), raw=True) == FIELDS
 
 
+def test_each_change_of_the_table_size_is_signalled_once() -> None:
+    encoder, status = RememberingEncoder(), [HeaderTuple(b":status", b"200")]
+    assert encoder.encode(status) == b"\x88"
+    for size in (50, 4096):
+        encoder.header_table_size = size
+    assert encoder.encode(status) == b"\x3f\x13\x3f\xe1\x1f\x88"
+    assert encoder.encode(status) == b"\x88"
+
+
 def test_a_field_larger_than_the_table_does_not_clear_it() -> None:
     large = HeaderTuple(b"content-security-policy", b"x" * LARGEST_TABLE)
     encoder, decoder = RememberingEncoder(), hpack.Decoder()
@@ -154,42 +164,50 @@ def test_values_are_sent_without_huffman_code() -> None:
     assert value in RememberingEncoder().encode([HeaderTuple(b"x", value)])
 
 
-def test_what_is_remembered_is_bounded_in_number_and_bytes() -> None:
+@pytest.mark.parametrize(("size", "most"), [(1, MOST_KNOWN), (MOST_BYTES // 3, 3)])
+def test_what_is_remembered_is_bounded_in_number_and_bytes(size: int, most: int) -> None:
     known = KnownBlocks[int, int](HeaderTable())
-    for number in range(MOST_KNOWN):
-        known.remember(number, number, 1)
-    assert [known.recall(number) for number in range(MOST_KNOWN)] == [*range(MOST_KNOWN)]
-    known.remember(-1, -1, MOST_BYTES)
-    assert [known.recall(number) for number in (-1, 0)] == [-1, None]
-    known.remember(-2, -2, MOST_BYTES + 1)
-    assert [known.recall(number) for number in (-1, -2)] == [-1, None]
+    known.recall(0)
+    for number in range(most):
+        known.remember(number, number, size)
+    assert [known.recall(number) for number in range(most)] == [*range(most)]
+    known.remember(most, most, size)
+    assert [known.recall(number) for number in range(most + 1)] == [None] * most + [most]
+    known.remember(-1, -1, MOST_BYTES + 1)
+    assert [known.recall(number) for number in (-1, most)] == [None, most]
 
 
 CHANGES: dict[str, Callable[[HeaderTable], None]] = {
     "an entry comes": lambda table: table.add(b"new", b"entry"),
     "an equal entry comes, and another goes": lambda table: table.add(b"x", b"y"),
-    "entries go": lambda table: setattr(table, "maxsize", 40),
+    "an entry goes": lambda table: set_sizes(table, 40),
+    "an entry goes, and there is room again": lambda table: set_sizes(table, 40, 69),
     "all entries go": lambda table: table.add(b"large", b"x" * 100),
-    "only the size changes": lambda table: setattr(table, "maxsize", 70),
+    "only the size changes": lambda table: set_sizes(table, 70),
 }
+
+
+def set_sizes(table: HeaderTable, *sizes: int) -> None:
+    for size in sizes:
+        table.maxsize = size
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_every_change_of_the_table_is_noticed(change: Callable[[HeaderTable], None]) -> None:
     table = HeaderTable()
-    table.maxsize = 2 * table_entry_size(b"x", b"y")
+    table.maxsize = table_entry_size(b"old", b"") + table_entry_size(b"x", b"y")
     table.add(b"old", b"")
     table.add(b"x", b"y")
-    known = KnownBlocks[int, int](table)
-    assert not known.is_current(1)
-    assert known.is_current(1)
-    known.remember(1, 2, 3)
+    known = KnownBlocks[str, int](table)
+    known.recall("key", 1)
+    known.remember("key", 5, 1)
+    assert known.recall("key", 1) == 5
+    assert table.dynamic_entries == deque([(b"x", b"y"), (b"old", b"")])
     change(table)
-    assert not known.is_current(1)
-    assert known.recall(1) is None
-    known.remember(1, 2, 3)
-    assert known.is_current(1) and not known.is_current(2)
-    assert known.recall(1) is None
+    assert known.recall("key", 1) is None
+    known.remember("key", 5, 1)
+    assert known.recall("key", 1) == 5
+    assert known.recall("key", 2) is None
 
 
 # --- the same as hpack, whatever comes ---

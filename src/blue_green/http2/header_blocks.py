@@ -51,23 +51,23 @@ class KnownBlocks(Generic[K, V]):
         self._known: dict[K, V] = {}
         self._bytes = 0
 
-    def is_current(self, *limits: int) -> bool:
-        """Whether nothing has changed since the last call. Otherwise, forget everything."""
+    def recall(self, key: K, *limits: int) -> V | None:
+        """The result for this key, unless something has changed since the last call."""
         entries = self._table.dynamic_entries
         # Entries come at one end and go at the other. An equal entry that comes is another object.
         newest = entries[0] if entries else None
         state = (len(entries), self._table.maxsize, *limits)
         if newest is self._newest and state == self._state:
-            return True
+            return self._known.get(key)
         self._newest, self._state = newest, state
         self._forget()
-        return False
-
-    def recall(self, key: K) -> V | None:
-        return self._known.get(key)
+        return None
 
     def remember(self, key: K, result: V, size: int) -> None:
-        """Keep a result, which takes about so many bytes."""
+        """Keep a result, which takes about so many bytes.
+
+        If it came with a change of the table, the next `recall` forgets it.
+        """
         if size > MOST_BYTES:
             return
         if len(self._known) >= MOST_KNOWN or self._bytes + size > MOST_BYTES:
@@ -94,15 +94,12 @@ class RememberingDecoder(Decoder):
         self._literals = 0
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
-        blocks, limits = self._blocks, (self.max_header_list_size, self.max_allowed_table_size)
-        blocks.is_current(*limits)
-        block = blocks.recall(data)
+        limits = (self.max_header_list_size, self.max_allowed_table_size)
+        block = self._blocks.recall(data, *limits)
         if block is None:
-            self._literals = 0
             fields = list(super().decode(data, raw=True))
             block = HeaderBlock(fields)
-            if blocks.is_current(*limits):
-                blocks.remember(data, block, len(data) + _size(fields))
+            self._blocks.remember(data, block, len(data) + _size(fields))
         self.block = block
         return []
 
@@ -148,16 +145,14 @@ class RememberingEncoder(Encoder):
         return super().add(to_add, sensitive or is_too_large, huffman=False)
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
-        blocks, fields = self._blocks, tuple(headers)
+        fields = tuple(headers)
         tells_size = self.header_table.resized
-        blocks.is_current()
-        block = None if tells_size else blocks.recall(fields)
-        if block is None:
+        block = self._blocks.recall(fields)
+        if block is None or tells_size:
             block = super().encode(fields, huffman)
             # A field that is never indexed equals one that may be, and is encoded otherwise.
-            is_plain = all(getattr(field, "indexable", False) for field in fields)
-            if blocks.is_current() and is_plain and not tells_size:
-                blocks.remember(fields, block, len(block) + _size(fields))
+            if not tells_size and all(getattr(field, "indexable", False) for field in fields):
+                self._blocks.remember(fields, block, len(block) + _size(fields))
         return block
 
 
