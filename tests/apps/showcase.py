@@ -13,9 +13,14 @@ from typing import Any
 
 TEXT = Path("text.txt").read_text()
 ASSETS = 200
-SCRIPTS = "".join(f'<script src="/asset/{number}.js"></script>' for number in range(ASSETS))
-PAGE = f"<title>{TEXT}</title><script>loaded = 0</script>{SCRIPTS}"
 PATTERN = bytes(range(256)) * 4096  # 1 MiB
+
+
+def page(delay: str) -> str:
+    """A page with many scripts, each of which takes so many seconds."""
+    sources = (f"/asset/{number}.js?{delay}" for number in range(ASSETS))
+    scripts = "".join(f'<script async src="{source}"></script>' for source in sources)
+    return f"<title>{TEXT}</title><script>loaded = 0</script>{scripts}"
 
 
 def note(**more: object) -> None:
@@ -34,7 +39,7 @@ class ShowcaseHandler(BaseHTTPRequestHandler):
             return
         self.note()
         if path == "/page":
-            self.reply(PAGE.encode(), "text/html")
+            self.reply(page(argument).encode(), "text/html")
         elif path.startswith("/asset/"):
             time.sleep(float(argument or 0))
             self.reply(b"loaded++;" + b" " * 2000, "text/javascript")

@@ -8,6 +8,7 @@ from h2.errors import ErrorCodes
 
 from blue_green.http2 import frames
 from blue_green.http2.floods import FrameBudget
+from blue_green.http2.session import SessionLimits
 from tests.support.http2_client import (
     LIMITS,
     POST,
@@ -84,6 +85,18 @@ def test_a_flood_of_resets_ends_the_connection(flood: Callable[[RawClient, int],
     client.send(flood(client, 21))
     assert client.ended_by() == ErrorCodes.ENHANCE_YOUR_CALM
     assert (client.goaway() or (0, None))[1] == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+def test_a_browser_may_leave_five_pages_in_a_row_while_they_load() -> None:
+    """Each time it cancels as many requests as it may have."""
+    client = RawClient(SessionLimits())
+    for page in range(5):
+        streams = range(200 * page + 1, 200 * (page + 1), 2)
+        client.send(*[client.headers(stream_id) for stream_id in streams])
+        client.send(*map(reset, streams))
+        for stream_id in streams:
+            client.session.finish(stream_id)
+    assert client.ended_by() is None
 
 
 def test_refused_streams_count_as_resets() -> None:

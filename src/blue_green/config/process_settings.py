@@ -82,7 +82,7 @@ class Http2Settings:
 
     The limits are for each connection. A client that exceeds `max_resets` or `max_control_frames`
     is attacking the server, or broken: its connection is closed with the error ENHANCE_YOUR_CALM
-    (GOAWAY), and its requests are aborted. Browsers, gRPC clients and other proxies stay far below.
+    (GOAWAY), and its requests are aborted. Browsers, gRPC clients and other proxies stay below.
     """
 
     enabled: Now[bool] = True
@@ -91,8 +91,9 @@ class Http2Settings:
     max_streams: Now[Count] = Count(100)
     """How many requests of one connection may be in progress at once, WebSockets included. Clients
     are informed of the limit, and wait; a request beyond it is refused, and may be repeated."""
-    max_resets: Now[Count] = Count(200)
-    """How many requests a client may cancel within ten seconds. Malformed requests count, too."""
+    max_resets: Now[Count] = Count(1000)
+    """How many requests a client may cancel within ten seconds. Malformed requests count, too. A
+    browser cancels up to `max_streams` of them whenever somebody leaves a page that is loading."""
     max_control_frames: Now[Count] = Count(1000)
     """How many frames that neither begin a request nor carry data a client may send within ten
     seconds, such as PING, SETTINGS, PRIORITY and empty DATA frames."""

@@ -43,7 +43,7 @@ class SessionLimits:
     """What one client may do on one connection."""
 
     max_streams: int = 100
-    max_resets: int = 200
+    max_resets: int = 1000
     """In ten seconds."""
     max_control_frames: int = 1000
     """In ten seconds."""

@@ -1,0 +1,183 @@
+"""A browser and a real site over HTTP/2: many assets, cancelled requests, streams, uploads."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import browser
+from tests.support.browser import Browser, Tab
+from tests.support.http2_site import Http2Site
+from tests.waiting import until
+
+pytestmark = pytest.mark.long
+
+MakeSite = Callable[..., Http2Site]
+
+PROTOCOLS = """[...new Set(performance.getEntriesByType("resource")
+    .concat(performance.getEntriesByType("navigation"))
+    .map((entry) => entry.nextHopProtocol))].join()"""
+SCRIPTS = """performance.getEntriesByType("resource")
+    .filter((entry) => entry.initiatorType === "script" && entry.responseStatus === 200).length"""
+ALL_LOADED = "document.readyState === 'complete' && loaded === 200"
+
+
+@pytest.fixture
+def make_http2(tmp_path: Path) -> MakeSite:
+    def make(app: str) -> Http2Site:
+        return Http2Site(tmp_path, app)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser that does not check certificates; without one, the tests are skipped."""
+    if browser.COMMAND is None:
+        pytest.skip("there is no chromium")
+    directory = tmp_path_factory.mktemp("browser")
+    with Browser.running(directory, "--ignore-certificate-errors") as running:
+        yield running
+
+
+async def test_a_page_loads_200_scripts_on_one_connection(
+    make_http2: MakeSite, chromium: Browser
+) -> None:
+    site = make_http2("showcase")
+    site.commit("one")
+    async with site.running():
+        tab = await chromium.open(site.url("/page"))
+        for _ in range(3):
+            await tab.until(ALL_LOADED)
+            assert await tab.evaluate(PROTOCOLS) == "h2"
+            assert await tab.evaluate(SCRIPTS) == 200
+            await tab.evaluate("loaded = 0; location.reload()")
+        await tab.until(ALL_LOADED)
+        await site.until_logged_requests(" path=/asset/", 800)
+        assert len(site.connections_of("/")) == 1
+        assert tab.errors == []
+
+
+async def test_a_page_that_is_left_while_it_loads_does_not_disturb_the_next(
+    make_http2: MakeSite, chromium: Browser
+) -> None:
+    site = make_http2("showcase")
+    site.commit("one")
+    async with site.running():
+        tab = await chromium.open(site.url("/page?0"))
+        await tab.until(ALL_LOADED)
+        for _ in range(5):
+            before = len(site.journal_of("/asset/1.js?5"))
+            await tab.evaluate(f"location = {site.url('/page?5')!r}")
+            await until("requests", lambda: len(site.journal_of("/asset/1.js?5")) > before)  # noqa: B023
+            await tab.evaluate(f"location = {site.url('/page?0')!r}")
+            await tab.until(ALL_LOADED)
+        await site.until_logged_requests(" status=499 ", 50)
+        assert len(site.connections_of("/")) == 1
+        await until("no request is left", lambda: is_idle(site))
+        assert tab.errors == []
+
+
+async def is_idle(site: Http2Site) -> bool:
+    return bool((await site.status())["in_flight"] == 0)
+
+
+async def streaming_tab(site: Http2Site, chromium: Browser) -> Tab:
+    """A page of the app that streams, by which the browser has a connection for its streams."""
+    tab = await chromium.open(site.url("/"))
+    await tab.until("document.readyState === 'complete'")
+    assert await tab.evaluate(PROTOCOLS) == "h2"
+    return tab
+
+
+async def test_a_websocket_is_closed_with_1012_after_a_swap_and_opened_again(
+    make_http2: MakeSite, chromium: Browser
+) -> None:
+    """The browser opens it on the connection of the page (RFC 8441), not on one of its own."""
+    site = make_http2("streaming")
+    site.configure(swap={"stream_timeout": "1s"})
+    site.commit("one")
+    async with site.running():
+        tab = await streaming_tab(site, chromium)
+        await tab.evaluate("""(() => {
+            received = [], codes = [];
+            (function open() {
+                const socket = new WebSocket(`wss://${location.host}/ws`);
+                socket.onmessage = (event) => received.push(event.data);
+                socket.onclose = (event) => {
+                    codes.push(`${event.code} ${event.wasClean}`);
+                    open();
+                };
+            })();
+        })()""")
+        await tab.until("received.join() === 'one'")
+        await site.until_live(site.commit("two"))
+        await tab.until("codes.join() === '1012 true'")
+        await tab.until("received.join() === 'one,two'")
+        assert [line["via"] for line in site.journal_of("/ws")] == ["2.0 blue-green"] * 2
+        [goodbye] = await until("the app has ended it", lambda: site.journal("goodbye"))
+        assert (goodbye["opcode"], goodbye["code"], goodbye["text"]) == (8, 1012, "one")
+        await site.until_logged_requests(" path=/ws ")
+        assert len(site.connections_of("/")) == 1
+        await tab.evaluate("location = 'about:blank'")
+
+
+async def test_an_event_source_continues_after_a_swap(
+    make_http2: MakeSite, chromium: Browser
+) -> None:
+    site = make_http2("streaming")
+    site.configure(swap={"stream_timeout": "1s"})
+    site.commit("one")
+    async with site.running():
+        tab = await streaming_tab(site, chromium)
+        await tab.evaluate("""(() => {
+            received = [];
+            const note = (text) => { if (received.at(-1) !== text) received.push(text); };
+            const source = new EventSource("/events");
+            source.onmessage = (event) => note(event.data);
+            source.onerror = () => note(`state ${source.readyState}`);
+        })()""")
+        await tab.until("received.join() === 'one'")
+        await site.until_live(site.commit("two"))
+        await tab.until("received.join() === 'one,state 0,two'")  # 0: it connects again.
+        assert [line["via"] for line in site.journal_of("/events")] == ["2.0 blue-green"] * 2
+        assert tab.errors == [], "the stream did not end properly"
+        await tab.evaluate("location = 'about:blank'")
+
+
+async def test_uploads_show_their_progress(make_http2: MakeSite, chromium: Browser) -> None:
+    """Browsers send a stream as the body of fetch() over HTTP/2 only."""
+    site = make_http2("showcase")
+    site.commit("one")
+    async with site.running():
+        tab = await chromium.open(site.url("/page"))
+        await tab.until(ALL_LOADED)
+        await tab.evaluate("""(() => {
+            progress = [], answers = [];
+            const request = new XMLHttpRequest();
+            request.upload.onprogress = (event) => progress.push(event.loaded);
+            request.onload = () => answers.push(JSON.parse(request.responseText).length);
+            request.open("POST", "/upload");
+            request.send(new Blob([new Uint8Array(20_000_000)]));
+        })()""")
+        await tab.until("answers.length === 1")
+        assert await tab.evaluate("answers[0]") == 20_000_000
+        progress = await tab.evaluate("progress")
+        assert progress == sorted(progress)
+        assert (progress[-1], len(progress) > 1) == (20_000_000, True), progress
+        await tab.evaluate("""(() => {
+            let left = 100, pulled = 0;
+            const body = new ReadableStream({pull(controller) {
+                pulled++;
+                if (left-- === 0) controller.close();
+                else controller.enqueue(new Uint8Array(50_000));
+            }});
+            fetch("/upload", {method: "POST", body, duplex: "half"})
+                .then((answer) => answer.json())
+                .then((answer) => answers.push(answer.length, pulled))
+                .catch((error) => answers.push(String(error), 0));
+        })()""")
+        await tab.until("answers.length === 3")
+        assert await tab.evaluate("answers[1]") == 5_000_000
+        assert await tab.evaluate("answers[2]") >= 100
+        assert tab.errors == []
