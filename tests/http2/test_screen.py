@@ -251,3 +251,9 @@ def test_a_client_is_in_a_head_until_its_preface_and_each_block_are_complete() -
         (False, False),
         (False, True),
     ]
+
+
+def test_a_block_in_one_frame_has_the_same_bound() -> None:
+    client = RawClient(evolve(LIMITS, max_head=1024))
+    client.send(write_frame(HEADERS, END_HEADERS, 1, b"\x82" * 5121))
+    assert client.ended_by() == ErrorCodes.ENHANCE_YOUR_CALM

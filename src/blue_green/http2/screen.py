@@ -118,6 +118,8 @@ class FrameScreen:
             payload = payload[5:]
         if payload is not frame.payload:
             frame = frame._replace(payload=payload, fault=fault)
+        if len(payload) > self.max_block:
+            raise _too_large()
         if frame.flags & END_HEADERS:
             return frame
         self._head = frame
@@ -134,7 +136,7 @@ class FrameScreen:
         self._continuations += 1
         most = self.max_block // MAX_FRAME_SIZE + MORE_CONTINUATIONS
         if len(self._block) > self.max_block or self._continuations > most:
-            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "a header block is too large")
+            raise _too_large()
         if not frame.flags & END_HEADERS:
             return None
         whole = head._replace(payload=bytes(self._block))
@@ -197,6 +199,10 @@ def _without_padding(payload: bytes) -> bytes:
 def _depends_on_itself() -> StreamFault:
     """RFC 7540 section 5.3.1."""
     return StreamFault(ErrorCodes.PROTOCOL_ERROR, "a stream depends on itself")
+
+
+def _too_large() -> SessionOver:
+    return SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "a header block is too large")
 
 
 def _protocol_error(why: str) -> SessionOver:
