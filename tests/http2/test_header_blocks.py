@@ -15,6 +15,7 @@ from blue_green.http2.header_blocks import (
     LARGEST_TABLE,
     MOST_BYTES,
     MOST_KNOWN,
+    MOST_LITERALS,
     KnownBlocks,
     RememberingDecoder,
     RememberingEncoder,
@@ -95,6 +96,16 @@ def test_a_table_that_should_have_shrunk_is_an_error_also_for_a_known_block() ->
     decoder.max_allowed_table_size = 100
     with pytest.raises(hpack.InvalidTableSizeError):
         decoder.decode(block)
+
+
+def test_the_bound_of_literal_fields_is_one_of_each_block() -> None:
+    literals = [NeverIndexedHeaderTuple(b"x", b"") for _ in range(MOST_LITERALS + 1)]
+    encoder, decoder = hpack.Encoder(), RememberingDecoder()
+    for number in range(3):
+        most = [NeverIndexedHeaderTuple(b"n", b"%d" % number), *literals[2:]]
+        assert decoded(decoder, encoder.encode(most)) == most
+    with pytest.raises(OversizedHeaderListError, match="spelled out"):
+        decoder.decode(encoder.encode(literals))
 
 
 def test_identical_fields_are_encoded_once_while_the_table_is_the_same(work: CountedWork) -> None:

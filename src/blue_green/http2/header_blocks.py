@@ -97,6 +97,7 @@ class RememberingDecoder(Decoder):
         limits = (self.max_header_list_size, self.max_allowed_table_size)
         block = self._blocks.recall(data, *limits)
         if block is None:
+            self._literals = 0
             fields = list(super().decode(data, raw=True))
             block = HeaderBlock(fields)
             self._blocks.remember(data, block, len(data) + _size(fields))
