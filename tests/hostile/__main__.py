@@ -30,17 +30,17 @@ async def _run(chosen: list[Attack], seconds: float) -> int:
     with tempfile.TemporaryDirectory(prefix="hostile-") as name:
         for number, kind in enumerate(chosen):
             if kind.missing:
-                print(f"{kind.name:<38}left out: {kind.missing}", flush=True)
+                print(f"{kind.name:<40}left out: {kind.missing}", flush=True)
                 continue
             try:
                 result = await runner.run(kind, Path(name) / str(number), seconds)
             except Exception as error:  # noqa: BLE001 - the next kind has a new site
                 missed += 1
-                print(f"{kind.name:<38}FAILED\n{error!r}", flush=True)
+                print(f"{kind.name:<40}FAILED\n{error!r}", flush=True)
                 continue
             quiet, attacked, memory = result.quiet, result.attacked, result.memory
             print(
-                f"{kind.name:<38}{quiet.median:>14.1f}{quiet.p99:>8.1f}{attacked.median:>18.1f}"
+                f"{kind.name:<40}{quiet.median:>14.1f}{quiet.p99:>8.1f}{attacked.median:>18.1f}"
                 f"{attacked.p99:>9.1f}{memory.before:>15.1f}{memory.during:>8.1f}"
                 f"{memory.after:>8.1f}",
                 flush=True,

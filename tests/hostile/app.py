@@ -1,7 +1,8 @@
 """An app that costs next to nothing, so that only the proxy decides how long an answer takes.
 
 GET is answered at once, but for /endless. Whatever else begins on a connection is read and never
-answered. A GET of /shout/WORD starts a program that prints that word for ever, line after line.
+answered; of what is sent to /deaf, only the beginning is read. A GET of /shout/WORD starts a
+program that prints that word for ever, line after line.
 """
 
 import asyncio
@@ -33,6 +34,8 @@ class Connection(asyncio.Protocol):
             head, _, self._data = self._data.partition(b"\r\n\r\n")
             if not head.startswith(b"GET "):
                 self._is_sink = True
+                if b" /deaf " in head:
+                    self._transport.pause_reading()
                 return
             _, path, _ = head.split(b" ", 2)
             if path.startswith(b"/shout/"):

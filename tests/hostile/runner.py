@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -51,6 +52,8 @@ class Result:
     quiet: Waits
     attacked: Waits
     memory: Memory
+    ends: Counter[str]
+    """The errors of HTTP/2 with which connections of the attacker were ended."""
     missed: list[str]
     """The bounds that were not held, in words."""
 
@@ -63,16 +66,17 @@ async def run(kind: Attack, directory: Path, seconds: float) -> Result:
         quiet = await _polite(target, seconds)
         before = memory_of(pid) / 1024
         async with _most_memory(pid) as most:
-            with _attacking(kind, target) as attacker:
+            with _attacking(kind, target, directory / "ends") as attacker:
                 await trio.sleep(kind.settle)
                 attacked = await _polite(target, seconds)
                 code = attacker.poll()
         await trio.sleep(SETTLE)
         memory = Memory(before, most.seen / 1024, memory_of(pid) / 1024)
-    missed = list(_missed(kind, quiet, attacked, memory))
+    ends = Counter((directory / "ends").read_text().split())
+    missed = [*_missed(kind, quiet, attacked, memory), *_wrong(kind, ends, site.log_file)]
     if code is not None:
         missed.append(f"the attacker ended by itself, with exit status {code}")
-    return Result(quiet, attacked, memory, missed)
+    return Result(quiet, attacked, memory, ends, missed)
 
 
 def _missed(kind: Attack, quiet: Waits, attacked: Waits, memory: Memory) -> Iterator[str]:
@@ -86,6 +90,13 @@ def _missed(kind: Attack, quiet: Waits, attacked: Waits, memory: Memory) -> Iter
     if memory.during - memory.before > kind.growth:
         grown = memory.during - memory.before
         yield f"the memory grew by {grown:.0f} MiB, over {kind.growth} MiB"
+
+
+def _wrong(kind: Attack, ends: Counter[str], log: Path) -> Iterator[str]:
+    if set(ends) != ({kind.ends} if kind.ends else set()):
+        yield f"connections were ended with {dict(ends)}, not with {kind.ends or 'no error'}"
+    if log.exists() and "Traceback" in (text := log.read_text(errors="replace")):
+        yield "the log has an exception:\n" + text[text.index("Traceback") :][:4000]
 
 
 @asynccontextmanager
@@ -114,10 +125,11 @@ async def _polite(target: TargetSite, seconds: float) -> Waits:
 
 
 @contextmanager
-def _attacking(kind: Attack, target: TargetSite) -> Iterator["subprocess.Popen[bytes]"]:
-    """The attacker, while the block lasts."""
+def _attacking(kind: Attack, target: TargetSite, ends: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The attacker, while the block lasts. It writes to `ends` how its connections end."""
     command = [sys.executable, "-m", "tests.hostile.attacker", target.to_json(), kind.name]
-    attacker = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    with ends.open("wb") as output:
+        attacker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output)
     try:
         yield attacker
     finally:

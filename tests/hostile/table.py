@@ -10,6 +10,8 @@ from typing import Any
 from attrs import frozen
 
 from tests.hostile.attacks import checkout, chunks, files, heads, ours, places, tls
+from tests.hostile.attacks.http2 import control, streams, windows
+from tests.hostile.attacks.http2 import heads as blocks
 from tests.hostile.target import TargetSite
 
 FILLED = 5.0
@@ -38,6 +40,17 @@ class Attack:
     """Nobody reads what the supervisor logs."""
     missing: str = ""
     """What it needs and is not here: then it is left out."""
+    ends: str = ""
+    """The error of HTTP/2 with which its connections are ended, and no other; empty: with none."""
+
+
+def _http2(
+    name: str, attack: Callable[[TargetSite], Awaitable[None]], ends: str = "", **more: Any
+) -> Attack:
+    return Attack(f"HTTP/2: {name}", attack, over_tls=True, ends=ends, **more)
+
+
+CALM = "ENHANCE_YOUR_CALM"
 
 
 CROWDED = {"proxy": {"max_connections": places.PLACES}}
@@ -46,9 +59,58 @@ HOLDING = {"hold": {"limit": 15, "per_client": 10}}
 """There are places at the gate for one attacker's share and for all who are polite."""
 BUFFERED = SLOW + 20
 """A buffer has up to 256 KiB in memory, and as much while that is written to its file."""
+ALL_BUFFERS = 64 + 64
+"""MiB for `buffer_memory`, and for what streams need besides."""
+UNREAD = 64 + 64
+"""MiB for bodies that nobody reads, and for streams."""
 LOG = 16 + 24
 """MiB for a log that nobody reads, and for what reads the requests."""
+STREAMED = {"proxy": {"buffer_requests": 0}}
+"""Request bodies are not buffered: each has a backend at once."""
 
+HTTP2 = (
+    _http2("rapid resets", streams.rapid_resets, CALM),
+    _http2("rapid resets of uploads", streams.rapid_resets_of_uploads, CALM),
+    _http2("resets that are provoked", streams.provoked_resets, CALM),
+    _http2("streams beyond the limit", streams.beyond_the_limit, CALM),
+    _http2("stalled uploads", streams.stalled_uploads, growth=ALL_BUFFERS),
+    _http2("stalled uploads, streamed", streams.stalled_uploads, sections=STREAMED),
+    _http2(
+        "uploads nobody reads", streams.uploads_that_nobody_reads, sections=STREAMED, growth=UNREAD
+    ),
+    _http2("requests after GOAWAY", streams.goaways),
+    _http2("a hundred requests at a time", streams.requests),
+    _http2("requests nobody waits for", streams.hasty_goodbyes),
+    _http2("a thousand idle connections", streams.idle, settle=FILLED),
+    _http2("SETTINGS", control.settings, CALM),
+    _http2("large SETTINGS", control.large_settings, CALM),
+    _http2("windows of many streams", control.windows_of_many_streams, CALM),
+    _http2("PING, unread", control.unread_pings),
+    _http2("empty DATA", control.empty_data, CALM),
+    _http2("DATA of one byte", control.one_byte_data),
+    _http2("padded DATA", control.padded_data),
+    _http2("unknown frames", control.unknown_frames, CALM),
+    _http2("WINDOW_UPDATE", control.window_updates, CALM),
+    _http2("windows too large", control.overflowing_windows, "FLOW_CONTROL_ERROR"),
+    _http2("PRIORITY in circles", control.priorities, CALM),
+    _http2("endless CONTINUATION", blocks.endless, CALM),
+    _http2("empty CONTINUATION", blocks.empty_continuations, CALM),
+    _http2("HPACK bombs", blocks.bombs),
+    _http2("HPACK bombs of small fields", blocks.small_bombs),
+    _http2("sizes of the HPACK table", blocks.table_sizes, "COMPRESSION_ERROR"),
+    _http2("huge HPACK integers", blocks.huge_numbers, "COMPRESSION_ERROR"),
+    _http2("Huffman code", blocks.long_codes),
+    _http2("many new fields", blocks.many_fields),
+    _http2("a head that drips", blocks.dripping),
+    _http2("a preface that drips", blocks.dripping_preface),
+    _http2("records of one byte", blocks.records_of_one_byte),
+    _http2("windows of 0", windows.closed, growth=ALL_BUFFERS, settle=FILLED),
+    _http2("responses nobody reads", windows.unread, growth=ALL_BUFFERS, settle=FILLED),
+    _http2("windows of one byte", windows.one_byte_at_a_time, CALM, growth=ALL_BUFFERS),
+    _http2("one byte for all streams", windows.one_byte_of_the_connection, growth=ALL_BUFFERS),
+    _http2("one byte for each stream", windows.one_byte_more_for_all, CALM, growth=ALL_BUFFERS),
+    _http2("updates of keys", tls.key_updates_of_http2, missing=tls.what_is_missing()),
+)
 
 ATTACKS: tuple[Attack, ...] = (
     Attack("tiny chunks", chunks.tiny),
@@ -87,4 +149,5 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("subjects of 100 MB", checkout.giant_subjects),
     Attack("a FIFO as HEAD", checkout.a_fifo_as_head, growth=16),
     Attack("a device as HEAD", checkout.a_device_as_head, growth=16),
+    *HTTP2,
 )

@@ -30,6 +30,7 @@ def _library() -> ctypes.CDLL:
     library.SSL_CTX_new.argtypes = [ctypes.c_void_p]
     library.SSL_new.argtypes = [ctypes.c_void_p]
     library.SSL_set_fd.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    library.SSL_set_alpn_protos.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint]
     library.SSL_key_update.argtypes = [ctypes.c_void_p, ctypes.c_int]
     for function in ("SSL_connect", "SSL_do_handshake", "SSL_free"):
         getattr(library, function).argtypes = [ctypes.c_void_p]
@@ -51,9 +52,11 @@ def what_is_missing() -> str:
 class Updater:
     """A client, on a socket that waits, that only ever updates its keys."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, protocols: bytes = b"") -> None:
+        """`protocols` as they are sent (RFC 7301 section 3.1)."""
         self.sent = 0
         self._sock = sock
+        self._protocols = protocols
 
     def run(self, count: float = math.inf) -> None:
         """Shake hands, and send so many updates, or as many as can be sent."""
@@ -61,6 +64,7 @@ class Updater:
         tls = library.SSL_new(_context())
         try:
             library.SSL_set_fd(tls, self._sock.fileno())
+            library.SSL_set_alpn_protos(tls, self._protocols, len(self._protocols))
             if library.SSL_connect(tls) != 1:
                 return
             while self.sent < count and library.SSL_key_update(tls, REQUESTED) == 1:
@@ -71,14 +75,18 @@ class Updater:
             library.SSL_free(tls)
 
 
-async def key_updates(target: TargetSite) -> None:
+async def key_updates(target: TargetSite, protocols: bytes = b"") -> None:
     """Nothing but updates of keys, each of which the other side has to answer in kind."""
 
     def attack() -> None:
         with socket.create_connection(("127.0.0.1", target.port)) as sock:
-            Updater(sock).run()
+            Updater(sock, protocols).run()
 
     await in_threads(attack)
+
+
+async def key_updates_of_http2(target: TargetSite) -> None:
+    await key_updates(target, b"\x02h2")
 
 
 def hello() -> bytes:

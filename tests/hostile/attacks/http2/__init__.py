@@ -1,0 +1,1 @@
+"""HTTP/2 that is more work, or more memory, than what it carries."""
