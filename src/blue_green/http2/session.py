@@ -186,6 +186,17 @@ class Session:
         allowed = stream.judged.outbound_flow_control_window
         return max(0, min(self._judge.outbound_flow_control_window, allowed))
 
+    def window(self, stream_id: int) -> int:
+        """Bytes of data that the window of the stream alone allows; 0 if it is closed."""
+        if self._streams.get(stream_id) is None:
+            return 0
+        return self._judge.streams[stream_id].outbound_flow_control_window
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the window of the connection allows more data."""
+        return self._judge.outbound_flow_control_window > 0
+
     def send_data(self, stream_id: int, data: bytes | memoryview, *, end: bool) -> None:
         """Send some of a body: at most what there is `room` for."""
         stream = self._streams.get(stream_id)

@@ -15,6 +15,7 @@ from blue_green.http.request_head import ParsedHead, parse_head
 from blue_green.http2.session import SessionLimits
 from blue_green.proxy.client import Client
 from blue_green.proxy.disconnects import Disconnects
+from blue_green.proxy.http2.unread import UnreadTotal
 from blue_green.proxy.remote import Remote
 
 
@@ -58,6 +59,8 @@ class Shared:
     """How many requests that had no site have ended with each status."""
     http2: SessionLimits = field(factory=SessionLimits)
     """For new connections of HTTP/2."""
+    unread: UnreadTotal = field(factory=UnreadTotal)
+    """What has arrived of bodies over HTTP/2 and was not read yet."""
     admission: Admission | None = None
     """None: every request has a place."""
     disconnects: Disconnects | None = None

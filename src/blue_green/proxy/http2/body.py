@@ -48,6 +48,12 @@ class StreamBody:
         self.is_broken = not self._has_ended
         self._more.set()
 
+    def drop(self) -> int:
+        """Forget what has arrived, since nobody will read it; the number of its bytes."""
+        count = len(self._arrived)
+        self._arrived.clear()
+        return count
+
     # --- to the reader ---
 
     @property

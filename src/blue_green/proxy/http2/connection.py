@@ -27,6 +27,7 @@ from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.handler import Handler
 from blue_green.proxy.http2.frame_writer import MOST_COLLECTED, FrameWriter
 from blue_green.proxy.http2.stream import Http2Stream
+from blue_green.proxy.http2.unread import UnreadBytes
 from blue_green.proxy.request_end import note_end, response_to
 from blue_green.proxy.shared import Shared
 from blue_green.system import throttle
@@ -51,6 +52,7 @@ class Http2Connection:
         self._reading = trio.CancelScope()
         self._writer = FrameWriter(self._transport, self._session, self._reading.cancel)
         self._streams: dict[int, Http2Stream] = {}
+        self._unread = UnreadBytes(shared.unread)
         self._is_reading_head = False
         self._has_announced = False
         """The client has been asked to send no more requests."""
@@ -83,6 +85,7 @@ class Http2Connection:
     async def _read(self, nursery: trio.Nursery) -> None:
         """Read until the client sends no more, or must not."""
         client, session, transport = self._client, self._session, self._transport
+        unread = self._unread
         client.await_request(self._shared.settings.header_timeout)
         try:
             while True:
@@ -93,6 +96,8 @@ class Http2Connection:
                         self._handle(event, nursery)
                     if self._writer.collected > MOST_COLLECTED + MOST_REPLIES:
                         await self._until_drained()
+                    if unread.are_too_many:
+                        await unread.until_fewer()
                     await transport.maybe_checkpoint()
                 self._note_head()
                 self._writer.flush_soon()
@@ -118,6 +123,7 @@ class Http2Connection:
             if self._has_announced:
                 self._refuse_streams()
         elif isinstance(event, WindowOpened) and not event.stream_id:
+            self._writer.pass_on()
             for stream in self._streams.values():
                 stream.note(event)
         elif not isinstance(event, ClientLeaves):
@@ -135,7 +141,9 @@ class Http2Connection:
         if not self._streams:
             self._client.begin_multiplexing()
         self._client.requests.add(client)
-        stream = Http2Stream(event, client, self._shared, self._writer, self._session)
+        stream = Http2Stream(
+            event, client, self._shared, self._writer, self._session, unread=self._unread
+        )
         self._streams[event.stream_id] = stream
         self._writer.is_shared = len(self._streams) > 1
         nursery.start_soon(self._serve, stream)
@@ -163,6 +171,7 @@ class Http2Connection:
             self._end_stream(stream)
 
     def _end_stream(self, stream: Http2Stream) -> None:
+        stream.received.drop()
         self._session.finish(stream.stream_id)
         del self._streams[stream.stream_id]
         self._writer.is_shared = len(self._streams) > 1

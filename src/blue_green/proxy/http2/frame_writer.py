@@ -31,7 +31,7 @@ class FrameWriter:
         """What the socket has not taken yet; the first to be sent."""
         self._is_due = trio.Event()
         self._room = trio.lowlevel.ParkingLot()
-        """Streams that wait for the socket."""
+        """Streams that wait for the socket, or for the window of the connection."""
         self._drained = trio.Event()
 
     @property
@@ -52,8 +52,7 @@ class FrameWriter:
             if data:
                 self.flush()
         self.flush_soon()
-        if self._room and self.collected < MOST_COLLECTED:
-            self._room.unpark()
+        self.pass_on()
         return data
 
     def end(self, stream_id: int) -> None:
@@ -66,9 +65,14 @@ class FrameWriter:
         return self._room_for(stream_id) > 0
 
     async def until_room(self) -> None:
-        """Wait for a turn to send data when the socket has taken what was collected."""
+        """Wait for a turn to send data: streams that wait get it one after the other."""
         self._is_due.set()
         await self._room.park()
+
+    def pass_on(self) -> None:
+        """Let the next stream send that waits for its turn, if there is room for it."""
+        if self._room and self.collected < MOST_COLLECTED and self._session.has_room:
+            self._room.unpark()
 
     async def until_drained(self) -> None:
         """Wait until the socket has taken everything that is collected now."""

@@ -32,6 +32,7 @@ from blue_green.proxy.handler import Handler, ResponseAborted
 from blue_green.proxy.http2.body import StreamBody
 from blue_green.proxy.http2.frame_writer import FrameWriter
 from blue_green.proxy.http2.tunnel import StreamTunnel
+from blue_green.proxy.http2.unread import UnreadBytes
 from blue_green.proxy.relay import LengthBody
 from blue_green.proxy.request_end import UNHANDLED, failed, note_end, note_response
 from blue_green.proxy.shared import Shared
@@ -72,6 +73,8 @@ class Http2Stream:
         shared: Shared,
         writer: FrameWriter,
         session: Session,
+        *,
+        unread: UnreadBytes,
     ) -> None:
         self.stream_id = event.stream_id
         self.client = client
@@ -82,6 +85,7 @@ class Http2Stream:
         self._shared = shared
         self._writer = writer
         self._session = session
+        self._unread = unread
         self._window = trio.Event()
         client.head = event.head
         client.begin_request(request)
@@ -134,10 +138,12 @@ class Http2Stream:
         """Note what the client has sent on this stream."""
         if isinstance(event, DataArrived):
             self.received.put(event.data)
+            self._unread.add(len(event.data))
         elif isinstance(event, RequestEnded):
             self.received.end(event.trailers)
         elif isinstance(event, WindowOpened):
-            self._window.set()
+            if self._session.window(self.stream_id) > 0:
+                self._window.set()
         elif isinstance(event, RequestMalformed):
             self.break_off(EndReason.MALFORMED)
         else:
@@ -165,7 +171,12 @@ class Http2Stream:
         self._session.widen(self.stream_id)
         return self.received
 
+    def drop_body(self) -> None:
+        """Forget what has arrived of the request's body."""
+        self._unread.add(-self.received.drop())
+
     def _credit(self, count: int) -> None:
+        self._unread.add(-count)
         self._session.credit(self.stream_id, count)
         self._writer.flush_soon()
 
@@ -315,8 +326,9 @@ class Http2Stream:
     async def _until_room(self) -> None:
         """Wait until both the windows and the socket have room."""
         while not self._writer.has_room(self.stream_id):
-            if self._session.room(self.stream_id):
+            if self._session.window(self.stream_id) > 0:
                 await self._writer.until_room()
             else:
+                self._writer.pass_on()
                 self._window = trio.Event()
                 await self._window.wait()
