@@ -13,6 +13,7 @@ from hpack import HeaderTuple
 from trio.testing import wait_all_tasks_blocked
 
 from blue_green.http.transport import Transport
+from blue_green.http2.frames import write_window_update
 from blue_green.http2.session import Session, SessionLimits
 from blue_green.proxy.http2.frame_writer import MOST_COLLECTED, FrameWriter
 from tests.support.http2_wire import request_fields
@@ -43,11 +44,14 @@ class SessionWithClient:
     def note_lost(self) -> None:
         self.lost += 1
 
-    def open(self, count: int, window: int = LARGE_WINDOW) -> list[int]:
-        """Open streams whose windows are so large, as is the connection's."""
+    def open(
+        self, count: int, window: int = LARGE_WINDOW, *, of_all: int = LARGE_WINDOW
+    ) -> list[int]:
+        """Open streams whose windows are so large, and widen that of the connection."""
         self.client.initiate_connection()
         self.client.update_settings({4: window})
-        self.client.increment_flow_control_window(LARGE_WINDOW)
+        if of_all:
+            self.client.increment_flow_control_window(of_all)
         ids = []
         for _ in range(count):
             ids.append(stream_id := self.client.get_next_available_stream_id())
@@ -169,6 +173,37 @@ async def test_a_stream_that_is_cancelled_in_its_turn_does_not_stop_the_others(
                 if not connected.read():
                     await trio.lowlevel.wait_readable(connected.theirs)
         nursery.cancel_scope.cancel()
+
+
+async def test_streams_that_wait_for_the_window_of_the_connection_take_turns(
+    connected: SessionWithClient,
+) -> None:
+    ids = connected.open(100, of_all=0)
+    while room := connected.session.room(ids[0]):
+        connected.session.send_data(ids[0], bytes(min(room, MOST_COLLECTED)), end=False)
+    connected.session.take_output()
+    writer = connected.writer()
+    writer.is_shared = True
+    woken = 0
+
+    async def send(stream_id: int) -> None:
+        nonlocal woken
+        rest: bytes | memoryview = b"xy"
+        while rest := writer.send_data(stream_id, rest, end=True):
+            await writer.until_room()
+            woken += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        for stream_id in ids[1:]:
+            nursery.start_soon(send, stream_id)
+        for _ in range(10):
+            await wait_all_tasks_blocked()
+            connected.session.receive(write_window_update(0, 1))
+            connected.session.step()
+            writer.pass_on()
+        nursery.cancel_scope.cancel()
+    assert woken == 10
 
 
 async def test_no_more_is_sent_than_the_windows_allow(connected: SessionWithClient) -> None:

@@ -109,7 +109,7 @@ class FrameWriter:
                 await trio.lowlevel.wait_writable(self._transport.sock)
                 self.flush()
             self._drained.set()
-            self._room.unpark()
+            self.pass_on()
 
     def _room_for(self, stream_id: int) -> int:
         room = MOST_COLLECTED - self.collected
