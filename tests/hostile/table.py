@@ -41,7 +41,9 @@ class Attack:
     missing: str = ""
     """What it needs and is not here: then it is left out."""
     ends: str = ""
-    """The error of HTTP/2 with which its connections are ended, and no other; empty: with none."""
+    """The error of HTTP/2 with which its connections are ended."""
+    may_end: str = ""
+    """The same, of an attack that may be too slow for it."""
 
 
 def _http2(
@@ -70,7 +72,7 @@ STREAMED = {"proxy": {"buffer_requests": 0}}
 
 HTTP2 = (
     _http2("rapid resets", streams.rapid_resets, CALM),
-    _http2("rapid resets of uploads", streams.rapid_resets_of_uploads, CALM),
+    _http2("rapid resets of uploads", streams.rapid_resets_of_uploads, may_end=CALM),
     _http2("resets that are provoked", streams.provoked_resets, CALM),
     _http2("streams beyond the limit", streams.beyond_the_limit, CALM),
     _http2("stalled uploads", streams.stalled_uploads, growth=ALL_BUFFERS),
@@ -95,12 +97,12 @@ HTTP2 = (
     _http2("PRIORITY in circles", control.priorities, CALM),
     _http2("endless CONTINUATION", blocks.endless, CALM),
     _http2("empty CONTINUATION", blocks.empty_continuations, CALM),
-    _http2("HPACK bombs", blocks.bombs),
-    _http2("HPACK bombs of small fields", blocks.small_bombs),
+    _http2("HPACK bombs", blocks.bombs, may_end=CALM),
+    _http2("HPACK bombs of small fields", blocks.small_bombs, may_end=CALM),
     _http2("sizes of the HPACK table", blocks.table_sizes, "COMPRESSION_ERROR"),
     _http2("huge HPACK integers", blocks.huge_numbers, "COMPRESSION_ERROR"),
-    _http2("Huffman code", blocks.long_codes),
-    _http2("many new fields", blocks.many_fields),
+    _http2("Huffman code", blocks.long_codes, may_end=CALM),
+    _http2("many new fields", blocks.many_fields, may_end=CALM),
     _http2("a head that drips", blocks.dripping),
     _http2("a preface that drips", blocks.dripping_preface),
     _http2("records of one byte", blocks.records_of_one_byte),

@@ -31,7 +31,7 @@ BLOCKS = {
     "more of them than may be": HEAD + 4000 * LITERAL,
     "fields before a long one": HEAD + 300 * LITERAL + field(text(19_000, b"a")),
     "fields for the table": HEAD + 300 * field(text(1, b"b"), b"\x40"),
-    "a value of Huffman code": HEAD + field(text(20_000, b"\x07", huffman=True)),
+    "a value of Huffman code": HEAD + field(text(20_000, b"\0", huffman=True)),
     "references to the table": HEAD + field(text(4000, b"b"), b"\x40") + 11 * b"\xbe",
     "many references to the table": HEAD + field(text(1, b"b"), b"\x40") + 1000 * b"\xbe",
     "crumbs of cookies": HEAD + b"\x60" + text(1, b"c") + 1000 * b"\xbe",

@@ -105,8 +105,8 @@ async def long_codes(target: TargetSite) -> None:
 
     def blocks() -> Iterator[bytes]:
         for number in count():
-            code = bytes([number % 8]) + b"\x07" * 16_000
-            yield GET + _field(_text(code, huffman=True))
+            digits = sum((number >> bit & 1) << 5 * bit for bit in range(8))  # 00000 is a 0.
+            yield GET + _field(_text(digits.to_bytes(5) + bytes(16_000), huffman=True))
 
     await _requests(target, blocks())
 

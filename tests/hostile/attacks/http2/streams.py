@@ -57,12 +57,10 @@ def _provoking(stream: int) -> bytes:
     to_itself = stream.to_bytes(4) + b"\0"
     priority = END_STREAM | END_HEADERS | 0x20
     ways = (
-        headers(stream) + window_update(stream, 0),
-        headers(stream) + window_update(stream, LARGEST_WINDOW),
-        headers(stream) + frame(FrameType.DATA, stream, b"x"),
-        headers(stream) + headers(stream),
-        headers(stream) + frame(FrameType.PRIORITY, stream, to_itself),
-        headers(stream) + frame(FrameType.PRIORITY, stream, b""),
+        headers(stream, POST, END_HEADERS) + window_update(stream, 0),
+        headers(stream, POST, END_HEADERS) + window_update(stream, LARGEST_WINDOW),
+        headers(stream, POST, END_HEADERS) + frame(FrameType.PRIORITY, stream, to_itself),
+        headers(stream, POST, END_HEADERS) + frame(FrameType.PRIORITY, stream, b""),
         headers(stream, to_itself + GET, priority),
         headers(stream, b"\x82"),
         headers(stream, POST, END_HEADERS) + headers(stream, b"\x82"),
