@@ -197,3 +197,12 @@ def test_resets_of_streams_that_have_ended_are_not_resets_of_requests() -> None:
         client.respond(stream_id)
         client.send(reset(stream_id))
     assert client.ended_by() is None
+
+
+def test_no_number_of_requests_explains_a_flood_of_window_updates() -> None:
+    client = RawClient(FEW)
+    for stream_id in range(1, 5001, 2):
+        client.send(client.headers(stream_id))
+        client.respond(stream_id)
+    client.send(*5000 * [window_update(0, 1)])
+    assert client.ended_by() == ErrorCodes.ENHANCE_YOUR_CALM

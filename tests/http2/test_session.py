@@ -235,3 +235,11 @@ def test_closed_streams_take_no_memory() -> None:
     serve(1)
     before = serve(2401)
     assert serve(4801) - before < 500
+
+
+def test_a_response_that_is_cut_short_ends_with_an_error() -> None:
+    client = RawClient()
+    client.send(client.headers(1))
+    client.session.send_head(1, OK, end=False)
+    client.session.finish(1)
+    assert client.resets() == [(1, ErrorCodes.INTERNAL_ERROR)]

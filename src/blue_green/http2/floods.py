@@ -19,7 +19,8 @@ UPDATES_FOR_DATA = 4
 """Those that data of ours explain, for their stream and the connection."""
 BYTES_FOR_UPDATE = 1024
 """Bytes of data that explain another one: some clients give credit for each piece they read."""
-MOST_EXPLAINED = 10_000
+MOST_EXPLAINED = 4000
+"""WINDOW_UPDATE frames that may still come for what was there before."""
 
 
 class FrameBudget:
@@ -73,7 +74,7 @@ class Floods:
 
     def request(self) -> None:
         """Note a request."""
-        self._explained += UPDATES_FOR_REQUEST
+        self._explain(UPDATES_FOR_REQUEST)
 
     def data_sent(self, count: int, *, fills_window: bool) -> None:
         """Note that we sent so many bytes, and whether the client's window allowed no more.
@@ -82,8 +83,7 @@ class Floods:
         """
         if fills_window and count < BYTES_FOR_UPDATE:
             return
-        explained = self._explained + UPDATES_FOR_DATA + count // BYTES_FOR_UPDATE
-        self._explained = min(explained, MOST_EXPLAINED)
+        self._explain(UPDATES_FOR_DATA + count // BYTES_FOR_UPDATE)
 
     def window_update(self) -> None:
         """Note a WINDOW_UPDATE frame, which is honest as far as DATA of ours explains it."""
@@ -91,3 +91,6 @@ class Floods:
             self._explained -= 1
         else:
             self.control_frame()
+
+    def _explain(self, count: int) -> None:
+        self._explained = min(self._explained + count, MOST_EXPLAINED)

@@ -230,14 +230,15 @@ class Session:
             self._outbox.widen(stream_id, stream.window.widen(READING_WINDOW))
 
     def finish(self, stream_id: int) -> None:
-        """Note that nothing more is sent: the rest of the request is of no use (section 8.1).
+        """Close a stream whose response is complete: the rest of its request is of no use (8.1).
 
-        A response that is incomplete must not look like a whole one.
+        A response that is not complete must not look as if it were, so it ends with an error.
         """
         stream = self._streams.get(stream_id)
         if stream is not None:
-            is_cut = stream.is_sending
-            self.reset(stream_id, ErrorCodes.INTERNAL_ERROR if is_cut else ErrorCodes.NO_ERROR)
+            is_complete = not stream.is_sending
+            code = ErrorCodes.NO_ERROR if is_complete else ErrorCodes.INTERNAL_ERROR
+            self._streams.reset(stream, code)
 
     def reset(self, stream_id: int, code: ErrorCodes) -> None:
         stream = self._streams.get(stream_id)
