@@ -2,13 +2,14 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Callable
 
 import pytest
 
 from blue_green.http.heads import Framing
 from blue_green.http2.field_validity import Malformed
 from blue_green.http2.head import Head
-from blue_green.http2.header_blocks import HeaderBlock
+from blue_green.http2.header_blocks import HeaderBlock, KnownFields
 from blue_green.http2.request_heads import RefusedHead, head_of, read_head, read_trailers
 from tests.http2.fields import LIMIT, ORDINARY, Fields, changed, fields_of
 
@@ -274,7 +275,7 @@ def test_a_websocket_has_no_content(length: str) -> None:
 
 
 def test_an_identical_block_is_parsed_once_for_each_end() -> None:
-    block = HeaderBlock(POST)
+    block = HeaderBlock(KnownFields(POST), None)
     ended, open_ = (head_of(block, ends=ends, limit=LIMIT) for ends in (True, False))
     assert ended == read(POST)
     assert open_ == read(POST, ends=False)
@@ -283,17 +284,44 @@ def test_an_identical_block_is_parsed_once_for_each_end() -> None:
 
 
 def test_each_websocket_of_a_block_has_a_key_of_its_own() -> None:
-    block = HeaderBlock(WEBSOCKET)
+    block = HeaderBlock(KnownFields(WEBSOCKET), None)
     first, second = (head_of(block, ends=False, limit=LIMIT) for _ in range(2))
     assert key_of(first) != key_of(second)
     assert key_of(second) in second.head
 
 
 def test_a_lower_limit_also_holds_for_known_blocks() -> None:
-    block = HeaderBlock(fields_of(("x", "y" * 200)))
+    block = HeaderBlock(KnownFields(fields_of(("x", "y" * 200))), None)
     head_of(block, ends=True, limit=LIMIT)
     with pytest.raises(RefusedHead, match="over 100 bytes"):
         head_of(block, ends=True, limit=100)
+
+
+PATHS = [b"/", b"/a?b=c", b"/%20", b"", b"*", b"/#fragment", b"no-slash", b"/a b", b"/" * 500]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("first", [GET, POST, fields_of(method="OPTIONS")])
+def test_another_path_of_known_fields_means_what_it_would_without_them(
+    path: bytes, ends: bool, first: Fields
+) -> None:
+    at = [name for name, _ in first].index(b":path")
+    known = KnownFields(first, at)
+    head_of(HeaderBlock(known, None), ends=ends, limit=400)
+    block = HeaderBlock(known, path)
+    assert known.heads
+    assert outcome(lambda: head_of(block, ends=ends, limit=400)) == outcome(
+        lambda: read_head(block.fields, ends=ends, limit=400)
+    )
+
+
+def outcome(read_it: Callable[[], Head]) -> object:
+    """The head, or what is wrong with it."""
+    try:
+        return read_it()
+    except (Malformed, RefusedHead) as error:
+        return type(error), str(error)
 
 
 # --- trailers ---

@@ -99,6 +99,14 @@ class Request:
             and (self.length > 0 or self.framing is Framing.CHUNKED)
         )
 
+    def with_target(self, target: bytes) -> "Request":
+        """The same request for another target. Faster than `attrs.evolve`."""
+        return Request(
+            self.method, target, self.version, self.host, self.lines, self.forwarding,
+            self.framing, self.length, self.expects_continue, self.upgrade, self.keep_alive,
+            self.ends_here, self.is_conditional,
+        )  # fmt: skip
+
     @property
     def fields(self) -> Fields:
         """The fields in `lines`: names in lower case, and values."""

@@ -1,107 +1,106 @@
-"""HPACK (RFC 7541) with a memory: what an identical block, or list of fields, gave before.
+"""Header blocks of requests, decoded by hpack, with a memory for what is known already.
 
-Blocks repeat: after its first requests, a program refers to entries of the dynamic table only. What
-a block means depends on that table, so everything is forgotten whenever the table has changed.
+After its first requests, a client refers to entries of the dynamic table for nearly all fields.
+What differs from one block to the next is the path, which browsers spell out each time. So blocks
+are known by what they have besides their path, and the path alone is decoded.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import NamedTuple
 
-from hpack import Decoder, Encoder, HeaderTuple, OversizedHeaderListError
+from hpack import Decoder, HeaderTuple, OversizedHeaderListError
 from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
-from hpack.table import HeaderTable, table_entry_size
+from hpack.huffman_table import decode_huffman
+from hpack.table import table_entry_size
 
 from blue_green.http2.head import Head
+from blue_green.http2.known import Known, size_of
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-MOST_KNOWN = 32
-"""Blocks that are known on a connection, in each direction."""
-MOST_BYTES = 8 * 1024
-"""Bytes of these blocks and of their fields. The heads made of them take thrice as much."""
-PER_FIELD = 64
-"""Bytes that a field takes besides its name and value."""
 MOST_LITERALS = 320
 """Fields of a block that are spelled out, each of which takes ten times as long as a known one.
 Browsers keep up to 180 cookies for a site, and HTTP/1.1 allows 100 lines."""
-LARGEST_TABLE = HeaderTable.DEFAULT_SIZE
-"""Bytes of the dynamic table for what we send, however much the client would allow."""
+INDEXED, HUFFMAN = 0x80, 0x80
+"""Bits: of a field that is in a table, and of a string in Huffman code (sections 6.1 and 5.2)."""
+PATH_LITERALS = (0x04, 0x05, 0x14, 0x15)
+"""First bytes of a path whose value is spelled out and not to be indexed (sections 6.2.2, 6.2.3):
+entries 4 and 5 of the static table have its name."""
+PATH = b":path"
 
 
-class HeaderBlock:
+class SplitBlock(NamedTuple):
+    """A block, divided where its path is spelled out."""
+
+    before: bytes
+    """Fields that are in a table, or the whole block if the path is nowhere behind those."""
+    path: bytes
+    """The path as a string literal without its length; empty if there is none."""
+    is_huffman: bool
+    after: bytes
+
+
+class KnownFields:
+    """The fields of blocks that differ at most in their path."""
+
+    __slots__ = ("fields", "heads", "path_at", "spare")
+
+    def __init__(
+        self, fields: Sequence[tuple[bytes, bytes]], path_at: int = -1, limit: int = 0
+    ) -> None:
+        """`limit` is that of a header list, in bytes."""
+        self.fields = fields
+        self.path_at = path_at
+        """Where the path is; -1 if all these blocks have the same one."""
+        others = [table_entry_size(*field) for field in (*fields[:path_at], *fields[path_at + 1 :])]
+        self.spare = limit - sum(others) - table_entry_size(PATH, b"")
+        """Bytes that the path may have."""
+        self.heads: dict[bool, Head] = {}
+        """What `request_heads` has made of them, by whether the stream ends with the block."""
+
+
+class HeaderBlock(NamedTuple):
     """A decoded header block."""
 
-    __slots__ = ("fields", "heads")
+    known: KnownFields
+    path: bytes | None
+    """Its own path; None if it is the one in `known`."""
 
-    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
-        self.fields = fields
-        self.heads: dict[bool, Head] = {}
-        """What `request_heads` has made of it, by whether the stream ends with it."""
-
-
-class KnownBlocks(Generic[K, V]):
-    """A bounded table of results, valid while a dynamic table, and some limits, do not change."""
-
-    def __init__(self, table: HeaderTable) -> None:
-        self._table = table
-        self._newest: tuple[bytes, bytes] | None = None
-        self._state: tuple[int, ...] = ()
-        self._known: dict[K, V] = {}
-        self._bytes = 0
-
-    def recall(self, key: K, *limits: int) -> V | None:
-        """The result for this key, unless something has changed since the last call."""
-        entries = self._table.dynamic_entries
-        # Entries come at one end and go at the other. An equal entry that comes is another object.
-        newest = entries[0] if entries else None
-        state = (len(entries), self._table.maxsize, *limits)
-        if newest is self._newest and state == self._state:
-            return self._known.get(key)
-        self._newest, self._state = newest, state
-        self._forget()
-        return None
-
-    def remember(self, key: K, result: V, size: int) -> None:
-        """Keep a result, which takes about so many bytes.
-
-        If it came with a change of the table, the next `recall` forgets it.
-        """
-        if size > MOST_BYTES:
-            return
-        if len(self._known) >= MOST_KNOWN or self._bytes + size > MOST_BYTES:
-            self._forget()
-        self._known[key] = result
-        self._bytes += size
-
-    def _forget(self) -> None:
-        self._known.clear()
-        self._bytes = 0
+    @property
+    def fields(self) -> Sequence[tuple[bytes, bytes]]:
+        known, at = self.known, self.known.path_at
+        if self.path is None:
+            return known.fields
+        return [*known.fields[:at], (PATH, self.path), *known.fields[at + 1 :]]
 
 
 class RememberingDecoder(Decoder):
-    """A decoder that decodes identical blocks only once while its table does not change.
+    """A decoder that decodes a block, apart from its path, only once while its table is the same.
 
     `decode` returns no fields: h2 would only look at them. They are in `block`.
     """
 
     def __init__(self, max_header_list_size: int = DEFAULT_MAX_HEADER_LIST_SIZE) -> None:
         super().__init__(max_header_list_size)
-        self.block = HeaderBlock(())
+        self.block = HeaderBlock(KnownFields(()), None)
         """The block that was decoded last."""
-        self._blocks = KnownBlocks[bytes, HeaderBlock](self.header_table)
+        self._known = Known[tuple[bytes, bool, bytes], KnownFields](self.header_table)
         self._literals = 0
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
         limits = (self.max_header_list_size, self.max_allowed_table_size)
-        block = self._blocks.recall(data, *limits)
-        if block is None:
-            self._literals = 0
-            fields = list(super().decode(data, raw=True))
-            block = HeaderBlock(fields)
-            self._blocks.remember(data, block, len(data) + _size(fields))
-        self.block = block
+        split = split_at_path(data)
+        key = (split.before, bool(split.path), split.after)
+        known = self._known.recall(key, *limits)
+        if known is not None:
+            path = _read_path(split)
+            if path is None or len(path) <= known.spare:
+                self.block = HeaderBlock(known, path)
+                return []
+        self._literals = 0
+        fields = list(super().decode(data, raw=True))
+        path_at = len(split.before) if split.path else -1
+        known = KnownFields(fields, path_at, self.max_header_list_size)
+        self.block = HeaderBlock(known, None)
+        self._known.remember(key, known, len(data) + size_of(fields))
         return []
 
     def _decode_literal(
@@ -113,49 +112,27 @@ class RememberingDecoder(Decoder):
         return super()._decode_literal(data, should_index)
 
 
-class RememberingEncoder(Encoder):
-    """An encoder that encodes identical fields only once while its table does not change."""
+def split_at_path(data: bytes) -> SplitBlock:
+    """Divide a block at a path of up to 126 bytes that comes after indexed fields only.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._blocks = KnownBlocks[tuple[Any, ...], bytes](self.header_table)
-
-    @property
-    def header_table_size(self) -> int:
-        return self.header_table.maxsize
-
-    @header_table_size.setter
-    def header_table_size(self, value: int) -> None:
-        """Follow the client's SETTINGS_HEADER_TABLE_SIZE, up to a bound.
-
-        The next block says so: with the smallest size since the last one, and the last size
-        (RFC 7541 section 4.2).
-        """
-        value = min(value, LARGEST_TABLE)
-        if value != self.header_table.maxsize:
-            self.header_table.maxsize = value
-            smallest = min([value, *self.table_size_changes])
-            self.table_size_changes = [smallest] if smallest == value else [smallest, value]
-
-    def add(self, to_add: tuple[bytes, bytes], sensitive: bool, huffman: bool = False) -> bytes:
-        """Encode a field as it is: the time of hpack's Huffman code grows with the length squared.
-
-        A field that is larger than the table would only clear it.
-        """
-        is_too_large = table_entry_size(*to_add) > self.header_table.maxsize
-        return super().add(to_add, sensitive or is_too_large, huffman=False)
-
-    def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
-        fields = tuple(headers)
-        tells_size = self.header_table.resized
-        block = self._blocks.recall(fields)
-        if block is None or tells_size:
-            block = super().encode(fields, huffman)
-            # A field that is never indexed equals one that may be, and is encoded otherwise.
-            if not tells_size and all(getattr(field, "indexable", False) for field in fields):
-                self._blocks.remember(fields, block, len(block) + _size(fields))
-        return block
+    Each of those must be one byte, as the first 126 entries of the tables are.
+    """
+    at = 0
+    for byte in data:
+        if not byte & INDEXED or byte == 0xFF:
+            break
+        at += 1
+    if data[at : at + 1] and data[at] in PATH_LITERALS and at + 1 < len(data):
+        length = data[at + 1] & 0x7F
+        end = at + 2 + length
+        if 0 < length < 0x7F and end <= len(data):
+            is_huffman = bool(data[at + 1] & HUFFMAN)
+            return SplitBlock(data[:at], data[at + 2 : end], is_huffman, data[end:])
+    return SplitBlock(data, b"", False, b"")
 
 
-def _size(fields: Sequence[tuple[bytes, bytes]]) -> int:
-    return PER_FIELD * len(fields) + sum(map(len, chain.from_iterable(fields)))
+def _read_path(split: SplitBlock) -> bytes | None:
+    """The path, if it is spelled out. Raises `HPACKDecodingError`."""
+    if not split.path:
+        return None
+    return decode_huffman(split.path) if split.is_huffman else split.path

@@ -23,6 +23,8 @@ TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 AUTHORITY = re.compile(rb"[!-?A-~]+")
 """Without userinfo, which ends with an @."""
 TARGET = re.compile(rb"/[!-~]*")
+USUAL_TARGET = re.compile(rb"/[!-\"$-~]*")
+"""Without a fragment, which HTTP/1.1 refuses."""
 LENGTH = re.compile(rb"[0-9]+")
 
 PSEUDO = {b":method", b":scheme", b":authority", b":path", b":protocol"}
@@ -42,13 +44,20 @@ class RefusedHead(Exception):
 
 
 def head_of(block: HeaderBlock, *, ends: bool, limit: int) -> Head:
-    """Like `read_head` of the block's fields, but parses identical blocks only once."""
-    head = block.heads.get(ends)
-    if head is not None and len(head.head) <= limit:
+    """Like `read_head` of the block's fields, but parses those of similar blocks only once."""
+    heads, path = block.known.heads, block.path
+    head = heads.get(ends)
+    if head is None:
+        head = read_head(block.fields, ends=ends, limit=limit)
+        if not head.request.upgrade:  # It has a fresh key.
+            heads[ends] = head
         return head
-    head = read_head(block.fields, ends=ends, limit=limit)
-    if not head.request.upgrade:  # It has a fresh key.
-        block.heads[ends] = head
+    if path is not None and path != head.request.target:
+        if not USUAL_TARGET.fullmatch(path):
+            return read_head(block.fields, ends=ends, limit=limit)
+        head = head.with_target(path)
+    if len(head.head) > limit:
+        return read_head(block.fields, ends=ends, limit=limit)
     return head
 
 

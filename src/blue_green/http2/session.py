@@ -18,7 +18,8 @@ from blue_green.http2 import frames
 from blue_green.http2.events import Event
 from blue_green.http2.floods import Floods
 from blue_green.http2.frames import MAX_FRAME_SIZE, FrameReader
-from blue_green.http2.header_blocks import RememberingDecoder, RememberingEncoder
+from blue_green.http2.header_blocks import RememberingDecoder
+from blue_green.http2.header_encoder import RememberingEncoder
 from blue_green.http2.judge import Judge
 from blue_green.http2.outbox import Outbox
 from blue_green.http2.receiver import OUR_PING, Receiver
