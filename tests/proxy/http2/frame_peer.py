@@ -1,0 +1,252 @@
+"""A client of HTTP/2 for the proxy in this process, which sends whatever frames it is given.
+
+It keeps no state of streams and no windows, so it can break every rule. It decodes header blocks,
+and acknowledges nothing by itself but the server's first SETTINGS.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import hpack
+import trio
+from h2.errors import ErrorCodes
+
+from tests.raw.peer import Peer
+from tests.raw.proxy import RunningProxy
+from tests.raw.tls_client import TlsStream, trusting
+from tests.raw.waiting import patience
+from tests.support.http2_frames import (
+    ACK,
+    END_HEADERS,
+    END_STREAM,
+    PADDED,
+    FrameType,
+    WireFrame,
+    frame,
+    settings,
+)
+from tests.support.http2_wire import PREFACE, PROTOCOL, WireResponse
+
+HEADER = 9
+HOST = b"h"
+
+Pairs = Sequence[tuple[bytes, bytes]]
+
+
+class FramePeer:
+    """One connection, and the frames that came on it."""
+
+    def __init__(self, stream: TlsStream) -> None:
+        self.stream = stream
+        self.encoder = hpack.Encoder()
+        self.frames: list[WireFrame] = []
+        """All that have come."""
+        self._decoder = hpack.Decoder()
+        self._unread: list[WireFrame] = []
+        self._bytes = bytearray()
+        self._block = b""
+        self._block_ends_stream = False
+
+    # --- sending ---
+
+    async def send(self, *frames: bytes) -> None:
+        with patience("sending", self._seen):
+            await self.stream.send_all(b"".join(frames))
+
+    def headers(self, stream_id: int, fields: Pairs, flags: int = END_STREAM) -> bytes:
+        """A whole header block in one frame. Blocks must be sent in the order of the calls."""
+        block = self.encoder.encode(fields)
+        return frame(FrameType.HEADERS, stream_id, block, flags | END_HEADERS)
+
+    def get(self, stream_id: int, path: bytes = b"/", *more: tuple[bytes, bytes]) -> bytes:
+        return self.headers(stream_id, request(b"GET", path, *more))
+
+    def post(
+        self, stream_id: int, *more: tuple[bytes, bytes], path: bytes = b"/p", flags: int = 0
+    ) -> bytes:
+        """The head of a request whose body follows."""
+        return self.headers(stream_id, request(b"POST", path, *more), flags)
+
+    # --- receiving ---
+
+    async def read(self) -> WireFrame | None:
+        """The next frame; None at the end of the connection."""
+        if self._unread:
+            return self._unread.pop(0)
+        return await self._receive()
+
+    async def expect(self, type: FrameType, stream_id: int | None = None) -> WireFrame:
+        """The next frame of this type, on this stream if one is named; others stay unread."""
+
+        def is_it(got: WireFrame) -> bool:
+            return got.type == type and stream_id in (None, got.stream_id)
+
+        for at, got in enumerate(self._unread):
+            if is_it(got):
+                return self._unread.pop(at)
+        while (next_ := await self._receive()) is not None:
+            if is_it(next_):
+                return next_
+            self._unread.append(next_)
+        raise AssertionError(f"no {type.name} on stream {stream_id}: {self._seen()}")
+
+    async def response(self, stream_id: int) -> WireResponse:
+        """The whole response on this stream; fails if it is reset or the connection ends."""
+        response = WireResponse()
+        while True:
+            got = await self._next_on(stream_id)
+            assert got is not None, f"the connection ended: {self._seen()}"
+            assert got.type != FrameType.RST_STREAM, f"{got}, after {response}"
+            self._add(response, got)
+            if got.ends_stream:
+                return response
+
+    async def data(self, stream_id: int, count: int) -> bytes:
+        """So many bytes of DATA on this stream."""
+        data = b""
+        while len(data) < count:
+            data += (await self.expect(FrameType.DATA, stream_id)).payload
+        assert len(data) == count, (len(data), count)
+        return data
+
+    async def check_reset(self, stream_id: int, code: ErrorCodes) -> None:
+        """The server resets this stream with this code."""
+        got = await self.expect(FrameType.RST_STREAM, stream_id)
+        assert got.error == code, (got, self._seen())
+
+    async def check_over(self, code: ErrorCodes, case: str = "") -> None:
+        """The server sends GOAWAY with this code, and ends the connection in an orderly way."""
+        with reporting(case):
+            got = await self.expect(FrameType.GOAWAY)
+            assert got.error == code, str(got)
+            while (after := await self._receive()) is not None:
+                assert after.type not in (FrameType.HEADERS, FrameType.DATA), self._seen()
+
+    async def check_alive(self) -> None:
+        """The server answers a PING, and so has handled everything that was sent before."""
+        payload = len(self.frames).to_bytes(8)
+        await self.send(frame(FrameType.PING, 0, payload))
+        while True:
+            got = await self.expect(FrameType.PING)
+            if got.flags & ACK and got.payload == payload:
+                return
+
+    def on(self, stream_id: int) -> list[WireFrame]:
+        """All frames that have come on this stream."""
+        return [got for got in self.frames if got.stream_id == stream_id]
+
+    async def _next_on(self, stream_id: int) -> WireFrame | None:
+        for at, got in enumerate(self._unread):
+            if got.stream_id == stream_id:
+                return self._unread.pop(at)
+        while (next_ := await self._receive()) is not None:
+            if next_.stream_id == stream_id:
+                return next_
+            self._unread.append(next_)
+        return None
+
+    async def _receive(self) -> WireFrame | None:
+        header = await self._take(HEADER)
+        if header is None:
+            return None
+        payload = await self._take(int.from_bytes(header[:3]))
+        if payload is None:
+            return None
+        stream_id = int.from_bytes(header[5:]) & 0x7FFFFFFF
+        got = self._with_fields(WireFrame(header[3], header[4], stream_id, payload))
+        self.frames.append(got)
+        return got
+
+    async def _take(self, count: int) -> bytes | None:
+        while len(self._bytes) < count:
+            data = b""
+            with patience("waiting for a frame", self._seen):
+                try:
+                    data = await self.stream.receive_some()
+                except trio.BrokenResourceError:
+                    raise AssertionError(f"the connection was cut: {self._seen()}") from None
+            if not data:
+                assert not self._bytes, bytes(self._bytes)
+                return None
+            self._bytes += data
+        taken = bytes(self._bytes[:count])
+        del self._bytes[:count]
+        return taken
+
+    def _add(self, response: WireResponse, got: WireFrame) -> None:
+        if got.type == FrameType.DATA:
+            response.body += got.payload
+        elif got.fields and response.status:
+            response.trailers = got.fields
+        elif got.fields:
+            status = int(dict(got.fields)[":status"])
+            if status < 200:
+                response.informational.append(status)
+            else:
+                response.status, response.fields = status, got.fields
+
+    def _with_fields(self, got: WireFrame) -> WireFrame:
+        if got.type == FrameType.HEADERS:
+            self._block, self._block_ends_stream = b"", got.ends_stream
+        elif got.type != FrameType.CONTINUATION:
+            return got
+        self._block += got.payload
+        if not got.flags & END_HEADERS:
+            return WireFrame(got.type, got.flags & ~END_STREAM, got.stream_id, got.payload)
+        fields = tuple((str(name), str(value)) for name, value in self._decoder.decode(self._block))
+        flags = got.flags | (END_STREAM if self._block_ends_stream else 0)
+        return WireFrame(FrameType.HEADERS, flags, got.stream_id, got.payload, fields)
+
+    def _seen(self) -> list[str]:
+        return [str(got) for got in self.frames]
+
+
+@contextmanager
+def reporting(case: str) -> Iterator[None]:
+    """Name the case of a table in which something fails."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{case}: {error}") from None
+
+
+async def connect(
+    proxy: RunningProxy, *, start: bool = True, values: dict[int, int] | None = None
+) -> FramePeer:
+    """A new connection on which HTTP/2 was agreed on, and begun unless told not to."""
+    context = trusting()
+    context.set_alpn_protocols([PROTOCOL])
+    stream = TlsStream(await trio.open_tcp_stream("127.0.0.1", proxy.port), context)
+    proxy.clients.append(Peer(stream))
+    with patience("shaking hands", stream.tls.version):
+        await stream.shake_hands()
+    assert stream.tls.selected_alpn_protocol() == PROTOCOL
+    peer = FramePeer(stream)
+    if start:
+        await peer.send(PREFACE, settings(values or {}))
+        await peer.expect(FrameType.SETTINGS)
+        await peer.send(frame(FrameType.SETTINGS, flags=ACK))
+    return peer
+
+
+def request(method: bytes, path: bytes, *more: tuple[bytes, bytes]) -> Pairs:
+    """The fields of a valid request."""
+    start = (b":method", method), (b":scheme", b"https"), (b":authority", HOST), (b":path", path)
+    return [*start, *more]
+
+
+def data(stream_id: int, payload: bytes = b"", *, end: bool = False, padding: int = -1) -> bytes:
+    """A DATA frame; padded unless the padding is negative."""
+    flags = END_STREAM if end else 0
+    if padding < 0:
+        return frame(FrameType.DATA, stream_id, payload, flags)
+    padded = bytes([padding]) + payload + bytes(padding)
+    return frame(FrameType.DATA, stream_id, padded, flags | PADDED)
+
+
+def window_update(stream_id: int, increment: int) -> bytes:
+    return frame(FrameType.WINDOW_UPDATE, stream_id, increment.to_bytes(4))
+
+
+def reset(stream_id: int, code: ErrorCodes = ErrorCodes.CANCEL) -> bytes:
+    return frame(FrameType.RST_STREAM, stream_id, code.to_bytes(4))
