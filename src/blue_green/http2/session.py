@@ -145,6 +145,7 @@ class Session:
         except SessionOver as over:
             self._is_over = True
             self._outbox.goaway(self._streams.last_id, over.code, str(over))
+            self._streams.abandon()
             raise
 
     # What we send.
@@ -178,6 +179,11 @@ class Session:
         self._outbox.add(frames.write_header_block(stream_id, block, end=end))
         if end:
             self._streams.discard_if_closed(stream)
+
+    def is_sending(self, stream_id: int) -> bool:
+        """Whether the client still takes something on this stream."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.is_sending
 
     def room(self, stream_id: int) -> int:
         """Bytes of data that the windows of the stream and of the connection allow now."""

@@ -67,6 +67,10 @@ class StreamTable:
             del self._reset_by_us[next(iter(self._reset_by_us))]
         self._reset_by_us[stream.stream_id] = None
 
+    def abandon(self) -> None:
+        """Send nothing more on any stream: the connection ends with an error (section 5.4.1)."""
+        self._open.clear()
+
     def apply_settings(self, payload: bytes) -> bool:
         """Let h2 apply the client's settings; whether there may be room for more data now."""
         known = self._judge.known_settings(payload)

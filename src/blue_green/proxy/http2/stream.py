@@ -123,7 +123,8 @@ class Http2Stream:
     async def _send_error(self, error: ErrorResponse | None) -> None:
         """Respond with the error; if there is none, or a response has begun, break that off."""
         client = self.client
-        if error is None or client.has_response:
+        is_reset = not self._session.is_sending(self.stream_id)
+        if error is None or client.has_response or is_reset:
             self.reset()
             return
         client.begin_error(LINGER_TIMEOUT)
