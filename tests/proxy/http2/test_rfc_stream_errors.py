@@ -96,7 +96,11 @@ async def check_stream_errors(proxy: RunningProxy, cases: Mapping[str, Case]) ->
     for stream_id, (name, (_, send)) in enumerate(cases.items(), 1):
         await peer.send(send(peer, 2 * stream_id + 1))
         await peer.check_alive()
-        found[name] = [str(got) for got in peer.on(2 * stream_id + 1)]
+        found[name] = [
+            str(got)
+            for got in peer.on(2 * stream_id + 1)
+            if got.type != FrameType.WINDOW_UPDATE  # Some arrive before the error, some after it.
+        ]
     last = 2 * len(cases) + 3
     assert found == {
         name: [f"RST_STREAM on {2 * number + 1}, flags 0x0, 4 bytes {code.name}"]
@@ -146,10 +150,6 @@ FRAMES: dict[str, Case] = {
     "6.9.1 a window over its bound": (
         ErrorCodes.FLOW_CONTROL_ERROR,
         lambda peer, i: peer.get(i, b"/bad") + window_update(i, LARGEST),
-    ),
-    "6.9.1 more data than the window": (
-        ErrorCodes.FLOW_CONTROL_ERROR,
-        lambda peer, i: peer.post(i, path=b"/bad") + data(i, bytes(16384)) * 65,
     ),
     "8.1 trailers that do not end the stream": (
         PROTOCOL_ERROR,
