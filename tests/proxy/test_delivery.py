@@ -1,13 +1,20 @@
 """A client that reads slowly keeps no backend busy, and gets everything all the same."""
 
 import zlib
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+from blue_green.config.process_settings import ProxySettings
+from blue_green.http.heads import Framing
 from blue_green.proxy import delivery
+from blue_green.proxy.buffer_space import BufferSpace
+from blue_green.proxy.relay import LengthBody
+from blue_green.proxy.splice import ReadAhead
 from tests.raw.backend import silence
 from tests.raw.bodies import MB, MOST_MEMORY, Pouring, block, checksum, take_body
 from tests.raw.checks import check_is_kept
@@ -248,3 +255,41 @@ async def test_a_backend_that_sends_nothing_is_not_released() -> None:
         await proxy.ask(GET)
         await proxy.until_backend_has(1)
         assert proxy.target.in_flight == 1
+
+
+class PausingStream:
+    """Stands for a `ClientStream` whose client takes 2 MB at once, and then pauses for a while."""
+
+    sent = 0
+
+    def start_now(self, *_: object) -> bytes:
+        return b""
+
+    async def send_from(self, body: LengthBody, ahead: ReadAhead) -> bool:
+        before = ahead.patience(0)
+        for _ in range(20):
+            await self._pause(ahead, 0.1)
+            assert ahead.patience(0) == pytest.approx(before)
+        await self._pause(ahead, 2)
+        assert ahead.patience(0) == 0
+        body.left = 0
+        return True
+
+    async def _pause(self, ahead: ReadAhead, seconds: float) -> None:
+        self.sent += 2 * MB
+        began = trio.current_time()
+        await trio.sleep(seconds)
+        ahead.note(began)
+
+    async def end(self, _: object) -> None: ...
+
+
+async def test_a_client_that_pauses_often_and_takes_much_in_between_is_fast(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    transport = SimpleNamespace(take=lambda _: b"")
+    head = {"lines": b"", "is_event_stream": False, "framing": Framing.LENGTH, "length": 100 * MB}
+    site = SimpleNamespace(limits=SimpleNamespace(buffer_responses=1024 * MB))
+    space = BufferSpace(ProxySettings(), tmp_path)
+    parts: Any = (PausingStream(), transport, SimpleNamespace(**head), site, space, print)
+    await delivery.Delivery(*parts).run()

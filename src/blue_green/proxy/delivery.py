@@ -56,6 +56,8 @@ class Delivery:
     """The client has taken everything, and reading ahead has ended."""
     _late: float = field(default=0.0, init=False)
     """Seconds by which the client has taken longer than a fast one."""
+    _noted: int = field(default=0, init=False)
+    """Bytes of the body that had been sent when `_late` was computed."""
     _is_counted: bool = field(default=False, init=False)
     _known_bound: int | None = field(default=None, init=False)
 
@@ -93,9 +95,13 @@ class Delivery:
             return math.inf
         return max(0.0, size / FAST + max(PATIENCE, left / COPIED) - self._late)
 
-    def note(self, began: float, size: int) -> None:
-        """Note how long the client took for so many bytes."""
-        self._late = max(0.0, self._late + trio.current_time() - began - size / FAST)
+    def note(self, began: float) -> None:
+        """Note that we have waited for the client since `began`, on trio's clock.
+
+        All that it has taken counts, also what it took at once.
+        """
+        taken, self._noted = self._stream.sent - self._noted, self._stream.sent
+        self._late = max(0.0, self._late + trio.current_time() - began - taken / FAST)
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Deliver the last bytes, of which the backend has sent all."""
@@ -171,7 +177,7 @@ class Delivery:
         """Send this, unless the client is slow; what is left of it."""
         began = trio.current_time()
         left = await self._stream.finish(unsent, self.patience(len(unsent)))
-        self.note(began, len(unsent))
+        self.note(began)
         return left
 
     async def _send_both(self, unsent: Unsent, more: bytes) -> None:

@@ -29,8 +29,8 @@ class ReadAhead(Protocol):
     def patience(self, size: int) -> float:
         """Seconds that the sink may take for so many bytes; after them it is slow."""
 
-    def note(self, began: float, size: int) -> None:
-        """Note that it has taken so many bytes since `began`, on trio's clock."""
+    def note(self, began: float) -> None:
+        """Note that the sink was waited for since `began`, on trio's clock."""
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Call `deliver`, which sends the last bytes of the body: so many."""
@@ -140,12 +140,12 @@ async def _move(
             pipe.fill_with_rest(body)
             if not body.left:
                 return
-            began, size = trio.current_time(), pipe.size
-            while_fast.deadline = began + ahead.patience(size)
+            began = trio.current_time()
+            while_fast.deadline = began + ahead.patience(pipe.size)
             try:
                 await pipe.drain(sink)
             finally:
-                ahead.note(began, size)
+                ahead.note(began)
             while_fast.deadline = math.inf
             if while_fast.cancel_called:
                 return
