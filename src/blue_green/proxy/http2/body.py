@@ -30,29 +30,34 @@ class StreamBody:
         """The client has broken it off."""
         self._count = 0
         self._arrived = bytearray()  # Frames may have a single byte, which would cost 50 alone.
-        self._more = trio.Event()
+        self._more: trio.Event | None = None
+        """For the reader, if it waits."""
 
     # --- from the client ---
 
     def put(self, data: bytes) -> None:
         self._arrived += data
-        self._more.set()
+        self._wake_reader()
 
     def end(self, trailers: Fields) -> None:
         self.trailers = trailers
         self._has_ended = True
-        self._more.set()
+        self._wake_reader()
 
     def break_off(self) -> None:
         """Nothing more will arrive, and what has arrived is not all."""
         self.is_broken = not self._has_ended
-        self._more.set()
+        self._wake_reader()
 
     def drop(self) -> int:
         """Forget what has arrived, since nobody will read it; the number of its bytes."""
         count = len(self._arrived)
         self._arrived.clear()
         return count
+
+    def _wake_reader(self) -> None:
+        if self._more is not None:
+            self._more.set()
 
     # --- to the reader ---
 
@@ -81,8 +86,8 @@ class StreamBody:
                 return b""
             if self.is_broken:
                 raise BadBody(BROKEN_OFF)
-            self._more = trio.Event()
-            await self._more.wait()
+            more = self._more = trio.Event()
+            await more.wait()
         self._count += min(len(self._arrived), BLOCK)
         if 0 < self.limit < self._count:
             raise BodyTooLarge(f"it is larger than {self.limit} bytes")

@@ -101,13 +101,12 @@ class Http2Connection:
                     await transport.maybe_checkpoint()
                 self._note_head()
                 self._writer.flush_soon()
+                await transport.readable()
                 data = transport.try_receive()
-                if data is None:
-                    await transport.readable()
-                elif data:
+                if data:
                     session.receive(data)
                     await transport.maybe_checkpoint()  # It may be a byte of a frame.
-                else:
+                elif data is not None:
                     return
         except SessionOver as over:
             self._log_malformed(b"", str(over))

@@ -86,7 +86,8 @@ class Http2Stream:
         self._writer = writer
         self._session = session
         self._unread = unread
-        self._window = trio.Event()
+        self._window: trio.Event | None = None
+        """Set when the client opens the window, if somebody waits for that."""
         client.head = event.head
         client.begin_request(request)
 
@@ -143,7 +144,7 @@ class Http2Stream:
         elif isinstance(event, RequestEnded):
             self.received.end(event.trailers)
         elif isinstance(event, WindowOpened):
-            if self._session.window(self.stream_id) > 0:
+            if self._window is not None and self._session.window(self.stream_id) > 0:
                 self._window.set()
         elif isinstance(event, RequestMalformed):
             self.break_off(EndReason.MALFORMED)
@@ -331,5 +332,5 @@ class Http2Stream:
                 await self._writer.until_room()
             else:
                 self._writer.pass_on()
-                self._window = trio.Event()
-                await self._window.wait()
+                window = self._window = trio.Event()
+                await window.wait()
