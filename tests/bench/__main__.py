@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import __doc__ as description
-from tests.bench import files, held, http2, neighbours, routing, throughput, tls
+from tests.bench import files, held, http2, memory, neighbours, routing, throughput, tls
 from tests.support.programs import program_parser
 
 
@@ -13,7 +13,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="for each cell of a round")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
-    tables = ["throughput", "tls", "http2", "routing", "neighbours", "held", "files"]
+    tables = ["throughput", "tls", "http2", "routing", "neighbours", "held", "memory", "files"]
     parser.add_argument("--table", choices=tables, help="only this one")
     arguments = parser.parse_args()
     missing = [
@@ -37,6 +37,8 @@ def main() -> int:
             routing.table(directory, arguments.rounds, arguments.seconds)
         if arguments.table in (None, "neighbours"):
             neighbours.table(directory, arguments.rounds, arguments.seconds)
+        if arguments.table in (None, "memory"):
+            memory.table(directory)
         if arguments.table in (None, "held"):
             held.table(directory, arguments.rounds)  # Last: it pins this process to one core.
     return 0

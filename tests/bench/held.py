@@ -56,7 +56,7 @@ def _caddy(interval: str) -> Start:
 
 def table(directory: Path, rounds: int) -> None:
     """Measure and print."""
-    _raise_file_limit()
+    raise_file_limit()
     os.sched_setaffinity(0, {int(LOAD_CORE)})
     waiters: dict[str, Start] = {"blue-green": _ours}
     if any(peer.name == "Caddy" and peer.is_installed for peer in PEERS):
@@ -68,9 +68,9 @@ def table(directory: Path, rounds: int) -> None:
         first, median, last = (
             statistics.median(column) * 1000 for column in zip(*times, strict=True)
         )
-        memory, cpu = _wait(directory, start)
+        each, cpu = _wait(directory, start)
         print(f"{name:<16}{first:>17.1f} ms{median:>9.1f} ms{last:>9.1f} ms", end="")
-        print(f"{memory / 1024:>13.1f} KB{cpu:>14.1f} %")
+        print(f"{each / 1024:>13.1f} KB{cpu:>14.1f} %")
 
 
 def _wake(directory: Path, start: Start) -> tuple[float, float, float]:
@@ -90,16 +90,16 @@ def _wait(directory: Path, start: Start) -> tuple[float, float]:
         for client in _ask(waiting.port, 200):
             client.close()  # What is there once for all is not to count.
         time.sleep(1)
-        before = _memory(waiting.pid)
+        before = memory(waiting.pid)
         clients = _ask(waiting.port, MULTITUDE)
         time.sleep(2)
-        memory = (_memory(waiting.pid) - before) / MULTITUDE
+        each = (memory(waiting.pid) - before) / MULTITUDE
         cpu = cpu_seconds(waiting.pid)
         time.sleep(5)
         share = (cpu_seconds(waiting.pid) - cpu) / 5 * 100
         for client in clients:
             client.close()
-    return memory, share
+    return each, share
 
 
 def _ask(port: int, count: int) -> list[socket.socket]:
@@ -129,11 +129,13 @@ def _collect(clients: list[socket.socket]) -> list[float]:
     return answered
 
 
-def _memory(pid: int) -> int:
+def memory(pid: int) -> int:
+    """Bytes that are resident."""
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return resident * os.sysconf("SC_PAGE_SIZE")
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
