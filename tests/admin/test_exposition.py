@@ -90,7 +90,12 @@ async def test_each_series_of_a_site_has_its_name_and_each_family_stands_togethe
     headings = [line for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(headings) == len(set(headings))
     families = {family.name: family.samples for family in text_string_to_metric_families(text)}
-    of_process = {"blue_green_build_info"}
+    of_process = {
+        "blue_green_build_info",
+        "blue_green_connections",
+        "blue_green_http2_requests",
+        "blue_green_http2_refused",
+    }
     ours = {name for name in families if name.startswith("blue_green_")}
     unnamed = {name for name in ours if any("site" not in s.labels for s in families[name])}
     assert unnamed == of_process

@@ -1,9 +1,7 @@
 """Log lines of requests that were refused, failed or aborted."""
 
-import json
-import shlex
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ import pytest
 
 from blue_green.config.kinds import Count, Endpoint, Period
 from blue_green.config.site_settings import HoldSettings
-from blue_green.system import log
 from tests.raw.backend import Script, drops, in_turn, says, silence
 from tests.raw.files import fetch, roots, write
 from tests.raw.messages import GET, OK, POST
@@ -20,44 +17,15 @@ from tests.raw.proxy import SHORT, RunningProxy, running
 from tests.raw.requests import get, post
 from tests.raw.sites import Plan, running_sites
 from tests.raw.tls_client import PemPair, write_pair
+from tests.support.access_lines import logged
 from tests.waiting import until
 
 FORMS = ["logfmt", "json"]
-Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
 def tls(tmp_path: Path) -> PemPair:
     return write_pair(tmp_path)
-
-
-@contextmanager
-def logged(capfd: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The real log, to standard error; gives the access lines so far, understood."""
-    text = ""
-
-    def lines() -> list[dict[str, Any]]:
-        nonlocal text
-        text += capfd.readouterr().err
-        return [fields for line in text.splitlines() if (fields := understood(line))]
-
-    with log.to_stderr():
-        yield lines
-
-
-def understood(line: str) -> dict[str, Any]:
-    """What a program makes of an access line, in either form."""
-    if line.startswith("{"):
-        fields: dict[str, Any] = json.loads(line)["request"]
-        return fields
-    _, kind, *words = shlex.split(line)
-    if kind != "request":
-        return {}
-    return {name: _value(text) for name, text in (word.split("=", 1) for word in words)}
-
-
-def _value(text: str) -> object:
-    return {"true": True}.get(text, int(text) if text.isdecimal() else text)
 
 
 @asynccontextmanager

@@ -172,7 +172,7 @@ def test_via_names_http_2_on_its_connections(more: bytes) -> None:
     request = read_request(b"GET / HTTP/1.1\r\nHost: h\r\n%b\r\n" % more)
     remote = Remote("192.0.2.1", trust=Trust(()), scheme=b"https")
     http1 = forwarding.lines(remote, request, b"id")
-    remote.speaks_http2()
+    remote.use_http2()
     http2 = forwarding.lines(remote, evolve(request, version=b"2.0"), b"id")
     assert b"1.1 blue-green\r\n" in http1
     assert http2 == http1.replace(b"1.1 blue-green", b"2.0 blue-green")

@@ -5,7 +5,7 @@ the metrics of a site are consistent, and hundreds of sites delay no request. Me
 come from /proc, where listing thousands of descriptors takes a while, so a thread reads them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import get_args
 
@@ -26,6 +26,7 @@ from blue_green.admin import process_metrics
 from blue_green.admin.readiness import why_not_ready
 from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.proxy.buffer_space import BufferUse
+from blue_green.proxy.client_counts import ClientCounts
 from blue_green.routing.metrics import Histogram
 from blue_green.site.receipt import Result
 from blue_green.site.site import Site
@@ -40,9 +41,12 @@ class Exposition:
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self, sites: Sites, unrouted: Mapping[int, int]) -> None:
+    def __init__(
+        self, sites: Sites, unrouted: Mapping[int, int], clients: Callable[[], ClientCounts]
+    ) -> None:
         self._sites = sites
         self._unrouted = unrouted
+        self._clients = clients
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
@@ -53,6 +57,8 @@ class Exposition:
         families = Families()
         families.add(_build())
         families.add(_requests("", self._unrouted))
+        for metric in _connections(self._clients()):
+            families.add(metric)
         for name in self._sites.not_running:
             families.add(_ready(name, is_ready=False))
         for site in self._sites:
@@ -111,6 +117,27 @@ def _requests(name: str, by_status: Mapping[int, int]) -> Metric:
     for status, count in sorted(by_status.items()):
         requests.add_metric([name, str(status)], count)
     return requests
+
+
+def _connections(clients: ClientCounts) -> Iterator[Metric]:
+    connections = GaugeMetricFamily(
+        "blue_green_connections",
+        "Connections of clients, by the version of HTTP; those in a handshake count as 1",
+        labels=["http"],
+    )
+    connections.add_metric(["1"], clients.http1_connections)
+    connections.add_metric(["2"], clients.http2_connections)
+    yield connections
+    yield GaugeMetricFamily(
+        "blue_green_http2_requests",
+        "Requests of HTTP/2 in progress, held ones and WebSockets included",
+        clients.http2_streams,
+    )
+    yield CounterMetricFamily(
+        "blue_green_http2_refused",
+        "Requests of HTTP/2 that were refused because of max_connections",
+        clients.refused_streams,
+    )
 
 
 def _traffic(site: Site) -> Iterator[Metric]:

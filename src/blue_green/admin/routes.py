@@ -8,7 +8,7 @@ start, and requests wait for the start during an upgrade in place.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from blue_green.admin.page import page
 from blue_green.admin.readiness import Readiness
 from blue_green.admin.server import Methods, Reply, Routes, StreamReply
 from blue_green.config.admin_paths import EVENTS, LIVE, METRICS, PAGE, READY
+from blue_green.proxy.client_counts import ClientCounts
 from blue_green.site.sites import Sites
 
 if TYPE_CHECKING:
@@ -37,10 +38,16 @@ class AdminPages:
 
     for_browsers = (PAGE, EVENTS)
 
-    def __init__(self, sites: Sites, unrouted: Mapping[int, int] = {}) -> None:
+    def __init__(
+        self,
+        sites: Sites,
+        unrouted: Mapping[int, int] = {},
+        clients: Callable[[], ClientCounts] = ClientCounts,
+    ) -> None:
         """`unrouted`: how many requests to no site have ended with each status."""
         self._sites = sites
         self._unrouted = unrouted
+        self._clients = clients
         self._exposition: Exposition | None = None
         self._events = Events(sites)
         self._readiness = Readiness(sites)
@@ -92,7 +99,7 @@ class AdminPages:
     async def metrics(self, query: str) -> Reply:
         if self._exposition is None:
             module = await trio.to_thread.run_sync(import_module, "blue_green.admin.exposition")
-            self._exposition = module.Exposition(self._sites, self._unrouted)
+            self._exposition = module.Exposition(self._sites, self._unrouted, self._clients)
         return Reply(200, await self._exposition.text(), self._exposition.content_type)
 
 

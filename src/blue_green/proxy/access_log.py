@@ -12,6 +12,7 @@ from blue_green.http.errors import ErrorPages, ErrorResponse
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.end_reason import EndReason
+from blue_green.proxy.remote import Remote
 from blue_green.system import log as output
 
 GONE = 499
@@ -69,11 +70,13 @@ def log(stream: ClientStream, seconds: float, form: str) -> None:
         where = f" file_of={stream.file_revision[:7]}"
     if (site := stream.client.site) and site.name:
         where = f" site={site.name}{where}"
+    remote = stream.client.remote
+    http = " http=2" if remote.speaks_http2 else ""
     output.request(
         f"request status={stream.status} seconds={seconds:.4f} method={request.method.decode()}"
         f" path={_quoted(request.target.decode())} bytes={stream.sent}"
         f" held={stream.held:.4f} id={_quoted(stream.request_id.decode())}{where}"
-        f" client={stream.client.remote.address or 'unix'}",
+        f" client={remote.address or 'unix'}{http}",
         bare=False,
     )
 
@@ -111,8 +114,7 @@ def _answered(stream: ClientStream, status: int, seconds: float, sent: int) -> d
     elif stream.target is not None:
         fields["slot"] = stream.target.slot
         fields["revision"] = stream.target.revision[:7]
-    fields["client"] = stream.client.remote.address or "unix"
-    return fields
+    return {**fields, **_of_connection(stream.client.remote)}
 
 
 def _refused(client: Client, status: int, seconds: float, sent: int) -> dict[str, Any]:
@@ -122,7 +124,15 @@ def _refused(client: Client, status: int, seconds: float, sent: int) -> dict[str
         path = asked[2].rpartition(b" HTTP/")[0] or asked[2]
         fields["method"] = asked[1].decode()
         fields["path"] = _printable(path[: LONGEST_PATH + 1].decode("latin-1"), LONGEST_PATH)
-    return {**fields, "bytes": sent, "client": client.remote.address or "unix"}
+    return {**fields, "bytes": sent, **_of_connection(client.remote)}
+
+
+def _of_connection(remote: Remote) -> dict[str, Any]:
+    """The fields that are the same for all requests of a connection."""
+    fields: dict[str, Any] = {"client": remote.address or "unix"}
+    if remote.speaks_http2:
+        fields["http"] = 2
+    return fields
 
 
 def _printable(text: str, most: int) -> str:

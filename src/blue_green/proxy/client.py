@@ -43,11 +43,20 @@ _ABORTED, _OVERDUE = Outcome.ABORTED, Outcome.OVERDUE
 class Client:
     """One client connection and its current request."""
 
-    def __init__(self, transport: Transport, remote: Remote, *, redirects: bool = False) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        remote: Remote,
+        *,
+        redirects: bool = False,
+        is_one_of_many: bool = False,
+    ) -> None:
         self.transport = transport
         self.remote = remote
         self.redirects = redirects
         """It is connected to an address that only redirects to https."""
+        self.is_one_of_many = is_one_of_many
+        """It is a request on a connection that is a client of its own."""
         self.state = ClientState.AWAITING_REQUEST
         self.scope = trio.CancelScope()
         self.deadline = NEVER

@@ -21,6 +21,7 @@ from blue_green.proxy.accepted import client_of
 from blue_green.proxy.acme_challenge import AcmeChallenge
 from blue_green.proxy.buffer_space import BufferSpace
 from blue_green.proxy.client import Client
+from blue_green.proxy.client_counts import ClientCounts
 from blue_green.proxy.connection import serve
 from blue_green.proxy.disconnects import Disconnects
 from blue_green.proxy.handler import Handler
@@ -95,8 +96,19 @@ class Listener:
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
+        """How many clients there are: connections, and requests of HTTP/2."""
         return len(self._clients)
+
+    def count_clients(self) -> ClientCounts:
+        """What the clients are, and how many."""
+        http2 = sum(client.can_announce for client in self._clients)
+        streams = sum(client.is_one_of_many for client in self._clients)
+        return ClientCounts(
+            http1_connections=len(self._clients) - http2 - streams,
+            http2_connections=http2,
+            http2_streams=streams,
+            refused_streams=self._places.refused_streams,
+        )
 
     @property
     def is_draining(self) -> bool:

@@ -11,7 +11,9 @@ from blue_green.proxy.occupancy import Occupancy
 logger = logging.getLogger(__name__)
 
 REMIND = 60.0
-"""Seconds between lines in the log about evicted connections."""
+"""Seconds between lines in the log about the same."""
+EVICTS = "idle and slow ones are closed in favour of new ones"
+REFUSES = "requests on open connections with HTTP/2 are refused, and clients repeat them"
 
 
 class Places:
@@ -24,7 +26,10 @@ class Places:
         self._most = 0
         self._fewer = trio.Event()
         self._occupancy = occupancy
-        self._eviction_logged_at = -REMIND
+        self._logged_at: dict[str, float] = {}
+        """When it was logged last that all places are taken, by what follows from it."""
+        self.refused_streams = 0
+        """How many requests on a connection that has a place got none."""
 
     @property
     def are_taken(self) -> bool:
@@ -51,6 +56,8 @@ class Places:
         Then a client that has been idle loses its own, so that the next request may get it.
         """
         if self.are_taken and not self._evict():
+            self.refused_streams += 1
+            self._log(REFUSES)
             return False
         self.take()
         self.clients.add(client)
@@ -74,14 +81,16 @@ class Places:
     def _evict(self) -> bool:
         if not self.clients.make_room(self._most):
             return False
-        now = trio.current_time()
-        if now - self._eviction_logged_at >= REMIND:
-            self._eviction_logged_at = now
-            logger.warning(
-                "all %d connections are in use: idle and slow ones are closed in favour of new "
-                "ones ([proxy] max_connections)", self._most,
-            )  # fmt: skip
+        self._log(EVICTS)
         return True
+
+    def _log(self, what: str) -> None:
+        now = trio.current_time()
+        if now - self._logged_at.get(what, -REMIND) >= REMIND:
+            self._logged_at[what] = now
+            logger.warning(
+                "all %d connections are in use: %s ([proxy] max_connections)", self._most, what
+            )
 
     def _note_fewer(self) -> None:
         self._fewer.set()

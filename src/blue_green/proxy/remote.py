@@ -20,7 +20,8 @@ class Remote:
     """One client, as its connection shows it."""
 
     __slots__ = (
-        "_checked_against", "_is_trusted", "address", "forwarded", "scheme", "trust", "version",
+        "_checked_against", "_is_trusted", "address", "forwarded", "scheme", "speaks_http2",
+        "trust", "version",
     )  # fmt: skip
 
     def __init__(self, address: str, *, trust: Trust, scheme: bytes = b"http") -> None:
@@ -31,13 +32,15 @@ class Remote:
         """How it connected to us: `http` or `https`."""
         self.version = b"1.1"
         """The version of HTTP on its connection."""
+        self.speaks_http2 = False
         self.forwarded = self._forwarded()
         """The forwarding header lines that are the same for all its requests of this version."""
         self._checked_against: tuple[TrustedProxy, ...] | None = None
         self._is_trusted = False
 
-    def speaks_http2(self) -> None:
+    def use_http2(self) -> None:
         """Note that the handshake has chosen HTTP/2."""
+        self.speaks_http2 = True
         self.version = b"2.0"
         self.forwarded = self._forwarded()
 

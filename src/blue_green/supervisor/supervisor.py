@@ -147,7 +147,9 @@ class Supervisor:
             serving.start_soon(stop.handle_signals, reload, upgrade)
             serving.start_soon(systemd.notify_watchdog)
             if self._listening.admin:  # In this nursery, to report the stop until its end.
-                pages = AdminPages(self._sites, self._listener.by_status)
+                pages = AdminPages(
+                    self._sites, self._listener.by_status, self._listener.count_clients
+                )
                 server = Server(
                     self._listening.admin, pages.routes, pages.for_browsers, pages.find_hook
                 )

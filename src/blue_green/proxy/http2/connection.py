@@ -62,7 +62,7 @@ class Http2Connection:
     async def run(self) -> None:
         """Serve the client's streams until one side is done."""
         client = self._client
-        client.remote.speaks_http2()
+        client.remote.use_http2()
         try:
             async with trio.open_nursery() as nursery:
                 client.on_last_requests = partial(self._announce_last_requests, nursery)
@@ -132,7 +132,7 @@ class Http2Connection:
                 self._log_malformed(event.head, event.why)
 
     def _begin_stream(self, event: RequestBegun, nursery: trio.Nursery) -> None:
-        client = Client(self._transport, self._client.remote)
+        client = Client(self._transport, self._client.remote, is_one_of_many=True)
         admission = self._shared.admission
         if admission is not None and not admission.admit(client):
             self._session.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
