@@ -127,7 +127,7 @@ async def test_at_most_ramp_requests_go_at_first_and_one_more_per_response() -> 
         gate.switch([a_target()])
         await wait_all_tasks_blocked()
         assert crowd.went == [0, 1, 2]
-        crowd.leases[0].begin_response()
+        crowd.leases[0].begin_response(200)
         await wait_all_tasks_blocked()
         assert crowd.went == [0, 1, 2, 3]
         crowd.leases[0].end(Outcome.RESPONDED)

@@ -133,7 +133,7 @@ async def test_an_unanswered_probe_counts_when_the_backend_is_idle(
 
 async def answered(it: Watched) -> Lease:
     lease = await it.request()
-    lease.begin_response()
+    lease.begin_response(200)
     return lease
 
 
@@ -202,7 +202,7 @@ async def test_a_request_younger_than_the_probe_is_no_excuse(
         async def others() -> None:
             while True:
                 lease = await it.request()
-                lease.begin_response()
+                lease.begin_response(200)
                 lease.end(Outcome.RESPONDED)
                 await trio.sleep(0.005)
 

@@ -264,18 +264,20 @@ class Exchange:
         if response.status < 200:
             relay = self._stream.send_interim
             response = await upstream.final_response(self._request, response, relay)
-        lease.begin_response()
         if response.status == 101:
+            lease.begin_response(101, is_stream=True)
             await serve_tunnel(self._stream, upstream.transport, response, lease)
             return False
         transport, stream = upstream.transport, self._stream
         if response.framing is _LENGTH and len(transport.buffer) >= response.length:
+            lease.begin_response(response.status)
             if unsent := stream.respond_now(response, transport.take(response.length)):
                 delivery = self._delivery(upstream, lease, response)
                 await delivery.finish(len(unsent), partial(stream.finish, unsent))
             return self._is_reusable(response)
         # A client can only resume the response to a GET: EventSource sends nothing else.
         is_event_stream = self._request.method == b"GET" and response.is_event_stream
+        lease.begin_response(response.status, is_stream=is_event_stream)
         try:
             if is_event_stream:
                 await serve_events(stream, transport, response, lease)

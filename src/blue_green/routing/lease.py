@@ -1,6 +1,7 @@
 """Leases: one request's claim on a target, from the gate until it ends."""
 
 import socket
+import time
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Protocol
@@ -9,6 +10,7 @@ import trio
 from attrs import define, field
 
 from blue_green.config.kinds import Endpoint
+from blue_green.routing.results import Results
 
 _NOWHERE = Endpoint()
 
@@ -38,6 +40,8 @@ class Target:
     revision: str
     owner: int | None = None
     """The user that must listen there, if it is a Unix socket; None: any."""
+    results: Results = field(factory=Results, repr=False)
+    """Those of its release, also from its other targets."""
     leases: set["Lease"] = field(factory=set, repr=False)
     lost: trio.Event = field(factory=trio.Event, repr=False)
     """It gets no more requests: it died, or another one is live instead."""
@@ -112,8 +116,8 @@ class Lease:
     """One request's claim on a target, from the gate until `end`."""
 
     __slots__ = (
-        "_began", "_listener", "cut", "end_stream", "held", "is_stream", "is_uploading", "progress",
-        "sock", "target",
+        "_acquired_at", "_began", "_listener", "_status", "cut", "end_stream", "held", "is_stream",
+        "is_uploading", "progress", "sock", "target",
     )  # fmt: skip
 
     def __init__(self, listener: LeaseListener, target: Target, held: float) -> None:
@@ -135,6 +139,9 @@ class Lease:
         """Set by the exchange."""
         self._listener = listener
         self._began = False
+        self._status = 0
+        """Of the response, once that has begun."""
+        self._acquired_at = time.monotonic()
 
     @property
     def has_begun(self) -> bool:
@@ -156,11 +163,17 @@ class Lease:
         """It waits for the client to send or to read, and not for the app to respond."""
         return self._began or self.is_uploading
 
-    def begin_response(self) -> None:
+    def begin_response(self, status: int, *, is_stream: bool = False) -> None:
         """The response begins: the target can take one more of the requests that wait."""
         if not self._began:
             self._began = True
-            self.target.responses += 1
+            self._status = status
+            target = self.target
+            target.responses += 1
+            if is_stream:
+                target.results.add_stream(status)
+            else:
+                target.results.add(status, time.monotonic() - self._acquired_at)
             self._listener.let_one_more()
 
     def become_stream(self, end: Callable[[], None] | None = None) -> None:
@@ -177,6 +190,9 @@ class Lease:
         )
         if outcome is not Outcome.RESPONDED:
             self._listener.count(outcome)
+            is_failure = outcome in (Outcome.FAILED, Outcome.OVERDUE)
+            if is_failure and not (self.is_stream or self.target.is_stopping):
+                self.target.results.fail(self._status)
         if not self._began:
             self._began = True
             self.target.given_up += outcome in (Outcome.ABORTED, Outcome.CUT)

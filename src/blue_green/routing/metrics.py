@@ -3,9 +3,11 @@
 `admin.exposition` reads them at each scrape, and knows the format.
 """
 
+import math
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from attrs import define, field
 
@@ -29,6 +31,31 @@ class Histogram:
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def quantile(self, share: float) -> float | None:
+        """The value below which this share of all values lies, roughly; None without values.
+
+        It is the geometric middle of a bucket: right up to the square root of the ratio of its
+        bounds. In the first and in the last bucket it is the only bound of that.
+        """
+        rank = share * sum(self.counts)
+        if not rank:
+            return None
+        bucket = bisect_left(list(accumulate(self.counts)), rank)
+        if bucket == 0:
+            return self.bounds[0]
+        if bucket == len(self.bounds):
+            return self.bounds[-1]
+        return math.sqrt(self.bounds[bucket - 1] * self.bounds[bucket])
+
+    def coarser(self, bounds: Sequence[float]) -> "Histogram":
+        """The same values in fewer buckets; each of these bounds must be one of its own."""
+        result, first = Histogram(bounds), 0
+        for number, bound in enumerate(bounds):
+            end = self.bounds.index(bound) + 1
+            result.counts[number], first = sum(self.counts[first:end]), end
+        result.counts[-1], result.total = sum(self.counts[first:]), self.total
+        return result
 
 
 @define

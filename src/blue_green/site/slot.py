@@ -10,7 +10,8 @@ import trio
 from blue_green.config.kinds import Endpoint
 from blue_green.config.settings import SiteSettings
 from blue_green.routing.lease import Target
-from blue_green.site import addresses, probation
+from blue_green.routing.results import Results
+from blue_green.site import addresses, handed_results, probation
 from blue_green.site.backend import Backend
 from blue_green.site.crash import Crash
 from blue_green.site.draining import stop_with_streams
@@ -42,6 +43,8 @@ class Slot:
         self.is_static = False
         """Its release serves files, and has no backends."""
         self.release: Release | None = None
+        self.results = Results()
+        """Those of its release since that was started, whatever happened to its backends."""
         self.since: datetime | None = None
         """When it became live."""
         self.restarts = 0
@@ -97,6 +100,7 @@ class Slot:
         later swap.
         """
         self.release = release
+        self.results = Results()
         self.settings = settings
         self.crash = None
         self.is_static = settings.is_static
@@ -113,6 +117,7 @@ class Slot:
     def take_over(self, handed: HandedRelease) -> None:
         """Take over running backends from the program that ran in this process before."""
         self.release = Release(handed.revision, Path(handed.path))
+        self.results = handed_results.take_over(handed.results)
         self.since = datetime.fromisoformat(handed.since) if handed.since else None
         self.addresses = addresses.of_handed(handed)
         self.is_static = not self.addresses
@@ -201,7 +206,8 @@ class Slot:
             await self._supervision.settled.wait()
 
     def _target(self, address: Endpoint, revision: str) -> Target:
-        return Target(address, self.name, revision, owner=self._site.user.uid)
+        owner = self._site.user.uid
+        return Target(address, self.name, revision, owner=owner, results=self.results)
 
     def _run_backend(self, backend: Backend) -> None:
         self._backends[backend.target.address] = backend

@@ -21,6 +21,7 @@ from blue_green import __version__
 from blue_green.control.server import Refusal, Send
 from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
+from blue_green.site import handed_results
 from blue_green.site.draining import close_streams, requests_of, still_in_flight, until_ended
 from blue_green.site.processes import handed_processes
 from blue_green.site.site import Site
@@ -254,4 +255,5 @@ def _live(site: Site) -> HandedRelease | None:
             if backend.is_alive
         ),
         processes=handed_processes.hand_over(site.processes.instances),
+        results=handed_results.hand_over(slot.results),
     )

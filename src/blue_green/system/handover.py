@@ -68,6 +68,21 @@ class HandedProcess:
 
 
 @frozen
+class HandedResults:
+    """What is known of the results of a release."""
+
+    times: tuple[int, ...]
+    """The number of response times in each bucket."""
+    seconds: float
+    """The sum of all response times."""
+    responses: int
+    rejected: int
+    errors: int
+    broken: int
+    unanswered: int
+
+
+@frozen
 class HandedRelease:
     """The live release, and the processes of the site."""
 
@@ -80,6 +95,7 @@ class HandedRelease:
     backends: tuple[HandedBackend, ...]
     sockets: tuple[str, ...] = ()
     processes: tuple[HandedProcess, ...] = ()
+    results: HandedResults | None = None
 
 
 @frozen

@@ -1,0 +1,107 @@
+"""The results of one release: how fast its responses were, and how many requests failed.
+
+A response time is the time from the lease until the response's head. Streams have none: an event
+stream may send its head with its first event. Requests with a 4xx are the fault of their client:
+they have a response time, but count neither as good nor as failed.
+"""
+
+from bisect import bisect_left
+
+from attrs import define, field, frozen
+
+from blue_green.routing.metrics import Histogram
+
+_PREFERRED = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
+
+RESPONSE_SECONDS = tuple(
+    round(number * 10**decade, 9) for decade in range(-3, 2) for number in _PREFERRED
+)[:49]
+"""1 ms to 63 s in steps of at most 28 %: the preferred numbers R10 of ISO 3. So the middle of a
+bucket is at most 14 % from any value in it."""
+
+
+@frozen
+class Counts:
+    """How many requests had a result, and how many of these failed."""
+
+    requests: int = 0
+    failed: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share of requests that failed; 0 if there were none."""
+        return self.failed / self.requests if self.requests else 0.0
+
+    def __sub__(self, earlier: "Counts") -> "Counts":
+        return Counts(self.requests - earlier.requests, self.failed - earlier.failed)
+
+
+@frozen
+class ResultSummary:
+    """Results in a few numbers. The fields are keys of JSON objects, and must not be renamed."""
+
+    requests: int
+    failed: int
+    p50: float | None = None
+    """The median of the response times, in seconds; None if there were none."""
+    p95: float | None = None
+
+
+@define(eq=False)
+class Results:
+    """The results of a release, which all of its targets share."""
+
+    times: Histogram = field(factory=lambda: Histogram(RESPONSE_SECONDS))
+    """The response times, in seconds."""
+    responses: int = 0
+    """All responses, including streams."""
+    rejected: int = 0
+    """Responses with a 4xx."""
+    errors: int = 0
+    """Responses with a 5xx."""
+    broken: int = 0
+    """Responses that were cut short by the app, and are not among the errors."""
+    unanswered: int = 0
+    """Requests that failed without a response."""
+
+    def add(self, status: int, seconds: float) -> None:
+        """Count a response that has begun."""
+        times = self.times  # Written out: each request pays for it.
+        times.counts[bisect_left(RESPONSE_SECONDS, seconds)] += 1
+        times.total += seconds
+        self.responses += 1
+        if status >= 400:
+            self._count_error(status)
+
+    def add_stream(self, status: int) -> None:
+        """Count a stream that has begun."""
+        self.responses += 1
+        if status >= 400:
+            self._count_error(status)
+
+    def fail(self, status: int) -> None:
+        """Count a request that failed after its response began with this status, or before: 0."""
+        if not status:
+            self.unanswered += 1
+        elif status < 400:
+            self.broken += 1
+
+    def _count_error(self, status: int) -> None:
+        if status < 500:
+            self.rejected += 1
+        else:
+            self.errors += 1
+
+    @property
+    def counts(self) -> Counts:
+        """The requests with a result, and those that failed."""
+        return Counts(
+            self.responses - self.rejected + self.unanswered,
+            self.errors + self.broken + self.unanswered,
+        )
+
+    def summary(self) -> ResultSummary:
+        counts, times = self.counts, self.times
+        return ResultSummary(
+            counts.requests, counts.failed, times.quantile(0.5), times.quantile(0.95)
+        )
