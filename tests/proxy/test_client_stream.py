@@ -39,6 +39,7 @@ class MemoryStream:
     request_id = b"id"
     held = 0.0
     target: Target | None = None
+    set_cookie = b""
     file_revision = ""
 
     def __init__(self, client: Client, request: Request, content: bytes = b"") -> None:

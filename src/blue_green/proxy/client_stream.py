@@ -46,6 +46,9 @@ class ClientStream(Protocol):
     unsent: int
     """Bytes of the last piece of the body that the client has not taken yet."""
 
+    set_cookie: bytes
+    """The value of Set-Cookie in the response, unless a shared cache may store that; or nothing."""
+
     # For the access log; the handler sets them where they apply.
     held: float
     """Seconds that the request waited at the gate."""

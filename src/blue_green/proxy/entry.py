@@ -8,6 +8,7 @@ from blue_green.proxy.held_body import HeldBody
 from blue_green.proxy.served_site import SiteLimits
 from blue_green.routing.gate import Gate
 from blue_green.routing.lease import Lease, Target
+from blue_green.routing.trial import Trial
 from blue_green.routing.waiter import Refused
 
 
@@ -26,14 +27,16 @@ async def wait_at_gate(
     received: HeldBody | None,
     *,
     avoid: Target | None,
+    trial: Trial | None = None,
 ) -> Lease:
     """Wait for a lease on a backend, any but `avoid` if possible; raise `ErrorResponse`.
 
-    `received` is the request's body, if that was received already.
+    `received` is the request's body, if that was received already, and `trial` the one that the
+    request is assigned to.
     """
     client.begin_hold(received)
     try:
-        return await gate.acquire(avoid, share.of_request(client.remote, request))
+        return await gate.acquire(avoid, share.of_request(client.remote, request), trial)
     except Refused as refused:
         raise ErrorResponse(503, str(refused), refused.retry_after) from None
     finally:

@@ -12,7 +12,7 @@ from blue_green.http.heads import Fields, Framing
 from blue_green.http.request import Request
 from blue_green.http.response import Response, write_response
 from blue_green.http.transport import Transport
-from blue_green.proxy import hsts
+from blue_green.proxy import cookies, hsts
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import Unsent
 from blue_green.proxy.file_body import FileBody
@@ -40,6 +40,7 @@ class Http1Stream:
     held = 0.0
     target: Target | None = None
     file_revision = ""
+    set_cookie = b""
     _body: Body | None = None
     """The request's body, once somebody reads it."""
     _has_taken_body = False
@@ -188,6 +189,8 @@ class Http1Stream:
         site = self.client.site
         if site is not None and site.hsts:
             lines += hsts.lines_for(self.client, response.lines)
+        if self.set_cookie:
+            lines += cookies.lines_for(self.set_cookie, response)
         if response.framing is not _LENGTH and response.framing in WITHOUT_LENGTH:
             if self.request.version == b"1.1":
                 self._is_chunked = True

@@ -14,6 +14,7 @@ from blue_green.proxy.file_responses import METHODS, FileResponder, respond_now
 from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Route, Router
+from blue_green.routing.trial import Trial
 
 
 class ReverseProxy:
@@ -39,10 +40,16 @@ class ReverseProxy:
             raise redirect.moved(request, stream.client.remote, route.moved_to)
         if route.prefix:
             path_prefix.check(request.target)
-        files = route.site.files
+        files, trial = route.site.files, None
+        if (served := route.site.trial) is not None:
+            admitted, stream.set_cookie = served.audience.admit(
+                stream.client.remote, request, route.prefix
+            )
+            if admitted:
+                files, trial = served.files, served.trial
         if files is None or not self._may_be_file(request, route, files):
-            return Exchange(stream, route, self.buffers, self.idle_timeout).run()
-        return respond_now(stream, files, route) or self._file_or_app(stream, route, files)
+            return Exchange(stream, route, self.buffers, self.idle_timeout, trial).run()
+        return respond_now(stream, files, route) or self._file_or_app(stream, route, files, trial)
 
     def _may_be_file(self, request: Request, route: Route[ServedSite], files: FileRoots) -> bool:
         """Whether to look for a file, before the gate. With an app, also while requests wait."""
@@ -53,11 +60,15 @@ class ReverseProxy:
         return bool(route.stripped) or not files.is_for_app(request.target)
 
     async def _file_or_app(
-        self, stream: ClientStream, route: Route[ServedSite], files: FileRoots
+        self,
+        stream: ClientStream,
+        route: Route[ServedSite],
+        files: FileRoots,
+        trial: Trial | None,
     ) -> None:
         """Send a file if there is one, and otherwise what the app responds."""
         if not await FileResponder(stream, files, route).run():
-            await Exchange(stream, route, self.buffers, self.idle_timeout).run()
+            await Exchange(stream, route, self.buffers, self.idle_timeout, trial).run()
 
     def _not_found(self, request: Request) -> ErrorResponse:
         what = "path" if self.router.knows(request.host) else "host name"

@@ -8,6 +8,7 @@ from blue_green.files.roots import FileRoots
 from blue_green.http.errors import ErrorPages
 from blue_green.proxy.buffer_space import BufferUse
 from blue_green.proxy.pool import Pool
+from blue_green.proxy.served_trial import ServedTrial
 from blue_green.routing.gate import Gate
 
 
@@ -44,4 +45,6 @@ class ServedSite:
     """The header line with Strict-Transport-Security; empty where it is not sent."""
     files: FileRoots | None = None
     """The files that are served without the app; None without `[files]`."""
+    trial: ServedTrial | None = None
+    """A release that serves some clients before it is live."""
     buffered: BufferUse = field(factory=BufferUse)

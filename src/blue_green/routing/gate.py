@@ -11,6 +11,8 @@ The rules:
   another `ramp` go each second.
 - There is no checkpoint between the decision and the lease: a target is live when its lease is
   given, and a target that is not live gets no more leases.
+- A request that is assigned to a trial gets one of the trial's targets instead. It waits while the
+  gate is held, but not for a live target.
 """
 
 import math
@@ -24,6 +26,7 @@ from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.routing.metrics import HOLD_SECONDS, Histogram
 from blue_green.routing.tally import Tally
+from blue_green.routing.trial import Trial
 from blue_green.routing.waiter import Refused, Waiter
 
 RAMP_PATIENCE = 1.0
@@ -42,6 +45,7 @@ class Gate:
         self._targets: list[Target] = []
         self._withdrawn: list[Target] = []
         """They get no more leases, but may have some."""
+        self._trial: Trial | None = None
         self._holders: set[str] = set()
         self._stopping_timeouts: set[str] = set()
         self._refusal: str | None = None
@@ -55,15 +59,18 @@ class Gate:
 
     # --- for the proxy ---
 
-    async def acquire(self, avoid: Target | None = None, owner: str = "") -> Lease:
+    async def acquire(
+        self, avoid: Target | None = None, owner: str = "", trial: Trial | None = None
+    ) -> Lease:
         """A lease on a live target, at once if there is one; raise `Refused` if there will be none.
 
         `avoid` is a target that has just failed this request: any other one is preferred.
         `owner` is the client that the request counts for, whose share of the queue is limited; if
         it is empty, none is.
+        `trial` is the one that the request is assigned to.
         Unlike most of trio, this is a checkpoint only when it waits.
         """
-        if lease := self.acquire_now(avoid):
+        if lease := self.acquire_now(avoid, trial):
             return lease
         if refused := self._refused():
             raise refused
@@ -84,7 +91,7 @@ class Gate:
                     if waiter.refused:
                         raise waiter.refused
                 self._ramp -= 1
-                return self._lease(waiter.waited, avoid)
+                return self._lease(waiter.waited, avoid, trial)
             why = self._timeout_reason or "Nothing could answer this request in time."
             raise Refused(why, self._retry_after())
         finally:
@@ -96,10 +103,12 @@ class Gate:
                 del self._waiting_of[owner]
             self._next()
 
-    def acquire_now(self, avoid: Target | None = None) -> Lease | None:
+    def acquire_now(self, avoid: Target | None = None, trial: Trial | None = None) -> Lease | None:
         """A lease on a live target, if there is one without waiting."""
         if self._targets and not self._holders and not self._queue:
-            return self._lease(0.0, avoid)
+            return self._lease(0.0, avoid, trial)
+        if trial is not None and trial.targets and not self._holders:
+            return self._lease(0.0, avoid, trial)
         return None
 
     # --- for the site, which decides what is live ---
@@ -125,6 +134,20 @@ class Gate:
     def withdraw(self, target: Target) -> None:
         """From now on this one gets no leases; without another one, requests wait."""
         self.switch(other for other in self._targets if other is not target)
+
+    def begin_trial(self, targets: Iterable[Target]) -> Trial:
+        """From now on, requests that are assigned to this trial get leases on these targets."""
+        assert self._trial is None
+        self._trial = Trial(list(targets))
+        return self._trial
+
+    def end_trial(self) -> None:
+        """From now on, the targets of the trial get leases only if they are live."""
+        trial, self._trial = self._trial, None
+        if trial is not None:
+            others = [target for target in trial.targets if target not in self._targets]
+            self._withdrawn += [target for target in others if target.leases]
+            trial.end(is_live=not others)
 
     def hold(self, holder: str, *, stops_timeouts: bool = False) -> None:
         """Requests wait until each holder has called `resume`.
@@ -213,8 +236,9 @@ class Gate:
     @property
     def requests(self) -> int:
         """How many requests wait or have a lease, including streams."""
+        on_trial = self._trial.targets if self._trial else ()
         return len(self._queue) + sum(
-            [len(target.leases) for target in (*self._targets, *self._withdrawn)]
+            [len(target.leases) for target in (*self._targets, *on_trial, *self._withdrawn)]
         )
 
     def start_tally(self) -> Tally:
@@ -246,8 +270,10 @@ class Gate:
         self.tally.failed += outcome in (Outcome.FAILED, Outcome.OVERDUE)
         self.tally.cut += outcome is Outcome.CUT
 
-    def _lease(self, held: float, avoid: Target | None) -> Lease:
+    def _lease(self, held: float, avoid: Target | None, trial: Trial | None) -> Lease:
         targets = self._targets
+        if trial is not None and trial.targets:
+            targets = trial.targets
         if len(targets) == 1:
             target = targets[0]
         else:

@@ -23,7 +23,7 @@ from blue_green.http2.events import (
 from blue_green.http2.response_heads import response_fields, trailer_fields
 from blue_green.http2.session import ErrorCodes, Session
 from blue_green.http2.websocket_keys import accept_for
-from blue_green.proxy import access_log, hsts
+from blue_green.proxy import access_log, cookies, hsts
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import Unsent
 from blue_green.proxy.end_reason import EndReason
@@ -61,6 +61,7 @@ class Http2Stream:
     held = 0.0
     target: Target | None = None
     file_revision = ""
+    set_cookie = b""
     _length = -1
     """Bytes of the response's body, if that is known beforehand."""
     _has_ended = False
@@ -282,6 +283,8 @@ class Http2Stream:
         site = self.client.site
         if site is not None and site.hsts:
             lines += hsts.lines_for(self.client, response.lines)
+        if self.set_cookie:
+            lines += cookies.lines_for(self.set_cookie, response)
         self._session.send_head(self.stream_id, response_fields(response, lines), end=end)
         self._has_ended = end
 

@@ -1,0 +1,86 @@
+"""A release on trial, as clients of the proxy see it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from blue_green.proxy.canary import Canary
+from blue_green.proxy.served_trial import Audience, ServedTrial
+from tests.raw.backend import Script, drops, says
+from tests.raw.peer import ParsedMessage
+from tests.raw.proxy import RunningProxy, running
+from tests.waiting import until
+
+LIVE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlive"
+NEW = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew"
+
+
+@asynccontextmanager
+async def on_trial(audience: Audience, script: Script | None = None) -> AsyncIterator[RunningProxy]:
+    """The proxy with a live release, and another one on trial."""
+    async with running(script or says(NEW)) as other, running(says(LIVE)) as proxy:
+        trial = proxy.gate.begin_trial([other.target])
+        proxy.site.trial = ServedTrial(audience, trial)
+        yield proxy
+        proxy.site.trial = None
+        proxy.gate.end_trial()
+
+
+def a_canary(percent: float) -> Canary:
+    return Canary("", "a" * 40, percent, 60)
+
+
+async def asked(proxy: RunningProxy, *lines: bytes, path: bytes = b"/") -> ParsedMessage:
+    head = b"".join(b"%b\r\n" % line for line in (b"GET %b HTTP/1.1" % path, b"Host: h", *lines))
+    client = await proxy.ask(head + b"\r\n")
+    return await client.answer()
+
+
+@pytest.mark.parametrize(("percent", "body"), [(0, b"live"), (100, b"new")])
+async def test_a_client_of_a_canary_gets_one_release_and_a_cookie_once(
+    percent: float, body: bytes
+) -> None:
+    async with on_trial(a_canary(percent)) as proxy:
+        answer = await asked(proxy)
+        [cookie] = answer.field(b"set-cookie")
+        assert (answer.body, answer.field(b"cache-control")) == (body, [b"private"])
+        answer = await asked(proxy, b"Cookie: x=y; " + cookie.partition(b";")[0])
+        assert (answer.body, answer.field(b"set-cookie")) == (body, [])
+        assert answer.field(b"cache-control") == []
+
+
+async def test_a_response_that_a_cache_may_share_gets_no_cookie() -> None:
+    cacheable = NEW.replace(b"OK\r\n", b"OK\r\nCache-Control: max-age=60\r\n")
+    async with on_trial(a_canary(100), says(cacheable)) as proxy:
+        answer = await asked(proxy)
+        assert (answer.body, answer.field(b"set-cookie")) == (b"new", [])
+
+
+async def test_the_requests_of_one_connection_are_assigned_one_by_one() -> None:
+    async with on_trial(a_canary(100)) as proxy:
+        client = await proxy.connect()
+        for percent, body in ((100, b"new"), (0, b"live"), (100, b"new")):
+            assert proxy.site.trial is not None
+            proxy.site.trial.audience = a_canary(percent)
+            await client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert (await client.answer()).body == body
+        proxy.site.trial = None
+        await client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        answer = await client.answer()
+        assert (answer.body, answer.field(b"set-cookie")) == (b"live", [])
+
+
+async def test_a_request_that_the_candidate_drops_goes_to_the_live_release() -> None:
+    async with on_trial(a_canary(100), drops) as proxy:
+        client = await proxy.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert proxy.site.trial is not None
+        [target] = proxy.site.trial.trial.targets
+        proxy.nursery.start_soon(_end_when_leased, proxy)
+        assert (await client.answer()).body == b"live"
+        assert not target.leases
+
+
+async def _end_when_leased(proxy: RunningProxy) -> None:
+    await until("it was retried", lambda: proxy.gate.tally.retried)
+    proxy.gate.end_trial()
