@@ -7,6 +7,7 @@ from attrs import field, frozen
 
 from blue_green.config.app_process_settings import AppProcessSettings
 from blue_green.config.files_settings import FilesSettings
+from blue_green.config.idle_settings import IdleSettings
 from blue_green.config.place import Place
 from blue_green.config.process_settings import (
     AdminSettings,
@@ -47,6 +48,7 @@ class SiteSettings:
     health: HealthSettings = HealthSettings()
     swap: SwapSettings = SwapSettings()
     hold: HoldSettings = HoldSettings()
+    idle: IdleSettings = IdleSettings()
     tls: SiteTlsSettings = SiteTlsSettings()
     webhook: WebhookSettings = WebhookSettings()
     notify: NotifySettings = NotifySettings()

@@ -10,6 +10,7 @@ OF_BACKENDS: Mapping[str, Sequence[str]] = {
         "path", "host", "status", "interval", "timeout", "start_timeout", "rise", "fall", "warmup",
     ),
     "swap": ("strategy", "overdue", "stream_timeout", "low_memory"),
+    "idle": ("after", "processes"),
 }  # fmt: skip
 OF_PROGRAMS: Mapping[str, Sequence[str]] = {
     "app": ("stop_signal", "stop_timeout"),

@@ -17,7 +17,7 @@ The rules:
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 from attrs import evolve
@@ -42,6 +42,9 @@ class Gate:
         """How long each held request waited, however its wait ended."""
         self.by_status: Counter[int] = Counter()
         """How many requests have ended with each status, including errors of our own."""
+        self.leases_given = 0
+        self.on_hold: Callable[[], None] = _do_nothing
+        """Called when a request begins to wait."""
         self._targets: list[Target] = []
         self._withdrawn: list[Target] = []
         """They get no more leases, but may have some."""
@@ -83,6 +86,7 @@ class Gate:
         self._queue[waiter] = None
         self._waiting_of[owner] += 1
         self.tally.held += 1
+        self.on_hold()
         try:
             with waiter.scope:
                 while not self._may_go(waiter):
@@ -279,6 +283,7 @@ class Gate:
         else:
             target = min(targets, key=lambda target: (target is avoid, len(target.leases)))
         lease = Lease(self, target, held)
+        self.leases_given += 1
         target.leases.add(lease)
         return lease
 
@@ -311,3 +316,7 @@ class Gate:
 
     def _retry_after(self) -> int:
         return max(1, math.ceil(self.settings.timeout / 10))
+
+
+def _do_nothing() -> None:
+    pass

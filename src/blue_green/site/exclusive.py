@@ -62,6 +62,7 @@ async def _quiesce(swap: Swap, old: Slot, slow: Sequence[Lease]) -> None:
                 await processes.stop()
         await trio.lowlevel.checkpoint_if_cancelled()
         swap.is_past_switch = True
+        swap.site.sleep.end()
         with swap.timed("drain"):
             await _hold_and_drain(swap, old, slow)
     except (SwapCancelled, trio.Cancelled):

@@ -62,12 +62,18 @@ async def _serve(site: "Site") -> None:
     if live is None or live.revision != release.revision:  # The state or the release was lost.
         live = state.live = Live("blue", release.revision)
         state.head = None
-    logger.info("starting %s, which was live before", live.revision[:7])
+    if not site.sleep.was_asleep:
+        logger.info("starting %s, which was live before", live.revision[:7])
     slot = slots.by_name(live.slot)
     try:
         await slot.assign(release, site.settings)
     except MachineFault as fault:
         logger.error("cannot start %s: %s", live.revision[:7], fault)
+        return
+    if site.sleep.was_asleep:
+        slots.go_live(slot, asleep=True)
+        site.processes.supervise()
+        logger.info("%s is asleep in %s", live.revision[:7], slot.name)
         return
     slots.go_live(slot)
     slot.supervise()

@@ -35,6 +35,7 @@ from blue_green.site.release_files import ReleaseFiles
 from blue_green.site.retirement import Retirement
 from blue_green.site.scheduled_run import FailedRun
 from blue_green.site.site_certificates import SiteCertificates
+from blue_green.site.sleep import Sleep
 from blue_green.site.slots import Slots
 from blue_green.site.state import STATE_FILE, RecordedBackend, State, StateFile
 from blue_green.site.status import Status
@@ -131,6 +132,7 @@ class Site:
         self.processes = AppProcesses(self)
         self.schedules = Schedules(self.state, self.state_file)
         self.retirement = Retirement(self)
+        self.sleep = Sleep(self)
         self.queue = DeployQueue(self)
         self.new_commits = NewCommits(self)
         self.pushes = Pushes()
@@ -160,6 +162,7 @@ class Site:
         self.pool.keepalive = settings.serving.backend_keepalive
         self.watch.use(settings.git)
         self.notify.use(settings)
+        self.sleep.use_settings()
 
     async def check_checkout(self) -> None:
         """Raise `CheckoutUnusable` if there is nothing to serve and nothing to deploy.
@@ -183,6 +186,7 @@ class Site:
             nursery.start_soon(reports.run)
             nursery.start_soon(self.state_file.write_changes, self._snapshot)
             nursery.start_soon(self.current_link.run)
+            nursery.start_soon(self.sleep.run)
 
     async def deploy(self) -> None:
         """Serve the last release, then deploy what is requested, until cancelled.

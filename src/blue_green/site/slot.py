@@ -87,8 +87,9 @@ class Slot:
 
     @property
     def is_in_use(self) -> bool:
-        """Whether it has backends, or will restart them."""
-        return bool(self._backends) or self._supervision is not None
+        """Whether it has backends, or will start them again."""
+        is_asleep = self is self._site.slots.live and not self._site.sleep.is_awake
+        return bool(self._backends) or self._supervision is not None or is_asleep
 
     def backend_on(self, address: Endpoint) -> Backend | None:
         return self._backends.get(address)

@@ -72,11 +72,13 @@ class Slots:
     def by_name(self, name: str) -> Slot:
         return self.green if name == "green" else self.blue
 
-    def go_live(self, slot: Slot, *, keeps_processes: bool = False) -> None:
+    def go_live(self, slot: Slot, *, keeps_processes: bool = False, asleep: bool = False) -> None:
         """Send all new requests to this slot from now on, and run the processes of its release.
 
-        `keeps_processes`: those that run are of the same release, and go on.
+        `keeps_processes`: those that run are of the same release, and go on. `asleep`: nothing runs
+        before somebody uses the site.
         """
+        self._site.sleep.note_live(asleep=asleep)
         if self.live is not None:
             self.live.stop_supervising()
         self.live = slot
@@ -95,10 +97,13 @@ class Slots:
         slot = self.by_name(handed.slot)
         slot.take_over(handed)
         self._site.processes.take_over(handed.processes)
-        since = slot.since
-        self.go_live(slot)
+        since, asleep = slot.since, self._site.sleep.was_asleep
+        self.go_live(slot, asleep=asleep)
         slot.since = since
-        slot.supervise()
+        if asleep:
+            self._site.processes.supervise()
+        else:
+            slot.supervise()
 
     def kill(self) -> None:
         """Kill all backends and processes, also during a `stop`."""
@@ -108,6 +113,7 @@ class Slots:
 
     async def stop(self) -> None:
         """Stop all backends and processes."""
+        self._site.sleep.end()
         self._site.gate.switch(())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._site.processes.stop)

@@ -57,6 +57,21 @@ class RecordedBackend:
     began: int
 
 
+@define
+class SleepRecord:
+    """How a site sleeps, and has woken so far."""
+
+    since: float | None = None
+    """When it fell asleep, in seconds since the epoch; None if it is awake."""
+    wakes: int = 0
+    """How often a request has woken it, and it has started."""
+    failed_wakes: int = 0
+    """How often it has not started."""
+    wake_seconds: float = 0.0
+    """How long all starts together took that succeeded."""
+    last_wake_seconds: float | None = None
+
+
 def _are_ports(_: object, attribute: object, found: dict[str, list[int]]) -> None:
     if found.keys() - {"blue", "green"}:
         raise ValueError("ports: there are only blue and green")
@@ -92,6 +107,8 @@ class State:
     """The last HEAD that was handled, whatever the outcome."""
     paused_until: float | None = None
     """When a pause ends, in seconds since the epoch."""
+    sleep: SleepRecord | None = None
+    """None if it has never slept."""
     boot: str = ""
     """The boot ID that the backends' start times belong to."""
     backends: list[RecordedBackend] = field(factory=list)

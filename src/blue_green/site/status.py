@@ -78,6 +78,7 @@ class Status:
             "buffered": attrs.asdict(site.served.buffered),
             "tunnels": sum(target.streams for target in targets),
             "paused_for": self._site.pause.seconds_left,
+            "sleep": site.sleep.as_dict(),
             "quarantined": self._quarantined,
             "output": self._output,
             "previous": site.state.previous,
@@ -95,7 +96,7 @@ class Status:
 
     @property
     def phase(self) -> str:
-        """`starting`, `serving`, `swapping`, `paused` or `failing`."""
+        """`starting`, `serving`, `swapping`, `paused`, `failing`, `asleep` or `waking`."""
         gate = self._site.gate
         if self._site.pause.seconds_left is not None:
             return "paused"
@@ -103,7 +104,9 @@ class Status:
             return "swapping"
         if gate.targets:
             return "serving"
-        return "failing" if gate.is_refusing else "starting"
+        if gate.is_refusing:
+            return "failing"
+        return "starting" if self._site.sleep.is_awake else self._site.sleep.phase
 
     @property
     def _retiring(self) -> dict[str, Any] | None:

@@ -56,7 +56,7 @@ async def _run(swap: Swap) -> Result:
     live = site.slots.live
     is_live = (
         live is not None
-        and bool(live.is_static or live.backends)
+        and bool(live.is_static or live.backends or not site.sleep.is_awake)
         and swap.receipt.previous == swap.revision
     )
     if not swap.retry and is_live:

@@ -29,6 +29,8 @@ async def restart_processes(site: Site, names: Sequence[str], *, waits: bool) ->
             raise Refusal(f"the live release has no process {name}; it has: {others}", usage=True)
         if settings[name].schedule is not None:
             raise Refusal(f"{name} runs on a schedule, so there is nothing to start again")
+    if site.processes.are_asleep:
+        raise Refusal("the site is asleep: its processes start when it wakes")
     if generation is not None:
         await _check_launch(site, generation)
     new = [one for name in dict.fromkeys(names) for one in site.processes.restart(name)]

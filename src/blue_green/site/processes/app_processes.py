@@ -30,6 +30,8 @@ class AppProcesses:
     def __init__(self, site: "Site") -> None:
         self.generation: Generation | None = None
         """The generation whose processes should run."""
+        self.are_asleep = False
+        """Only those with a schedule run: nobody uses the site."""
         self._site = site
         self._instances: list[AppInstance] = []
         """Also those that are stopping."""
@@ -100,12 +102,32 @@ class AppProcesses:
             return
         self._site.schedules.keep(generation.settings.processes)
         for name, settings in generation.settings.processes.items():
+            if self.are_asleep and settings.schedule is None:
+                continue
             for number in range(1, settings.count + 1):
                 handed = self._handed.pop((name, number, settings.schedule is None), None)
                 self._add(generation, name, number, handed)
         for handed in self._handed.values():
             self._add(generation, handed.name, handed.number, handed).stop()
         self._handed.clear()
+
+    def sleep(self) -> None:
+        """Stop those that always run, until `wake`. Nothing waits for that."""
+        self.are_asleep = True
+        for instance in self._current:
+            if instance.always_runs:
+                instance.stop()
+
+    def wake(self) -> None:
+        """Start those that always run again, unless they have not slept."""
+        generation, slept = self.generation, self.are_asleep
+        self.are_asleep = False
+        if not slept or generation is None or self._site.is_stopping:
+            return
+        for name, settings in generation.settings.processes.items():
+            if settings.schedule is None:
+                for number in range(1, settings.count + 1):
+                    self._add(generation, name, number, None)
 
     def restart(self, name: str) -> Sequence[AppInstance]:
         """Replace the instances of one process, in its way of handing over; the new ones.
