@@ -22,6 +22,7 @@ from blue_green.config import (
     changes,
     effects,
     files_settings,
+    idle_settings,
     process_settings,
     site_settings,
 )
@@ -127,6 +128,7 @@ def prose() -> Mapping[str, str]:
         site_settings,
         app_process_settings,
         files_settings,
+        idle_settings,
     )
     return dict(
         found for module in modules for found in _prose(ast.parse(inspect.getsource(module)), "")

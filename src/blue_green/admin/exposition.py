@@ -22,7 +22,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
-from blue_green.admin import process_metrics
+from blue_green.admin import process_metrics, sleep_metrics
 from blue_green.admin.readiness import why_not_ready
 from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.proxy.buffer_space import BufferUse
@@ -68,6 +68,7 @@ class Exposition:
                 *_changes(site),
                 *_releases(site),
                 *process_metrics.of_site(site),
+                *sleep_metrics.of_site(site),
             ):
                 families.add(metric)
             certificates = site.certificates.all()

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from blue_green.cli import certificate_text, moments, process_text, swap_results
+from blue_green.cli import certificate_text, moments, process_text, sleep_text, swap_results
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
 from blue_green.site.swap_text import triggered_by
@@ -17,6 +17,8 @@ COLOURS = {
     "paused": "yellow",
     "starting": "yellow",
     "failing": "red",
+    "asleep": "blue",
+    "waking": "yellow",
     "broken": "red",
 }
 LABEL = 10
@@ -75,7 +77,8 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield from _release(result, "live", live["revision"], style)
         yield from style.wrapped(MARGIN, _place(live), "dim")
         if crash := live.get("crash"):  # Missing in the answers of older supervisors.
-            yield from style.wrapped(MARGIN, f"restarting it: {crash}", "red")
+            text = sleep_text.failure(result) or "restarting it"
+            yield from style.wrapped(MARGIN, f"{text}: {crash}", "red")
             yield from _last_lines(result, live["revision"], style)
         if current := result.get("current"):  # Missing in the answers of older supervisors.
             yield from style.wrapped(MARGIN, f"in {current}", "dim")
@@ -90,6 +93,8 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield from style.wrapped(MARGIN, _progress(swap), "cyan")
         if candidate := result["candidate"]:
             yield from style.wrapped(MARGIN, f"starting in {_place(candidate)}", "dim")
+    if sleep := sleep_text.line(result):
+        yield _row(style, "sleep", sleep)
     yield from _processes(result, style)
     yield from _files(result, style)
     yield from _hosts(result, style)

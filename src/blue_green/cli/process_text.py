@@ -12,9 +12,9 @@ MAX_SHOWN = 20
 
 def lines(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A line for each process, with its colour."""
-    found = _of(site)
+    found, is_asleep = _of(site), site["phase"] == "asleep"
     for process in found[:MAX_SHOWN]:
-        yield _line(process), _colour(process)
+        yield _line(process, if_none="asleep" if is_asleep else "stopped"), _colour(process)
     if (more := len(found) - MAX_SHOWN) > 0:
         yield f"and {more} more: see blue-green status --json", ""
 
@@ -25,8 +25,8 @@ def problems(site: Mapping[str, Any]) -> Sequence[str]:
     return found
 
 
-def _line(process: Mapping[str, Any]) -> str:
-    parts = [_instances(process)] if process["instances"] else ["stopped"]
+def _line(process: Mapping[str, Any], *, if_none: str) -> str:
+    parts = [_instances(process)] if process["instances"] else [if_none]
     if process["schedule"]:
         parts.append(_schedule(process))
     if process["restarts"]:

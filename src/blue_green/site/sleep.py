@@ -18,7 +18,7 @@ from blue_green.site import probation
 from blue_green.site.crash import Crash
 from blue_green.site.last_use import LastUse
 from blue_green.site.state import SleepRecord
-from blue_green.source.failure import StepFailed
+from blue_green.source.failure import MachineFault, StepFailed
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -196,12 +196,14 @@ class Sleep:
         site.state_file.change()
         site.gate.explain(TOO_SLOW)
         logger.info("waking: it is used again")
-        failure = None
+        failure: StepFailed | None = None
         with trio.CancelScope() as self._waking:
             try:
                 await self._start(slot)
             except StepFailed as failed:
                 failure = failed
+            except OSError as error:
+                failure = MachineFault(str(error))
         if self._waking.cancelled_caught or self.state is not Wakefulness.WAKING:
             return
         if failure is not None:
