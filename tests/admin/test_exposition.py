@@ -73,6 +73,9 @@ async def test_metrics_report_what_happened(make_site: Callable[..., RealSite]) 
         == seen["blue_green_ready", NAME]
         == 1
     )
+    assert seen["blue_green_response_seconds_count", NAME, "blue"] == 2
+    assert seen["blue_green_release_requests_total", NAME, "blue"] == 3
+    assert seen["blue_green_release_failures_total", NAME, "blue"] == 1
     assert any(name == "blue_green_build_info" for name, *_ in seen)
     assert seen["process_open_fds",] > 5
 

@@ -6,7 +6,6 @@ come from /proc, where listing thousands of descriptors takes a while, so a thre
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import get_args
 
 import trio
@@ -19,15 +18,14 @@ from prometheus_client.core import (
     SummaryMetricFamily,
 )
 from prometheus_client.exposition import generate_latest
-from prometheus_client.utils import floatToGoString
 
 from blue_green import __version__
-from blue_green.admin import process_metrics, sleep_metrics
+from blue_green.admin import process_metrics, release_metrics, sleep_metrics
 from blue_green.admin.readiness import why_not_ready
+from blue_green.admin.release_metrics import cumulative
 from blue_green.certificates.host_certificate import HostCertificate
 from blue_green.proxy.buffer_space import BufferUse
 from blue_green.proxy.client_counts import ClientCounts
-from blue_green.routing.metrics import Histogram
 from blue_green.site.receipt import Result
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
@@ -67,6 +65,7 @@ class Exposition:
                 *_traffic(site),
                 *_changes(site),
                 *_releases(site),
+                *release_metrics.of_site(site),
                 *process_metrics.of_site(site),
                 *sleep_metrics.of_site(site),
             ):
@@ -164,7 +163,7 @@ def _traffic(site: Site) -> Iterator[Metric]:
         "How long held requests waited, whatever their outcome",
         labels=["site"],
     )
-    holds.add_metric([name], _cumulative(gate.holds), gate.holds.total)
+    holds.add_metric([name], cumulative(gate.holds), gate.holds.total)
     yield holds
 
 
@@ -256,9 +255,3 @@ def _gauge(metric: str, documentation: str, name: str, value: float) -> Metric:
     gauge = GaugeMetricFamily(metric, documentation, labels=["site"])
     gauge.add_metric([name], value)
     return gauge
-
-
-def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
-    """Buckets as Prometheus defines them: each includes the counts of all smaller ones."""
-    bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
-    return list(zip(bounds, accumulate(histogram.counts), strict=True))

@@ -14,6 +14,7 @@ import trio
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.site.slot import Slot
+from blue_green.site.status import results_of
 
 LINES = 100
 """Maximum number of output lines in one event: the last ones."""
@@ -75,6 +76,7 @@ class SiteEvents:
             "restarts": slot.restarts,
             "crash": slot.crash.reason if slot.crash else "",
             "is_static": slot.is_static,
+            "results": results_of(slot),
             "backends": [
                 {
                     "port": backend.target.address.port or None,

@@ -8,6 +8,7 @@ from typing import Any
 from blue_green.cli import certificate_text, moments, process_text, sleep_text, swap_results
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
+from blue_green.site import result_text
 from blue_green.site.swap_text import triggered_by
 from blue_green.system.printable import counted
 
@@ -76,6 +77,7 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     if live:
         yield from _release(result, "live", live["revision"], style)
         yield from style.wrapped(MARGIN, _place(live), "dim")
+        yield from _results(live, style)
         if crash := live.get("crash"):  # Missing in the answers of older supervisors.
             text = sleep_text.failure(result) or "restarting it"
             yield from style.wrapped(MARGIN, f"{text}: {crash}", "red")
@@ -84,6 +86,10 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
             yield from style.wrapped(MARGIN, f"in {current}", "dim")
     else:
         yield _row(style, "live", "nothing")
+    if draining := result.get("draining"):  # Nor this.
+        yield from _release(result, "draining", draining["revision"], style)
+        yield from style.wrapped(MARGIN, _place(draining), "dim")
+        yield from _results(draining, style)
     if retiring := result["retiring"]:
         yield from _release(result, "retiring", retiring["revision"], style)
         yield from style.wrapped(MARGIN, _what_is_left(retiring), "dim")
@@ -186,6 +192,13 @@ def _warning(style: Style, label: str, text: str) -> Iterator[str]:
         first, *more = style.with_steps(MARGIN, text, "yellow")
         yield _row(style, label) + first[LABEL + 2 :]
         yield from more
+
+
+def _results(slot: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """How fast the release was of late, and how much failed."""
+    if results := slot.get("results"):  # Missing in the answers of older supervisors.
+        colour = "yellow" if results["failed"] else "dim"
+        yield from style.wrapped(MARGIN, result_text.summary(results), colour)
 
 
 def _wanted(result: Mapping[str, Any], style: Style) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from blue_green.cli import moments
 from blue_green.cli.terminal import Style
+from blue_green.site import result_text
 from blue_green.site.swap_text import numbers, triggered_by
 
 COLOURS = {
@@ -41,14 +42,19 @@ def receipt(result: Mapping[str, Any], style: Style, site: str | None = None) ->
         lines += [f"last lines of output{more}:", *(style.line("    ", line) for line in shown)]
     if result["seconds"]:
         lines.append(style.line(numbers(result)))
-    return lines
+    return lines + [style.line(text) for text in result_text.of_receipt(result)]
 
 
 def history(receipts: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
-    """The last swaps, two or three lines each."""
+    """The last swaps, two to five lines each."""
     if not receipts:
         return ["no swaps yet"]
-    return [line for result in receipts for line in entry(result, style, indent=0)]
+    lines = []
+    for result in receipts:
+        lines += entry(result, style, indent=0)
+        for text in result_text.of_receipt(result):
+            lines += style.wrapped(2, text, "dim")
+    return lines
 
 
 def entry(result: Mapping[str, Any], style: Style, *, indent: int) -> list[str]:

@@ -46,6 +46,10 @@ class ResultSummary:
     """The median of the response times, in seconds; None if there were none."""
     p95: float | None = None
 
+    def as_dict(self) -> dict[str, float | None]:
+        p50, p95 = (None if p is None else round(p, 5) for p in (self.p50, self.p95))
+        return {"requests": self.requests, "failed": self.failed, "p50": p50, "p95": p95}
+
 
 @define(eq=False)
 class Results:
@@ -98,6 +102,25 @@ class Results:
         return Counts(
             self.responses - self.rejected + self.unanswered,
             self.errors + self.broken + self.unanswered,
+        )
+
+    def copy(self) -> "Results":
+        """A copy that later requests do not change."""
+        return self.since(Results())
+
+    def since(self, earlier: "Results") -> "Results":
+        """What was added after `earlier`, which is an older copy."""
+        times = Histogram(RESPONSE_SECONDS)
+        pairs = zip(self.times.counts, earlier.times.counts, strict=True)
+        times.counts[:] = [now - before for now, before in pairs]
+        times.total = self.times.total - earlier.times.total
+        return Results(
+            times,
+            responses=self.responses - earlier.responses,
+            rejected=self.rejected - earlier.rejected,
+            errors=self.errors - earlier.errors,
+            broken=self.broken - earlier.broken,
+            unanswered=self.unanswered - earlier.unanswered,
         )
 
     def summary(self) -> ResultSummary:

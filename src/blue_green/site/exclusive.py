@@ -12,6 +12,7 @@ import trio
 
 from blue_green.routing.lease import Lease, cut
 from blue_green.site import data_check, soak
+from blue_green.site.comparison import Comparison
 from blue_green.site.draining import drain, requests_of, still_in_flight, until_ended
 from blue_green.site.receipt import Result
 from blue_green.site.slot import Slot
@@ -37,7 +38,7 @@ async def run(swap: Swap, old: Slot, release: Release) -> Result:
             site.gate.switch(())
             await _stop_all(swap, old)
         await data_check.check_again(swap, old)  # The old release can write nothing any more.
-        if failure := await _replace(swap, candidate, release):
+        if failure := await _replace(swap, old, candidate, release):
             backends = candidate.backends
             await _bring_back(swap, old, candidate)
             output = failure.output or output_of(backends)
@@ -108,7 +109,7 @@ def _check_overdue(swap: Swap, left: int) -> None:
         raise SwapCancelled(still_in_flight(left, settings.drain_timeout))
 
 
-async def _replace(swap: Swap, candidate: Slot, release: Release) -> StepFailed | None:
+async def _replace(swap: Swap, old: Slot, candidate: Slot, release: Release) -> StepFailed | None:
     """Start the new release in an idle slot; how it failed after the switch, if it did."""
     site = swap.site
     async with swap.starting(candidate, release):
@@ -116,11 +117,13 @@ async def _replace(swap: Swap, candidate: Slot, release: Release) -> StepFailed 
         await swap.start(candidate, release)
         await swap.switch(candidate, None)
     site.gate.resume(HOLDER)
-    failure = None
+    failure, comparison = None, Comparison(candidate, old)
     seconds = swap.settings.swap.soak
     with swap.timed("soak" if seconds else ""):
         with trio.move_on_after(seconds):
             failure = await soak.first_failure(swap, candidate)
+    if seconds:
+        comparison.note_in(swap.receipt)
     if failure:
         if site.processes.have_failed:
             await _stop_processes_of(swap, candidate)

@@ -14,6 +14,7 @@ from attrs import evolve
 
 from blue_green.config.kinds import Seconds
 from blue_green.site import data_check, soak
+from blue_green.site.comparison import Comparison
 from blue_green.site.draining import drain
 from blue_green.site.receipt import Result
 from blue_green.site.retirement import HURRY_TIMEOUT
@@ -41,8 +42,9 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
         in_flight = await swap.switch(candidate, old)
     if old is None or (old.runs_nothing and candidate.runs_nothing):
         return await swap.promote(candidate)
-    switched_at = trio.current_time()
+    switched_at, comparison = trio.current_time(), Comparison(candidate, old)
     failure = await _soak(swap, old, candidate, in_flight)
+    comparison.note_in(swap.receipt)
     if failure:
         return await _revert(swap, old, candidate, failure)
     swap.site.retirement.begin(old, swap.settings.swap, swap.receipt, switched_at=switched_at)

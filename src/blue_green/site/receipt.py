@@ -6,7 +6,8 @@ from typing import Any, Literal
 import attrs
 from attrs import define, field
 
-from blue_green.site import swap_text
+from blue_green.routing.results import ResultSummary
+from blue_green.site import result_text, swap_text
 from blue_green.system.tail import last, shortened
 
 Result = Literal["promoted", "failed", "superseded", "reverted", "unchanged"]
@@ -58,6 +59,10 @@ class Receipt:
     """Requests that a backend failed to answer."""
     seconds: dict[str, float] = field(factory=dict)
     """How long each phase took."""
+    results: ResultSummary | None = None
+    """Those of the new release from the switch to the end of the soak; None without a soak."""
+    previous_results: ResultSummary | None = None
+    """The recent ones of the release before."""
     retry_in: float = 0.0
     """Seconds until it is retried automatically; 0 if it is not."""
     asked_by: str = ""
@@ -69,7 +74,8 @@ class Receipt:
         return attrs.asdict(self, value_serializer=_plain)
 
     def __str__(self) -> str:
-        return swap_text.numbers(attrs.asdict(self))
+        fields = attrs.asdict(self)
+        return "; ".join([swap_text.numbers(fields), *result_text.of_receipt(fields)])
 
 
 def _plain(_: Any, __: Any, value: Any) -> Any:

@@ -10,6 +10,7 @@ import trio
 from blue_green.config.kinds import Endpoint
 from blue_green.config.settings import SiteSettings
 from blue_green.routing.lease import Target
+from blue_green.routing.recent_results import RecentResults
 from blue_green.routing.results import Results
 from blue_green.site import addresses, handed_results, probation
 from blue_green.site.backend import Backend
@@ -45,6 +46,7 @@ class Slot:
         self.release: Release | None = None
         self.results = Results()
         """Those of its release since that was started, whatever happened to its backends."""
+        self.recent = RecentResults(self.results)
         self.since: datetime | None = None
         """When it became live."""
         self.restarts = 0
@@ -101,7 +103,7 @@ class Slot:
         later swap.
         """
         self.release = release
-        self.results = Results()
+        self._count_in(Results())
         self.settings = settings
         self.crash = None
         self.is_static = settings.is_static
@@ -118,7 +120,7 @@ class Slot:
     def take_over(self, handed: HandedRelease) -> None:
         """Take over running backends from the program that ran in this process before."""
         self.release = Release(handed.revision, Path(handed.path))
-        self.results = handed_results.take_over(handed.results)
+        self._count_in(handed_results.take_over(handed.results))
         self.since = datetime.fromisoformat(handed.since) if handed.since else None
         self.addresses = addresses.of_handed(handed)
         self.is_static = not self.addresses
@@ -205,6 +207,9 @@ class Slot:
         """Wait until each supervised backend has come up, or failed to, at least once."""
         if self._supervision is not None:
             await self._supervision.settled.wait()
+
+    def _count_in(self, results: Results) -> None:
+        self.results, self.recent = results, RecentResults(results)
 
     def _target(self, address: Endpoint, revision: str) -> Target:
         owner = self._site.user.uid

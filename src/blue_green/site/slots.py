@@ -18,6 +18,9 @@ from blue_green.system.handover import HandedRelease
 if TYPE_CHECKING:
     from blue_green.site.site import Site
 
+NOTE_INTERVAL = 30.0
+"""Seconds between two notes of what the recent results of a release are."""
+
 
 class Slots:
     """The blue and the green slot."""
@@ -36,8 +39,15 @@ class Slots:
     async def run(self) -> None:
         """Run the tasks of backends, which outlive the swaps that start them."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._note_results)
             async for task in self._started:
                 nursery.start_soon(task)
+
+    async def _note_results(self) -> None:
+        while True:
+            await trio.sleep(NOTE_INTERVAL)
+            for slot in self.both:
+                slot.recent.note(trio.current_time())
 
     def start_soon(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Run this task in `run`."""

@@ -63,6 +63,7 @@ class Status:
             "current": str(site.current_link.path) if site.current_link.release else None,
             "files": site.files.as_dict(),
             "candidate": _slot(swap.candidate) if swap else None,
+            "draining": self._draining,
             "retiring": self._retiring,
             "wanted": queue.desired,
             "head": site.new_commits.head,
@@ -107,6 +108,12 @@ class Status:
         if gate.is_refusing:
             return "failing"
         return "starting" if self._site.sleep.is_awake else self._site.sleep.phase
+
+    @property
+    def _draining(self) -> dict[str, Any] | None:
+        """The slot with the release that was live before the switch, until the soak is over."""
+        slots, state_of = self._site.slots.both, self._site.queue.state_of
+        return next((_slot(slot) for slot in slots if state_of(slot) == "draining"), None)
 
     @property
     def _retiring(self) -> dict[str, Any] | None:
@@ -244,4 +251,10 @@ def _slot(slot: Slot | None) -> dict[str, Any] | None:
         "is_static": slot.is_static,
         "crash": slot.crash.reason if slot.crash else "",
         "since": slot.since.isoformat(timespec="seconds") if slot.since else None,
+        "results": results_of(slot),
     }
+
+
+def results_of(slot: Slot) -> dict[str, Any] | None:
+    """The recent results of the release in this slot; None without an app."""
+    return None if slot.is_static else slot.recent.recent().summary().as_dict()

@@ -1,0 +1,43 @@
+"""The results of releases in words, for the log and for the commands, which import no more."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from blue_green.system.printable import counted
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """The results of a release, an object of the control protocol, in one line."""
+    if not results["requests"]:
+        return "no requests"
+    text = f"{counted(results['requests'], 'request')}, {share(results)} failed"
+    if results.get("p50") is not None:
+        text += f", p50 {duration(results['p50'])}, p95 {duration(results['p95'])}"
+    return text
+
+
+def of_receipt(receipt: Mapping[str, Any]) -> Iterator[str]:
+    """The results of both releases of a swap that had a soak, if there were requests."""
+    both = {"new": receipt.get("results"), "old": receipt.get("previous_results")}
+    if any(results and results["requests"] for results in both.values()):
+        for name, results in both.items():
+            if results:
+                yield f"{name} release: {summary(results)}"
+
+
+def share(results: Mapping[str, Any]) -> str:
+    """The share of requests that failed."""
+    failed, requests = results["failed"], results["requests"]
+    return percent(failed / requests if requests else 0.0)
+
+
+def percent(share: float) -> str:
+    if 0 < share < 0.001:
+        return "under 0.1%"
+    return f"{100 * share:.1f}%" if 0 < share < 0.0995 else f"{100 * share:.0f}%"
+
+
+def duration(seconds: float) -> str:
+    if seconds <= 0.001:
+        return "under 1 ms"
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
