@@ -9,9 +9,9 @@ import trio
 
 from blue_green.control.server import Refusal, Selector, SiteRequest
 from blue_green.supervisor import operations, reload, settings_file
+from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.operations import Operations
 from blue_green.supervisor.reload import Reload
-from blue_green.supervisor.site_commands import NoArguments
 from tests.support import site_parts
 from tests.support.settings import MINIMAL
 

@@ -1,7 +1,7 @@
 """Commands that change what runs, such as `swap` and `reload`."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import starmap
 from typing import Any
 
@@ -19,6 +19,9 @@ from blue_green.cli.request import (
 from blue_green.config import change_text
 from blue_green.control import client
 
+GONE_BACK = ("promoted", "unchanged", "reverted", "aborted")
+"""Outcomes of a rollback that is done."""
+
 
 def _swap(arguments: argparse.Namespace) -> int:
     reject_file(arguments, arguments.revision)
@@ -29,13 +32,54 @@ def _swap(arguments: argparse.Namespace) -> int:
         "rebuild": arguments.rebuild,
         "wait": not arguments.no_wait,
     }
+    # An older supervisor would refuse what is not given.
     if arguments.output:
-        request["output"] = True  # An older supervisor would refuse it.
+        request["output"] = True
+    try:
+        request |= _trial(arguments)
+    except ValueError as error:
+        return complain(str(error), USAGE)
     return follow(arguments, request, good=("promoted", "unchanged"))
 
 
+def _trial(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments for a canary or a preview; raise `ValueError`."""
+    from blue_green.config.kinds import percent  # noqa: PLC0415 - slow to load
+
+    request: dict[str, Any] = {}
+    if arguments.canary is not None:
+        share = arguments.canary
+        request["canary"] = _named("--canary", percent, share if "%" in share else f"{share}%")
+    if arguments.time is not None:
+        request["seconds"] = _seconds(arguments.time)
+    return request
+
+
+def _seconds(text: str) -> float:
+    """The value of `--for`; raise `ValueError`."""
+    from blue_green.config.kinds import duration  # noqa: PLC0415 - slow to load
+
+    is_bare = text.replace(".", "", 1).isdecimal()
+    return float(_named("--for", duration, float(text) if is_bare else text))
+
+
+def _named(option: str, read: Callable[[Any], float], value: Any) -> float:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"{option} {error}") from None
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    return follow(arguments, {"command": "promote"}, good=("promoted",))
+
+
+def _abort(arguments: argparse.Namespace) -> int:
+    return follow(arguments, {"command": "abort"}, good=("aborted",))
+
+
 def _rollback(arguments: argparse.Namespace) -> int:
-    return follow(arguments, {"command": "rollback"}, good=("promoted", "unchanged", "reverted"))
+    return follow(arguments, {"command": "rollback"}, good=GONE_BACK)
 
 
 def _restart(arguments: argparse.Namespace) -> int:
@@ -52,13 +96,10 @@ def _restarted(name: str, pids: Sequence[int]) -> str:
 
 
 def _pause(arguments: argparse.Namespace) -> int:
-    from blue_green.config.kinds import duration  # noqa: PLC0415 - slow to load
-
     try:
-        bare = arguments.time.replace(".", "", 1).isdecimal()
-        seconds = float(duration(float(arguments.time) if bare else arguments.time))
+        seconds = _seconds(arguments.time)
     except ValueError as error:
-        return complain(f"--for {error}", USAGE)
+        return complain(str(error), USAGE)
     *_, result = ask_site(arguments, {"command": "pause", "seconds": seconds})
     return print_result(arguments, result, f"paused for {seconds:g} s: requests wait at the proxy")
 
@@ -109,6 +150,14 @@ def _swap_arguments(parser: argparse.ArgumentParser) -> None:
         help="build it again, while the live release keeps serving",
     )
     parser.add_argument(
+        "--canary", metavar="SHARE",
+        help="first let it serve this share of the clients, such as 10%%; 0%%: no canary",
+    )  # fmt: skip
+    parser.add_argument(
+        "--for", dest="time", metavar="TIME",
+        help="how long a canary lasts before the switch (default: canary_for in [swap])",
+    )  # fmt: skip
+    parser.add_argument(
         "--output", action="store_true", help="also show the output of build and migrate"
     )
     parser.add_argument(
@@ -141,6 +190,20 @@ COMMANDS = [
         _swap,
         _swap_arguments,
         "blue-green swap v1.4",
+    ),
+    Command(
+        "promote",
+        "end a canary now, and make its release live",
+        _promote,
+        site_arguments,
+        "blue-green promote",
+    ),
+    Command(
+        "abort",
+        "end a canary now, and keep the live release",
+        _abort,
+        site_arguments,
+        "blue-green abort",
     ),
     Command(
         "rollback",

@@ -12,6 +12,7 @@ COLOURS = {
     "promoted": "green",
     "unchanged": "green",
     "superseded": "yellow",
+    "aborted": "yellow",
     "failed": "red",
     "reverted": "red",
 }

@@ -62,6 +62,9 @@ def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
         yield f"{key('app', 'command')}: {{{name}}} is unknown; did you mean {{{meant}}}?"
     if site.release.in_place and site.release.link:
         yield f"{key('release', 'link')}: has no effect with in_place = true"
+    if site.swap.canary and (site.swap.strategy == "exclusive" or site.release.in_place):
+        why = 'strategy = "exclusive"' if site.swap.strategy == "exclusive" else "in_place = true"
+        yield f"{key('swap', 'canary')}: needs two releases at once, which {why} rules out"
     if site.release.in_place and site.git.paths:
         yield (
             f"{key('git', 'paths')}: is impossible with in_place = true, where each commit changes "

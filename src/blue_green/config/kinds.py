@@ -22,6 +22,7 @@ Seconds = NewType("Seconds", float)
 Period = NewType("Period", float)
 Size = NewType("Size", int)
 Count = NewType("Count", int)
+Percent = NewType("Percent", float)
 Status = NewType("Status", int)
 Port = NewType("Port", int)
 Ports = NewType("Ports", tuple[tuple[Port, ...], tuple[Port, ...]])
@@ -112,6 +113,14 @@ def size(value: Any) -> Size:
     if match is None:
         raise ValueError(f'must be a size such as "16KiB", not {shown(value)}')
     return Size(int(match[1]) * BYTES[match[2] or "B"])
+
+
+def percent(value: Any) -> Percent:
+    """0 to 100 from `"10%"`."""
+    match = isinstance(value, str) and re.fullmatch(r"(\d{1,3}(?:\.\d{1,2})?)%", value)
+    if match and float(match[1]) <= 100:
+        return Percent(float(match[1]))
+    raise ValueError(f'must be a share such as "10%", not {shown(value)}')
 
 
 def count(value: Any) -> Count:

@@ -20,6 +20,7 @@ from blue_green.config.kinds import (
     Count,
     HostName,
     Link,
+    Percent,
     Period,
     Ports,
     Seconds,
@@ -221,6 +222,12 @@ class SwapSettings:
     backend stops."""
     soak: NextSwap[Seconds] = Seconds(5)
     """How long the old backend stays ready after the switch, to go back to if the new one fails."""
+    canary: NextSwap[Percent] = Percent(0)
+    """The share of clients that a new release serves before the switch, for `canary_for`, while the
+    live one serves the others ([canary.md](canary.md)). It applies to new commits, pushes and
+    `blue-green swap`, which can name another share. 0%: all clients at once."""
+    canary_for: NextSwap[Period] = Period(600)
+    """How long a canary lasts. It goes live then, unless it has failed before."""
     low_memory: NextSwap[Literal["warn", "refuse", "exclusive"]] = "warn"
     """What to do when less memory is available than the live release uses, so that a candidate may
     not fit beside it: start it and log a warning, fail the swap, or do this one swap in `exclusive`

@@ -18,6 +18,7 @@ from blue_green.config.kinds import (
     Endpoint,
     HostName,
     Link,
+    Percent,
     Period,
     Ports,
     Seconds,
@@ -56,6 +57,7 @@ SYNTAX: Mapping[Any, Syntax] = {
     Size: Syntax(
         "size", kinds.size, 'a number of bytes, or `"16KiB"`, `"1MB"`; not negative.', unit="B"
     ),
+    Percent: Syntax("share", kinds.percent, '`"10%"`; `"0%"` to `"100%"`.', unit="%"),
     Count: Syntax("count", kinds.count, "a whole number of at least 1."),
     Status: Syntax("status", kinds.status, "a final HTTP status, 200 to 599.", "statuses"),
     Argv: Syntax(

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-Unit = Literal["", "s", "B"]
-"""The unit of a number: seconds, bytes, or none."""
+Unit = Literal["", "s", "B", "%"]
+"""The unit of a number: seconds, bytes, percent, or none."""
 
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 BYTES = {
@@ -14,6 +14,8 @@ BYTES = {
 
 def written(value: float, unit: str) -> str:
     """The value in the largest unit of which it is a whole number: 90 is `90s`, and 120 is `2m`."""
+    if unit == "%":
+        return f"{value:g}%"
     if unit == "s" and 0 < value < 1:
         return f"{value * 1000:g}ms"
     names = SECONDS if unit == "s" else BYTES

@@ -22,10 +22,12 @@ from blue_green.site.retry import Retry, delay_after
 from blue_green.site.slot import Slot
 from blue_green.site.swap import SUPERSEDED, Report, Swap
 from blue_green.site.swap_text import triggered_by
+from blue_green.site.trial_plan import TrialPlan
 from blue_green.site.trigger import Trigger
 from blue_green.source.git_errors import GitError
 
 if TYPE_CHECKING:
+    from blue_green.site.candidate_trial import CandidateTrial
     from blue_green.site.site import Site
 
 logger = logging.getLogger(__name__)
@@ -83,9 +85,18 @@ class DeployQueue:
         return next((r.subject for r in receipts if r.revision == revision), "")
 
     def request(
-        self, revision: str, trigger: Trigger, *, retry: bool = False, rebuild: bool = False
+        self,
+        revision: str,
+        trigger: Trigger,
+        *,
+        retry: bool = False,
+        rebuild: bool = False,
+        plan: TrialPlan | None = None,
     ) -> DeployRequest:
-        """Request that this revision goes live, in place of all earlier requests."""
+        """Request that this revision goes live, in place of all earlier requests.
+
+        `plan` is the trial before the switch; None: by the settings.
+        """
         if trigger not in KEEPS_RETRY:
             self.pending_retry = None
         is_head = trigger is Trigger.WATCH
@@ -95,14 +106,19 @@ class DeployQueue:
         for request in (self._next_request, None if is_cancelling else self._current_request):
             if request is not None and request.revision == revision and not (retry or rebuild):
                 if request is self._current_request:
+                    if self.current is not None and not self.current.follow(plan):
+                        continue
                     self._drop_next()
+                request.plan = plan or request.plan
                 request.is_head |= is_head
                 return request
         self._drop_next()
-        self._next_request = DeployRequest(revision, trigger, retry or rebuild, rebuild, is_head)
+        self._next_request = DeployRequest(
+            revision, trigger, retry or rebuild, rebuild, is_head, plan
+        )
         if self.current is not None:
             self.current.newer_requested.set()
-            if self._yields_to_commits or not is_head:
+            if self._yields_to_commits or not is_head or self.current.is_for_preview:
                 self.current.supersede()
         self._wake.set()
         return self._next_request
@@ -119,6 +135,25 @@ class DeployQueue:
         self._head = self._site.state.head = head
         self._site.state_file.change()
 
+    @property
+    def trial(self) -> "CandidateTrial | None":
+        """The trial of the current swap, while it goes on."""
+        return self.current.trial if self.current is not None else None
+
+    def promote(self) -> DeployRequest | None:
+        """End the trial of the current swap with the switch; None if there is no trial."""
+        if self.trial is None:
+            return None
+        self.trial.promote()
+        return self._current_request
+
+    def abort(self, why: str) -> DeployRequest | None:
+        """End the trial of the current swap without the switch; None if there is no trial."""
+        if self.trial is None:
+            return None
+        self.trial.abort(why)
+        return self._current_request
+
     def roll_back(self) -> DeployRequest | None:
         """Go back to the previous release; None if there is none."""
         if self.current is not None and self.current.roll_back():
@@ -132,10 +167,10 @@ class DeployQueue:
         live = self._site.slots.live_revision
         return self.request(live, Trigger.RESTART, retry=True) if live else None
 
-    def rebuild(self) -> DeployRequest | None:
+    def rebuild(self, plan: TrialPlan | None = None) -> DeployRequest | None:
         """Build the live release again and swap to the new build; None if nothing is live."""
         live = self._site.slots.live_revision
-        return self.request(live, Trigger.REBUILD, rebuild=True) if live else None
+        return self.request(live, Trigger.REBUILD, rebuild=True, plan=plan) if live else None
 
     def state_of(self, slot: Slot) -> str:
         """`live`, `candidate`, `draining` or `retiring`; "" if nothing runs there."""
@@ -201,7 +236,7 @@ class DeployQueue:
         self._yields_to_commits = receipt.outcome != "superseded"
         self._remember_head()
         if receipt.outcome != "unchanged" and not swap.is_refused:
-            self._remember(receipt)
+            self.remember(receipt)
         self._change()
         await self._site.save()  # A restart must not forget what we report now.
         request.finish(receipt)
@@ -231,7 +266,8 @@ class DeployQueue:
         except (GitError, OSError) as error:
             logger.info("cannot read the subject of commit %s: %s", receipt.revision[:7], error)
 
-    def _remember(self, receipt: Receipt) -> None:
+    def remember(self, receipt: Receipt) -> None:
+        """Add a receipt to the history, and notify the owner."""
         state = self._site.state
         self.last = receipt
         if not state.is_repeated(receipt):

@@ -7,6 +7,7 @@ import trio
 from attrs import define, field
 
 from blue_green.site.receipt import Receipt
+from blue_green.site.trial_plan import TrialPlan
 from blue_green.site.trigger import Trigger
 
 
@@ -22,6 +23,8 @@ class DeployRequest:
     """Build it again even if there is a complete release of it."""
     is_head: bool = False
     """HEAD of the checkout moved to it; when the request ends, that HEAD has been handled."""
+    plan: TrialPlan | None = None
+    """The trial before the switch; None: by the settings."""
     receipt: Receipt | None = None
     _subscribers: list["trio.MemorySendChannel[dict[str, Any]]"] = field(factory=list)
 
@@ -47,4 +50,6 @@ class DeployRequest:
 
     def again(self) -> "DeployRequest":
         """The same request, without its subscribers."""
-        return DeployRequest(self.revision, self.trigger, self.retry, self.rebuild, self.is_head)
+        return DeployRequest(
+            self.revision, self.trigger, self.retry, self.rebuild, self.is_head, self.plan
+        )

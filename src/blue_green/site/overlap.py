@@ -14,6 +14,7 @@ from attrs import evolve
 
 from blue_green.config.kinds import Seconds
 from blue_green.site import data_check, soak
+from blue_green.site.candidate_trial import OUTPUT_TIMEOUT, on_trial
 from blue_green.site.comparison import Comparison
 from blue_green.site.draining import drain
 from blue_green.site.receipt import Result
@@ -26,9 +27,6 @@ from blue_green.source.release import Release
 
 logger = logging.getLogger(__name__)
 
-OUTPUT_TIMEOUT = 1.0
-"""Seconds to wait for the last output of a release that has died."""
-
 
 async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None = None) -> Result:
     """Start this release beside `old`, and switch; raise the error of a failed phase.
@@ -39,7 +37,11 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
     async with swap.starting(swap.site.slots.idle, release, is_warm=bool(warm)) as candidate:
         await swap.start(candidate, release)
         await data_check.check_again(swap, old)
-        in_flight = await swap.switch(candidate, old)
+        with on_trial(swap, old, candidate) as trial:
+            if trial is not None:
+                await trial.until_promoted()
+                await data_check.check_again(swap, old)
+            in_flight = await swap.switch(candidate, old)
     if old is None or (old.runs_nothing and candidate.runs_nothing):
         return await swap.promote(candidate)
     switched_at, comparison = trio.current_time(), Comparison(candidate, old)

@@ -10,7 +10,7 @@ from blue_green.routing.results import ResultSummary
 from blue_green.site import result_text, swap_text
 from blue_green.system.tail import last, shortened
 
-Result = Literal["promoted", "failed", "superseded", "reverted", "unchanged"]
+Result = Literal["promoted", "failed", "superseded", "reverted", "aborted", "unchanged"]
 
 LONGEST_SUBJECT = 500
 """Bytes in UTF-8, as in the next one."""

@@ -6,6 +6,7 @@ were loaded from it, too. One that never was live is none of them.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,24 +49,39 @@ class ReleaseFiles:
 
     def go_live(self, slot: "Slot") -> None:
         """Serve the files of this slot's release from now on."""
-        site, settings, live = self._site, slot.settings, slot.release
+        live = slot.release
         assert live is not None
         releases = (live, *self._before(live))
         if self._is_kept(live):
-            site.state.served = {release.path.name: release.revision for release in releases}
-        if not settings.files.earlier_releases:
-            releases = (live,)
-        site.served.files = None
-        if settings.files.directories:
-            site.served.files = FileRoots(
-                settings.files,
-                releases,
-                site.user,
-                settings.git.checkout,
-                settings.release.link,
-                has_app=not slot.is_static,
-                threads=self._threads,
-            )
+            self._remember(releases)
+        self._site.served.files = self._roots(slot, releases)
+
+    def begin_trial(self, candidate: "Slot") -> FileRoots | None:
+        """The files for clients of a release on trial. Those of the others have its files, too:
+        a request for one may come without the cookie."""
+        live, release = self._site.slots.live, candidate.release
+        assert live is not None and live.release is not None and release is not None
+        self._remember((live.release, release, *self._before(live.release)))
+        self._site.served.files = self._roots(live, (live.release, *self._before(live.release)))
+        return self._roots(candidate, (release, *self._before(release)))
+
+    def _remember(self, releases: Iterable[Release]) -> None:
+        self._site.state.served = {release.path.name: release.revision for release in releases}
+
+    def _roots(self, slot: "Slot", releases: tuple[Release, ...]) -> FileRoots | None:
+        """The files of a slot's release, and of those before it; None without `[files]`."""
+        settings = slot.settings
+        if not settings.files.directories:
+            return None
+        return FileRoots(
+            settings.files,
+            releases if settings.files.earlier_releases else releases[:1],
+            self._site.user,
+            settings.git.checkout,
+            settings.release.link,
+            has_app=not slot.is_static,
+            threads=self._threads,
+        )
 
     def forget(self, path: Path) -> None:
         """Serve nothing from a release that is about to be deleted."""

@@ -6,6 +6,7 @@ That needs neither the network nor a build, unless the release is lost. HEAD is 
 import logging
 from typing import TYPE_CHECKING
 
+from blue_green.site import ended_trial
 from blue_green.site.orphans import end_orphans
 from blue_green.site.state import Live
 from blue_green.source import stray_scan
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 async def last_release(site: "Site") -> None:
     """Make the last release live, unless an upgrade in place has left it running."""
+    ended_trial.report(site)
     await _end_orphans(site)
     await _prune(site)
     if site.slots.live is None:

@@ -213,9 +213,12 @@ class Site:
         systemd.notify(f"STATUS={label}{event}")
 
     def report_unhealthy(self, reason: str) -> None:
-        """Replace the live backends, which fail their probes, unless a swap will do so anyway."""
+        """Replace the live backends, which fail their probes, unless a swap will do so anyway.
+
+        A trial may last for long, and has to end for that.
+        """
         live = self.slots.live_revision
-        if live is not None and self.queue.is_idle:
+        if live is not None and (self.queue.is_idle or self.queue.trial is not None):
             logger.error("the live release is unhealthy and will be replaced: %s", reason)
             self.queue.request(live, Trigger.HEALTH, retry=True)
 

@@ -50,6 +50,20 @@ class Live:
 
 
 @define
+class RecordedTrial:
+    """A canary or preview that ran when the file was written."""
+
+    revision: str = field(validator=IS_REVISION)
+    kind: str
+    asked_by: str
+    """The trigger of its swap."""
+    is_head: bool
+    """The checkout's HEAD was at this revision."""
+    is_by_settings: bool
+    """The settings asked for it, and nobody else."""
+
+
+@define
 class RecordedBackend:
     """A backend or process that ran when the file was written: pid and start time (proc(5))."""
 
@@ -109,6 +123,8 @@ class State:
     """When a pause ends, in seconds since the epoch."""
     sleep: SleepRecord | None = None
     """None if it has never slept."""
+    trial: RecordedTrial | None = None
+    """The canary or preview that has not ended."""
     boot: str = ""
     """The boot ID that the backends' start times belong to."""
     backends: list[RecordedBackend] = field(factory=list)

@@ -71,6 +71,7 @@ class Status:
             "subjects": self._subjects,
             "step": swap.phase if swap else None,
             "swap": self._current_swap,
+            "trial": queue.trial.as_dict() if queue.trial else None,
             "processes": self.processes.as_dicts(),
             "process_problems": self.processes.problems(),
             "requests_per_second": round(self._site.rate.per_second, 1),
@@ -227,6 +228,7 @@ _ENDINGS = {
     "failed": "failed",
     "superseded": "was superseded",
     "reverted": "was reverted",
+    "aborted": "was aborted",
     "unchanged": "changed nothing",
 }
 

@@ -10,6 +10,10 @@ from blue_green.system import memory, procfs, threads
 
 logger = logging.getLogger(__name__)
 
+LOW_MEMORY = (
+    "memory is low, and a second release cannot run beside the live one (see low_memory in [swap])"
+)
+
 
 async def must_be_exclusive(swap: Swap, live: Slot) -> bool:
     """Whether the settings or a lack of memory demand an exclusive swap.

@@ -12,14 +12,17 @@ from blue_green.site import probation
 from blue_green.site.backend import Backend
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.receipt import Receipt, Result
+from blue_green.site.rollback import ROLLBACK_REQUESTED
 from blue_green.site.slot import Slot
 from blue_green.site.state import Live
+from blue_green.site.trial_plan import TrialKind, TrialPlan, plan_of
 from blue_green.source import failure, stray_text
 from blue_green.source.failure import MachineFault, StepFailed
 from blue_green.source.release import Release
 from blue_green.system import threads
 
 if TYPE_CHECKING:
+    from blue_green.site.candidate_trial import CandidateTrial
     from blue_green.site.site import Site
 
 logger = logging.getLogger(__name__)
@@ -45,6 +48,10 @@ class Swap:
         """The new release, once it is prepared."""
         self.candidate: Slot | None = None
         """The slot in which the new release starts."""
+        self.plan = plan_of(request.plan, request.trigger, site.settings)
+        """The trial before the switch, if there is to be one."""
+        self.trial: CandidateTrial | None = None
+        """The trial, while it goes on."""
         self.phase = ""
         self.phase_began = self.began = trio.current_time()
         self.is_past_switch = False
@@ -79,8 +86,29 @@ class Swap:
             if not self.is_migrating:
                 self.until_switch.cancel()
 
+    @property
+    def is_for_preview(self) -> bool:
+        """It goes no further than a preview, unless somebody promotes that."""
+        return self.plan is not None and self.plan.kind is TrialKind.PREVIEW
+
+    def follow(self, plan: TrialPlan | None) -> bool:
+        """Use this plan, if that is possible without a new swap; whether it is."""
+        if plan is None:
+            return not self.is_for_preview
+        if self.trial is None:
+            if not self.is_past_switch:
+                self.plan = plan_of(plan, self.trigger, self.settings)
+            return not self.is_past_switch
+        if plan.kind is TrialKind.PREVIEW or self.is_for_preview:
+            return False
+        self.trial.change(plan)
+        return True
+
     def roll_back(self) -> bool:
         """Go back to the old release if it is still warm; whether it is."""
+        if self.trial is not None and self.trial.plan.kind is TrialKind.CANARY:
+            self.trial.abort(ROLLBACK_REQUESTED)
+            return True
         if self.can_roll_back:
             self.rollback_requested.set()
         return self.can_roll_back
@@ -144,7 +172,7 @@ class Swap:
             yield slot
         finally:
             self.candidate = None
-            if self.site.slots.live is not slot:
+            if slot not in (self.site.slots.live, self.site.retirement.slot):
                 await slot.stop()
 
     async def promote(self, candidate: Slot) -> Result:

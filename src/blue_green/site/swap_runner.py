@@ -8,6 +8,7 @@ import logging
 from datetime import UTC, datetime
 
 from blue_green.site import data_check, exclusive, files_check, overlap, strategy
+from blue_green.site.candidate_trial import TrialAborted, TrialFailed
 from blue_green.site.receipt import Receipt, Result
 from blue_green.site.state import quarantined
 from blue_green.site.swap import Swap
@@ -27,6 +28,10 @@ async def run(swap: Swap) -> Receipt:
             outcome = await _run(swap)
         if swap.until_switch.cancelled_caught:
             outcome = swap.end("superseded", swap.why_superseded)
+    except TrialAborted as error:
+        outcome = swap.end("aborted", str(error))
+    except TrialFailed as failure:
+        outcome = await swap.reverted(failure)
     except SwapCancelled as error:
         swap.is_refused = isinstance(error, DeployRefused)
         outcome = swap.end("failed", str(error))
@@ -38,7 +43,7 @@ async def run(swap: Swap) -> Receipt:
         # The live release goes on serving, whatever our mistake was.
         logger.exception("swap %s: internal error", swap.revision[:7])
         outcome = await swap.failed(MachineFault(f"internal error: {error!r}"))
-    if outcome == "reverted" and swap.release:
+    if outcome in ("reverted", "aborted") and swap.release:
         await data_check.report(swap, swap.release)
     if outcome != "promoted" and swap.rebuild and swap.release:
         await swap.site.releases.discard(swap.release)
@@ -82,6 +87,8 @@ async def _run(swap: Swap) -> Result:
     with swap.timed("retire" if site.retirement.slot else ""):
         await site.retirement.hurry()
     if await strategy.must_be_exclusive(swap, live):
+        if swap.plan is not None:
+            raise MachineFault(f"no {swap.plan.kind} is possible: {strategy.LOW_MEMORY}")
         return await exclusive.run(swap, live, release)
     return await overlap.run(swap, live, release)
 

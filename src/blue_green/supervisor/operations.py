@@ -12,9 +12,10 @@ from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.supervisor import overview, receive_push, site_commands
 from blue_green.supervisor.find_site import in_directory
+from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.receive_push import PushArguments
 from blue_green.supervisor.reload import Reload
-from blue_green.supervisor.site_commands import NoArguments, SiteCommand
+from blue_green.supervisor.site_commands import SiteCommand
 from blue_green.supervisor.upgrade import Upgrade
 from blue_green.system import log, threads
 

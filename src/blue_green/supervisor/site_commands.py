@@ -10,19 +10,17 @@ from blue_green.control.server import Refusal, Send
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
+from blue_green.site.trial_plan import TrialPlan
 from blue_green.site.trigger import Trigger
 from blue_green.source.git_errors import GitError
+from blue_green.supervisor import trial_commands
 from blue_green.supervisor.exec_command import ExecArguments, exec_
 from blue_green.supervisor.follow_swap import follow
 from blue_green.supervisor.logs import Logs, LogsArguments
+from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.restart_processes import restart_processes
 
 LONGEST_PAUSE = 24 * 3600.0
-
-
-@define
-class NoArguments:
-    pass
 
 
 @define
@@ -34,6 +32,13 @@ class SwapArguments:
     """Deploy it even if it is in quarantine or already live."""
     rebuild: bool = False
     """Build it again, beside the existing release; implies `retry`."""
+    canary: float | None = None
+    """The share of clients, in percent, that the revision serves before the switch; 0: there is no
+    canary. Default: by the settings."""
+    preview: bool = False
+    """Before the switch, it serves those that have opened a secret link."""
+    seconds: float | None = None
+    """How long a canary or a preview lasts."""
     wait: bool = True
     """Send the phases and the receipt; otherwise answer at once."""
     output: bool = False
@@ -60,27 +65,33 @@ class HistoryArguments:
 
 
 async def swap(site: Site, arguments: SwapArguments, send: Send) -> dict[str, Any]:
+    plan = trial_commands.plan(
+        site, percent=arguments.canary, preview=arguments.preview, seconds=arguments.seconds
+    )
     request = None
     if arguments.rebuild and arguments.revision is None:
-        request = _rebuild(site)
+        request = _rebuild(site, plan)
     if request is None:
         revision = await _revision(site, arguments.revision)
+        retry, rebuild = arguments.retry, arguments.rebuild
+        if plan is None and not (retry or rebuild):
+            trial_commands.check_unplanned(site, revision)
         request = site.queue.request(
-            revision, Trigger.SWAP, retry=arguments.retry, rebuild=arguments.rebuild
+            revision, Trigger.SWAP, retry=retry, rebuild=rebuild, plan=plan
         )
     if not arguments.wait:
         return {"revision": request.revision}
     return await follow(site, request, send, with_output=arguments.output)
 
 
-def _rebuild(site: Site) -> DeployRequest | None:
+def _rebuild(site: Site, plan: TrialPlan | None) -> DeployRequest | None:
     """Rebuild the live revision; None if nothing is live. Must not supersede a swap."""
     if not site.queue.is_idle:
         raise Refusal(
             "a swap is in progress: wait until it ends, or name the REVISION to build again "
             "and deploy"
         )
-    return site.queue.rebuild()
+    return site.queue.rebuild(plan)
 
 
 async def _revision(site: Site, name: str | None) -> str:
@@ -109,6 +120,8 @@ async def roll_back(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
 
 async def restart(site: Site, arguments: RestartArguments, send: Send) -> dict[str, Any]:
     """Restart the live release. Refused during a swap, which it must not supersede."""
+    if (trial := site.queue.trial) is not None:
+        raise Refusal(f"a {trial.plan.kind} is in progress: promote or abort it first")
     if not site.queue.is_idle:
         raise Refusal("a swap is in progress, which starts new processes anyway")
     if arguments.processes:
@@ -158,6 +171,8 @@ class SiteCommand:
 COMMANDS: Mapping[str, SiteCommand] = {
     "swap": SiteCommand(SwapArguments, swap),
     "rollback": SiteCommand(NoArguments, roll_back),
+    "promote": SiteCommand(NoArguments, trial_commands.promote),
+    "abort": SiteCommand(NoArguments, trial_commands.abort),
     "restart": SiteCommand(RestartArguments, restart),
     "pause": SiteCommand(PauseArguments, pause),
     "resume": SiteCommand(NoArguments, resume),

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 HOLDER = "upgrade"
 TRIAL = "--trial"
 TRIAL_TIMEOUT = 30.0
+CHECK_INTERVAL = 1.0
+"""Seconds between two looks at whether the swap that an upgrade waits for has become a canary."""
 STREAMS_TO_END = 1.0
 """Seconds in which streams may end properly. All clients wait for them."""
 QUIESCE_TIMEOUT = 5.0
@@ -79,6 +81,7 @@ class Upgrade:
         if self._in_progress.locked():
             raise Refusal("an upgrade is already in progress")
         async with self._in_progress:
+            check_no_trial(self._sites)
             argv = [sys.executable, *sys.orig_argv[1:]]
             await _try(argv)
             while True:
@@ -162,14 +165,32 @@ class Upgrade:
             raise Refusal(f"cannot execute {argv[0]}: {error.strerror}") from None
 
 
+def check_no_trial(sites: Sites) -> None:
+    """Raise `Refusal` if a site has a canary or a preview: both may last for days."""
+    for site in sites:
+        if (trial := site.queue.trial) is not None:
+            of_site = f" of {label}" if (label := sites.label(site.name)) else ""
+            raise Refusal(
+                f"a {trial.plan.kind}{of_site} is in progress, which only one program can carry "
+                "out: promote or abort it first"
+            )
+
+
 async def _until_idle(sites: Sites) -> None:
     """Wait until no site has a swap or a pull. All others go on, and may begin one."""
     for site in sites:
         if any(lock.locked() for lock in _locks(site)):
             logger.info("the upgrade waits for the swap or pull of %s", site.name)
             for lock in _locks(site):
-                async with lock:
-                    pass
+                await _until_free(lock, sites)
+
+
+async def _until_free(lock: trio.Lock, sites: Sites) -> None:
+    while True:
+        check_no_trial(sites)
+        with trio.move_on_after(CHECK_INTERVAL):
+            async with lock:
+                return
 
 
 @contextmanager

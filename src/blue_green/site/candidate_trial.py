@@ -1,0 +1,185 @@
+"""The trial of a candidate: before the switch, it serves some clients beside the live release.
+
+It ends with the switch, if somebody promotes the candidate or its time is up; or without: if the
+candidate fails, if somebody aborts it, or if a newer deploy supersedes the swap. Then the requests
+of its clients go to the live release from that moment on, and those in flight may finish.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import trio
+from attrs import evolve
+
+from blue_green.config.kinds import Seconds
+from blue_green.proxy.canary import Canary
+from blue_green.proxy.served_trial import ServedTrial
+from blue_green.site.retirement import HURRY_TIMEOUT
+from blue_green.site.slot import Slot
+from blue_green.site.state import RecordedTrial
+from blue_green.site.swap import Swap, output_of
+from blue_green.site.trial_plan import TrialPlan, plan_of
+from blue_green.source.failure import StepFailed, SwapCancelled
+
+logger = logging.getLogger(__name__)
+
+OUTPUT_TIMEOUT = 1.0
+"""Seconds to wait for the last output of a release that has died."""
+
+
+class TrialFailed(StepFailed):
+    """The candidate failed on trial."""
+
+
+class TrialAborted(SwapCancelled):
+    """Somebody ended the trial, or nobody promoted a preview in time."""
+
+
+class CandidateTrial:
+    """One trial, from its begin to the switch or its end."""
+
+    def __init__(self, swap: Swap, plan: TrialPlan, candidate: Slot) -> None:
+        self.plan = plan
+        self._swap = swap
+        self._site = swap.site
+        self._candidate = candidate
+        self._began = trio.current_time()
+        self._decided = trio.Event()
+        self._why_aborted = ""
+        self._audience = Canary(swap.site.name, swap.revision, plan.percent, plan.seconds)
+        self._changed = trio.Event()
+        self._has_ended = False
+
+    @property
+    def revision(self) -> str:
+        return self._swap.revision
+
+    # --- by hand ---
+
+    def promote(self) -> None:
+        """Make the candidate live now."""
+        self._decided.set()
+
+    def abort(self, why: str) -> None:
+        """Send all clients to the live release, and stop the candidate."""
+        self._why_aborted = why
+        self._decided.set()
+
+    def change(self, plan: TrialPlan) -> None:
+        """Change the share and the time, which counts from the begin of the trial.
+
+        A canary for nobody is none: then the switch is next.
+        """
+        if not plan.percent:
+            self.promote()
+        self.plan = plan
+        self._audience.percent = plan.percent
+        self._changed.set()
+
+    # --- its course ---
+
+    def begin(self) -> None:
+        """Send some clients to the candidate from now on."""
+        site, swap = self._site, self._swap
+        trial = site.gate.begin_trial(self._candidate.open_targets)
+        files = site.files.begin_trial(self._candidate)
+        site.served.trial = ServedTrial(self._audience, trial, files)
+        is_head = site.queue.head == swap.revision
+        by_settings = plan_of(None, swap.trigger, swap.settings) == self.plan
+        site.state.trial = RecordedTrial(
+            swap.revision, self.plan.kind, swap.trigger, is_head, by_settings
+        )
+        site.state_file.change()
+
+    def end(self) -> None:
+        """Send no more clients there, unless it is live; its requests in flight may finish."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        site = self._site
+        site.served.trial = None
+        site.gate.end_trial()
+        if site.slots.live is not self._candidate:
+            settings = evolve(self._swap.settings.swap, stream_timeout=Seconds(HURRY_TIMEOUT))
+            receipt, now = self._swap.receipt, trio.current_time()
+            site.retirement.begin(self._candidate, settings, receipt, switched_at=now)
+        if not site.is_stopping:  # Otherwise the next start reports it.
+            site.state.trial = None
+        site.state_file.change()
+
+    async def until_promoted(self) -> None:
+        """Wait until the candidate shall go live; raise `TrialFailed` or `TrialAborted`."""
+        with self._swap.timed(self.plan.kind):
+            failure = await self._first_end()
+        if failure:
+            backends = self._candidate.backends
+            self.end()
+            with trio.move_on_after(OUTPUT_TIMEOUT):
+                for backend in backends:
+                    if not backend.is_alive:
+                        await backend.process.gone.wait()
+            raise TrialFailed(failure, output_of(backends))
+        if self._why_aborted:
+            raise TrialAborted(self._why_aborted)
+
+    async def _first_end(self) -> str:
+        """Wait until the trial ends; how the candidate failed, if it did."""
+        failure = ""
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                nonlocal failure
+                failure = await self._candidate.first_failure(self._swap.settings)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            await self._until_decided()
+            nursery.cancel_scope.cancel()
+        return failure
+
+    async def _until_decided(self) -> None:
+        while True:
+            self._changed = trio.Event()
+            with trio.move_on_after(self.seconds_left) as limit:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_cancel_after, self._decided, nursery.cancel_scope)
+                    nursery.start_soon(_cancel_after, self._changed, nursery.cancel_scope)
+            if limit.cancelled_caught or self._decided.is_set():
+                return
+
+    # --- what can be seen ---
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self._began + self.plan.seconds - trio.current_time())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The trial as an object of the control protocol."""
+        return {
+            "kind": self.plan.kind.value,
+            "revision": self.revision,
+            "percent": self.plan.percent,
+            "seconds_left": round(self.seconds_left, 1),
+        }
+
+
+async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+@contextmanager
+def on_trial(swap: Swap, old: Slot | None, candidate: Slot) -> Iterator[CandidateTrial | None]:
+    """The trial that the swap plans, if it does; nobody is live, nobody can be served beside."""
+    if swap.plan is None or old is None:
+        yield None
+        return
+    trial = swap.trial = CandidateTrial(swap, swap.plan, candidate)
+    trial.begin()
+    try:
+        yield trial
+    finally:
+        swap.trial = None
+        trial.end()

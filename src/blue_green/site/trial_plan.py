@@ -1,0 +1,54 @@
+"""What a swap does between the start of the new release and the switch."""
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from blue_green.config.settings import SiteSettings
+from blue_green.site.trigger import Trigger
+
+OF_NEW_REVISIONS = (Trigger.WATCH, Trigger.PUSH, Trigger.SWAP)
+"""Triggers of swaps to which `canary` in the settings applies."""
+DEFAULT_PREVIEW = 4 * 3600.0
+LONGEST = 30 * 86400.0
+"""Seconds that a preview lasts by default, and that a trial may last."""
+
+
+class TrialKind(StrEnum):
+    """Which clients a release on trial is for. The values are in receipts and in the status."""
+
+    CANARY = "canary"
+    """A share of the clients."""
+    PREVIEW = "preview"
+    """Those that have opened a secret link."""
+
+
+@frozen
+class TrialPlan:
+    """A trial: the new release serves some clients while the live one serves all others."""
+
+    kind: TrialKind
+    seconds: float
+    percent: float = 0.0
+    """The share of the clients, for a canary; 0: there is no canary, whatever the settings say."""
+
+
+def plan_of(plan: TrialPlan | None, trigger: Trigger, settings: SiteSettings) -> TrialPlan | None:
+    """The trial of a swap, if there is to be one. Without a `plan`, the settings decide."""
+    swap = settings.swap
+    if plan is not None:
+        return plan if plan.kind is TrialKind.PREVIEW or plan.percent else None
+    if not swap.canary or trigger not in OF_NEW_REVISIONS:
+        return None
+    return TrialPlan(TrialKind.CANARY, swap.canary_for, swap.canary)
+
+
+def obstacle(settings: SiteSettings) -> str:
+    """Why no release of the site can be on trial; empty if one can."""
+    if settings.swap.strategy == "exclusive":
+        return 'it needs two releases at once, which strategy = "exclusive" in [swap] rules out'
+    if settings.release.in_place:
+        return "it needs two releases at once, which in_place = true in [release] rules out"
+    if settings.is_static:
+        return "a static site has no app that could fail: each swap is for all clients at once"
+    return ""

@@ -1,0 +1,8 @@
+"""The arguments of commands that have none."""
+
+from attrs import define
+
+
+@define
+class NoArguments:
+    pass

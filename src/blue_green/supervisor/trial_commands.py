@@ -1,0 +1,78 @@
+"""Commands about trials: plan a canary or a preview, promote or abort it."""
+
+from typing import Any
+
+from blue_green.control.server import Refusal, Send
+from blue_green.site.deploy_request import DeployRequest
+from blue_green.site.site import Site
+from blue_green.site.trial_plan import (
+    DEFAULT_PREVIEW,
+    LONGEST,
+    TrialKind,
+    TrialPlan,
+    obstacle,
+)
+from blue_green.supervisor.follow_swap import follow
+from blue_green.supervisor.no_arguments import NoArguments
+
+ABORTED = "it was aborted by blue-green abort"
+NONE = "there is no canary and no preview"
+
+
+def plan(
+    site: Site, *, percent: float | None, preview: bool, seconds: float | None
+) -> TrialPlan | None:
+    """The trial that a client asks for; None: by the settings. Raises `Refusal`."""
+    settings = site.settings.swap
+    if seconds is not None and not 0 < seconds <= LONGEST:
+        raise Refusal(
+            f"a trial must be longer than 0 s and at most {LONGEST / 86400:g} days", usage=True
+        )
+    if percent is not None and not 0 <= percent <= 100:
+        raise Refusal("the share of a canary must be between 0% and 100%", usage=True)
+    if preview and percent is not None:
+        raise Refusal("it can be a canary or a preview, but not both", usage=True)
+    if preview:
+        asked = TrialPlan(TrialKind.PREVIEW, seconds or DEFAULT_PREVIEW)
+    elif percent is None and seconds is None:
+        return None
+    else:
+        share = settings.canary if percent is None else percent
+        if percent is None and not share:
+            raise Refusal("name the share of clients, too: --canary 10%", usage=True)
+        asked = TrialPlan(TrialKind.CANARY, seconds or settings.canary_for, share)
+    if asked.percent or preview:
+        _check_possible(site, asked.kind)
+    return asked
+
+
+def _check_possible(site: Site, kind: TrialKind) -> None:
+    """Raise `Refusal` if the site can have no trial."""
+    if why := obstacle(site.settings):
+        raise Refusal(f"no {kind} is possible: {why}")
+    if site.slots.live is None:
+        raise Refusal(f"no {kind} is possible: nothing is live that could serve all others")
+
+
+def check_unplanned(site: Site, revision: str) -> None:
+    """Raise `Refusal` for a swap without options to a revision on trial: it may mean either."""
+    trial = site.queue.trial
+    if trial is not None and trial.revision == revision:
+        raise Refusal(
+            f"{revision[:7]} is on trial ({trial.plan.kind}): "
+            "blue-green promote makes it live, blue-green abort ends the trial"
+        )
+
+
+async def promote(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
+    return await _follow(site, site.queue.promote(), send)
+
+
+async def abort(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
+    return await _follow(site, site.queue.abort(ABORTED), send)
+
+
+async def _follow(site: Site, request: DeployRequest | None, send: Send) -> dict[str, Any]:
+    if request is None:
+        raise Refusal(NONE)
+    return await follow(site, request, send)

@@ -1,0 +1,187 @@
+"""A canary under load: the new release serves a share of the visitors, and nobody notices more."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import trio
+
+from tests.support.site import RealSite
+from tests.support.swaps import outcomes, reaches
+from tests.support.visitors import PROXIES, Visitors
+from tests.waiting import until
+
+MakeSite = Callable[..., RealSite]
+
+
+def a_site(make_site: MakeSite, **sections: dict[str, object]) -> RealSite:
+    return make_site(proxy=PROXIES, **sections)
+
+
+async def begin(site: RealSite, revision: str, share: str = "50%", *more: str) -> None:
+    done = await site.cli("swap", revision, "--canary", share, "--no-wait", *more)
+    assert done.code == 0, done.err
+    await reaches(site, "canary")
+
+
+async def test_a_canary_is_for_a_share_of_the_visitors_and_always_the_same(
+    make_site: MakeSite,
+) -> None:
+    site = a_site(make_site)
+    one = site.commit("one")
+    async with site.running(), Visitors(site.port).going_on() as visitors:
+        two = site.draft("two")
+        await begin(site, two)
+        await visitors.all_got_more()
+        visitors.forget()
+        await visitors.all_got_more()
+        assert 8 < len(visitors.who_got(two)) < 32
+        assert visitors.who_got(one) | visitors.who_got(two) == set(visitors.last())
+        assert visitors.wavering() == []
+        assert {visitor.cookies_set for visitor in visitors.everybody} == {1}
+        status = await site.status()
+        assert (status["live"]["revision"], status["candidate"]["revision"]) == (one, two)
+        trial = status["trial"]
+        assert (trial["kind"], trial["percent"], trial["revision"]) == ("canary", 50, two)
+        assert 0 < trial["seconds_left"] <= 600
+        before = visitors.who_got(two)
+        assert (await site.cli("swap", two, "--canary", "80%", "--no-wait")).code == 0
+        await visitors.all_got_more()
+        assert before < visitors.who_got(two)
+        assert (await site.cli("promote")).code == 0
+        await visitors.all_got_more()
+        assert visitors.who_got(two) == set(visitors.last())
+    assert visitors.failures == []
+    assert outcomes(site)[-1] == ("promoted", two)
+
+
+async def test_an_aborted_canary_is_gone_for_all_and_loses_nothing(make_site: MakeSite) -> None:
+    site = a_site(make_site)
+    one = site.commit("one")
+    async with site.running(), Visitors(site.port, path="/?slow=0.3").going_on() as visitors:
+        two = site.draft("two")
+        await begin(site, two, "60%")
+        await visitors.all_got_more()
+        assert visitors.who_got(two)
+        done = await site.cli("abort")
+        assert (done.code, done.out.splitlines()[-2]) == (
+            0,
+            f"aborted {two[:7]}: it was aborted by blue-green abort",
+        )
+        await visitors.all_got_more()
+        assert visitors.who_got(one) == set(visitors.last())
+        status = await site.until_live(one)
+        assert (status["trial"], status["quarantined"]) == (None, {})
+        await site.until_only_run(status["live"]["pids"])
+    assert visitors.failures == []
+    assert (await_receipt := site.remembered()["history"][-1])["outcome"] == "aborted"
+    assert await_receipt["cut"] == 0
+
+
+async def test_it_is_promoted_when_its_time_is_over(make_site: MakeSite) -> None:
+    site = a_site(make_site, swap={"canary": "30%", "canary_for": "1s"})
+    site.commit("one")
+    async with site.running(), Visitors(site.port).going_on() as visitors:
+        two = site.commit("two")
+        await reaches(site, "canary")
+        await site.until_live(two)
+        await visitors.all_got_more()
+        assert visitors.who_got(two) == set(visitors.last())
+    assert visitors.failures == []
+
+
+async def test_a_candidate_that_dies_is_reverted_and_its_requests_go_to_the_live_release(
+    make_site: MakeSite,
+) -> None:
+    site = a_site(make_site)
+    one = site.commit("one")
+    async with site.running(), Visitors(site.port, path="/?slow=0.1").going_on() as visitors:
+        two = site.draft("two")
+        await begin(site, two)
+        await visitors.all_got_more()
+        assert visitors.who_got(two)
+        [pid] = (await site.status())["candidate"]["pids"]
+
+        os.kill(pid, signal.SIGKILL)
+        status = await site.until_live(one)
+        await visitors.all_got_more()
+        assert visitors.who_got(one) == set(visitors.last())
+        assert status["quarantined"] == {two: "the app was killed by SIGKILL"}
+    assert visitors.failures == []
+    assert outcomes(site)[-1] == ("reverted", two)
+
+
+async def test_a_newer_swap_supersedes_it(make_site: MakeSite) -> None:
+    site = a_site(make_site)
+    site.commit("one")
+    async with site.running(), Visitors(site.port, path="/?slow=0.2").going_on() as visitors:
+        two = site.draft("two")
+        await begin(site, two)
+        await visitors.all_got_more()
+        assert visitors.who_got(two)
+        three = site.commit("three")
+        await site.until_live(three)
+        await visitors.all_got_more()
+        assert visitors.who_got(three) == set(visitors.last())
+    assert visitors.failures == []
+    assert outcomes(site)[-2:] == [("superseded", two), ("promoted", three)]
+
+
+async def test_when_the_live_release_dies_only_its_own_visitors_wait(make_site: MakeSite) -> None:
+    site = a_site(make_site)
+    one = site.commit("one", start_delay=1)
+    async with site.running(), Visitors(site.port, path="/").going_on() as visitors:
+        two = site.draft("two")
+        await begin(site, two)
+        await visitors.all_got_more()
+        inside = visitors.who_got(two)
+        [pid] = (await site.status())["live"]["pids"]
+
+        visitors.forget()
+        os.kill(pid, signal.SIGKILL)
+        await until("requests are held", lambda: held(site))
+        await trio.sleep(0.3)
+        assert all(
+            len(visitor.got) > 2 for visitor in visitors.everybody if visitor.address in inside
+        )
+        await visitors.all_got_more()
+        assert visitors.wavering() == []
+        status = await site.status()
+        assert (status["live"]["revision"], status["step"]) == (one, "canary")
+    assert visitors.failures == []
+
+
+async def held(site: RealSite) -> int:
+    count: int = (await site.status())["held"]
+    return count
+
+
+async def test_a_canary_that_the_supervisor_did_not_survive_is_reported(
+    make_site: MakeSite,
+) -> None:
+    site = a_site(make_site)
+    one = site.commit("one")
+    async with site.running():
+        two = site.draft("two")
+        await begin(site, two)
+    async with site.running():
+        status = await site.until_live(one)
+        assert status["trial"] is None
+    assert outcomes(site)[-1] == ("aborted", two)
+    assert site.remembered()["history"][-1]["reason"] == "the supervisor ended during its canary"
+
+
+async def test_an_upgrade_in_place_is_refused_during_a_canary(make_site: MakeSite) -> None:
+    site = a_site(make_site)
+    site.commit("one")
+    async with site.running():
+        two = site.draft("two")
+        await begin(site, two)
+        done = await site.cli("upgrade")
+        assert (done.code, done.err) == (
+            1,
+            "blue-green: a canary is in progress, which only one program can carry out: promote "
+            "or abort it first\n",
+        )
+        assert (await site.cli("abort")).code == 0
+        assert (await site.cli("upgrade")).code == 0
