@@ -136,6 +136,10 @@ READ: Mapping[tuple[str, str], str] = {
         "sudo install -m 640 -g app /dev/null /etc/shop/secrets.env && sudoedit "
         "/etc/shop/secrets.env",
     ): "opens an editor",
+    (
+        "docs/canary.md",
+        "blue-green swap --canary 10%            # for canary_for in [swap], by default 10 minutes",
+    ): "tests/end_to_end/test_canary.py",
     ("docs/exec.md", "sudo blue-green exec -- .venv/bin/python manage.py shell"): (
         "needs a terminal and Django; tests/end_to_end/test_exec.py runs other programs"
     ),
