@@ -5,14 +5,16 @@ if its canary was one of the settings: there will be another one. A canary or a 
 somebody asked for is not repeated, and HEAD must not go live without it.
 """
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from blue_green.site import swap_report
 from blue_green.site.receipt import Receipt
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
+
+logger = logging.getLogger(__name__)
 
 
 def report(site: "Site") -> None:
@@ -31,6 +33,6 @@ def report(site: "Site") -> None:
     )
     if ended.is_head and not (site.settings.swap.canary and ended.is_by_settings):
         state.head = ended.revision
-    swap_report.log_receipt(receipt)
+    logger.error("swap %s: aborted: %s", ended.revision[:7], receipt.reason)
     site.queue.remember(receipt)
     site.state_file.change()
