@@ -29,6 +29,7 @@ async def test_the_first_event_has_all_rows_and_the_others_only_what_changed(
             "hosts": "*",
             "phase": "starting",
             "step": None,
+            "maintenance": False,
             "why": "No release is live yet.",
             "certificates": "",
             "processes": "",

@@ -16,6 +16,7 @@ INSTALL = "docs/install.md"
 CERTIFICATES, SWAPS, HARDENING, FLEET, PUSHES, SITES = (
     f"docs/{name}.md" for name in ("certificates", "swaps", "hardening", "fleet", "pushes", "sites")
 )
+MAINTENANCE = "docs/maintenance.md"
 
 
 @frozen
@@ -62,6 +63,20 @@ RUN: Mapping[tuple[str, str], Run] = {
     (SWAPS, "blue-green restart"): Run(("promoted",)),
     (SWAPS, "blue-green swap --rebuild"): Run(("promoted",)),
     (SWAPS, "blue-green pause --for 20s"): Run(("paused for 20 s", "resumed")),
+    (
+        MAINTENANCE,
+        'blue-green maintenance on --message "We are moving to a new database." '
+        "--until 21:00 --secret",
+    ): Run(
+        (
+            "in maintenance until 2",
+            "message: We are",
+            "/maintenance-access/",
+            "in maintenance",
+            "/maintenance-access/",
+            "maintenance has ended",
+        )
+    ),
     (CADDY, "sudo -u app env GIT_SSH_COMMAND='ssh -o BatchMode=yes' git -C /srv/app fetch"): Run(),
     (CADDY, "sudo systemctl disable --now app-update.timer"): Run(("nothing has changed",)),
     (CADDY, "sudo blue-green rollback --config /etc/blue-green/supervisor.toml"): Run(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blue_green.http.errors import ErrorPages
+from blue_green.http.errors import ErrorPages, MaintenanceNotice
 from blue_green.http.own_pages import LARGEST_PAGE, BadPages
 from tests.raw.backend import drops
 from tests.raw.messages import GET
@@ -109,6 +109,18 @@ def test_only_files_named_after_a_status_are_read(tmp_path: Path) -> None:
     assert ErrorPages(tmp_path).fill_in(503, "", html=True) == ErrorPages().fill_in(
         503, "", html=True
     )
+
+
+@pytest.mark.parametrize("html", [True, False])
+def test_the_page_of_a_site_in_maintenance_says_when_it_is_back_if_that_is_known(
+    html: bool,
+) -> None:
+    pages = ErrorPages()
+    page = pages.of_maintenance(MaintenanceNotice("So <b>soon</b>.", "21:00"), html=html).decode()
+    assert ("So &lt;b&gt;soon" in page) == html == ("<h1>In maintenance" in page)
+    assert "It should be back at 21:00." in page
+    page = pages.of_maintenance(MaintenanceNotice("Soon.", ""), html=html).decode()
+    assert "Soon." in page and "back" not in page and "{" not in page.partition("</style>")[2]
 
 
 async def test_a_client_gets_the_custom_error_page(tmp_path: Path) -> None:

@@ -81,3 +81,23 @@ def test_two_forwarding_fields_are_one_list() -> None:
 def test_an_unconfigured_proxy_on_this_machine_does_not_count_as_one_client(peer: str) -> None:
     assert share_of(peer, "X-Forwarded-For: 1.2.3.4") == share.NOBODY
     assert share_of(peer) == share.of_address(peer)
+
+
+@pytest.mark.parametrize(
+    ("peer", "field", "expected"),
+    [
+        ("192.0.2.1", "Accept: x", "192.0.2.1"),
+        ("2001:db8::7", "Accept: x", "2001:db8::7"),
+        ("192.0.2.1", "X-Forwarded-For: 1.2.3.4", "192.0.2.1"),
+        ("10.0.0.1", "X-Forwarded-For: 6.6.6.6, 2001:db8::7, 10.1.1.1", "2001:db8::7"),
+        ("10.0.0.1", "Accept: x", "10.0.0.1"),
+        ("10.0.0.1", "X-Forwarded-For: 6.6.6.6, unknown", ""),
+        ("127.0.0.1", "X-Forwarded-For: 1.2.3.4", ""),
+        ("", "Accept: x", ""),
+    ],
+)
+def test_the_address_of_a_client_is_known_for_certain_or_not_at_all(
+    peer: str, field: str, expected: str
+) -> None:
+    request = read_request(f"GET / HTTP/1.1\r\nHost: h\r\n{field}\r\n\r\n".encode())
+    assert share.address_of(Remote(peer, trust=Trust(TRUSTED)), request) == expected

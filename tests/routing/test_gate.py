@@ -48,6 +48,32 @@ async def test_one_client_has_no_more_than_its_share_however_its_requests_ended(
         nursery.cancel_scope.cancel()
 
 
+async def test_requests_that_wait_can_be_checked_and_those_that_pass_keep_their_places() -> None:
+    gate, went, ended = a_gate(), [], []
+
+    async def wait(number: int) -> None:
+        def check() -> None:
+            if number % 2:
+                raise KeyError(number)
+
+        try:
+            await gate.acquire(check=check)
+        except KeyError:
+            ended.append(number)
+        else:
+            went.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(4):
+            nursery.start_soon(wait, number)
+            await wait_all_tasks_blocked()
+        gate.check_held()
+        await wait_all_tasks_blocked()
+        assert (sorted(ended), gate.held) == ([1, 3], 2)
+        gate.switch([a_target()])
+    assert went == [0, 2]
+
+
 class Arrivals:
     """Requests that come to the gate one after the other, and how each of them fared."""
 

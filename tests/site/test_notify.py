@@ -106,6 +106,19 @@ async def test_the_command_gets_swaps_and_crashes_in_order_as_json_objects(tmp_p
     }
 
 
+async def test_the_command_gets_the_beginning_and_end_of_maintenance(tmp_path: Path) -> None:
+    it = notifier(tmp_path, WRITE_DOWN)
+    it.report_maintenance("begun", "until further notice")
+    it.report_maintenance("ended", "")
+    async with running(it):
+        pass
+    found = [(event["event"], event["outcome"], event["reason"]) for event in told(tmp_path)]
+    assert found == [
+        ("maintenance", "begun", "until further notice"),
+        ("maintenance", "ended", ""),
+    ]
+
+
 async def test_the_command_gets_certificates_that_need_attention(tmp_path: Path) -> None:
     now = datetime(2026, 11, 27, tzinfo=UTC)
     many = [HostCertificate(f"{n}.example.com", "acme", problem="no DNS") for n in range(25)]

@@ -68,6 +68,7 @@ def status(**differing: Any) -> dict[str, Any]:
         "tunnels": 0,
         "retiring": None,
         "paused_for": None,
+        "maintenance": None,
         "quarantined": {},
         "output": {},
         "previous": None,

@@ -157,6 +157,12 @@ def _traffic(site: Site) -> Iterator[Metric]:
         sum(target.streams for target in targets),
     )
     yield _gauge("blue_green_requests_held", "Held requests", name, gate.held)
+    yield _gauge(
+        "blue_green_maintenance",
+        "Whether the site is in maintenance",
+        name,
+        float(site.served.maintenance is not None),
+    )
     yield from _buffers(name, site.served.buffered)
     holds = HistogramMetricFamily(
         "blue_green_hold_seconds",

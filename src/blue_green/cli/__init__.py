@@ -7,7 +7,17 @@ import sys
 from collections.abc import Sequence
 
 from blue_green import __version__
-from blue_green.cli import deploy, exec_command, preflight, push, run, show, trust, unit
+from blue_green.cli import (
+    deploy,
+    exec_command,
+    maintenance,
+    preflight,
+    push,
+    run,
+    show,
+    trust,
+    unit,
+)
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -40,6 +50,7 @@ COMMANDS = [
     *run.COMMANDS,
     *preflight.COMMANDS,
     *deploy.COMMANDS,
+    *maintenance.COMMANDS,
     *push.COMMANDS,
     *show.COMMANDS,
     *exec_command.COMMANDS,

@@ -5,7 +5,14 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from blue_green.cli import certificate_text, moments, process_text, sleep_text, swap_results
+from blue_green.cli import (
+    certificate_text,
+    maintenance_text,
+    moments,
+    process_text,
+    sleep_text,
+    swap_results,
+)
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
 from blue_green.site import result_text
@@ -58,7 +65,11 @@ def _head(result: Mapping[str, Any], style: Style) -> list[str]:
     more = f" for {left:.0f} s more: requests are held" if left is not None else ""
     step = f" ({result['step']})" if result["step"] else ""
     phase = (f"{result['phase']}{step}", f"bold {colour}")
-    lines = [style.line((f"{style.dot} ", colour), (f"{result['name']} is ", "bold"), phase, more)]
+    where = (", in maintenance" if result.get("maintenance") else "", "bold yellow")
+    name = (f"{result['name']} is ", "bold")
+    lines = [style.line((f"{style.dot} ", colour), name, phase, where, more)]
+    if maintenance := maintenance_text.summary(result):
+        lines += style.wrapped(2, maintenance, "yellow")
     if result["down"]:
         lines += style.wrapped(2, result["down"], "red")
     return lines

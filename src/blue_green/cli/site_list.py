@@ -29,7 +29,7 @@ def status(result: Mapping[str, Any], style: Style) -> list[str]:
         widths, cells = widths[:-1], [row[:-1] for row in cells]  # Room for no commits.
     lines = [_line(cells[0], widths, ("  ", ""), dict.fromkeys(range(len(HEADINGS)), "dim"), style)]
     for site, row in zip(sites.values(), cells[1:], strict=True):
-        colour = display.COLOURS[site["phase"]]
+        colour = "yellow" if site.get("maintenance") else display.COLOURS[site["phase"]]
         dot = (f"{style.dot} ", colour)
         lines.append(_line(row, widths, dot, {0: "bold", 1: colour, 6: "dim"}, style))
         lines += _problems(site, style)
@@ -83,9 +83,12 @@ def _cells(name: str, site: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _phase(site: Mapping[str, Any]) -> str:
+    phase = str(site["phase"])
     if (left := site["paused_for"]) is not None:
-        return f"paused {left:.0f} s"
-    return f"{site['phase']} ({site['step']})" if site["step"] else str(site["phase"])
+        phase = f"paused {left:.0f} s"
+    elif site["step"]:
+        phase = f"{phase} ({site['step']})"
+    return f"maintenance, {phase}" if site.get("maintenance") else phase
 
 
 def _problems(site: Mapping[str, Any], style: Style) -> Iterator[str]:

@@ -162,8 +162,10 @@ class ProxySettings:
     error_pages: Now[Path | None] = None
     """A directory with pages for the errors that the proxy answers: `503.html` is for one status,
     `error.html` for all others, and `.txt` files are for clients that did not ask for HTML.
-    `{status}`, `{phrase}` and `{why}` are filled in. A page that is a symbolic link to outside the
-    directory is refused. Each site may have its own directory. Default: built-in plain pages."""
+    `{status}`, `{phrase}` and `{why}` are filled in. `maintenance.html` and `maintenance.txt` are
+    for sites in [maintenance](maintenance.md), with `{message}` and `{until}`. A page that is a
+    symbolic link to outside the directory is refused. Each site may have its own directory.
+    Default: built-in plain pages."""
 
 
 @frozen

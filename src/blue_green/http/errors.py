@@ -21,13 +21,27 @@ HTML = """<!doctype html>
 <h1>{status} {phrase}</h1><p>{why}</p>
 """
 TEXT = "{status} {phrase}\n{why}\n"
+MAINTENANCE_HTML = HTML.replace("{status} {phrase}", "In maintenance").replace("{why}", "{message}")
+MAINTENANCE_TEXT = "In maintenance\n{message}\n"
+UNTIL = "It should be back at {until}."
+"""Follows in the built-in pages if the end is known."""
+
+
+@frozen
+class MaintenanceNotice:
+    """What visitors of a site in maintenance are told."""
+
+    message: str
+    until: str
+    """When it should end, for people; empty if that is not known."""
 
 
 class ErrorPages:
     """Templates of error pages: those in the directory, else the built-in ones.
 
     `503.html` is for one status, `error.html` for all others; `.txt` is for clients that do not
-    accept HTML. `{status}`, `{phrase}` and `{why}` are filled in.
+    accept HTML. `{status}`, `{phrase}` and `{why}` are filled in. `maintenance.html` and `.txt` are
+    for sites in maintenance, with `{message}` and `{until}`.
 
     Raises `BadPages`.
     """
@@ -44,6 +58,17 @@ class ErrorPages:
         page = page.replace("{status}", str(status)).replace("{phrase}", HTTPStatus(status).phrase)
         return page.replace("{why}", escape(why) if html else why).encode()
 
+    def of_maintenance(self, notice: MaintenanceNotice, *, html: bool) -> bytes:
+        """The page for a site in maintenance."""
+        page = self._pages.get("maintenance.html" if html else "maintenance.txt")
+        if page is None:
+            page = MAINTENANCE_HTML if html else MAINTENANCE_TEXT
+            if notice.until:
+                page += f"<p>{UNTIL}</p>\n" if html else f"{UNTIL}\n"
+        until, message = (escape(text) if html else text for text in (notice.until, notice.message))
+        # Braces in the message are text.
+        return page.replace("{until}", until).replace("{message}", message).encode()
+
 
 @frozen
 class ErrorResponse(Exception):
@@ -59,6 +84,8 @@ class ErrorResponse(Exception):
     """Allow: the supported methods (RFC 9110 section 10.2.1)."""
     fault: str = ""
     """Details of the cause, for the access log only."""
+    notice: MaintenanceNotice | None = None
+    """The site is in maintenance: this is on its page."""
 
     @property
     def in_full(self) -> str:
@@ -67,7 +94,10 @@ class ErrorResponse(Exception):
 
     def render(self, pages: "ErrorPages", *, html: bool) -> tuple[Response, bytes]:
         """The response's head and its body."""
-        body = pages.fill_in(self.status, self.why, html=html) if self.status >= 300 else b""
+        if self.notice is not None:
+            body = pages.of_maintenance(self.notice, html=html)
+        else:
+            body = pages.fill_in(self.status, self.why, html=html) if self.status >= 300 else b""
         lines = [
             f"Content-Type: text/{'html' if html else 'plain'}; charset=utf-8",
             f"Content-Length: {len(body)}",

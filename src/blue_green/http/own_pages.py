@@ -15,7 +15,7 @@ from pathlib import Path
 from blue_green.system import files, users
 
 LARGEST_PAGE = 256 * 1024
-NAME = re.compile(r"(error|[3-5][0-9][0-9])\.(?:html|txt)")
+NAME = re.compile(r"(error|maintenance|[3-5][0-9][0-9])\.(?:html|txt)")
 
 
 class BadPages(Exception):
@@ -47,7 +47,7 @@ def read(directory: Path) -> dict[str, str]:
 
 def _is_page(name: str) -> bool:
     found = NAME.fullmatch(name)
-    return found is not None and (found[1] == "error" or int(found[1]) in _STATUSES)
+    return found is not None and (not found[1].isdigit() or int(found[1]) in _STATUSES)
 
 
 _STATUSES = frozenset(HTTPStatus)

@@ -13,6 +13,7 @@ from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.remote import Remote
+from blue_green.proxy.secret_link import MARK, without_token
 from blue_green.system import log as output
 
 GONE = 499
@@ -74,7 +75,7 @@ def log(stream: ClientStream, seconds: float, form: str) -> None:
     http = " http=2" if remote.speaks_http2 else ""
     output.request(
         f"request status={stream.status} seconds={seconds:.4f} method={request.method.decode()}"
-        f" path={_quoted(request.target.decode())} bytes={stream.sent}"
+        f" path={_quoted(_path(request.target))} bytes={stream.sent}"
         f" held={stream.held:.4f} id={_quoted(stream.request_id.decode())}{where}"
         f" client={remote.address or 'unix'}{http}",
         bare=False,
@@ -102,7 +103,7 @@ def _answered(stream: ClientStream, status: int, seconds: float, sent: int) -> d
         "status": status,
         "seconds": round(seconds, 4),
         "method": stream.request.method.decode(),
-        "path": stream.request.target.decode(),
+        "path": _path(stream.request.target),
         "bytes": sent,
         "held": round(stream.held, 4),
         "id": stream.request_id.decode(),
@@ -123,8 +124,14 @@ def _refused(client: Client, status: int, seconds: float, sent: int) -> dict[str
     if asked := REQUEST_LINE.match(client.head.lstrip(b"\r\n")):
         path = asked[2].rpartition(b" HTTP/")[0] or asked[2]
         fields["method"] = asked[1].decode()
-        fields["path"] = _printable(path[: LONGEST_PATH + 1].decode("latin-1"), LONGEST_PATH)
+        path = without_token(path[: LONGEST_PATH + 1].decode("latin-1"))
+        fields["path"] = _printable(path, LONGEST_PATH)
     return {**fields, "bytes": sent, **_of_connection(client.remote)}
+
+
+def _path(target: bytes) -> str:
+    path = target.decode()
+    return without_token(path) if MARK in path else path
 
 
 def _of_connection(remote: Remote) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """What a request goes through before it has a backend."""
 
+from functools import partial
+
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import ALLOWED, Request
 from blue_green.proxy import share
 from blue_green.proxy.client import Client
 from blue_green.proxy.held_body import HeldBody
-from blue_green.proxy.served_site import SiteLimits
-from blue_green.routing.gate import Gate
+from blue_green.proxy.maintenance import Maintenance
+from blue_green.proxy.served_site import ServedSite, SiteLimits
 from blue_green.routing.lease import Lease, Target
 from blue_green.routing.trial import Trial
 from blue_green.routing.waiter import Refused
@@ -20,13 +22,25 @@ def check(request: Request, limits: SiteLimits) -> None:
         raise ErrorResponse(200, "Max-Forwards ends here.", allow=ALLOWED)
 
 
+def check_maintenance(
+    site: ServedSite, admitted: Maintenance | None, client: Client, request: Request
+) -> None:
+    """Raise `ErrorResponse` if the site's maintenance has begun meanwhile and applies to a request.
+
+    `admitted` is the maintenance in which the request began, if any.
+    """
+    if site.maintenance is not None and admitted is None:
+        site.maintenance.check(client.remote, request)
+
+
 async def wait_at_gate(
-    gate: Gate,
+    site: ServedSite,
     client: Client,
     request: Request,
     received: HeldBody | None,
     *,
     avoid: Target | None,
+    admitted: Maintenance | None,
     trial: Trial | None = None,
 ) -> Lease:
     """Wait for a lease on a backend, any but `avoid` if possible; raise `ErrorResponse`.
@@ -35,8 +49,10 @@ async def wait_at_gate(
     request is assigned to.
     """
     client.begin_hold(received)
+    check = partial(check_maintenance, site, admitted, client, request)
     try:
-        return await gate.acquire(avoid, share.of_request(client.remote, request), trial)
+        owner = share.of_request(client.remote, request)
+        return await site.gate.acquire(avoid, owner, trial, check)
     except Refused as refused:
         raise ErrorResponse(503, str(refused), refused.retry_after) from None
     finally:

@@ -85,6 +85,7 @@ class Exchange:
             self._stripped = route.stripped
             self._target = strip(stream.request.target, route.stripped)
         self._files = site.files  # An app has no file for the request in these.
+        self._maintenance = site.maintenance  # It has admitted the request.
         self._is_uploaded = stream.request.framing is _NO_BODY
         """The backend was sent all of the request."""
 
@@ -109,6 +110,7 @@ class Exchange:
             await body.receive(self._idle_timeout)
             self._site.buffered.requests += 1
             self._received, self._request = body, body.request()
+            entry.check_maintenance(self._site, self._maintenance, self._client, self._request)
             await self._run()
 
     async def _run(self) -> None:
@@ -116,8 +118,8 @@ class Exchange:
         failed: Target | None = None
         while True:
             lease = self._gate.acquire_now(failed, self._trial) or await entry.wait_at_gate(
-                self._gate, self._client, self._request, self._received,
-                avoid=failed, trial=self._trial,
+                self._site, self._client, self._request, self._received,
+                avoid=failed, admitted=self._maintenance, trial=self._trial,
             )  # fmt: skip
             self._lease = lease
             self._stream.held += lease.held

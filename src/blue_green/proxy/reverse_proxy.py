@@ -6,7 +6,7 @@ from blue_green.config.process_settings import ProxySettings
 from blue_green.files.roots import FileRoots
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import Request
-from blue_green.proxy import path_prefix, redirect
+from blue_green.proxy import entry, path_prefix, redirect
 from blue_green.proxy.buffer_space import BufferSpace
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.exchange import Exchange
@@ -40,6 +40,10 @@ class ReverseProxy:
             raise redirect.moved(request, stream.client.remote, route.moved_to)
         if route.prefix:
             path_prefix.check(request.target)
+        if (maintenance := route.site.maintenance) is not None:
+            opened = maintenance.admit(stream, route.prefix)
+            if opened is not None:
+                return opened
         files, trial = route.site.files, None
         if (served := route.site.trial) is not None:
             admitted, stream.set_cookie = served.audience.admit(
@@ -67,7 +71,9 @@ class ReverseProxy:
         trial: Trial | None,
     ) -> None:
         """Send a file if there is one, and otherwise what the app responds."""
+        maintenance = route.site.maintenance
         if not await FileResponder(stream, files, route).run():
+            entry.check_maintenance(route.site, maintenance, stream.client, stream.request)
             await Exchange(stream, route, self.buffers, self.idle_timeout, trial).run()
 
     def _not_found(self, request: Request) -> ErrorResponse:

@@ -7,6 +7,7 @@ from attrs import define, field
 from blue_green.files.roots import FileRoots
 from blue_green.http.errors import ErrorPages
 from blue_green.proxy.buffer_space import BufferUse
+from blue_green.proxy.maintenance import Maintenance
 from blue_green.proxy.pool import Pool
 from blue_green.proxy.served_trial import ServedTrial
 from blue_green.routing.gate import Gate
@@ -47,4 +48,6 @@ class ServedSite:
     """The files that are served without the app; None without `[files]`."""
     trial: ServedTrial | None = None
     """A release that serves some clients before it is live."""
+    maintenance: Maintenance | None = None
+    """What applies to its requests while it is in maintenance."""
     buffered: BufferUse = field(factory=BufferUse)

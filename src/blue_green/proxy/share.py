@@ -39,21 +39,32 @@ def of_address(address: str) -> str:
 
 def of_request(remote: Remote, request: Request) -> str:
     """The client of a request."""
+    return of_address(_nearest(remote, request)[0])
+
+
+def address_of(remote: Remote, request: Request) -> str:
+    """The address of a request's client; empty if it is not known for certain."""
+    address, is_certain = _nearest(remote, request)
+    return address if is_certain else ""
+
+
+def _nearest(remote: Remote, request: Request) -> tuple[str, bool]:
+    """The nearest address that is known of the client, and whether it is the client's own."""
     x_forwarded_for = request.forwarding.get(b"x-forwarded-for")
     forwarded = request.forwarding.get(b"forwarded")
     if not remote.trusted:
         # It may be a local proxy that is not in the settings: its clients are not one.
         forwards = bool(x_forwarded_for or forwarded) and _is_local(remote.address)
-        return NOBODY if forwards else of_address(remote.address)
+        return "" if forwards else remote.address, not forwards
     nearest = remote.address
     for name in _from_the_right(x_forwarded_for, forwarded):
         address = address_in(name) if len(name) <= LONGEST_NAME else None
         if address is None:
-            break
+            return nearest, False
         nearest = address
         if not is_trusted(address, remote.trust.proxies):
             break
-    return of_address(nearest)
+    return nearest, True
 
 
 def _is_local(address: str) -> bool:

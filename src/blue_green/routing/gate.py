@@ -63,7 +63,11 @@ class Gate:
     # --- for the proxy ---
 
     async def acquire(
-        self, avoid: Target | None = None, owner: str = "", trial: Trial | None = None
+        self,
+        avoid: Target | None = None,
+        owner: str = "",
+        trial: Trial | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Lease:
         """A lease on a live target, at once if there is one; raise `Refused` if there will be none.
 
@@ -71,6 +75,7 @@ class Gate:
         `owner` is the client that the request counts for, whose share of the queue is limited; if
         it is empty, none is.
         `trial` is the one that the request is assigned to.
+        `check` may raise an exception to end the wait; see `check_held`.
         Unlike most of trio, this is a checkpoint only when it waits.
         """
         if lease := self.acquire_now(avoid, trial):
@@ -94,6 +99,9 @@ class Gate:
                     waiter.turn = trio.Event()
                     if waiter.refused:
                         raise waiter.refused
+                    if waiter.must_check:
+                        waiter.must_check = False
+                        check()
                 self._ramp -= 1
                 return self._lease(waiter.waited, avoid, trial)
             why = self._timeout_reason or "Nothing could answer this request in time."
@@ -200,6 +208,12 @@ class Gate:
         """Refuse the requests that wait now, whatever is live."""
         for waiter in self._queue:
             waiter.refused = Refused(why, self._retry_after())
+            waiter.turn.set()
+
+    def check_held(self) -> None:
+        """Have each request that waits now check whether it may go on waiting."""
+        for waiter in self._queue:
+            waiter.must_check = True
             waiter.turn.set()
 
     async def keep_ramping(self) -> None:

@@ -15,13 +15,15 @@ class Refused(Exception):
 class Waiter:
     """One request in the queue. It keeps its place until it goes or gives up."""
 
-    __slots__ = ("_began", "refused", "scope", "turn")
+    __slots__ = ("_began", "must_check", "refused", "scope", "turn")
 
     def __init__(self, scope: trio.CancelScope) -> None:
         self.scope = scope
         """Cancelled when it has waited long enough."""
         self.turn = trio.Event()
         self.refused: Refused | None = None
+        self.must_check = False
+        """Whether it may still wait has to be checked."""
         self._began = trio.current_time()
 
     @property

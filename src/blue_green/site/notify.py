@@ -1,5 +1,5 @@
-"""Notifications: a command of the owner's, which runs after swaps, crashes and failed runs, and for
-certificates.
+"""Notifications: a command of the owner's, which runs after swaps, crashes and failed runs, for
+certificates, and when maintenance begins, changes or ends.
 
 It gets one JSON object on its standard input. The rules:
 
@@ -42,6 +42,7 @@ MAX_CERTIFICATES = 20
 FLUSH_TIMEOUT = 5.0
 """Seconds for waiting events when the supervisor stops, or is upgraded."""
 
+MaintenanceOutcome = Literal["begun", "changed", "ended"]
 CertificateOutcome = Literal["valid", "failing", "expiring", "expired"]
 
 
@@ -136,6 +137,22 @@ class Notify:
                 "receipt": None,
                 "certificates": [one.as_dict(now) for one in certificates[:MAX_CERTIFICATES]],
                 "more_certificates": max(0, len(certificates) - MAX_CERTIFICATES),
+            }
+        )
+
+    def report_maintenance(self, outcome: MaintenanceOutcome, reason: str) -> None:
+        """Report that maintenance of the site has begun, changed or ended."""
+        self._add(
+            {
+                "event": "maintenance",
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "outcome": outcome,
+                "revision": None,
+                "subject": None,
+                "previous": None,
+                "reason": reason,
+                "output": [],
+                "receipt": None,
             }
         )
 

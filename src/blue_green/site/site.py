@@ -25,6 +25,7 @@ from blue_green.site.crash import Crash
 from blue_green.site.current_link import CurrentLink
 from blue_green.site.deploy_queue import DeployQueue
 from blue_green.site.exec_sessions import ExecSessions
+from blue_green.site.maintenance import SiteMaintenance
 from blue_green.site.new_commits import NewCommits
 from blue_green.site.notify import Notify
 from blue_green.site.pause import Pause
@@ -137,6 +138,7 @@ class Site:
         self.new_commits = NewCommits(self)
         self.pushes = Pushes()
         self.pause = Pause(self.gate, self.state, self.state_file)
+        self.maintenance = SiteMaintenance(self.served, self.state, self.state_file, self.notify)
         self.rate = Rate(self.gate)
         self.certificates = SiteCertificates(self)
         self.status = Status(self)
@@ -182,6 +184,7 @@ class Site:
             nursery.start_soon(self.pool.run)
             nursery.start_soon(self.gate.keep_ramping)
             nursery.start_soon(self.rate.run)
+            nursery.start_soon(self.maintenance.run)
             reports = CertificateReports(self.certificates.all, self.notify.report_certificates)
             nursery.start_soon(reports.run)
             nursery.start_soon(self.state_file.write_changes, self._snapshot)

@@ -18,6 +18,7 @@ from attrs import define, field, validators
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
 from blue_green.config.command_line import command_line
+from blue_green.site.maintenance_record import MaintenanceRecord
 from blue_green.site.receipt import Receipt, short_reason
 from blue_green.site.scheduled_run import ScheduledRun
 from blue_green.source.revision import REVISION
@@ -125,6 +126,8 @@ class State:
     """None if it has never slept."""
     trial: RecordedTrial | None = None
     """The canary or preview that has not ended."""
+    maintenance: MaintenanceRecord | None = None
+    """The current maintenance, if there is one."""
     boot: str = ""
     """The boot ID that the backends' start times belong to."""
     backends: list[RecordedBackend] = field(factory=list)

@@ -81,6 +81,7 @@ class Status:
             "tunnels": sum(target.streams for target in targets),
             "paused_for": self._site.pause.seconds_left,
             "sleep": site.sleep.as_dict(),
+            "maintenance": site.maintenance.as_dict(),
             "quarantined": self._quarantined,
             "output": self._output,
             "previous": site.state.previous,

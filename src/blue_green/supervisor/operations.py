@@ -12,6 +12,7 @@ from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.supervisor import overview, receive_push, site_commands
 from blue_green.supervisor.find_site import in_directory
+from blue_green.supervisor.maintenance_command import MaintenanceArguments, maintenance
 from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.receive_push import PushArguments
 from blue_green.supervisor.reload import Reload
@@ -42,6 +43,7 @@ class Operations:
         return {
             **to_sites,
             "status": Operation(NoArguments, self.status, is_of_site=True),
+            "maintenance": Operation(MaintenanceArguments, self.maintenance, is_of_site=True),
             "push": Operation(PushArguments, self.push),
             "upgrade": Operation(NoArguments, self.upgrade),
             "reload": Operation(NoArguments, self.reload),
@@ -55,6 +57,11 @@ class Operations:
             return overview.of_not_running(name, why)
         site = await self._find(request.selector)
         return site.status.as_dict()
+
+    async def maintenance(self, request: SiteRequest, _: Send) -> dict[str, Any]:
+        site = await self._find(request.selector)
+        with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
+            return await maintenance(site, self._sites.settings.proxy, request.arguments)
 
     async def reload(self, _: NoArguments, __: Send) -> dict[str, Any]:
         try:

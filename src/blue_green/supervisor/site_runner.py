@@ -102,6 +102,7 @@ class SiteRunner:
             state=state,
             threads=self._threads,
         )
+        site.maintenance.restore()  # Also of a site that cannot run.
         try:
             if self._handed is None:  # Otherwise there is a release to serve, at once.
                 with _bounded():

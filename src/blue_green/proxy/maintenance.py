@@ -1,0 +1,82 @@
+"""A site in maintenance: new requests get 503 and a page, but for those that are admitted.
+
+It comes before the gate and before files, so that a request that is not admitted wakes nothing,
+waits for nothing, and reaches no app. Addresses are admitted, and whoever has the cookie of the
+secret link.
+"""
+
+import math
+import time
+from collections.abc import Awaitable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+
+from blue_green.http.errors import ErrorResponse, MaintenanceNotice
+from blue_green.http.request import Request
+from blue_green.proxy import forwarding, share
+from blue_green.proxy.remote import Remote
+from blue_green.proxy.secret_link import SecretLink
+from blue_green.system import moment_text
+
+if TYPE_CHECKING:  # A stream has a client, which has a site, which has this.
+    from blue_green.proxy.client_stream import ClientStream
+
+Network = IPv4Network | IPv6Network
+
+RETRY_AFTER = 300
+"""Seconds for Retry-After if nobody has said when the maintenance ends."""
+WHY = "The site is in maintenance."
+MESSAGE = "We are working on this site. Please try again later."
+"""What the page says if nobody has given a message."""
+
+
+class Maintenance:
+    """What applies to the requests of a site while it is in maintenance."""
+
+    def __init__(
+        self,
+        message: str = "",
+        until: float | None = None,
+        allow: Sequence[Network] = (),
+        token: str | None = None,
+    ) -> None:
+        """`until` is in seconds since the epoch. `token` is that of the secret link, if any."""
+        self.until = until
+        self.allow = allow
+        self.link = SecretLink("maintenance", token) if token else None
+        self._notice = MaintenanceNotice(
+            message or MESSAGE, "" if until is None else moment_text.in_full(until)
+        )
+
+    def admit(self, stream: "ClientStream", prefix: str) -> Awaitable[None] | None:
+        """Let a request pass, which then lacks the cookie, or give the response to the secret link.
+
+        Raises `ErrorResponse` if it is not admitted. `prefix` is the one of the request's route.
+        """
+        request, remote, link = stream.request, stream.client.remote, self.link
+        if link is not None and link.is_opened_by(request, prefix):
+            is_secure = forwarding.scheme(remote, request) == b"https"
+            return stream.respond(link.response(prefix, is_secure=is_secure), b"")
+        self.check(remote, request)
+        if link is not None:
+            stream.request = link.without_cookie(request)
+        return None
+
+    def check(self, remote: Remote, request: Request) -> None:
+        """Raise `ErrorResponse` for a request that is not admitted."""
+        if self.link is not None and self.link.is_held_by(request):
+            return
+        if self.allow and self._allows(share.address_of(remote, request)):
+            return
+        raise ErrorResponse(503, WHY, self._retry_after(), notice=self._notice)
+
+    def _allows(self, address: str) -> bool:
+        if not address:
+            return False
+        ip = ip_address(address)
+        return any(ip in network for network in self.allow)
+
+    def _retry_after(self) -> int:
+        if self.until is None:
+            return RETRY_AFTER
+        return max(1, math.ceil(self.until - time.time()))

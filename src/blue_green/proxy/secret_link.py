@@ -1,0 +1,108 @@
+"""A secret link: whoever has opened it once sees what others do not see.
+
+Its path ends with a token that nobody can guess. It sets a cookie and redirects to the site, so
+that the token is in no address that an app could read, or a browser would name as a referrer. The
+cookie has another secret, derived from the token, so that it does not reveal the link. It is
+removed before a backend of the site gets a request.
+
+A site may have only some paths of a host. So the cookie is for these paths, but a site above them
+on the same host gets it with each request, as it gets all others: to a browser, both are one site.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+
+from attrs import evolve
+
+from blue_green.http.heads import Framing
+from blue_green.http.request import Request
+from blue_green.http.response import Response
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+MARK = "-access/"
+"""Precedes each token, so that the access log can find it."""
+IN_PATH = re.compile(rf"({MARK}[A-Za-z0-9_-]{{4}})[A-Za-z0-9_-]{{39}}")
+COOKIES = re.compile(rb"(?im)^cookie:([^\r\n]*)\r\n")
+HEAD = (
+    "Location: ../\r\n"
+    "Set-Cookie: {name}={value}; Path={path}; HttpOnly; SameSite=Lax{secure}\r\n"
+    "Content-Length: 0\r\n"
+    "Cache-Control: no-store\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+)
+
+
+def new_token() -> str:
+    """A token of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def without_token(path: str) -> str:
+    """The path as it may be logged: of the token of a secret link, only the first characters."""
+    return IN_PATH.sub(r"\1...", path)
+
+
+class SecretLink:
+    """A secret link for one purpose, such as `maintenance`."""
+
+    def __init__(self, purpose: str, token: str) -> None:
+        self.path = f"/{purpose}{MARK}{token}"
+        """Its path, below that of the site."""
+        self._before_token = f"/{purpose}{MARK}".encode()
+        self._token = token.encode()
+        self._name = f"blue_green_{purpose}".encode()
+        self._value = hmac.new(self._token, purpose.encode(), hashlib.sha256).hexdigest().encode()
+
+    def is_opened_by(self, request: Request, prefix: str) -> bool:
+        """Whether this is a request for the link, in a site whose paths begin with this prefix."""
+        path = request.target.partition(b"?")[0]
+        before = prefix.encode() + self._before_token
+        if request.method not in (b"GET", b"HEAD") or not path.startswith(before):
+            return False
+        return hmac.compare_digest(path[len(before) :], self._token)
+
+    def response(self, prefix: str, *, is_secure: bool) -> Response:
+        """Set the cookie, and redirect to the site. `is_secure`: the client uses https.
+
+        The target is relative to the path of the link, so it is right also behind a proxy that has
+        removed a part of the path, and it leads nowhere else, whatever the request says.
+        """
+        head = HEAD.format(
+            name=self._name.decode(),
+            value=self._value.decode(),
+            path=_cookie_path(prefix),
+            secure="; Secure" if is_secure else "",
+        )
+        return Response(303, b"See Other", head.encode(), Framing.LENGTH, 0)
+
+    def is_held_by(self, request: Request) -> bool:
+        """Whether the request has the cookie."""
+        if self._name not in request.lines:
+            return False
+        given = [
+            value.strip()
+            for line in COOKIES.finditer(request.lines)
+            for name, _, value in (pair.partition(b"=") for pair in line[1].split(b";"))
+            if name.strip() == self._name
+        ]
+        # There may be one for each of several sites on a host.
+        return any(hmac.compare_digest(value, self._value) for value in given)
+
+    def without_cookie(self, request: Request) -> Request:
+        """The request as a backend may get it."""
+        if self._name not in request.lines:
+            return request
+        return evolve(request, lines=COOKIES.sub(self._without_ours, request.lines))
+
+    def _without_ours(self, line: re.Match[bytes]) -> bytes:
+        pairs = line[1].split(b";")
+        kept = [pair for pair in pairs if pair.partition(b"=")[0].strip() != self._name]
+        return b"Cookie: %b\r\n" % b";".join(kept).lstrip() if kept else b""
+
+
+def _cookie_path(prefix: str) -> str:
+    """The path of the cookie. A semicolon, which ends it, leaves only what is above it."""
+    path, semicolon, _ = prefix.partition(";")
+    return (path.rpartition("/")[0] if semicolon else path) or "/"

@@ -1,0 +1,69 @@
+"""`maintenance`: begin, change, end or show the maintenance of a site."""
+
+import time
+from typing import Any, Literal
+
+from attrs import define, field
+
+from blue_green.config.process_settings import ProxySettings
+from blue_green.control.server import Refusal
+from blue_green.site import maintenance_record
+from blue_green.site.maintenance_record import LONGEST_TIME
+from blue_green.site.site import Site
+from blue_green.supervisor.public_urls import urls
+from blue_green.system import moment_text
+
+
+@define
+class MaintenanceArguments:
+    do: Literal["on", "off", "show"] = "show"
+    message: str = ""
+    until: str | None = None
+    """A time, or a date and a time, in the time zone of the machine."""
+    allow: list[str] = field(factory=list)
+    secret: bool = False
+
+
+async def maintenance(
+    site: Site, proxy: ProxySettings, arguments: MaintenanceArguments
+) -> dict[str, Any]:
+    """Carry it out. The result has the secret links, which are for nobody else."""
+    was_on = site.maintenance.record is not None
+    if arguments.do == "on":
+        _begin(site, arguments)
+    elif arguments.do == "off":
+        site.maintenance.end()
+    if arguments.do != "show":
+        await site.save()  # A restart remembers what the client is told.
+    path, record = site.maintenance.link, site.maintenance.record
+    return {
+        "was_on": was_on,
+        "maintenance": site.maintenance.as_dict(),
+        "until": record and record.until and moment_text.in_full(record.until),
+        "links": urls(site.settings, proxy, path) if path else [],
+    }
+
+
+def _begin(site: Site, arguments: MaintenanceArguments) -> None:
+    try:
+        maintenance_record.check_message(arguments.message)
+    except ValueError as error:
+        raise Refusal(f"--message {error}", usage=True) from None
+    try:
+        allow = maintenance_record.networks(arguments.allow)
+    except ValueError as error:
+        raise Refusal(f"--allow {error}", usage=True) from None
+    until = None if arguments.until is None else _end(arguments.until, time.time())
+    site.maintenance.begin(
+        message=arguments.message, until=until, allow=allow, secret=arguments.secret
+    )
+
+
+def _end(text: str, now: float) -> float:
+    try:
+        until = moment_text.moment(text, now)
+    except ValueError as error:
+        raise Refusal(f"--until {error}", usage=True) from None
+    if until - now > LONGEST_TIME:
+        raise Refusal(f"--until {text} is more than a year away", usage=True)
+    return until

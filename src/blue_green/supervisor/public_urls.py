@@ -1,0 +1,44 @@
+"""The URLs by which people reach a site, as far as its settings say so."""
+
+import socket
+from ipaddress import ip_address
+
+from blue_green.config.hosts import ANY_HOST, is_exact
+from blue_green.config.kinds import Endpoint
+from blue_green.config.process_settings import ProxySettings
+from blue_green.config.settings import SiteSettings
+from blue_green.http.sockets import HTTPS
+
+MOST = 10
+HTTP = 80
+
+
+def urls(site: SiteSettings, proxy: ProxySettings, path: str) -> list[str]:
+    """The URLs of a path below each of the site's paths, on each of its hosts, `MOST` at most.
+
+    The site may be behind another proxy: then only the hosts are known, and https is assumed.
+    """
+    hosts = [host for host in site.serving.hosts if is_exact(host)] or list(site.serving.hosts)
+    first = next((end for end in proxy.listen if end.path is None), None)
+    is_private = first is None or _is_loopback(first)
+    if not is_private or hosts in ([], [ANY_HOST]):
+        scheme = "https" if proxy.tls is not None else "http"
+        port = "" if first is None or first.port == (HTTPS if proxy.tls else HTTP) else first.port
+    else:
+        scheme, port = "https", ""
+    here = "127.0.0.1" if is_private else socket.gethostname()
+    names = [here if host == ANY_HOST else host for host in hosts or [ANY_HOST]]
+    prefixes = [prefix.removesuffix("/") for prefix in site.serving.paths or ("",)]
+    found = [
+        f"{scheme}://{name}{f':{port}' if port else ''}{prefix}{path}"
+        for name in names
+        for prefix in prefixes
+    ]
+    return found[:MOST]
+
+
+def _is_loopback(end: Endpoint) -> bool:
+    try:
+        return ip_address(end.host).is_loopback
+    except ValueError:
+        return end.host == "localhost"
