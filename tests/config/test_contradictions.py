@@ -21,6 +21,7 @@ from tests.support.settings import TLS, load, problems
         ('[webhook]\nsecret_file = "x"', "[webhook] secret_file", "needs [admin] listen"),
         ('[webhook]\npath = "/ready"', "[webhook] path", "must not be one of /, /events, /ready"),
         ('[webhook]\npath = "/hook?a"', "[webhook] path", "have no query"),
+        ('[idle]\nprocesses = "run"', "[idle] processes", "has no effect without after"),
         (f'{TLS}redirect = ["[::]:80", "[::]:80"]', "[proxy.tls] redirect", "listed twice"),
         (f'{TLS}redirect = ["[::]:3001"]', "[proxy.tls] redirect", "the app's own"),
         (f'{TLS}redirect = ["127.0.0.1:8000"]', "[proxy.tls] redirect", "[proxy] listen"),

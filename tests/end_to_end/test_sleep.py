@@ -88,15 +88,15 @@ async def test_streams_requests_and_commands_keep_a_site_awake(make_site: MakeSi
             await trio.sleep(TWO_LOOKS)
             assert not await is_asleep(site)
             released.touch()
-        ended = site.directory / "ended"
+        began, ended = site.directory / "began", site.directory / "ended"
+        await until_asleep(site)
         async with trio.open_nursery() as nursery:
-            script = f"while ! test -e {ended}; do sleep 0.05; done"
+            script = f"touch {began}; while ! test -e {ended}; do sleep 0.05; done"
             nursery.start_soon(
                 site.run, "exec", "--config", str(site.config_file), "sh", "-c", script
             )
-            # It does not need the app, and does not wake it.
-            await trio.sleep(TWO_LOOKS)
-            assert await is_asleep(site)
+            await until("it runs", began.exists)
+            assert await is_asleep(site), "it does not need the app, and does not wake it"
             assert (await site.get("/")).status == 200
             await trio.sleep(TWO_LOOKS)
             assert not await is_asleep(site)

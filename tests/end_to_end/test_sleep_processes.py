@@ -31,7 +31,11 @@ async def test_processes_sleep_and_wake_with_their_site(make_site: MakeSite) -> 
     async with site.running(wait_for="asleep"):
         await until_asleep(site)
         await until("the worker has stopped", lambda: site.processes() == [])
-        assert await worker_states(site) == []
+
+        async def none_is_left() -> bool:
+            return await worker_states(site) == []
+
+        await until("it is gone", none_is_left)
         refused = await site.cli("restart", "--process", "worker")
         assert "asleep" in refused.err
         assert (await site.get("/")).status == 200

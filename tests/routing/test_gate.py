@@ -437,3 +437,24 @@ async def test_timeouts_run_again_when_the_last_patient_holder_has_resumed(
         assert crowd.went == [2]
 
     await play(a_gate(timeout=30), scenario)
+
+
+# --- what the site learns of requests ---------------------------------------------------------
+
+
+async def test_the_site_hears_of_each_request_that_waits_and_leases_are_counted(
+    autojump_clock: MockClock,
+) -> None:
+    heard: list[int] = []
+
+    async def scenario(gate: Gate, crowd: Arrivals) -> None:
+        gate.on_hold = lambda: heard.append(gate.held)
+        await crowd.comes(1)
+        await crowd.comes(2)
+        assert (heard, gate.leases_given) == ([1, 2], 0)
+        gate.switch([a_target()])
+        await wait_all_tasks_blocked()
+        await crowd.comes(3)
+        assert (heard, gate.leases_given) == ([1, 2], 3)
+
+    await play(a_gate(), scenario)

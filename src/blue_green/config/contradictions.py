@@ -80,6 +80,8 @@ def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
             f"{key('webhook', 'path')}: must not be one of {', '.join(ADMIN_PATHS)}, and have no "
             "query"
         )
+    if site.idle.processes == "run" and site.idle.after is None:
+        yield f"{key('idle', 'processes')}: has no effect without after"
     if not serving.hosts:
         yield no_hosts(site.place)
     elif serving.redirect_hosts and not is_exact(serving.hosts[0]):

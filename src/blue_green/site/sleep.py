@@ -111,7 +111,7 @@ class Sleep:
         if asleep:
             self._last_use.forget()
             self._site.processes.are_asleep = self._site.settings.idle.processes == "stop"
-            self.state = Wakefulness.ASLEEP
+            self._be(Wakefulness.ASLEEP)
         elif self._site.state.sleep is not None:
             self._site.state.sleep.since = None
 
@@ -119,7 +119,7 @@ class Sleep:
         """Leave it to the caller what runs from now on: a swap, or the stop of the site."""
         self._waking.cancel()
         self._failures, self._retry_at = 0, 0.0
-        self.state = Wakefulness.AWAKE
+        self._be(Wakefulness.AWAKE)
         self._note_change()
 
     async def run(self) -> None:
@@ -171,7 +171,7 @@ class Sleep:
         site.queue.lock.acquire_nowait()
         try:
             # Nothing is in flight, and there is no checkpoint before requests wait.
-            self.state = Wakefulness.FALLING_ASLEEP
+            self._be(Wakefulness.FALLING_ASLEEP)
             site.gate.switch(())
             if site.settings.idle.processes == "stop":
                 site.processes.sleep()
@@ -191,7 +191,7 @@ class Sleep:
             slot.supervise()
             return
         began = trio.current_time()
-        self.state = Wakefulness.WAKING
+        self._be(Wakefulness.WAKING)
         self._record.since = None
         site.state_file.change()
         site.gate.explain(TOO_SLOW)
@@ -214,14 +214,15 @@ class Sleep:
     async def _start(self, slot: "Slot") -> None:
         """Start the release, and wait until it is healthy; raise `StepFailed`."""
         assert slot.release is not None
-        await slot.assign(slot.release, slot.settings)
+        slot.crash = None
+        await slot.choose_addresses()
         await slot.start(slot.release)
         health = self._site.settings.health
         await probation.all_pass(probation.until_healthy, slot.backends, health)
 
     def _note_awake(self, slot: "Slot", seconds: float) -> None:
         site, record = self._site, self._record
-        self.state = Wakefulness.AWAKE
+        self._be(Wakefulness.AWAKE)
         self._failures = 0
         site.gate.switch(slot.open_targets)
         site.gate.stop_refusing()
@@ -267,10 +268,14 @@ class Sleep:
             self._site.gate.stop_refusing()
 
     def _note_asleep(self) -> None:
-        self.state = Wakefulness.ASLEEP
+        self._be(Wakefulness.ASLEEP)
         self._record.since = time.time()
         self._site.state_file.change()
         self._site.show("Asleep")
+
+    def _be(self, state: Wakefulness) -> None:
+        self.state = state
+        self._site.watch.is_relaxed = state is Wakefulness.ASLEEP
 
     @property
     def _record(self) -> SleepRecord:

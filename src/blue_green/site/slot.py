@@ -97,18 +97,23 @@ class Slot:
         return self._backends.get(address)
 
     async def assign(self, release: Release, settings: SiteSettings) -> None:
-        """Give the slot a release and its settings; raise `MachineFault`. Nothing may run here.
-
-        New ports that the other slot still uses are not taken yet: the slot keeps its own until a
-        later swap.
-        """
+        """Give the slot a release and its settings; raise `MachineFault`. Nothing may run here."""
         self.release = release
         self._count_in(Results())
         self.settings = settings
         self.crash = None
         self.is_static = settings.is_static
+        await self.choose_addresses()
+
+    async def choose_addresses(self) -> None:
+        """Choose the addresses for the settings; raise `MachineFault`. Nothing may run here.
+
+        They are the same as before, unless another program has taken a port that we had found. New
+        ports that the other slot still uses are not taken yet: the slot keeps its own until a later
+        swap.
+        """
         other = self._site.slots.other(self)
-        found = await addresses.of_slot(self._site, self.name, settings)
+        found = await addresses.of_slot(self._site, self.name, self.settings)
         if other.is_in_use and not set(found).isdisjoint(other.addresses):
             logger.warning(
                 "%s still uses ports %s: %s keeps its own until a later swap",

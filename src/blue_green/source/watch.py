@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 POLL_INTERVAL = 0.25
 POLLS_PER_SECOND = 100
 """Of all watches of a process: with more than 25, each of them polls less often."""
+RELAXATION = 4
+"""How many times as long the interval is while nobody uses the site."""
 RETRY_INTERVAL = 1.0
 """Seconds until the next attempt after git failed."""
 LONGEST_LOCK = 10.0
@@ -58,6 +60,8 @@ class Watch:
     def __init__(self, settings: GitSettings, git: Git) -> None:
         self.poll_interval = POLL_INTERVAL
         """Seconds between two looks at the checkout."""
+        self.is_relaxed = False
+        """Nobody uses the site: it looks less often."""
         self._settings = settings
         self._git = git
         self._paths: GitPaths | None = None
@@ -110,7 +114,7 @@ class Watch:
         seen: object = None
         while True:
             snapshot = await _take_snapshot(self._paths)
-            pause = self.poll_interval
+            pause = self.poll_interval * (RELAXATION if self.is_relaxed else 1)
             has_changed = snapshot.signature != seen or snapshot.paths is None
             is_due = has_changed or self._reports_again or bool(self._problems["follow"])
             # At first HEAD is taken as it is: an unfinished rebase is better than an empty site.

@@ -192,6 +192,15 @@ def test_a_hold_timeout_shorter_than_a_start_is_reported(subject: CheckedSite) -
     assert "requests get 503 after 30 s, but a restart may take 60 s" in found.text
 
 
+def test_the_first_visitor_of_a_site_that_sleeps_may_have_to_wait_too_long(
+    subject: CheckedSite,
+) -> None:
+    [found] = troubles(subject.check(idle={"after": "30m"}))
+    assert (found.verdict, found.about) == ("warned", "[hold] timeout")
+    assert "asleep gets 503 after 30 s, but a start may take 60 s" in found.text
+    assert troubles(subject.check(idle={"after": "30m"}, hold={"timeout": "60s"})) == []
+
+
 def test_a_public_admin_address_is_a_warning(subject: CheckedSite) -> None:
     [port] = free_ports(1)
     found = only(subject.check(admin={"listen": [f"0.0.0.0:{port}"]}))
