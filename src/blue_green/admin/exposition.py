@@ -20,7 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import generate_latest
 
 from blue_green import __version__
-from blue_green.admin import process_metrics, release_metrics, sleep_metrics
+from blue_green.admin import process_metrics, release_metrics, sleep_metrics, trial_metrics
 from blue_green.admin.readiness import why_not_ready
 from blue_green.admin.release_metrics import cumulative
 from blue_green.certificates.host_certificate import HostCertificate
@@ -68,6 +68,7 @@ class Exposition:
                 *release_metrics.of_site(site),
                 *process_metrics.of_site(site),
                 *sleep_metrics.of_site(site),
+                *trial_metrics.of_site(site),
             ):
                 families.add(metric)
             certificates = site.certificates.all()

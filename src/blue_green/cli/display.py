@@ -12,6 +12,7 @@ from blue_green.cli import (
     process_text,
     sleep_text,
     swap_results,
+    trial_text,
 )
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
@@ -109,7 +110,12 @@ def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield from _release(result, "swap to", swap["revision"], style)
         yield from style.wrapped(MARGIN, _progress(swap), "cyan")
         if candidate := result["candidate"]:
-            yield from style.wrapped(MARGIN, f"starting in {_place(candidate)}", "dim")
+            trial = result.get("trial")  # Missing in the answers of older supervisors.
+            where = f"{'on trial' if trial else 'starting'} in {_place(candidate)}"
+            yield from style.wrapped(MARGIN, where, "dim")
+            if trial:
+                yield from _results(candidate, style)
+                yield _row(style, trial["kind"], trial_text.line(trial))
     if sleep := sleep_text.line(result):
         yield _row(style, "sleep", sleep)
     yield from _processes(result, style)

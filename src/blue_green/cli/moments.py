@@ -17,7 +17,12 @@ def local_time(moment: str) -> str:
 
 def age(moment: str) -> str:
     """How long ago it is, in the largest unit."""
-    seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    return duration((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """A time in its largest unit."""
+    seconds = int(seconds)
     for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= unit:
             return f"{seconds // unit} {name}"

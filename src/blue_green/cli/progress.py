@@ -38,7 +38,8 @@ class Progress:
             self._draw(message["phase"], 0.0, 0)
         elif kind == "tick" and self._style.can_redraw and message["phase"] not in ("", self._done):
             self._write_title(message["revision"])
-            self._draw(message["phase"], message["seconds"], message["held"])
+            detail = message.get("detail", "")  # Missing in the answers of older supervisors.
+            self._draw(message["phase"], message["seconds"], message["held"], detail)
         elif kind == "lines":
             self._write_lines(message)
         elif kind == "done":
@@ -63,14 +64,17 @@ class Progress:
             self.clear()
             self._write(self._style.line(("swap to ", "bold"), (revision[:7], "bold")) + "\n")
 
-    def _draw(self, phase: str, seconds: float, held: int) -> None:
+    def _draw(self, phase: str, seconds: float, held: int, detail: str = "") -> None:
         if not self._style.can_redraw:
             return
         sign = "…" if self._style.unicode else " "
         waiting = ("  1 request held" if held == 1 else f"  {held} requests held") if held else ""
         style = Style.of(self._out)  # Again: the terminal may have been resized.
         line = style.line(
-            (f"  {sign} ", "cyan"), f"{phase:<10} {seconds:6.1f} s", (waiting, "yellow")
+            (f"  {sign} ", "cyan"),
+            f"{phase:<10} {seconds:6.1f} s",
+            (waiting, "yellow"),
+            (f"  {detail}" if detail else "", "dim"),
         )
         self._write(CLEAR_LINE + line)
         self._is_line_open = True

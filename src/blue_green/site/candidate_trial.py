@@ -16,11 +16,13 @@ from attrs import evolve
 from blue_green.config.kinds import Seconds
 from blue_green.proxy.canary import Canary
 from blue_green.proxy.served_trial import ServedTrial
+from blue_green.site import result_text
 from blue_green.site.retirement import HURRY_TIMEOUT
 from blue_green.site.slot import Slot
 from blue_green.site.state import RecordedTrial
 from blue_green.site.swap import Swap, output_of
-from blue_green.site.trial_plan import TrialPlan, plan_of
+from blue_green.site.trial_plan import TrialKind, TrialPlan, plan_of
+from blue_green.site.trial_results import TrialResults
 from blue_green.source.failure import StepFailed, SwapCancelled
 
 logger = logging.getLogger(__name__)
@@ -40,11 +42,12 @@ class TrialAborted(SwapCancelled):
 class CandidateTrial:
     """One trial, from its begin to the switch or its end."""
 
-    def __init__(self, swap: Swap, plan: TrialPlan, candidate: Slot) -> None:
+    def __init__(self, swap: Swap, plan: TrialPlan, candidate: Slot, live: Slot) -> None:
         self.plan = plan
         self._swap = swap
         self._site = swap.site
         self._candidate = candidate
+        self.results = TrialResults(candidate, live)
         self._began = trio.current_time()
         self._decided = trio.Event()
         self._why_aborted = ""
@@ -115,6 +118,7 @@ class CandidateTrial:
             failure = await self._first_end()
         if failure:
             backends = self._candidate.backends
+            self.results.note_in(self._swap.receipt)
             self.end()
             with trio.move_on_after(OUTPUT_TIMEOUT):
                 for backend in backends:
@@ -122,6 +126,7 @@ class CandidateTrial:
                         await backend.process.gone.wait()
             raise TrialFailed(failure, output_of(backends))
         if self._why_aborted:
+            self.results.note_in(self._swap.receipt)
             raise TrialAborted(self._why_aborted)
 
     async def _first_end(self) -> str:
@@ -155,6 +160,13 @@ class CandidateTrial:
     def seconds_left(self) -> float:
         return max(0.0, self._began + self.plan.seconds - trio.current_time())
 
+    @property
+    def progress(self) -> str:
+        """What the candidate has done so far, in words."""
+        summary = result_text.summary(self.results.new().summary().as_dict())
+        is_canary = self.plan.kind is TrialKind.CANARY
+        return f"{self.plan.percent:g}%: {summary}" if is_canary else summary
+
     def as_dict(self) -> dict[str, Any]:
         """The trial as an object of the control protocol."""
         return {
@@ -162,6 +174,8 @@ class CandidateTrial:
             "revision": self.revision,
             "percent": self.plan.percent,
             "seconds_left": round(self.seconds_left, 1),
+            "results": self.results.new().summary().as_dict(),
+            "live_results": self.results.old().summary().as_dict(),
         }
 
 
@@ -176,7 +190,7 @@ def on_trial(swap: Swap, old: Slot | None, candidate: Slot) -> Iterator[Candidat
     if swap.plan is None or old is None:
         yield None
         return
-    trial = swap.trial = CandidateTrial(swap, swap.plan, candidate)
+    trial = swap.trial = CandidateTrial(swap, swap.plan, candidate, old)
     trial.begin()
     try:
         yield trial

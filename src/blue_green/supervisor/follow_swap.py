@@ -62,4 +62,5 @@ def _progress(site: Site) -> dict[str, Any]:
         "phase": swap.phase if swap else "",
         "seconds": round(trio.current_time() - swap.phase_began, 4) if swap else 0.0,
         "held": site.gate.held,
+        "detail": swap.trial.progress if swap and swap.trial else "",
     }
