@@ -23,6 +23,7 @@ from blue_green.proxy.redirect import Redirect
 from blue_green.proxy.relay import Body, LengthBody
 from blue_green.proxy.remote import Remote, Trust
 from blue_green.proxy.reverse_proxy import ReverseProxy
+from blue_green.proxy.served_trial import ServedTrial
 from blue_green.proxy.splice import ReadAhead
 from blue_green.routing.lease import Target
 from blue_green.routing.router import Router, routes_of
@@ -40,6 +41,7 @@ class MemoryStream:
     held = 0.0
     target: Target | None = None
     set_cookie = b""
+    trial: ServedTrial | None = None
     file_revision = ""
 
     def __init__(self, client: Client, request: Request, content: bytes = b"") -> None:

@@ -39,7 +39,7 @@ def test_all_cookies_of_a_name_are_found_and_nothing_else(
 
 def test_a_cookie_is_for_the_path_of_its_site() -> None:
     made = {
-        path: cookies.for_path(b"a", b"1", path=path, seconds=60, is_secure=bool(path))
+        path: cookies.for_site(b"a", b"1", prefix=path, seconds=60, is_secure=bool(path))
         for path in ("", "/api")
     }
     assert made[""] == COOKIE

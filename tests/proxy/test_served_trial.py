@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 
 import pytest
 
 from blue_green.proxy.canary import Canary
-from blue_green.proxy.served_trial import Audience, ServedTrial
+from blue_green.proxy.maintenance import Maintenance
+from blue_green.proxy.secret_link import SecretLink, new_token
+from blue_green.proxy.served_trial import ServedTrial
 from tests.raw.backend import Script, drops, says
 from tests.raw.peer import ParsedMessage
 from tests.raw.proxy import RunningProxy, running
@@ -17,11 +20,13 @@ NEW = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew"
 
 
 @asynccontextmanager
-async def on_trial(audience: Audience, script: Script | None = None) -> AsyncIterator[RunningProxy]:
+async def on_trial(
+    audience: Canary | SecretLink, script: Script | None = None
+) -> AsyncIterator[RunningProxy]:
     """The proxy with a live release, and another one on trial."""
     async with running(script or says(NEW)) as other, running(says(LIVE)) as proxy:
         trial = proxy.gate.begin_trial([other.target])
-        proxy.site.trial = ServedTrial(audience, trial)
+        proxy.site.trial = ServedTrial(trial, audience)
         yield proxy
         proxy.site.trial = None
         proxy.gate.end_trial()
@@ -84,3 +89,42 @@ async def test_a_request_that_the_candidate_drops_goes_to_the_live_release() -> 
 async def _end_when_leased(proxy: RunningProxy) -> None:
     await until("it was retried", lambda: proxy.gate.tally.retried)
     proxy.gate.end_trial()
+
+
+async def test_only_who_opens_the_link_of_a_preview_sees_it() -> None:
+    link = SecretLink("preview", new_token())
+    async with on_trial(link) as proxy:
+        assert (await asked(proxy)).body == b"live"
+        answer = await asked(proxy, path=link.path.encode())
+        assert (answer.status, answer.field(b"location")) == (303, [b"../"])
+        [cookie] = answer.field(b"set-cookie")
+        holds = b"Cookie: " + cookie.partition(b";")[0]
+        assert (await asked(proxy, holds)).body == b"new"
+        answer = await asked(proxy)
+        assert (answer.body, answer.field(b"set-cookie")) == (b"live", [])
+        proxy.site.maintenance = Maintenance()
+        assert (await asked(proxy, holds)).body == b"new"
+        assert (await asked(proxy)).status == 503
+        assert (await asked(proxy, holds + b"x")).status == 503
+        proxy.site.maintenance = None
+
+
+async def test_the_cookie_of_a_preview_does_not_reach_the_app() -> None:
+    link = SecretLink("preview", new_token())
+    async with running(says(NEW)) as other, running(says(LIVE)) as proxy:
+        proxy.site.trial = ServedTrial(proxy.gate.begin_trial([other.target]), link)
+        [cookie] = (await asked(proxy, path=link.path.encode())).field(b"set-cookie")
+        await asked(proxy, b"Cookie: a=b; " + cookie.partition(b";")[0])
+        assert b"Cookie: a=b\r\n" in other.backend.heads[-1]
+        assert b"preview" not in other.backend.heads[-1]
+        proxy.site.trial = None
+        proxy.gate.end_trial()
+
+
+async def test_a_canary_in_maintenance_is_for_those_who_are_admitted() -> None:
+    async with on_trial(a_canary(100)) as proxy:
+        proxy.site.maintenance = Maintenance()
+        assert (await asked(proxy)).status == 503
+        proxy.site.maintenance = Maintenance(allow=[ip_network("127.0.0.0/8")])
+        assert (await asked(proxy)).body == b"new"
+        proxy.site.maintenance = None

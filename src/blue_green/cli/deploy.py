@@ -50,6 +50,8 @@ def _trial(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.canary is not None:
         share = arguments.canary
         request["canary"] = _named("--canary", percent, share if "%" in share else f"{share}%")
+    if arguments.preview:
+        request["preview"] = True
     if arguments.time is not None:
         request["seconds"] = _seconds(arguments.time)
     return request
@@ -154,8 +156,12 @@ def _swap_arguments(parser: argparse.ArgumentParser) -> None:
         help="first let it serve this share of the clients, such as 10%%; 0%%: no canary",
     )  # fmt: skip
     parser.add_argument(
+        "--preview", action="store_true",
+        help="first let it serve only those who open a secret link, which is printed",
+    )  # fmt: skip
+    parser.add_argument(
         "--for", dest="time", metavar="TIME",
-        help="how long a canary lasts before the switch (default: canary_for in [swap])",
+        help="how long a canary lasts (default: canary_for in [swap]), or a preview (default: 4h)",
     )  # fmt: skip
     parser.add_argument(
         "--output", action="store_true", help="also show the output of build and migrate"
@@ -193,14 +199,14 @@ COMMANDS = [
     ),
     Command(
         "promote",
-        "end a canary now, and make its release live",
+        "end a canary or a preview, and make its release live",
         _promote,
         site_arguments,
         "blue-green promote",
     ),
     Command(
         "abort",
-        "end a canary now, and keep the live release",
+        "end a canary or a preview, and keep the live release",
         _abort,
         site_arguments,
         "blue-green abort",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from blue_green.cli import swap_results
+from blue_green.cli import swap_results, trial_text
 from blue_green.cli.command import (
     FAILED,
     INTERRUPTED,
@@ -121,6 +121,8 @@ def follow(arguments: argparse.Namespace, request: dict[str, Any], good: Sequenc
     if result["event"] == "error":
         return print_result(arguments, result, "")
     outcome = result.get("outcome")
+    if outcome is None and "links" in result:
+        return print_result(arguments, result, trial_text.preview(result))
     if outcome is None:
         return print_result(arguments, result, f"{result['revision'][:7]} is queued")
     print_result(

@@ -14,3 +14,16 @@ def line(trial: Mapping[str, Any]) -> str:
         whom = f"{written(trial['percent'], '%')} of the clients"
     left = moments.duration(trial["seconds_left"])
     return f"for {whom}, {left} left: blue-green promote or abort"
+
+
+def preview(result: Mapping[str, Any]) -> str:
+    """The secret link of a preview, and what to do with it."""
+    left = moments.duration(result["seconds_left"])
+    return "\n".join(
+        [
+            f"preview of {result['revision'][:7]} for {left}: whoever opens this link sees it, and",
+            "all others see the live release:",
+            *(f"  {link}" for link in result["links"]),
+            "blue-green promote makes it live, blue-green abort ends it",
+        ]
+    )

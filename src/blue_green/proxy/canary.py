@@ -14,7 +14,7 @@ from blue_green.proxy import cookies, forwarding, share
 from blue_green.proxy.remote import Remote
 
 NUMBERS = 10_000
-COOKIE = b"blue-green-canary"
+COOKIE = b"blue_green_canary"
 FORWARDED = (b"x-forwarded-for", b"forwarded")
 
 
@@ -29,15 +29,15 @@ class Canary:
         self._salt = blake2b(f"{site}/{revision}".encode(), digest_size=16).digest()
         self._prefix = self._salt[:6].hex().encode() + b"."
 
-    def admit(self, remote: Remote, request: Request, path: str) -> tuple[bool, bytes]:
+    def admit(self, remote: Remote, request: Request, prefix: str) -> tuple[bool, bytes]:
         """Whether the client is in, and the value of Set-Cookie if it has no cookie."""
         cookie = b""
         number = self._number_in(request)
         if number is None:
             number = self._number_for(remote, request)
-            cookie = cookies.for_path(
+            cookie = cookies.for_site(
                 COOKIE, self._prefix + b"%d" % number,
-                path=path, seconds=self._seconds,
+                prefix=prefix, seconds=self._seconds,
                 is_secure=forwarding.scheme(remote, request) == b"https",
             )  # fmt: skip
         return number * 100 < self.percent * NUMBERS, cookie

@@ -10,6 +10,7 @@ from blue_green.http.request import Request
 from blue_green.http.response import Response
 from blue_green.proxy.client import Client
 from blue_green.proxy.relay import Body, LengthBody
+from blue_green.proxy.served_trial import ServedTrial
 from blue_green.proxy.splice import ReadAhead
 from blue_green.routing.lease import Target
 
@@ -48,6 +49,9 @@ class ClientStream(Protocol):
 
     set_cookie: bytes
     """The value of Set-Cookie in the response, unless a shared cache may store that; or nothing."""
+
+    trial: ServedTrial | None
+    """The trial that the request is assigned to."""
 
     # For the access log; the handler sets them where they apply.
     held: float

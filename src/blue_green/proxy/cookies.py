@@ -23,15 +23,24 @@ def values_of(request: Request, name: bytes) -> Iterator[bytes]:
         return
     for line in LINE.finditer(request.lines):
         for pair in line[1].split(b";"):
-            given, _, value = pair.strip().partition(b"=")
-            if given == name:
-                yield value
+            given, _, value = pair.partition(b"=")
+            if given.strip() == name:
+                yield value.strip()
 
 
-def for_path(name: bytes, value: bytes, *, path: str, seconds: int, is_secure: bool) -> bytes:
-    """The value of Set-Cookie for a cookie that is sent to the path of a site."""
+def path_for(prefix: str) -> str:
+    """The path of a cookie for a site, whose paths begin with this prefix.
+
+    A semicolon, which ends it, leaves only what is above it.
+    """
+    path, semicolon, _ = prefix.partition(";")
+    return (path.rpartition("/")[0] if semicolon else path) or "/"
+
+
+def for_site(name: bytes, value: bytes, *, prefix: str, seconds: int, is_secure: bool) -> bytes:
+    """The value of Set-Cookie for a cookie that is sent to a site."""
     return b"%b=%b; Path=%b; Max-Age=%d; HttpOnly; SameSite=Lax%b" % (
-        name, value, path.encode() or b"/", seconds, b"; Secure" if is_secure else b""
+        name, value, path_for(prefix).encode(), seconds, b"; Secure" if is_secure else b""
     )  # fmt: skip
 
 

@@ -29,7 +29,6 @@ from blue_green.proxy.streams import serve_events, serve_tunnel
 from blue_green.proxy.upload import TOO_SLOW, Upload
 from blue_green.routing.lease import Lease, Outcome, Target
 from blue_green.routing.router import Route
-from blue_green.routing.trial import Trial
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
 _NO_BODY, _LENGTH, _RESPONDED = Framing.NONE, Framing.LENGTH, Outcome.RESPONDED
@@ -67,9 +66,7 @@ class Exchange:
         route: Route[ServedSite],
         space: BufferSpace,
         idle_timeout: float,
-        trial: Trial | None = None,
     ) -> None:
-        """`trial` is the one that the request is assigned to."""
         self._stream = stream
         self._client = stream.client
         self._request = stream.request
@@ -80,7 +77,7 @@ class Exchange:
         self._pool = site.pool
         self._limits = site.limits
         self._idle_timeout = idle_timeout
-        self._trial = trial
+        self._trial = None if stream.trial is None else stream.trial.trial
         if route.stripped:
             self._stripped = route.stripped
             self._target = strip(stream.request.target, route.stripped)

@@ -17,6 +17,7 @@ from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import Unsent
 from blue_green.proxy.file_body import FileBody
 from blue_green.proxy.relay import Body, LengthBody, body_of
+from blue_green.proxy.served_trial import ServedTrial
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import ReadAhead, SpliceSink, splice
 from blue_green.routing.lease import Outcome, Target
@@ -41,6 +42,7 @@ class Http1Stream:
     target: Target | None = None
     file_revision = ""
     set_cookie = b""
+    trial: ServedTrial | None = None
     _body: Body | None = None
     """The request's body, once somebody reads it."""
     _has_taken_body = False

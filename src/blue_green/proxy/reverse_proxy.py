@@ -14,7 +14,6 @@ from blue_green.proxy.file_responses import METHODS, FileResponder, respond_now
 from blue_green.proxy.occupancy import Occupancy
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Route, Router
-from blue_green.routing.trial import Trial
 
 
 class ReverseProxy:
@@ -40,20 +39,18 @@ class ReverseProxy:
             raise redirect.moved(request, stream.client.remote, route.moved_to)
         if route.prefix:
             path_prefix.check(request.target)
-        if (maintenance := route.site.maintenance) is not None:
+        if (trial := route.site.trial) is not None:
+            opened = trial.admit(stream, route.prefix)
+            if opened is not None:
+                return opened
+        if (maintenance := route.site.maintenance) is not None and not _sees_preview(stream):
             opened = maintenance.admit(stream, route.prefix)
             if opened is not None:
                 return opened
-        files, trial = route.site.files, None
-        if (served := route.site.trial) is not None:
-            admitted, stream.set_cookie = served.audience.admit(
-                stream.client.remote, request, route.prefix
-            )
-            if admitted:
-                files, trial = served.files, served.trial
+        files = route.site.files if stream.trial is None else stream.trial.files
         if files is None or not self._may_be_file(request, route, files):
-            return Exchange(stream, route, self.buffers, self.idle_timeout, trial).run()
-        return respond_now(stream, files, route) or self._file_or_app(stream, route, files, trial)
+            return Exchange(stream, route, self.buffers, self.idle_timeout).run()
+        return respond_now(stream, files, route) or self._file_or_app(stream, route, files)
 
     def _may_be_file(self, request: Request, route: Route[ServedSite], files: FileRoots) -> bool:
         """Whether to look for a file, before the gate. With an app, also while requests wait."""
@@ -64,20 +61,20 @@ class ReverseProxy:
         return bool(route.stripped) or not files.is_for_app(request.target)
 
     async def _file_or_app(
-        self,
-        stream: ClientStream,
-        route: Route[ServedSite],
-        files: FileRoots,
-        trial: Trial | None,
+        self, stream: ClientStream, route: Route[ServedSite], files: FileRoots
     ) -> None:
         """Send a file if there is one, and otherwise what the app responds."""
         maintenance = route.site.maintenance
         if not await FileResponder(stream, files, route).run():
             entry.check_maintenance(route.site, maintenance, stream.client, stream.request)
-            await Exchange(stream, route, self.buffers, self.idle_timeout, trial).run()
+            await Exchange(stream, route, self.buffers, self.idle_timeout).run()
 
     def _not_found(self, request: Request) -> ErrorResponse:
         what = "path" if self.router.knows(request.host) else "host name"
         host = (request.host or b"").decode("latin-1")
         fault = f"the host is {host}" if host else "the request names no host"
         return ErrorResponse(404, f"This server has no site with this {what}.", fault=fault)
+
+
+def _sees_preview(stream: ClientStream) -> bool:
+    return stream.trial is not None and stream.trial.is_preview

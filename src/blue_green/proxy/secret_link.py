@@ -19,6 +19,7 @@ from attrs import evolve
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request
 from blue_green.http.response import Response
+from blue_green.proxy import cookies
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 MARK = "-access/"
@@ -72,22 +73,14 @@ class SecretLink:
         head = HEAD.format(
             name=self._name.decode(),
             value=self._value.decode(),
-            path=_cookie_path(prefix),
+            path=cookies.path_for(prefix),
             secure="; Secure" if is_secure else "",
         )
         return Response(303, b"See Other", head.encode(), Framing.LENGTH, 0)
 
     def is_held_by(self, request: Request) -> bool:
         """Whether the request has the cookie."""
-        if self._name not in request.lines:
-            return False
-        given = [
-            value.strip()
-            for line in COOKIES.finditer(request.lines)
-            for name, _, value in (pair.partition(b"=") for pair in line[1].split(b";"))
-            if name.strip() == self._name
-        ]
-        # There may be one for each of several sites on a host.
+        given = cookies.values_of(request, self._name)
         return any(hmac.compare_digest(value, self._value) for value in given)
 
     def without_cookie(self, request: Request) -> Request:
@@ -100,9 +93,3 @@ class SecretLink:
         pairs = line[1].split(b";")
         kept = [pair for pair in pairs if pair.partition(b"=")[0].strip() != self._name]
         return b"Cookie: %b\r\n" % b";".join(kept).lstrip() if kept else b""
-
-
-def _cookie_path(prefix: str) -> str:
-    """The path of the cookie. A semicolon, which ends it, leaves only what is above it."""
-    path, semicolon, _ = prefix.partition(";")
-    return (path.rpartition("/")[0] if semicolon else path) or "/"

@@ -1,30 +1,50 @@
-"""What the proxy knows of a release on trial."""
+"""A release on trial: some clients are sent there, and all others to the live release."""
 
-from typing import Protocol
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from attrs import define
 
 from blue_green.files.roots import FileRoots
-from blue_green.http.request import Request
-from blue_green.proxy.remote import Remote
+from blue_green.proxy import forwarding
+from blue_green.proxy.canary import Canary
+from blue_green.proxy.secret_link import SecretLink
 from blue_green.routing.trial import Trial
 
-
-class Audience(Protocol):
-    """Decides which clients are sent to the release."""
-
-    def admit(self, remote: Remote, request: Request, path: str) -> tuple[bool, bytes]:
-        """Whether the client is, and the value of Set-Cookie, or nothing.
-
-        `path` is the path of the site. Raises `ErrorResponse`.
-        """
+if TYPE_CHECKING:  # A stream has a client, which has a site, which has this.
+    from blue_green.proxy.client_stream import ClientStream
 
 
 @define(eq=False)
 class ServedTrial:
-    """Which clients are sent to the release, and what these get."""
+    """What the proxy knows of the release: where it is, and which clients it is for."""
 
-    audience: Audience
     trial: Trial
+    audience: Canary | SecretLink
+    """A share of the clients, or those that have opened the link of a preview."""
     files: FileRoots | None = None
     """The files that are served to them without the app."""
+
+    @property
+    def is_preview(self) -> bool:
+        """It is for people who know of it: they see it in maintenance, too."""
+        return isinstance(self.audience, SecretLink)
+
+    def admit(self, stream: "ClientStream", prefix: str) -> Awaitable[None] | None:
+        """Assign the request to the release if its client is admitted.
+
+        Gives the response to a request for the secret link. `prefix` is the one of the request's
+        route.
+        """
+        request, remote, audience = stream.request, stream.client.remote, self.audience
+        if isinstance(audience, Canary):
+            is_in, stream.set_cookie = audience.admit(remote, request, prefix)
+            if is_in:
+                stream.trial = self
+        elif audience.is_opened_by(request, prefix):
+            is_secure = forwarding.scheme(remote, request) == b"https"
+            return stream.respond(audience.response(prefix, is_secure=is_secure), b"")
+        elif audience.is_held_by(request):
+            stream.trial = self
+            stream.request = audience.without_cookie(request)
+        return None

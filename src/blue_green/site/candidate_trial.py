@@ -15,6 +15,7 @@ from attrs import evolve
 
 from blue_green.config.kinds import Seconds
 from blue_green.proxy.canary import Canary
+from blue_green.proxy.secret_link import SecretLink, new_token
 from blue_green.proxy.served_trial import ServedTrial
 from blue_green.site import result_text
 from blue_green.site.retirement import HURRY_TIMEOUT
@@ -29,10 +30,11 @@ logger = logging.getLogger(__name__)
 
 OUTPUT_TIMEOUT = 1.0
 """Seconds to wait for the last output of a release that has died."""
+NOT_PROMOTED = "nobody promoted the preview in time"
 
 
 class TrialFailed(StepFailed):
-    """The candidate failed on trial."""
+    """The candidate failed while it served a share of the clients."""
 
 
 class TrialAborted(SwapCancelled):
@@ -51,7 +53,10 @@ class CandidateTrial:
         self._began = trio.current_time()
         self._decided = trio.Event()
         self._why_aborted = ""
-        self._audience = Canary(swap.site.name, swap.revision, plan.percent, plan.seconds)
+        self._audience: Canary | SecretLink = SecretLink("preview", new_token())
+        if plan.kind is TrialKind.CANARY:
+            site = swap.site.name
+            self._audience = Canary(site, swap.revision, plan.percent, plan.seconds)
         self._changed = trio.Event()
         self._has_ended = False
 
@@ -75,10 +80,11 @@ class CandidateTrial:
 
         A canary for nobody is none: then the switch is next.
         """
-        if not plan.percent:
+        if plan.kind is TrialKind.CANARY and not plan.percent:
             self.promote()
         self.plan = plan
-        self._audience.percent = plan.percent
+        if isinstance(self._audience, Canary):
+            self._audience.percent = plan.percent
         self._changed.set()
 
     # --- its course ---
@@ -88,7 +94,7 @@ class CandidateTrial:
         site, swap = self._site, self._swap
         trial = site.gate.begin_trial(self._candidate.open_targets)
         files = site.files.begin_trial(self._candidate)
-        site.served.trial = ServedTrial(self._audience, trial, files)
+        site.served.trial = ServedTrial(trial, self._audience, files)
         is_head = site.queue.head == swap.revision
         by_settings = plan_of(None, swap.trigger, swap.settings) == self.plan
         site.state.trial = RecordedTrial(
@@ -124,7 +130,10 @@ class CandidateTrial:
                 for backend in backends:
                     if not backend.is_alive:
                         await backend.process.gone.wait()
-            raise TrialFailed(failure, output_of(backends))
+            failed = TrialFailed if self.plan.kind is TrialKind.CANARY else StepFailed
+            raise failed(failure, output_of(backends))
+        if self.plan.kind is TrialKind.PREVIEW and not self._decided.is_set():
+            self.abort(NOT_PROMOTED)
         if self._why_aborted:
             self.results.note_in(self._swap.receipt)
             raise TrialAborted(self._why_aborted)
@@ -155,6 +164,11 @@ class CandidateTrial:
                 return
 
     # --- what can be seen ---
+
+    @property
+    def link(self) -> str:
+        """The path of the secret link, for a preview; empty for a canary."""
+        return self._audience.path if isinstance(self._audience, SecretLink) else ""
 
     @property
     def seconds_left(self) -> float:

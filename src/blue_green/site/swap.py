@@ -99,7 +99,7 @@ class Swap:
             if not self.is_past_switch:
                 self.plan = plan_of(plan, self.trigger, self.settings)
             return not self.is_past_switch
-        if plan.kind is TrialKind.PREVIEW or self.is_for_preview:
+        if plan.kind is not self.trial.plan.kind:
             return False
         self.trial.change(plan)
         return True

@@ -37,6 +37,25 @@ async def follow(
     return request.receipt.as_dict()
 
 
+async def follow_to_preview(site: Site, request: DeployRequest, send: Send) -> dict[str, Any]:
+    """Follow a request until its preview has begun; its secret link, as a path, or the receipt."""
+    async with request.subscribe() as events:
+        while request.receipt is None:
+            trial = site.queue.trial
+            if trial is not None and trial.link and trial.revision == request.revision:
+                left = round(trial.seconds_left, 1)
+                return {"revision": trial.revision, "link": trial.link, "seconds_left": left}
+            event = None
+            with trio.move_on_after(TICK):
+                try:
+                    event = await events.receive()
+                except trio.EndOfChannel:
+                    break
+            await send(event or _progress(site))
+    assert request.receipt is not None
+    return request.receipt.as_dict()
+
+
 async def _send_output(site: Site, revision: str, start: int, send: Send) -> int:
     """Send the lines that have come since; the number of the next one."""
 

@@ -14,6 +14,7 @@ from blue_green.supervisor import overview, receive_push, site_commands
 from blue_green.supervisor.find_site import in_directory
 from blue_green.supervisor.maintenance_command import MaintenanceArguments, maintenance
 from blue_green.supervisor.no_arguments import NoArguments
+from blue_green.supervisor.public_urls import urls
 from blue_green.supervisor.receive_push import PushArguments
 from blue_green.supervisor.reload import Reload
 from blue_green.supervisor.site_commands import SiteCommand
@@ -99,7 +100,10 @@ class Operations:
     ) -> dict[str, Any]:
         site = await self._find(request.selector)
         with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
-            return await command.handle(site, request.arguments, send)
+            result = await command.handle(site, request.arguments, send)
+        if path := result.pop("link", ""):
+            result["links"] = urls(site.settings, self._sites.settings.proxy, path)
+        return result
 
     async def _find(self, selector: Selector) -> Site:
         """The site that a request is for; raise `Refusal`."""

@@ -15,7 +15,7 @@ from blue_green.site.trigger import Trigger
 from blue_green.source.git_errors import GitError
 from blue_green.supervisor import trial_commands
 from blue_green.supervisor.exec_command import ExecArguments, exec_
-from blue_green.supervisor.follow_swap import follow
+from blue_green.supervisor.follow_swap import follow, follow_to_preview
 from blue_green.supervisor.logs import Logs, LogsArguments
 from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.restart_processes import restart_processes
@@ -36,7 +36,8 @@ class SwapArguments:
     """The share of clients, in percent, that the revision serves before the switch; 0: there is no
     canary. Default: by the settings."""
     preview: bool = False
-    """Before the switch, it serves those that have opened a secret link."""
+    """Before the switch, it serves those that have opened a secret link. The answer has the link as
+    soon as it leads there."""
     seconds: float | None = None
     """How long a canary or a preview lasts."""
     wait: bool = True
@@ -81,6 +82,8 @@ async def swap(site: Site, arguments: SwapArguments, send: Send) -> dict[str, An
         )
     if not arguments.wait:
         return {"revision": request.revision}
+    if arguments.preview:
+        return await follow_to_preview(site, request, send)
     return await follow(site, request, send, with_output=arguments.output)
 
 

@@ -35,6 +35,7 @@ from blue_green.proxy.http2.tunnel import StreamTunnel
 from blue_green.proxy.http2.unread import UnreadBytes
 from blue_green.proxy.relay import LengthBody
 from blue_green.proxy.request_end import UNHANDLED, failed, note_end, note_response
+from blue_green.proxy.served_trial import ServedTrial
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import ReadAhead
 from blue_green.routing.lease import Outcome, Target
@@ -62,6 +63,7 @@ class Http2Stream:
     target: Target | None = None
     file_revision = ""
     set_cookie = b""
+    trial: ServedTrial | None = None
     _length = -1
     """Bytes of the response's body, if that is known beforehand."""
     _has_ended = False
