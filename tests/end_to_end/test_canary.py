@@ -64,18 +64,16 @@ async def test_an_aborted_canary_is_gone_for_all_and_loses_nothing(make_site: Ma
         await visitors.all_got_more()
         assert visitors.who_got(two)
         done = await site.cli("abort")
-        assert (done.code, done.out.splitlines()[-2]) == (
-            0,
-            f"aborted {two[:7]}: it was aborted by blue-green abort",
-        )
+        assert done.code == 0
+        assert f"aborted {two[:7]}: it was aborted by blue-green abort\n" in done.out
         await visitors.all_got_more()
         assert visitors.who_got(one) == set(visitors.last())
         status = await site.until_live(one)
         assert (status["trial"], status["quarantined"]) == (None, {})
         await site.until_only_run(status["live"]["pids"])
     assert visitors.failures == []
-    assert (await_receipt := site.remembered()["history"][-1])["outcome"] == "aborted"
-    assert await_receipt["cut"] == 0
+    receipt = site.remembered()["history"][-1]
+    assert (receipt["outcome"], receipt["cut"]) == ("aborted", 0)
 
 
 async def test_it_is_promoted_when_its_time_is_over(make_site: MakeSite) -> None:
