@@ -26,6 +26,8 @@ class SiteLoad:
     host: str
     path: str = "/load"
     text_of: Callable[[Answer], str] = text_of_the_test_app
+    headers: dict[str, str] = field(factory=dict)
+    """Of each request, besides Host."""
     clients: int = 3
     pause: float = 0.03
     """Seconds between an answer and the next request."""
@@ -64,7 +66,7 @@ class SiteLoad:
 
     async def _request(self, http: HttpClient) -> None:
         began = trio.current_time()
-        answer = await http.get(self.path, Host=self.host)
+        answer = await http.get(self.path, Host=self.host, **self.headers)
         assert answer.status == 200, f"{answer.status} {answer.body[:300]!r}"
         text = self.text_of(answer)
         assert text.split()[:1] == [self.site], f"{text!r}, in place of {self.site}"
