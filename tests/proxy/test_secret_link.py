@@ -64,7 +64,7 @@ def test_only_a_request_without_effects_opens_it() -> None:
 def test_the_cookie_is_for_the_paths_of_the_site_only(prefix: str, path: str) -> None:
     fields = dict(LINK.response(prefix, is_secure=False).fields)
     name, *attributes = fields[b"set-cookie"].decode().split("; ")
-    assert name.startswith("blue_green_maintenance=")
+    assert name.startswith("blue-green-maintenance=")
     assert attributes == [f"Path={path}", "HttpOnly", "SameSite=Lax"]
 
 
@@ -91,7 +91,7 @@ def test_the_cookie_does_not_reveal_the_token() -> None:
         "Cookie: {ours}",
         "cookie:{ours}",
         "COOKIE: a=b; {ours}; c=d",
-        "Cookie: blue_green_maintenance=stale; {ours}",
+        "Cookie: blue-green-maintenance=stale; {ours}",
         "Cookie: a=b\r\nCookie: {ours}",
         "Cookie: ;;{ours} ; =; x",
     ],
@@ -105,8 +105,8 @@ def test_whoever_has_the_cookie_holds_the_link(line: str) -> None:
     [
         "Cookie: {ours}x",
         "Cookie: x{ours}",
-        "Cookie: blue_green_maintenance=",
-        f"Cookie: blue_green_maintenance={TOKEN_A}",
+        "Cookie: blue-green-maintenance=",
+        f"Cookie: blue-green-maintenance={TOKEN_A}",
         "X-Cookie: {ours}",
         "Accept: x; Cookie: {ours}",
         "Cookie: a={ours}",
@@ -120,7 +120,7 @@ def test_the_cookie_of_another_link_or_purpose_is_none_of_this_one() -> None:
     for other in (SecretLink("maintenance", "b" * 43), SecretLink("preview", TOKEN_A)):
         assert not LINK.is_held_by(request("/", f"Cookie: {cookie_of(other)}"))
         value = cookie_of(other).partition("=")[2]
-        assert not LINK.is_held_by(request("/", f"Cookie: blue_green_maintenance={value}"))
+        assert not LINK.is_held_by(request("/", f"Cookie: blue-green-maintenance={value}"))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_cookie_of_another_link_or_purpose_is_none_of_this_one() -> None:
         ("Cookie: a=b; {ours}", ["a=b"]),
         ("Cookie: {ours}; a=b", ["a=b"]),
         ("cookie:{ours};a=b", ["a=b"]),
-        ("Cookie: a=b; {ours}; c=d; blue_green_maintenance=stale", ["a=b; c=d"]),
+        ("Cookie: a=b; {ours}; c=d; blue-green-maintenance=stale", ["a=b; c=d"]),
         ("Cookie: {ours}\r\nCookie: a=b", ["a=b"]),
         ("Cookie: a=b", ["a=b"]),
     ],

@@ -1,4 +1,5 @@
-"""Cookies of our own (RFC 6265): read from requests, and set where no shared cache stores them.
+"""Cookies of our own (RFC 6265): read and removed from requests, and set where no shared cache
+stores them.
 
 A shared cache may store a response with a Set-Cookie, and would then give one client's cookie to
 all (RFC 9111 section 7.3). So a response of the app gets one only if it forbids that, or says
@@ -8,10 +9,12 @@ nothing about caching: then we forbid it.
 import re
 from collections.abc import Iterator
 
+from attrs import evolve
+
 from blue_green.http.request import Request
 from blue_green.http.response import Response
 
-LINE = re.compile(rb"(?im)^cookie:([^\r\n]*)")
+LINE = re.compile(rb"(?im)^cookie:([^\r\n]*)\r\n")
 CACHING = re.compile(rb"(?im)^(?:cache-control|expires):[ \t]*([^\r\n]*)")
 NOT_SHARED = re.compile(rb"(?i)(?:^|[, \t])(?:private|no-store)[ \t]*(?:,|$)")
 FORBID = b"Cache-Control: private\r\n"
@@ -28,19 +31,33 @@ def values_of(request: Request, name: bytes) -> Iterator[bytes]:
                 yield value.strip()
 
 
-def path_for(prefix: str) -> str:
-    """The path of a cookie for a site, whose paths begin with this prefix.
+def without(request: Request, name: bytes) -> Request:
+    """The request without the cookies of this name."""
 
-    A semicolon, which ends it, leaves only what is above it.
+    def others(line: re.Match[bytes]) -> bytes:
+        pairs = line[1].split(b";")
+        kept = [pair for pair in pairs if pair.partition(b"=")[0].strip() != name]
+        return b"Cookie: %b\r\n" % b";".join(kept).lstrip() if kept else b""
+
+    if name not in request.lines:
+        return request
+    return evolve(request, lines=LINE.sub(others, request.lines))
+
+
+def for_site(
+    name: bytes, value: bytes, *, prefix: str, is_secure: bool, seconds: int | None = None
+) -> bytes:
+    """The value of Set-Cookie for a cookie that is sent to a site.
+
+    `prefix` is what the site's paths begin with. The cookie is kept for so many seconds, or until
+    the browser is closed.
     """
+    # A semicolon would end the path of the cookie: it leaves only what is above it.
     path, semicolon, _ = prefix.partition(";")
-    return (path.rpartition("/")[0] if semicolon else path) or "/"
-
-
-def for_site(name: bytes, value: bytes, *, prefix: str, seconds: int, is_secure: bool) -> bytes:
-    """The value of Set-Cookie for a cookie that is sent to a site."""
-    return b"%b=%b; Path=%b; Max-Age=%d; HttpOnly; SameSite=Lax%b" % (
-        name, value, path_for(prefix).encode(), seconds, b"; Secure" if is_secure else b""
+    path = (path.rpartition("/")[0] if semicolon else path) or "/"
+    lasts = b"" if seconds is None else b"; Max-Age=%d" % seconds
+    return b"%b=%b; Path=%b%b; HttpOnly; SameSite=Lax%b" % (
+        name, value, path.encode(), lasts, b"; Secure" if is_secure else b""
     )  # fmt: skip
 
 

@@ -14,8 +14,6 @@ import hmac
 import re
 import secrets
 
-from attrs import evolve
-
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request
 from blue_green.http.response import Response
@@ -25,13 +23,12 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 MARK = "-access/"
 """Precedes each token, so that the access log can find it."""
 IN_PATH = re.compile(rf"({MARK}[A-Za-z0-9_-]{{4}})[A-Za-z0-9_-]{{39}}")
-COOKIES = re.compile(rb"(?im)^cookie:([^\r\n]*)\r\n")
 HEAD = (
-    "Location: ../\r\n"
-    "Set-Cookie: {name}={value}; Path={path}; HttpOnly; SameSite=Lax{secure}\r\n"
-    "Content-Length: 0\r\n"
-    "Cache-Control: no-store\r\n"
-    "Referrer-Policy: no-referrer\r\n"
+    b"Location: ../\r\n"
+    b"Set-Cookie: %b\r\n"
+    b"Content-Length: 0\r\n"
+    b"Cache-Control: no-store\r\n"
+    b"Referrer-Policy: no-referrer\r\n"
 )
 
 
@@ -53,7 +50,7 @@ class SecretLink:
         """Its path, below that of the site."""
         self._before_token = f"/{purpose}{MARK}".encode()
         self._token = token.encode()
-        self._name = f"blue_green_{purpose}".encode()
+        self._name = f"blue-green-{purpose}".encode()
         self._value = hmac.new(self._token, purpose.encode(), hashlib.sha256).hexdigest().encode()
 
     def is_opened_by(self, request: Request, prefix: str) -> bool:
@@ -70,13 +67,8 @@ class SecretLink:
         The target is relative to the path of the link, so it is right also behind a proxy that has
         removed a part of the path, and it leads nowhere else, whatever the request says.
         """
-        head = HEAD.format(
-            name=self._name.decode(),
-            value=self._value.decode(),
-            path=cookies.path_for(prefix),
-            secure="; Secure" if is_secure else "",
-        )
-        return Response(303, b"See Other", head.encode(), Framing.LENGTH, 0)
+        cookie = cookies.for_site(self._name, self._value, prefix=prefix, is_secure=is_secure)
+        return Response(303, b"See Other", HEAD % cookie, Framing.LENGTH, 0)
 
     def is_held_by(self, request: Request) -> bool:
         """Whether the request has the cookie."""
@@ -85,11 +77,4 @@ class SecretLink:
 
     def without_cookie(self, request: Request) -> Request:
         """The request as a backend may get it."""
-        if self._name not in request.lines:
-            return request
-        return evolve(request, lines=COOKIES.sub(self._without_ours, request.lines))
-
-    def _without_ours(self, line: re.Match[bytes]) -> bytes:
-        pairs = line[1].split(b";")
-        kept = [pair for pair in pairs if pair.partition(b"=")[0].strip() != self._name]
-        return b"Cookie: %b\r\n" % b";".join(kept).lstrip() if kept else b""
+        return cookies.without(request, self._name)
