@@ -86,6 +86,7 @@ async def test_each_series_of_a_site_has_its_name_and_each_family_stands_togethe
     async with admin_address(tmp_path, ["blog", "shop"]) as admin, HttpClient(admin.port) as http:
         go_live(admin.of("blog"))
         admin.of("blog").gate.by_status[200] = 3
+        admin.of("shop").maintenance.begin(message="", until=None, allow=[], secret=False)
         admin.of("shop").gate.by_status[404] = 2
         admin.unrouted[421] = 1
         admin.sites.broken["wiki"] = "no checkout"
@@ -108,6 +109,8 @@ async def test_each_series_of_a_site_has_its_name_and_each_family_stands_togethe
     assert requests == {("", "421"): 1, ("blog", "200"): 3, ("shop", "404"): 2}
     ready = {s.labels["site"]: s.value for s in families["blue_green_ready"]}
     assert ready == {"blog": 1, "shop": 0, "wiki": 0}
+    maintenance = {s.labels["site"]: s.value for s in families["blue_green_maintenance"]}
+    assert maintenance == {"blog": 0, "shop": 1}
 
 
 async def test_a_scrape_lets_others_run_between_two_sites(

@@ -9,6 +9,7 @@ from blue_green.admin.overview import MAX_HOSTS, MAX_TEXT
 from blue_green.certificates.host_certificate import HostCertificate
 from tests.support.admin_address import admin_address
 from tests.support.browser import Browser
+from tests.support.gates import a_target
 from tests.support.site_parts import add, go_live, named, remove, serving
 
 
@@ -130,6 +131,31 @@ async def test_the_page_has_a_row_for_each_site_that_leads_to_its_own_page_and_b
         await tab.until_reads("#lines", "of the shop")
         await tab.evaluate("document.querySelector('#back a').click()")
         await tab.until_reads("#phase", "1 of 3 sites not ready")
+        assert tab.errors == []
+
+
+async def test_the_page_shows_which_site_is_in_maintenance_and_never_the_link(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    async with admin_address(tmp_path, ["blog", "shop"]) as admin, admin.reader() as reader:
+        blog = admin.of("blog")
+        for site in admin.sites:
+            site.gate.switch([a_target()])
+        blog.maintenance.begin(message="<b>Moving", until=None, allow=["::1"], secret=True)
+        event = await reader.next()
+        assert [row["maintenance"] for row in event["sites"]] == [True, False]
+        tab = await chromium.open(admin.url)
+        await tab.until_reads("#rows tr:has(a[href='?site=blog'])", "maintenance")
+        assert "maintenance" not in await tab.text("#rows tr:has(a[href='?site=shop'])")
+        await tab.evaluate("document.querySelector(\"#rows a[href='?site=blog']\").click()")
+        await tab.until_reads("#phase", "in maintenance")
+        notices = await tab.text("#notices")
+        assert "503 until further notice; admitted: 1 network and holders of the secret" in notices
+        assert "message: <b>Moving" in notices
+        token = blog.maintenance.link.rpartition("/")[2]
+        assert not await tab.evaluate(f"document.body.innerText.includes('{token}')")
+        blog.maintenance.end()
+        await tab.until_reads("#phase", "serving")
         assert tab.errors == []
 
 

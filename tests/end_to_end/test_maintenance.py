@@ -22,7 +22,7 @@ VISITOR = "198.51.100.1"
 
 
 @define
-class Visitors:
+class TurnedAway:
     """Clients that must be sent the page, and nothing else, until the block ends."""
 
     port: int
@@ -33,7 +33,7 @@ class Visitors:
     running: bool = True
 
     @asynccontextmanager
-    async def going_on(self) -> AsyncIterator["Visitors"]:
+    async def going_on(self) -> AsyncIterator["TurnedAway"]:
         async with trio.open_nursery() as nursery:
             for method in ("GET", "POST", "GET"):
                 nursery.start_soon(self._visit, method)
@@ -65,7 +65,7 @@ class Visitors:
 class Loads:
     """All clients of a site in maintenance, and of another one."""
 
-    visitors: Visitors
+    visitors: TurnedAway
     allowed: SiteLoad
     holder: SiteLoad
     other: SiteLoad
@@ -109,7 +109,7 @@ async def loaded(sites: SeveralSites, cookie: str, **headers: str) -> AsyncItera
     by_address = {"X_Forwarded_For": ALLOWED, **headers}
     by_cookie = {"X_Forwarded_For": VISITOR, "Cookie": cookie, **headers}
     loads = Loads(
-        Visitors(sites.port, sites["blog"].host, headers),
+        TurnedAway(sites.port, sites["blog"].host, headers),
         sites.load("blog", headers=by_address, clients=2),
         sites.load("blog", headers=by_cookie, clients=2),
         sites.load("shop", headers=headers, clients=2),

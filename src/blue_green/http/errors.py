@@ -51,6 +51,12 @@ class ErrorPages:
         if directory is not None:
             self._pages |= own_pages.read(directory)
 
+    @property
+    def without_message(self) -> list[str]:
+        """The site's own pages for maintenance that have no place for the message."""
+        names = ("maintenance.html", "maintenance.txt")
+        return [name for name in names if "{message}" not in self._pages.get(name, "{message}")]
+
     def fill_in(self, status: int, why: str, *, html: bool) -> bytes:
         """The page for this error."""
         kind = "html" if html else "txt"

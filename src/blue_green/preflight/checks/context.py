@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.control import client
@@ -26,6 +26,8 @@ class RunningSupervisor:
     """The pids of all processes that it has started, by the name of their site."""
     certificates: Mapping[str, Sequence[Mapping[str, Any]]]
     """Of each host, as in `blue-green status --json`, by the name of the site."""
+    maintenance: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    """The same of each site that is in maintenance."""
 
     @property
     def all_pids(self) -> frozenset[int]:
@@ -81,4 +83,5 @@ def find_running(settings: Settings) -> RunningSupervisor | None:
             name: frozenset(procfs.pids_of_supervisor(marker)) for name, marker in markers.items()
         },
         certificates={name: site.get("certificates", ()) for name, site in sites.items()},
+        maintenance={name: on for name, site in sites.items() if (on := site.get("maintenance"))},
     )

@@ -74,10 +74,16 @@ def error_pages(settings: SiteSettings) -> Findings:
     if settings.serving.error_pages is None:
         return
     try:
-        ErrorPages(settings.serving.error_pages)
+        pages = ErrorPages(settings.serving.error_pages)
     except BadPages as error:
         yield failed("[proxy] error_pages", str(error))
     else:
+        for name in pages.without_message:
+            yield warned(
+                "[proxy] error_pages",
+                f"{name} lacks {{message}}, so it does not show `maintenance on --message`",
+                "add {message} where it should be",
+            )
         yield passed("[proxy] error_pages", f"{settings.serving.error_pages} can be used")
 
 

@@ -17,6 +17,7 @@ from blue_green.preflight.checks import (
     files,
     hold_timeout,
     machine,
+    maintenance,
     network,
     paths,
     processes,
@@ -98,6 +99,8 @@ async def _check_all(
         _all(_of_settings(site, shared), of_site)
         _all(acme_hosts.hosts(site, lookups), of_site)
         _all(current_certificates.current(site, running), of_site)
+        label = "" if settings.is_single else site.name
+        _all(maintenance.current(site, running, label), of_site)
         try:
             owner, user = startup.users_to_run_as(site)
         except startup.CannotRun as error:
