@@ -11,6 +11,7 @@ from tests.support.admin_address import admin_address
 from tests.support.browser import Browser
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite, free_ports
+from tests.support.sleeping import SOON, until_asleep
 
 MakeSite = Callable[..., RealSite]
 
@@ -131,3 +132,18 @@ async def test_a_swap_can_be_watched_phase_by_phase(
         assert await tab.evaluate("document.title") == "test: serving"
         await tab.check_is_readable()
         assert tab.errors == []
+
+
+@pytest.mark.long
+async def test_the_page_shows_that_a_site_is_asleep(make_site: MakeSite, chromium: Browser) -> None:
+    site = make_site(idle=SOON)
+    (port,) = free_ports(1)
+    site.configure(admin={"listen": [f"127.0.0.1:{port}"]})
+    site.commit("one")
+    async with site.running(wait_for="asleep"):
+        await until_asleep(site)
+        assert (await site.get("/")).status == 200
+        await until_asleep(site)
+        tab = await chromium.open(f"http://127.0.0.1:{port}/")
+        await tab.until_reads("#phase", "asleep: the next request wakes it")
+        assert "woken once, the last wake took" in await tab.text("#notices")

@@ -76,10 +76,13 @@ async def test_an_exclusive_swap_that_fails_while_asleep_brings_the_old_release_
         assert (await site.get("/")).json()["revision"] == one
 
 
-async def test_a_request_during_the_build_wakes_the_live_release(make_site: MakeSite) -> None:
+@pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
+async def test_a_request_during_the_build_wakes_the_live_release(
+    make_site: MakeSite, strategy: str
+) -> None:
     gate = '[ -e "$BARRIERS/built" ] || [ ! -e "$BARRIERS/wait" ]'
     build = ["sh", "-c", f"until {gate}; do sleep 0.02; done"]
-    site = make_site(idle=SOON, release={"build": build})
+    site = make_site(idle=SOON, release={"build": build}, swap={"strategy": strategy})
     one = site.commit("one")
     async with site.running(wait_for="asleep"):
         await until_asleep(site)

@@ -75,6 +75,7 @@ async def _serve(site: "Site") -> None:
     if site.sleep.was_asleep:
         slots.go_live(slot, asleep=True)
         site.processes.supervise()
+        site.show("Asleep")
         logger.info("%s is asleep in %s", live.revision[:7], slot.name)
         return
     slots.go_live(slot)
