@@ -4,6 +4,7 @@ Every request is written to $JOURNAL before it is answered, so that a test can t
 """
 
 import fcntl
+import itertools
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ BEHAVIOUR: dict[str, Any] = json.loads(Path("behaviour.json").read_text())
 REVISION = os.environ["BLUE_GREEN_REVISION"]
 answered = 0
 hangs = False
+pages = itertools.count(1)
 
 
 def note(kind: str, **more: object) -> None:
@@ -93,6 +95,11 @@ class AppHandler(BaseHTTPRequestHandler):
                 time.sleep(3600)
         if "pieces=" in self.path:
             self.reply_slowly(int(self.path.partition("pieces=")[2]))
+            return
+        share, n = BEHAVIOUR.get("fails", 0.0), next(pages)
+        if int(n * share) > int((n - 1) * share):
+            print("Traceback: a bug", file=sys.stderr, flush=True)
+            self.reply(500, b"a bug")
             return
         filler = "x" * 5000
         answer = {"revision": REVISION, "pid": os.getpid(), "body": body, "filler": filler}

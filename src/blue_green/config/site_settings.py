@@ -228,6 +228,14 @@ class SwapSettings:
     `blue-green swap`, which can name another share. 0%: all clients at once."""
     canary_for: NextSwap[Period] = Period(600)
     """How long a canary lasts. It goes live then, unless it has failed before."""
+    verdict: NextSwap[bool] = True
+    """Whether the traffic of the new release decides, too: it is reverted in its soak if it clearly
+    [fails more requests](swaps.md#verdict) than the old one did. Not in `exclusive` swaps."""
+    verdict_requests: NextSwap[Count] = Count(20)
+    """How many requests the new release must have had for a verdict."""
+    verdict_margin: NextSwap[Percent] = Percent(5)
+    """How much larger the share of failed requests must be, at least: with `"5%"`, a release after
+    one that failed 1 % is reverted only if it certainly fails more than 6 %."""
     low_memory: NextSwap[Literal["warn", "refuse", "exclusive"]] = "warn"
     """What to do when less memory is available than the live release uses, so that a candidate may
     not fit beside it: start it and log a warning, fail the swap, or do this one swap in `exclusive`

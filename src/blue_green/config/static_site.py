@@ -9,7 +9,10 @@ OF_BACKENDS: Mapping[str, Sequence[str]] = {
     "health": (
         "path", "host", "status", "interval", "timeout", "start_timeout", "rise", "fall", "warmup",
     ),
-    "swap": ("strategy", "overdue", "stream_timeout", "canary", "canary_for", "low_memory"),
+    "swap": (
+        "strategy", "overdue", "stream_timeout", "canary", "canary_for", "verdict",
+        "verdict_requests", "verdict_margin", "low_memory",
+    ),
     "idle": ("after", "processes"),
 }  # fmt: skip
 OF_PROGRAMS: Mapping[str, Sequence[str]] = {

@@ -14,7 +14,7 @@ RANGE = re.compile(rb"(?i:bytes)[ \t]*=[ \t]*([0-9]*)-([0-9]*)")
 MOST_DIGITS = 18
 
 
-class Verdict(Enum):
+class Evaluation(Enum):
     """What the conditions of a request come to."""
 
     SEND = auto()
@@ -37,29 +37,31 @@ class Validators:
     """The same as HTTP writes it."""
 
 
-def evaluate(fields: Fields, file: Validators, size: int, *, is_get: bool) -> tuple[Verdict, range]:
+def evaluate(
+    fields: Fields, file: Validators, size: int, *, is_get: bool
+) -> tuple[Evaluation, range]:
     """What to do, and which bytes to send, in the order of section 13.2.2."""
     whole = range(size)
     if (tags := joined(fields, b"if-match")) is not None:
         if not _matches(tags, file.etag, is_strong=True):
-            return Verdict.FAILED, whole
+            return Evaluation.FAILED, whole
     elif (date := joined(fields, b"if-unmodified-since")) is not None:
         seconds = _seconds(date)
         if seconds is not None and file.modified > seconds:
-            return Verdict.FAILED, whole
+            return Evaluation.FAILED, whole
     if (tags := joined(fields, b"if-none-match")) is not None:
         if _matches(tags, file.etag, is_strong=False):
-            return Verdict.NOT_MODIFIED, whole
+            return Evaluation.NOT_MODIFIED, whole
     elif joined(fields, b"if-modified-since") == file.last_modified:
         # Not if it is later, too: after a rollback, an earlier file is the new one.
-        return Verdict.NOT_MODIFIED, whole
+        return Evaluation.NOT_MODIFIED, whole
     wanted = joined(fields, b"range")
     if wanted is None or not is_get or not _is_same(joined(fields, b"if-range"), file):
-        return Verdict.SEND, whole
+        return Evaluation.SEND, whole
     part = _range(wanted, size)
     if part is None:
-        return Verdict.SEND, whole
-    return (Verdict.SEND_PART, part) if part else (Verdict.UNSATISFIABLE, whole)
+        return Evaluation.SEND, whole
+    return (Evaluation.SEND_PART, part) if part else (Evaluation.UNSATISFIABLE, whole)
 
 
 def _matches(tags: bytes, etag: bytes, *, is_strong: bool) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 from blue_green.files import conditions, encodings
-from blue_green.files.conditions import Verdict
+from blue_green.files.conditions import Evaluation
 from blue_green.files.lookup import Found, FoundDirectory, FoundFile
 from blue_green.files.open_file import OpenFile
 from blue_green.files.paths import with_slash
@@ -135,16 +135,16 @@ class FileResponder:
         if not request.is_conditional:
             return await self._send(chosen, chosen.whole, range(chosen.size))
         is_get = request.method == b"GET"
-        verdict, part = conditions.evaluate(
+        evaluation, part = conditions.evaluate(
             request.fields, chosen.validators, chosen.size, is_get=is_get
         )
-        if verdict is Verdict.FAILED:
+        if evaluation is Evaluation.FAILED:
             raise ErrorResponse(412, "The file is not the one that the request is about.")
-        if verdict is Verdict.NOT_MODIFIED:
+        if evaluation is Evaluation.NOT_MODIFIED:
             return await self._send(chosen, chosen.not_modified(), range(0))
-        if verdict is Verdict.UNSATISFIABLE:
+        if evaluation is Evaluation.UNSATISFIABLE:
             return await self._send(chosen, chosen.unsatisfiable(), range(0))
-        response = chosen.whole if verdict is Verdict.SEND else chosen.part(part)
+        response = chosen.whole if evaluation is Evaluation.SEND else chosen.part(part)
         return await self._send(chosen, response, part)
 
     async def _respond_without(self, files: FileRoots) -> bool:

@@ -21,6 +21,7 @@ from blue_green.site.receipt import Result
 from blue_green.site.retirement import HURRY_TIMEOUT
 from blue_green.site.rollback import ROLLBACK_REQUESTED
 from blue_green.site.slot import Slot
+from blue_green.site.soak_verdict import SoakVerdict
 from blue_green.site.swap import Swap, in_flight_of, output_of
 from blue_green.source.failure import StepFailed
 from blue_green.source.release import Release
@@ -45,7 +46,8 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
     if old is None or (old.runs_nothing and candidate.runs_nothing):
         return await swap.promote(candidate)
     switched_at, comparison = trio.current_time(), Comparison(candidate, old)
-    failure = await _soak(swap, old, candidate, in_flight)
+    verdict = SoakVerdict(swap, comparison, old)
+    failure = await _soak(swap, old, candidate, in_flight, verdict)
     comparison.note_in(swap.receipt)
     if failure:
         return await _revert(swap, old, candidate, failure)
@@ -53,7 +55,9 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
     return await swap.promote(candidate)
 
 
-async def _soak(swap: Swap, old: Slot, candidate: Slot, in_flight: int) -> StepFailed | None:
+async def _soak(
+    swap: Swap, old: Slot, candidate: Slot, in_flight: int, verdict: SoakVerdict
+) -> StepFailed | None:
     """Watch the new release while the old one finishes; why it must be reverted, if it must."""
     failure: StepFailed | None = None
     swap.can_roll_back = True
@@ -67,15 +71,20 @@ async def _soak(swap: Swap, old: Slot, candidate: Slot, in_flight: int) -> StepF
         async def watch() -> None:
             fail(await soak.first_failure(swap, candidate))
 
+        async def watch_traffic() -> None:
+            fail(await verdict.until_clearly_worse())
+
         async def until_rollback() -> None:
             await swap.rollback_requested.wait()
             fail(StepFailed(ROLLBACK_REQUESTED))
 
         nursery.start_soon(watch)
+        nursery.start_soon(watch_traffic)
         nursery.start_soon(until_rollback)
         await _soak_phases(swap, old)
         nursery.cancel_scope.cancel()
     swap.can_roll_back = False
+    failure = failure or verdict.failure(is_last=True)
     swap.receipt.drained = in_flight - in_flight_of(old)
     if swap.rollback_requested.is_set():
         failure = failure or StepFailed(ROLLBACK_REQUESTED)

@@ -1,0 +1,58 @@
+"""The verdict in the soak of a swap: when it applies, and what the new release is compared with."""
+
+import trio
+
+from blue_green.routing.results import Counts
+from blue_green.site import result_text
+from blue_green.site.comparison import Comparison
+from blue_green.site.slot import Slot
+from blue_green.site.swap import Swap
+from blue_green.site.trigger import Trigger
+from blue_green.site.verdict import Verdict
+from blue_green.source.failure import StepFailed
+
+LOOK_INTERVAL = 0.1
+"""Seconds between two looks at the numbers of requests."""
+NO_VERDICT = (Trigger.HEALTH, Trigger.ROLLBACK)
+"""Swaps away from a release that is known to be bad, whatever its requests say."""
+
+
+class SoakVerdict:
+    """Compares the new release with what the old one had before the switch."""
+
+    def __init__(self, swap: Swap, comparison: Comparison, old: Slot) -> None:
+        settings = swap.settings.swap
+        self._margin = settings.verdict_margin / 100
+        self._verdict = Verdict(requests=settings.verdict_requests, margin=self._margin)
+        self._comparison = comparison
+        self._old = old
+        self._just_before = old.recent.last().counts
+        is_wanted = settings.verdict and settings.soak > 0
+        self._is_on = is_wanted and swap.trigger not in NO_VERDICT
+
+    async def until_clearly_worse(self) -> StepFailed:
+        """Wait until the new release is clearly worse; how, in words."""
+        while (failure := self.failure()) is None:
+            await trio.sleep(LOOK_INTERVAL)
+        return failure
+
+    def failure(self, *, is_last: bool = False) -> StepFailed | None:
+        """How the new release is clearly worse, if it is."""
+        if not (self._is_on and self._old.open_targets):
+            return None  # There is nothing to go back to.
+        new, old = self._comparison.new().counts, self._comparison.old().counts
+        # An old release that began to fail just now is being fixed: going back would not help.
+        if new.share <= self._just_before.share + self._margin:
+            return None
+        if self._verdict.is_clearly_worse(new, old, is_last=is_last):
+            return StepFailed(_reason(new, old))
+        return None
+
+
+def _reason(new: Counts, old: Counts) -> str:
+    now, before = (result_text.percent(counts.share) for counts in (new, old))
+    return (
+        f"{new.failed} of {new.requests} requests failed after the switch ({now}), and "
+        f"{old.failed} of {old.requests} before ({before})\n"
+        "verdict = false in [swap] turns this comparison off"
+    )

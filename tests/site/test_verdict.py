@@ -1,0 +1,175 @@
+"""The verdict by traffic: only what is clear, whatever the numbers, and however often we look."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blue_green.routing.results import Counts
+from blue_green.site.verdict import ERROR, Verdict, lower_bound, quantile, wilson
+
+Z95 = 1.959964
+GOOD = Counts(1000, 0)
+
+
+def verdict(new: Counts, old: Counts, *, requests: int = 20, margin: float = 0.05) -> bool:
+    """That of the first look."""
+    return Verdict(requests=requests, margin=margin).is_clearly_worse(new, old)
+
+
+# --- the statistics ---
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "low"),
+    [
+        # Newcombe (1998), table II, method 10: the lower limits of the 95 % intervals.
+        ((56, 70), (48, 80), 0.0524),
+        ((9, 10), (3, 10), 0.1705),
+        ((6, 7), (2, 7), 0.0582),
+        ((5, 56), (0, 29), -0.0381),
+        ((0, 10), (0, 20), -0.1611),
+        ((0, 10), (0, 10), -0.2775),
+        ((10, 10), (0, 20), 0.6791),
+        ((10, 10), (0, 10), 0.6075),
+    ],
+)
+def test_the_interval_is_the_one_that_newcombe_published(
+    new: tuple[int, int], old: tuple[int, int], low: float
+) -> None:
+    first, second = Counts(new[1], new[0]), Counts(old[1], old[0])
+    assert lower_bound(first, second, Z95) == pytest.approx(low, abs=0.0001)
+
+
+def test_the_score_interval_is_the_one_that_wilson_published() -> None:
+    low, high = wilson(Counts(263, 81), Z95)  # Newcombe (1998, p. 861): method 3.
+    assert (low, high) == pytest.approx((0.2553, 0.3662), abs=0.0001)
+
+
+def test_the_errors_of_all_looks_add_up_to_the_error_of_a_soak() -> None:
+    spent = sum(ERROR / (look * (look + 1)) for look in range(1, 1000))
+    assert spent <= ERROR
+    assert [quantile(look) for look in (1, 2, 3)] == sorted(quantile(look) for look in (1, 2, 3))
+
+
+# --- the verdict ---
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "is_worse"),
+    [
+        pytest.param((20, 20), (1000, 0), True, id="all requests fail"),
+        pytest.param((20, 20), (20, 0), True, id="all fail, and the old one had few"),
+        pytest.param((20, 20), (0, 0), False, id="the old one had no requests"),
+        pytest.param((20, 20), (1, 0), False, id="the old one had one"),
+        pytest.param((19, 19), (1000, 0), False, id="too little traffic"),
+        pytest.param((100, 20), (1000, 0), True, id="a fifth fails"),
+        pytest.param((100, 5), (1000, 0), False, id="not more than the margin"),
+        pytest.param((20, 1), (1000, 0), False, id="one failure"),
+        pytest.param((20, 2), (1000, 0), False, id="two failures"),
+        pytest.param((1000, 0), (1000, 1000), False, id="a fix that works"),
+        pytest.param((1000, 1000), (1000, 1000), False, id="a fix that does not"),
+        pytest.param((1000, 500), (1000, 1000), False, id="half a fix"),
+        pytest.param((1000, 100), (1000, 100), False, id="as bad as the old one"),
+        pytest.param((1000, 120), (1000, 100), False, id="a little worse"),
+        pytest.param((1000, 300), (1000, 100), True, id="much worse than a bad one"),
+        pytest.param((10**6, 60_000), (10**6, 0), True, id="6 % in a million"),
+        pytest.param((10**6, 49_000), (10**6, 0), False, id="4.9 % in a million"),
+    ],
+)
+def test_only_a_release_that_is_clearly_worse_is_taken_back(
+    new: tuple[int, int], old: tuple[int, int], is_worse: bool
+) -> None:
+    assert verdict(Counts(*new), Counts(*old)) is is_worse
+
+
+counts = st.integers(0, 10_000).flatmap(
+    lambda requests: st.builds(Counts, st.just(requests), st.integers(0, requests))
+)
+
+
+@given(counts, counts, st.integers(0, 10_000))
+def test_more_failures_never_make_a_verdict_milder(new: Counts, old: Counts, more: int) -> None:
+    worse = Counts(new.requests, min(new.requests, new.failed + more))
+    assert verdict(worse, old) >= verdict(new, old)
+
+
+@given(counts, counts, st.integers(0, 10_000))
+def test_more_failures_of_the_old_release_never_make_a_verdict_harder(
+    new: Counts, old: Counts, more: int
+) -> None:
+    worse = Counts(old.requests, min(old.requests, old.failed + more))
+    assert verdict(new, worse) <= verdict(new, old)
+
+
+@given(counts, counts, st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_margin_never_makes_a_verdict_harder(
+    new: Counts, old: Counts, one: float, other: float
+) -> None:
+    small, large = sorted((one, other))
+    assert verdict(new, old, margin=large) <= verdict(new, old, margin=small)
+
+
+@given(counts, counts, st.floats(0, 1))
+def test_a_release_that_fails_no_more_than_the_old_one_stays(
+    new: Counts, old: Counts, margin: float
+) -> None:
+    if new.share <= old.share + margin:
+        assert not verdict(new, old, requests=1, margin=margin)
+
+
+@given(counts, counts, st.floats(0.1, 8))
+def test_every_bound_is_a_difference_of_shares(new: Counts, old: Counts, z: float) -> None:
+    low = lower_bound(new, old, z)
+    assert -1 <= low <= new.share - old.share + 1e-9 or not (new.requests and old.requests)
+
+
+# --- a whole soak ---
+
+
+@settings(max_examples=50)
+@given(st.lists(st.booleans(), min_size=1, max_size=2000), counts)
+def test_looks_become_rare_while_requests_become_many(failures: list[bool], old: Counts) -> None:
+    soak = Verdict(requests=20, margin=0.05)
+    for number in range(1, len(failures) + 1):
+        soak.is_clearly_worse(Counts(number, sum(failures[:number])), old)
+    assert soak.looks <= 22
+
+
+def failures_until_verdict(failures: list[bool], old: Counts) -> int:
+    """How many requests of a recorded sequence it takes; 0 if there is no verdict."""
+    soak, failed = Verdict(requests=20, margin=0.05), 0
+    for number, is_failure in enumerate(failures, start=1):
+        failed += is_failure
+        if soak.is_clearly_worse(Counts(number, failed), old):
+            return number
+    is_worse = soak.is_clearly_worse(Counts(len(failures), failed), old, is_last=True)
+    return len(failures) if is_worse else 0
+
+
+RECORDED = {
+    "all fail": ("F" * 40, GOOD, 20),
+    "every second one fails": (".F" * 50, GOOD, 20),
+    "every fifth one fails": ("....F" * 60, GOOD, 40),
+    "every twentieth one fails": (("." * 19 + "F") * 60, GOOD, 0),
+    "it fails while it is cold, and then works": ("F" * 4 + "." * 500, GOOD, 0),
+    "it works, and then breaks": ("." * 100 + "F" * 100, GOOD, 124),
+    "its soak ends between two looks": ("." * 18 + "F" * 6, GOOD, 24),
+    "so few that there is no verdict": ("F" * 19, GOOD, 0),
+    "the old one had failed as much": (".F" * 200, Counts(1000, 500), 0),
+}
+
+
+@pytest.mark.parametrize(("text", "old", "expected"), RECORDED.values(), ids=RECORDED)
+def test_recorded_soaks(text: str, old: Counts, expected: int) -> None:
+    assert failures_until_verdict([sign == "F" for sign in text], old) == expected
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.95])
+def test_equal_releases_are_hardly_ever_told_apart(share: float) -> None:
+    dice, wrong = random.Random(1), 0
+    for _ in range(300):
+        old = Counts(1000, sum(dice.random() < share for _ in range(1000)))
+        wrong += bool(failures_until_verdict([dice.random() < share for _ in range(300)], old))
+    assert wrong <= 1
