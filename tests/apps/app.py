@@ -41,6 +41,16 @@ def wait_at(where: str) -> None:
         time.sleep(0.005)
 
 
+def next_page_fails() -> bool:
+    """Whether it is one of the share of pages that fail."""
+    share = float(os.environ.get("FAILS", BEHAVIOUR.get("fails", 0.0)))
+    number = next(pages)
+    fails = int(number * share) > int((number - 1) * share)
+    if fails:
+        print("Traceback: a bug", file=sys.stderr, flush=True)
+    return fails
+
+
 class AppHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 64 * 1024  # An answer is sent as a whole, so that a sudden death cuts none in half.
@@ -96,15 +106,10 @@ class AppHandler(BaseHTTPRequestHandler):
         if "pieces=" in self.path:
             self.reply_slowly(int(self.path.partition("pieces=")[2]))
             return
-        share, n = BEHAVIOUR.get("fails", 0.0), next(pages)
-        if int(n * share) > int((n - 1) * share):
-            print("Traceback: a bug", file=sys.stderr, flush=True)
-            self.reply(500, b"a bug")
-            return
         filler = "x" * 5000
         answer = {"revision": REVISION, "pid": os.getpid(), "body": body, "filler": filler}
         answer |= {"path": self.path, "text": Path("text.txt").read_text(), "end": REVISION}
-        self.reply(200, json.dumps(answer).encode())
+        self.reply(500 if next_page_fails() else 200, json.dumps(answer).encode())
 
     def give_up_port(self) -> None:
         """The socket that listens is closed, and everything else goes on."""
