@@ -121,6 +121,39 @@ async def test_the_cookie_of_a_preview_does_not_reach_the_app() -> None:
         proxy.gate.end_trial()
 
 
+async def test_whoever_sees_a_preview_in_maintenance_may_also_have_its_link() -> None:
+    preview, link = SecretLink("preview", new_token()), SecretLink("maintenance", "t" * 43)
+    held: list[bytes] = []
+    async with running(says(NEW)) as other, running(says(LIVE)) as proxy:
+        proxy.site.trial = ServedTrial(proxy.gate.begin_trial([other.target]), preview)
+        proxy.site.maintenance = Maintenance(token="t" * 43)
+
+        for path in (preview.path, link.path):
+            cookies = b"Cookie: a=b; " + b"; ".join(held)
+            [cookie] = (await asked(proxy, cookies, path=path.encode())).field(b"set-cookie")
+            held.append(cookie.partition(b";")[0])
+        assert (await asked(proxy, b"Cookie: a=b; " + b"; ".join(held))).body == b"new"
+        assert b"Cookie: a=b\r\n" in other.backend.heads[-1]
+        assert (await asked(proxy, b"Cookie: " + held[1])).body == b"live"
+        proxy.site.maintenance = proxy.site.trial = None
+        proxy.gate.end_trial()
+
+
+async def test_a_request_of_a_preview_that_waits_when_maintenance_begins_goes_on_waiting() -> None:
+    link = SecretLink("preview", new_token())
+    async with on_trial(link) as proxy:
+        [cookie] = (await asked(proxy, path=link.path.encode())).field(b"set-cookie")
+        proxy.gate.hold("test")
+        head = b"GET / HTTP/1.1\r\nHost: h\r\nCookie: %b\r\n\r\n" % cookie.partition(b";")[0]
+        client = await proxy.ask(head)
+        await until("it is held", lambda: proxy.gate.held)
+        proxy.site.maintenance = Maintenance()
+        proxy.gate.check_held()
+        proxy.gate.resume("test")
+        assert (await client.answer()).body == b"new"
+        proxy.site.maintenance = None
+
+
 async def test_a_canary_in_maintenance_is_for_those_who_are_admitted() -> None:
     async with on_trial(a_canary(100)) as proxy:
         proxy.site.maintenance = Maintenance()

@@ -5,7 +5,7 @@ from functools import partial
 from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import ALLOWED, Request
 from blue_green.proxy import share
-from blue_green.proxy.client import Client
+from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.held_body import HeldBody
 from blue_green.proxy.maintenance import Maintenance
 from blue_green.proxy.served_site import ServedSite, SiteLimits
@@ -22,21 +22,23 @@ def check(request: Request, limits: SiteLimits) -> None:
         raise ErrorResponse(200, "Max-Forwards ends here.", allow=ALLOWED)
 
 
-def check_maintenance(
-    site: ServedSite, admitted: Maintenance | None, client: Client, request: Request
-) -> None:
+def sees_preview(stream: ClientStream) -> bool:
+    """Whether its client has opened the link of a preview, which is seen in maintenance, too."""
+    return stream.trial is not None and stream.trial.is_preview
+
+
+def check_maintenance(site: ServedSite, admitted: Maintenance | None, stream: ClientStream) -> None:
     """Raise `ErrorResponse` if the site's maintenance has begun meanwhile and applies to a request.
 
     `admitted` is the maintenance in which the request began, if any.
     """
-    if site.maintenance is not None and admitted is None:
-        site.maintenance.check(client.remote, request)
+    if site.maintenance is not None and admitted is None and not sees_preview(stream):
+        site.maintenance.check(stream.client.remote, stream.request)
 
 
 async def wait_at_gate(
     site: ServedSite,
-    client: Client,
-    request: Request,
+    stream: ClientStream,
     received: HeldBody | None,
     *,
     avoid: Target | None,
@@ -48,10 +50,11 @@ async def wait_at_gate(
     `received` is the request's body, if that was received already, and `trial` the one that the
     request is assigned to.
     """
+    client = stream.client
     client.begin_hold(received)
-    check = partial(check_maintenance, site, admitted, client, request)
+    check = partial(check_maintenance, site, admitted, stream)
     try:
-        owner = share.of_request(client.remote, request)
+        owner = share.of_request(client.remote, stream.request)
         return await site.gate.acquire(avoid, owner, trial, check)
     except Refused as refused:
         raise ErrorResponse(503, str(refused), refused.retry_after) from None

@@ -107,7 +107,7 @@ class Exchange:
             await body.receive(self._idle_timeout)
             self._site.buffered.requests += 1
             self._received, self._request = body, body.request()
-            entry.check_maintenance(self._site, self._maintenance, self._client, self._request)
+            entry.check_maintenance(self._site, self._maintenance, self._stream)
             await self._run()
 
     async def _run(self) -> None:
@@ -115,7 +115,7 @@ class Exchange:
         failed: Target | None = None
         while True:
             lease = self._gate.acquire_now(failed, self._trial) or await entry.wait_at_gate(
-                self._site, self._client, self._request, self._received,
+                self._site, self._stream, self._received,
                 avoid=failed, admitted=self._maintenance, trial=self._trial,
             )  # fmt: skip
             self._lease = lease

@@ -43,8 +43,9 @@ class ReverseProxy:
             opened = trial.admit(stream, route.prefix)
             if opened is not None:
                 return opened
-        if (maintenance := route.site.maintenance) is not None and not _sees_preview(stream):
-            opened = maintenance.admit(stream, route.prefix)
+        if (maintenance := route.site.maintenance) is not None:
+            sees_preview = entry.sees_preview(stream)
+            opened = maintenance.admit(stream, route.prefix, is_admitted=sees_preview)
             if opened is not None:
                 return opened
         files = route.site.files if stream.trial is None else stream.trial.files
@@ -66,7 +67,7 @@ class ReverseProxy:
         """Send a file if there is one, and otherwise what the app responds."""
         maintenance = route.site.maintenance
         if not await FileResponder(stream, files, route).run():
-            entry.check_maintenance(route.site, maintenance, stream.client, stream.request)
+            entry.check_maintenance(route.site, maintenance, stream)
             await Exchange(stream, route, self.buffers, self.idle_timeout).run()
 
     def _not_found(self, request: Request) -> ErrorResponse:
@@ -74,7 +75,3 @@ class ReverseProxy:
         host = (request.host or b"").decode("latin-1")
         fault = f"the host is {host}" if host else "the request names no host"
         return ErrorResponse(404, f"This server has no site with this {what}.", fault=fault)
-
-
-def _sees_preview(stream: ClientStream) -> bool:
-    return stream.trial is not None and stream.trial.is_preview

@@ -73,12 +73,13 @@ class SiteMaintenance:
         return True
 
     def restore(self) -> None:
-        """Continue a maintenance from before a restart, before anything is live."""
+        """Continue a maintenance from before a restart, before anything is live.
+
+        `run` ends one whose time has passed meanwhile.
+        """
         record = self.record
-        if record is not None and record.until is not None and record.until <= self.clock():
-            self.end("its time was over before the start")
-        else:
-            self._apply(record)
+        is_over = record is None or (record.until is not None and record.until <= self.clock())
+        self._apply(None if is_over else record)
 
     async def run(self) -> None:
         """End each maintenance when its time has come, until cancelled."""
