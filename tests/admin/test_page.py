@@ -105,6 +105,7 @@ async def test_a_swap_can_be_watched_phase_by_phase(
         for _ in range(3):
             await site.get("/")
         await tab.until_reads("#summary", "3 requests, 0 with 4xx, 0 with 5xx; peak ")
+        await tab.until_reads("#slots .in-blue", "requests\n3\nfailed\n0%\np50\n")
         drawn = "[...document.querySelectorAll('#ended path')].map((p) => p.getAttribute('class'))"
         assert await tab.evaluate(drawn) == ["area"]
 

@@ -106,6 +106,27 @@ def test_several_sockets_are_shown_with_their_directory_once() -> None:
     assert "blue, sockets 1.sock, 2.sock in /var/lib/bg/sockets/blue, pid 7, 8, since " in text
 
 
+def test_both_releases_are_shown_with_their_results_during_a_soak() -> None:
+    slot = {"slot": "blue", "revision": LIVE, "ports": [3000], "pids": [7], "since": ago(hours=2)}
+    old = {**slot, "results": {"requests": 9, "failed": 0, "p50": 0.02, "p95": 0.2}}
+    new = {**slot, "revision": NEW, "results": {"requests": 4, "failed": 1, "p50": 1.5, "p95": 3}}
+    text = shown(status(live=new, draining=old))
+    assert "\n              4 requests, 25% failed, p50 1.5 s, p95 3.0 s\n" in text
+    assert "\n    draining  1111111  Fix the footer\n" in text
+    assert "\n              9 requests, 0% failed, p50 20 ms, p95 200 ms\n" in text
+
+
+def test_a_release_without_requests_is_shown_without_results() -> None:
+    live = status()["live"]
+    results = {"requests": 0, "failed": 0, "p50": None, "p95": None}
+    assert shown(status(live={**live, "results": results})) == shown(status())
+
+
+def test_a_reason_for_quarantine_has_its_steps_on_lines_of_their_own() -> None:
+    text = shown(status(quarantined={BAD: "20 of 20 requests failed\nturn it off"}))
+    assert "\n              20 of 20 requests failed\n              turn it off\n" in text
+
+
 def test_a_checked_out_revision_that_is_not_live_is_shown_once_with_the_reason() -> None:
     why = "it is in quarantine: the app ended with exit status 1"
     text = shown(status(head=BAD, why=why, quarantined={BAD: "the app ended with exit status 1"}))

@@ -82,12 +82,13 @@ async def test_a_release_whose_pages_fail_is_reverted_within_its_soak(make_site:
     assert (before["failed"], before["requests"] >= 30) == (0, True)
     assert f" of {results['requests']} requests failed after the switch (100%)" in receipt["reason"]
     assert "Traceback: a bug" in receipt["output"]
-    assert status["live"]["revision"] == one
+    assert (status["live"]["revision"], status["live"]["results"]["failed"]) == (one, 0)
     assert (status["quarantined"].keys(), again.code) == ({bad}, 1)
     assert visitors.lost == []
     assert visitors.answers.keys() == {(200, "one"), (500, "bad")}
 
 
+@pytest.mark.long
 async def test_a_release_that_fails_as_much_as_the_old_one_stays(make_site: MakeSite) -> None:
     site = make_site(swap={"soak": "1s"})
     site.commit("one", fails=0.5)

@@ -213,7 +213,8 @@ def _warning(style: Style, label: str, text: str) -> Iterator[str]:
 
 def _results(slot: Mapping[str, Any], style: Style) -> Iterator[str]:
     """How fast the release was of late, and how much failed."""
-    if results := slot.get("results"):  # Missing in the answers of older supervisors.
+    results = slot.get("results")  # Missing in the answers of older supervisors.
+    if results and results["requests"]:
         colour = "yellow" if results["failed"] else "dim"
         yield from style.wrapped(MARGIN, result_text.summary(results), colour)
 
@@ -269,7 +270,7 @@ def _quarantine(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         yield _row(style, "quarantine", f"{older}, and:")
     for revision, reason in entries[-MAX_QUARANTINED:]:
         yield from _release(result, "quarantine", revision, style)
-        yield from style.wrapped(MARGIN, reason, "dim")
+        yield from style.with_steps(MARGIN, reason, "dim")
         yield from _last_lines(result, revision, style)
 
 
