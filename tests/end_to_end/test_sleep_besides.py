@@ -154,6 +154,39 @@ async def test_reloads_add_and_remove_sites_that_are_asleep(make_sites: MakeSite
     assert sites.processes() == {}
 
 
+async def test_a_slow_download_is_whole_though_its_backend_has_stopped_meanwhile(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(idle=SOON)
+    one = site.commit("one")
+    async with site.running(wait_for="asleep"):
+        await until_asleep(site)
+        async with await trio.open_tcp_stream("127.0.0.1", site.port) as stream:
+            request = b"GET /pieces=50 HTTP/1.1\r\nHost: test.example\r\nConnection: close\r\n\r\n"
+            await stream.send_all(request)
+            received = await stream.receive_some(100)
+            await until_asleep(site)
+            assert site.processes() == []
+            received += b"".join([part async for part in stream])
+        assert received.startswith(b"HTTP/1.1 200 ")
+        assert len(received.partition(b"\r\n\r\n")[2]) == 50 * 2000 * len(one)
+
+
+async def test_a_slow_upload_wakes_a_site_only_when_it_is_whole(make_site: MakeSite) -> None:
+    site = make_site(idle=SOON)
+    site.commit("one")
+    async with site.running(wait_for="asleep"):
+        await until_asleep(site)
+        async with await trio.open_tcp_stream("127.0.0.1", site.port) as stream:
+            head = b"POST / HTTP/1.1\r\nHost: test.example\r\nContent-Length: 6\r\n\r\n"
+            await stream.send_all(head + b"abc")
+            await trio.sleep(0.5)
+            assert await is_asleep(site)
+            await stream.send_all(b"def")
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 ")
+        assert [line["body"] for line in site.journal()] == ["abcdef"]
+
+
 async def test_a_full_queue_refuses_requests_of_a_site_that_wakes(make_site: MakeSite) -> None:
     site = make_site(idle=SOON, hold={"limit": 2})
     one = site.commit("one")

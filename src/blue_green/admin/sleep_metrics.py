@@ -19,7 +19,7 @@ def of_site(site: Site) -> Iterator[Metric]:
         return
     record = site.state.sleep or SleepRecord()
     asleep = GaugeMetricFamily("blue_green_asleep", "Whether the site is asleep", labels=["site"])
-    asleep.add_metric([site.name], float(record.since is not None))
+    asleep.add_metric([site.name], float(site.sleep.is_asleep))
     yield asleep
     wakes = SummaryMetricFamily(
         "blue_green_wake_seconds",

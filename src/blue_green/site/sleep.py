@@ -67,6 +67,11 @@ class Sleep:
         return self.state is Wakefulness.AWAKE
 
     @property
+    def is_asleep(self) -> bool:
+        """Whether nothing of it runs, but for schedules and what `processes` lets run."""
+        return self.state is Wakefulness.ASLEEP
+
+    @property
     def was_asleep(self) -> bool:
         """Whether it was asleep when its supervisor ended, and is to stay so."""
         record = self._site.state.sleep
@@ -83,7 +88,9 @@ class Sleep:
         if after is None and self.is_awake:
             return None
         record = record or SleepRecord()
-        since = record.since and datetime.fromtimestamp(record.since, UTC)
+        since = None
+        if self.is_asleep and record.since is not None:
+            since = datetime.fromtimestamp(record.since, UTC)
         return {
             "after": after,
             "state": self.state.value,
@@ -148,7 +155,7 @@ class Sleep:
 
     @property
     def _must_wake(self) -> bool:
-        if self.state is not Wakefulness.ASLEEP:
+        if not self.is_asleep:
             return False
         is_wanted = bool(self._site.gate.held) and trio.current_time() >= self._retry_at
         return is_wanted or self._site.settings.idle.after is None
@@ -238,6 +245,7 @@ class Sleep:
     async def _note_failure(self, slot: "Slot", failure: StepFailed) -> None:
         """Refuse the requests that wait, and all others for a while."""
         site = self._site
+        site.gate.refuse(IS_DOWN)
         await slot.stop()
         if self.state is not Wakefulness.WAKING:
             return  # A swap has taken over.
@@ -246,7 +254,6 @@ class Sleep:
         self._retry_at = trio.current_time() + backoff
         self._record.failed_wakes += 1
         self._note_asleep()
-        site.gate.refuse(IS_DOWN)
         logger.error("cannot wake: %s", failure)
         logger.info("the next request in %g s or later starts it again", backoff)
         assert slot.release is not None
@@ -263,7 +270,7 @@ class Sleep:
     def _end_backoff(self) -> None:
         """Let requests wake the site again, if it is time for that."""
         is_over = self._retry_at and trio.current_time() >= self._retry_at
-        if is_over and self.state is Wakefulness.ASLEEP:
+        if is_over and self.is_asleep:
             self._retry_at = 0.0
             self._site.gate.stop_refusing()
 
