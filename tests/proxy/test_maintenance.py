@@ -364,6 +364,19 @@ async def test_the_link_of_a_site_with_a_path_is_below_it() -> None:
         assert b"blue-green-maintenance" not in sites["api"].backend.heads[-1]
 
 
+async def test_the_cookie_of_a_site_reaches_no_other_site_of_its_host() -> None:
+    plans = {"blog": Plan(("x.org",)), "api": Plan(("x.org",), ("/api",))}
+    async with running_sites(plans) as sites:
+        begin(sites["blog"].served, Maintenance(token=TOKEN))
+        [cookie] = (await sites.get(f"x.org{LINK.path}")).field(b"set-cookie")
+        ours = cookie.decode().partition(";")[0]
+        assert (await sites.get("x.org/api", f"Cookie: a=b; {ours}")).body == b"api"
+        begin(sites["api"].served, Maintenance(token="u" * 43))
+        assert (await sites.get("x.org/api", f"Cookie: {ours}")).status == 503
+        [head] = sites["api"].backend.heads
+        assert b"Cookie: a=b\r\n" in head and b"blue-green-" not in head
+
+
 async def test_over_tls_the_cookie_is_secure(tmp_path: Path) -> None:
     async with running(tls=write_pair(tmp_path)) as proxy:
         begin(proxy.site, Maintenance(token=TOKEN))

@@ -127,7 +127,6 @@ async def test_whoever_sees_a_preview_in_maintenance_may_also_have_its_link() ->
     async with running(says(NEW)) as other, running(says(LIVE)) as proxy:
         proxy.site.trial = ServedTrial(proxy.gate.begin_trial([other.target]), preview)
         proxy.site.maintenance = Maintenance(token="t" * 43)
-
         for path in (preview.path, link.path):
             cookies = b"Cookie: a=b; " + b"; ".join(held)
             [cookie] = (await asked(proxy, cookies, path=path.encode())).field(b"set-cookie")

@@ -12,6 +12,7 @@ from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.file_responses import METHODS, FileResponder, respond_now
 from blue_green.proxy.occupancy import Occupancy
+from blue_green.proxy.secret_link import COOKIE, without_any
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Route, Router
 
@@ -48,6 +49,8 @@ class ReverseProxy:
             opened = maintenance.admit(stream, route.prefix, is_admitted=sees_preview)
             if opened is not None:
                 return opened
+        if route.prefix and COOKIE in request.lines:
+            stream.request = without_any(stream.request)  # Of a site above this one.
         files = route.site.files if stream.trial is None else stream.trial.files
         if files is None or not self._may_be_file(request, route, files):
             return Exchange(stream, route, self.buffers, self.idle_timeout).run()

@@ -5,8 +5,8 @@ that the token is in no address that an app could read, or a browser would name 
 cookie has another secret, derived from the token, so that it does not reveal the link. It is
 removed before a backend of the site gets a request.
 
-A site may have only some paths of a host. So the cookie is for these paths, but a site above them
-on the same host gets it with each request, as it gets all others: to a browser, both are one site.
+A site may have only some paths of a host, and its cookie is for these. A site at `/` is above the
+others of its host, so browsers send them its cookie, too: `without_any` removes that.
 """
 
 import hashlib
@@ -20,6 +20,9 @@ from blue_green.http.response import Response
 from blue_green.proxy import cookies
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+COOKIE = b"blue-green-"
+"""What the names of all our cookies begin with."""
+PURPOSES = ("maintenance", "preview")
 MARK = "-access/"
 """Precedes each token, so that the access log can find it."""
 IN_PATH = re.compile(rf"({MARK}[A-Za-z0-9_-]{{4}})[A-Za-z0-9_-]{{39}}")
@@ -42,15 +45,22 @@ def without_token(path: str) -> str:
     return IN_PATH.sub(r"\1...", path)
 
 
+def without_any(request: Request) -> Request:
+    """The request without the cookies of all secret links, whichever site they are of."""
+    for purpose in PURPOSES:
+        request = cookies.without(request, COOKIE + purpose.encode())
+    return request
+
+
 class SecretLink:
-    """A secret link for one purpose, such as `maintenance`."""
+    """A secret link for one of the purposes."""
 
     def __init__(self, purpose: str, token: str) -> None:
         self.path = f"/{purpose}{MARK}{token}"
         """Its path, below that of the site."""
         self._before_token = f"/{purpose}{MARK}".encode()
         self._token = token.encode()
-        self._name = f"blue-green-{purpose}".encode()
+        self._name = COOKIE + purpose.encode()
         self._value = hmac.new(self._token, purpose.encode(), hashlib.sha256).hexdigest().encode()
 
     def is_opened_by(self, request: Request, prefix: str) -> bool:
