@@ -1,11 +1,10 @@
 """A browser and a real site over HTTP/2: many assets, cancelled requests, streams, uploads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support import browser
 from tests.support.browser import Browser, Tab
 from tests.support.http2_site import Http2Site
 from tests.waiting import until
@@ -30,23 +29,13 @@ def make_http2(tmp_path: Path) -> MakeSite:
     return make
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser that does not check certificates; without one, the tests are skipped."""
-    if browser.COMMAND is None:
-        pytest.skip("there is no chromium")
-    directory = tmp_path_factory.mktemp("browser")
-    with Browser.running(directory, "--ignore-certificate-errors") as running:
-        yield running
-
-
 async def test_a_page_loads_200_scripts_on_one_connection(
-    make_http2: MakeSite, chromium: Browser
+    make_http2: MakeSite, tls_chromium: Browser
 ) -> None:
     site = make_http2("showcase")
     site.commit("one")
     async with site.running():
-        tab = await chromium.open(site.url("/page"))
+        tab = await tls_chromium.open(site.url("/page"))
         for _ in range(3):
             await tab.until(ALL_LOADED)
             assert await tab.evaluate(PROTOCOLS) == "h2"
@@ -59,12 +48,12 @@ async def test_a_page_loads_200_scripts_on_one_connection(
 
 
 async def test_a_page_that_is_left_while_it_loads_does_not_disturb_the_next(
-    make_http2: MakeSite, chromium: Browser
+    make_http2: MakeSite, tls_chromium: Browser
 ) -> None:
     site = make_http2("showcase")
     site.commit("one")
     async with site.running():
-        tab = await chromium.open(site.url("/page?0"))
+        tab = await tls_chromium.open(site.url("/page?0"))
         await tab.until(ALL_LOADED)
         for _ in range(5):
             before = len(site.journal_of("/asset/1.js?5"))
@@ -82,23 +71,23 @@ async def is_idle(site: Http2Site) -> bool:
     return bool((await site.status())["in_flight"] == 0)
 
 
-async def streaming_tab(site: Http2Site, chromium: Browser) -> Tab:
+async def streaming_tab(site: Http2Site, tls_chromium: Browser) -> Tab:
     """A page of the app that streams, by which the browser has a connection for its streams."""
-    tab = await chromium.open(site.url("/"))
+    tab = await tls_chromium.open(site.url("/"))
     await tab.until("document.readyState === 'complete'")
     assert await tab.evaluate(PROTOCOLS) == "h2"
     return tab
 
 
 async def test_a_websocket_is_closed_with_1012_after_a_swap_and_opened_again(
-    make_http2: MakeSite, chromium: Browser
+    make_http2: MakeSite, tls_chromium: Browser
 ) -> None:
     """The browser opens it on the connection of the page (RFC 8441), not on one of its own."""
     site = make_http2("streaming")
     site.configure(swap={"stream_timeout": "1s"})
     site.commit("one")
     async with site.running():
-        tab = await streaming_tab(site, chromium)
+        tab = await streaming_tab(site, tls_chromium)
         await tab.evaluate("""(() => {
             received = [], codes = [];
             (function open() {
@@ -123,13 +112,13 @@ async def test_a_websocket_is_closed_with_1012_after_a_swap_and_opened_again(
 
 
 async def test_an_event_source_continues_after_a_swap(
-    make_http2: MakeSite, chromium: Browser
+    make_http2: MakeSite, tls_chromium: Browser
 ) -> None:
     site = make_http2("streaming")
     site.configure(swap={"stream_timeout": "1s"})
     site.commit("one")
     async with site.running():
-        tab = await streaming_tab(site, chromium)
+        tab = await streaming_tab(site, tls_chromium)
         await tab.evaluate("""(() => {
             received = [];
             const note = (text) => { if (received.at(-1) !== text) received.push(text); };
@@ -145,12 +134,12 @@ async def test_an_event_source_continues_after_a_swap(
         await tab.evaluate("location = 'about:blank'")
 
 
-async def test_uploads_show_their_progress(make_http2: MakeSite, chromium: Browser) -> None:
+async def test_uploads_show_their_progress(make_http2: MakeSite, tls_chromium: Browser) -> None:
     """Browsers send a stream as the body of fetch() over HTTP/2 only."""
     site = make_http2("showcase")
     site.commit("one")
     async with site.running():
-        tab = await chromium.open(site.url("/page"))
+        tab = await tls_chromium.open(site.url("/page"))
         await tab.until(ALL_LOADED)
         await tab.evaluate("""(() => {
             progress = [], answers = [];
