@@ -94,7 +94,7 @@ class FramePeer:
         """The whole response on this stream; fails if it is reset or the connection ends."""
         response = WireResponse()
         while True:
-            got = await self._next_on(stream_id)
+            got = await self.next_on(stream_id)
             assert got is not None, f"the connection ended: {self._seen()}"
             assert got.type != FrameType.RST_STREAM, f"{got}, after {response}"
             self._add(response, got)
@@ -135,7 +135,8 @@ class FramePeer:
         """All frames that have come on this stream."""
         return [got for got in self.frames if got.stream_id == stream_id]
 
-    async def _next_on(self, stream_id: int) -> WireFrame | None:
+    async def next_on(self, stream_id: int) -> WireFrame | None:
+        """The next frame on this stream; None at the end of the connection."""
         for at, got in enumerate(self._unread):
             if got.stream_id == stream_id:
                 return self._unread.pop(at)
@@ -227,6 +228,18 @@ async def connect(
         await peer.expect(FrameType.SETTINGS)
         await peer.send(frame(FrameType.SETTINGS, flags=ACK))
     return peer
+
+
+async def ask(
+    peer: FramePeer, stream_id: int, path: bytes, *more: tuple[bytes, bytes]
+) -> WireResponse:
+    await peer.send(peer.get(stream_id, path, *more))
+    return await peer.response(stream_id)
+
+
+async def check_good_request(peer: FramePeer, stream_id: int) -> None:
+    """A request on the same connection is answered."""
+    assert (await ask(peer, stream_id, b"/good")).body == b"good"
 
 
 def request(method: bytes, path: bytes, *more: tuple[bytes, bytes]) -> Pairs:

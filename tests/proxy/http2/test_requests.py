@@ -7,7 +7,7 @@ import pytest
 import trio
 from h2.errors import ErrorCodes
 
-from tests.proxy.http2.frame_peer import FramePeer, connect, data, reset
+from tests.proxy.http2.frame_peer import FramePeer, check_good_request, connect, data, reset
 from tests.raw.backend import says
 from tests.raw.messages import OK
 from tests.raw.peer import Gone, Peer
@@ -232,9 +232,3 @@ async def test_a_backend_that_does_not_read_stops_its_stream_and_no_other(tls: P
         assert (await peer.response(3)).status == 200
         assert [got.body for got in proxy.backend.requests] == [body]
         await peer.send(reset(1))
-
-
-async def check_good_request(peer: FramePeer, stream_id: int) -> None:
-    """A request on the same connection is answered."""
-    await peer.send(peer.get(stream_id, b"/good"))
-    assert (await peer.response(stream_id)).body == b"good"
