@@ -38,6 +38,10 @@ ANNOUNCEMENT = 1.0
 """Seconds for a client to read that it should send no more requests on this connection."""
 MOST_REPLIES = 64 * 1024
 """Bytes of replies to frames: from a client that does not read them, nothing more is read."""
+MOST_BEGUN = 64
+"""Streams of all connections that begin in one iteration of the event loop, about."""
+MOST_ENDED = 8
+"""Streams of one connection that are broken off in one iteration."""
 
 
 class Http2Connection:
@@ -71,7 +75,7 @@ class Http2Connection:
                 nursery.start_soon(self._writer.run)
                 with self._reading:
                     await self._read(nursery)
-                self._break_off_streams(EndReason.DISCONNECTED)
+                await self._break_off_streams(EndReason.DISCONNECTED)
                 self._session.refuse_streams()
                 patience = self._shared.settings.idle_timeout if self._refuses else LINGER_TIMEOUT
                 with trio.move_on_after(patience):
@@ -85,8 +89,8 @@ class Http2Connection:
     async def _read(self, nursery: trio.Nursery) -> None:
         """Read until the client sends no more, or must not."""
         client, session, transport = self._client, self._session, self._transport
-        unread = self._unread
-        client.await_request(self._shared.settings.header_timeout)
+        shared, unread = self._shared, self._unread
+        client.await_request(shared.settings.header_timeout)
         try:
             while True:
                 while session.has_frame:
@@ -98,6 +102,8 @@ class Http2Connection:
                         await self._until_drained()
                     if unread.are_too_many:
                         await unread.until_fewer()
+                    if shared.begun_streams >= MOST_BEGUN:
+                        await throttle.wait()
                     await transport.maybe_checkpoint()
                 self._note_head()
                 self._writer.flush_soon()
@@ -145,6 +151,7 @@ class Http2Connection:
         )
         self._streams[event.stream_id] = stream
         self._writer.is_shared = len(self._streams) > 1
+        self._shared.begun_streams += 1
         nursery.start_soon(self._serve, stream)
 
     def _refuse(self, event: RequestRefused) -> None:
@@ -164,13 +171,14 @@ class Http2Connection:
         note_end(client, None, End(error.status, error.in_full, len(body)), 0.0, self._shared)
 
     async def _serve(self, stream: Http2Stream) -> None:
+        self._shared.begun_streams -= 1
         try:
             await stream.serve(self._handler)
         finally:
             self._end_stream(stream)
 
     def _end_stream(self, stream: Http2Stream) -> None:
-        stream.received.drop()
+        stream.drop_body()
         self._session.finish(stream.stream_id)
         del self._streams[stream.stream_id]
         self._writer.is_shared = len(self._streams) > 1
@@ -183,9 +191,11 @@ class Http2Connection:
                 self._reading.cancel()
         self._writer.flush_soon()
 
-    def _break_off_streams(self, reason: EndReason) -> None:
-        for stream in self._streams.values():
+    async def _break_off_streams(self, reason: EndReason) -> None:
+        for count, stream in enumerate(list(self._streams.values()), 1):
             stream.break_off(reason)
+            if count % MOST_ENDED == 0:
+                await throttle.wait()
 
     # --- what the whole connection waits for ---
 
