@@ -74,7 +74,7 @@ def compact(settings: Settings) -> None:
 class Judge(H2Connection):
     """An h2 connection that refuses no stream because of their number."""
 
-    MAX_CLOSED_STREAMS = 1024
+    MAX_CLOSED_STREAMS = 256
     """Closed streams of which h2 remembers how they were closed (its name)."""
 
     def __init__(self, settings: dict[SettingCodes, int], encoder: Encoder) -> None:
