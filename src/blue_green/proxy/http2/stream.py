@@ -65,6 +65,7 @@ class Http2Stream:
     """Bytes of the response's body, if that is known beforehand."""
     _has_ended = False
     """The last frame of the response has been sent, or will be with the last byte."""
+    _is_tunnel = False
 
     def __init__(
         self,
@@ -100,6 +101,8 @@ class Http2Stream:
         try:
             with client.scope:
                 await handler.handle(self)
+                if self._is_tunnel and not self._has_ended:  # It failed (RFC 8441 section 5).
+                    self._session.reset(self.stream_id, ErrorCodes.CANCEL)
                 self._end()
                 self.is_complete = True
         except ErrorResponse as response:
@@ -255,6 +258,7 @@ class Http2Stream:
         if key is None or accepted != accept_for(key):
             raise NOT_SWITCHED
         self.status = 200
+        self._is_tunnel = True
         self.client.begin_tunnel()
         opened = evolve(response, status=200, reason=b"OK")
         self._session.send_head(self.stream_id, response_fields(opened, date_line()), end=False)
