@@ -45,6 +45,7 @@ class ReceivedBody:
                 self._size += len(data)
                 if not await self._buffer.put(data):
                     self._overflow = data
+                del data  # A client may take long for the next bytes.
         except BadBody as bad:
             raise not_accepted(bad) from None
         finally:

@@ -143,6 +143,9 @@ class Http2Connection:
         if admission is not None and not admission.admit(client):
             self._session.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
             return
+        if self._is_reading_head:  # This is the one that it waited for, and not the next one.
+            self._is_reading_head = False
+            self._stop_waiting()
         if not self._streams:
             self._client.begin_multiplexing()
         self._client.requests.add(client)
