@@ -18,6 +18,9 @@ PROTOCOLS = """[...new Set(performance.getEntriesByType("resource")
     .map((entry) => entry.nextHopProtocol))].join()"""
 SCRIPTS = """performance.getEntriesByType("resource")
     .filter((entry) => entry.initiatorType === "script" && entry.responseStatus === 200).length"""
+CONNECTS = """performance.getEntriesByType("resource")
+    .concat(performance.getEntriesByType("navigation"))
+    .filter((entry) => entry.connectEnd > entry.connectStart).length"""
 ALL_LOADED = "document.readyState === 'complete' && loaded === 200"
 
 
@@ -36,14 +39,15 @@ async def test_a_page_loads_200_scripts_on_one_connection(
     site.commit("one")
     async with site.running():
         tab = await tls_chromium.open(site.url("/page"))
-        for _ in range(3):
+        for most_connects in (1, 0, 0):  # The browser may have connected before the first request.
             await tab.until(ALL_LOADED)
             assert await tab.evaluate(PROTOCOLS) == "h2"
+            assert await tab.evaluate(CONNECTS) <= most_connects
             assert await tab.evaluate(SCRIPTS) == 200
             await tab.evaluate("loaded = 0; location.reload()")
         await tab.until(ALL_LOADED)
-        await site.until_logged_requests(" path=/asset/", 800)
-        assert len(site.connections_of("/")) == 1
+        await site.until_one_connection()
+        assert len(site.journal()) >= 804
         assert tab.errors == []
 
 
@@ -61,8 +65,9 @@ async def test_a_page_that_is_left_while_it_loads_does_not_disturb_the_next(
             await until("requests", lambda: len(site.journal_of("/asset/1.js?5")) > before)  # noqa: B023
             await tab.evaluate(f"location = {site.url('/page?0')!r}")
             await tab.until(ALL_LOADED)
+            assert await tab.evaluate(CONNECTS) == 0
         await site.until_logged_requests(" status=499 ", 50)
-        assert len(site.connections_of("/")) == 1
+        await site.until_one_connection()
         await until("no request is left", lambda: is_idle(site))
         assert tab.errors == []
 
@@ -106,8 +111,7 @@ async def test_a_websocket_is_closed_with_1012_after_a_swap_and_opened_again(
         assert [line["via"] for line in site.journal_of("/ws")] == ["2.0 blue-green"] * 2
         [goodbye] = await until("the app has ended it", lambda: site.journal("goodbye"))
         assert (goodbye["opcode"], goodbye["code"], goodbye["text"]) == (8, 1012, "one")
-        await site.until_logged_requests(" path=/ws ")
-        assert len(site.connections_of("/")) == 1
+        await site.until_one_connection()
         await tab.evaluate("location = 'about:blank'")
 
 
