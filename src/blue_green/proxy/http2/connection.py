@@ -30,6 +30,7 @@ from blue_green.proxy.http2.stream import Http2Stream
 from blue_green.proxy.http2.unread import UnreadBytes
 from blue_green.proxy.request_end import note_end, response_to
 from blue_green.proxy.shared import Shared
+from blue_green.routing.lease import Outcome
 from blue_green.system import throttle
 
 PROTOCOL = "h2"
@@ -206,7 +207,11 @@ class Http2Connection:
         """Allow a head only so much time from its first frame, as in HTTP/1.1."""
         was, self._is_reading_head = self._is_reading_head, self._session.is_in_head
         if self._is_reading_head and not was:
-            self._client.await_client(self._shared.settings.header_timeout)
+            timeout = self._shared.settings.header_timeout
+            if self._streams:
+                self._client.set_timeout(timeout, None, Outcome.ABORTED)
+            else:
+                self._client.await_client(timeout)
         elif was and not self._is_reading_head:
             self._stop_waiting()
 
@@ -218,7 +223,9 @@ class Http2Connection:
     def _stop_waiting(self) -> None:
         """Wait for the client's next request, if it has none; else each waits for itself."""
         if not self._streams:
-            self._client.await_client(self._shared.settings.idle_timeout)
+            settings, served = self._shared.settings, self._client.served
+            timeout = settings.idle_timeout if served else settings.header_timeout
+            self._client.await_client(timeout)
         else:
             self._client.clear_timeout()
             self._client.stop_waiting()
