@@ -147,18 +147,20 @@ class FramePeer:
         return None
 
     async def _receive(self) -> WireFrame | None:
-        header = await self._take(HEADER)
-        if header is None:
+        if not await self._has_arrived(HEADER):
             return None
-        payload = await self._take(int.from_bytes(header[:3]))
-        if payload is None:
+        size = HEADER + int.from_bytes(self._bytes[:3])
+        if not await self._has_arrived(size):
             return None
+        header, payload = bytes(self._bytes[:HEADER]), bytes(self._bytes[HEADER:size])
+        del self._bytes[:size]
         stream_id = int.from_bytes(header[5:]) & 0x7FFFFFFF
         got = self._with_fields(WireFrame(header[3], header[4], stream_id, payload))
         self.frames.append(got)
         return got
 
-    async def _take(self, count: int) -> bytes | None:
+    async def _has_arrived(self, count: int) -> bool:
+        """Wait for so many bytes; False if the connection ends before."""
         while len(self._bytes) < count:
             data = b""
             with patience("waiting for a frame", self._seen):
@@ -168,11 +170,9 @@ class FramePeer:
                     raise AssertionError(f"the connection was cut: {self._seen()}") from None
             if not data:
                 assert not self._bytes, bytes(self._bytes)
-                return None
+                return False
             self._bytes += data
-        taken = bytes(self._bytes[:count])
-        del self._bytes[:count]
-        return taken
+        return True
 
     def _add(self, response: WireResponse, got: WireFrame) -> None:
         if got.type == FrameType.DATA:
