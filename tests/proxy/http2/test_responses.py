@@ -151,6 +151,21 @@ async def test_responses_arrive_in_any_order(tls: PemPair) -> None:
         assert (await peer.response(1)).status == 200
 
 
+async def test_a_head_larger_than_a_frame_goes_on_in_continuation_frames(tls: PemPair) -> None:
+    lines = b"".join(b"X-%d: %b\r\n" % (number, b"y" * 1000) for number in range(40))
+    raw = b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nok" % lines
+    async with running(says(raw), tls=tls) as proxy:
+        peer = await connect(proxy, values={1: 0})  # No dynamic table, either.
+        for stream_id in (1, 3):
+            response = await ask(peer, stream_id, b"/")
+            assert response.body == b"ok"
+            values = [value for name, value in response.fields if name.startswith("x-")]
+            assert values == ["y" * 1000] * 40
+        sizes = [len(got.payload) for got in peer.on(1)]
+        assert len(sizes) > 3
+        assert max(sizes) <= 16_384
+
+
 async def test_each_piece_of_a_response_without_length_is_sent_as_it_comes(tls: PemPair) -> None:
     async def in_pieces(peer: Peer) -> None:
         await peer.request()

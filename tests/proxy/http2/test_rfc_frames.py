@@ -129,6 +129,49 @@ async def test_a_block_in_pieces_of_any_size_is_one_head(tls: PemPair) -> None:
         assert proxy.backend.requests[0].field(b"x") == [b"y" * 40]
 
 
+HPACK: dict[str, bytes] = {
+    "7541.6.1 an index of the dynamic table": b"\xbe",
+    "7541.6.2.1 a literal with indexing": b"\x40\1x\1y",
+    "7541.6.2.1 a literal with an indexed name": b"\x7e\1y",
+    "7541.6.2.2 a literal without indexing": b"\0\1x\1y",
+    "7541.6.2.3 a literal that is never indexed": b"\x10\1x\1y",
+    "7541.5.2 Huffman code": b"\x00\x81\xf3\x81\xf5",
+}
+CHANGED_TABLE: dict[str, bytes] = {
+    "7541.6.3 a smaller table": b"\x20",
+    "7541.4.2 two sizes at once": b"\x20\x3f\xe1\x1f",
+}
+
+
+async def test_every_form_of_a_header_field_reaches_the_backend(tls: PemPair) -> None:
+    get = b"\x82\x87\x84\x01\1h"
+    async with running(tls=tls) as proxy:
+        peer = await connect(proxy)
+        blocks = [get + b"\x40\1x\1y"]  # The first entry of the dynamic table.
+        blocks += [get + form for form in HPACK.values()]
+        blocks += [sizes + get + b"\0\1x\1y" for sizes in CHANGED_TABLE.values()]
+        for number, block in enumerate(blocks):
+            stream_id = 2 * number + 1
+            await peer.send(frame(FrameType.HEADERS, stream_id, block, END_STREAM | END_HEADERS))
+            assert (await peer.response(stream_id)).status == 200
+        found = [got.field(b"x") for got in proxy.backend.requests]
+        assert found == [[b"y"]] * len(blocks)
+
+
+async def test_frames_after_the_clients_own_reset_are_refused_or_ignored(tls: PemPair) -> None:
+    """Section 5.1: it knows that the stream is closed."""
+    async with running(in_turn(silence, says(OK)), tls=tls, buffer_requests=0) as proxy:
+        peer = await connect(proxy)
+        await peer.send(peer.post(1))
+        await proxy.until_backend_has(1)
+        await peer.send(reset(1), reset(1), window_update(1, 5), data(1, b"x", end=True))
+        await peer.check_reset(1, ErrorCodes.STREAM_CLOSED)
+        await proxy.until_drained()
+        assert proxy.backend.requests == []
+        await peer.send(peer.get(3))
+        assert (await peer.response(3)).status == 200
+
+
 async def test_a_frame_on_a_stream_that_ended_is_refused_and_harms_no_other(tls: PemPair) -> None:
     """Section 5.1: STREAM_CLOSED, of the stream or of the connection."""
     async with running(tls=tls) as proxy:
