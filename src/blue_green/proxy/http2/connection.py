@@ -140,15 +140,16 @@ class Http2Connection:
 
     def _begin_stream(self, event: RequestBegun, nursery: trio.Nursery) -> None:
         client = Client(self._transport, self._client.remote, is_one_of_many=True)
-        admission = self._shared.admission
-        if admission is not None and not admission.admit(client):
-            self._session.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
-            return
         if self._is_reading_head:  # This is the one that it waited for, and not the next one.
             self._is_reading_head = False
             self._stop_waiting()
         if not self._streams:
-            self._client.begin_multiplexing()
+            self._client.begin_multiplexing()  # Or it might be evicted in favour of this request.
+        admission = self._shared.admission
+        if admission is not None and not admission.admit(client):
+            self._session.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            self._await_request_if_idle()
+            return
         self._client.requests.add(client)
         stream = Http2Stream(
             event, client, self._shared, self._writer, self._session, unread=self._unread
@@ -189,11 +190,14 @@ class Http2Connection:
         self._client.requests.discard(stream.client)
         if self._shared.admission is not None:
             self._shared.admission.dismiss(stream.client)
+        self._await_request_if_idle()
+        self._writer.flush_soon()
+
+    def _await_request_if_idle(self) -> None:
         if not self._streams:
             self._client.await_request(self._shared.settings.idle_timeout)
             if self._refuses:
                 self._reading.cancel()
-        self._writer.flush_soon()
 
     async def _break_off_streams(self, reason: EndReason) -> None:
         for count, stream in enumerate(list(self._streams.values()), 1):
