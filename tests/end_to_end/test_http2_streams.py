@@ -1,9 +1,7 @@
 """The streams of one HTTP/2 connection to a real site: each lives and ends as if it were alone."""
 
-import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,10 @@ import trio
 
 from tests.raw.tls_client import write_pair
 from tests.support.access_lines import understood
-from tests.support.http2_frames import FrameType, WireFrame
+from tests.support.http2_frames import FrameType
+from tests.support.http2_threads import connected, text_of
 from tests.support.http2_user_agent import http2_client
-from tests.support.http2_wire import FrameSocket, WireResponse, frame_socket, request_fields
+from tests.support.http2_wire import request_fields
 from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite
 from tests.support.static_site import StaticSite, script_of
@@ -25,41 +24,6 @@ STREAMING_APP = (Path(__file__).parents[1] / "apps" / "streaming.py").read_text(
 SERVICE_RESTART = 1012
 
 MakeSite = Callable[..., RealSite]
-
-
-class Client:
-    """One connection, whose calls block in threads."""
-
-    def __init__(self, frames: FrameSocket) -> None:
-        self.frames = frames
-
-    async def response(self, stream_id: int) -> WireResponse:
-        return await trio.to_thread.run_sync(self.frames.response, stream_id)
-
-    async def expect(self, type: FrameType, stream_id: int) -> WireFrame:
-        return await trio.to_thread.run_sync(self.frames.expect, type, stream_id)
-
-    async def text(self, stream_id: int, path: str = "/") -> str:
-        """The release that answers."""
-        self.frames.send_request(stream_id, path)
-        return text_of(await self.response(stream_id))
-
-    async def data_until_end(self, stream_id: int) -> bytes:
-        data = b""
-        while not (got := await self.expect(FrameType.DATA, stream_id)).ends_stream:
-            data += got.payload
-        return data + got.payload
-
-
-def text_of(response: WireResponse) -> str:
-    assert response.status == 200, response
-    return str(json.loads(response.body)["text"])
-
-
-@contextmanager
-def connected(port: int) -> Iterator[Client]:
-    with frame_socket(port) as frames:
-        yield Client(frames)
 
 
 def access_lines(site: RealSite | SeveralSites) -> list[dict[str, Any]]:
