@@ -10,7 +10,7 @@ from tests.support.http2_frames import FrameType, WireFrame
 from tests.support.http2_wire import FrameSocket, WireResponse, frame_socket
 
 
-class Client:
+class ThreadedClient:
     """One connection."""
 
     def __init__(self, frames: FrameSocket) -> None:
@@ -49,6 +49,6 @@ def text_of(response: WireResponse) -> str:
 
 
 @contextmanager
-def connected(port: int) -> Iterator[Client]:
+def connected(port: int) -> Iterator[ThreadedClient]:
     with frame_socket(port) as frames:
-        yield Client(frames)
+        yield ThreadedClient(frames)
