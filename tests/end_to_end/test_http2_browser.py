@@ -174,3 +174,47 @@ async def test_uploads_show_their_progress(make_http2: MakeSite, tls_chromium: B
         assert await tab.evaluate("answers[1]") == 5_000_000
         assert await tab.evaluate("answers[2]") >= 100
         assert tab.errors == []
+
+
+async def test_a_page_whose_requests_go_on_notices_no_swap_or_upgrade(
+    make_http2: MakeSite, tls_chromium: Browser
+) -> None:
+    site = make_http2("showcase")
+    site.commit("one")
+    async with site.running():
+        tab = await tls_chromium.open(site.url("/page"))
+        await tab.until(ALL_LOADED)
+        await tab.evaluate("""(() => {
+            counts = {}, failures = [], goes_on = true;
+            const ask = async (options) => {
+                while (goes_on) {
+                    try {
+                        const answer = await fetch("/load", {cache: "no-store", ...options});
+                        if (!answer.ok) throw new Error(answer.status);
+                        const {text} = await answer.json();
+                        counts[text] = (counts[text] ?? 0) + 1;
+                    } catch (error) {
+                        failures.push(`${options.method}: ${error}`);
+                    }
+                }
+            };
+            for (let number = 0; number < 20; number++) {
+                ask(number % 2 ? {method: "POST", body: "x".repeat(20_000)} : {method: "GET"});
+            }
+        })()""")
+        for text in ("two", "three"):
+            await site.until_live(site.commit(text))
+            await tab.until(f"counts.{text} > 50")
+        assert (await site.cli("reload")).code == 0
+        assert (await tab.evaluate("failures"), tab.errors) == ([], [])
+        assert (await site.cli("upgrade")).code == 0
+        before = await tab.evaluate("counts.three")
+        await tab.until(f"counts.three > {before} + 100")
+        await tab.evaluate("goes_on = false")
+        assert await tab.evaluate(PROTOCOLS) == "h2"
+        # Chromium fails a request that has its connection, but no stream yet, when GOAWAY arrives:
+        # TryCreateStream of its SpdySession returns ERR_FAILED, and nothing repeats that.
+        assert all("net::ERR_FAILED" in error for error in tab.errors), tab.errors
+        assert await tab.evaluate("failures.length") == len(tab.errors) <= 10
+        requests = [line for line in site.log().splitlines() if " path=/load " in line]
+        assert not [line for line in requests if " status=200 " not in line]
