@@ -61,20 +61,28 @@ HOLDING = {"hold": {"limit": 15, "per_client": 10}}
 """There are places at the gate for one attacker's share and for all who are polite."""
 BUFFERED = SLOW + 20
 """A buffer has up to 256 KiB in memory, and as much while that is written to its file."""
-ALL_BUFFERS = 64 + 64
-"""MiB for `buffer_memory`, and for what streams need besides."""
-UNREAD = 64 + 64
-"""MiB for bodies that nobody reads, and for streams."""
+ALL_BUFFERS = 64 + 100
+"""MiB for `buffer_memory`, and for four thousand streams."""
+UNREAD = 64 + 100
+"""MiB for bodies that nobody reads, and for as many streams."""
 LOG = 16 + 24
 """MiB for a log that nobody reads, and for what reads the requests."""
 STREAMED = {"proxy": {"buffer_requests": 0}}
 """Request bodies are not buffered: each has a backend at once."""
 
+FEW_RESETS = {"proxy": {"http2": {"max_resets": 200}}}
+"""As many as an attack can reach in a few seconds."""
+
 HTTP2 = (
-    _http2("rapid resets", streams.rapid_resets, CALM),
-    _http2("rapid resets of uploads", streams.rapid_resets_of_uploads, may_end=CALM),
-    _http2("resets that are provoked", streams.provoked_resets, CALM),
-    _http2("streams beyond the limit", streams.beyond_the_limit, CALM),
+    _http2("rapid resets", streams.rapid_resets, CALM, sections=FEW_RESETS),
+    _http2(
+        "rapid resets of uploads",
+        streams.rapid_resets_of_uploads,
+        may_end=CALM,
+        sections=FEW_RESETS,
+    ),
+    _http2("resets that are provoked", streams.provoked_resets, CALM, sections=FEW_RESETS),
+    _http2("streams beyond the limit", streams.beyond_the_limit, CALM, sections=FEW_RESETS),
     _http2("stalled uploads", streams.stalled_uploads, growth=ALL_BUFFERS),
     _http2("stalled uploads, streamed", streams.stalled_uploads, sections=STREAMED),
     _http2(
