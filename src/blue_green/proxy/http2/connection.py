@@ -4,6 +4,8 @@ Streams share the connection and nothing else: each is a request with a client, 
 and a line in the access log of its own.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import trio
@@ -66,15 +68,11 @@ class Http2Connection:
 
     async def run(self) -> None:
         """Serve the client's streams until one side is done."""
-        client = self._client
-        client.remote.use_http2()
+        self._client.remote.use_http2()
         try:
             async with trio.open_nursery() as nursery:
-                client.on_last_requests = partial(self._announce_last_requests, nursery)
-                if self._shared.last_streams:
-                    client.announce_last_requests()
                 nursery.start_soon(self._writer.run)
-                with self._reading:
+                with self._announcing(nursery), self._reading:
                     await self._read(nursery)
                 await self._break_off_streams(EndReason.DISCONNECTED)
                 self._session.refuse_streams()
@@ -83,7 +81,6 @@ class Http2Connection:
                     await self._writer.until_drained()
                 nursery.cancel_scope.cancel()
         finally:
-            client.on_last_requests = None
             self._session.refuse_streams()
             self._writer.flush()
 
@@ -235,6 +232,21 @@ class Http2Connection:
             self._client.stop_waiting()
 
     # --- the end ---
+
+    @contextmanager
+    def _announcing(self, nursery: trio.Nursery) -> Iterator[None]:
+        """Announce the last requests when somebody wants it, before this block ends.
+
+        After it, `nursery` may be closed at any moment.
+        """
+        client = self._client
+        client.on_last_requests = partial(self._announce_last_requests, nursery)
+        if self._shared.last_streams:
+            client.announce_last_requests()
+        try:
+            yield
+        finally:
+            client.on_last_requests = None
 
     def _announce_last_requests(self, nursery: trio.Nursery) -> None:
         """Ask the client to send no more requests; those that are on their way are served.
