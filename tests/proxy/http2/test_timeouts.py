@@ -92,7 +92,7 @@ async def test_a_connection_with_a_request_is_not_idle(tls: PemPair) -> None:
         await trio.sleep(2 * SHORT)
         await peer.send(OK)
 
-    async with running(is_slow, tls=tls, idle_timeout=SHORT, header_timeout=SHORT) as proxy:
+    async with running(is_slow, tls=tls, idle_timeout=SHORT) as proxy:
         peer = await connect(proxy)
         await peer.send(peer.get(1))
         assert (await peer.response(1)).status == 200
@@ -114,7 +114,7 @@ async def test_a_client_that_takes_nothing_for_the_idle_timeout_loses_that_strea
 
 async def test_a_client_that_takes_a_little_now_and_then_keeps_its_stream(tls: PemPair) -> None:
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 1500\r\n\r\n" + bytes(1500)
-    async with running(says(large), tls=tls, idle_timeout=SHORT) as proxy:
+    async with running(says(large), tls=tls, idle_timeout=2 * SHORT) as proxy:
         peer = await connect(proxy, values={4: 1000})
         await peer.send(peer.get(1))
         for _ in range(5):

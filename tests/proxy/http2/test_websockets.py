@@ -5,6 +5,7 @@ import trio
 from h2.errors import ErrorCodes
 
 from blue_green.http2.websocket_keys import accept_for
+from blue_green.proxy import streams
 from blue_green.proxy.websocket import GOING_AWAY
 from blue_green.routing.lease import end_streams
 from tests.proxy.http2.frame_peer import (
@@ -160,7 +161,11 @@ async def test_each_side_may_end_its_half_and_still_receive(tls: PemPair) -> Non
             assert [got for got in peer.on(1) if got.type == FrameType.RST_STREAM] == []
 
 
-async def test_a_reset_of_the_client_ends_the_backends_connection(tls: PemPair) -> None:
+async def test_a_reset_of_the_client_ends_the_backends_connection(
+    tls: PemPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "LINGER_TIMEOUT", 0.05)
+
     async def waits(peer: Peer) -> None:
         await peer.end()
 
@@ -173,8 +178,11 @@ async def test_a_reset_of_the_client_ends_the_backends_connection(tls: PemPair) 
         await check_good_request(peer, 3)
 
 
-async def test_a_reset_of_the_backend_resets_the_stream(tls: PemPair) -> None:
+async def test_a_reset_of_the_backend_resets_the_stream(
+    tls: PemPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """RFC 8441 section 5: with CANCEL, and never a proper end."""
+    monkeypatch.setattr(streams, "LINGER_TIMEOUT", 0.05)
 
     async def resets(peer: Peer) -> None:
         await peer.exactly(2)
@@ -224,9 +232,7 @@ async def test_a_websocket_that_takes_nothing_stops_itself_and_nobody_else(tls: 
 
 
 async def test_a_websocket_outlives_silence(tls: PemPair) -> None:
-    async with running(
-        accepts(echoes), tls=tls, idle_timeout=0.1, response_timeout=0.1, header_timeout=0.1
-    ) as proxy:
+    async with running(accepts(echoes), tls=tls, idle_timeout=0.1, response_timeout=0.1) as proxy:
         peer = await opened(proxy)
         await trio.sleep(0.4)  # Longer than anything else may be silent.
         await peer.send(data(1, HELLO))
