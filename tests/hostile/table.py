@@ -70,6 +70,8 @@ LOG = 16 + 24
 STREAMED = {"proxy": {"buffer_requests": 0}}
 """Request bodies are not buffered: each has a backend at once."""
 
+UNBUFFERED = {"proxy": {"buffer_responses": 0}}
+"""Responses are not read ahead: only the windows keep the app from sending them."""
 FEW_RESETS = {"proxy": {"http2": {"max_resets": 200}}}
 """As many as an attack can reach in a few seconds."""
 
@@ -116,9 +118,14 @@ HTTP2 = (
     _http2("records of one byte", blocks.records_of_one_byte),
     _http2("windows of 0", windows.closed, growth=ALL_BUFFERS, settle=FILLED),
     _http2("responses nobody reads", windows.unread, growth=ALL_BUFFERS, settle=FILLED),
-    _http2("windows of one byte", windows.one_byte_at_a_time, CALM, growth=ALL_BUFFERS),
-    _http2("one byte for all streams", windows.one_byte_of_the_connection, growth=ALL_BUFFERS),
-    _http2("one byte for each stream", windows.one_byte_more_for_all, CALM, growth=ALL_BUFFERS),
+    _http2("windows of one byte", windows.one_byte_at_a_time, CALM, sections=UNBUFFERED),
+    _http2(
+        "one byte for all streams",
+        windows.one_byte_of_the_connection,
+        may_end=CALM,
+        sections=UNBUFFERED,
+    ),
+    _http2("one byte for each stream", windows.one_byte_more_for_all, CALM, sections=UNBUFFERED),
     _http2("updates of keys", tls.key_updates_of_http2, missing=tls.what_is_missing()),
 )
 
