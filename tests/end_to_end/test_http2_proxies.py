@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import trio
 from attrs import frozen
+from websockets.exceptions import ConnectionClosed
 
 from tests.support.http2_site import Http2Site
 from tests.support.http_client import HttpClient
 from tests.support.site import free_ports
+from tests.support.websocket import websocket
 from tests.waiting import until
 
 pytestmark = pytest.mark.long
@@ -81,8 +83,9 @@ class Front:
     """The rest of its command line; `FILE` stands for its configuration."""
 
 
+HAPROXY_FRONT = Front("haproxy", HAPROXY, ("-db", "-f", "FILE"))
 FRONTS = [
-    Front("haproxy", HAPROXY, ("-db", "-f", "FILE")),
+    HAPROXY_FRONT,
     Front("caddy", CADDY, ("run", "--adapter", "caddyfile", "--config", "FILE")),
     # The only module of nginx that speaks HTTP/2 to a server is that for gRPC.
     Front("nginx", NGINX, ("-e", "stderr", "-c", "FILE")),
@@ -153,3 +156,18 @@ async def send_requests(port: int, number: int, texts: list[str]) -> None:
             got = answer.json()
             assert got["length"] == len(body)
             texts.append(got["text"])
+
+
+async def test_haproxy_opens_websockets_over_http2(tmp_path: Path) -> None:
+    """Its client uses HTTP/1.1. Caddy and nginx use that for all WebSockets."""
+    site = Http2Site(tmp_path, "streaming", swap={"stream_timeout": "1s"})
+    site.commit("one")
+    async with site.running(), running(HAPROXY_FRONT, site, tmp_path) as port:
+        async with websocket(port, "/ws") as socket:
+            assert await socket.receive() == "one"
+            await site.until_live(site.commit("two"))
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
+        assert [line["via"] for line in site.journal_of("/ws")] == ["2.0 blue-green"]
