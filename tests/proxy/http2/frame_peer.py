@@ -194,7 +194,8 @@ class FramePeer:
         self._block += got.payload
         if not got.flags & END_HEADERS:
             return WireFrame(got.type, got.flags & ~END_STREAM, got.stream_id, got.payload)
-        fields = tuple((str(name), str(value)) for name, value in self._decoder.decode(self._block))
+        raw = self._decoder.decode(self._block, raw=True)
+        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
         flags = got.flags | (END_STREAM if self._block_ends_stream else 0)
         return WireFrame(FrameType.HEADERS, flags, got.stream_id, got.payload, fields)
 
