@@ -21,7 +21,7 @@ SCRIPTS = """performance.getEntriesByType("resource")
 CONNECTS = """performance.getEntriesByType("resource")
     .concat(performance.getEntriesByType("navigation"))
     .filter((entry) => entry.connectEnd > entry.connectStart).length"""
-ALL_LOADED = "document.readyState === 'complete' && loaded === 200"
+ALL_LOADED = "document.readyState === 'complete' && window.loaded === 200"
 
 
 @pytest.fixture
