@@ -45,7 +45,7 @@ async def test_a_connection_that_stalls_before_its_first_request_is_closed(tls: 
             await check_is_closed(peer)
         assert not scope.cancelled_caught, case
 
-    async with running(tls=tls, header_timeout=SHORT, idle_timeout=600.0) as proxy:
+    async with running(tls=tls, header_timeout=3 * SHORT, idle_timeout=600.0) as proxy:
         async with trio.open_nursery() as nursery:
             for case, start in STALLING.items():
                 nursery.start_soon(stall, case, start)
