@@ -27,6 +27,7 @@ from blue_green.proxy.access_log import End
 from blue_green.proxy.client import Client
 from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.handler import Handler
+from blue_green.proxy.http2 import request_task
 from blue_green.proxy.http2.frame_writer import MOST_COLLECTED, FrameWriter
 from blue_green.proxy.http2.stream import Http2Stream
 from blue_green.proxy.http2.unread import UnreadBytes
@@ -175,7 +176,7 @@ class Http2Connection:
     async def _serve(self, stream: Http2Stream) -> None:
         self._shared.begun_streams -= 1
         try:
-            await stream.serve(self._handler)
+            await request_task.serve(stream, self._handler, self._shared)
         finally:
             self._end_stream(stream)
 
