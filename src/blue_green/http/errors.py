@@ -4,7 +4,7 @@ from html import escape
 from http import HTTPStatus
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from blue_green.http import own_pages
 from blue_green.http.heads import Framing
@@ -59,6 +59,10 @@ class ErrorResponse(Exception):
     """Allow: the supported methods (RFC 9110 section 10.2.1)."""
     fault: str = ""
     """Details of the cause, for the access log only."""
+
+    def copy(self) -> "ErrorResponse":
+        """A copy to be raised: an exception keeps the frames of all places that have raised it."""
+        return evolve(self)
 
     @property
     def in_full(self) -> str:

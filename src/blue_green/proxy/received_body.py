@@ -102,7 +102,7 @@ class ReceivedBody:
             if data := await self._buffer.get(BLOCK):
                 return data
         except BufferLost:
-            raise LOST from None
+            raise LOST.copy() from None
         data, self._overflow = self._overflow, b""
         return data or await self._body.read()
 

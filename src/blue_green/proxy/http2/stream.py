@@ -214,7 +214,7 @@ class Http2Stream:
         key = joined(self.request.fields, b"sec-websocket-key")
         accepted = joined(response.fields, b"sec-websocket-accept")
         if key is None or accepted != accept_for(key):
-            raise NOT_SWITCHED
+            raise NOT_SWITCHED.copy()
         self.status = 200
         self._is_tunnel = True
         self.client.begin_tunnel()
@@ -234,7 +234,7 @@ class Http2Stream:
     def _begin(self, response: Response, *, end: bool) -> None:
         """Send the head of the final response."""
         if self.request.upgrade and response.status < 300:
-            raise NOT_SWITCHED  # To the client this would mean that it was.
+            raise NOT_SWITCHED.copy()  # To the client this would mean that it was.
         self.status = response.status
         self.client.begin_response()
         self._send_head(response, end=end)
