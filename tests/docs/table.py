@@ -12,7 +12,7 @@ from attrs import frozen
 CADDY, KAMAL, UNIT, HEROKU = (
     f"docs/moving/{name}.md" for name in ("caddy", "kamal-proxy", "systemd", "heroku")
 )
-INSTALL = "docs/install.md"
+INSTALL, HTTP2 = "docs/install.md", "docs/http2.md"
 CERTIFICATES, SWAPS, HARDENING, FLEET, PUSHES, SITES = (
     f"docs/{name}.md" for name in ("certificates", "swaps", "hardening", "fleet", "pushes", "sites")
 )
@@ -102,6 +102,9 @@ UV_TOOL = (
 )
 SYSTEMD = "only what systemd does, which does not run here"
 READ: Mapping[tuple[str, str], str] = {
+    (HTTP2, "curl -sS -o /dev/null -w '%{http_version}\\n' https://blog.example.com/    # 2"): (
+        "it needs a public host; the end-to-end tests run curl and nghttp"
+    ),
     ("README.md", f"{VENV} . && .venv/bin/blue-green run supervisor.toml.example"): (
         "fetches packages; the file that it runs is checked in test_config.py"
     ),

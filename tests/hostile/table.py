@@ -61,20 +61,30 @@ HOLDING = {"hold": {"limit": 15, "per_client": 10}}
 """There are places at the gate for one attacker's share and for all who are polite."""
 BUFFERED = SLOW + 20
 """A buffer has up to 256 KiB in memory, and as much while that is written to its file."""
-ALL_BUFFERS = 64 + 64
-"""MiB for `buffer_memory`, and for what streams need besides."""
-UNREAD = 64 + 64
-"""MiB for bodies that nobody reads, and for streams."""
+ALL_BUFFERS = 64 + 100
+"""MiB for `buffer_memory`, and for four thousand streams."""
+UNREAD = 64 + 100
+"""MiB for bodies that nobody reads, and for as many streams."""
 LOG = 16 + 24
 """MiB for a log that nobody reads, and for what reads the requests."""
 STREAMED = {"proxy": {"buffer_requests": 0}}
 """Request bodies are not buffered: each has a backend at once."""
 
+UNBUFFERED = {"proxy": {"buffer_responses": 0}}
+"""Responses are not read ahead: only the windows keep the app from sending them."""
+FEW_RESETS = {"proxy": {"http2": {"max_resets": 200}}}
+"""As many as an attack can reach in a few seconds."""
+
 HTTP2 = (
-    _http2("rapid resets", streams.rapid_resets, CALM),
-    _http2("rapid resets of uploads", streams.rapid_resets_of_uploads, may_end=CALM),
-    _http2("resets that are provoked", streams.provoked_resets, CALM),
-    _http2("streams beyond the limit", streams.beyond_the_limit, CALM),
+    _http2("rapid resets", streams.rapid_resets, CALM, sections=FEW_RESETS),
+    _http2(
+        "rapid resets of uploads",
+        streams.rapid_resets_of_uploads,
+        may_end=CALM,
+        sections=FEW_RESETS,
+    ),
+    _http2("resets that are provoked", streams.provoked_resets, CALM, sections=FEW_RESETS),
+    _http2("streams beyond the limit", streams.beyond_the_limit, CALM, sections=FEW_RESETS),
     _http2("stalled uploads", streams.stalled_uploads, growth=ALL_BUFFERS),
     _http2("stalled uploads, streamed", streams.stalled_uploads, sections=STREAMED),
     _http2(
@@ -108,9 +118,14 @@ HTTP2 = (
     _http2("records of one byte", blocks.records_of_one_byte),
     _http2("windows of 0", windows.closed, growth=ALL_BUFFERS, settle=FILLED),
     _http2("responses nobody reads", windows.unread, growth=ALL_BUFFERS, settle=FILLED),
-    _http2("windows of one byte", windows.one_byte_at_a_time, CALM, growth=ALL_BUFFERS),
-    _http2("one byte for all streams", windows.one_byte_of_the_connection, growth=ALL_BUFFERS),
-    _http2("one byte for each stream", windows.one_byte_more_for_all, CALM, growth=ALL_BUFFERS),
+    _http2("windows of one byte", windows.one_byte_at_a_time, CALM, sections=UNBUFFERED),
+    _http2(
+        "one byte for all streams",
+        windows.one_byte_of_the_connection,
+        may_end=CALM,
+        sections=UNBUFFERED,
+    ),
+    _http2("one byte for each stream", windows.one_byte_more_for_all, CALM, sections=UNBUFFERED),
     _http2("updates of keys", tls.key_updates_of_http2, missing=tls.what_is_missing()),
 )
 

@@ -82,6 +82,7 @@ FAULTS = {
     "closes": (says(close=True), "it closed the connection before it responded"),
     "half a head": (says(b"HTTP/1.1 200 OK\r\nX", close=True), "within the head of its response"),
     "garbage": (says(b"garbage\r\n\r\n"), "illegal status line"),
+    "HTTP/2": (says(bytes.fromhex("000000040000000000")), "it answered in HTTP/2, as gRPC"),
     "two encodings": (
         says(answer(*[b"Transfer-Encoding: chunked"] * 2)), "multiple Transfer-Encoding headers"
     ),

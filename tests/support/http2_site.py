@@ -14,6 +14,7 @@ import trio
 from attrs import frozen
 
 from tests.raw.tls_client import authority, write_pair
+from tests.support.admin import Admin
 from tests.support.site import RealSite
 from tests.waiting import until
 
@@ -51,6 +52,7 @@ class Http2Site(RealSite):
             proxy={"tls": tls, "access_log": True},
         )
         self.configure(**sections)
+        self.admin = Admin(self)
         (self.checkout / f"{app}.py").write_bytes((APPS / f"{app}.py").read_bytes())
 
     def url(self, path: str) -> str:
@@ -60,13 +62,19 @@ class Http2Site(RealSite):
         """The requests for this path that the app got."""
         return [line for line in self.journal() if line["path"] == path]
 
-    def connections_of(self, path: str) -> set[str]:
-        """The connections on which there were requests for paths that begin so.
+    async def connections(self) -> tuple[int, int]:
+        """How many connections are open, of HTTP/1.1 and of HTTP/2."""
+        metrics = await self.admin.metrics()
+        name = "blue_green_connections"
+        return int(metrics[name, "1"]), int(metrics[name, "2"])
 
-        The first part of a request's identifier is that of its connection.
-        """
-        lines = [line for line in self.log().splitlines() if f" path={path}" in line]
-        return {line.partition(" id=")[2].partition("-")[0] for line in lines}
+    async def until_one_connection(self) -> None:
+        """Wait until the only connection is one of HTTP/2. Browsers may have had a spare one."""
+
+        async def look() -> bool:
+            return await self.connections() == (0, 1)
+
+        await until("one connection", look)
 
     async def until_logged_requests(self, text: str, count: int = 1) -> list[str]:
         """Wait until this many lines of the access log contain the text, and return them."""

@@ -121,10 +121,12 @@ class ProxySettings:
     """The largest request head."""
     max_connections: Now[Count] = Count(10_000)
     """How many clients may be connected at once; lower if the open-file limit (`ulimit -n`) has no
-    room for that many. For one more, the connection that has been idle longest is closed, or else
-    the one whose client has sent and received nothing for longest; if there is neither, it waits in
-    the kernel's queue. With several sites, the requests of one may use as many as all of them leave
-    free, at most half."""
+    room for that many. With HTTP/2, each request in progress counts like a connection, besides the
+    one that it is on. For one more, the connection that has been idle longest is closed, or else
+    the one whose client has sent and received nothing for longest (of HTTP/2, only that request is
+    ended). If there is neither, a connection waits in the kernel's queue, and a request of HTTP/2
+    is refused, which its client repeats. With several sites, the requests of one may use as many as
+    all of them leave free, at most half."""
     access_log: Now[bool] = True
     """Log one line for each request."""
     log_format: Now[Literal["logfmt", "json"]] = "logfmt"

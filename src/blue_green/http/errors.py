@@ -4,7 +4,7 @@ from html import escape
 from http import HTTPStatus
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from blue_green.http import own_pages
 from blue_green.http.heads import Framing
@@ -92,6 +92,10 @@ class ErrorResponse(Exception):
     """Details of the cause, for the access log only."""
     notice: MaintenanceNotice | None = None
     """The site is in maintenance: this is on its page."""
+
+    def copy(self) -> "ErrorResponse":
+        """A copy to be raised: an exception keeps the frames of all places that have raised it."""
+        return evolve(self)
 
     @property
     def in_full(self) -> str:

@@ -1,10 +1,15 @@
 """Receive response heads from a backend, for the proxy and for health checks alike."""
 
+import re
+
 from blue_green.http import fast_path
 from blue_green.http.heads import split_head
 from blue_green.http.request import Request
 from blue_green.http.response import MAX_HEAD, BadResponse, Response, read_response
 from blue_green.http.transport import Transport
+
+HTTP2_SETTINGS = re.compile(rb"\x00\x00[\x00-\xff]\x04\x00{5}")
+"""The first frame that a server of HTTP/2 sends, whatever it received (RFC 9113 section 3.4)."""
 
 
 class UpstreamError(Exception):
@@ -62,6 +67,10 @@ class ResponseReader:
                 return read_response(head, request)
         except (BadResponse, ValueError) as error:
             raise self._error(f"its response is not HTTP: {error}") from None
+        if HTTP2_SETTINGS.match(data):
+            raise self._error(
+                "it answered in HTTP/2, as gRPC servers do; backends have to speak HTTP/1.1"
+            )
         if len(data) > MAX_HEAD:
             raise self._error(f"its response's head is over {MAX_HEAD} bytes")
         return None

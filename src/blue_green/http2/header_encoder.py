@@ -46,6 +46,7 @@ class RememberingEncoder(Encoder):
         value = min(value, LARGEST_TABLE)
         if value != self.header_table.maxsize:
             self.header_table.maxsize = value
+            self._known.forget()
             smallest = min([value, *self.table_size_changes])
             self.table_size_changes = [smallest] if smallest == value else [smallest, value]
 

@@ -39,7 +39,7 @@ class Known(Generic[K, V]):
         if newest is self._newest and state == self._state:
             return self._results.get(key)
         self._newest, self._state = newest, state
-        self._forget()
+        self.forget()
         return None
 
     def remember(self, key: K, result: V, size: int) -> None:
@@ -50,11 +50,12 @@ class Known(Generic[K, V]):
         if size > MOST_BYTES:
             return
         if len(self._results) >= MOST_KNOWN or self._bytes + size > MOST_BYTES:
-            self._forget()
+            self.forget()
         self._results[key] = result
         self._bytes += size
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Forget all, since the table has changed and may be as before when the next one asks."""
         self._results.clear()
         self._bytes = 0
 

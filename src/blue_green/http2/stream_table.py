@@ -11,7 +11,7 @@ from blue_green.http2.judge import Judge
 from blue_green.http2.open_stream import OpenStream
 from blue_green.http2.outbox import Outbox
 
-MOST_REMEMBERED = 1024
+MOST_REMEMBERED = 256
 """Streams that we reset and of which frames may still be on their way."""
 
 

@@ -19,7 +19,6 @@ from collections.abc import Callable
 import trio
 
 from blue_green.http.errors import ErrorResponse
-from blue_green.http.heads import Framing
 from blue_green.http.request import Request
 from blue_green.http.transport import Transport
 from blue_green.proxy.client_state import IN_REQUEST, READING, RESPONSE_BEGUN, STREAMS, ClientState
@@ -271,14 +270,6 @@ class Client:
         return self.state in STREAMS
 
     @property
-    def sends_no_more(self) -> bool:
-        """Whether it has been sent a response, and has announced that it will send nothing more."""
-        request = self.request
-        if request is None or self.state is not _RESPONDING:
-            return False
-        return not request.keep_alive and request.framing is Framing.NONE
-
-    @property
     def is_closing(self) -> bool:
         return self.state is ClientState.CLOSING
 
@@ -291,20 +282,6 @@ class Client:
     def may_be_evicted(self) -> bool:
         """Whether we wait only for the client."""
         return self.awaited_since < NEVER and self.ended_by is None
-
-    @property
-    def may_move(self) -> bool:
-        """Whether another process can take over the connection: no backend has seen its request,
-        and all that was received of it is in memory."""
-        can_be_handed_over = self.state in READING or self.state is ClientState.HELD
-        is_in_memory = self.received is None or self.received.is_in_memory
-        return can_be_handed_over and is_in_memory and self.transport.is_plain
-
-    @property
-    def unprocessed(self) -> bytes:
-        """What was received and no backend has seen."""
-        received = self.received.as_received if self.received else b""
-        return self.head + received + self.transport.buffer
 
     @property
     def has_response(self) -> bool:

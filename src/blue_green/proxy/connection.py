@@ -13,6 +13,7 @@ from blue_green.http.certificate_choice import CERTIFICATE_TIMEOUT, CertificateA
 from blue_green.http.clock import date_line
 from blue_green.http.errors import LINGER_TIMEOUT, ErrorPages, ErrorResponse
 from blue_green.http.handshake import NotTls
+from blue_green.http.heads import Framing
 from blue_green.http.request import BadRequest, Request
 from blue_green.http.response import write_response
 from blue_green.http.transport import Transport
@@ -52,7 +53,7 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
                 client.begin_close(shared.settings.idle_timeout)
                 if not client.transport.closed:
                     await client.transport.until_acknowledged()
-            expects_more = not client.sends_no_more
+            expects_more = not _sends_no_more(client)
             client.begin_close(LINGER_TIMEOUT)
             await client.transport.lingering_close(expects_more=expects_more)
         if not client.is_closing:
@@ -63,6 +64,14 @@ async def serve(client: Client, shared: Shared, handler: Handler) -> None:
         if shared.disconnects is not None:
             shared.disconnects.forget(descriptor)
         client.transport.abort()
+
+
+def _sends_no_more(client: Client) -> bool:
+    """Whether it has been sent a response, and has announced that it will send nothing more."""
+    request = client.request
+    if request is None or client.state is not ClientState.RESPONDING:
+        return False
+    return not request.keep_alive and request.framing is Framing.NONE
 
 
 async def _break_off(client: Client, pages: ErrorPages) -> None:

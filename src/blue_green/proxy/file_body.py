@@ -5,12 +5,16 @@ import os
 
 from blue_green.files.open_file import STRETCH, OpenFile
 from blue_green.http.transport import BLOCK, Transport
+from blue_green.proxy.client import Client
 from blue_green.proxy.relay import BadBody
+from blue_green.routing.lease import Outcome
 
 OF_THE_FILE = (errno.EIO, errno.ESTALE, errno.EOVERFLOW, errno.ENOMEM)
 """Failures of sendfile(2) that are not those of the socket."""
 LAST = 16 * 1024
 """Bytes that are sent only if the file has not changed while the others were sent."""
+DISK_TIMEOUT = 60.0
+"""Seconds for a disk to read what is sent next."""
 
 
 class FileBody:
@@ -86,3 +90,11 @@ class FileBody:
 
 def _unreadable(error: OSError) -> BadBody:
     return BadBody(f"the file cannot be read: {error.strerror}")
+
+
+async def until_ready(body: FileBody, client: Client) -> None:
+    """Wait for the disk if the next bytes are not in memory, but not for ever."""
+    if not body.is_ready:
+        client.set_timeout(DISK_TIMEOUT, None, Outcome.FAILED)
+        await body.get_ready()
+        client.clear_timeout()

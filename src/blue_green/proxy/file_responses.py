@@ -95,7 +95,7 @@ class FileResponder:
             if await (self._respond_without(files) if found is None else self._respond(found)):
                 return True
             files.forget()
-        raise CHANGING
+        raise CHANGING.copy()
 
     async def _find(self) -> Found | None:
         if known := self._files.known(self._path):
@@ -112,7 +112,7 @@ class FileResponder:
         except OSError as error:
             raise ErrorResponse(500, "The file cannot be read.", fault=str(error)) from None
         except Changing:
-            raise CHANGING from None
+            raise CHANGING.copy() from None
         client.clear_timeout()
 
     @property
@@ -150,7 +150,7 @@ class FileResponder:
     async def _respond_without(self, files: FileRoots) -> bool:
         """Respond for a path without a file, in a static site."""
         if not files.releases:
-            raise NONE_YET
+            raise NONE_YET.copy()
         last = self._path.rpartition(b"/")[2]
         if files.fallback is not None and (b"." not in last or self._request.wants_html):
             page = await self._find_named(files.fallback)

@@ -15,17 +15,15 @@ from blue_green.http.transport import Transport
 from blue_green.proxy import cookies, hsts
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import Unsent
-from blue_green.proxy.file_body import FileBody
+from blue_green.proxy.file_body import FileBody, until_ready
 from blue_green.proxy.relay import Body, LengthBody, body_of
 from blue_green.proxy.served_trial import ServedTrial
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import ReadAhead, SpliceSink, splice
-from blue_green.routing.lease import Outcome, Target
+from blue_green.routing.lease import Target
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
 _NO_BODY, _LENGTH = Framing.NONE, Framing.LENGTH
-DISK_TIMEOUT = 60.0
-"""Seconds for a disk to read what is sent next."""
 WITHOUT_LENGTH = (Framing.CHUNKED, Framing.CLOSE)
 
 
@@ -136,10 +134,7 @@ class Http1Stream:
     async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
         source = FileBody(file, offset, length)
         while source.left:
-            if not source.is_ready:
-                self.client.set_timeout(DISK_TIMEOUT, None, Outcome.FAILED)
-                await source.get_ready()
-                self.client.clear_timeout()
+            await until_ready(source, self.client)
             if not self._transport.is_plain:
                 await self.send(source.read())
             elif sent := source.send_now(self._transport):

@@ -50,4 +50,4 @@ class Occupancy:
         own = site.gate.requests
         others = sum(self._requests.values()) - self._requests.get(site, 0)
         if own + own + others >= self._most:
-            raise FULL
+            raise FULL.copy()

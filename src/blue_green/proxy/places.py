@@ -1,6 +1,8 @@
 """The places for clients: one for each connection, and one for each request on one of HTTP/2."""
 
 import logging
+import math
+import time
 
 import trio
 
@@ -85,8 +87,8 @@ class Places:
         return True
 
     def _log(self, what: str) -> None:
-        now = trio.current_time()
-        if now - self._logged_at.get(what, -REMIND) >= REMIND:
+        now = time.monotonic()
+        if now - self._logged_at.get(what, -math.inf) >= REMIND:
             self._logged_at[what] = now
             logger.warning(
                 "all %d connections are in use: %s ([proxy] max_connections)", self._most, what

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 import trio
 
 from blue_green.proxy.client import Client
+from blue_green.proxy.client_state import READING, ClientState
 from blue_green.proxy.shared import Shared
 from blue_green.system.handover import HandedClient
 
@@ -179,12 +180,12 @@ def hand_over(clients: Collection[Client]) -> tuple[HandedClient, ...]:
         HandedClient(
             descriptor=client.transport.sock.fileno(),
             address=client.remote.address,
-            unread=client.unprocessed.decode("latin-1"),
+            unread=unprocessed(client).decode("latin-1"),
             served=client.served,
             redirects=client.redirects,
         )
         for client in sorted(clients, key=lambda client: client.held_since)
-        if client.may_move
+        if may_move(client)
     )
 
 
@@ -196,4 +197,18 @@ def take_up(client: Client, handed: HandedClient) -> None:
 
 def _is_busy(client: Client) -> bool:
     """Whether the client would lose a request or a response now."""
-    return not (client.is_stream or client.is_closing or client.may_move)
+    return not (client.is_stream or client.is_closing or may_move(client))
+
+
+def may_move(client: Client) -> bool:
+    """Whether another process can take over the connection: no backend has seen its request, and
+    all that was received of it is in memory."""
+    can_be_handed_over = client.state in READING or client.state is ClientState.HELD
+    is_in_memory = client.received is None or client.received.is_in_memory
+    return can_be_handed_over and is_in_memory and client.transport.is_plain
+
+
+def unprocessed(client: Client) -> bytes:
+    """What was received and no backend has seen."""
+    received = client.received.as_received if client.received else b""
+    return client.head + received + client.transport.buffer

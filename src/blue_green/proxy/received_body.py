@@ -45,6 +45,7 @@ class ReceivedBody:
                 self._size += len(data)
                 if not await self._buffer.put(data):
                     self._overflow = data
+                del data  # A client may take long for the next bytes.
         except BadBody as bad:
             raise not_accepted(bad) from None
         finally:
@@ -101,7 +102,7 @@ class ReceivedBody:
             if data := await self._buffer.get(BLOCK):
                 return data
         except BufferLost:
-            raise LOST from None
+            raise LOST.copy() from None
         data, self._overflow = self._overflow, b""
         return data or await self._body.read()
 

@@ -61,6 +61,8 @@ class Shared:
     """For new connections of HTTP/2."""
     unread: UnreadTotal = field(factory=UnreadTotal)
     """What has arrived of bodies over HTTP/2 and was not read yet."""
+    begun_streams: int = 0
+    """Streams of HTTP/2 whose tasks have not run yet."""
     admission: Admission | None = None
     """None: every request has a place."""
     disconnects: Disconnects | None = None

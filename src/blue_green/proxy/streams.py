@@ -163,12 +163,12 @@ class _WebSocketToClient:
         except OSError:
             if not self._end.is_due:
                 raise
-        if not self._end.is_due:
-            await self._sink.send_eof()
-            return
-        if self._frames.are_whole and not self._frames.has_closed:
+        is_due = self._end.is_due
+        if is_due and self._frames.are_whole and not self._frames.has_closed:
             await self._send_close()
-        self._both.cancel()
+        await self._sink.send_eof()
+        if is_due:
+            self._both.cancel()
 
     async def _receive(self) -> bytes | None:
         """Receive the next bytes: b"" at the end, None if the caller should try again.

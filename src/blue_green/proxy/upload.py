@@ -69,7 +69,7 @@ class Upload:
             head = b""
         while data := await body.read():
             await self._send(transport, head + (chunk(data) if is_chunked else data))
-            head = b""
+            head = data = b""  # A client may take long for the next bytes.
         if end := head + (last_chunk(body.trailers) if is_chunked else b""):
             await self._send(transport, end)
 

@@ -4,7 +4,6 @@ Two nested nurseries define the order: the sites and the proxy outlive the comma
 them. The order within a site is that of its `SiteRunner`.
 """
 
-import gc
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from blue_green.control import server as control
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy.listener import Listener
 from blue_green.site.sites import Sites
-from blue_green.supervisor import forgotten_sites, startup
+from blue_green.supervisor import forgotten_sites, garbage, startup
 from blue_green.supervisor.background_job import BackgroundJob
 from blue_green.supervisor.operations import Operations
 from blue_green.supervisor.reload import Reload
@@ -65,8 +64,7 @@ def run(file: Path, settings: Settings, mistakes: Mapping[str, Sequence[str]]) -
             sites.broken[name] = "\n".join([*problems, HOW_TO_REPAIR])
             logger.error("%s cannot run, its settings have mistakes:\n%s", name, sites.broken[name])
         load_libraries(settings.proxy.tls)
-        # Everything loaded so far stays. Scanning it for garbage would block requests for 10 ms.
-        gc.freeze()
+        garbage.defer_full_collections()
         trio.run(_supervise, file.absolute(), sites, lock, handed)
 
 
@@ -146,6 +144,7 @@ class Supervisor:
         async with trio.open_nursery() as serving:
             serving.start_soon(stop.handle_signals, reload, upgrade)
             serving.start_soon(systemd.notify_watchdog)
+            serving.start_soon(garbage.collect_now_and_then)
             if self._listening.admin:  # In this nursery, to report the stop until its end.
                 pages = AdminPages(
                     self._sites, self._listener.by_status, self._listener.count_clients

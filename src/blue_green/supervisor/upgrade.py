@@ -4,8 +4,8 @@ First the new program is tried beside this one: if it cannot be loaded, or rejec
 nothing has happened. Then no swap and no pull may begin, and requests in flight may finish while
 others are served. After that, new requests wait in the kernel until the last ones have finished and
 the new program has started. Streams are closed at the last moment, and so are TLS connections,
-whose clients were told not to reuse them. The new program gets the listening sockets, the live
-backends, and the connections of all waiting clients.
+whose clients have been asked not to use them again. The new program gets the listening sockets, the
+live backends, and the connections of all waiting clients.
 """
 
 import logging

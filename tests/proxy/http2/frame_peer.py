@@ -94,7 +94,7 @@ class FramePeer:
         """The whole response on this stream; fails if it is reset or the connection ends."""
         response = WireResponse()
         while True:
-            got = await self._next_on(stream_id)
+            got = await self.next_on(stream_id)
             assert got is not None, f"the connection ended: {self._seen()}"
             assert got.type != FrameType.RST_STREAM, f"{got}, after {response}"
             self._add(response, got)
@@ -135,7 +135,8 @@ class FramePeer:
         """All frames that have come on this stream."""
         return [got for got in self.frames if got.stream_id == stream_id]
 
-    async def _next_on(self, stream_id: int) -> WireFrame | None:
+    async def next_on(self, stream_id: int) -> WireFrame | None:
+        """The next frame on this stream; None at the end of the connection."""
         for at, got in enumerate(self._unread):
             if got.stream_id == stream_id:
                 return self._unread.pop(at)
@@ -146,18 +147,20 @@ class FramePeer:
         return None
 
     async def _receive(self) -> WireFrame | None:
-        header = await self._take(HEADER)
-        if header is None:
+        if not await self._has_arrived(HEADER):
             return None
-        payload = await self._take(int.from_bytes(header[:3]))
-        if payload is None:
+        size = HEADER + int.from_bytes(self._bytes[:3])
+        if not await self._has_arrived(size):
             return None
+        header, payload = bytes(self._bytes[:HEADER]), bytes(self._bytes[HEADER:size])
+        del self._bytes[:size]
         stream_id = int.from_bytes(header[5:]) & 0x7FFFFFFF
         got = self._with_fields(WireFrame(header[3], header[4], stream_id, payload))
         self.frames.append(got)
         return got
 
-    async def _take(self, count: int) -> bytes | None:
+    async def _has_arrived(self, count: int) -> bool:
+        """Wait for so many bytes; False if the connection ends before."""
         while len(self._bytes) < count:
             data = b""
             with patience("waiting for a frame", self._seen):
@@ -167,11 +170,9 @@ class FramePeer:
                     raise AssertionError(f"the connection was cut: {self._seen()}") from None
             if not data:
                 assert not self._bytes, bytes(self._bytes)
-                return None
+                return False
             self._bytes += data
-        taken = bytes(self._bytes[:count])
-        del self._bytes[:count]
-        return taken
+        return True
 
     def _add(self, response: WireResponse, got: WireFrame) -> None:
         if got.type == FrameType.DATA:
@@ -193,7 +194,8 @@ class FramePeer:
         self._block += got.payload
         if not got.flags & END_HEADERS:
             return WireFrame(got.type, got.flags & ~END_STREAM, got.stream_id, got.payload)
-        fields = tuple((str(name), str(value)) for name, value in self._decoder.decode(self._block))
+        raw = self._decoder.decode(self._block, raw=True)
+        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
         flags = got.flags | (END_STREAM if self._block_ends_stream else 0)
         return WireFrame(FrameType.HEADERS, flags, got.stream_id, got.payload, fields)
 
@@ -227,6 +229,18 @@ async def connect(
         await peer.expect(FrameType.SETTINGS)
         await peer.send(frame(FrameType.SETTINGS, flags=ACK))
     return peer
+
+
+async def ask(
+    peer: FramePeer, stream_id: int, path: bytes, *more: tuple[bytes, bytes]
+) -> WireResponse:
+    await peer.send(peer.get(stream_id, path, *more))
+    return await peer.response(stream_id)
+
+
+async def check_good_request(peer: FramePeer, stream_id: int) -> None:
+    """A request on the same connection is answered."""
+    assert (await ask(peer, stream_id, b"/good")).body == b"good"
 
 
 def request(method: bytes, path: bytes, *more: tuple[bytes, bytes]) -> Pairs:

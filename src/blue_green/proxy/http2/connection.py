@@ -4,6 +4,8 @@ Streams share the connection and nothing else: each is a request with a client, 
 and a line in the access log of its own.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import trio
@@ -25,11 +27,13 @@ from blue_green.proxy.access_log import End
 from blue_green.proxy.client import Client
 from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.handler import Handler
+from blue_green.proxy.http2 import request_task
 from blue_green.proxy.http2.frame_writer import MOST_COLLECTED, FrameWriter
 from blue_green.proxy.http2.stream import Http2Stream
 from blue_green.proxy.http2.unread import UnreadBytes
 from blue_green.proxy.request_end import note_end, response_to
 from blue_green.proxy.shared import Shared
+from blue_green.routing.lease import Outcome
 from blue_green.system import throttle
 
 PROTOCOL = "h2"
@@ -38,6 +42,10 @@ ANNOUNCEMENT = 1.0
 """Seconds for a client to read that it should send no more requests on this connection."""
 MOST_REPLIES = 64 * 1024
 """Bytes of replies to frames: from a client that does not read them, nothing more is read."""
+MOST_BEGUN = 64
+"""Streams of all connections that begin in one iteration of the event loop, about."""
+MOST_ENDED = 8
+"""Streams of one connection that are broken off in one iteration."""
 
 
 class Http2Connection:
@@ -61,32 +69,27 @@ class Http2Connection:
 
     async def run(self) -> None:
         """Serve the client's streams until one side is done."""
-        client = self._client
-        client.remote.use_http2()
+        self._client.remote.use_http2()
         try:
             async with trio.open_nursery() as nursery:
-                client.on_last_requests = partial(self._announce_last_requests, nursery)
-                if self._shared.last_streams:
-                    client.announce_last_requests()
                 nursery.start_soon(self._writer.run)
-                with self._reading:
+                with self._announcing(nursery), self._reading:
                     await self._read(nursery)
-                self._break_off_streams(EndReason.DISCONNECTED)
+                await self._break_off_streams(EndReason.DISCONNECTED)
                 self._session.refuse_streams()
                 patience = self._shared.settings.idle_timeout if self._refuses else LINGER_TIMEOUT
                 with trio.move_on_after(patience):
                     await self._writer.until_drained()
                 nursery.cancel_scope.cancel()
         finally:
-            client.on_last_requests = None
             self._session.refuse_streams()
             self._writer.flush()
 
     async def _read(self, nursery: trio.Nursery) -> None:
         """Read until the client sends no more, or must not."""
         client, session, transport = self._client, self._session, self._transport
-        unread = self._unread
-        client.await_request(self._shared.settings.header_timeout)
+        shared, unread = self._shared, self._unread
+        client.await_request(shared.settings.header_timeout)
         try:
             while True:
                 while session.has_frame:
@@ -98,6 +101,8 @@ class Http2Connection:
                         await self._until_drained()
                     if unread.are_too_many:
                         await unread.until_fewer()
+                    if shared.begun_streams >= MOST_BEGUN:
+                        await throttle.wait()
                     await transport.maybe_checkpoint()
                 self._note_head()
                 self._writer.flush_soon()
@@ -133,18 +138,23 @@ class Http2Connection:
 
     def _begin_stream(self, event: RequestBegun, nursery: trio.Nursery) -> None:
         client = Client(self._transport, self._client.remote, is_one_of_many=True)
+        if self._is_reading_head:  # This is the one that it waited for, and not the next one.
+            self._is_reading_head = False
+            self._stop_waiting()
+        if not self._streams:
+            self._client.begin_multiplexing()  # Or it might be evicted in favour of this request.
         admission = self._shared.admission
         if admission is not None and not admission.admit(client):
             self._session.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            self._await_request_if_idle()
             return
-        if not self._streams:
-            self._client.begin_multiplexing()
         self._client.requests.add(client)
         stream = Http2Stream(
             event, client, self._shared, self._writer, self._session, unread=self._unread
         )
         self._streams[event.stream_id] = stream
         self._writer.is_shared = len(self._streams) > 1
+        self._shared.begun_streams += 1
         nursery.start_soon(self._serve, stream)
 
     def _refuse(self, event: RequestRefused) -> None:
@@ -164,28 +174,34 @@ class Http2Connection:
         note_end(client, None, End(error.status, error.in_full, len(body)), 0.0, self._shared)
 
     async def _serve(self, stream: Http2Stream) -> None:
+        self._shared.begun_streams -= 1
         try:
-            await stream.serve(self._handler)
+            await request_task.serve(stream, self._handler, self._shared)
         finally:
             self._end_stream(stream)
 
     def _end_stream(self, stream: Http2Stream) -> None:
-        stream.received.drop()
+        stream.drop_body()
         self._session.finish(stream.stream_id)
         del self._streams[stream.stream_id]
         self._writer.is_shared = len(self._streams) > 1
         self._client.requests.discard(stream.client)
         if self._shared.admission is not None:
             self._shared.admission.dismiss(stream.client)
+        self._await_request_if_idle()
+        self._writer.flush_soon()
+
+    def _await_request_if_idle(self) -> None:
         if not self._streams:
             self._client.await_request(self._shared.settings.idle_timeout)
             if self._refuses:
                 self._reading.cancel()
-        self._writer.flush_soon()
 
-    def _break_off_streams(self, reason: EndReason) -> None:
-        for stream in self._streams.values():
+    async def _break_off_streams(self, reason: EndReason) -> None:
+        for count, stream in enumerate(list(self._streams.values()), 1):
             stream.break_off(reason)
+            if count % MOST_ENDED == 0:
+                await throttle.wait()
 
     # --- what the whole connection waits for ---
 
@@ -193,7 +209,11 @@ class Http2Connection:
         """Allow a head only so much time from its first frame, as in HTTP/1.1."""
         was, self._is_reading_head = self._is_reading_head, self._session.is_in_head
         if self._is_reading_head and not was:
-            self._client.await_client(self._shared.settings.header_timeout)
+            timeout = self._shared.settings.header_timeout
+            if self._streams:
+                self._client.set_timeout(timeout, None, Outcome.ABORTED)
+            else:
+                self._client.await_client(timeout)
         elif was and not self._is_reading_head:
             self._stop_waiting()
 
@@ -205,12 +225,29 @@ class Http2Connection:
     def _stop_waiting(self) -> None:
         """Wait for the client's next request, if it has none; else each waits for itself."""
         if not self._streams:
-            self._client.await_client(self._shared.settings.idle_timeout)
+            settings, served = self._shared.settings, self._client.served
+            timeout = settings.idle_timeout if served else settings.header_timeout
+            self._client.await_client(timeout)
         else:
             self._client.clear_timeout()
             self._client.stop_waiting()
 
     # --- the end ---
+
+    @contextmanager
+    def _announcing(self, nursery: trio.Nursery) -> Iterator[None]:
+        """Announce the last requests when somebody wants it, before this block ends.
+
+        After it, `nursery` may be closed at any moment.
+        """
+        client = self._client
+        client.on_last_requests = partial(self._announce_last_requests, nursery)
+        if self._shared.last_streams:
+            client.announce_last_requests()
+        try:
+            yield
+        finally:
+            client.on_last_requests = None
 
     def _announce_last_requests(self, nursery: trio.Nursery) -> None:
         """Ask the client to send no more requests; those that are on their way are served.

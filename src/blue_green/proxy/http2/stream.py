@@ -2,14 +2,13 @@
 
 import logging
 import math
-import time
 
 import trio
 from attrs import evolve
 
 from blue_green.files.open_file import OpenFile
 from blue_green.http.clock import date_line
-from blue_green.http.errors import LINGER_TIMEOUT, ErrorResponse
+from blue_green.http.errors import ErrorResponse
 from blue_green.http.heads import Fields, Framing, joined
 from blue_green.http.response import Response
 from blue_green.http2.events import (
@@ -23,29 +22,25 @@ from blue_green.http2.events import (
 from blue_green.http2.response_heads import response_fields, trailer_fields
 from blue_green.http2.session import ErrorCodes, Session
 from blue_green.http2.websocket_keys import accept_for
-from blue_green.proxy import access_log, cookies, hsts
+from blue_green.proxy import cookies, hsts
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import Unsent
 from blue_green.proxy.end_reason import EndReason
-from blue_green.proxy.file_body import FileBody
-from blue_green.proxy.handler import Handler, ResponseAborted
+from blue_green.proxy.file_body import FileBody, until_ready
 from blue_green.proxy.http2.body import StreamBody
 from blue_green.proxy.http2.frame_writer import FrameWriter
 from blue_green.proxy.http2.tunnel import StreamTunnel
 from blue_green.proxy.http2.unread import UnreadBytes
 from blue_green.proxy.relay import LengthBody
-from blue_green.proxy.request_end import UNHANDLED, failed, note_end, note_response
 from blue_green.proxy.served_trial import ServedTrial
 from blue_green.proxy.shared import Shared
 from blue_green.proxy.splice import ReadAhead
-from blue_green.routing.lease import Outcome, Target
+from blue_green.routing.lease import Target
 
 logger = logging.getLogger(__name__)
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
 _NO_BODY, _LENGTH = Framing.NONE, Framing.LENGTH
-DISK_TIMEOUT = 60.0
-"""Seconds for a disk to read what is sent next."""
 NOT_SWITCHED = ErrorResponse(502, "The backend did not open the WebSocket.")
 
 StreamEvent = DataArrived | RequestEnded | RequestMalformed | StreamReset | WindowOpened
@@ -68,6 +63,7 @@ class Http2Stream:
     """Bytes of the response's body, if that is known beforehand."""
     _has_ended = False
     """The last frame of the response has been sent, or will be with the last byte."""
+    _is_tunnel = False
 
     def __init__(
         self,
@@ -94,50 +90,7 @@ class Http2Stream:
         client.head = event.head
         client.begin_request(request)
 
-    # --- its whole life ---
-
-    async def serve(self, handler: Handler) -> None:
-        """Have the request answered, and log it. Only the end of the connection is an error."""
-        client, broken, began = self.client, "", time.monotonic()
-        error: ErrorResponse | None = None
-        try:
-            with client.scope:
-                await handler.handle(self)
-                self._end()
-                self.is_complete = True
-        except ErrorResponse as response:
-            error = response
-        except ResponseAborted as aborted:
-            broken = str(aborted)
-        except OSError as gone:
-            broken = failed(gone)
-        except Exception:
-            broken = UNHANDLED
-            logger.exception("unhandled exception in a request")
-        finally:
-            if self.is_complete:
-                note_response(self, began, self._shared)
-            else:
-                pages = self._shared.pages_for(client)
-                end = access_log.end_of(client, self, error, broken, pages)
-                note_end(client, self, end, began, self._shared)
-        if not self.is_complete:
-            await self._send_error(error or client.final_error)
-
-    async def _send_error(self, error: ErrorResponse | None) -> None:
-        """Respond with the error; if there is none, or a response has begun, break that off."""
-        client = self.client
-        is_reset = not self._session.is_sending(self.stream_id)
-        if error is None or client.has_response or is_reset:
-            self.reset()
-            return
-        client.begin_error(LINGER_TIMEOUT)
-        response, body = error.render(self._shared.pages_for(client), html=client.wants_html)
-        if client.wants_head_only:
-            body = b""
-        self._send_head(response, end=not body)
-        with trio.move_on_after(LINGER_TIMEOUT):
-            await self.finish(self._send_last(body))
+    # --- for the connection ---
 
     def note(self, event: StreamEvent) -> None:
         """Note what the client has sent on this stream."""
@@ -158,6 +111,17 @@ class Http2Stream:
         """The client sends and reads nothing more on this stream."""
         self.received.break_off()
         self.client.disconnect(reason)
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return not self._session.is_sending(self.stream_id)
+
+    def close(self) -> None:
+        """End the stream, since the handler is done."""
+        if self._is_tunnel and not self._has_ended:  # It failed (RFC 8441 section 5).
+            self._session.reset(self.stream_id, ErrorCodes.CANCEL)
+        self._end()
 
     # --- the request ---
 
@@ -234,10 +198,7 @@ class Http2Stream:
     async def send_file(self, file: OpenFile, offset: int, length: int) -> None:
         source = FileBody(file, offset, length)
         while source.left:
-            if not source.is_ready:
-                self.client.set_timeout(DISK_TIMEOUT, None, Outcome.FAILED)
-                await source.get_ready()
-                self.client.clear_timeout()
+            await until_ready(source, self.client)
             await self.send(source.read())
 
     async def end(self, trailers: Fields, *, close: bool = False) -> None:
@@ -256,8 +217,9 @@ class Http2Stream:
         key = joined(self.request.fields, b"sec-websocket-key")
         accepted = joined(response.fields, b"sec-websocket-accept")
         if key is None or accepted != accept_for(key):
-            raise NOT_SWITCHED
+            raise NOT_SWITCHED.copy()
         self.status = 200
+        self._is_tunnel = True
         self.client.begin_tunnel()
         opened = evolve(response, status=200, reason=b"OK")
         self._session.send_head(self.stream_id, response_fields(opened, date_line()), end=False)
@@ -275,7 +237,7 @@ class Http2Stream:
     def _begin(self, response: Response, *, end: bool) -> None:
         """Send the head of the final response."""
         if self.request.upgrade and response.status < 300:
-            raise NOT_SWITCHED  # To the client this would mean that it was.
+            raise NOT_SWITCHED.copy()  # To the client this would mean that it was.
         self.status = response.status
         self.client.begin_response()
         self._send_head(response, end=end)

@@ -11,11 +11,12 @@ from tests.hostile.attacks.http2.connection import (
     set_values,
     window_update,
 )
-from tests.hostile.attacks.http2.streams import LARGEST_WINDOW, STREAMS, ids
+from tests.hostile.attacks.http2.streams import FEW, LARGEST_WINDOW, STREAMS, ids
 from tests.hostile.target import TargetSite
 from tests.support.http2_frames import END_HEADERS, PADDED, FrameType, frame
 
 INITIAL_WINDOW_SIZE = 4
+FEW_STREAMS = 20
 
 
 def _open_uploads() -> bytes:
@@ -93,12 +94,12 @@ async def overflowing_windows(target: TargetSite) -> None:
         def frames() -> Iterator[bytes]:
             for stream in ids():
                 yield headers(stream, POST, END_HEADERS) + window_update(stream, LARGEST_WINDOW)
-                if stream > STREAMS:
+                if stream > FEW_STREAMS:
                     yield window_update(0, LARGEST_WINDOW)
 
         await connection.send_each(frames())
 
-    await attack_over_http2(target, attack)
+    await attack_over_http2(target, attack, connections=FEW)
 
 
 async def priorities(target: TargetSite) -> None:

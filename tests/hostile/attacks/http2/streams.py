@@ -19,8 +19,8 @@ from tests.hostile.target import TargetSite
 from tests.support.http2_frames import END_HEADERS, END_STREAM, FrameType, frame
 
 STREAMS = 100
-FEW, IDLE = 10, 1000
-"""Connections."""
+FEW, IDLE = 4, 1000
+"""Connections: so few that each soon reaches its limits, and very many."""
 DEAF = head("POST", "/deaf")
 LARGEST_WINDOW = 2**31 - 1
 

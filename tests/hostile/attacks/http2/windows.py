@@ -12,7 +12,7 @@ from tests.hostile.attacks.http2.connection import (
     set_values,
     window_update,
 )
-from tests.hostile.attacks.http2.streams import LARGEST_WINDOW, STREAMS
+from tests.hostile.attacks.http2.streams import FEW, LARGEST_WINDOW, STREAMS
 from tests.hostile.target import TargetSite
 from tests.support.http2_frames import FrameType
 
@@ -30,7 +30,7 @@ async def closed(target: TargetSite) -> None:
         await connection.send(SOME)
         await trio.sleep_forever()
 
-    await attack_over_http2(target, attack, settings={INITIAL_WINDOW_SIZE: 0})
+    await attack_over_http2(target, attack, settings={INITIAL_WINDOW_SIZE: 0}, connections=FEW)
 
 
 async def unread(target: TargetSite) -> None:
@@ -41,7 +41,7 @@ async def unread(target: TargetSite) -> None:
         await trio.sleep_forever()
 
     wide = {INITIAL_WINDOW_SIZE: LARGEST_WINDOW}
-    await attack_over_http2(target, attack, settings=wide, reads=False)
+    await attack_over_http2(target, attack, settings=wide, reads=False, connections=FEW)
 
 
 async def one_byte_at_a_time(target: TargetSite) -> None:
@@ -55,7 +55,7 @@ async def one_byte_at_a_time(target: TargetSite) -> None:
                 await connection.send(window_update(stream, 1))
 
     await attack_over_http2(
-        target, attack, settings={INITIAL_WINDOW_SIZE: 1}, reads=False, connections=10
+        target, attack, settings={INITIAL_WINDOW_SIZE: 1}, reads=False, connections=FEW
     )
 
 
@@ -69,7 +69,7 @@ async def one_byte_of_the_connection(target: TargetSite) -> None:
             await connection.send(window_update(0, 1))
 
     wide = {INITIAL_WINDOW_SIZE: LARGEST_WINDOW}
-    await attack_over_http2(target, attack, settings=wide, connections=10)
+    await attack_over_http2(target, attack, settings=wide, connections=FEW)
 
 
 async def one_byte_more_for_all(target: TargetSite) -> None:
@@ -81,4 +81,4 @@ async def one_byte_more_for_all(target: TargetSite) -> None:
             await connection.send(set_values((INITIAL_WINDOW_SIZE, size)))
             await trio.sleep(0.01)
 
-    await attack_over_http2(target, attack, settings={INITIAL_WINDOW_SIZE: 0}, connections=10)
+    await attack_over_http2(target, attack, settings={INITIAL_WINDOW_SIZE: 0}, connections=FEW)
