@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from attrs import define, field
@@ -77,8 +78,8 @@ class Loads:
 
     @property
     def failures(self) -> list[str]:
-        loads = (self.visitors, self.allowed, self.holder, self.other)
-        return [failure for load in loads for failure in load.failures]
+        loads = attrs.asdict(self, recurse=False)
+        return [f"{who}: {text}" for who, load in loads.items() for text in load.failures]
 
 
 def behind_a_proxy(make_sites: MakeSites) -> SeveralSites:
@@ -136,7 +137,8 @@ async def test_swaps_reloads_and_upgrades_go_on_in_maintenance(make_sites: MakeS
             sites.change("blog", hold={"limit": 500})
             assert (await sites.cli("reload")).code == 0
             await loads.more()
-            assert (await sites.cli("upgrade")).code == 0
+            done = await sites.cli("upgrade")
+            assert done.code == 0, done
             await loads.more()
             await deploy(sites, loads, "three")
         shown = await sites.status_of("blog")

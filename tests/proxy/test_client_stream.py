@@ -42,6 +42,7 @@ class MemoryStream:
     target: Target | None = None
     set_cookie = b""
     trial: ServedTrial | None = None
+    is_admitted = False
     file_revision = ""
 
     def __init__(self, client: Client, request: Request, content: bytes = b"") -> None:

@@ -52,6 +52,8 @@ class ClientStream(Protocol):
 
     trial: ServedTrial | None
     """The trial that the request is assigned to."""
+    is_admitted: bool
+    """Maintenance of its site does not apply to the request."""
 
     # For the access log; the handler sets them where they apply.
     held: float

@@ -7,7 +7,6 @@ from blue_green.http.request import ALLOWED, Request
 from blue_green.proxy import share
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.held_body import HeldBody
-from blue_green.proxy.maintenance import Maintenance
 from blue_green.proxy.served_site import ServedSite, SiteLimits
 from blue_green.routing.lease import Lease, Target
 from blue_green.routing.trial import Trial
@@ -22,17 +21,9 @@ def check(request: Request, limits: SiteLimits) -> None:
         raise ErrorResponse(200, "Max-Forwards ends here.", allow=ALLOWED)
 
 
-def sees_preview(stream: ClientStream) -> bool:
-    """Whether its client has opened the link of a preview, which is seen in maintenance, too."""
-    return stream.trial is not None and stream.trial.is_preview
-
-
-def check_maintenance(site: ServedSite, admitted: Maintenance | None, stream: ClientStream) -> None:
-    """Raise `ErrorResponse` if the site's maintenance has begun meanwhile and applies to a request.
-
-    `admitted` is the maintenance in which the request began, if any.
-    """
-    if site.maintenance is not None and admitted is None and not sees_preview(stream):
+def check_maintenance(site: ServedSite, stream: ClientStream) -> None:
+    """Raise `ErrorResponse` if maintenance has begun since the request, and applies to it."""
+    if site.maintenance is not None and not stream.is_admitted:
         site.maintenance.check(stream.client.remote, stream.request)
 
 
@@ -42,7 +33,6 @@ async def wait_at_gate(
     received: HeldBody | None,
     *,
     avoid: Target | None,
-    admitted: Maintenance | None,
     trial: Trial | None = None,
 ) -> Lease:
     """Wait for a lease on a backend, any but `avoid` if possible; raise `ErrorResponse`.
@@ -52,7 +42,7 @@ async def wait_at_gate(
     """
     client = stream.client
     client.begin_hold(received)
-    check = partial(check_maintenance, site, admitted, stream)
+    check = partial(check_maintenance, site, stream)
     try:
         owner = share.of_request(client.remote, stream.request)
         return await site.gate.acquire(avoid, owner, trial, check)

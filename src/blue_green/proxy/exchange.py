@@ -82,7 +82,6 @@ class Exchange:
             self._stripped = route.stripped
             self._target = strip(stream.request.target, route.stripped)
         self._files = site.files  # An app has no file for the request in these.
-        self._maintenance = site.maintenance  # It has admitted the request.
         self._is_uploaded = stream.request.framing is _NO_BODY
         """The backend was sent all of the request."""
 
@@ -107,7 +106,7 @@ class Exchange:
             await body.receive(self._idle_timeout)
             self._site.buffered.requests += 1
             self._received, self._request = body, body.request()
-            entry.check_maintenance(self._site, self._maintenance, self._stream)
+            entry.check_maintenance(self._site, self._stream)
             await self._run()
 
     async def _run(self) -> None:
@@ -115,9 +114,8 @@ class Exchange:
         failed: Target | None = None
         while True:
             lease = self._gate.acquire_now(failed, self._trial) or await entry.wait_at_gate(
-                self._site, self._stream, self._received,
-                avoid=failed, admitted=self._maintenance, trial=self._trial,
-            )  # fmt: skip
+                self._site, self._stream, self._received, avoid=failed, trial=self._trial
+            )
             self._lease = lease
             self._stream.held += lease.held
             self._stream.target = lease.target

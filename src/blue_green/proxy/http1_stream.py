@@ -41,6 +41,7 @@ class Http1Stream:
     file_revision = ""
     set_cookie = b""
     trial: ServedTrial | None = None
+    is_admitted = False
     _body: Body | None = None
     """The request's body, once somebody reads it."""
     _has_taken_body = False

@@ -48,20 +48,18 @@ class Maintenance:
             message or MESSAGE, "" if until is None else moment_text.in_full(until)
         )
 
-    def admit(
-        self, stream: "ClientStream", prefix: str, *, is_admitted: bool = False
-    ) -> Awaitable[None] | None:
+    def admit(self, stream: "ClientStream", prefix: str) -> Awaitable[None] | None:
         """Let a request pass, which then lacks the cookie, or give the response to the secret link.
 
-        `prefix` is the one of the request's route. Raises `ErrorResponse` for a request that is not
-        admitted, unless it is for another reason.
+        Raises `ErrorResponse` if it is not admitted. `prefix` is the one of the request's route.
         """
         request, remote, link = stream.request, stream.client.remote, self.link
         if link is not None and link.is_opened_by(request, prefix):
             is_secure = forwarding.scheme(remote, request) == b"https"
             return stream.respond(link.response(prefix, is_secure=is_secure), b"")
-        if not is_admitted:
+        if not stream.is_admitted:
             self.check(remote, request)
+            stream.is_admitted = True
         if link is not None:
             stream.request = link.without_cookie(request)
         return None

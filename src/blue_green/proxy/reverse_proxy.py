@@ -45,8 +45,7 @@ class ReverseProxy:
             if opened is not None:
                 return opened
         if (maintenance := route.site.maintenance) is not None:
-            sees_preview = entry.sees_preview(stream)
-            opened = maintenance.admit(stream, route.prefix, is_admitted=sees_preview)
+            opened = maintenance.admit(stream, route.prefix)
             if opened is not None:
                 return opened
         if route.prefix and COOKIE in request.lines:
@@ -68,9 +67,8 @@ class ReverseProxy:
         self, stream: ClientStream, route: Route[ServedSite], files: FileRoots
     ) -> None:
         """Send a file if there is one, and otherwise what the app responds."""
-        maintenance = route.site.maintenance
         if not await FileResponder(stream, files, route).run():
-            entry.check_maintenance(route.site, maintenance, stream)
+            entry.check_maintenance(route.site, stream)
             await Exchange(stream, route, self.buffers, self.idle_timeout).run()
 
     def _not_found(self, request: Request) -> ErrorResponse:

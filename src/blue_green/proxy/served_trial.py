@@ -25,11 +25,6 @@ class ServedTrial:
     files: FileRoots | None = None
     """The files that are served to them without the app."""
 
-    @property
-    def is_preview(self) -> bool:
-        """It is for people who know of it: they see it in maintenance, too."""
-        return isinstance(self.audience, SecretLink)
-
     def admit(self, stream: "ClientStream", prefix: str) -> Awaitable[None] | None:
         """Assign the request to the release if its client is admitted.
 
@@ -46,5 +41,6 @@ class ServedTrial:
             return stream.respond(audience.response(prefix, is_secure=is_secure), b"")
         elif audience.is_held_by(request):
             stream.trial = self
+            stream.is_admitted = True  # It is for people who know of it.
             stream.request = audience.without_cookie(request)
         return None

@@ -59,6 +59,7 @@ class Http2Stream:
     file_revision = ""
     set_cookie = b""
     trial: ServedTrial | None = None
+    is_admitted = False
     _length = -1
     """Bytes of the response's body, if that is known beforehand."""
     _has_ended = False
