@@ -21,6 +21,8 @@ from tests.support.settings import TLS, load, problems
         ('[webhook]\nsecret_file = "x"', "[webhook] secret_file", "needs [admin] listen"),
         ('[webhook]\npath = "/ready"', "[webhook] path", "must not be one of /, /events, /ready"),
         ('[webhook]\npath = "/hook?a"', "[webhook] path", "have no query"),
+        ('[swap]\ncanary = "5%"\nstrategy = "exclusive"', "[swap] canary", "two releases at once"),
+        ('[swap]\ncanary = "5%"\n[release]\nin_place = true', "[swap] canary", "in_place = true"),
         ('[idle]\nprocesses = "run"', "[idle] processes", "has no effect without after"),
         (f'{TLS}redirect = ["[::]:80", "[::]:80"]', "[proxy.tls] redirect", "listed twice"),
         (f'{TLS}redirect = ["[::]:3001"]', "[proxy.tls] redirect", "the app's own"),

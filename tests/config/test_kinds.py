@@ -46,6 +46,17 @@ def test_a_size_is_read_as_bytes(file: Path, text: str, size: int) -> None:
     assert load(file, f"[proxy]\nmax_head = {text}").proxy.max_head == size
 
 
+@pytest.mark.parametrize(("text", "share"), [("0%", 0), ("10%", 10), ("0.5%", 0.5), ("100%", 100)])
+def test_a_share_is_read_as_percent(file: Path, text: str, share: float) -> None:
+    assert load(file, f'[swap]\ncanary = "{text}"').sites[0].swap.canary == share
+
+
+@pytest.mark.parametrize("value", ['"101%"', '"-1%"', '"10"', "10", '"%"', '"1.234%"'])
+def test_a_malformed_share_is_an_error(file: Path, value: str) -> None:
+    (problem,) = problems(file, f"[swap]\ncanary = {value}")
+    assert problem.startswith('[swap] canary: must be a share such as "10%", not ')
+
+
 BAD_VALUES = [
     ("[app]", "name", "3"),
     ("[app]", "env", "3"),

@@ -30,6 +30,7 @@ def test_with_a_command_it_is_no_static_site(file: Path) -> None:
         ("health", 'warmup = ["/"]', "[health] warmup"),
         ("swap", 'strategy = "exclusive"', "[swap] strategy"),
         ("swap", 'soak = "20s"', "[swap] soak"),
+        ("swap", 'canary = "20%"', "[swap] canary"),
         ("idle", 'after = "30m"', "[idle] after"),
     ],
 )

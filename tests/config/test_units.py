@@ -16,3 +16,7 @@ def test_a_duration_is_written_as_it_is_read(text: str) -> None:
 @pytest.mark.parametrize("text", ["0B", "1001B", "16KiB", "1MB", "3GiB", "1500KB"])
 def test_a_size_is_written_as_it_is_read(text: str) -> None:
     assert written(size(text), "B") == text
+
+
+def test_a_share_is_written_as_it_is_read() -> None:
+    assert [written(value, "%") for value in (0, 0.5, 10)] == ["0%", "0.5%", "10%"]

@@ -167,3 +167,21 @@ async def test_without_the_section_no_files_are_served(site: Site) -> None:
     site.slots.blue.settings = attrs.evolve(site.settings, files=FilesSettings())
     go_live(site, "blue", "1")
     assert site.served.files is None
+
+
+async def test_on_trial_both_groups_have_the_files_of_both_releases(site: Site) -> None:
+    go_live(site, "green", "0")
+    go_live(site, "blue", "1")
+    site.slots.green.release = release(site, "2")
+    roots = site.files.begin_trial(site.slots.green)
+    assert roots is not None
+    assert "".join(one.revision[0] for one in roots.releases) == "210"
+    assert served(site) == "120"
+
+
+async def test_a_release_that_was_on_trial_is_served_behind_the_live_one(site: Site) -> None:
+    go_live(site, "blue", "1")
+    site.slots.green.release = release(site, "2")
+    site.files.begin_trial(site.slots.green)
+    go_live(site, "blue", "3")
+    assert served(site) == "312"

@@ -24,6 +24,7 @@ from blue_green.site.state import RecordedTrial
 from blue_green.site.swap import Swap, output_of
 from blue_green.site.trial_plan import TrialKind, TrialPlan, plan_of
 from blue_green.site.trial_results import TrialResults
+from blue_green.site.trial_verdict import LOOK_INTERVAL, TrialVerdict
 from blue_green.source.failure import StepFailed, SwapCancelled
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class CandidateTrial:
         self._site = swap.site
         self._candidate = candidate
         self.results = TrialResults(candidate, live)
+        self._verdict = TrialVerdict(swap, self.results)
         self._began = trio.current_time()
         self._decided = trio.Event()
         self._why_aborted = ""
@@ -148,10 +150,21 @@ class CandidateTrial:
                 failure = await self._candidate.first_failure(self._swap.settings)
                 nursery.cancel_scope.cancel()
 
+            async def watch_traffic() -> None:
+                nonlocal failure
+                while not (failure := failure or self._verdict.failure()):
+                    await trio.sleep(LOOK_INTERVAL)
+                nursery.cancel_scope.cancel()
+
             nursery.start_soon(watch)
+            if self.plan.kind is TrialKind.CANARY:
+                nursery.start_soon(watch_traffic)
             await self._until_decided()
             nursery.cancel_scope.cancel()
-        return failure
+        if failure or self._decided.is_set() or self.plan.kind is TrialKind.PREVIEW:
+            return failure
+        self._swap.receipt.reason = self._verdict.missing()
+        return self._verdict.failure(is_last=True)
 
     async def _until_decided(self) -> None:
         while True:

@@ -1,0 +1,91 @@
+"""The verdict of a canary: both releases serve at the same time, and their traffic is compared.
+
+Failures are compared as in the soak (see `verdict`). For response times, a request counts as slow
+if it took clearly longer than the 95th percentile of the live release: half as long again, and a
+tenth of a second more. Of the live release, hardly more than one in twenty can be slow. So if the
+share of slow requests of the candidate is certainly larger by that much, its own 95th percentile is
+beyond the limit, too. This assumes nothing about how response times are distributed.
+"""
+
+from bisect import bisect_left
+
+from blue_green.routing.metrics import Histogram
+from blue_green.routing.results import Counts
+from blue_green.site import result_text
+from blue_green.site.swap import Swap
+from blue_green.site.trial_results import TrialResults
+from blue_green.site.verdict import Verdict
+
+LOOK_INTERVAL = 0.5
+"""Seconds between two looks at the numbers of requests."""
+FACTOR, SECONDS = 1.5, 0.1
+"""How much longer than the 95th percentile of the live release a slow request takes."""
+SLOW_SHARE = 0.05
+ENOUGH_TIMES = 100
+"""Response times of each release that a comparison needs."""
+HOW_TO_TURN_IT_OFF = "verdict = false in [swap] turns this comparison off"
+
+
+class TrialVerdict:
+    """Looks at the growing numbers of both releases."""
+
+    def __init__(self, swap: Swap, results: TrialResults) -> None:
+        settings = swap.settings.swap
+        margin = settings.verdict_margin / 100
+        self._is_on = settings.verdict
+        self._least = settings.verdict_requests
+        self._results = results
+        self._failures = Verdict(requests=self._least, margin=margin)
+        self._slowness = Verdict(requests=max(self._least, ENOUGH_TIMES), margin=SLOW_SHARE)
+
+    def failure(self, *, is_last: bool = False) -> str:
+        """How the candidate is clearly worse; empty if it is not."""
+        if not self._is_on:
+            return ""
+        new, old = self._results.new(), self._results.old()
+        if self._failures.is_clearly_worse(new.counts, old.counts, is_last=is_last):
+            return _more_failures(new.counts, old.counts)
+        if sum(old.times.counts) < ENOUGH_TIMES:
+            return ""
+        slow = limit(old.times)
+        counts = slower_than(slow, new.times), slower_than(slow, old.times)
+        if self._slowness.is_clearly_worse(*counts, is_last=is_last):
+            return _slower(new.times, old.times)
+        return ""
+
+    def missing(self) -> str:
+        """Why there was no verdict, if there was none."""
+        if not self._is_on:
+            return ""
+        new, old = self._results.new().counts.requests, self._results.old().counts.requests
+        if min(new, old) >= self._least:
+            return ""
+        return f"too few requests in its canary for a verdict: {new}, and {old} of the live release"
+
+
+def limit(live: Histogram) -> float:
+    """The response time, in seconds, beyond which a request is slow."""
+    p95 = live.quantile(0.95) or 0.0
+    return max(p95 * FACTOR, p95 + SECONDS)
+
+
+def slower_than(seconds: float, times: Histogram) -> Counts:
+    """All requests, and those that certainly took longer."""
+    first = bisect_left(times.bounds, seconds) + 1
+    return Counts(sum(times.counts), sum(times.counts[first:]))
+
+
+def _more_failures(new: Counts, old: Counts) -> str:
+    now, before = (result_text.percent(counts.share) for counts in (new, old))
+    return (
+        f"{new.failed} of {new.requests} requests of the canary failed ({now}), and "
+        f"{old.failed} of {old.requests} of the live release ({before})\n{HOW_TO_TURN_IT_OFF}"
+    )
+
+
+def _slower(new: Histogram, old: Histogram) -> str:
+    now, before = (result_text.duration(times.quantile(0.95) or 0.0) for times in (new, old))
+    return (
+        f"the canary is slower: its 95th percentile is {now}, and {before} for the live release\n"
+        f"{HOW_TO_TURN_IT_OFF}"
+    )
