@@ -93,6 +93,7 @@ class AppHandler(BaseHTTPRequestHandler):
         note("request", method=self.command, path=self.path, body=body)
         if "slow=" in self.path:
             time.sleep(float(self.path.partition("slow=")[2]))
+        time.sleep(BEHAVIOUR.get("takes", 0))
         if "wait" in self.path:
             wait_at("request")
         while "until=" in self.path and not Path(self.path.partition("until=")[2]).exists():
