@@ -39,6 +39,8 @@ class Visitors:
     everybody: list[Visitor] = field(factory=list)
     failures: list[str] = field(factory=list)
     statuses: Counter[int] = field(factory=Counter)
+    posts: bool = False
+    """They send POST requests, which are never sent twice."""
     expects: tuple[int, ...] = (200,)
     """Statuses that are no failure."""
     running: bool = True
@@ -97,7 +99,8 @@ class Visitors:
         headers = {"Host": self.host, "X-Forwarded-For": visitor.address}
         if visitor.cookie:
             headers["Cookie"] = visitor.cookie
-        answer = await http.get(self.path, **headers)
+        method = "POST" if self.posts else "GET"
+        answer = await http.request(method, self.path, b"", **headers)
         self.statuses[answer.status] += 1
         assert answer.status in self.expects, f"{answer.status} {answer.body[:300]!r}"
         visitor.got.append(answer.json()["revision"])

@@ -230,7 +230,8 @@ class SwapSettings:
     """How long a canary lasts. It goes live then, unless it has failed before."""
     verdict: NextSwap[bool] = True
     """Whether the traffic of the new release decides, too: it is reverted in its soak if it clearly
-    [fails more requests](swaps.md#verdict) than the old one did. Not in `exclusive` swaps."""
+    [fails more requests](swaps.md#verdict) than the old one did, and in a
+    [canary](canary.md#the-verdict) also if it is clearly slower. Not in `exclusive` swaps."""
     verdict_requests: NextSwap[Count] = Count(20)
     """How many requests the new release must have had for a verdict."""
     verdict_margin: NextSwap[Percent] = Percent(5)
