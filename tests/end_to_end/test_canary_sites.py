@@ -11,6 +11,7 @@ from tests.support.site import RealSite
 from tests.support.swaps import outcomes, reaches
 from tests.support.tls_site import with_tls
 from tests.support.visitors import PROXIES, Visitors
+from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
 MakeSites = Callable[..., SeveralSites]
@@ -149,11 +150,17 @@ async def test_a_live_release_that_hangs_ends_the_canary_and_is_replaced(
         await reaches(site, "canary")
         before = (await site.status())["live"]["pids"]
         await site.get("/hang")
-        status = await site.until_live(one)
-        assert status["live"]["pids"] != before
+        await until("it is replaced", lambda: replaced(site, before))
+        await site.until_live(one)
     assert outcomes(site)[-2:] == [("superseded", two), ("promoted", one)]
 
 
+async def replaced(site: RealSite, pids: list[int]) -> bool:
+    live = (await site.status())["live"]
+    return bool(live["pids"] != pids)
+
+
+@pytest.mark.long
 async def test_the_cookie_of_a_canary_is_set_over_http2(make_site: MakeSite) -> None:
     site = with_tls(make_site())
     site.commit("one")

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.site import RealSite
 from tests.support.swaps import outcomes, reaches
 from tests.support.visitors import PROXIES, Visitors
@@ -32,6 +34,7 @@ async def test_a_canary_whose_pages_fail_is_reverted_before_its_time_is_over(
     assert receipt["previous_results"]["failed"] == 0
 
 
+@pytest.mark.long
 async def test_a_canary_that_is_clearly_slower_is_reverted(make_site: MakeSite) -> None:
     site = make_site(proxy=PROXIES)
     one = site.commit("one")
@@ -45,6 +48,7 @@ async def test_a_canary_that_is_clearly_slower_is_reverted(make_site: MakeSite) 
     assert outcomes(site)[-1] == ("reverted", two)
 
 
+@pytest.mark.long
 async def test_a_canary_that_is_as_good_as_the_live_release_goes_live(
     make_site: MakeSite,
 ) -> None:
@@ -58,6 +62,7 @@ async def test_a_canary_that_is_as_good_as_the_live_release_goes_live(
     assert visitors.failures == []
 
 
+@pytest.mark.long
 async def test_a_canary_without_traffic_goes_live_and_says_so(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")

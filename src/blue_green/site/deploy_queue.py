@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+UNHEALTHY = "the live release is unhealthy and has to be replaced"
 KEEPS_RETRY = (Trigger.HEALTH, Trigger.RESTART, Trigger.REBUILD)
 """Triggers that do not cancel the retry of another revision."""
 
@@ -119,7 +120,8 @@ class DeployQueue:
         if self.current is not None:
             self.current.newer_requested.set()
             if self._yields_to_commits or not is_head or self.current.is_for_preview:
-                self.current.supersede()
+                is_unhealthy = trigger is Trigger.HEALTH
+                self.current.supersede(UNHEALTHY if is_unhealthy else SUPERSEDED)
         self._wake.set()
         return self._next_request
 
