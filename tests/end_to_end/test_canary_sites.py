@@ -169,7 +169,7 @@ async def test_the_cookie_of_a_canary_is_set_over_http2(make_site: MakeSite) -> 
         await reaches(site, "canary")
         answer = await client.get("/")
         cookie = answer.headers["set-cookie"]
-        assert cookie.startswith("blue_green_canary=")
+        assert cookie.startswith("blue-green-canary=")
         assert cookie.endswith("; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure")
         assert answer.json()["text"] == "two"
         answer = await client.get("/", cookie=cookie.partition(";")[0])

@@ -14,7 +14,7 @@ from blue_green.proxy import cookies, forwarding, share
 from blue_green.proxy.remote import Remote
 
 NUMBERS = 10_000
-COOKIE = b"blue_green_canary"
+COOKIE = b"blue-green-canary"
 FORWARDED = (b"x-forwarded-for", b"forwarded")
 
 
