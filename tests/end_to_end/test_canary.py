@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 
+import pytest
 import trio
 
 from tests.support.site import RealSite
@@ -55,6 +56,7 @@ async def test_a_canary_is_for_a_share_of_the_visitors_and_always_the_same(
     assert outcomes(site)[-1] == ("promoted", two)
 
 
+@pytest.mark.long
 async def test_an_aborted_canary_is_gone_for_all_and_loses_nothing(make_site: MakeSite) -> None:
     site = a_site(make_site)
     one = site.commit("one")
@@ -76,6 +78,7 @@ async def test_an_aborted_canary_is_gone_for_all_and_loses_nothing(make_site: Ma
     assert (receipt["outcome"], receipt["cut"]) == ("aborted", 0)
 
 
+@pytest.mark.long
 async def test_it_is_promoted_when_its_time_is_over(make_site: MakeSite) -> None:
     site = a_site(make_site, swap={"canary": "30%", "canary_for": "1s"})
     site.commit("one")
@@ -88,6 +91,7 @@ async def test_it_is_promoted_when_its_time_is_over(make_site: MakeSite) -> None
     assert visitors.failures == []
 
 
+@pytest.mark.long
 async def test_a_candidate_that_dies_is_reverted_and_its_requests_go_to_the_live_release(
     make_site: MakeSite,
 ) -> None:
@@ -109,6 +113,7 @@ async def test_a_candidate_that_dies_is_reverted_and_its_requests_go_to_the_live
     assert outcomes(site)[-1] == ("reverted", two)
 
 
+@pytest.mark.long
 async def test_a_newer_swap_supersedes_it(make_site: MakeSite) -> None:
     site = a_site(make_site)
     site.commit("one")
@@ -125,6 +130,7 @@ async def test_a_newer_swap_supersedes_it(make_site: MakeSite) -> None:
     assert outcomes(site)[-2:] == [("superseded", two), ("promoted", three)]
 
 
+@pytest.mark.long
 async def test_when_the_live_release_dies_only_its_own_visitors_wait(make_site: MakeSite) -> None:
     site = a_site(make_site)
     one = site.commit("one", start_delay=1)
@@ -154,6 +160,7 @@ async def held(site: RealSite) -> int:
     return count
 
 
+@pytest.mark.long
 async def test_a_canary_that_the_supervisor_did_not_survive_is_reported(
     make_site: MakeSite,
 ) -> None:
@@ -169,6 +176,7 @@ async def test_a_canary_that_the_supervisor_did_not_survive_is_reported(
     assert site.remembered()["history"][-1]["reason"] == "the supervisor ended during its canary"
 
 
+@pytest.mark.long
 async def test_an_upgrade_in_place_is_refused_during_a_canary(make_site: MakeSite) -> None:
     site = a_site(make_site)
     site.commit("one")

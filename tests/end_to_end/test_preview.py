@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 import trio
 
 from tests.support.app_checkout import git
@@ -52,6 +53,7 @@ async def test_a_preview_is_only_for_those_with_the_link_until_it_is_promoted(
     assert outcomes(site)[-1] == ("promoted", two)
 
 
+@pytest.mark.long
 async def test_a_preview_that_nobody_promotes_ends(make_site: MakeSite) -> None:
     site = make_site()
     one = site.commit("one")
@@ -64,6 +66,7 @@ async def test_a_preview_that_nobody_promotes_ends(make_site: MakeSite) -> None:
     assert outcomes(site)[-1] == ("aborted", two)
 
 
+@pytest.mark.long
 async def test_a_commit_ends_a_preview_and_is_deployed(make_site: MakeSite) -> None:
     site = make_site()
     site.commit("one")
@@ -75,6 +78,7 @@ async def test_a_commit_ends_a_preview_and_is_deployed(make_site: MakeSite) -> N
     assert outcomes(site)[-2:] == [("superseded", two), ("promoted", three)]
 
 
+@pytest.mark.long
 async def test_head_that_moves_to_the_revision_of_a_preview_is_deployed(
     make_site: MakeSite,
 ) -> None:
@@ -92,6 +96,7 @@ def move_head(site: RealSite, revision: str) -> None:
     git(site.checkout, "reset", "-q", "--hard", revision)
 
 
+@pytest.mark.long
 async def test_a_candidate_that_dies_in_its_preview_has_failed(make_site: MakeSite) -> None:
     site = make_site()
     one = site.commit("one")
@@ -103,6 +108,7 @@ async def test_a_candidate_that_dies_in_its_preview_has_failed(make_site: MakeSi
     assert outcomes(site)[-1] == ("failed", two)
 
 
+@pytest.mark.long
 async def test_it_is_refused_where_there_is_nothing_to_show_it_beside(make_site: MakeSite) -> None:
     site = make_site(swap={"strategy": "exclusive"})
     site.commit("one")
