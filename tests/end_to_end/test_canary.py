@@ -67,7 +67,7 @@ async def test_an_aborted_canary_is_gone_for_all_and_loses_nothing(make_site: Ma
         assert visitors.who_got(two)
         done = await site.cli("abort")
         assert done.code == 0
-        assert f"aborted {two[:7]}: it was aborted by blue-green abort\n" in done.out
+        assert f"aborted {two[:7]}: by blue-green abort\n" in done.out
         await visitors.all_got_more()
         assert visitors.who_got(one) == set(visitors.last())
         status = await site.until_live(one)

@@ -22,10 +22,10 @@ class Canary:
     """Decides which clients are in."""
 
     def __init__(self, site: str, revision: str, percent: float, seconds: float) -> None:
-        """`seconds` is how long the cookie is kept."""
         self.percent = percent
         """May be changed at any time."""
-        self._seconds = round(seconds)
+        self.seconds = seconds
+        """How long the cookie is kept; may be changed, too."""
         self._salt = blake2b(f"{site}/{revision}".encode(), digest_size=16).digest()
         self._prefix = self._salt[:6].hex().encode() + b"."
 
@@ -37,7 +37,7 @@ class Canary:
             number = self._number_for(remote, request)
             cookie = cookies.for_site(
                 COOKIE, self._prefix + b"%d" % number,
-                prefix=prefix, seconds=self._seconds,
+                prefix=prefix, seconds=max(1, round(self.seconds)),
                 is_secure=forwarding.scheme(remote, request) == b"https",
             )  # fmt: skip
         return number * 100 < self.percent * NUMBERS, cookie

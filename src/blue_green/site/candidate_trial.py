@@ -78,15 +78,16 @@ class CandidateTrial:
         self._decided.set()
 
     def change(self, plan: TrialPlan) -> None:
-        """Change the share and the time, which counts from the begin of the trial.
+        """Change the share, and the time if one was named; it counts from the begin.
 
         A canary for nobody is none: then the switch is next.
         """
         if plan.kind is TrialKind.CANARY and not plan.percent:
             self.promote()
-        self.plan = plan
+        seconds = plan.seconds if plan.has_own_time else self.plan.seconds
+        self.plan = evolve(plan, seconds=seconds)
         if isinstance(self._audience, Canary):
-            self._audience.percent = plan.percent
+            self._audience.percent, self._audience.seconds = plan.percent, seconds
         self._changed.set()
 
     # --- its course ---

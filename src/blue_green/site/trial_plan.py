@@ -29,8 +29,11 @@ class TrialPlan:
 
     kind: TrialKind
     seconds: float
+    """How long it lasts."""
     percent: float = 0.0
     """The share of the clients, for a canary; 0: there is no canary, whatever the settings say."""
+    has_own_time: bool = True
+    """Somebody named the time; otherwise a change of the share does not change it."""
 
 
 def plan_of(plan: TrialPlan | None, trigger: Trigger, settings: SiteSettings) -> TrialPlan | None:

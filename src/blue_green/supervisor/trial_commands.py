@@ -15,7 +15,7 @@ from blue_green.site.trial_plan import (
 from blue_green.supervisor.follow_swap import follow
 from blue_green.supervisor.no_arguments import NoArguments
 
-ABORTED = "it was aborted by blue-green abort"
+ABORTED = "by blue-green abort"
 NONE = "there is no canary and no preview"
 
 
@@ -33,14 +33,18 @@ def plan(
     if preview and percent is not None:
         raise Refusal("it can be a canary or a preview, but not both", usage=True)
     if preview:
-        asked = TrialPlan(TrialKind.PREVIEW, seconds or DEFAULT_PREVIEW)
+        asked = TrialPlan(
+            TrialKind.PREVIEW, seconds or DEFAULT_PREVIEW, has_own_time=seconds is not None
+        )
     elif percent is None and seconds is None:
         return None
     else:
         share = settings.canary if percent is None else percent
         if percent is None and not share:
             raise Refusal("name the share of clients, too: --canary 10%", usage=True)
-        asked = TrialPlan(TrialKind.CANARY, seconds or settings.canary_for, share)
+        asked = TrialPlan(
+            TrialKind.CANARY, seconds or settings.canary_for, share, seconds is not None
+        )
     if asked.percent or preview:
         _check_possible(site, asked.kind)
     return asked

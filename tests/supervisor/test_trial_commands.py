@@ -1,0 +1,79 @@
+"""What `swap --canary` and `swap --preview` ask for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blue_green.control.server import Refusal
+from blue_green.site.site import Site
+from blue_green.site.trial_plan import TrialKind, TrialPlan
+from blue_green.supervisor import trial_commands
+from tests.support import site_parts
+from tests.support.repository import Repository
+
+
+def a_site(directory: Path, *, live: bool = True, **swap: Any) -> Site:
+    checkout = Repository(directory / "checkout").path
+    [site] = site_parts.make_single(directory / "state", checkout, swap=swap)
+    if live:
+        site_parts.go_live(site)
+    return site
+
+
+def plan(site: Site, **asked: Any) -> TrialPlan | None:
+    return trial_commands.plan(
+        site, **{"percent": None, "preview": False, "seconds": None, **asked}
+    )
+
+
+async def test_without_options_the_settings_decide(tmp_path: Path) -> None:
+    assert plan(a_site(tmp_path, canary="10%")) is None
+
+
+async def test_a_canary_lasts_as_long_as_the_settings_say_unless_a_time_is_named(
+    tmp_path: Path,
+) -> None:
+    site = a_site(tmp_path, canary="10%", canary_for="2m")
+    canary = TrialKind.CANARY
+    assert plan(site, percent=20.0) == TrialPlan(canary, 120, 20, has_own_time=False)
+    assert plan(site, percent=20.0, seconds=5.0) == TrialPlan(canary, 5, 20)
+    assert plan(site, seconds=5.0) == TrialPlan(canary, 5, 10)
+    assert plan(site, percent=0.0) == TrialPlan(canary, 120, 0, has_own_time=False)
+
+
+async def test_a_preview_lasts_for_four_hours_unless_a_time_is_named(tmp_path: Path) -> None:
+    site = a_site(tmp_path)
+    assert plan(site, preview=True) == TrialPlan(TrialKind.PREVIEW, 4 * 3600, has_own_time=False)
+    assert plan(site, preview=True, seconds=60.0) == TrialPlan(TrialKind.PREVIEW, 60)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"percent": 101.0}, "must be between 0% and 100%"),
+        ({"percent": 5.0, "preview": True}, "but not both"),
+        ({"seconds": 5.0}, "name the share of clients, too"),
+        ({"percent": 5.0, "seconds": 0.0}, "longer than 0 s and at most 30 days"),
+        ({"percent": 5.0, "seconds": 9e9}, "longer than 0 s and at most 30 days"),
+    ],
+)
+async def test_nonsense_is_refused(tmp_path: Path, asked: dict[str, Any], why: str) -> None:
+    with pytest.raises(Refusal, match=why) as refused:
+        plan(a_site(tmp_path), **asked)
+    assert refused.value.usage
+
+
+async def test_it_is_refused_before_anything_is_live_and_where_two_releases_cannot_run(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(Refusal, match="nothing is live that could serve all others"):
+        plan(a_site(tmp_path / "a", live=False), percent=5.0)
+    with pytest.raises(Refusal, match='strategy = "exclusive"'):
+        plan(a_site(tmp_path / "b", strategy="exclusive"), preview=True)
+
+
+@pytest.mark.parametrize("command", [trial_commands.promote, trial_commands.abort])
+async def test_there_must_be_something_to_decide(tmp_path: Path, command: Any) -> None:
+    with pytest.raises(Refusal, match="there is no canary and no preview"):
+        await command(a_site(tmp_path), None, None)
