@@ -212,6 +212,13 @@ def test_new_limits_are_sent_and_applied() -> None:
     assert client.session.pending == 0
 
 
+def test_limits_that_have_no_room_in_a_field_are_sent_as_the_largest_number() -> None:
+    client = RawClient(evolve(LIMITS, max_streams=2**40, max_head=2**40))
+    first = client.greeting[0]
+    sent = dict(struct.iter_unpack(">HL", first.payload))
+    assert sent[3] == sent[6] == 2**31 - 1
+
+
 def test_our_encoder_follows_the_table_size_of_the_client() -> None:
     client = RawClient()
     client.send(settings((1, 0)), client.headers(1))

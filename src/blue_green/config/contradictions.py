@@ -19,6 +19,7 @@ from blue_green.config.settings import Settings, SiteSettings
 
 HOSTS = "hosts"
 REDIRECT = "[proxy.tls] redirect"
+SMALLEST_HEAD, LARGEST_HEAD = 1024, 16 * 2**20
 MAX_ROUTES = 10_000
 """Pairs of a host and a path of one site."""
 
@@ -48,8 +49,8 @@ def _in_process(settings: Settings) -> Iterator[str]:
     yield from tls_contradictions.in_process(settings)
     if not proxy.listen:
         yield f"{place.key('proxy', 'listen')}: must have at least one address"
-    if proxy.max_head < 1024:
-        yield f"{place.key('proxy', 'max_head')}: must be at least 1KiB"
+    if not SMALLEST_HEAD <= proxy.max_head <= LARGEST_HEAD:
+        yield f"{place.key('proxy', 'max_head')}: must be at least 1KiB, and at most 16MiB"
     if admin.drain_delay and not admin.listen:
         yield f"{place.key('admin', 'drain_delay')}: has no effect without [admin] listen"
 

@@ -22,6 +22,8 @@ Seconds = NewType("Seconds", float)
 Period = NewType("Period", float)
 Size = NewType("Size", int)
 Count = NewType("Count", int)
+Budget = NewType("Budget", int)
+"""A count of what every honest client does, too."""
 Percent = NewType("Percent", float)
 Status = NewType("Status", int)
 Port = NewType("Port", int)
@@ -65,6 +67,9 @@ class BadEntries(ValueError):
         self.entries = entries
 
 
+LARGEST_COUNT = 2**31 - 1
+"""What fits into every field that carries a count, here or in a client."""
+SMALLEST_BUDGET = 100
 LONGEST_SHOWN = 200
 """Characters of a value in a message."""
 
@@ -123,10 +128,16 @@ def percent(value: Any) -> Percent:
     raise ValueError(f'must be a share such as "10%", not {shown(value)}')
 
 
-def count(value: Any) -> Count:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"must be a whole number of at least 1, not {shown(value)}")
+def count(value: Any, least: int = 1) -> Count:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"must be a whole number of at least {least}, not {shown(value)}")
+    if value > LARGEST_COUNT:
+        raise ValueError(f"must be at most {LARGEST_COUNT}, not {shown(value)}")
     return Count(value)
+
+
+def budget(value: Any) -> Budget:
+    return Budget(count(value, SMALLEST_BUDGET))
 
 
 def status(value: Any) -> Status:

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from blue_green.config.effects import Now, Restart
 from blue_green.config.kinds import (
     AcmeContact,
+    Budget,
     Count,
     Endpoint,
     Period,
@@ -83,18 +84,18 @@ class Http2Settings:
     The limits are for each connection. A client that exceeds `max_resets` or `max_control_frames`
     is attacking the server, or broken: its connection is closed with the error ENHANCE_YOUR_CALM
     (GOAWAY), and its requests are aborted. Browsers, gRPC clients and other proxies stay below.
+    Changes of this section are for new connections; open ones keep what they have.
     """
 
     enabled: Now[bool] = True
-    """Whether clients may use HTTP/2. If not, they use HTTP/1.1. Open connections go on as they
-    are."""
+    """Whether clients may use HTTP/2. If not, they use HTTP/1.1."""
     max_streams: Now[Count] = Count(100)
     """How many requests of one connection may be in progress at once, WebSockets included. Clients
     are informed of the limit, and wait; a request beyond it is refused, and may be repeated."""
-    max_resets: Now[Count] = Count(1000)
+    max_resets: Now[Budget] = Budget(1000)
     """How many requests a client may cancel within ten seconds. Malformed requests count, too. A
     browser cancels up to `max_streams` of them whenever somebody leaves a page that is loading."""
-    max_control_frames: Now[Count] = Count(1000)
+    max_control_frames: Now[Budget] = Budget(1000)
     """How many frames that neither begin a request nor carry data a client may send within ten
     seconds, such as PING, SETTINGS, PRIORITY and empty DATA frames."""
 
@@ -118,7 +119,7 @@ class ProxySettings:
     connection of its own, for servers that serve one connection at a time. Each site may have its
     own value."""
     max_head: Now[Size] = Size(16 * 1024)
-    """The largest request head."""
+    """The largest request head, from 1 KiB to 16 MiB. For HTTP/2, of new connections."""
     max_connections: Now[Count] = Count(10_000)
     """How many clients may be connected at once; lower if the open-file limit (`ulimit -n`) has no
     room for that many. With HTTP/2, each request in progress counts like a connection, besides the

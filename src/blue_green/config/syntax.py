@@ -14,6 +14,7 @@ from blue_green.config.kinds import (
     AcmeContact,
     Argv,
     Branch,
+    Budget,
     Count,
     Endpoint,
     HostName,
@@ -58,7 +59,8 @@ SYNTAX: Mapping[Any, Syntax] = {
         "size", kinds.size, 'a number of bytes, or `"16KiB"`, `"1MB"`; not negative.', unit="B"
     ),
     Percent: Syntax("share", kinds.percent, '`"10%"`; `"0%"` to `"100%"`.', unit="%"),
-    Count: Syntax("count", kinds.count, "a whole number of at least 1."),
+    Count: Syntax("count", kinds.count, f"a whole number from 1 to {kinds.LARGEST_COUNT}."),
+    Budget: Syntax(f"count, at least {kinds.SMALLEST_BUDGET}", kinds.budget),
     Status: Syntax("status", kinds.status, "a final HTTP status, 200 to 599.", "statuses"),
     Argv: Syntax(
         "command",

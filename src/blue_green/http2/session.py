@@ -35,6 +35,8 @@ READING_WINDOW = 1024 * 1024
 CONNECTION_WINDOW = 2 * READING_WINDOW
 """The same for all streams together. It opens again whoever reads: each stream has its own."""
 INFORMATIONAL = StreamInputs.SEND_INFORMATIONAL_HEADERS
+LARGEST_VALUE = 2**31 - 1
+"""Of a setting that we send. A field has 32 bits, and some clients read it as a signed number."""
 NO_LAST_STREAM = 2**31 - 1
 """In a GOAWAY that announces another one (section 6.8)."""
 
@@ -269,8 +271,8 @@ class Session:
 
 def _settings(limits: SessionLimits) -> dict[SettingCodes, int]:
     return {
-        SettingCodes.MAX_CONCURRENT_STREAMS: limits.max_streams,
-        SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_head,
+        SettingCodes.MAX_CONCURRENT_STREAMS: min(limits.max_streams, LARGEST_VALUE),
+        SettingCodes.MAX_HEADER_LIST_SIZE: min(limits.max_head, LARGEST_VALUE),
         SettingCodes.INITIAL_WINDOW_SIZE: INITIAL_WINDOW,
         SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_SIZE,
         SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from blue_green.config.kinds import Endpoint
+from blue_green.config.process_settings import Http2Settings
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.http import sockets as proxy
 from blue_green.preflight.checks.context import RunningSupervisor
@@ -62,6 +63,17 @@ def addresses(
             f"{settings.control.socket} is {length} bytes long, over the limit of {LONGEST_PATH} "
             "for a Unix socket's path",
             "use a shorter path, or a shorter state directory",
+        )
+
+
+def http2(settings: Settings) -> Findings:
+    """Warn of limits for HTTP/2 that no client ever meets."""
+    proxy = settings.proxy
+    if proxy.tls is None and proxy.http2.enabled and proxy.http2 != Http2Settings():
+        yield warned(
+            "[proxy.http2]",
+            "has no effect without [proxy.tls]: clients use HTTP/2 only with TLS",
+            "add [proxy.tls], or remove this section",
         )
 
 

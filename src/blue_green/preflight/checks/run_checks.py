@@ -83,6 +83,7 @@ async def _check_all(
     running, may_run = await _running(settings, report)
     may_bind = partial(systemd_unit.may_bind_low_ports, file)
     _all(network.addresses(settings, running, service_may_bind=may_bind), report)
+    _all(network.http2(settings), report)
     _all(machine.open_files(settings), report)
     shared = certificate_files.check_pair(settings.proxy.tls, "[proxy.tls]")
     _all(iter(shared.findings), report)
