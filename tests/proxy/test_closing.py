@@ -1,5 +1,7 @@
 """Connections after their last response: closed at once, or lingering (RFC 9112 section 9.6)."""
 
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,23 @@ async def test_a_connection_lingers_after_an_upload(tls: PemPair | None) -> None
         assert not has_ended(proxy)
         await client.close()
         await until("the connection has ended", lambda: has_ended(proxy))
+
+
+@pytest.mark.parametrize("checkpoints", [1, 2] * 5)
+async def test_a_client_that_is_accepted_while_the_listener_drains_is_served(
+    checkpoints: int,
+) -> None:
+    """Whenever that is: also when it was accepted, and its task has not begun."""
+    async with running() as proxy:
+        await trio.testing.wait_all_tasks_blocked()
+        with socket.create_connection(("127.0.0.1", proxy.port)) as sock:
+            sock.sendall(LAST)
+            for _ in range(checkpoints):
+                await trio.lowlevel.checkpoint()
+            assert await proxy.listener.drain(5) == 0
+            proxy.gate.close("The server is stopping.")
+            proxy.gate.switch(())
+            await trio.testing.wait_all_tasks_blocked()
+            sock.setblocking(False)
+            with suppress(BlockingIOError, ConnectionResetError):  # It was not accepted.
+                assert sock.recv(12) == b"HTTP/1.1 200"

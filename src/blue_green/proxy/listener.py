@@ -80,6 +80,8 @@ class Listener:
         self._places = self._shared.admission = Places(self._proxy.occupancy)
         self._clients = self._places.clients
         self._accepting = trio.CancelScope()
+        self._has_stopped = trio.Event()
+        """No connection is accepted any more."""
         self._interval = LONGEST_INTERVAL
         """Seconds between looks at the deadlines: at most an eighth of the shortest timeout."""
         self.use(settings, self._shared.pages, router)
@@ -187,6 +189,9 @@ class Listener:
         """Stop accepting, and wait for requests in flight; how many are left after `timeout`."""
         self._accepting.cancel()
         self._shared.closing = True
+        await self._has_stopped.wait()
+        while len(self._clients) < self._places.taken:  # Some were accepted just now.
+            await trio.lowlevel.checkpoint()
         quiesce.announce_last_streams(self._shared, self._clients)
         for client in self._clients:
             if client.can_announce:
@@ -291,6 +296,7 @@ class Listener:
             self._places.free()
 
     def _stop_listening(self) -> None:
+        self._has_stopped.set()
         for sock in (*self._sockets, *self._redirecting):
             if sock.fileno() >= 0:
                 sock.close()
