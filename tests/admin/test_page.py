@@ -148,3 +148,4 @@ async def test_the_page_shows_that_a_site_is_asleep(make_site: MakeSite, chromiu
         tab = await chromium.open(f"http://127.0.0.1:{port}/")
         await tab.until_reads("#phase", "asleep: the next request wakes it")
         assert "woken once, the last wake took" in await tab.text("#notices")
+        assert "no backend is running: asleep" in await tab.text("#slots .in-blue")

@@ -44,16 +44,9 @@ def test_a_failed_start_of_a_site_that_is_asleep_is_not_called_a_restart() -> No
 
 
 def test_a_process_of_a_site_that_is_asleep_is_asleep() -> None:
-    worker: dict[str, Any] = {
-        "name": "worker",
-        "instances": [],
-        "schedule": None,
-        "restarts": 0,
-        "last_run": None,
-    }
-    shown = "\n".join(
-        display.status(status(phase="asleep", processes=[{**worker, "last_run": None}]), WIDE)
-    )
+    worker: dict[str, Any] = {"name": "worker", "instances": [], "schedule": None, "restarts": 0}
+    worker["last_run"] = None
+    shown = "\n".join(display.status(status(sleep=ASLEEP, processes=[worker]), WIDE))
     assert "worker: asleep" in shown
 
 

@@ -129,3 +129,52 @@ async def test_no_site_falls_asleep_while_its_old_release_retires(make_site: Mak
             status = await site.status()
             assert (status["phase"], bool(status["retiring"])) == ("serving", True)
         await until_asleep_with(site, two)
+
+
+async def test_a_release_that_fails_in_its_soak_makes_the_one_that_slept_serve_again(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(idle={"after": "2s"}, swap={"soak": "20s"})
+    one = site.commit("one")
+    async with site.running():
+        await until_asleep(site)
+        two = site.commit("two", healthy_for=3)
+        await until("it is reverted", lambda: ("reverted", two) in outcomes(site))
+        assert (await site.get("/")).json()["revision"] == one
+        await until_asleep_with(site, one)
+        assert site.processes() == []
+
+
+async def test_a_rollback_in_the_soak_brings_back_a_release_that_slept(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(idle={"after": "2s"}, swap={"soak": "60s"})
+    one = site.commit("one")
+    async with site.running():
+        await until_asleep(site)
+        two = site.commit("two")
+        await reaches(site, "soak")
+        async with site.steady_load():
+            assert (await site.get("/")).json()["revision"] == two
+            assert "reverted" in (await site.cli("rollback")).out
+            assert (await site.get("/")).json()["revision"] == one
+        await until_asleep_with(site, one)
+
+
+async def test_a_deploy_mends_a_site_that_fails_to_wake(make_site: MakeSite) -> None:
+    site = make_site(idle=SOON)
+    broken = site.directory / "broken"
+    site.commit("one", raises_while_there_is=str(broken))
+    async with site.running(wait_for="asleep"):
+        await until_asleep(site)
+        broken.touch()
+        assert (await site.get("/")).status == 503
+        two = site.commit("two")
+
+        async def is_mended() -> bool:
+            answer = await site.get("/")
+            return answer.status == 200 and bool(answer.json()["revision"] == two)
+
+        await until("it serves", is_mended)
+        await until_asleep_with(site, two)
+        assert (await site.get("/")).status == 200

@@ -76,6 +76,7 @@ class SiteEvents:
             "restarts": slot.restarts,
             "crash": slot.crash.reason if slot.crash else "",
             "is_static": slot.is_static,
+            "is_asleep": state == "live" and self.site.sleep.is_asleep,
             "results": results_of(slot),
             "backends": [
                 {

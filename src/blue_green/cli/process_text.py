@@ -12,7 +12,7 @@ MAX_SHOWN = 20
 
 def lines(site: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A line for each process, with its colour."""
-    found, is_asleep = _of(site), site["phase"] == "asleep"
+    found, is_asleep = _of(site), bool((site.get("sleep") or {}).get("since"))
     for process in found[:MAX_SHOWN]:
         yield _line(process, if_none="asleep" if is_asleep else "stopped"), _colour(process)
     if (more := len(found) - MAX_SHOWN) > 0:

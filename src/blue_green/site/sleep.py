@@ -244,28 +244,23 @@ class Sleep:
 
     async def _note_failure(self, slot: "Slot", failure: StepFailed) -> None:
         """Refuse the requests that wait, and all others for a while."""
-        site = self._site
-        site.gate.refuse(IS_DOWN)
-        await slot.stop()
-        if self.state is not Wakefulness.WAKING:
-            return  # A swap has taken over.
+        site, release = self._site, slot.release
+        assert release is not None
         self._failures += 1
+        self._record.failed_wakes += 1
         backoff = min(FIRST_BACKOFF * 2.0 ** (self._failures - 1), LONGEST_BACKOFF)
         self._retry_at = trio.current_time() + backoff
-        self._record.failed_wakes += 1
-        self._note_asleep()
+        site.gate.refuse(IS_DOWN)
         logger.error("cannot wake: %s", failure)
         logger.info("the next request in %g s or later starts it again", backoff)
-        assert slot.release is not None
+        address, why = slot.addresses[0], str(failure)
         slot.crash = Crash(
-            slot.name,
-            slot.addresses[0],
-            slot.release.revision,
-            self._failures,
-            str(failure),
-            failure.output,
+            slot.name, address, release.revision, self._failures, why, failure.output
         )
         site.report_crash(slot.crash)
+        await slot.stop()
+        if self.state is Wakefulness.WAKING:  # Otherwise a swap has taken over.
+            self._note_asleep()
 
     def _end_backoff(self) -> None:
         """Let requests wake the site again, if it is time for that."""
