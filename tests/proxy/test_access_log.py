@@ -249,6 +249,16 @@ async def test_a_503_of_the_gate_is_logged_with_its_reason(
     assert (line["status"], line["why"]) == (503, "Too many requests are waiting already.")
 
 
+async def test_a_held_request_that_gives_up_has_waited(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async with logging_proxy(capfd, hold=HoldSettings(Period(SHORT))) as (proxy, the_line):
+        proxy.gate.hold("a test")
+        assert (await (await proxy.ask(GET)).answer()).status == 503
+        line = await the_line()
+    assert float(line["held"]) >= SHORT
+
+
 async def test_a_client_that_disconnected_is_logged_as_such(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -53,7 +53,7 @@ def end_of(
     if stream is not None and stream.status:
         return End(stream.status, why, max(stream.sent - stream.unsent, 0), is_cut=True)
     if error is None:
-        return End(GONE, why, 0)
+        return End(400 if client.ended_by is EndReason.MALFORMED else GONE, why, 0)
     _, body = error.render(pages, html=client.wants_html)
     length = 0 if client.wants_head_only else len(body)
     return End(error.status, why if error.status >= 400 else "", length)

@@ -22,7 +22,7 @@ from blue_green.http.errors import ErrorResponse
 from blue_green.http.request import Request
 from blue_green.http.transport import Transport
 from blue_green.proxy.client_state import IN_REQUEST, READING, RESPONSE_BEGUN, STREAMS, ClientState
-from blue_green.proxy.end_reason import EndReason
+from blue_green.proxy.end_reason import LEFT, EndReason
 from blue_green.proxy.held_body import HeldBody
 from blue_green.proxy.remote import Remote
 from blue_green.proxy.served_site import ServedSite
@@ -277,6 +277,11 @@ class Client:
     def is_silent(self) -> bool:
         """Whether we wait for its next request, or for it to close the connection."""
         return self.state in READING or self.state is ClientState.CLOSING
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it takes nothing more, and nothing else has ended it before."""
+        return self._has_disconnected and self.ended_by in LEFT
 
     @property
     def may_be_evicted(self) -> bool:

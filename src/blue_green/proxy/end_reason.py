@@ -12,3 +12,7 @@ class EndReason(Enum):
     EVICTED = "The client was slow, and all connections were taken."
     CUT = "The backend had to stop."
     SHUTDOWN = "The proxy stopped."
+
+
+LEFT = (None, EndReason.DISCONNECTED, EndReason.MALFORMED)
+"""Reasons beside which nothing but the client itself has ended its request."""

@@ -1,5 +1,6 @@
 """What a request goes through before it has a backend."""
 
+import time
 from functools import partial
 
 from blue_green.http.errors import ErrorResponse
@@ -38,15 +39,18 @@ async def wait_at_gate(
     """Wait for a lease on a backend, any but `avoid` if possible; raise `ErrorResponse`.
 
     `received` is the request's body, if that was received already, and `trial` the one that the
-    request is assigned to.
+    request is assigned to. The time of a wait without a lease is noted in the stream.
     """
-    client = stream.client
+    client, lease = stream.client, None
     client.begin_hold(received)
     check = partial(check_maintenance, site, stream)
     try:
         owner = share.of_request(client.remote, stream.request)
-        return await site.gate.acquire(avoid, owner, trial, check)
+        lease = await site.gate.acquire(avoid, owner, trial, check)
+        return lease
     except Refused as refused:
         raise ErrorResponse(503, str(refused), refused.retry_after) from None
     finally:
+        if lease is None:
+            stream.held += time.monotonic() - client.held_since
         client.end_hold()

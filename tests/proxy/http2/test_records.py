@@ -1,6 +1,7 @@
 """What is logged and counted of requests over HTTP/2: each as if it were alone."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,18 @@ import pytest
 import trio
 from h2.errors import ErrorCodes
 
-from blue_green.config.kinds import Count
-from tests.raw.backend import says
+from blue_green.config.kinds import Count, Period
+from blue_green.config.site_settings import HoldSettings
+from blue_green.http.heads import Fields
+from blue_green.proxy import streams
+from blue_green.proxy.http2.stream import Http2Stream
+from tests.proxy.http2.frame_peer import FramePeer, connect, data, reset
+from tests.proxy.http2.websocket_peer import accepts, opened
+from tests.raw.backend import Script, says, silence
 from tests.raw.messages import OK
 from tests.raw.peer import Peer
-from tests.raw.proxy import RunningProxy, running
-from tests.raw.tls_client import write_pair
+from tests.raw.proxy import SHORT, RunningProxy, running
+from tests.raw.tls_client import PemPair, write_pair
 from tests.support.access_lines import logged
 from tests.support.http2_frames import FrameType
 from tests.support.http2_wire import FrameSocket, frame_socket, request_fields
@@ -147,3 +154,116 @@ async def test_a_request_without_a_place_is_refused_counted_and_may_be_repeated(
         assert proxy.listener.count_clients().refused_streams == 1
         assert len(proxy.backend.requests) == 2
     assert "all 2 connections are in use: requests on open connections with HTTP/2" in caplog.text
+
+
+TheLine = Callable[[], Any]
+
+
+@asynccontextmanager
+async def logging_proxy(
+    capfd: pytest.CaptureFixture[str], tls: PemPair, script: Script | None = None, **settings: Any
+) -> AsyncIterator[tuple[RunningProxy, TheLine]]:
+    """A proxy whose only access line can be waited for."""
+    with logged(capfd) as lines:
+        async with running(script, tls=tls, access_log=True, **settings) as proxy:
+
+            async def the_line() -> dict[str, Any]:
+                [line] = (await by_path(lines, 1)).values()
+                return dict(line)
+
+            yield proxy, the_line
+
+
+async def disconnects(peer: FramePeer) -> None:
+    await peer.stream.aclose()
+
+
+async def resets(peer: FramePeer) -> None:
+    await peer.send(reset(1))
+    await peer.check_alive()
+
+
+async def test_a_client_that_leaves_after_the_last_byte_has_a_whole_response(
+    capfd: pytest.CaptureFixture[str], tls: PemPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ends_and_lingers(self: Http2Stream, trailers: Fields, *, close: bool = False) -> None:
+        self.close()
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(Http2Stream, "end", ends_and_lingers)
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    async with logging_proxy(capfd, tls, says(chunked)) as (proxy, the_line):
+        peer = await connect(proxy)
+        await peer.send(peer.get(1))
+        assert (await peer.response(1)).body == b"hello"
+        await disconnects(peer)
+        line = await the_line()
+    assert (line["status"], line["bytes"]) == (200, 5)
+    assert not {"cut", "why"} & set(line)
+
+
+@pytest.mark.parametrize("leaves", [resets, disconnects])
+async def test_a_websocket_that_its_client_leaves_is_logged_like_one_that_has_ended(
+    capfd: pytest.CaptureFixture[str],
+    tls: PemPair,
+    monkeypatch: pytest.MonkeyPatch,
+    leaves: Callable[[FramePeer], Any],
+) -> None:
+    monkeypatch.setattr(streams, "LINGER_TIMEOUT", 0.05)
+    async with logging_proxy(capfd, tls, accepts(silence)) as (proxy, the_line):
+        await leaves(await opened(proxy))
+        line = await the_line()
+    assert line["status"] == 200
+    assert not {"cut", "why"} & set(line)
+
+
+@pytest.mark.parametrize("buffer_requests", [0, 65536])
+@pytest.mark.parametrize("leaves", [resets, disconnects])
+async def test_an_upload_that_its_client_takes_back_has_status_499(
+    capfd: pytest.CaptureFixture[str],
+    tls: PemPair,
+    leaves: Callable[[FramePeer], Any],
+    buffer_requests: int,
+) -> None:
+    limits: dict[str, Any] = {"buffer_requests": buffer_requests}
+    async with logging_proxy(capfd, tls, silence, **limits) as (proxy, the_line):
+        peer = await connect(proxy)
+        await peer.send(peer.post(1), data(1, b"half"))
+        await peer.check_alive()
+        if not buffer_requests:
+            await proxy.until_backend_has(1)
+        await leaves(peer)
+        line = await the_line()
+    assert (line["status"], line["bytes"], line["why"]) == (499, 0, "The client disconnected.")
+    assert "cut" not in line
+
+
+@pytest.mark.parametrize("buffer_requests", [0, 65536])
+async def test_a_malformed_body_has_status_400_and_its_fault_though_only_a_reset_is_sent(
+    capfd: pytest.CaptureFixture[str], tls: PemPair, buffer_requests: int
+) -> None:
+    limits: dict[str, Any] = {"buffer_requests": buffer_requests}
+    async with logging_proxy(capfd, tls, silence, **limits) as (proxy, the_line):
+        peer = await connect(proxy)
+        await peer.send(peer.post(1, (b"content-length", b"9")), data(1, b"half"))
+        await peer.check_alive()
+        if not buffer_requests:
+            await proxy.until_backend_has(1)
+        await peer.send(data(1, b"", end=True))
+        await peer.check_reset(1, ErrorCodes.PROTOCOL_ERROR)
+        line = await the_line()
+    why = "Its content-length is not that of its content."
+    assert (line["status"], line["bytes"], line["why"]) == (400, 0, why)
+
+
+async def test_a_held_request_that_gives_up_has_waited(
+    capfd: pytest.CaptureFixture[str], tls: PemPair
+) -> None:
+    hold = HoldSettings(Period(SHORT))
+    async with logging_proxy(capfd, tls, hold=hold) as (proxy, the_line):
+        proxy.gate.hold("a test")
+        peer = await connect(proxy)
+        await peer.send(peer.get(1))
+        assert (await peer.response(1)).status == 503
+        line = await the_line()
+    assert float(line["held"]) >= SHORT

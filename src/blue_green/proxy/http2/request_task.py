@@ -25,7 +25,8 @@ async def serve(stream: Http2Stream, handler: Handler, shared: Shared) -> None:
             stream.close()
             stream.is_complete = True
     except ErrorResponse as response:
-        error = response
+        if not client.has_left:  # Otherwise nobody gets it.
+            error = response
     except ResponseAborted as aborted:
         broken = str(aborted)
     except OSError as gone:
@@ -34,10 +35,13 @@ async def serve(stream: Http2Stream, handler: Handler, shared: Shared) -> None:
         broken = UNHANDLED
         logger.exception("unhandled exception in a request")
     finally:
+        stream.is_complete |= stream.has_all_sent and not broken
         if stream.is_complete:
             note_response(stream, began, shared)
         else:
-            end = access_log.end_of(client, stream, error, broken, shared.pages_for(client))
+            end = access_log.end_of(
+                client, stream, error, broken or stream.fault, shared.pages_for(client)
+            )
             note_end(client, stream, end, began, shared)
     if not stream.is_complete:
         await _send_error(error or client.final_error, stream, shared)

@@ -60,6 +60,8 @@ class Http2Stream:
     set_cookie = b""
     trial: ServedTrial | None = None
     is_admitted = False
+    fault = ""
+    """What is malformed about the rest of the request."""
     _length = -1
     """Bytes of the response's body, if that is known beforehand."""
     _has_ended = False
@@ -104,6 +106,7 @@ class Http2Stream:
             if self._window is not None and self._session.window(self.stream_id) > 0:
                 self._window.set()
         elif isinstance(event, RequestMalformed):
+            self.fault = self.fault or event.why
             self.break_off(EndReason.MALFORMED)
         else:
             self.break_off(EndReason.DISCONNECTED)
@@ -117,6 +120,16 @@ class Http2Stream:
     def is_reset(self) -> bool:
         """Whether nothing can be sent any more."""
         return not self._session.is_sending(self.stream_id)
+
+    @property
+    def has_all_sent(self) -> bool:
+        """Whether the client misses nothing, whatever ends the handler now.
+
+        A tunnel ends when its client leaves, as over HTTP/1.1.
+        """
+        if self._is_tunnel:
+            return self.client.has_left and not self.fault
+        return self._has_ended and not self.unsent
 
     def close(self) -> None:
         """End the stream, since the handler is done."""
