@@ -14,6 +14,7 @@ from tests.support.http_client import HttpClient
 from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite
 from tests.support.swaps import outcomes, reaches
+from tests.support.upgrade import upgraded
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
@@ -231,3 +232,31 @@ async def test_a_restart_in_the_soak_serves_the_old_release_and_deploys_the_new_
             await visitors.more(20)
             assert outcomes(site)[-1] == ("reverted", bad)
             assert (await site.status())["live"]["revision"] == one
+
+
+@pytest.mark.long
+async def test_the_results_of_the_old_release_survive_an_upgrade(make_site: MakeSite) -> None:
+    """So the first swap of the new program has a verdict, too."""
+    site = make_site(swap={"soak": SOAK})
+    site.commit("one")
+    async with site.running(), PageLoad(site.port).coming() as load:
+        await load.more(100)
+        before = (await site.status())["live"]["results"]
+        after = (await upgraded(site))["live"]["results"]
+        assert after["requests"] >= before["requests"] >= 100
+        done = await site.cli("swap", site.draft("bad", fails=1.0), "--json")
+    assert json.loads(done.out)["outcome"] == "reverted"
+    assert load.lost == []
+
+
+@pytest.mark.long
+async def test_an_upgrade_waits_for_the_end_of_a_soak(make_site: MakeSite) -> None:
+    site = make_site(swap={"soak": "3s"})
+    site.commit("one")
+    async with site.running(), PageLoad(site.port).coming() as load:
+        two = site.commit("two")
+        await reaches(site, "soak")
+        done = await site.cli("upgrade")
+        assert done.code == 0, done.err
+        assert outcomes(site)[-1] == ("promoted", two)
+    assert load.lost == []

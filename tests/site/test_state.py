@@ -13,6 +13,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blue_green.routing.results import ResultSummary
 from blue_green.site import state as state_module
 from blue_green.site.receipt import Receipt
 from blue_green.site.state import HISTORY, MAX_SIZE, Live, RecordedBackend, State, StateFile
@@ -34,7 +35,14 @@ def full_state() -> State:
         reason='no "answer"\x1b[0m\n',
         output=("a", "", "ü\x00"),
     )
-    promoted = Receipt("promoted", REVISION, seconds={"build": 1.5, "bring back": 2}, held=3)
+    promoted = Receipt(
+        "promoted",
+        REVISION,
+        seconds={"build": 1.5, "bring back": 2},
+        held=3,
+        results=ResultSummary(0, 0),
+        previous_results=ResultSummary(100, 1, 0.02, 0.4),
+    )
     return State(
         live=Live("green", REVISION),
         previous="f" * 40,
