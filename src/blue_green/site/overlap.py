@@ -48,7 +48,8 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
     switched_at, comparison = trio.current_time(), Comparison(candidate, old)
     verdict = SoakVerdict(swap, comparison, old)
     failure = await _soak(swap, old, candidate, in_flight, verdict)
-    comparison.note_in(swap.receipt)
+    if swap.settings.swap.soak:
+        comparison.note_in(swap.receipt)
     if failure:
         return await _revert(swap, old, candidate, failure)
     swap.site.retirement.begin(old, swap.settings.swap, swap.receipt, switched_at=switched_at)
