@@ -128,6 +128,7 @@ async def deploy(sites: SeveralSites, loads: Loads, text: str) -> None:
     await loads.holder.until_text(f"blog {text}")
 
 
+@pytest.mark.long
 async def test_swaps_reloads_and_upgrades_go_on_in_maintenance(make_sites: MakeSites) -> None:
     sites = behind_a_proxy(make_sites)
     async with sites.running():
