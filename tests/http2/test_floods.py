@@ -133,6 +133,18 @@ def test_a_flood_of_frames_that_achieve_nothing_ends_the_connection(frame: bytes
     assert client.ended_by() == ErrorCodes.ENHANCE_YOUR_CALM
 
 
+def test_a_flood_is_reported_with_its_limit_and_its_setting() -> None:
+    client = RawClient(FEW)
+    client.send(*21 * [CONTROL_FRAMES["PING"]])
+    why = "more than 20 frames had no effect within 10 s ([proxy.http2] max_control_frames)"
+    assert str(client.over) == why
+    client = RawClient(FEW)
+    for stream_id in range(1, 23, 2):
+        client.send(client.headers(stream_id), reset(stream_id))
+    why = "more than 10 requests were cancelled within 10 s ([proxy.http2] max_resets)"
+    assert str(client.over) == why
+
+
 def test_settings_that_change_many_windows_count_for_each_stream() -> None:
     client = RawClient(FEW)
     client.send(*[client.headers(stream_id, POST, end=False) for stream_id in range(1, 19, 2)])

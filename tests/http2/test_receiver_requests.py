@@ -9,6 +9,7 @@ from blue_green.http2.events import (
     RequestBegun,
     RequestEnded,
     RequestMalformed,
+    RequestOverLimit,
     RequestRefused,
 )
 from blue_green.http2.frames import DATA, PADDED, write_frame
@@ -151,7 +152,7 @@ def test_a_stream_too_many_is_refused_and_its_block_decoded() -> None:
     client = RawClient(evolve(LIMITS, max_streams=2))
     client.send(client.headers(1), client.headers(3))
     known = [*GET, (b"x-known", b"later")]
-    assert client.send(client.headers(5, known)) == []
+    assert client.send(client.headers(5, known)) == [RequestOverLimit(5)]
     assert client.resets() == [(5, ErrorCodes.REFUSED_STREAM)]
     client.respond(1)
     begun, _ = client.send(client.headers(7, known))

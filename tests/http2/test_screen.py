@@ -257,3 +257,5 @@ def test_a_block_in_one_frame_has_the_same_bound() -> None:
     client = RawClient(evolve(LIMITS, max_head=1024))
     client.send(write_frame(HEADERS, END_HEADERS, 1, b"\x82" * 5121))
     assert client.ended_by() == ErrorCodes.ENHANCE_YOUR_CALM
+    why = "a header block has over 5120 bytes, which is [proxy] max_head and 4 KiB"
+    assert str(client.over) == why

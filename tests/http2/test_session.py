@@ -3,6 +3,7 @@
 import gc
 import struct
 
+import pytest
 from attrs import evolve
 from h2.errors import ErrorCodes
 from hpack import HeaderTuple
@@ -21,6 +22,7 @@ from tests.support.http2_client import (
     LIMITS,
     OK,
     POST,
+    START,
     RawClient,
     data,
     goaway,
@@ -217,6 +219,22 @@ def test_limits_that_have_no_room_in_a_field_are_sent_as_the_largest_number() ->
     first = client.greeting[0]
     sent = dict(struct.iter_unpack(">HL", first.payload))
     assert sent[3] == sent[6] == 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [
+        (b"x" * 24, "the connection preface is wrong"),
+        (START + frames.write_frame(frames.DATA, 0, 0), "a frame of type DATA is on no stream"),
+        (START + settings((2, 2)), "setting 2 has invalid value 2"),
+        (START + frames.write_frame(frames.HEADERS, 5, 2), "stream 2, whose number is even"),
+    ],
+)
+def test_the_end_of_a_session_is_explained_in_a_clause(frame: bytes, why: str) -> None:
+    client = RawClient(start=b"")
+    client.send(frame)
+    assert why in str(client.over)
+    assert not str(client.over)[:1].isupper()
 
 
 def test_our_encoder_follows_the_table_size_of_the_client() -> None:

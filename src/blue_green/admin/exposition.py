@@ -134,11 +134,14 @@ def _connections(clients: ClientCounts) -> Iterator[Metric]:
         "Requests of HTTP/2 in progress, held ones and WebSockets included",
         clients.http2_streams,
     )
-    yield CounterMetricFamily(
+    refused = CounterMetricFamily(
         "blue_green_http2_refused",
-        "Requests of HTTP/2 that were refused because of max_connections",
-        clients.refused_streams,
+        "Requests of HTTP/2 that were refused, by the setting whose limit was reached",
+        labels=["reason"],
     )
+    refused.add_metric(["max_connections"], clients.over_max_connections)
+    refused.add_metric(["max_streams"], clients.over_max_streams)
+    yield refused
 
 
 def _traffic(site: Site) -> Iterator[Metric]:

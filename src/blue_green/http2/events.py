@@ -36,6 +36,13 @@ class RequestMalformed:
 
 
 @frozen
+class RequestOverLimit:
+    """A request over `max_streams`, whose stream was reset: the client may repeat it."""
+
+    stream_id: int
+
+
+@frozen
 class DataArrived:
     """Some bytes of a request's body, or of a tunnel."""
 
@@ -79,6 +86,7 @@ Event = (
     RequestBegun
     | RequestRefused
     | RequestMalformed
+    | RequestOverLimit
     | DataArrived
     | RequestEnded
     | StreamReset

@@ -27,20 +27,20 @@ class FrameBudget:
     """A token bucket: `limit` at once, and as many again over `PERIOD`."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
-        self._limit = limit
+        self.limit = limit
         self._left = float(limit)
         self._clock = clock
         self._filled_at = clock()
 
     def set_limit(self, limit: int) -> None:
-        self._left += limit - self._limit
-        self._limit = limit
+        self._left += limit - self.limit
+        self.limit = limit
 
     def spend(self, count: int = 1) -> bool:
         """Take so many; whether there were as many left."""
         now = self._clock()
-        more = (now - self._filled_at) * self._limit / PERIOD
-        self._left = min(self._left + more, self._limit)
+        more = (now - self._filled_at) * self.limit / PERIOD
+        self._left = min(self._left + more, self.limit)
         self._filled_at = now
         if self._left < count:
             return False
@@ -65,12 +65,13 @@ class Floods:
     def reset(self) -> None:
         """Note a request that the client took back, or for which it made us reset its stream."""
         if not self._resets.spend():
-            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "too many streams were reset")
+            raise _flood(f"more than {self._resets.limit} requests were cancelled", "max_resets")
 
     def control_frame(self, weight: int = 1) -> None:
         """Note a frame that opens no request and brings no data, and has so many effects."""
         if not self._control_frames.spend(weight):
-            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "too many frames achieve nothing")
+            what = f"more than {self._control_frames.limit} frames had no effect"
+            raise _flood(what, "max_control_frames")
 
     def request(self) -> None:
         """Note a request."""
@@ -94,3 +95,8 @@ class Floods:
 
     def _explain(self, count: int) -> None:
         self._explained = min(self._explained + count, MOST_EXPLAINED)
+
+
+def _flood(what: str, setting: str) -> SessionOver:
+    why = f"{what} within {PERIOD:g} s ([proxy.http2] {setting})"
+    return SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, why)

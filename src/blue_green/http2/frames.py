@@ -25,6 +25,18 @@ HEADER_SIZE = 9
     CONTINUATION,
 ) = range(10)
 """Types of frames."""
+TYPE_NAMES = (
+    "DATA",
+    "HEADERS",
+    "PRIORITY",
+    "RST_STREAM",
+    "SETTINGS",
+    "PUSH_PROMISE",
+    "PING",
+    "GOAWAY",
+    "WINDOW_UPDATE",
+    "CONTINUATION",
+)
 
 END_STREAM = ACK = 0x01
 END_HEADERS = 0x04
@@ -112,7 +124,7 @@ class FrameReader:
         high, low, type_, flags, stream_id = _HEADER.unpack_from(buffer)
         length = high << 8 | low
         if length > MAX_FRAME_SIZE:
-            why = f"a frame of {length} bytes is larger than {MAX_FRAME_SIZE}"
+            why = f"a frame has {length} bytes, and not {MAX_FRAME_SIZE} at most"
             raise SessionOver(ErrorCodes.FRAME_SIZE_ERROR, why)
         end = HEADER_SIZE + length
         payload = bytes(buffer[HEADER_SIZE:end])

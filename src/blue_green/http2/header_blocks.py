@@ -27,6 +27,10 @@ entries 4 and 5 of the static table have its name."""
 PATH = b":path"
 
 
+class TooManyFields(OversizedHeaderListError):
+    """A block spells out more than `MOST_LITERALS` fields."""
+
+
 class SplitBlock(NamedTuple):
     """A block, divided where its path is spelled out."""
 
@@ -108,7 +112,7 @@ class RememberingDecoder(Decoder):
     ) -> tuple[HeaderTuple, int]:
         self._literals += 1
         if self._literals > MOST_LITERALS:
-            raise OversizedHeaderListError(f"more than {MOST_LITERALS} fields are spelled out")
+            raise TooManyFields
         return super()._decode_literal(data, should_index)
 
 

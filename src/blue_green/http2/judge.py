@@ -17,6 +17,7 @@ from h2.exceptions import (
     NoSuchStreamError,
     ProtocolError,
     StreamClosedError,
+    StreamIDTooLowError,
 )
 from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream, StreamInputs
@@ -131,7 +132,7 @@ class Judge(H2Connection):
             for code, value in known:
                 self.remote_settings.validate_received_setting(code, value)
         except InvalidSettingsValueError as error:
-            raise SessionOver(error.error_code, str(error)) from None
+            raise SessionOver(error.error_code, _as_clause(error)) from None
         return known
 
     def show(self, frame: bytes) -> list[Event]:
@@ -145,7 +146,15 @@ class Judge(H2Connection):
 
 def _in_words(error: ProtocolError) -> str:
     if isinstance(error, StreamClosedError):
-        return f"a frame on stream {error.stream_id}, which is closed"
+        return f"a frame is on stream {error.stream_id}, which is closed"
     if isinstance(error, NoSuchStreamError):
-        return f"a frame on stream {error.stream_id}, which was never opened"
-    return str(error)
+        return f"a frame is on stream {error.stream_id}, which was never opened"
+    if isinstance(error, StreamIDTooLowError):
+        return f"stream {error.stream_id} was opened after stream {error.max_stream_id}"
+    return _as_clause(error)
+
+
+def _as_clause(error: ProtocolError) -> str:
+    """Its sentence as the text of a `SessionOver`."""
+    text = str(error).rstrip(".")
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

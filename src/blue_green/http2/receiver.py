@@ -21,14 +21,20 @@ from blue_green.http2.events import (
     RequestBegun,
     RequestEnded,
     RequestMalformed,
+    RequestOverLimit,
     RequestRefused,
     StreamReset,
     WindowOpened,
 )
 from blue_green.http2.field_validity import Malformed
 from blue_green.http2.floods import Floods
-from blue_green.http2.frames import ACK, END_STREAM, Frame
-from blue_green.http2.header_blocks import HeaderBlock, RememberingDecoder
+from blue_green.http2.frames import ACK, END_STREAM, Frame, StreamFault
+from blue_green.http2.header_blocks import (
+    MOST_LITERALS,
+    HeaderBlock,
+    RememberingDecoder,
+    TooManyFields,
+)
 from blue_green.http2.open_stream import OpenStream
 from blue_green.http2.outbox import Outbox
 from blue_green.http2.request_heads import RefusedHead, head_of, read_trailers
@@ -87,7 +93,10 @@ class Receiver:
         if self._streams.is_ignored(stream_id):
             self._floods.control_frame()
             return ()
-        if stream_id <= self._streams.last_id or stream_id % 2 == 0:
+        if stream_id % 2 == 0:  # Section 5.1.1.
+            why = f"a client opened stream {stream_id}, whose number is even"
+            raise SessionOver(ErrorCodes.PROTOCOL_ERROR, why)
+        if stream_id <= self._streams.last_id:
             # h2 resets it once more, or ends the connection (sections 5.1 and 5.1.1).
             self._streams.show_header(frame)
             self._floods.reset()
@@ -99,9 +108,9 @@ class Receiver:
         if is_one_too_many:  # Section 5.1.2.
             self._streams.reset(stream, ErrorCodes.REFUSED_STREAM)
             self._floods.reset()
-            return ()
+            return (RequestOverLimit(stream_id),)
         if frame.fault:
-            return self._malformed(stream, frame.fault.why, frame.fault.code)
+            return self._faulty(stream, frame.fault)
         return self._request(stream, block, ends=ends)
 
     def _decode(self, payload: bytes) -> HeaderBlock:
@@ -110,11 +119,18 @@ class Receiver:
             raise SessionOver(ErrorCodes.COMPRESSION_ERROR, why)
         try:
             self._decoder.decode(payload, raw=True)
+        except TooManyFields:
+            why = f"a header block spells out more than {MOST_LITERALS} fields"
+            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, why) from None
         except OversizedHeaderListError:
-            why = "a header list is too large"
+            why = (
+                f"the fields of a header block have over {self._decoder.max_header_list_size} "
+                "bytes, which is twice [proxy] max_head and 16 KiB"
+            )
             raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, why) from None
         except HPACKError as error:  # Section 4.3.
-            raise SessionOver(ErrorCodes.COMPRESSION_ERROR, f"a header block: {error}") from None
+            why = f"a header block cannot be decoded: {error}"
+            raise SessionOver(ErrorCodes.COMPRESSION_ERROR, why) from None
         return self._decoder.block
 
     def _request(self, stream: OpenStream, block: HeaderBlock, *, ends: bool) -> Sequence[Event]:
@@ -140,7 +156,7 @@ class Receiver:
         if not stream.is_receiving:  # Section 5.1.
             return self._malformed(stream, "HEADERS follow its end.", ErrorCodes.STREAM_CLOSED)
         if frame.fault:
-            return self._malformed(stream, frame.fault.why, frame.fault.code)
+            return self._faulty(stream, frame.fault)
         if not frame.flags & END_STREAM:  # Section 8.1.
             return self._malformed(stream, "Its trailers do not end it.")
         if stream.left > 0 and not stream.is_refused:
@@ -156,7 +172,7 @@ class Receiver:
     def _data(self, frame: Frame) -> Sequence[Event]:
         stream_id, data, size = frame.stream_id, frame.payload, frame.size
         if not self.window.take(size):
-            why = "more data than the window of the connection allows"
+            why = "there is more data than the window of the connection allows"
             raise SessionOver(ErrorCodes.FLOW_CONTROL_ERROR, why)
         self._outbox.widen(0, self.window.use(size))
         stream = self._streams.get(stream_id)
@@ -192,7 +208,7 @@ class Receiver:
         stream = self._streams.get(stream_id)
         if stream is None:
             if self._is_idle(stream_id) and not self._streams.is_ignored(stream_id):  # Section 6.4.
-                why = f"RST_STREAM on stream {stream_id}, which was never opened"
+                why = f"an RST_STREAM frame is on stream {stream_id}, which was never opened"
                 raise SessionOver(ErrorCodes.PROTOCOL_ERROR, why)
             self._floods.control_frame()
             return ()
@@ -249,12 +265,15 @@ class Receiver:
         assert frame.fault is not None
         stream = self._streams.get(frame.stream_id)
         if stream is not None:
-            return self._malformed(stream, frame.fault.why, frame.fault.code)
+            return self._faulty(stream, frame.fault)
         if self._is_idle(frame.stream_id) and not self._streams.is_ignored(frame.stream_id):
             # A stream that was never opened cannot be reset (section 6.4).
             raise SessionOver(frame.fault.code, frame.fault.why)
         self._floods.control_frame()
         return ()
+
+    def _faulty(self, stream: OpenStream, fault: StreamFault) -> Sequence[Event]:
+        return self._malformed(stream, f"A frame of it is wrong: {fault.why}.", fault.code)
 
     def _malformed(
         self, stream: OpenStream, why: str, code: ErrorCodes = ErrorCodes.PROTOCOL_ERROR

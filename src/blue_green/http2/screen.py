@@ -23,6 +23,7 @@ from blue_green.http2.frames import (
     PUSH_PROMISE,
     RST_STREAM,
     SETTINGS,
+    TYPE_NAMES,
     WINDOW_UPDATE,
     Frame,
     FrameReader,
@@ -119,7 +120,7 @@ class FrameScreen:
         if payload is not frame.payload:
             frame = frame._replace(payload=payload, fault=fault)
         if len(payload) > self.max_block:
-            raise _too_large()
+            raise self._too_large()
         if frame.flags & END_HEADERS:
             return frame
         self._head = frame
@@ -135,8 +136,11 @@ class FrameScreen:
         self._block += frame.payload
         self._continuations += 1
         most = self.max_block // MAX_FRAME_SIZE + MORE_CONTINUATIONS
-        if len(self._block) > self.max_block or self._continuations > most:
-            raise _too_large()
+        if len(self._block) > self.max_block:
+            raise self._too_large()
+        if self._continuations > most:
+            why = f"a header block has more than {most} CONTINUATION frames"
+            raise SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, why)
         if not frame.flags & END_HEADERS:
             return None
         whole = head._replace(payload=bytes(self._block))
@@ -144,20 +148,25 @@ class FrameScreen:
         self._block.clear()
         return whole
 
+    def _too_large(self) -> SessionOver:
+        why = f"a header block has over {self.max_block} bytes, which is [proxy] max_head and 4 KiB"
+        return SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, why)
+
     def _control_frame(self, frame: Frame) -> Frame | None:
         type_, stream_id = frame.type, frame.stream_id
+        name = TYPE_NAMES[type_]
         if type_ == PUSH_PROMISE:
             raise _protocol_error("a client sent PUSH_PROMISE")  # Section 8.4.
         if type_ in ON_STREAMS and not stream_id:
-            raise _protocol_error(f"a frame of type {type_} is on no stream")
+            raise _protocol_error(f"a frame of type {name} is on no stream")
         if type_ in ON_CONNECTION and stream_id:
-            raise _protocol_error(f"a frame of type {type_} is on a stream")
+            raise _protocol_error(f"a frame of type {name} is on a stream")
         if frame.size != LENGTHS.get(type_, frame.size):
-            raise _size_error(f"a frame of type {type_} has {frame.size} bytes")
+            raise _size_error(f"a frame of type {name} has {frame.size} bytes")
         if type_ == PRIORITY:
             return self._priority(frame)
         if type_ == SETTINGS and (frame.size if frame.flags & ACK else frame.size % 6):
-            raise _size_error(f"a SETTINGS frame has {frame.size} bytes")  # Section 6.5.
+            raise _size_error(f"a frame of type {name} has {frame.size} bytes")  # Section 6.5.
         if type_ == GOAWAY and frame.size < 8:
             raise _size_error("a GOAWAY frame is too short")
         if type_ == WINDOW_UPDATE:
@@ -199,10 +208,6 @@ def _without_padding(payload: bytes) -> bytes:
 def _depends_on_itself() -> StreamFault:
     """RFC 7540 section 5.3.1."""
     return StreamFault(ErrorCodes.PROTOCOL_ERROR, "a stream depends on itself")
-
-
-def _too_large() -> SessionOver:
-    return SessionOver(ErrorCodes.ENHANCE_YOUR_CALM, "a header block is too large")
 
 
 def _protocol_error(why: str) -> SessionOver:

@@ -4,7 +4,7 @@ from h2.errors import ErrorCodes
 
 
 class SessionOver(Exception):
-    """The connection has to end, for the reason in `str()`.
+    """The connection has to end, for the reason in `str()`: a clause without a full stop.
 
     The client gets `code` in a GOAWAY frame. A flood has the code ENHANCE_YOUR_CALM.
     """

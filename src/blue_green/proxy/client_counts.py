@@ -12,5 +12,7 @@ class ClientCounts:
     http2_connections: int = 0
     http2_streams: int = 0
     """Requests of HTTP/2 in progress, held ones and WebSockets included."""
-    refused_streams: int = 0
+    over_max_connections: int = 0
     """Requests of HTTP/2 that were refused so far, since all places were taken."""
+    over_max_streams: int = 0
+    """Those that were refused so far, since their connection had as many as it may."""

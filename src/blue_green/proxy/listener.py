@@ -109,7 +109,8 @@ class Listener:
             http1_connections=len(self._clients) - http2 - streams,
             http2_connections=http2,
             http2_streams=streams,
-            refused_streams=self._places.refused_streams,
+            over_max_connections=self._places.refused_streams,
+            over_max_streams=self._shared.over_max_streams,
         )
 
     @property

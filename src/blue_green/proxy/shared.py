@@ -63,6 +63,8 @@ class Shared:
     """What has arrived of bodies over HTTP/2 and was not read yet."""
     begun_streams: int = 0
     """Streams of HTTP/2 whose tasks have not run yet."""
+    over_max_streams: int = 0
+    """Requests of HTTP/2 that were refused so far because of `max_streams`."""
     admission: Admission | None = None
     """None: every request has a place."""
     disconnects: Disconnects | None = None

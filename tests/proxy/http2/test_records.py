@@ -10,6 +10,7 @@ import trio
 from h2.errors import ErrorCodes
 
 from blue_green.config.kinds import Count, Period
+from blue_green.config.process_settings import Http2Settings
 from blue_green.config.site_settings import HoldSettings
 from blue_green.http.heads import Fields
 from blue_green.proxy import streams
@@ -104,7 +105,10 @@ async def test_a_connection_that_breaks_the_rules_has_a_line(
         async with running(says(OK), tls=tls, access_log=True, log_format="json") as proxy:
             await talk(proxy, say)
             [line] = (await by_path(lines, 1)).values()
-    assert (line["status"], line["why"]) == (400, "a client sent PUSH_PROMISE")
+    assert (line["status"], line["why"]) == (
+        400,
+        "The connection ended: a client sent PUSH_PROMISE.",
+    )
     assert line["http"] == 2
 
 
@@ -151,9 +155,23 @@ async def test_a_request_without_a_place_is_refused_counted_and_may_be_repeated(
     may_respond = trio.Event()
     async with running(responds_later, tls=write_pair(tmp_path), max_connections=Count(2)) as proxy:
         await talk(proxy, say)
-        assert proxy.listener.count_clients().refused_streams == 1
+        assert proxy.listener.count_clients().over_max_connections == 1
         assert len(proxy.backend.requests) == 2
     assert "all 2 connections are in use: requests on open connections with HTTP/2" in caplog.text
+
+
+async def test_a_request_over_max_streams_is_counted_and_has_no_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    http2 = Http2Settings(max_streams=Count(1))
+    async with logging_proxy(capfd, write_pair(tmp_path), http2=http2) as (proxy, the_line):
+        peer = await connect(proxy)
+        await peer.send(peer.post(1), peer.get(3))
+        await peer.check_reset(3, ErrorCodes.REFUSED_STREAM)
+        await peer.send(data(1, b"", end=True))
+        assert (await peer.response(1)).status == 200
+        assert proxy.listener.count_clients().over_max_streams == 1
+        assert (await the_line())["path"] == "/p"
 
 
 TheLine = Callable[[], Any]

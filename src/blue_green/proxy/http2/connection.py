@@ -18,6 +18,7 @@ from blue_green.http2.events import (
     PingAnswered,
     RequestBegun,
     RequestMalformed,
+    RequestOverLimit,
     RequestRefused,
     WindowOpened,
 )
@@ -114,7 +115,7 @@ class Http2Connection:
                 elif data is not None:
                     return
         except SessionOver as over:
-            self._log_malformed(b"", str(over))
+            self._log_malformed(b"", f"The connection ended: {over}.")
         except OSError:
             pass  # The client is gone.
 
@@ -123,6 +124,8 @@ class Http2Connection:
             self._begin_stream(event, nursery)
         elif isinstance(event, RequestRefused):
             self._refuse(event)
+        elif isinstance(event, RequestOverLimit):
+            self._shared.over_max_streams += 1
         elif isinstance(event, PingAnswered):
             if self._has_announced:
                 self._refuse_streams()
