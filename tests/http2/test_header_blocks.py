@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blue_green.http2.header_blocks import (
+    MOST_FIELDS,
     MOST_LITERALS,
     RememberingDecoder,
     TooManyFields,
@@ -227,3 +228,10 @@ def test_the_decoder_agrees_on_any_bytes(steps: list[int | bytes], blocks: list[
             return  # The connection ends.
         remembering.decode(block, raw=True)
         assert list(remembering.block.fields) == list(expected)
+
+
+def test_a_block_of_tiny_fields_has_a_bound() -> None:
+    decoder = RememberingDecoder(10**6)
+    decoder.decode(GET * MOST_FIELDS)
+    with pytest.raises(OversizedHeaderListError, match="more than"):
+        decoder.decode(GET * (MOST_FIELDS + 1))

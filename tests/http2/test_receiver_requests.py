@@ -13,6 +13,7 @@ from blue_green.http2.events import (
     RequestRefused,
 )
 from blue_green.http2.frames import DATA, PADDED, write_frame
+from blue_green.http2.session_over import SessionOver
 from blue_green.http2.windows import INITIAL_WINDOW
 from tests.support.http2_client import (
     GET,
@@ -34,6 +35,14 @@ def test_a_header_block_that_cannot_be_decoded_ends_the_connection() -> None:
         client = RawClient()
         client.send(write_frame(frames.HEADERS, 5, 1, block))
         assert client.ended_by() == ErrorCodes.COMPRESSION_ERROR
+
+
+def test_what_a_client_learns_of_a_bad_block_repeats_nothing_of_it() -> None:
+    client = RawClient()
+    with pytest.raises(SessionOver) as over:
+        client.session.receive(write_frame(frames.HEADERS, 5, 1, b"\x7f\xff\xff\xff\xff\xff\x10"))
+        client.session.step()
+    assert str(over.value) == "a header block cannot be decoded"
 
 
 def test_a_block_that_changes_the_size_of_the_table_all_the_time_ends_the_connection() -> None:

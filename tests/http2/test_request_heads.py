@@ -344,3 +344,9 @@ def test_malformed_trailers_are_rejected(field: tuple[bytes, bytes]) -> None:
     """Sections 8.1, 8.2.1 and 8.2.2."""
     with pytest.raises(Malformed):
         read_trailers([(b"a", b"b"), field])
+
+
+@pytest.mark.parametrize("fields", [[(b"a", b"b")] * 101, [(b"a", b"b" * 9000)]])
+def test_trailers_have_the_limits_of_http_1_1(fields: Fields) -> None:
+    with pytest.raises(Malformed, match="trailers"):
+        read_trailers(fields)

@@ -11,6 +11,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_FRAME_SIZE = 16384
 """The largest payload that we accept, and that we send: what every peer has to accept."""
 HEADER_SIZE = 9
+LONGEST_WHY = 200
 
 (
     DATA,
@@ -153,8 +154,8 @@ def write_reset(stream_id: int, code: ErrorCodes) -> bytes:
 
 
 def write_goaway(last_stream_id: int, code: ErrorCodes, why: str = "") -> bytes:
-    """`why` is for whoever looks at the client's log."""
-    payload = _NUMBER.pack(last_stream_id) + _NUMBER.pack(code) + why.encode()
+    """`why` is for whoever looks at the client's log: its first bytes."""
+    payload = _NUMBER.pack(last_stream_id) + _NUMBER.pack(code) + why.encode()[:LONGEST_WHY]
     return write_frame(GOAWAY, 0, 0, payload)
 
 

@@ -19,6 +19,8 @@ from blue_green.http2.known import Known, size_of
 MOST_LITERALS = 320
 """Fields of a block that are spelled out, each of which takes ten times as long as a known one.
 Browsers keep up to 180 cookies for a site, and HTTP/1.1 allows 100 lines."""
+MOST_FIELDS = 512
+"""Fields of a block, each of which may be a single byte."""
 INDEXED, HUFFMAN = 0x80, 0x80
 """Bits: of a field that is in a table, and of a string in Huffman code (sections 6.1 and 5.2)."""
 PATH_LITERALS = (0x04, 0x05, 0x14, 0x15)
@@ -28,7 +30,7 @@ PATH = b":path"
 
 
 class TooManyFields(OversizedHeaderListError):
-    """A block spells out more than `MOST_LITERALS` fields."""
+    """A block has more fields than it may; str() says how many."""
 
 
 class SplitBlock(NamedTuple):
@@ -87,7 +89,7 @@ class RememberingDecoder(Decoder):
         self.block = HeaderBlock(KnownFields(()), None)
         """The block that was decoded last."""
         self._known = Known[tuple[bytes, bool, bytes], KnownFields](self.header_table)
-        self._literals = 0
+        self._literals = self._fields = 0
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
         limits = (self.max_header_list_size, self.max_allowed_table_size)
@@ -99,7 +101,7 @@ class RememberingDecoder(Decoder):
             if path is None or len(path) <= known.spare:
                 self.block = HeaderBlock(known, path)
                 return []
-        self._literals = 0
+        self._literals = self._fields = 0
         fields = list(super().decode(data, raw=True))
         path_at = len(split.before) if split.path else -1
         known = KnownFields(fields, path_at, self.max_header_list_size)
@@ -107,12 +109,18 @@ class RememberingDecoder(Decoder):
         self._known.remember(key, known, len(data) + size_of(fields))
         return []
 
+    def _decode_indexed(self, data: bytes | memoryview) -> tuple[HeaderTuple, int]:
+        self._fields += 1
+        if self._fields > MOST_FIELDS:
+            raise TooManyFields(f"has more than {MOST_FIELDS} fields")
+        return super()._decode_indexed(data)
+
     def _decode_literal(
         self, data: bytes | memoryview, should_index: bool
     ) -> tuple[HeaderTuple, int]:
         self._literals += 1
         if self._literals > MOST_LITERALS:
-            raise TooManyFields
+            raise TooManyFields(f"spells out more than {MOST_LITERALS} fields")
         return super()._decode_literal(data, should_index)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from attrs import evolve
 
 from blue_green.http import fast_path, heads
-from blue_green.http.heads import Fields
+from blue_green.http.chunks import LONGEST_LINE
+from blue_green.http.heads import MAX_LINES, Fields
 from blue_green.http.request import BadRequest, Request
 from blue_green.http.request_head import parse_head
 from blue_green.http2.field_validity import Malformed, check_fields
@@ -88,6 +89,10 @@ def read_trailers(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
     if any(name.startswith(b":") for name, _ in fields):
         raise Malformed("A pseudo-header is among the trailers (section 8.1).")
     check_fields(fields)
+    if len(fields) > MAX_LINES or any(len(n) + len(v) > LONGEST_LINE for n, v in fields):
+        raise Malformed(
+            f"The trailers are over {MAX_LINES} lines, or one over {LONGEST_LINE} bytes."
+        )
     return heads.trailers(fields)
 
 

@@ -34,8 +34,8 @@ from blue_green.http2.session_over import SessionOver
 
 MORE_CONTINUATIONS = 8
 """CONTINUATION frames that a block may have beyond those that its largest size needs."""
-HEAVY_BLOCK = 4096
-"""Bytes of a header block that takes long to decode."""
+HEAVY_BLOCK = 1024
+"""Bytes of a header block that may take long to decode: a byte can be a field."""
 
 ON_STREAMS = {DATA, HEADERS, PRIORITY, RST_STREAM, CONTINUATION}
 ON_CONNECTION = {SETTINGS, PING, GOAWAY}

@@ -75,6 +75,9 @@ class StreamTable:
         """Let h2 apply the client's settings; whether there may be room for more data now."""
         known = self._judge.known_settings(payload)
         windows = [value for code, value in known if code == SettingCodes.INITIAL_WINDOW_SIZE]
+        for code, value in known:
+            if code == SettingCodes.HEADER_TABLE_SIZE:  # h2 sees the last one only.
+                self._judge.encoder.header_table_size = value
         self._judge.forget_closed_streams()  # Their windows may not be opened further.
         self.show(frames.write_settings(known))
         return bool(windows)

@@ -222,6 +222,11 @@ class Client:
         if self.is_in_request:
             self._end(reason, None, Outcome.ABORTED)
 
+    def abandon(self, reason: EndReason) -> None:
+        """The client has given up what it had, a tunnel among it."""
+        self._has_disconnected = True
+        self._end(reason, None, Outcome.ABORTED)
+
     def evict(self) -> None:
         """Make room for a new connection, at once and without a response."""
         self._end(EndReason.EVICTED, None, Outcome.ABORTED)

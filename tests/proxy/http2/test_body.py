@@ -91,3 +91,14 @@ def test_a_body_is_whole_when_all_of_it_has_arrived_and_not_before() -> None:
     assert body(b"abc", ends=True).is_whole(3)
     assert not body(b"abcd", ends=True).is_whole(3)
     assert body(b"abc", ends=True).take() == b"abc"
+
+
+async def test_the_last_byte_of_a_body_of_known_length_waits_for_its_end() -> None:
+    """More may follow, which would make the request malformed."""
+    five = StreamBody(lambda count: None, length=5, has_ended=False)
+    five.put(b"hello")
+    assert await five.read() == b"hell"
+    assert not five.has_arrived
+    five.end([])
+    assert await five.read() == b"o"
+    assert five.is_complete

@@ -234,3 +234,18 @@ async def test_a_backend_that_does_not_read_stops_its_stream_and_no_other(tls: P
         assert (await peer.response(3)).status == 200
         assert [got.body for got in proxy.backend.requests] == [body]
         await peer.send(reset(1))
+
+
+async def test_a_body_that_is_longer_than_it_says_never_completes_at_the_backend(
+    tls: PemPair,
+) -> None:
+    async with running(tls=tls, buffer_requests=0) as proxy:
+        peer = await connect(proxy)
+        await peer.send(peer.post(1, (b"content-length", b"5")), data(1, b"hello"))
+        await proxy.until_backend_has(1)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        await peer.send(data(1, b" more", end=True))
+        await peer.check_reset(1, ErrorCodes.PROTOCOL_ERROR)
+        await proxy.until_drained()
+        assert not [request for request in proxy.backend.requests if request.body == b"hello"]
+        await check_good_request(peer, 3)

@@ -202,3 +202,16 @@ async def test_a_websocket_outlives_silence(tls: PemPair) -> None:
         await trio.sleep(0.4)  # Longer than anything else may be silent.
         await peer.send(data(1, HELLO))
         assert await peer.data(1, len(HELLO)) == HELLO
+
+
+async def test_a_reset_ends_a_tunnel_whose_backend_does_not_read(tls: PemPair) -> None:
+    async def does_not_read(peer: Peer) -> None:
+        await trio.sleep_forever()
+
+    async with running(accepts(does_not_read), tls=tls) as proxy:
+        peer = await opened(proxy)
+        chunk = data(1, bytes(16_000))
+        await peer.send(chunk * 60)  # As much as the window of a stream that is read.
+        await peer.send(reset(1))
+        await check_good_request(peer, 3)
+        await until("no stream is left", lambda: proxy.listener.count_clients().http2_streams == 0)

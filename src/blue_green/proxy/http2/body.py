@@ -18,8 +18,12 @@ class StreamBody:
     arrived and was not read has a bound.
     """
 
-    def __init__(self, used: Callable[[int], None], *, has_ended: bool) -> None:
-        """`used` is called with the number of bytes that were read."""
+    def __init__(self, used: Callable[[int], None], *, length: int = -1, has_ended: bool) -> None:
+        """`used` is called with the number of bytes that were read.
+
+        A body of a known `length` is malformed if more follows, which only its end excludes. So its
+        last byte is kept back until then: nobody gets a malformed one as a whole.
+        """
         self.trailers: Fields = NO_FIELDS
         self.limit = 0
         """The most bytes; 0: no limit. For a body whose length is not known beforehand."""
@@ -29,6 +33,7 @@ class StreamBody:
         self.is_broken = False
         """The client has broken it off."""
         self._count = 0
+        self._length = length
         self._arrived = bytearray()  # Frames may have a single byte, which would cost 50 alone.
         self._more: trio.Event | None = None
         """For the reader, if it waits."""
@@ -67,7 +72,7 @@ class StreamBody:
 
     @property
     def has_arrived(self) -> bool:
-        return bool(self._arrived)
+        return self._readable > 0
 
     def is_whole(self, limit: int) -> bool:
         """Whether all of it has arrived, and is at most so many bytes."""
@@ -81,14 +86,21 @@ class StreamBody:
         return data
 
     async def read(self) -> bytes:
-        while not self._arrived:
+        while not (count := min(self._readable, BLOCK)):
             if self._has_ended:
                 return b""
             if self.is_broken:
                 raise BadBody(BROKEN_OFF)
             more = self._more = trio.Event()
             await more.wait()
-        self._count += min(len(self._arrived), BLOCK)
+        self._count += count
         if 0 < self.limit < self._count:
             raise BodyTooLarge(f"it is larger than {self.limit} bytes")
-        return self.take()
+        return self.take(count)
+
+    @property
+    def _readable(self) -> int:
+        """Bytes that may be read now."""
+        count = len(self._arrived)
+        is_last = self._count + count == self._length
+        return count - 1 if is_last and not self._has_ended else count

@@ -98,6 +98,8 @@ class Http2Connection:
                         await throttle.wait_for_long()
                     for event in session.step():
                         self._handle(event, nursery)
+                        if isinstance(event, RequestRefused):  # h11 has parsed it, slowly.
+                            await throttle.wait_for_long()
                     if self._writer.collected > MOST_COLLECTED + MOST_REPLIES:
                         await self._until_drained()
                     if unread.are_too_many:

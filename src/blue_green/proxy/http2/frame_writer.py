@@ -39,6 +39,11 @@ class FrameWriter:
         """Bytes that wait for the socket."""
         return len(self._unsent) + self._session.pending
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the socket has to take something before more is added."""
+        return self.collected >= MOST_COLLECTED
+
     def send_data(self, stream_id: int, data: bytes | memoryview, *, end: bool) -> Unsent:
         """Send what the windows and the socket take without waiting; return the rest.
 

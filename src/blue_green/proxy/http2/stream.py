@@ -83,7 +83,8 @@ class Http2Stream:
         self.request = request = event.request
         self.request_id = shared.request_id(client.remote, request)
         has_ended = request.framing is _NO_BODY and not request.upgrade
-        self.received = StreamBody(self._credit, has_ended=has_ended)
+        length = request.length if request.framing is _LENGTH else -1
+        self.received = StreamBody(self._credit, length=length, has_ended=has_ended)
         self._shared = shared
         self._writer = writer
         self._session = session
@@ -114,7 +115,7 @@ class Http2Stream:
     def break_off(self, reason: EndReason) -> None:
         """The client sends and reads nothing more on this stream."""
         self.received.break_off()
-        self.client.disconnect(reason)
+        self.client.abandon(reason)
 
     @property
     def is_reset(self) -> bool:
@@ -166,6 +167,8 @@ class Http2Stream:
     # --- the response ---
 
     async def send_interim(self, response: Response) -> None:
+        while self._writer.is_full:
+            await self._until_writable()
         self._session.send_head(self.stream_id, response_fields(response), end=False)
         self._writer.flush_soon()
         await trio.lowlevel.checkpoint()
