@@ -26,7 +26,7 @@ async def test_a_site_with_tls_serves_and_redirects(make_site: MakeSite, tmp_pat
     authority().cert_pem.write_to_path(tmp_path / "authority.pem")
     async with site.running():
         redirects = f"to which 127.0.0.1:{plain} redirects"
-        await site.until_logged(f"127.0.0.1:{site.port} with TLS, {redirects}")
+        await site.until_logged(f"127.0.0.1:{site.port} with TLS and HTTP/2, {redirects}")
         curl = await trio.run_process(
             [
                 "curl",

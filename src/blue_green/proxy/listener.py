@@ -88,10 +88,10 @@ class Listener:
 
     @property
     def addresses(self) -> str:
-        """Where it listens, for the log."""
+        """Where it listens and what it speaks there, for the log and the status."""
         places = ", ".join(in_words(sock.getsockname()) for sock in self._sockets)
         if self._certificates is not None:
-            places += " with TLS"
+            places += " with TLS and HTTP/2" if self._settings.http2.enabled else " with TLS"
         for sock in self._redirecting:
             places += f", to which {in_words(sock.getsockname())} redirects"
         return places

@@ -174,6 +174,7 @@ class Reload:
         own_pages = pages[settings.proxy.error_pages]
         proxy = startup.within_file_limit(settings)
         self._listener.use(proxy, own_pages, sites.router())
+        sites.use_addresses(self._listener.addresses)
         if self._certificates is not None:
             self._certificates.use(settings, reading.pairs)
 

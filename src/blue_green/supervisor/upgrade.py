@@ -155,7 +155,8 @@ class Upgrade:
             clients=clients,
             sites={} if is_single else releases,
         )
-        logger.info("upgrading: handing over %s", counted(len(clients), "connection"))
+        kept = f" and {counted(len(clients), 'open connection')}" if clients else ""
+        logger.info("upgrading: the new program takes over the addresses%s", kept)
         systemd.notify_reloading()
         log.flush()
         try:

@@ -133,6 +133,13 @@ async def test_clients_are_counted_by_what_they_are(tmp_path: Path) -> None:
     assert seen == [(1, 1, 2), (1, 0, 0)]
 
 
+async def test_the_addresses_name_http2_as_long_as_clients_may_use_it(tmp_path: Path) -> None:
+    async with running(tls=write_pair(tmp_path)) as proxy:
+        assert " with TLS and HTTP/2," in proxy.listener.addresses
+        proxy.use(http2=Http2Settings(enabled=False))
+        assert " with TLS," in proxy.listener.addresses
+
+
 async def test_a_request_without_a_place_is_refused_counted_and_may_be_repeated(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
