@@ -26,6 +26,16 @@ async def test_a_request_of_the_trial_prefers_a_target_that_has_not_failed_it() 
         assert (await gate.acquire(avoid, "", trial)).target is other
 
 
+async def test_a_request_that_the_only_target_has_failed_gets_a_live_one() -> None:
+    gate, live, new = a_gate(), a_target(LIVE), a_target(NEW, "green")
+    trial = gate.begin_trial([new])
+    assert (lease := gate.acquire_now(new, trial)) is not None
+    assert lease.target is new, "nothing is live"
+    gate.switch([live])
+    assert (await gate.acquire(new, "", trial)).target is live
+    assert (await gate.acquire(None, "", trial)).target is new
+
+
 async def test_a_request_of_the_trial_does_not_wait_for_a_live_target(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -289,9 +289,7 @@ class Gate:
         self.tally.cut += outcome is Outcome.CUT
 
     def _lease(self, held: float, avoid: Target | None, trial: Trial | None) -> Lease:
-        targets = self._targets
-        if trial is not None and trial.targets:
-            targets = trial.targets
+        targets = self._targets if trial is None else trial.choice(self._targets, avoid)
         if len(targets) == 1:
             target = targets[0]
         else:
