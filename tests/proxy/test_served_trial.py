@@ -13,6 +13,7 @@ from blue_green.proxy.served_trial import ServedTrial
 from tests.raw.backend import Script, drops, says
 from tests.raw.peer import ParsedMessage
 from tests.raw.proxy import RunningProxy, running
+from tests.waiting import until
 
 LIVE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlive"
 NEW = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew"
