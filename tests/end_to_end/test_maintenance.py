@@ -211,3 +211,39 @@ async def test_maintenance_begins_under_load_and_all_requests_end_with_an_answer
             await sites.ask("maintenance", site="blog", do="off")
         running = False
     assert set(statuses) <= {200, 503}
+
+
+@pytest.mark.long
+async def test_all_sites_are_put_in_maintenance_whether_they_are_live_or_not(
+    make_sites: MakeSites,
+) -> None:
+    sites = make_sites("blog", "shop")
+    sites["shop"].commit("two", raises="broken")
+    sites.start()
+    try:
+        await sites.until_phase("blog", "serving")
+        await sites.until_phase("shop", "failing")
+        done = await sites.cli("maintenance", "on", "--all", "--message", "Moving house.")
+        assert [line.partition(": ")[::2] for line in done.out.splitlines()[::2]] == [
+            (name, "in maintenance until further notice: new requests get 503")
+            for name in ("blog", "shop")
+        ]
+        for name in sites.sites:
+            assert b"Moving house." in (await sites.get(name)).body
+        await sites.until_live("shop", sites["shop"].commit("three"))
+        assert b"Moving house." in (await sites.get("shop")).body
+        sites.change("shop", health={"interval": "150ms"})
+        settings = sites.file_of("shop").read_text()
+        sites.file_of("shop").unlink()
+        assert (await sites.cli("reload")).code == 0
+        assert (await sites.get("shop")).status == 404
+        sites.file_of("shop").write_text(settings)
+        assert (await sites.cli("reload")).code == 0
+        await sites.until_phase("shop", "serving")
+        assert b"Moving house." in (await sites.get("shop")).body
+        done = await sites.cli("maintenance", "off", "--all")
+        assert done.out == "blog: maintenance has ended\nshop: maintenance has ended\n"
+        assert await sites.text_of("shop") == "three"
+    finally:
+        with trio.CancelScope(shield=True):
+            await sites.stop()
