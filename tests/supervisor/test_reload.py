@@ -16,6 +16,7 @@ from blue_green.config import change_text
 from tests.support.http_client import Answer
 from tests.support.service_manager import service_manager
 from tests.support.site import RealSite, free_ports
+from tests.support.swaps import lasting
 from tests.waiting import PATIENCE, until
 
 MakeSite = Callable[..., RealSite]
@@ -41,8 +42,7 @@ async def problems(site: RealSite, **sections: dict[str, Any]) -> list[str]:
 
 
 async def live(site: RealSite) -> dict[str, Any]:
-    status: dict[str, Any] = (await site.status())["live"]
-    return status
+    return lasting((await site.status())["live"])
 
 
 async def swap(site: RealSite, revision: str, *, outcome: str = "promoted") -> dict[str, Any]:
