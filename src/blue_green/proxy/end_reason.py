@@ -9,10 +9,11 @@ class EndReason(Enum):
     TIMED_OUT = "The client sent nothing, or took nothing, for too long."
     DISCONNECTED = "The client disconnected."
     MALFORMED = "The rest of the request was malformed."
+    BROKE_RULES = "The client broke the rules of the connection, which ended."
     EVICTED = "The client was slow, and all connections were taken."
     CUT = "The backend had to stop."
     SHUTDOWN = "The proxy stopped."
 
 
-LEFT = (None, EndReason.DISCONNECTED, EndReason.MALFORMED)
+LEFT = (None, EndReason.DISCONNECTED, EndReason.MALFORMED, EndReason.BROKE_RULES)
 """Reasons beside which nothing but the client itself has ended its request."""

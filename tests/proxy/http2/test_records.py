@@ -181,6 +181,21 @@ async def test_a_request_over_max_streams_is_counted_and_has_no_line(
         assert (await the_line())["path"] == "/p"
 
 
+async def test_a_request_whose_connection_ends_with_an_error_is_logged_with_that_reason(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with logged(capfd) as lines:
+        async with running(silence, tls=write_pair(tmp_path), access_log=True) as proxy:
+            peer = await connect(proxy)
+            await peer.send(peer.get(1, b"/never"))
+            await proxy.until_backend_has(1)
+            await peer.send(data(0, b"x"))
+            await peer.check_over(ErrorCodes.PROTOCOL_ERROR)
+            line = (await by_path(lines, 2))["/never"]
+    why = "The client broke the rules of the connection, which ended."
+    assert (line["status"], line["why"]) == (499, why)
+
+
 TheLine = Callable[[], Any]
 
 

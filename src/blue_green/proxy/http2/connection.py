@@ -62,6 +62,8 @@ class Http2Connection:
         self._writer = FrameWriter(self._transport, self._session, self._reading.cancel)
         self._streams: dict[int, Http2Stream] = {}
         self._unread = UnreadBytes(shared.unread)
+        self._ended_by = EndReason.DISCONNECTED
+        """Why the requests end that are in progress when nothing more is read."""
         self._is_reading_head = False
         self._has_announced = False
         """The client has been asked to send no more requests."""
@@ -76,7 +78,7 @@ class Http2Connection:
                 nursery.start_soon(self._writer.run)
                 with self._announcing(nursery), self._reading:
                     await self._read(nursery)
-                await self._break_off_streams(EndReason.DISCONNECTED)
+                await self._break_off_streams(self._ended_by)
                 self._session.refuse_streams()
                 patience = self._shared.settings.idle_timeout if self._refuses else LINGER_TIMEOUT
                 with trio.move_on_after(patience):
@@ -117,6 +119,7 @@ class Http2Connection:
                 elif data is not None:
                     return
         except SessionOver as over:
+            self._ended_by = EndReason.BROKE_RULES
             self._log_malformed(b"", f"The connection ended: {over}.")
         except OSError:
             pass  # The client is gone.
