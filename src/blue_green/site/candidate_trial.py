@@ -123,6 +123,7 @@ class CandidateTrial:
 
     async def until_promoted(self) -> None:
         """Wait until the candidate shall go live; raise `TrialFailed` or `TrialAborted`."""
+        await self._site.save()  # The next start has to know of it, whenever that comes.
         with self._swap.timed(self.plan.kind):
             failure = await self._first_end()
         if failure:
