@@ -113,11 +113,12 @@ class CandidateTrial:
         site = self._site
         site.served.trial = None
         site.gate.end_trial()
-        if site.slots.live is not self._candidate:
+        is_live = site.slots.live is self._candidate
+        if not is_live:
             settings = evolve(self._swap.settings.swap, stream_timeout=Seconds(HURRY_TIMEOUT))
             receipt, now = self._swap.receipt, trio.current_time()
             site.retirement.begin(self._candidate, settings, receipt, switched_at=now)
-        if not site.is_stopping:  # Otherwise the next start reports it.
+        if is_live or not site.is_stopping:  # Otherwise the next start reports it.
             site.state.trial = None
         site.state_file.change()
 
@@ -215,7 +216,7 @@ async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
 
 @contextmanager
 def on_trial(swap: Swap, old: Slot | None, candidate: Slot) -> Iterator[CandidateTrial | None]:
-    """The trial that the swap plans, if it does; nobody is live, nobody can be served beside."""
+    """The trial that the swap plans, if it does and there is a live release for all others."""
     if swap.plan is None or old is None:
         yield None
         return
