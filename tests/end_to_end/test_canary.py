@@ -46,7 +46,7 @@ async def test_a_canary_is_for_a_share_of_the_visitors_and_always_the_same(
         assert (trial["kind"], trial["percent"], trial["revision"]) == ("canary", 50, two)
         assert 0 < trial["seconds_left"] <= 600
         before = visitors.who_got(two)
-        assert (await site.cli("swap", two, "--canary", "80%", "--no-wait")).code == 0
+        await site.ask("swap", revision=two, canary=80, wait=False)
         await visitors.all_got_more()
         assert before < visitors.who_got(two)
         assert (await site.cli("promote")).code == 0
