@@ -28,6 +28,10 @@ from blue_green.system.users import User
 
 HOST = "127.0.0.1"
 
+EXIT_TIMEOUT = 0.25
+"""Seconds to wait for the end of an app whose port is not its own: while an app ends, its socket
+seems to be another process's."""
+
 
 class Backend:
     """A running process tree, the address it listens on, and its last lines of output."""
@@ -112,6 +116,9 @@ class Backend:
             try:
                 await self.check_port()
             except PortStolen as stolen:
+                with trio.move_on_after(EXIT_TIMEOUT):
+                    await self.process.exited.wait()
+                    return ""
                 return str(stolen)
         return ""
 
