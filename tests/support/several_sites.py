@@ -172,10 +172,10 @@ class SeveralSites:
         status: dict[str, Any] = (await self.status())["sites"][name]
         return status
 
-    async def pids(self) -> dict[str, list[int]]:
-        """Of the live backends of each site."""
+    async def pids(self) -> dict[str, list[int] | None]:
+        """Of the live backends of each site; None while it has none."""
         status = (await self.status())["sites"]
-        return {name: site["live"]["pids"] for name, site in status.items()}
+        return {name: site.get("live", {}).get("pids") for name, site in status.items()}
 
     async def until_phase(self, name: str, phase: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait until the supervisor is there and this site is in this phase."""

@@ -1,5 +1,6 @@
 """Files that others may have placed are read only if that ends and is permitted."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -89,3 +90,17 @@ def test_an_own_file_is_created_without_following_a_link_in_its_place(path: Path
     path.symlink_to("other")
     with pytest.raises(OSError, match="symbolic links"):
         files.open_own(path, os.O_RDWR)
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_beside_the_old_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"old")
+
+    def disk_is_full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", disk_is_full)
+    with pytest.raises(OSError, match="No space"):
+        files.replace(path, b"new")
+    assert [found.read_bytes() for found in path.parent.iterdir()] == [b"old"]

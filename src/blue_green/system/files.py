@@ -88,11 +88,15 @@ def replace(path: Path, data: bytes) -> None:
     """
     beside = path.with_name(f"{path.name}.new")
     beside.unlink(missing_ok=True)  # It may be anything, such as a symbolic link.
-    with os.fdopen(open_own(beside, os.O_WRONLY | os.O_EXCL), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with os.fdopen(open_own(beside, os.O_WRONLY | os.O_EXCL), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
