@@ -46,6 +46,19 @@ class WireResponse:
     informational: list[int] = field(factory=list)
     """The 1xx statuses that came before."""
 
+    def add(self, got: WireFrame) -> None:
+        """Add a frame of its stream."""
+        if got.type == FrameType.DATA:
+            self.body += got.payload
+        elif got.fields and self.status:
+            self.trailers = got.fields
+        elif got.fields:
+            status = int(dict(got.fields)[":status"])
+            if status < 200:
+                self.informational.append(status)
+            else:
+                self.status, self.fields = status, got.fields
+
     def __getitem__(self, name: str) -> str:
         """The value of a field that came exactly once."""
         [value] = [value for known, value in self.fields if known == name]
@@ -192,7 +205,7 @@ class FrameSocket:
         while True:
             got = self._next(lambda frame: frame.stream_id == stream_id, wanted, timeout)
             assert got.type != FrameType.RST_STREAM, f"{got}, after {response}"
-            self._add(response, got)
+            response.add(got)
             if got.ends_stream:
                 return response
 
@@ -224,18 +237,6 @@ class FrameSocket:
                 return read
             self._passed_over.append(read)
         raise AssertionError(f"no {wanted} {why}, but {[str(got) for got in self.received]}")
-
-    def _add(self, response: WireResponse, got: WireFrame) -> None:
-        if got.type == FrameType.DATA:
-            response.body += got.payload
-        elif got.fields and response.status:
-            response.trailers = got.fields
-        elif got.fields:
-            status = int(dict(got.fields)[":status"])
-            if status < 200:
-                response.informational.append(status)
-            else:
-                response.status, response.fields = status, got.fields
 
     def _with_fields(self, got: WireFrame) -> WireFrame:
         """The frame with the fields of the block that ends with it, and the END_STREAM of that."""

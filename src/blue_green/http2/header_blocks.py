@@ -56,9 +56,11 @@ class KnownFields:
         self.fields = fields
         self.path_at = path_at
         """Where the path is; -1 if all these blocks have the same one."""
-        others = [table_entry_size(*field) for field in (*fields[:path_at], *fields[path_at + 1 :])]
-        self.spare = limit - sum(others) - table_entry_size(PATH, b"")
-        """Bytes that the path may have."""
+        self.spare = 0
+        """Bytes that another path may have."""
+        if path_at >= 0:
+            size = sum(table_entry_size(*field) for field in fields)
+            self.spare = limit - size + len(fields[path_at][1])
         self.heads: dict[bool, Head] = {}
         """What `request_heads` has made of them, by whether the stream ends with the block."""
 

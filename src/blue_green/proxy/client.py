@@ -216,11 +216,11 @@ class Client:
         """The deadline has passed."""
         self._end(EndReason.TIMED_OUT, self.timeout_response, self.timeout_outcome)
 
-    def disconnect(self, reason: EndReason = EndReason.DISCONNECTED) -> None:
+    def disconnect(self) -> None:
         """The client will send nothing more, which ends a request and nothing else."""
         self._has_disconnected = True
         if self.is_in_request:
-            self._end(reason, None, Outcome.ABORTED)
+            self._end(EndReason.DISCONNECTED, None, Outcome.ABORTED)
 
     def abandon(self, reason: EndReason) -> None:
         """The client has given up what it had, a tunnel among it."""

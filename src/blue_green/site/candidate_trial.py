@@ -21,7 +21,7 @@ from blue_green.site import result_text
 from blue_green.site.retirement import HURRY_TIMEOUT
 from blue_green.site.slot import Slot
 from blue_green.site.state import RecordedTrial
-from blue_green.site.swap import Swap, output_of
+from blue_green.site.swap import Swap, last_output_of
 from blue_green.site.trial_plan import TrialKind, TrialPlan, plan_of
 from blue_green.site.trial_results import TrialResults
 from blue_green.site.trial_verdict import LOOK_INTERVAL, TrialVerdict
@@ -29,8 +29,6 @@ from blue_green.source.failure import StepFailed, SwapCancelled
 
 logger = logging.getLogger(__name__)
 
-OUTPUT_TIMEOUT = 1.0
-"""Seconds to wait for the last output of a release that has died."""
 NOT_PROMOTED = "nobody promoted the preview in time"
 
 
@@ -131,12 +129,8 @@ class CandidateTrial:
             backends = self._candidate.backends
             self.results.note_in(self._swap.receipt)
             self.end()
-            with trio.move_on_after(OUTPUT_TIMEOUT):
-                for backend in backends:
-                    if not backend.is_alive:
-                        await backend.process.gone.wait()
             failed = TrialFailed if self.plan.kind is TrialKind.CANARY else StepFailed
-            raise failed(failure, output_of(backends))
+            raise failed(failure, await last_output_of(backends))
         if self.plan.kind is TrialKind.PREVIEW and not self._decided.is_set():
             self.abort(NOT_PROMOTED)
         if self._why_aborted:

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from blue_green.config.kinds import Seconds
 from blue_green.site import data_check, soak
-from blue_green.site.candidate_trial import OUTPUT_TIMEOUT, on_trial
+from blue_green.site.candidate_trial import on_trial
 from blue_green.site.comparison import Comparison
 from blue_green.site.draining import drain
 from blue_green.site.receipt import Result
@@ -22,7 +22,7 @@ from blue_green.site.retirement import HURRY_TIMEOUT
 from blue_green.site.rollback import ROLLBACK_REQUESTED
 from blue_green.site.slot import Slot
 from blue_green.site.soak_verdict import SoakVerdict
-from blue_green.site.swap import Swap, in_flight_of, output_of
+from blue_green.site.swap import Swap, in_flight_of, last_output_of
 from blue_green.source.failure import StepFailed
 from blue_green.source.release import Release
 
@@ -125,8 +125,5 @@ async def _revert(swap: Swap, old: Slot, candidate: Slot, failure: StepFailed) -
     backends = candidate.backends
     settings = evolve(swap.settings.swap, stream_timeout=Seconds(HURRY_TIMEOUT))
     site.retirement.begin(candidate, settings, swap.receipt, switched_at=now)
-    with trio.move_on_after(OUTPUT_TIMEOUT):
-        for backend in backends:
-            if not backend.is_alive:
-                await backend.process.gone.wait()
-    return await swap.reverted(type(failure)(str(failure), failure.output or output_of(backends)))
+    last_output = await last_output_of(backends)
+    return await swap.reverted(type(failure)(str(failure), failure.output or last_output))

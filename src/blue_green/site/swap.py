@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OUTPUT_TIMEOUT = 1.0
+"""Seconds to wait for the last output of a release that has died."""
 SUPERSEDED = "another deploy was requested"
 
 Report = Callable[[dict[str, Any]], None]
@@ -235,6 +237,15 @@ class Swap:
             self.receipt.seconds[phase] = self.receipt.seconds.get(phase, 0.0) + seconds
             done = {"event": "done", "phase": phase, "revision": self.revision}
             self._report({**done, "seconds": round(seconds, 4)})
+
+
+async def last_output_of(backends: Sequence[Backend]) -> Sequence[str]:
+    """Their output, with the last lines of those that have died."""
+    with trio.move_on_after(OUTPUT_TIMEOUT):
+        for backend in backends:
+            if not backend.is_alive:
+                await backend.process.gone.wait()
+    return output_of(backends)
 
 
 def output_of(backends: Sequence[Backend]) -> Sequence[str]:

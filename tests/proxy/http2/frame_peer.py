@@ -97,7 +97,7 @@ class FramePeer:
             got = await self.next_on(stream_id)
             assert got is not None, f"the connection ended: {self._seen()}"
             assert got.type != FrameType.RST_STREAM, f"{got}, after {response}"
-            self._add(response, got)
+            response.add(got)
             if got.ends_stream:
                 return response
 
@@ -173,18 +173,6 @@ class FramePeer:
                 return False
             self._bytes += data
         return True
-
-    def _add(self, response: WireResponse, got: WireFrame) -> None:
-        if got.type == FrameType.DATA:
-            response.body += got.payload
-        elif got.fields and response.status:
-            response.trailers = got.fields
-        elif got.fields:
-            status = int(dict(got.fields)[":status"])
-            if status < 200:
-                response.informational.append(status)
-            else:
-                response.status, response.fields = status, got.fields
 
     def _with_fields(self, got: WireFrame) -> WireFrame:
         if got.type == FrameType.HEADERS:
