@@ -33,7 +33,7 @@ async def main(port: int, origin: int, count: int) -> None:
     async with trio.open_nursery() as nursery:
         for site in sites:
             nursery.start_soon(site.pool.run)
-            nursery.start_soon(site.gate.keep_ramping)
+            nursery.start_soon(site.gate.queue.keep_ramping)
         nursery.start_soon(listener.run)
 
 

@@ -10,7 +10,7 @@ import h11
 import pytest
 import trio
 
-from blue_green.routing.gate import RAMP_PATIENCE
+from blue_green.routing.wait_queue import RAMP_PATIENCE
 from tests.support.http_client import Answer
 from tests.support.service_manager import service_manager
 from tests.support.site import RealSite

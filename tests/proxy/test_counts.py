@@ -115,5 +115,5 @@ async def test_the_time_each_request_was_held_is_recorded_however_it_ends() -> N
         proxy.gate.resume("a test")
         assert (await waiting[1].answer()).status == 200
         await check_counted(proxy, 503, GONE, 200)
-        assert sum(proxy.gate.holds.counts) == 2
-        assert 0 < proxy.gate.holds.total < 10
+        assert sum(proxy.gate.queue.holds.counts) == 2
+        assert 0 < proxy.gate.queue.holds.total < 10

@@ -34,7 +34,7 @@ HTML = "Accept: text/html"
 def begin(site: ServedSite, maintenance: Maintenance = NOBODY) -> None:
     """As the site does it."""
     site.maintenance = maintenance
-    site.gate.check_held()
+    site.gate.queue.check_held()
 
 
 def with_line(head: bytes, line: str) -> bytes:

@@ -138,7 +138,7 @@ async def test_a_request_of_a_preview_that_waits_when_maintenance_begins_goes_on
         client = await proxy.ask(head)
         await until("it is held", lambda: proxy.gate.held)
         proxy.site.maintenance = Maintenance()
-        proxy.gate.check_held()
+        proxy.gate.queue.check_held()
         proxy.gate.resume("test")
         assert (await client.answer()).body == b"new"
         proxy.site.maintenance = None

@@ -130,7 +130,7 @@ async def running(
         if certificates:
             proxy.challenges = certificates.challenges
         nursery.start_soon(trio.serve_listeners, backend.serve, listeners)
-        nursery.start_soon(gate.keep_ramping)
+        nursery.start_soon(gate.queue.keep_ramping)
         nursery.start_soon(pool.run)
         nursery.start_soon(listener.run)
         if certificates:

@@ -105,7 +105,7 @@ async def _run(name: str, plan: Plan, nursery: trio.Nursery) -> RunningSite:
     gate.switch([target])
     pool = Pool(1.0)
     nursery.start_soon(trio.serve_listeners, backend.serve, listeners)
-    nursery.start_soon(gate.keep_ramping)
+    nursery.start_soon(gate.queue.keep_ramping)
     nursery.start_soon(pool.run)
     served = ServedSite(name, gate, pool, plan.limits, ErrorPages(plan.limits.error_pages))
     return RunningSite(plan, served, backend, target)

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from blue_green.routing.lease import Outcome
-from blue_green.routing.waiter import Refused
+from blue_green.routing.wait_queue import Refused
 from blue_green.site.last_use import LastUse
 from blue_green.site.site import Site
 from tests.support.gates import a_target

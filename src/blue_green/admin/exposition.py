@@ -173,7 +173,7 @@ def _traffic(site: Site) -> Iterator[Metric]:
         "How long held requests waited, whatever their outcome",
         labels=["site"],
     )
-    holds.add_metric([name], cumulative(gate.holds), gate.holds.total)
+    holds.add_metric([name], cumulative(gate.queue.holds), gate.queue.holds.total)
     yield holds
 
 

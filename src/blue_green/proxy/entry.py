@@ -11,7 +11,7 @@ from blue_green.proxy.held_body import HeldBody
 from blue_green.proxy.served_site import ServedSite, SiteLimits
 from blue_green.routing.lease import Lease, Target
 from blue_green.routing.trial import Trial
-from blue_green.routing.waiter import Refused
+from blue_green.routing.wait_queue import Refused
 
 
 def check(request: Request, limits: SiteLimits) -> None:

@@ -4,19 +4,14 @@ The rules:
 
 - A request waits when no target is live, or while the gate is held (by a pause, or an exclusive
   swap). It has no target while it waits, and gets one that is live when it goes.
-- First in, first out. Only the first request in the queue may go, and it wakes the next one.
-  Nothing polls, and nothing overtakes.
-- When the gate opens, at most `ramp` of the waiting requests go at once; each response that begins,
-  and each request that ends, releases one more. So that a few slow ones do not stop the others,
-  another `ramp` go each second.
+- First in, first out, at the pace of the ramp (`wait_queue.py`).
 - There is no checkpoint between the decision and the lease: a target is live when its lease is
   given, and a target that is not live gets no more leases.
 - A request that is assigned to a trial gets one of the trial's targets instead. It waits while the
   gate is held, but not for a live target.
 """
 
-import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import trio
@@ -24,41 +19,29 @@ from attrs import evolve
 
 from blue_green.config.site_settings import HoldSettings
 from blue_green.routing.lease import Lease, Outcome, Target
-from blue_green.routing.metrics import HOLD_SECONDS, Histogram
 from blue_green.routing.tally import Tally
 from blue_green.routing.trial import Trial
-from blue_green.routing.waiter import Refused, Waiter
-
-RAMP_PATIENCE = 1.0
+from blue_green.routing.wait_queue import WaitQueue
 
 
 class Gate:
     """Gives leases on live targets, and holds or refuses requests when it cannot."""
 
     def __init__(self, settings: HoldSettings) -> None:
-        self.settings = settings
         self.tally = Tally()
-        self.holds = Histogram(HOLD_SECONDS)
-        """How long each held request waited, however its wait ended."""
+        self.queue = WaitQueue(settings, self.tally, lambda: self.is_open)
         self.by_status: Counter[int] = Counter()
         """How many requests have ended with each status, including errors of our own."""
         self.leases_given = 0
-        self.on_hold: Callable[[], None] = _do_nothing
-        """Called when a request begins to wait."""
         self._targets: list[Target] = []
         self._withdrawn: list[Target] = []
         """They get no more leases, but may have some."""
         self._trial: Trial | None = None
         self._holders: set[str] = set()
         self._stopping_timeouts: set[str] = set()
-        self._refusal: str | None = None
-        self._timeout_reason = ""
+        self._refusal = ""
+        """Why requests are refused while no target is live; empty: they are held."""
         self._closed = False
-        self._queue: OrderedDict[Waiter, None] = OrderedDict()
-        self._waiting_of: Counter[str] = Counter()
-        """How many in the queue count for each client."""
-        self._ramp = 0
-        self._ramping = trio.Event()
 
     # --- for the proxy ---
 
@@ -75,49 +58,19 @@ class Gate:
         `owner` is the client that the request counts for, whose share of the queue is limited; if
         it is empty, none is.
         `trial` is the one that the request is assigned to.
-        `check` may raise an exception to end the wait; see `check_held`.
+        `check` may raise an exception to end the wait; see `WaitQueue.check_held`.
         Unlike most of trio, this is a checkpoint only when it waits.
         """
         if lease := self.acquire_now(avoid, trial):
             return lease
-        if refused := self._refused():
-            raise refused
-        if len(self._queue) >= self.settings.limit:
-            raise Refused("Too many requests are waiting already.", self._retry_after())
-        if owner and self._waiting_of[owner] >= self.settings.per_client:
-            why = "Too many requests from your address are waiting already."
-            raise Refused(why, self._retry_after())
-        waiter = Waiter(trio.CancelScope(deadline=self._deadline()))
-        self._queue[waiter] = None
-        self._waiting_of[owner] += 1
-        self.tally.held += 1
-        self.on_hold()
-        try:
-            with waiter.scope:
-                while not self._may_go(waiter):
-                    await waiter.turn.wait()
-                    waiter.turn = trio.Event()
-                    if waiter.refused:
-                        raise waiter.refused
-                    if waiter.must_check:
-                        waiter.must_check = False
-                        check()
-                self._ramp -= 1
-                return self._lease(waiter.waited, avoid, trial)
-            why = self._timeout_reason or "Nothing could answer this request in time."
-            raise Refused(why, self._retry_after())
-        finally:
-            self.tally.longest_hold = max(self.tally.longest_hold, waiter.waited)
-            self.holds.observe(waiter.waited)
-            del self._queue[waiter]
-            self._waiting_of[owner] -= 1
-            if not self._waiting_of[owner]:
-                del self._waiting_of[owner]
-            self._next()
+        if self.is_refusing:
+            raise self.queue.refusal(self._refusal)
+        waited = await self.queue.wait(owner, check)
+        return self._lease(waited, avoid, trial)
 
     def acquire_now(self, avoid: Target | None = None, trial: Trial | None = None) -> Lease | None:
         """A lease on a live target, if there is one without waiting."""
-        if self._targets and not self._holders and not self._queue:
+        if self._targets and not self._holders and not self.queue.waiting:
             return self._lease(0.0, avoid, trial)
         if trial is not None and trial.targets and not self._holders:
             return self._lease(0.0, avoid, trial)
@@ -172,30 +125,29 @@ class Gate:
         self._holders.add(holder)
         if stops_timeouts:
             self._stopping_timeouts.add(holder)
-            self._set_deadlines()
+            self.queue.set_timeouts(stopped=True)
 
     def resume(self, holder: str) -> None:
         self._holders.discard(holder)
         if holder in self._stopping_timeouts:
             self._stopping_timeouts.discard(holder)
-            self._set_deadlines()
+            self.queue.set_timeouts(stopped=bool(self._stopping_timeouts))
         self._opened()
 
     def refuse(self, why: str) -> None:
         """While no target is live, refuse requests at once instead of holding them."""
         self._refusal = why
-        for waiter in self._queue:
-            waiter.refused = self._refused()
-            waiter.turn.set()
+        if self.is_refusing:
+            self.queue.refuse_held(why)
 
     def explain(self, why: str) -> None:
         """The reason for requests that time out from now on."""
-        self._timeout_reason = why
+        self.queue.timeout_reason = why
 
     def stop_refusing(self) -> None:
-        self._timeout_reason = ""
+        self.queue.timeout_reason = ""
         if not self._closed:
-            self._refusal = None
+            self._refusal = ""
 
     def close(self, why: str) -> None:
         """Refuse, permanently, requests that wait and those that would have to."""
@@ -203,29 +155,6 @@ class Gate:
         self._closed = True
         self.refuse(why)
         self._opened()
-
-    def refuse_held(self, why: str) -> None:
-        """Refuse the requests that wait now, whatever is live."""
-        for waiter in self._queue:
-            waiter.refused = Refused(why, self._retry_after())
-            waiter.turn.set()
-
-    def check_held(self) -> None:
-        """Have each request that waits now check whether it may go on waiting."""
-        for waiter in self._queue:
-            waiter.must_check = True
-            waiter.turn.set()
-
-    async def keep_ramping(self) -> None:
-        """Release more requests each second while there is a queue."""
-        while True:
-            await self._ramping.wait()
-            await trio.sleep(RAMP_PATIENCE)
-            if self._queue and self.is_open:
-                self._ramp = max(self._ramp, 0) + self.settings.ramp
-                self._next()
-            else:
-                self._ramping = trio.Event()
 
     # --- what can be seen ---
 
@@ -235,12 +164,12 @@ class Gate:
 
     @property
     def is_refusing(self) -> bool:
-        return self._refused() is not None
+        return bool(self._refusal) and not self._targets and not self._holders
 
     @property
     def why_down(self) -> str:
         """Why no target will be live soon, also behind a hold; empty if one may be."""
-        return "" if self._targets else self._refusal or ""
+        return "" if self._targets else self._refusal
 
     @property
     def targets(self) -> Sequence[Target]:
@@ -249,13 +178,13 @@ class Gate:
     @property
     def held(self) -> int:
         """How many requests wait."""
-        return len(self._queue)
+        return len(self.queue.waiting)
 
     @property
     def requests(self) -> int:
         """How many requests wait or have a lease, including streams."""
         on_trial = self._trial.targets if self._trial else ()
-        return len(self._queue) + sum(
+        return self.held + sum(
             [len(target.leases) for target in (*self._targets, *on_trial, *self._withdrawn)]
         )
 
@@ -267,7 +196,7 @@ class Gate:
     def tally_since(self, start: Tally) -> Tally:
         """What has happened since, including the requests that waited then or wait now."""
         now = self.tally
-        still = [waiter.waited for waiter in self._queue]
+        still = [waiter.waited for waiter in self.queue.waiting]
         return Tally(
             held=now.held - start.held,
             longest_hold=max(now.longest_hold, *still, 0.0),
@@ -276,17 +205,18 @@ class Gate:
             failed=now.failed - start.failed,
         )
 
-    # --- inside ---
+    # --- for leases, as their listener ---
 
     def let_one_more(self) -> None:
-        if self._queue:
-            self._ramp += 1
-            self._next()
+        if self.queue.waiting:
+            self.queue.let_one_more()
 
     def count(self, outcome: Outcome) -> None:
         self.tally.retried += outcome is Outcome.RETRIED
         self.tally.failed += outcome in (Outcome.FAILED, Outcome.OVERDUE)
         self.tally.cut += outcome is Outcome.CUT
+
+    # --- inside ---
 
     def _lease(self, held: float, avoid: Target | None, trial: Trial | None) -> Lease:
         targets = self._targets if trial is None else trial.choice(self._targets, avoid)
@@ -299,36 +229,6 @@ class Gate:
         target.leases.add(lease)
         return lease
 
-    def _deadline(self) -> float:
-        """The deadline of a wait that begins now."""
-        return math.inf if self._stopping_timeouts else trio.current_time() + self.settings.timeout
-
-    def _set_deadlines(self) -> None:
-        for waiter in self._queue:
-            waiter.scope.deadline = self._deadline()
-
-    def _may_go(self, waiter: Waiter) -> bool:
-        return self.is_open and self._ramp > 0 and next(iter(self._queue)) is waiter
-
     def _opened(self) -> None:
         if self.is_open:
-            self._ramp = self.settings.ramp
-            if self._queue:
-                self._ramping.set()
-            self._next()
-
-    def _next(self) -> None:
-        if self._queue and self.is_open and self._ramp > 0:
-            next(iter(self._queue)).turn.set()
-
-    def _refused(self) -> Refused | None:
-        if self._refusal and not self._targets and not self._holders:
-            return Refused(self._refusal, self._retry_after())
-        return None
-
-    def _retry_after(self) -> int:
-        return max(1, math.ceil(self.settings.timeout / 10))
-
-
-def _do_nothing() -> None:
-    pass
+            self.queue.gate_opened()

@@ -122,7 +122,7 @@ class SiteMaintenance:
         allow = [network(text) for text in record.allow]
         served.maintenance = Maintenance(record.message, record.until, allow, record.token)
         if has_begun:
-            served.gate.check_held()
+            served.gate.queue.check_held()
 
 
 def in_words(record: MaintenanceRecord) -> str:

@@ -160,7 +160,7 @@ class Site:
         before, self.settings = self.settings, settings
         if settings.git.paths != before.git.paths and self.new_commits.passed_over:
             self.watch.report_again()
-        self.gate.settings = settings.hold
+        self.gate.queue.settings = settings.hold
         self.pool.keepalive = settings.serving.backend_keepalive
         self.watch.use(settings.git)
         self.notify.use(settings)
@@ -182,7 +182,7 @@ class Site:
         """Run the tasks that serving requests needs, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.pool.run)
-            nursery.start_soon(self.gate.keep_ramping)
+            nursery.start_soon(self.gate.queue.keep_ramping)
             nursery.start_soon(self.rate.run)
             nursery.start_soon(self.maintenance.run)
             reports = CertificateReports(self.certificates.all, self.notify.report_certificates)

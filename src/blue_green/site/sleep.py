@@ -60,7 +60,7 @@ class Sleep:
         """Consecutive starts that failed."""
         self._retry_at = 0.0
         """Until then, requests are refused after such a failure."""
-        site.gate.on_hold = self._note_change
+        site.gate.queue.on_wait = self._note_change
 
     @property
     def is_awake(self) -> bool:

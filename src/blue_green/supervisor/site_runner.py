@@ -160,7 +160,7 @@ class SiteRunner:
     async def _finish_and_stop(self) -> None:
         logger.info("removed: finishing its in-flight requests")
         self._served.gate.close(REMOVED)
-        self._served.gate.refuse_held(REMOVED)  # Their site was perhaps paused for a reason.
+        self._served.gate.queue.refuse_held(REMOVED)  # Their site was perhaps paused for a reason.
         if self.site is not None:
             self.site.is_stopping = True
             self._sites.remove(self.site)  # Another one of its name may be added meanwhile.
