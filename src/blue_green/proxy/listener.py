@@ -1,22 +1,22 @@
 """Accept connections on the listening sockets, and serve each in a task of its own."""
 
-import errno
 import logging
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from blue_green.certificates.table import CertificateTable
 from blue_green.config.process_settings import ProxySettings
-from blue_green.http.connected import has_gone
 from blue_green.http.errors import ErrorPages
 from blue_green.http.sockets import first_port, in_words
 from blue_green.http2.session import SessionLimits
 from blue_green.proxy import quiesce
+from blue_green.proxy.accept_loop import accept_all
 from blue_green.proxy.accepted import client_of
 from blue_green.proxy.acme_challenge import AcmeChallenge
 from blue_green.proxy.buffer_space import BufferSpace
@@ -42,9 +42,6 @@ LINGER_TIMEOUT = 1.0
 """Seconds in which a client may read what it was sent last."""
 FIRST_REQUEST = 0.5
 """Seconds for the first request of a client that we accepted just before we stopped accepting."""
-MOST_GONE = 32
-"""Connections accepted at once whose clients had closed them already."""
-OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Listener:
@@ -155,7 +152,10 @@ class Listener:
                     with self._accepting:
                         async with trio.open_nursery() as accepting:
                             for sock in (*self._sockets, *self._redirecting):
-                                accepting.start_soon(self._accept, sock, nursery)
+                                serve_one = partial(self._serve, sock in self._redirecting)
+                                accepting.start_soon(
+                                    accept_all, sock, self._places, self._shared, nursery, serve_one
+                                )
                     self._stop_listening()
             finally:
                 self._stop_listening()
@@ -217,61 +217,21 @@ class Listener:
             while self._clients:
                 await self._places.fewer()
 
-    async def _accept(self, sock: socket.socket, nursery: trio.Nursery) -> None:
-        shared = self._shared
-        sock.setblocking(False)
-        redirects = sock in self._redirecting
-        is_short = False
-        gone = 0
-        while True:
-            while self._places.are_taken:
-                await trio.lowlevel.wait_readable(sock)
-                await self._places.wait_for_one(may_evict=shared.accept_paused is None)
-            if shared.accept_paused is not None:
-                await shared.accept_paused.wait()
-            try:
-                accepted, address = sock.accept()
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(sock)
-                continue
-            except OSError as error:
-                if error.errno not in OUT_OF_RESOURCES:
-                    await trio.lowlevel.checkpoint()
-                    continue  # That one connection was gone before we accepted it (accept(2)).
-                if not is_short:
-                    logger.error("no more connections for now: %s", error.strerror)
-                is_short = True
-                await trio.sleep(0.1)
-                continue
-            is_short = False
-            if has_gone(accepted):
-                # There may be thousands of these in the backlog.
-                accepted.close()
-                gone += 1
-                if gone % MOST_GONE == 0:
-                    await trio.lowlevel.checkpoint()
-                continue
-            self._places.take()
-            nursery.start_soon(self._serve, accepted, address, redirects)
-            # One at a time: trio may run tasks that are started together in any order, and the
-            # first client must be the first at the gate.
-            await trio.lowlevel.checkpoint()
-
     async def _take_up(self, nursery: trio.Nursery) -> None:
         """Go on with the clients of the process before us."""
         for client in self._handed:
             self._places.take()
             sock = socket.socket(fileno=client.descriptor)
             address = (client.address, 0) if client.address else ""
-            nursery.start_soon(self._serve, sock, address, client.redirects, client)
+            nursery.start_soon(self._serve, client.redirects, sock, address, client)
             if client.unread:
                 await trio.lowlevel.checkpoint()  # As when they are accepted: in their order.
 
     async def _serve(
         self,
+        redirects: bool,
         sock: socket.socket,
         address: object,
-        redirects: bool,
         handed: HandedClient | None = None,
     ) -> None:
         client: Client | None = None
