@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from blue_green.config.kinds import Endpoint
-from blue_green.proxy import exchange
+from blue_green.proxy import retries
 from blue_green.routing.lease import Target, cut
 from tests.raw.backend import drops, in_turn, says
 from tests.raw.checks import check_good_request_follows, check_is_kept
@@ -133,7 +133,7 @@ async def test_a_request_aborted_as_its_backend_dies_gets_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever else goes on in the same turn of the loop has no say in what it is told."""
-    monkeypatch.setattr(exchange, "LOST_AT_LATEST", 0.01)  # Here no supervisor notices anything.
+    monkeypatch.setattr(retries, "LOST_AT_LATEST", 0.01)  # Here no supervisor notices anything.
 
     async def script(peer: Peer) -> None:
         await peer.request()

@@ -24,6 +24,7 @@ from blue_green.proxy.path_prefix import strip
 from blue_green.proxy.pool import Unreachable, Upstream
 from blue_green.proxy.received_body import ReceivedBody
 from blue_green.proxy.relay import BadBody
+from blue_green.proxy.retries import Retries
 from blue_green.proxy.served_site import ServedSite
 from blue_green.proxy.streams import serve_events, serve_tunnel
 from blue_green.proxy.upload import TOO_SLOW, Upload
@@ -32,13 +33,6 @@ from blue_green.routing.router import Route
 
 # Python 3.11 looks members of an enum up ten times as slowly as names of a module.
 _NO_BODY, _LENGTH, _RESPONDED = Framing.NONE, Framing.LENGTH, Outcome.RESPONDED
-
-DIALS = 3
-"""How often a backend may refuse a connection before the request is given up."""
-
-LOST_AT_LATEST = 0.25
-"""Seconds to wait, after a failure, for the supervisor to notice that the backend died; after each
-failed dial by so much longer, since on a busy machine the end of a process takes its time."""
 
 
 class Exchange:
@@ -110,7 +104,7 @@ class Exchange:
             await self._run()
 
     async def _run(self) -> None:
-        dials, repeated = 0, False
+        retries: Retries | None = None
         failed: Target | None = None
         while True:
             lease = self._gate.acquire_now(failed, self._trial) or await entry.wait_at_gate(
@@ -127,20 +121,11 @@ class Exchange:
                     await self._at_backend(lease)
                 outcome = _RESPONDED
                 return
-            except Unreachable as error:
-                dials += not self._is_moved
-                outcome = Outcome.FAILED if dials == DIALS else Outcome.RETRIED
-                if dials == DIALS:
-                    why = "The backend could not be reached."
-                    raise ErrorResponse(502, why, 1, fault=str(error)) from None
-            except UpstreamError as broken:
-                may_repeat = broken.before_response and self._request.may_repeat
-                may_repeat &= self._is_moved or not repeated
-                outcome = Outcome.RETRIED if may_repeat else Outcome.FAILED
-                if not may_repeat:
-                    why = "The backend sent no valid response."
-                    raise ErrorResponse(502, why, fault=str(broken)) from None
-                repeated |= not self._is_moved
+            except (Unreachable, UpstreamError) as failure:
+                outcome = Outcome.FAILED
+                retries = retries or Retries()
+                retries.check(failure, self._request, was_moved=self._is_moved)
+                outcome = Outcome.RETRIED
             except ResponseAborted:
                 outcome = Outcome.FAILED
                 raise
@@ -152,8 +137,7 @@ class Exchange:
                     lease.end(outcome or self._client.final_outcome)
             self._client.clear_timeout()
             failed = lease.target
-            with trio.move_on_after(LOST_AT_LATEST * (1 + dials)):
-                await failed.lost.wait()
+            await retries.until_lost(failed)
 
     def _cut(self) -> bool:
         """Take the request away from its backend; whether the client loses it by that.
