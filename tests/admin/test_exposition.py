@@ -16,7 +16,7 @@ from tests.support.admin import Admin
 from tests.support.admin_address import admin_address
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite
-from tests.support.site_parts import go_live
+from tests.support.site_parts import broken, go_live
 from tests.waiting import until
 
 NAME = "test"
@@ -89,7 +89,9 @@ async def test_each_series_of_a_site_has_its_name_and_each_family_stands_togethe
         admin.of("shop").maintenance.begin(message="", until=None, allow=[], secret=False)
         admin.of("shop").gate.by_status[404] = 2
         admin.unrouted[421] = 1
-        admin.sites.broken["wiki"] = "no checkout"
+        wiki = broken(admin.of("blog").settings, "wiki")
+        admin.sites.add_broken("wiki", "no checkout", wiki)
+        wiki.maintenance.begin(message="", until=None, allow=[], secret=False)
         text = (await http.get("/metrics")).body.decode()
     headings = [line for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(headings) == len(set(headings))
@@ -110,7 +112,7 @@ async def test_each_series_of_a_site_has_its_name_and_each_family_stands_togethe
     ready = {s.labels["site"]: s.value for s in families["blue_green_ready"]}
     assert ready == {"blog": 1, "shop": 0, "wiki": 0}
     maintenance = {s.labels["site"]: s.value for s in families["blue_green_maintenance"]}
-    assert maintenance == {"blog": 0, "shop": 1}
+    assert maintenance == {"blog": 0, "shop": 1, "wiki": 1}
 
 
 async def test_a_scrape_lets_others_run_between_two_sites(

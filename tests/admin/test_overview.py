@@ -10,7 +10,7 @@ from blue_green.certificates.host_certificate import HostCertificate
 from tests.support.admin_address import admin_address
 from tests.support.browser import Browser
 from tests.support.gates import a_target
-from tests.support.site_parts import add, go_live, named, remove, serving
+from tests.support.site_parts import add, broken, go_live, named, remove, serving
 
 
 @pytest.fixture(autouse=True)
@@ -56,12 +56,14 @@ async def test_events_follow_sites_that_a_reload_adds_and_removes(tmp_path: Path
         blog = admin.of("blog")
         remove(admin.sites, blog)
         admin.run(add(admin.sites, named(blog.settings, "wiki"), admin.repository.path))
-        admin.sites.broken["docs"] = "no checkout"
+        docs = broken(blog.settings, "docs")
+        docs.maintenance.begin(message="", until=None, allow=[], secret=False)
+        admin.sites.add_broken("docs", "no checkout", docs)
         event = await reader.next()
         assert event["removed"] == ["blog"]
-        assert {(row["site"], row["phase"]) for row in event["sites"]} == {
-            ("wiki", "starting"),
-            ("docs", "broken"),
+        assert {(row["site"], row["phase"], row["maintenance"]) for row in event["sites"]} == {
+            ("wiki", "starting", False),
+            ("docs", "broken", True),
         }
 
 

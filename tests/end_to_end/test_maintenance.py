@@ -247,3 +247,39 @@ async def test_all_sites_are_put_in_maintenance_whether_they_are_live_or_not(
     finally:
         with trio.CancelScope(shield=True):
             await sites.stop()
+
+
+@pytest.mark.long
+async def test_a_site_that_cannot_run_after_a_restart_stays_in_maintenance_until_off(
+    make_sites: MakeSites,
+) -> None:
+    sites = behind_a_proxy(make_sites)
+    allowed, host = {"X_Forwarded_For": ALLOWED}, {"Host": sites["blog"].host}
+    async with sites.running():
+        await begin(sites)
+    pages = sites.directory / "pages"
+    pages.mkdir()
+    (pages / "404.html").write_bytes(b"\xff")
+    sites.change("blog", error_pages=str(pages))
+    sites.start()
+    try:
+        await sites.until_phase("blog", "broken")
+        await sites.until_phase("shop", "serving")
+        async with HttpClient(sites.port) as http:
+            for headers in (host, {**host, **allowed}):
+                answer = await http.get("/", **headers)
+                assert answer.status == 503
+                assert b"Moving house." in answer.body
+        shown = await sites.cli("status", "--site", "blog")
+        assert "blog is broken, in maintenance" in shown.out
+        assert "message: Moving house." in shown.out
+        done = await sites.cli("maintenance", "off", "--all")
+        assert done.out == "shop: not in maintenance\nblog: maintenance has ended\n"
+        assert b"This site is not available." in (await sites.get("blog")).body
+        (pages / "404.html").unlink()
+        assert (await sites.cli("reload")).code == 0
+        await sites.until_phase("blog", "serving", timeout=30)
+        assert await sites.text_of("blog") == "one"
+    finally:
+        with trio.CancelScope(shield=True):
+            await sites.stop()

@@ -128,6 +128,21 @@ async def test_the_access_line_says_why(capfd: pytest.CaptureFixture[str]) -> No
 # --- what it is about ------------------------------------------------------------------------
 
 
+async def test_those_who_are_admitted_get_the_page_too_while_nothing_runs(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with logged(capfd) as lines:
+        async with running(access_log=True) as proxy:
+            proxy.gate.switch([])
+            proxy.gate.refuse("This site is not available.")
+            begin(proxy.site, Maintenance("Moving house.", allow=US))
+            assert (await fetch(proxy, "/")).body == b"In maintenance\nMoving house.\n"
+            [line] = await until("the access line", lines)
+            assert (line["status"], line["why"]) == (503, "This site is not available.")
+            proxy.site.maintenance = None
+            assert b"This site is not available." in (await fetch(proxy, "/")).body
+
+
 async def test_it_works_without_a_live_release_and_during_a_pause() -> None:
     async with running() as proxy:
         proxy.gate.switch([])

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import trio
 
 from blue_green.config import parsing
 from blue_green.config.kinds import UrlPath
 from blue_green.config.settings import SiteSettings
-from blue_green.site.site import Site
+from blue_green.site.broken_site import BrokenSite
+from blue_green.site.site import Site, served_site
 from blue_green.site.sites import Sites
+from blue_green.site.state import State
 from blue_green.source.release import Release
 from blue_green.system.users import owner_of
 from tests.support.site import free_ports
@@ -63,6 +66,12 @@ def add(sites: Sites, settings: SiteSettings, checkout: Path) -> Site:
     use(sites, [*sites.settings.sites, settings])
     sites.add(site)
     return site
+
+
+def broken(settings: SiteSettings, name: str) -> BrokenSite:
+    """What is left of a site with these settings, if it cannot run."""
+    settings = named(settings, name)
+    return BrokenSite(settings, served_site(settings), State(), trio.CapacityLimiter(1))
 
 
 def remove(sites: Sites, site: Site) -> None:

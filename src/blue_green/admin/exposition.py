@@ -59,6 +59,8 @@ class Exposition:
             families.add(metric)
         for name in self._sites.not_running:
             families.add(_ready(name, is_ready=False))
+            if (broken := self._sites.get_broken(name)) is not None:
+                families.add(_maintenance(name, is_on=broken.maintenance.record is not None))
         for site in self._sites:
             await throttle.wait()
             for metric in (
@@ -161,12 +163,7 @@ def _traffic(site: Site) -> Iterator[Metric]:
         sum(target.streams for target in targets),
     )
     yield _gauge("blue_green_requests_held", "Held requests", name, gate.held)
-    yield _gauge(
-        "blue_green_maintenance",
-        "Whether the site is in maintenance",
-        name,
-        float(site.served.maintenance is not None),
-    )
+    yield _maintenance(name, is_on=site.served.maintenance is not None)
     yield from _buffers(name, site.served.buffered)
     holds = HistogramMetricFamily(
         "blue_green_hold_seconds",
@@ -175,6 +172,11 @@ def _traffic(site: Site) -> Iterator[Metric]:
     )
     holds.add_metric([name], cumulative(gate.queue.holds), gate.queue.holds.total)
     yield holds
+
+
+def _maintenance(name: str, *, is_on: bool) -> Metric:
+    text = "Whether the site is in maintenance"
+    return _gauge("blue_green_maintenance", text, name, float(is_on))
 
 
 def _buffers(name: str, use: BufferUse) -> Iterator[Metric]:

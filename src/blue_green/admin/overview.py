@@ -17,6 +17,7 @@ import trio
 
 from blue_green.admin.readiness import why_not_ready
 from blue_green.config.site_settings import ServingSettings
+from blue_green.site.broken_site import BrokenSite
 from blue_green.site.site import Site
 from blue_green.site.sites import STARTING, Sites
 from blue_green.site.status import of_supervisor
@@ -68,7 +69,7 @@ class Overview:
     async def _rows(self) -> dict[str, Row]:
         serving = {site.name: site.serving for site in self._sites.settings.sites}
         rows = {
-            name: _row_of_missing(serving.get(name), why)
+            name: _row_of_missing(serving.get(name), why, self._sites.get_broken(name))
             for name, why in self._sites.not_running.items()
         }
         for number, site in enumerate(self._sites):
@@ -116,13 +117,13 @@ def _first(problems: Sequence[str]) -> str:
     return f"{problems[0][:MAX_TEXT]}{more}" if problems else ""
 
 
-def _row_of_missing(serving: ServingSettings | None, why: str) -> Row:
+def _row_of_missing(serving: ServingSettings | None, why: str, broken: BrokenSite | None) -> Row:
     """The row of a site that does not run; without settings, they have mistakes."""
     return {
         "hosts": _hosts(serving) if serving else "",
         "phase": "starting" if why == STARTING else "broken",
         "step": None,
-        "maintenance": False,
+        "maintenance": broken is not None and broken.maintenance.record is not None,
         "why": why[:MAX_TEXT],
         "certificates": "",
         "processes": "",

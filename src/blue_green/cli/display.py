@@ -80,8 +80,11 @@ def _not_running(result: Mapping[str, Any], style: Style) -> list[str]:
     phase = result["phase"]
     colour = COLOURS[phase]
     name = (f"{result.get('name', 'the site')} is ", "bold")
-    head = style.line((f"{style.dot} ", colour), name, (phase, colour))
-    return [head, *style.with_steps(2, result["problem"], colour)]
+    where = (", in maintenance" if result.get("maintenance") else "", "bold yellow")
+    head = style.line((f"{style.dot} ", colour), name, (phase, colour), where)
+    maintenance = maintenance_text.summary(result)
+    lines = style.wrapped(2, maintenance, "yellow") if maintenance else []
+    return [head, *lines, *style.with_steps(2, result["problem"], colour)]
 
 
 def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:

@@ -75,7 +75,7 @@ def _cells(name: str, site: Mapping[str, Any]) -> tuple[str, ...]:
     routes = display.routes(site)
     hosts = f"{routes[0]} +{len(routes) - 1}" if len(routes) > 1 else "".join(routes)
     if not display.runs(site):
-        return (name, site["phase"], "", "", "", "", hosts, "")
+        return (name, _in_maintenance(site, site["phase"]), "", "", "", "", hosts, "")
     live = site["live"]["revision"] if site["live"] else ""
     requests = (f"{site['requests_per_second']:.1f}", str(site["in_flight"]), str(site["held"]))
     subject = site["subjects"].get(live, "")
@@ -88,6 +88,10 @@ def _phase(site: Mapping[str, Any]) -> str:
         phase = f"paused {left:.0f} s"
     elif site["step"]:
         phase = f"{phase} ({site['step']})"
+    return _in_maintenance(site, phase)
+
+
+def _in_maintenance(site: Mapping[str, Any], phase: str) -> str:
     return f"maintenance, {phase}" if site.get("maintenance") else phase
 
 

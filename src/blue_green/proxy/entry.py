@@ -49,7 +49,10 @@ async def wait_at_gate(
         lease = await site.gate.acquire(avoid, owner, trial, check)
         return lease
     except Refused as refused:
-        raise ErrorResponse(503, str(refused), refused.retry_after) from None
+        # While nothing runs, those who are admitted to a site in maintenance get its page, too.
+        is_down = site.maintenance is not None and site.gate.is_refusing
+        notice = site.maintenance.notice if site.maintenance and is_down else None
+        raise ErrorResponse(503, str(refused), refused.retry_after, notice=notice) from None
     finally:
         if lease is None:
             stream.held += time.monotonic() - client.held_since

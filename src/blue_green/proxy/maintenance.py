@@ -44,7 +44,7 @@ class Maintenance:
         self.until = until
         self.allow = allow
         self.link = SecretLink("maintenance", token) if token else None
-        self._notice = MaintenanceNotice(
+        self.notice = MaintenanceNotice(
             message or MESSAGE, "" if until is None else moment_text.in_full(until)
         )
 
@@ -70,7 +70,7 @@ class Maintenance:
             return
         if self.allow and self._allows(share.address_of(remote, request)):
             return
-        raise ErrorResponse(503, WHY, self._retry_after(), notice=self._notice)
+        raise ErrorResponse(503, WHY, self._retry_after(), notice=self.notice)
 
     def _allows(self, address: str) -> bool:
         if not address:

@@ -13,7 +13,7 @@ from blue_green.proxy.maintenance import Maintenance
 from blue_green.proxy.secret_link import new_token
 from blue_green.proxy.served_site import ServedSite
 from blue_green.site.maintenance_record import MaintenanceRecord, network
-from blue_green.site.notify import Notify
+from blue_green.site.notify import MaintenanceOutcome, Notify
 from blue_green.site.state import State, StateFile
 from blue_green.system import moment_text
 from blue_green.system.printable import counted
@@ -27,7 +27,10 @@ LONGEST_SLEEP = 30.0
 class SiteMaintenance:
     """Puts a site in maintenance until `end`, or until the time that was named."""
 
-    def __init__(self, served: ServedSite, state: State, file: StateFile, notify: Notify) -> None:
+    def __init__(
+        self, served: ServedSite, state: State, file: StateFile, notify: Notify | None = None
+    ) -> None:
+        """Without `notify`, nothing is reported: the site does not run, nor does its command."""
         self._served = served
         self._state = state
         self._file = file
@@ -61,7 +64,7 @@ class SiteMaintenance:
         self._set(record)
         text = in_words(record)
         logger.info("in maintenance %s: new requests get 503", text)
-        self._notify.report_maintenance("changed" if before else "begun", text)
+        self._report("changed" if before else "begun", text)
 
     def end(self, why: str = "") -> bool:
         """End the maintenance; whether there was one."""
@@ -69,7 +72,7 @@ class SiteMaintenance:
             return False
         self._set(None)
         logger.info("maintenance has ended%s", f": {why}" if why else "")
-        self._notify.report_maintenance("ended", why)
+        self._report("ended", why)
         return True
 
     def restore(self) -> None:
@@ -106,6 +109,10 @@ class SiteMaintenance:
             "allow": list(record.allow),
             "has_link": record.token is not None,
         }
+
+    def _report(self, outcome: MaintenanceOutcome, text: str) -> None:
+        if self._notify is not None:
+            self._notify.report_maintenance(outcome, text)
 
     def _set(self, record: MaintenanceRecord | None) -> None:
         self._state.maintenance = record

@@ -7,6 +7,7 @@ from blue_green.config.changes import Change
 from blue_green.config.settings import Settings, SiteSettings
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Router, routes_of
+from blue_green.site.broken_site import BrokenSite
 from blue_green.site.site import Site, served_site
 from blue_green.site.site_certificates import OfSite
 from blue_green.site.taken_ports import TakenPorts
@@ -30,6 +31,8 @@ class Sites:
         """Changes in the settings of the process that take effect only after a restart."""
         self.broken: dict[str, str] = {}
         """Why a site cannot run, by its name."""
+        self._broken: dict[str, BrokenSite] = {}
+        """What is left of those of them whose settings have no mistakes."""
         self._certificates: OfSite | None = None
         self._running: dict[str, Site] = {}
         self._taken_ports = TakenPorts(self)
@@ -58,6 +61,10 @@ class Sites:
 
     def get(self, name: str) -> Site | None:
         return self._running.get(name)
+
+    def get_broken(self, name: str) -> BrokenSite | None:
+        """What is left of a site that cannot run; None if it runs, or nothing is known of it."""
+        return self._broken.get(name)
 
     def served(self, settings: SiteSettings) -> ServedSite:
         """What the proxy needs for this site. Its requests wait there until the site runs."""
@@ -99,9 +106,15 @@ class Sites:
         site.addresses = self.addresses
         site.supervisor_began = self.began
         site.is_stopping = self.is_stopping
-        self.broken.pop(site.name, None)
+        self._forget_broken(site.name)
         self._running[site.name] = site
         self._share_polls()
+
+    def add_broken(self, name: str, why: str, site: BrokenSite | None) -> None:
+        """A site cannot run."""
+        self.broken[name] = why
+        if site is not None:
+            self._broken[name] = site
 
     def remove(self, site: Site) -> None:
         """A site does not run any more. Another one of its name may run already."""
@@ -116,8 +129,12 @@ class Sites:
 
     def forget(self, name: str) -> None:
         """A site is no longer in the settings. Its requests that have begun go on."""
-        self.broken.pop(name, None)
+        self._forget_broken(name)
         self._served.pop(name, None)
+
+    def _forget_broken(self, name: str) -> None:
+        self.broken.pop(name, None)
+        self._broken.pop(name, None)
 
     def stop(self) -> None:
         """Note that the service is stopping: what ends now has not crashed."""

@@ -8,6 +8,7 @@ from attrs import define, field
 from blue_green.config.process_settings import ProxySettings
 from blue_green.control.server import Refusal
 from blue_green.site import maintenance_record
+from blue_green.site.broken_site import BrokenSite
 from blue_green.site.maintenance_record import LONGEST_TIME
 from blue_green.site.site import Site
 from blue_green.supervisor.public_urls import urls
@@ -25,7 +26,7 @@ class MaintenanceArguments:
 
 
 async def maintenance(
-    site: Site, proxy: ProxySettings, arguments: MaintenanceArguments
+    site: Site | BrokenSite, proxy: ProxySettings, arguments: MaintenanceArguments
 ) -> dict[str, Any]:
     """Carry it out. The result has the secret links, which are for nobody else."""
     was_on = site.maintenance.record is not None
@@ -44,7 +45,7 @@ async def maintenance(
     }
 
 
-def _begin(site: Site, arguments: MaintenanceArguments) -> None:
+def _begin(site: Site | BrokenSite, arguments: MaintenanceArguments) -> None:
     try:
         maintenance_record.check_message(arguments.message)
     except ValueError as error:

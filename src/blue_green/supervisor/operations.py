@@ -55,12 +55,13 @@ class Operations:
         if request.selector.site is None and not self._sites.is_single:
             return await overview.of_all(self._sites)
         if (name := request.selector.site) and (why := self._sites.not_running.get(name)):
-            return overview.of_not_running(name, why)
+            return overview.of_not_running(self._sites, name, why)
         site = await self._find(request.selector)
         return site.status.as_dict()
 
     async def maintenance(self, request: SiteRequest, _: Send) -> dict[str, Any]:
-        site = await self._find(request.selector)
+        broken = self._sites.get_broken(request.selector.site or "")
+        site = broken or await self._find(request.selector)
         with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
             return await maintenance(site, self._sites.settings.proxy, request.arguments)
 

@@ -11,16 +11,17 @@ PER_SITE_ONLY = ("output", "last_swaps", "supervisor", "addresses")
 """Keys of a site's status that are long, or the same for all sites."""
 
 
-def of_not_running(name: str, why: str) -> dict[str, Any]:
+def of_not_running(sites: Sites, name: str, why: str) -> dict[str, Any]:
     """The status of a site that does not run."""
-    phase = "starting" if why == STARTING else "broken"
-    return {"name": name, "phase": phase, "problem": why}
+    phase, broken = "starting" if why == STARTING else "broken", sites.get_broken(name)
+    maintenance = broken.maintenance.as_dict() if broken else None
+    return {"name": name, "phase": phase, "problem": why, "maintenance": maintenance}
 
 
 async def of_all(sites: Sites) -> dict[str, Any]:
     """The status of each site by its name, also of those that do not run, and of the process."""
     # Before the first checkpoint: a site that begins to run meanwhile must not be left out.
-    waiting = {name: of_not_running(name, why) for name, why in sites.not_running.items()}
+    waiting = {name: of_not_running(sites, name, why) for name, why in sites.not_running.items()}
     shown: dict[str, Any] = {}
     for site in sites:
         status = site.status.as_dict()

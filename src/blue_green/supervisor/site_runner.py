@@ -20,6 +20,7 @@ from blue_green.http.errors import ErrorPages
 from blue_green.http.own_pages import BadPages
 from blue_green.proxy import hsts
 from blue_green.routing.lease import cut
+from blue_green.site.broken_site import BrokenSite
 from blue_green.site.build_limit import BuildLimit
 from blue_green.site.draining import drain, requests_of
 from blue_green.site.site import CheckoutUnusable, Site
@@ -65,6 +66,8 @@ class SiteRunner:
         self._handed = handed
         self._served = sites.served(settings)
         self._threads = threads.of_site()
+        self._broken: BrokenSite | None = None
+        """What is known of it while it does not run; None until its state has been read."""
         self._attempt = trio.CancelScope()
         """Cancelled if the site is to end while it is being made."""
         self._deploying = trio.CancelScope()
@@ -80,6 +83,8 @@ class SiteRunner:
         self._served.limits = settings.serving
         self._served.hsts = hsts.header_line(settings.tls.hsts)
         self._served.pages = pages or self._served.pages
+        if self._broken is not None:
+            self._broken.settings = settings
         if self.site is not None:
             self.site.use(settings)
 
@@ -87,10 +92,9 @@ class SiteRunner:
         """Make the site unless it exists; raise `CannotRun`. `run` does it, too."""
         if self.site is not None:
             return
-        prepare = partial(_prepare, self.settings, is_single=self._sites.is_single)
+        state = await self._restore()
         with _bounded():
-            owner, user, pages, state = await threads.run(prepare, abandon_on_cancel=True)
-        self._served.pages = pages
+            owner, user = await threads.run(_prepare, self.settings, abandon_on_cancel=True)
         label = self._sites.label(self.settings.name)
         site = Site(
             self.settings,
@@ -102,7 +106,6 @@ class SiteRunner:
             state=state,
             threads=self._threads,
         )
-        site.maintenance.restore()  # Also of a site that cannot run.
         try:
             if self._handed is None:  # Otherwise there is a release to serve, at once.
                 with _bounded():
@@ -111,6 +114,25 @@ class SiteRunner:
             raise CannotRun(f"[git] checkout: {error}") from None
         self.site = site
         self._sites.add(site)
+
+    async def _restore(self) -> State:
+        """Read the state and the error pages, and continue a maintenance; raise `CannotRun`.
+
+        All else that a site needs may be missing: in maintenance, visitors get its page.
+        """
+        settings = self.settings
+        read = partial(_read, settings, is_single=self._sites.is_single)
+        if self._broken is None:
+            with _bounded():
+                state = await threads.run(read, abandon_on_cancel=True)
+            self._broken = BrokenSite(settings, self._served, state, self._threads)
+        with _bounded():
+            pages, problem = await threads.run(_read_pages, settings, abandon_on_cancel=True)
+        self._served.pages = pages
+        self._broken.maintenance.restore()
+        if problem:
+            raise CannotRun(f"error_pages: {problem}")
+        return self._broken.state
 
     async def run(self) -> None:
         """Run the site until `end`, and try again whenever it cannot run."""
@@ -212,10 +234,14 @@ class SiteRunner:
         if self._sites.broken.get(name) != why:
             logger.error("cannot run: %s", why)
         if self._may_deploy:  # Otherwise it is being removed, and is none of the sites any more.
-            self._sites.broken[name] = why
+            self._sites.add_broken(name, why, self._broken)
         self._served.gate.refuse(UNAVAILABLE)
         with trio.move_on_after(RETRY_INTERVAL):
-            await self._end.wait()
+            async with trio.open_nursery() as nursery:
+                if self._broken is not None:
+                    nursery.start_soon(self._broken.maintenance.run)
+                await self._end.wait()
+                nursery.cancel_scope.cancel()
 
 
 @contextmanager
@@ -228,19 +254,29 @@ def _bounded() -> Iterator[None]:
         raise CannotRun("its files cannot be read: the file system does not answer") from None
 
 
-def _prepare(settings: SiteSettings, *, is_single: bool) -> tuple[User, User, ErrorPages, State]:
-    """The users that git and the app run as, the error pages, and the state; raise `CannotRun`."""
-    startup.check_secret(settings)
-    owner, user = startup.users_to_run_as(settings)
-    startup.warn_root(settings)
+def _read(settings: SiteSettings, *, is_single: bool) -> State:
+    """What the state directory remembers; raise `CannotRun`."""
     try:
         settings.state_directory.mkdir(parents=True, exist_ok=True)
         if not is_single:
             startup.check_site_trust(settings)
-        state = StateFile(settings.state_directory / STATE_FILE).load()
-        return owner, user, ErrorPages(settings.serving.error_pages), state
+        return StateFile(settings.state_directory / STATE_FILE).load()
     except OSError as error:
         where = settings.state_directory
         raise CannotRun(f"cannot write to {where}: {error.strerror}") from None
+
+
+def _read_pages(settings: SiteSettings) -> tuple[ErrorPages, str]:
+    """The error pages, or the built-in ones and why the site's own cannot be used."""
+    try:
+        return ErrorPages(settings.serving.error_pages), ""
     except BadPages as error:
-        raise CannotRun(f"error_pages: {error}") from None
+        return ErrorPages(), str(error)
+
+
+def _prepare(settings: SiteSettings) -> tuple[User, User]:
+    """The users that git and the app run as; raise `CannotRun`."""
+    startup.check_secret(settings)
+    users = startup.users_to_run_as(settings)
+    startup.warn_root(settings)
+    return users
