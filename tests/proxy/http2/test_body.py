@@ -25,13 +25,35 @@ async def test_a_body_without_frames_is_complete_from_the_beginning() -> None:
     assert await none.read() == b""
 
 
-async def test_what_has_arrived_is_read_in_one_piece_and_opens_the_window_again() -> None:
-    used: list[int] = []
-    two = body(b"ab", b"c", used=used)
+async def test_what_has_arrived_is_read_in_one_piece() -> None:
+    two = body(b"ab", b"c")
     assert two.has_arrived
     assert await two.read() == b"abc"
-    assert used == [3]
     assert not two.is_complete
+
+
+async def test_a_piece_is_used_when_the_next_one_is_read() -> None:
+    """Meanwhile it takes memory, for instance while the backend does not read."""
+    used: list[int] = []
+    three = body(b"abc", used=used)
+    await three.read()
+    three.put(b"de")
+    assert used == []
+    await three.read()
+    assert used == [3]
+    three.end([])
+    assert await three.read() == b""
+    assert used == [3, 2]
+
+
+async def test_bytes_that_are_dropped_include_the_piece_that_was_read_last() -> None:
+    used: list[int] = []
+    broken = body(b"abc", used=used)
+    await broken.read()
+    broken.put(b"de")
+    assert broken.drop() == 5
+    assert broken.drop() == 0
+    assert used == []
 
 
 async def test_no_piece_is_larger_than_a_block() -> None:

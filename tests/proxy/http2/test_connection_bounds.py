@@ -1,10 +1,14 @@
 """What the unread bodies of all connections may take together."""
 
+import threading
 from pathlib import Path
 
 import pytest
 import trio
 
+from blue_green.config.kinds import Size
+from blue_green.proxy import buffer_space
+from blue_green.proxy.buffer_file import BufferFile
 from blue_green.proxy.http2 import unread
 from tests.raw.backend import says
 from tests.raw.messages import OK
@@ -50,6 +54,34 @@ async def test_only_connections_with_unread_bodies_wait_above_the_bound(tmp_path
 
     async with running(says(OK), tls=write_pair(tmp_path), buffer_requests=0) as proxy:
         proxy.gate.hold("a test")
+        await trio.to_thread.run_sync(talk)
+        await proxy.until_drained()
+
+
+async def test_bodies_that_wait_for_a_file_count_as_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_system_goes_on = threading.Event()
+
+    def hang(directory: Path, kept_free: int) -> BufferFile:
+        file_system_goes_on.wait()
+        return BufferFile(directory, kept_free)
+
+    def talk() -> None:
+        try:
+            with frame_socket(proxy.port) as client:
+                for stream_id in (1, 3, 5):
+                    begin_upload(client, stream_id)
+                assert not is_read_from(client)
+                file_system_goes_on.set()
+                for stream_id in (1, 3, 5):
+                    client.send_data(stream_id, b"", END_STREAM)
+                    assert client.response(stream_id).status == 200
+        finally:
+            file_system_goes_on.set()
+
+    monkeypatch.setattr(buffer_space, "BufferFile", hang)
+    async with running(says(OK), tls=write_pair(tmp_path), buffer_memory=Size(0)) as proxy:
         await trio.to_thread.run_sync(talk)
         await proxy.until_drained()
 

@@ -15,11 +15,12 @@ class StreamBody:
     """A `Body` (see `relay`), into which the connection puts what arrives.
 
     The client sends no more than the stream's window allows, which `used` opens again: so what has
-    arrived and was not read has a bound.
+    arrived and is not used has a bound. A reader has used a piece when it reads the next one: until
+    then, the piece may wait in its hands for a thread, a lease or a slow backend.
     """
 
     def __init__(self, used: Callable[[int], None], *, length: int = -1, has_ended: bool) -> None:
-        """`used` is called with the number of bytes that were read.
+        """`used` is called with a number of bytes that the reader keeps no longer.
 
         A body of a known `length` is malformed if more follows, which only its end excludes. So its
         last byte is kept back until then: nobody gets a malformed one as a whole.
@@ -35,6 +36,8 @@ class StreamBody:
         self._count = 0
         self._length = length
         self._arrived = bytearray()  # Frames may have a single byte, which would cost 50 alone.
+        self._in_use = 0
+        """Bytes of the piece that was read last."""
         self._more: trio.Event | None = None
         """For the reader, if it waits."""
 
@@ -55,9 +58,10 @@ class StreamBody:
         self._wake_reader()
 
     def drop(self) -> int:
-        """Forget what has arrived, since nobody will read it; the number of its bytes."""
-        count = len(self._arrived)
+        """Forget what has arrived, since nobody will use it; the number of its bytes."""
+        count = len(self._arrived) + self._in_use
         self._arrived.clear()
+        self._in_use = 0
         return count
 
     def _wake_reader(self) -> None:
@@ -79,13 +83,15 @@ class StreamBody:
         return self._has_ended and len(self._arrived) <= limit
 
     def take(self, limit: int = BLOCK) -> bytes:
-        """Up to so many of the bytes that have arrived."""
-        data = bytes(self._arrived[:limit])
-        del self._arrived[:limit]
+        """Up to so many of the bytes that have arrived, which count as used."""
+        data = self._remove(limit)
         self._used(len(data))
         return data
 
     async def read(self) -> bytes:
+        if self._in_use:
+            self._used(self._in_use)
+            self._in_use = 0
         while not (count := min(self._readable, BLOCK)):
             if self._has_ended:
                 return b""
@@ -96,7 +102,13 @@ class StreamBody:
         self._count += count
         if 0 < self.limit < self._count:
             raise BodyTooLarge(f"it is larger than {self.limit} bytes")
-        return self.take(count)
+        self._in_use = count
+        return self._remove(count)
+
+    def _remove(self, limit: int) -> bytes:
+        data = bytes(self._arrived[:limit])
+        del self._arrived[:limit]
+        return data
 
     @property
     def _readable(self) -> int:

@@ -2,7 +2,7 @@
 
 The window of a stream bounds what it may leave unread, but there can be thousands of streams. Above
 the bound, connections with unread bodies are not read from before these have been read. All others
-go on.
+go on. A piece that waits for its way into a buffer or to a backend counts as unread.
 """
 
 import trio
