@@ -135,6 +135,26 @@ async def test_there_are_at_most_as_many_files_as_the_open_file_limit_has_room_f
         await until("all are closed", lambda: space.files == 0)
 
 
+async def test_files_that_wait_for_a_thread_count_as_open(tmp_path: Path) -> None:
+    files = 2 * buffer_space.MOST_THREADS
+    limit = Count(files * buffer_space.CONNECTIONS_PER_FILE)
+    stored: list[bool] = []
+    async with space_in(tmp_path, max_connections=limit) as space:
+
+        async def put(buffer: Buffer) -> None:
+            stored.append(await buffer.put(bytes(MB)))
+
+        buffers = [Buffer(space, BufferUse(), 10 * MB) for _ in range(2 * files)]
+        async with trio.open_nursery() as nursery:
+            for buffer in buffers:
+                nursery.start_soon(put, buffer)
+        assert sorted(stored) == [False] * files + [True] * files
+        assert space.files == files
+        for buffer in buffers:
+            buffer.close()
+        await until("all are closed", lambda: space.files == 0)
+
+
 async def test_many_files_are_closed_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

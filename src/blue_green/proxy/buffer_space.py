@@ -88,7 +88,7 @@ class BufferSpace:
         self.disk = 0
         """Bytes in files now."""
         self.files = 0
-        """Open files."""
+        """Files that are open, or about to be."""
         self._threads = trio.CapacityLimiter(MOST_THREADS)
         self._closing_threads = trio.CapacityLimiter(CLOSERS)
         self._to_close: deque[tuple[BufferFile, BufferUse, int]] = deque()
@@ -156,12 +156,15 @@ class BufferSpace:
         """A new file; None if there can be none."""
         if self.files >= min(MOST_FILES, self._settings.max_connections // CONNECTIONS_PER_FILE):
             return None
+        self.files += 1  # Already now: many more may want one while this waits for a thread.
+        file = None
         try:
             file = await self._in_thread(BufferFile, self._directory, KEPT_FREE)
         except OSError as error:
             self._report(error)
-            return None
-        self.files += 1
+        finally:
+            if file is None:
+                self.files -= 1
         return file
 
     def close_file(self, file: BufferFile, use: BufferUse, taken: int) -> None:
