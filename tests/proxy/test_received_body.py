@@ -1,5 +1,6 @@
 """A request gets a backend when its body is here, so that slow uploads keep none busy."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -224,6 +225,30 @@ async def test_a_gigabyte_arrives_whole_with_flat_memory(framing: str) -> None:
         assert (await client.answer()).status == 200
         assert sums == [checksum(1024)]
         assert pouring.grown < MOST_MEMORY
+
+
+async def test_a_body_that_the_backend_has_takes_no_memory_while_it_responds() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.until(b"\r\n\r\n")
+        taken.append(await peer.count(len(body)))
+        peer.received.clear()
+        await may_respond.wait()
+        await peer.send(OK)
+
+    count, body, taken, may_respond = 20, bytes(100_000), list[int](), trio.Event()
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with running(script) as proxy:
+        tracemalloc.start()
+        try:
+            clients = [await proxy.ask(head, body) for _ in range(count)]
+            await until("the backend has all of them", lambda: len(taken) == count)
+            memory, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert memory < count * len(body) / 2
+        may_respond.set()
+        for client in clients:
+            assert (await client.answer()).status == 200
 
 
 async def test_a_request_that_will_be_refused_is_refused_before_its_body_is_here() -> None:

@@ -174,13 +174,13 @@ class Exchange:
             lines = forwarding.lines(self._client.remote, request, request_id, self._stripped)
             head = write_request(request, lease.target.default_host, lines, self._target)
             body = self._take_body() if request.framing is not _NO_BODY else b""
-            if body is None:
-                reusable = await self._respond_beside_upload(upstream, lease, head)
-            elif rest := self._send_now(upstream, head + body):
-                reusable = await self._respond_beside_upload(upstream, lease, bytes(rest))
-            else:
-                self._is_uploaded = True
+            rest = head if body is None else self._send_now(upstream, head + body)
+            self._is_uploaded = body is not None and not rest
+            del body  # The response may take long, and nothing counts these bytes any more.
+            if self._is_uploaded:
                 reusable = await self._respond(upstream, lease)
+            else:
+                reusable = await self._respond_beside_upload(upstream, lease, bytes(rest))
         finally:
             if not self._is_released:
                 is_tunnel = self._client.state is ClientState.TUNNEL
