@@ -4,8 +4,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
+from blue_green.routing.results import ResultSummary
+from blue_green.site.receipt import Receipt
 from blue_green.site.trigger import Trigger
 from tests.support.admin_address import admin_address
 from tests.support.browser import Browser
@@ -49,6 +52,29 @@ async def test_the_page_fits_a_phone_and_is_readable_in_light_and_dark_mode(
             backgrounds.add(await tab.evaluate("getComputedStyle(document.body).backgroundColor"))
             assert tab.errors == []
         assert len(backgrounds) == 2
+
+
+async def test_the_last_swaps_have_the_results_of_both_releases(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    async with admin_address(tmp_path) as admin:
+        before = Receipt("promoted", NOTHING, at="2026-01-01T00:00:00+00:00")
+        receipt = attrs.evolve(
+            before,
+            trial_results=ResultSummary(1, 1, 0.02, 0.04),
+            trial_live_results=ResultSummary(0, 0),
+            results=ResultSummary(118, 0, 0.013, 0.052),
+            previous_results=ResultSummary(2391, 2, 0.0005, 0.08),
+        )
+        for one in (before, receipt):
+            admin.site.queue.remember(one)
+        tab = await chromium.open(admin.url)
+        await tab.until_reads("#swaps", "new: 118 requests, 0% failed, p50 13 ms, p95 52 ms")
+        newest, oldest = [await tab.text(f"#swaps tbody tr:nth-child({n})") for n in (1, 2)]
+        assert "old: 2\u202f391 requests, < 0.1% failed, p50 < 1 ms, p95 80 ms" in newest
+        assert "on trial: 1 request, 100% failed, p50 20 ms, p95 40 ms\nold meanwhile: 0" in newest
+        assert "request" not in oldest
+        assert tab.errors == []
 
 
 async def test_the_page_says_that_the_supervisor_is_away_until_it_is_back(

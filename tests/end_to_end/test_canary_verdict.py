@@ -30,8 +30,9 @@ async def test_a_canary_whose_pages_fail_is_reverted_before_its_time_is_over(
     assert visitors.failures == []
     receipt = site.remembered()["history"][-1]
     assert receipt["outcome"] == "reverted"
-    assert receipt["results"]["failed"] > 0
-    assert receipt["previous_results"]["failed"] == 0
+    assert receipt["trial_results"]["failed"] > 0
+    assert receipt["trial_live_results"]["failed"] == 0
+    assert "results" not in receipt, "there was no soak"
 
 
 @pytest.mark.long
@@ -59,6 +60,8 @@ async def test_a_canary_that_is_as_good_as_the_live_release_goes_live(
         two = site.draft("two")
         receipt = await site.ask("swap", revision=two, canary=50, seconds=3)
         assert (receipt["outcome"], receipt["reason"]) == ("promoted", "")
+        assert receipt["trial_results"]["requests"] > 20
+        assert receipt["trial_live_results"]["requests"] > 20
     assert visitors.failures == []
 
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -68,8 +69,12 @@ class PageLoad:
         await until(f"{count} more with {status}", lambda: seen() >= before + count)
 
 
-async def test_a_release_whose_pages_fail_is_reverted_within_its_soak(make_site: MakeSite) -> None:
-    site = make_site(swap={"soak": SOAK})
+async def test_a_release_whose_pages_fail_is_reverted_within_its_soak(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    notify = {"command": ["sh", "-c", f"cat >>{told}"]}
+    site = make_site(swap={"soak": SOAK}, notify=notify)
     one = site.commit("one")
     async with site.running(), PageLoad(site.port).coming() as visitors:
         bad = site.draft("bad", fails=1.0)
@@ -78,6 +83,9 @@ async def test_a_release_whose_pages_fail_is_reverted_within_its_soak(make_site:
         status = await site.status()
         again = await site.cli("swap", bad)
     receipt = json.loads(done.out)
+    event = json.loads(told.read_text().splitlines()[-1])
+    assert (event["event"], event["outcome"], event["revision"]) == ("swap", "reverted", bad)
+    assert (event["reason"], event["receipt"]["results"]) == (receipt["reason"], receipt["results"])
     assert (done.code, receipt["outcome"]) == (1, "reverted"), done.out
     assert receipt["seconds"].get("soak", 0) < 4
     results, before = receipt["results"], receipt["previous_results"]

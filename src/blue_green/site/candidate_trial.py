@@ -108,6 +108,7 @@ class CandidateTrial:
         if self._has_ended:
             return
         self._has_ended = True
+        self.results.note_in(self._swap.receipt)
         site = self._site
         site.served.trial = None
         site.gate.end_trial()
@@ -127,14 +128,12 @@ class CandidateTrial:
             failure = await self._first_end()
         if failure:
             backends = self._candidate.backends
-            self.results.note_in(self._swap.receipt)
             self.end()
             failed = TrialFailed if self.plan.kind is TrialKind.CANARY else StepFailed
             raise failed(failure, await last_output_of(backends))
         if self.plan.kind is TrialKind.PREVIEW and not self._decided.is_set():
             self.abort(NOT_PROMOTED)
         if self._why_aborted:
-            self.results.note_in(self._swap.receipt)
             raise TrialAborted(self._why_aborted)
 
     async def _first_end(self) -> str:

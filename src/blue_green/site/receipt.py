@@ -63,6 +63,10 @@ class Receipt:
     """Those of the new release from the switch to the end of the soak; None without a soak."""
     previous_results: ResultSummary | None = None
     """The recent ones of the release before."""
+    trial_results: ResultSummary | None = None
+    """Those of the new release during its canary or preview; None if there was none."""
+    trial_live_results: ResultSummary | None = None
+    """Those of the live release meanwhile."""
     retry_in: float = 0.0
     """Seconds until it is retried automatically; 0 if it is not."""
     asked_by: str = ""

@@ -5,6 +5,12 @@ from typing import Any
 
 from blue_green.system.printable import counted
 
+COMPARISONS = (
+    (("new release on trial", "old release meanwhile"), ("trial_results", "trial_live_results")),
+    (("new release", "old release"), ("results", "previous_results")),
+)
+"""Names of releases, and the keys of their results in a receipt."""
+
 
 def summary(results: Mapping[str, Any]) -> str:
     """The results of a release, an object of the control protocol, in one line."""
@@ -17,12 +23,13 @@ def summary(results: Mapping[str, Any]) -> str:
 
 
 def of_receipt(receipt: Mapping[str, Any]) -> Iterator[str]:
-    """The results of both releases of a swap that had a soak, if there were requests."""
-    both = {"new": receipt.get("results"), "old": receipt.get("previous_results")}
-    if any(results and results["requests"] for results in both.values()):
-        for name, results in both.items():
-            if results:
-                yield f"{name} release: {summary(results)}"
+    """The results of both releases on trial and in the soak, as far as there were requests."""
+    for names, keys in COMPARISONS:
+        both = [receipt.get(key) for key in keys]  # Missing in receipts of older versions.
+        if any(results and results["requests"] for results in both):
+            for name, results in zip(names, both, strict=True):
+                if results:
+                    yield f"{name}: {summary(results)}"
 
 
 def share(results: Mapping[str, Any]) -> str:

@@ -19,4 +19,6 @@ class TrialResults:
         return self._live.results.since(self._live_before)
 
     def note_in(self, receipt: Receipt) -> None:
-        receipt.results, receipt.previous_results = self.new().summary(), self.old().summary()
+        receipt.trial_results, receipt.trial_live_results = (
+            results.summary() for results in (self.new(), self.old())
+        )
