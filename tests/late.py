@@ -22,13 +22,16 @@ import blue_green
 SOURCE = Path(blue_green.__file__).parent
 
 
+_Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
 @frozen
 class LatePart:
     """A function that begins with a delay in the copy."""
 
     file: str
     function: str
-    """Its class and its name."""
+    """Its name, after that of its class if it is a method."""
     delay: str
 
     def insert_in(self, package: Path) -> None:
@@ -46,7 +49,7 @@ class LatePart:
 PARTS = (
     LatePart("system/log.py", "Sink._write", "time.sleep(0.7)"),
     LatePart("site/retirement.py", "Retirement._run", "await trio.sleep(1)"),
-    LatePart("site/deploy_queue.py", "DeployQueue._prune", "await trio.sleep(1)"),
+    LatePart("site/old_releases.py", "prune", "await trio.sleep(1)"),
     LatePart("site/state.py", "StateFile._replace", "__import__('time').sleep(0.5)"),
 )
 
@@ -60,14 +63,14 @@ def make_late_copy(directory: Path) -> None:
 
 
 def _first_statement(module: ast.Module, function: str) -> ast.stmt | None:
-    """The first statement of a method, after its docstring."""
-    owner, _, name = function.partition(".")
-    for outer in module.body:
-        if isinstance(outer, ast.ClassDef) and outer.name == owner:
-            for inner in outer.body:
-                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and inner.name == name:
-                    return inner.body[1 if ast.get_docstring(inner) else 0]
-    return None
+    """The first statement of a function, after its docstring."""
+    found: ast.Module | _Definition = module
+    for name in function.split("."):
+        inner = (node for node in found.body if isinstance(node, _Definition) and node.name == name)
+        if (definition := next(inner, None)) is None:
+            return None
+        found = definition
+    return found.body[1 if ast.get_docstring(found) else 0]
 
 
 def main() -> int:

@@ -199,7 +199,7 @@ def _buffers(name: str, use: BufferUse) -> Iterator[Metric]:
 
 
 def _changes(site: Site) -> Iterator[Metric]:
-    counts, name = site.queue.counts, site.name
+    counts, name = site.history.counts, site.name
     swaps = CounterMetricFamily("blue_green_swaps", "Swaps, by outcome", labels=["site", "outcome"])
     for outcome in get_args(Result):  # Including 0, from which Prometheus sees the first rise.
         swaps.add_metric([name, outcome], counts.by_outcome[outcome])

@@ -9,13 +9,11 @@ that was superseded, new commits do not supersede the next one. Requests made by
 
 import logging
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from blue_green.routing.metrics import SwapCounts
-from blue_green.site import swap_report, swap_runner
+from blue_green.site import old_releases, swap_report, swap_runner
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.receipt import Receipt
 from blue_green.site.retry import Retry, delay_after
@@ -42,8 +40,6 @@ class DeployQueue:
 
     def __init__(self, site: "Site") -> None:
         self.current: Swap | None = None
-        self.last: Receipt | None = site.state.history[-1] if site.state.history else None
-        self.counts = SwapCounts()
         self._site = site
         self.pending_retry: Retry | None = None
         """A swap that failed through no fault of its revision."""
@@ -74,16 +70,11 @@ class DeployQueue:
         """The newest known HEAD of the checkout."""
         return self._head or self._site.state.head
 
-    @property
-    def receipts(self) -> Sequence[Receipt]:
-        """Receipts of the last swaps, newest first, without the current one."""
-        return self._site.state.history[::-1]
-
     def subject_of(self, revision: str) -> str:
         """The subject line of a commit, if there is a receipt of a swap to it."""
         current = [self.current.receipt] if self.current else []
-        receipts = [receipt for receipt in [*current, *self.receipts] if receipt.subject]
-        return next((r.subject for r in receipts if r.revision == revision), "")
+        receipts = [*current, *self._site.history.receipts]
+        return next((r.subject for r in receipts if r.subject and r.revision == revision), "")
 
     def request(
         self,
@@ -103,16 +94,9 @@ class DeployQueue:
         is_head = trigger is Trigger.WATCH
         if is_head:
             self._head = revision
-        is_cancelling = self.current is not None and self.current.is_superseded
-        for request in (self._next_request, None if is_cancelling else self._current_request):
-            if request is not None and request.revision == revision and not (retry or rebuild):
-                if request is self._current_request:
-                    if self.current is not None and not self.current.follow(plan):
-                        continue
-                    self._drop_next()
-                request.plan = plan or request.plan
-                request.is_head |= is_head
-                return request
+        if not (retry or rebuild) and (request := self._join(revision, plan)) is not None:
+            request.is_head |= is_head
+            return request
         self._drop_next()
         self._next_request = DeployRequest(
             revision, trigger, retry or rebuild, rebuild, is_head, plan
@@ -124,6 +108,19 @@ class DeployQueue:
                 self.current.supersede(UNHEALTHY if is_unhealthy else SUPERSEDED)
         self._wake.set()
         return self._next_request
+
+    def _join(self, revision: str, plan: TrialPlan | None) -> DeployRequest | None:
+        """The request for this revision that has not ended, which follows this plan from now on."""
+        request = self._next_request
+        if request is None or request.revision != revision:
+            request, swap = self._current_request, self.current
+            if request is None or request.revision != revision:
+                return None
+            if swap is not None and (swap.is_superseded or not swap.follow(plan)):
+                return None
+            self._drop_next()
+        request.plan = plan or request.plan
+        return request
 
     def withdraw(self, request: DeployRequest, why: str) -> None:
         """Cancel a request, unless its swap has switched already."""
@@ -207,7 +204,8 @@ class DeployQueue:
                 if self._next_request is not None:
                     self._current_request, self._next_request = self._next_request, None
                     await self._carry_out(self._current_request)
-                    await self._prune()
+                    following = self._next_request
+                    await old_releases.prune(self._site, following.revision if following else None)
 
     async def _until_request(self) -> None:
         """Wait until there is a request, or a retry is due."""
@@ -231,14 +229,14 @@ class DeployQueue:
             self._schedule_retry(request, receipt, may_be_retried=swap.may_be_retried)
         finally:
             self.current = None
-        self.counts.add(receipt.outcome, receipt.seconds)
+        self._site.history.counts.add(receipt.outcome, receipt.seconds)
         swap_report.log_receipt(receipt)
         swap_report.publish_live(self._site)
         self._current_request = None
         self._yields_to_commits = receipt.outcome != "superseded"
         self._remember_head()
         if receipt.outcome != "unchanged" and not swap.is_refused:
-            self.remember(receipt)
+            self._site.history.remember(receipt)
         self._change()
         await self._site.save()  # A restart must not forget what we report now.
         request.finish(receipt)
@@ -268,15 +266,6 @@ class DeployQueue:
         except (GitError, OSError) as error:
             logger.info("cannot read the subject of commit %s: %s", receipt.revision[:7], error)
 
-    def remember(self, receipt: Receipt) -> None:
-        """Add a receipt to the history, and notify the owner."""
-        state = self._site.state
-        self.last = receipt
-        if not state.is_repeated(receipt):
-            # Before anything waits: a stop of the service would prevent it.
-            self._site.notify.report_swap(receipt)
-        state.remember(receipt)
-
     def _remember_head(self) -> None:
         """Remember the newest HEAD, unless its request has not been carried out yet."""
         retry = self.pending_retry
@@ -305,14 +294,3 @@ class DeployQueue:
             dropped.finish(
                 Receipt("superseded", dropped.revision, reason=why, asked_by=dropped.trigger)
             )
-
-    async def _prune(self) -> None:
-        state, slots = self._site.state, self._site.slots
-        in_use = {state.previous, state.live.revision if state.live else None}
-        in_use |= {self._next_request.revision if self._next_request else None}
-        in_use |= {slot.release.revision for slot in slots.both if slot.release}
-        revisions = {revision for revision in in_use if revision}
-        try:
-            await self._site.releases.pruning.prune(revisions, slots.release_paths)
-        except (GitError, OSError) as error:
-            logger.warning("cannot remove old releases: %s", error)

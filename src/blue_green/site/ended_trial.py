@@ -34,5 +34,5 @@ def report(site: "Site") -> None:
     if ended.is_head and not (site.settings.swap.canary and ended.is_by_settings):
         state.head = ended.revision
     logger.error("swap %s: aborted: %s", ended.revision[:7], receipt.reason)
-    site.queue.remember(receipt)
+    site.history.remember(receipt)
     site.state_file.change()

@@ -40,6 +40,7 @@ from blue_green.site.sleep import Sleep
 from blue_green.site.slots import Slots
 from blue_green.site.state import STATE_FILE, RecordedBackend, State, StateFile
 from blue_green.site.status import Status
+from blue_green.site.swap_history import SwapHistory
 from blue_green.site.taken_ports import TakenPorts
 from blue_green.site.trigger import Trigger
 from blue_green.source.git import Git
@@ -134,6 +135,7 @@ class Site:
         self.schedules = Schedules(self.state, self.state_file)
         self.retirement = Retirement(self)
         self.sleep = Sleep(self)
+        self.history = SwapHistory(self.state, self.notify)
         self.queue = DeployQueue(self)
         self.new_commits = NewCommits(self)
         self.pushes = Pushes()

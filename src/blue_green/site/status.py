@@ -88,11 +88,11 @@ class Status:
             "problem": site.watch.problem,
             "needs_restart": [change.as_dict() for change in site.needs_restart],
             "unremovable": list(site.releases.pruning.unremovable),
-            "last_swap": queue.last.as_dict() if queue.last else None,
+            "last_swap": site.history.last.as_dict() if site.history.last else None,
             "last_swaps": [
                 # Output is long; `last_swap` and `history` have it.
                 attrs.evolve(receipt, output=()).as_dict()
-                for receipt in queue.receipts[:LAST_SWAPS]
+                for receipt in site.history.receipts[:LAST_SWAPS]
             ],
             "supervisor": of_supervisor(site.supervisor_began),
         }
@@ -150,7 +150,7 @@ class Status:
         """Relevant revisions in quarantine: requested, or tried since the live one went live."""
         queue, live = self._site.queue, self._site.slots.live_revision
         relevant = {queue.desired, queue.head, self._site.new_commits.head}
-        for receipt in queue.receipts:
+        for receipt in self._site.history.receipts:
             if receipt.outcome == "promoted" and receipt.revision == live:
                 break
             relevant.add(receipt.revision)
@@ -192,7 +192,7 @@ class Status:
             return "it is being deployed" if is_current else "waiting for another swap to end"
         if (retry := queue.pending_retry) is not None and retry.revision == revision:
             return f"retrying in {retry.seconds_left:.0f} s: {retry.reason}"
-        if was_rolled_back(revision, queue.receipts):
+        if was_rolled_back(revision, self._site.history.receipts):
             again = command_line("swap", self._site.label, revision[:7])
             return (
                 f"it was rolled back. `{again}` deploys it again; a newer commit is deployed as "
@@ -200,7 +200,7 @@ class Status:
             )
         if reason := self._site.state.quarantine.get(revision):
             return quarantined(reason, self._site.label)
-        for receipt in queue.receipts:
+        for receipt in self._site.history.receipts:
             if receipt.revision == revision and receipt.outcome != "promoted":
                 return f"its swap {_ENDINGS[receipt.outcome]}: {receipt.reason}"
             if receipt.revision == live != receipt.previous and receipt.asked_by:

@@ -103,7 +103,7 @@ async def _revision(site: Site, name: str | None) -> str:
         revision = await site.git.resolve("HEAD" if name is None else name)
     except GitError as error:
         raise Refusal(str(error), usage=True) from None
-    if name is None and was_rolled_back(revision, site.queue.receipts):
+    if name is None and was_rolled_back(revision, site.history.receipts):
         short = revision[:7]
         again = command_line("swap", site.label, short)
         restart_it = command_line("restart", site.label)
@@ -154,7 +154,7 @@ async def history(site: Site, arguments: HistoryArguments, send: Send) -> dict[s
     """Send receipts one by one, newest first: together they may be large."""
     if arguments.count < 0:
         raise Refusal("the number of swaps cannot be negative", usage=True)
-    for receipt in site.queue.receipts[: arguments.count]:
+    for receipt in site.history.receipts[: arguments.count]:
         await send({**receipt.as_dict(), "event": "swap"})
     return {}
 
