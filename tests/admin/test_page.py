@@ -67,7 +67,7 @@ async def test_the_last_swaps_have_the_results_of_both_releases(
             previous_results=ResultSummary(2391, 2, 0.0005, 0.08),
         )
         for one in (before, receipt):
-            admin.site.queue.remember(one)
+            admin.site.history.remember(one)
         tab = await chromium.open(admin.url)
         await tab.until_reads("#swaps", "new: 118 requests, 0% failed, p50 13 ms, p95 52 ms")
         newest, oldest = [await tab.text(f"#swaps tbody tr:nth-child({n})") for n in (1, 2)]
