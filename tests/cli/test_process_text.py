@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from blue_green.cli import display, moments, site_list
+from blue_green.cli.rows import MARGIN
 from blue_green.cli.terminal import Style
 from tests.support.answers import status
 
@@ -31,7 +32,7 @@ def _shown(*processes: dict[str, Any]) -> list[str]:
     first = next(at for at, line in enumerate(lines) if line.strip().startswith("processes"))
     ours = [lines[first].replace("processes", " " * 9)]
     for line in lines[first + 1 :]:
-        if not line.startswith(" " * display.MARGIN):
+        if not line.startswith(" " * MARGIN):
             break
         ours.append(line)
     return [line.strip() for line in ours]

@@ -1,8 +1,6 @@
 """The supervisor's answers as lines of text, styled for the terminal."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
-from pathlib import PurePath
 from typing import Any
 
 from blue_green.cli import (
@@ -11,9 +9,11 @@ from blue_green.cli import (
     moments,
     process_text,
     sleep_text,
+    slot_text,
     swap_results,
     trial_text,
 )
+from blue_green.cli.rows import MARGIN, block, row, warning
 from blue_green.cli.terminal import Piece, Style
 from blue_green.config import change_text
 from blue_green.site import result_text
@@ -30,9 +30,6 @@ COLOURS = {
     "waking": "yellow",
     "broken": "red",
 }
-LABEL = 10
-"""Columns for the label of each line of the status."""
-MARGIN = LABEL + 4
 MAX_QUARANTINED = 3
 MIB = 2**20
 
@@ -47,17 +44,6 @@ def status(result: Mapping[str, Any], style: Style) -> list[str]:
 def runs(site: Mapping[str, Any]) -> bool:
     """Whether a site runs. Of one that does not, the status says why, and nothing else."""
     return "live" in site
-
-
-def output(line: Mapping[str, Any], style: Style) -> str:
-    """A line of output, with its time and source."""
-    clock = datetime.fromisoformat(line["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
-    source = f"{line['source']} {line['revision'][:7]}"
-    colour = {"blue": "cyan", "green": "green"}.get(line["source"], "yellow")
-    text = (line["text"], "red") if line["is_error"] else line["text"]
-    # Output is never truncated: the terminal wraps long lines.
-    unbounded = Style(colour=style.colour, unicode=style.unicode)
-    return unbounded.line((clock, "dim"), " ", (source, colour), (" | ", "dim"), text)
 
 
 def _head(result: Mapping[str, Any], style: Style) -> list[str]:
@@ -88,54 +74,69 @@ def _not_running(result: Mapping[str, Any], style: Style) -> list[str]:
 
 
 def _rows(result: Mapping[str, Any], style: Style) -> Iterator[str]:
-    live, swap = result["live"], result["swap"]
-    if live:
-        yield from _release(result, "live", live["revision"], style)
-        yield from style.wrapped(MARGIN, _place(live), "dim")
-        yield from _results(live, style)
-        if crash := live.get("crash"):  # Missing in the answers of older supervisors.
-            text = sleep_text.failure(result) or "restarting it"
-            yield from style.wrapped(MARGIN, f"{text}: {crash}", "red")
-            yield from _last_lines(result, live["revision"], style)
-        if current := result.get("current"):  # Missing in the answers of older supervisors.
-            yield from style.wrapped(MARGIN, f"in {current}", "dim")
-    else:
-        yield _row(style, "live", "nothing")
-    if draining := result.get("draining"):  # Nor this.
-        yield from _release(result, "draining", draining["revision"], style)
-        yield from style.wrapped(MARGIN, _place(draining), "dim")
-        yield from _results(draining, style)
+    yield from _live(result, style)
+    if draining := result.get("draining"):  # Missing in the answers of older supervisors.
+        yield from _running(result, "draining", draining, style)
     if retiring := result["retiring"]:
         yield from _release(result, "retiring", retiring["revision"], style)
-        yield from style.wrapped(MARGIN, _what_is_left(retiring), "dim")
+        yield from style.wrapped(MARGIN, slot_text.what_is_left(retiring), "dim")
     yield from _wanted(result, style)
-    if swap:
-        yield from _release(result, "swap to", swap["revision"], style)
-        yield from style.wrapped(MARGIN, _progress(swap), "cyan")
-        if candidate := result["candidate"]:
-            trial = result.get("trial")  # Missing in the answers of older supervisors.
-            where = f"{'on trial' if trial else 'starting'} in {_place(candidate)}"
-            yield from style.wrapped(MARGIN, where, "dim")
-            if trial:
-                yield from _results(candidate, style)
-                yield _row(style, trial["kind"], trial_text.line(trial))
+    if result["swap"]:
+        yield from _swap(result, style)
     if sleep := sleep_text.line(result):
-        yield _row(style, "sleep", sleep)
+        yield row(style, "sleep", sleep)
     yield from _processes(result, style)
     yield from _files(result, style)
     yield from _hosts(result, style)
     yield from _served_on(result, style)
     yield from _certificates(result, style)
-    yield _row(style, "requests", *_requests(result))
-    yield from _warning(style, "problem", result["problem"])
+    yield row(style, "requests", *_requests(result))
+    yield from warning(style, "problem", result["problem"])
     yield from _waiting_settings(result, style)
     if unremovable := result.get("unremovable"):  # Missing in the answers of older supervisors.
         old = counted(len(unremovable), "old release")
-        yield from _warning(style, "releases", f"{old} cannot be removed: {unremovable[0]}")
+        yield from warning(style, "releases", f"{old} cannot be removed: {unremovable[0]}")
     if last := result["last_swap"]:
-        yield from _warning(style, "data", last.get("warning", ""))
+        yield from warning(style, "data", last.get("warning", ""))
     yield from _quarantine(result, style)
     yield _supervisor(result["supervisor"], style)
+
+
+def _live(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    live = result["live"]
+    if not live:
+        yield row(style, "live", "nothing")
+        return
+    yield from _running(result, "live", live, style)
+    if crash := live.get("crash"):  # Missing in the answers of older supervisors.
+        text = sleep_text.failure(result) or "restarting it"
+        yield from style.wrapped(MARGIN, f"{text}: {crash}", "red")
+        yield from _last_lines(result, live["revision"], style)
+    if current := result.get("current"):  # Missing in the answers of older supervisors.
+        yield from style.wrapped(MARGIN, f"in {current}", "dim")
+
+
+def _running(
+    result: Mapping[str, Any], label: str, slot: Mapping[str, Any], style: Style
+) -> Iterator[str]:
+    """A release that serves requests."""
+    yield from _release(result, label, slot["revision"], style)
+    yield from style.wrapped(MARGIN, slot_text.place(slot), "dim")
+    yield from _results(slot, style)
+
+
+def _swap(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """The current swap, and its candidate."""
+    swap, candidate = result["swap"], result["candidate"]
+    yield from _release(result, "swap to", swap["revision"], style)
+    yield from style.wrapped(MARGIN, _progress(swap), "cyan")
+    if candidate:
+        trial = result.get("trial")  # Missing in the answers of older supervisors.
+        where = f"{'on trial' if trial else 'starting'} in {slot_text.place(candidate)}"
+        yield from style.wrapped(MARGIN, where, "dim")
+        if trial:
+            yield from _results(candidate, style)
+            yield row(style, trial["kind"], trial_text.line(trial))
 
 
 def process(result: Mapping[str, Any], style: Style) -> Iterator[str]:
@@ -157,61 +158,48 @@ def _files(result: Mapping[str, Any], style: Style) -> Iterator[str]:
         served = ", ".join(f"{path} from {name}" for path, name in files["directories"].items())
         if earlier := files["earlier_releases"]:
             served += f"; and from {counted(len(earlier), 'earlier release')}"
-        first, *more = style.wrapped(MARGIN, served)
-        yield _row(style, "files", first[MARGIN:])
-        yield from more
+        yield from block(style, "files", style.wrapped(MARGIN, served))
 
 
 def _hosts(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     """The hosts of a site, unless it gets all requests."""
     found = routes(result)
     if found and found != ["*"]:
-        first, *more = style.wrapped(MARGIN, ", ".join(found))
-        yield _row(style, "hosts", first[MARGIN:])
-        yield from more
+        yield from block(style, "hosts", style.wrapped(MARGIN, ", ".join(found)))
 
 
 def _processes(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     """A line for each process."""
-    rows = [
+    lines = [
         line
         for text, colour in process_text.lines(result)
         for line in style.wrapped(MARGIN, text, colour)
     ]
-    if rows:
-        yield _row(style, "processes") + rows[0][LABEL + 2 :]
-        yield from rows[1:]
+    yield from block(style, "processes", lines)
 
 
 def _certificates(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     if text := certificate_text.summary(result):
-        yield _row(style, "https", text)
+        yield row(style, "https", text)
     for problem in certificate_text.problems(result):
         yield from style.wrapped(MARGIN, problem, "yellow")
 
 
 def _served_on(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     if addresses := result.get("addresses"):  # Missing in the answers of older supervisors.
-        yield _row(style, "served on", addresses)
+        yield row(style, "served on", addresses)
 
 
 def _waiting_settings(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     """Changed settings that need a restart."""
     for entry in result.get("needs_restart", ()):
-        yield from _warning(style, "settings", change_text.change(entry))
+        yield from warning(style, "settings", change_text.change(entry))
 
 
 def _supervisor(supervisor: Mapping[str, Any], style: Style) -> str:
     since = moments.since(supervisor["since"])
     about = f"pid {supervisor['pid']}, version {supervisor['version']}, since {since}"
-    return _row(style, "supervisor", (about, "dim"))
-
-
-def _warning(style: Style, label: str, text: str) -> Iterator[str]:
-    if text:
-        first, *more = style.with_steps(MARGIN, text, "yellow")
-        yield _row(style, label) + first[LABEL + 2 :]
-        yield from more
+    return row(style, "supervisor", (about, "dim"))
 
 
 def _results(slot: Mapping[str, Any], style: Style) -> Iterator[str]:
@@ -252,25 +240,13 @@ def _requests(result: Mapping[str, Any]) -> Iterator[Piece]:
         yield f", {size / MIB:.1f} MiB buffered for slow clients"
 
 
-def _what_is_left(retiring: Mapping[str, Any]) -> str:
-    """What a retiring release still has to finish."""
-    left = ", ".join(
-        counted(retiring[key], name)
-        for key, name in (("in_flight", "request"), ("streams", "stream"))
-        if retiring[key]
-    )
-    if not left:
-        return f"stopping in {_place(retiring)}"
-    return f"{left} for up to {retiring['seconds_left']:.0f} s more, in {_place(retiring)}"
-
-
 def _quarantine(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     """Revisions in quarantine, the newest last, but for one that `_wanted` shows."""
     _, shown = missing(result)
     entries = [entry for entry in result["quarantined"].items() if entry[0] != shown]
     if len(entries) > MAX_QUARANTINED:
         older = counted(len(entries) - MAX_QUARANTINED, "older revision")
-        yield _row(style, "quarantine", f"{older}, and:")
+        yield row(style, "quarantine", f"{older}, and:")
     for revision, reason in entries[-MAX_QUARANTINED:]:
         yield from _release(result, "quarantine", revision, style)
         yield from style.with_steps(MARGIN, reason, "dim")
@@ -295,11 +271,7 @@ def _last_swaps(result: Mapping[str, Any], style: Style) -> list[str]:
 
 def _release(result: Mapping[str, Any], label: str, revision: str, style: Style) -> Iterator[str]:
     subject = result["subjects"].get(revision, "")
-    yield _row(style, label, (revision[:7], "bold"), f"  {subject}")
-
-
-def _row(style: Style, label: str, *pieces: Piece) -> str:
-    return style.line((f"  {label:>{LABEL}}  ", "dim"), *pieces)
+    yield row(style, label, (revision[:7], "bold"), f"  {subject}")
 
 
 def _progress(swap: Mapping[str, Any]) -> str:
@@ -308,18 +280,3 @@ def _progress(swap: Mapping[str, Any]) -> str:
     if swap["phase"] not in swap["seconds"] and swap["phase"]:
         done.append(f"{swap['phase']} {swap['phase_seconds']:.1f} s ...")
     return ", ".join([triggered_by(swap["asked_by"]), *done] if swap["asked_by"] else done)
-
-
-def _place(slot: Mapping[str, Any]) -> str:
-    since = f", since {moments.since(slot['since'])}" if slot["since"] else ""
-    if slot.get("is_static"):  # An older supervisor does not send it.
-        return f"{slot['slot']}, a static site{since}"
-    sockets = slot.get("sockets", [])  # Nor this.
-    where = f"port {', '.join(map(str, slot['ports']))}"
-    if len(sockets) == 1:
-        where = f"socket {sockets[0]}"
-    elif sockets:
-        names = ", ".join(PurePath(path).name for path in sockets)
-        where = f"sockets {names} in {PurePath(sockets[0]).parent}"
-    pids = ", ".join(map(str, slot["pids"])) or "none"
-    return f"{slot['slot']}, {where}, pid {pids}{since}"

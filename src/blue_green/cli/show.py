@@ -4,9 +4,11 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from blue_green.cli import display, site_list, swap_results
+from blue_green.cli import site_list, swap_results
 from blue_green.cli.command import FAILED, OK, Command, complain
 from blue_green.cli.control_socket import socket_of
 from blue_green.cli.request import (
@@ -104,7 +106,7 @@ def _show(message: dict[str, Any], style: Style, *, as_json: bool) -> None:
         lines = "1 line was" if lost == 1 else f"{lost} lines were"
         print(f"blue-green: {lines} lost: they were not read fast enough", file=sys.stderr)
     for line in message["lines"]:
-        print(json.dumps(line) if as_json else display.output(line, style))
+        print(json.dumps(line) if as_json else output_line(line, style))
     sys.stdout.flush()
 
 
@@ -179,3 +181,14 @@ COMMANDS = [
         offers=(*SLOTS, "build", "migrate"),
     ),
 ]
+
+
+def output_line(line: Mapping[str, Any], style: Style) -> str:
+    """A line of output, with its time and source."""
+    clock = datetime.fromisoformat(line["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    source = f"{line['source']} {line['revision'][:7]}"
+    colour = {"blue": "cyan", "green": "green"}.get(line["source"], "yellow")
+    text = (line["text"], "red") if line["is_error"] else line["text"]
+    # Output is never truncated: the terminal wraps long lines.
+    unbounded = Style(colour=style.colour, unicode=style.unicode)
+    return unbounded.line((clock, "dim"), " ", (source, colour), (" | ", "dim"), text)
