@@ -4,13 +4,14 @@ import argparse
 import io
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from blue_green.cli import display, swap_results
+from blue_green.cli import display, show, swap_results
 from blue_green.cli.command import complain, say
 from blue_green.cli.progress import CLEAR_LINE, Progress
 from blue_green.cli.request import print_result
@@ -217,9 +218,16 @@ def test_text_from_outside_cannot_move_the_cursor() -> None:
     text = shown(status(problem=evil, subjects={LIVE: evil}, last_swaps=[last]))
     text += "\n".join(swap_results.receipt({**last, "output": [evil]}, WIDE))
     line = {"at": ago(), "source": "blue", "revision": LIVE, "is_error": False, "text": evil}
-    text += display.output(line, WIDE)
+    text += show.output_line(line, WIDE)
     assert "good" in text
     assert all(character.isprintable() for character in text.replace("\n", ""))
+
+
+@pytest.mark.parametrize("phase", display.COLOURS)
+def test_colours_change_nothing_else_in_the_status(phase: str) -> None:
+    result = status(phase=phase, problem="cannot pull: no\ntry again", held=9, head=BAD, why="no")
+    coloured = "\n".join(display.status(result, Style(colour=True)))
+    assert re.sub("\x1b\\[[0-9;]*m", "", coloured) == "\n".join(display.status(result, Style()))
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])

@@ -16,7 +16,10 @@ from attrs import frozen
 
 from blue_green.system.printable import printable
 
-COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+COLOURS = {
+    "bold": "1", "dim": "2",
+    "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36",
+}  # fmt: skip
 MIN_WIDTH = 20
 
 Piece = str | tuple[str, str]
