@@ -11,7 +11,7 @@ from tests.faults.table import FAULTS, Fault
 
 @frozen
 class Case:
-    """Faults that happen together, in one phase of one swap."""
+    """Faults that happen together, in one phase of one swap, or in one wake."""
 
     strategy: str
     phase: str

@@ -67,19 +67,21 @@ async def old_process_dies(scene: Scene) -> None:
 
 
 async def port_is_stolen(scene: Scene) -> None:
-    """The candidate has answered no probe yet; now it dies, and a stranger has its port."""
-    port = await _port_of_candidate(scene)
+    """What starts has answered no probe yet; now it dies, and a stranger has its port."""
+    port = await _port_that_starts(scene)
     scene.kill_new()
     await _take(scene, port)
 
 
 async def port_is_taken(scene: Scene) -> None:
     """A stranger has it, and would answer whatever the candidate is asked."""
-    await _take(scene, await _port_of_candidate(scene))
+    await _take(scene, await _port_that_starts(scene))
 
 
-async def _port_of_candidate(scene: Scene) -> int:
-    port: int = (await scene.site.status())["candidate"]["ports"][0]
+async def _port_that_starts(scene: Scene) -> int:
+    """The port of the candidate, or of the release that wakes."""
+    status = await scene.site.status()
+    port: int = (status["candidate"] or status["live"])["ports"][0]
     return port
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import trio
 
+from tests.faults import waking
 from tests.faults.aftermath import (
     at_rest,
     check_nothing_is_left,
@@ -18,6 +19,7 @@ from tests.faults.scene import Scene, Stage
 from tests.faults.summary import Summary
 from tests.faults.table import Fault
 from tests.faults.traffic import Traffic, judge
+from tests.faults.waking import WAKE
 from tests.waiting import PATIENCE
 
 
@@ -66,12 +68,18 @@ class Runner:
         stage.numbers += 1
         name = f"case-{stage.numbers}"
         traffic = Traffic(site.port, name)
-        new = site.draft(name, **_merged(fault.new for fault in case.faults))
+        new = status["live"]["revision"]
+        if case.phase == WAKE:
+            status = await waking.fall_asleep(site)
+        else:
+            new = site.draft(name, **_merged(fault.new for fault in case.faults))
         async with traffic.flowing() as nursery:
             live, workers = status["live"], workers_of(status)
             scene = Scene(stage, case.phase, live, workers, new, traffic, nursery)
-            await _happen(scene, case.faults)
+            await _happen(scene, case)
             status = await settled(site, site.head() if case.loses_state else None)
+            if case.phase == WAKE:
+                await waking.stay_awake(site)
         check_outcome(scene, case, status)
         wrong = judge(traffic.sent, site.journal(), allowed=case.allowed, died=scene.died)
         assert wrong == [], "\n".join(wrong)
@@ -92,9 +100,9 @@ class Runner:
             stage.close()
 
 
-async def _happen(scene: Scene, faults: Iterable[Fault]) -> None:
+async def _happen(scene: Scene, case: Case) -> None:
     """They come, those last that end the supervisor; it is started again; they are taken away."""
-    faults = sorted(faults, key=lambda fault: fault.ends_supervisor)
+    faults = sorted(case.faults, key=lambda fault: fault.ends_supervisor)
     await scene.reach()
     for fault in faults:
         if fault.happen is not None:
@@ -103,7 +111,7 @@ async def _happen(scene: Scene, faults: Iterable[Fault]) -> None:
         scene.ask()
     if any(fault.ends_supervisor for fault in faults):
         await _start_again(scene, faults)
-    scene.site.take_down_barriers()
+    await scene.go_on(fails=case.outcome not in (None, "promoted"))
     with trio.fail_after(PATIENCE):
         await scene.followed.wait()
     for fault in faults:
@@ -117,6 +125,8 @@ async def _start_again(scene: Scene, faults: Iterable[Fault]) -> None:
     for fault in faults:
         if fault.while_down is not None:
             await fault.while_down(scene)
+    if scene.phase == WAKE:  # What was to wake is restored.
+        scene.site.take_down_barriers()
     await scene.stage.serve()
 
 

@@ -1,7 +1,9 @@
 """A site on which faults happen, and a swap that stands still in the phase that is wanted.
 
 What holds a swap up is under the control of the app: a barrier, which is a file, at which the
-app, its build or its migration waits. The soak is held up by nothing: it is long enough.
+app, its build or its migration waits. The soak is held up by nothing: it is long enough. A canary
+and a preview wait to be promoted. In the phase `wake` there is no swap: the live release is asleep,
+and a barrier holds it up when it starts.
 """
 
 import os
@@ -17,11 +19,17 @@ import trio
 from attrs import define, field
 
 from blue_green.control.messages import decode, encode
+from tests.faults import trials, waking
 from tests.faults.traffic import Traffic
+from tests.faults.trials import TRIALS
+from tests.faults.waking import WAKE
 from tests.support.site import RealSite
+from tests.support.visitors import PROXIES
 from tests.waiting import PATIENCE, until
 
-OVERLAP = ("checkout", "build", "start", "probe", "drain", "hand over", "soak", "retire")
+OVERLAP = (
+    "checkout", "build", "start", "probe", *TRIALS, "drain", "hand over", "soak", "retire", WAKE,
+)  # fmt: skip
 EXCLUSIVE = (
     "checkout", "build", "finish", "stop processes", "stop", "migrate", "start", "probe", "soak",
 )  # fmt: skip
@@ -82,6 +90,7 @@ class Stage:
             swap={"strategy": strategy, "soak": SOAK if soaks else 0, "stream_timeout": "1s"},
             app={"stop_timeout": "1s"},
             health={"timeout": "1s"},
+            proxy=PROXIES,
             processes={
                 "worker": {"command": [sys.executable, "-S", "-c", WORKER], "stop_timeout": "60s"}
             },
@@ -166,12 +175,19 @@ class Scene:
         return revision
 
     def ask(self) -> None:
-        """Ask for the swap."""
+        """Ask for the swap, if there is to be one."""
         self.is_asked_for = True
-        self.nursery.start_soon(self._follow)
+        if self.phase == WAKE:
+            self.followed.set()
+        else:
+            self.nursery.start_soon(self._follow)
 
     async def reach(self) -> None:
         """Let the swap come to its phase, and stand still there."""
+        if self.phase == WAKE:
+            await waking.requests_wait(self)
+            return
+        await self.traffic.has_begun()
         if self.phase == "checkout":
             return
         barrier = None
@@ -186,13 +202,21 @@ class Scene:
         reached = barrier and barrier.with_name(f"{barrier.name}.reached")
 
         def is_there() -> bool:
-            has_ended = self.followed.is_set() and self.phase not in BEHIND
+            has_ended = self.followed.is_set() and self.phase not in (*BEHIND, "preview")
             assert not has_ended, f"it did not come to {self.phase}: {self.events}"
             is_told = any(event.get("phase") == self.phase for event in self.events)
             has_barrier = reached and self.phase not in WITH_REQUESTS
             return reached.exists() if reached and has_barrier else is_told
 
         await until(f"the swap comes to {self.phase}", is_there)
+        if self.phase in TRIALS:
+            await trials.both_serve(self)
+
+    async def go_on(self, *, fails: bool) -> None:
+        """Take away what holds up the swap, which `fails` or may be promoted."""
+        self.site.take_down_barriers()
+        if self.phase in TRIALS and not self.is_down:
+            await trials.promote(self, fails=fails)
 
     def _waiting(self) -> list[Any]:
         return [entry for entry in self.site.journal() if entry["path"].endswith("wait")]
@@ -201,7 +225,8 @@ class Scene:
         """Note what is told of the swap, until its end."""
         try:
             async with await trio.open_unix_socket(str(self.site.state / "control.sock")) as stream:
-                await stream.send_all(encode({"command": "swap", "revision": self.new}))
+                options = trials.OPTIONS.get(self.phase, {})
+                await stream.send_all(encode({"command": "swap", "revision": self.new, **options}))
                 begun = b""
                 async for data in stream:
                     *lines, begun = (begun + data).split(b"\n")

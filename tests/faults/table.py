@@ -7,17 +7,19 @@ from attrs import frozen
 
 from tests.faults import how
 from tests.faults.scene import EXCLUSIVE, OVERLAP, PHASES, Scene
+from tests.faults.trials import TRIALS
+from tests.faults.waking import WAKE
 
 Step = Callable[[Scene], Awaitable[None]]
 Places = Mapping[str, Sequence[str]]
 
 ANY_PHASE = {"overlap": OVERLAP[1:], "exclusive": EXCLUSIVE[1:]}
 WITH_CANDIDATE = {
-    "overlap": ("build", "start", "probe", "drain", "hand over", "soak", "retire"),
+    "overlap": ("build", "start", "probe", *TRIALS, "drain", "hand over", "soak", "retire"),
     "exclusive": ("build", "migrate", "start", "probe", "soak"),
 }
 WITH_OLD = {
-    "overlap": ("build", "start", "probe", "drain", "hand over", "soak", "retire"),
+    "overlap": ("build", "start", "probe", *TRIALS, "drain", "hand over", "soak", "retire"),
     "exclusive": ("build", "finish", "stop processes", "stop"),
 }
 WITH_BOTH = {"overlap": WITH_OLD["overlap"], "exclusive": ("build",)}
@@ -26,11 +28,14 @@ AT_SOAK = {"overlap": ("soak",), "exclusive": ("soak",)}
 
 CRASH = frozenset({"502", "cut"})
 """A POST in flight is answered 502; an answer that had begun is cut."""
+DOWN = frozenset({"503"})
+"""Whoever has waited for a site to wake in vain, or comes a moment later."""
 KILL = frozenset({"closed", "cut", "refused"})
 STOP = frozenset({"503", "closed unseen", "refused"})
 """Whoever waits is told; an idle connection is closed, perhaps while a request is on its way."""
 
 FAILED_BEFORE_SWITCH = dict.fromkeys(("build", "migrate", "start", "probe"), "failed")
+FAILED_ON_TRIAL = {"canary": "reverted", "preview": "failed"}
 
 
 @frozen
@@ -83,6 +88,7 @@ FAULTS: tuple[Fault, ...] = (
         kind="new",
         ends={
             **FAILED_BEFORE_SWITCH,
+            **FAILED_ON_TRIAL,
             "drain": "promoted",
             "retire": "promoted",
             "hand over": "reverted",
@@ -117,12 +123,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "both backends die",
         WITH_BOTH,
-        ("overlap", "start"),
+        ("overlap", "canary"),
         happen=how.both_die,
         allows=CRASH,
         kind="old",
         ends={
             **FAILED_BEFORE_SWITCH,
+            **FAILED_ON_TRIAL,
             "drain": "promoted",
             "retire": "promoted",
             "hand over": "reverted",
@@ -158,7 +165,10 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "the disk is full when the state is written",
-        {"overlap": ("probe", "drain", "soak", "retire"), "exclusive": ("probe", "soak")},
+        {
+            "overlap": ("probe", *TRIALS, "drain", "soak", "retire", WAKE),
+            "exclusive": ("probe", "soak"),
+        },
         ("overlap", "drain"),
         happen=how.disk_is_full,
         heal=how.disk_has_room,
@@ -168,7 +178,10 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "the state file cannot be written",
-        {"overlap": ("build", "probe", "retire"), "exclusive": ("build", "probe", "soak")},
+        {
+            "overlap": ("build", "probe", *TRIALS, "retire", WAKE),
+            "exclusive": ("build", "probe", "soak"),
+        },
         ("exclusive", "probe"),
         happen=how.state_is_unwritable,
         heal=how.state_is_writable,
@@ -269,6 +282,23 @@ FAULTS: tuple[Fault, ...] = (
         heal=how.port_is_given_back,
         ends=FAILED_BEFORE_SWITCH,
         is_retried=True,
+        kind="new",
+    ),
+    Fault(
+        "the backend dies while the site wakes",
+        {"overlap": (WAKE,), "exclusive": ()},
+        ("overlap", WAKE),
+        happen=how.new_dies,
+        allows=DOWN,
+        kind="new",
+    ),
+    Fault(
+        "a stranger takes the port of a site that wakes",
+        {"overlap": (WAKE,), "exclusive": ()},
+        ("overlap", WAKE),
+        happen=how.port_is_stolen,
+        heal=how.port_is_given_back,
+        allows=DOWN,
         kind="new",
     ),
     Fault(

@@ -52,6 +52,8 @@ class Traffic:
         self._port = port
         self._name = name
         self._numbers = itertools.count()
+        self.cookie = ""
+        """What half of the requests have, if anything."""
 
     @property
     def passed(self) -> int:
@@ -74,11 +76,13 @@ class Traffic:
         async with trio.open_nursery() as nursery:
             for _ in range(CLIENTS):
                 nursery.start_soon(client)
-            await until("the load has begun", lambda: self.passed)
             try:
                 yield nursery
             finally:
                 running = False
+
+    async def has_begun(self) -> None:
+        await until("the load has begun", lambda: self.passed)
 
     async def ask(self, method: str, what: str = "", *, http: HttpClient | None = None) -> None:
         """Send a request that nobody else sends, and note what became of it."""
@@ -91,13 +95,18 @@ class Traffic:
             if http is None:
                 http = await at_last.enter_async_context(HttpClient(self._port))
             with trio.move_on_after(PATIENCE):
-                await _exchange(http, sent)
+                await _exchange(http, sent, self._headers(number))
         sent.took = trio.current_time() - began
 
+    def _headers(self, number: int) -> dict[str, str]:
+        """Each request is from an address of its own; every other pair has the cookie."""
+        headers = {"X_Forwarded_For": f"10.0.{number // 256 % 256}.{number % 256}"}
+        return {**headers, "Cookie": self.cookie} if self.cookie and number & 2 else headers
 
-async def _exchange(http: HttpClient, sent: Sent) -> None:
+
+async def _exchange(http: HttpClient, sent: Sent, headers: Mapping[str, str]) -> None:
     try:
-        answer = await http.request(sent.method, sent.path, sent.body.encode())
+        answer = await http.request(sent.method, sent.path, sent.body.encode(), **headers)
     except OSError:
         sent.outcome = "refused"
         return
