@@ -28,9 +28,9 @@ from blue_green.proxy.access_log import End
 from blue_green.proxy.client import Client
 from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.handler import Handler
-from blue_green.proxy.http2 import request_task
 from blue_green.proxy.http2.frame_writer import MOST_COLLECTED, FrameWriter
 from blue_green.proxy.http2.stream import Http2Stream
+from blue_green.proxy.http2.stream_workers import StreamWorkers
 from blue_green.proxy.http2.unread import UnreadBytes
 from blue_green.proxy.request_end import note_end, response_to
 from blue_green.proxy.shared import Shared
@@ -76,8 +76,11 @@ class Http2Connection:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._writer.run)
+                self._workers = StreamWorkers(
+                    nursery, self._handler, self._shared, self._streams, self._end_stream
+                )
                 with self._announcing(nursery), self._reading:
-                    await self._read(nursery)
+                    await self._read()
                 await self._break_off_streams(self._ended_by)
                 self._session.refuse_streams()
                 patience = self._shared.settings.idle_timeout if self._refuses else LINGER_TIMEOUT
@@ -88,7 +91,7 @@ class Http2Connection:
             self._session.refuse_streams()
             self._writer.flush()
 
-    async def _read(self, nursery: trio.Nursery) -> None:
+    async def _read(self) -> None:
         """Read until the client sends no more, or must not."""
         client, session, transport = self._client, self._session, self._transport
         shared, unread = self._shared, self._unread
@@ -99,7 +102,7 @@ class Http2Connection:
                     if session.is_heavy:
                         await throttle.wait_for_long()
                     for event in session.step():
-                        self._handle(event, nursery)
+                        self._handle(event)
                         if isinstance(event, RequestRefused):  # h11 has parsed it, slowly.
                             await throttle.wait_for_long()
                     if self._writer.collected > MOST_COLLECTED + MOST_REPLIES:
@@ -124,9 +127,9 @@ class Http2Connection:
         except OSError:
             pass  # The client is gone.
 
-    def _handle(self, event: Event, nursery: trio.Nursery) -> None:
+    def _handle(self, event: Event) -> None:
         if isinstance(event, RequestBegun):
-            self._begin_stream(event, nursery)
+            self._begin_stream(event)
         elif isinstance(event, RequestRefused):
             self._refuse(event)
         elif isinstance(event, RequestOverLimit):
@@ -144,7 +147,7 @@ class Http2Connection:
             elif isinstance(event, RequestMalformed):
                 self._log_malformed(event.head, event.why)
 
-    def _begin_stream(self, event: RequestBegun, nursery: trio.Nursery) -> None:
+    def _begin_stream(self, event: RequestBegun) -> None:
         client = Client(self._transport, self._client.remote, is_one_of_many=True)
         if self._is_reading_head:  # This is the one that it waited for, and not the next one.
             self._is_reading_head = False
@@ -162,8 +165,7 @@ class Http2Connection:
         )
         self._streams[event.stream_id] = stream
         self._writer.is_shared = len(self._streams) > 1
-        self._shared.begun_streams += 1
-        nursery.start_soon(self._serve, stream)
+        self._workers.serve(stream)
 
     def _refuse(self, event: RequestRefused) -> None:
         """Respond with an error to a request that no site gets to see."""
@@ -180,13 +182,6 @@ class Http2Connection:
             self._session.reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR)  # It has no room.
         self._session.finish(event.stream_id)
         note_end(client, None, End(error.status, error.in_full, len(body)), 0.0, self._shared)
-
-    async def _serve(self, stream: Http2Stream) -> None:
-        self._shared.begun_streams -= 1
-        try:
-            await request_task.serve(stream, self._handler, self._shared)
-        finally:
-            self._end_stream(stream)
 
     def _end_stream(self, stream: Http2Stream) -> None:
         stream.drop_body()

@@ -16,14 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 async def serve(stream: Http2Stream, handler: Handler, shared: Shared) -> None:
-    """Serve the request. Whatever fails ends its stream, and not the connection."""
+    """Serve the request. Whatever fails ends its stream, and not the connection.
+
+    If it is cancelled, call `send_final_error` afterwards.
+    """
     client, broken, began = stream.client, "", time.monotonic()
     error: ErrorResponse | None = None
     try:
-        with client.scope:
-            await handler.handle(stream)
-            stream.close()
-            stream.is_complete = True
+        await handler.handle(stream)
+        stream.close()
+        stream.is_complete = True
     except ErrorResponse as response:
         if not client.has_left:  # Otherwise nobody gets it.
             error = response
@@ -45,6 +47,11 @@ async def serve(stream: Http2Stream, handler: Handler, shared: Shared) -> None:
             note_end(client, stream, end, began, shared)
     if not stream.is_complete:
         await _send_error(error or client.final_error, stream, shared)
+
+
+async def send_final_error(stream: Http2Stream, shared: Shared) -> None:
+    """Respond to a request that was cancelled, if there is something to say."""
+    await _send_error(stream.client.final_error, stream, shared)
 
 
 async def _send_error(error: ErrorResponse | None, stream: Http2Stream, shared: Shared) -> None:
