@@ -14,7 +14,7 @@ from tests.support.admin_address import admin_address
 from tests.support.browser import Browser
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite, free_ports
-from tests.support.sleeping import SOON, until_asleep
+from tests.support.sleeping import SOON, sleeping, until_asleep
 
 MakeSite = Callable[..., RealSite]
 
@@ -166,9 +166,7 @@ async def test_the_page_shows_that_a_site_is_asleep(make_site: MakeSite, chromiu
     site = make_site(idle=SOON)
     (port,) = free_ports(1)
     site.configure(admin={"listen": [f"127.0.0.1:{port}"]})
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
         assert (await site.get("/")).status == 200
         await until_asleep(site)
         tab = await chromium.open(f"http://127.0.0.1:{port}/")

@@ -1,6 +1,7 @@
 """A browser and a real site over HTTP/2: many assets, cancelled requests, streams, uploads."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,6 @@ from tests.support.http2_site import Http2Site
 from tests.waiting import until
 
 pytestmark = pytest.mark.long
-
-MakeSite = Callable[..., Http2Site]
 
 PROTOCOLS = """[...new Set(performance.getEntriesByType("resource")
     .concat(performance.getEntriesByType("navigation"))
@@ -24,21 +23,40 @@ CONNECTS = """performance.getEntriesByType("resource")
 ALL_LOADED = "document.readyState === 'complete' && window.loaded === 200"
 
 
-@pytest.fixture
-def make_http2(tmp_path: Path) -> MakeSite:
-    def make(app: str) -> Http2Site:
-        return Http2Site(tmp_path, app)
+@asynccontextmanager
+async def assets(
+    directory: Path, browser: Browser, path: str = "/page"
+) -> AsyncIterator[tuple[Http2Site, Tab]]:
+    """A site with 200 assets, and a page of it that has loaded them."""
+    site = Http2Site(directory, "showcase")
+    site.commit("one")
+    async with site.running():
+        tab = await browser.open(site.url(path))
+        await tab.until(ALL_LOADED)
+        yield site, tab
 
-    return make
+
+@asynccontextmanager
+async def streaming(directory: Path, browser: Browser) -> AsyncIterator[tuple[Http2Site, Tab]]:
+    """A site that streams, and a page of it, whose connection the browser uses for streams."""
+    site = Http2Site(directory, "streaming")
+    site.configure(swap={"stream_timeout": "1s"})
+    site.commit("one")
+    async with site.running():
+        tab = await browser.open(site.url("/"))
+        await tab.until("document.readyState === 'complete'")
+        assert await tab.evaluate(PROTOCOLS) == "h2"
+        yield site, tab
+
+
+async def is_idle(site: Http2Site) -> bool:
+    return bool((await site.status())["in_flight"] == 0)
 
 
 async def test_a_page_loads_200_scripts_on_one_connection(
-    make_http2: MakeSite, tls_chromium: Browser
+    tmp_path: Path, tls_chromium: Browser
 ) -> None:
-    site = make_http2("showcase")
-    site.commit("one")
-    async with site.running():
-        tab = await tls_chromium.open(site.url("/page"))
+    async with assets(tmp_path, tls_chromium) as (site, tab):
         for most_connects in (1, 0, 0):  # The browser may have connected before the first request.
             await tab.until(ALL_LOADED)
             assert await tab.evaluate(PROTOCOLS) == "h2"
@@ -52,13 +70,9 @@ async def test_a_page_loads_200_scripts_on_one_connection(
 
 
 async def test_a_page_that_is_left_while_it_loads_does_not_disturb_the_next(
-    make_http2: MakeSite, tls_chromium: Browser
+    tmp_path: Path, tls_chromium: Browser
 ) -> None:
-    site = make_http2("showcase")
-    site.commit("one")
-    async with site.running():
-        tab = await tls_chromium.open(site.url("/page?0"))
-        await tab.until(ALL_LOADED)
+    async with assets(tmp_path, tls_chromium, "/page?0") as (site, tab):
         for _ in range(5):
             before = len(site.journal_of("/asset/1.js?5"))
             await tab.evaluate(f"location = {site.url('/page?5')!r}")
@@ -72,27 +86,11 @@ async def test_a_page_that_is_left_while_it_loads_does_not_disturb_the_next(
         assert tab.errors == []
 
 
-async def is_idle(site: Http2Site) -> bool:
-    return bool((await site.status())["in_flight"] == 0)
-
-
-async def streaming_tab(site: Http2Site, tls_chromium: Browser) -> Tab:
-    """A page of the app that streams, by which the browser has a connection for its streams."""
-    tab = await tls_chromium.open(site.url("/"))
-    await tab.until("document.readyState === 'complete'")
-    assert await tab.evaluate(PROTOCOLS) == "h2"
-    return tab
-
-
 async def test_a_websocket_is_closed_with_1012_after_a_swap_and_opened_again(
-    make_http2: MakeSite, tls_chromium: Browser
+    tmp_path: Path, tls_chromium: Browser
 ) -> None:
     """The browser opens it on the connection of the page (RFC 8441), not on one of its own."""
-    site = make_http2("streaming")
-    site.configure(swap={"stream_timeout": "1s"})
-    site.commit("one")
-    async with site.running():
-        tab = await streaming_tab(site, tls_chromium)
+    async with streaming(tmp_path, tls_chromium) as (site, tab):
         await tab.evaluate("""(() => {
             received = [], codes = [];
             (function open() {
@@ -116,13 +114,9 @@ async def test_a_websocket_is_closed_with_1012_after_a_swap_and_opened_again(
 
 
 async def test_an_event_source_continues_after_a_swap(
-    make_http2: MakeSite, tls_chromium: Browser
+    tmp_path: Path, tls_chromium: Browser
 ) -> None:
-    site = make_http2("streaming")
-    site.configure(swap={"stream_timeout": "1s"})
-    site.commit("one")
-    async with site.running():
-        tab = await streaming_tab(site, tls_chromium)
+    async with streaming(tmp_path, tls_chromium) as (site, tab):
         await tab.evaluate("""(() => {
             received = [];
             const note = (text) => { if (received.at(-1) !== text) received.push(text); };
@@ -138,13 +132,9 @@ async def test_an_event_source_continues_after_a_swap(
         await tab.evaluate("location = 'about:blank'")
 
 
-async def test_uploads_show_their_progress(make_http2: MakeSite, tls_chromium: Browser) -> None:
+async def test_uploads_show_their_progress(tmp_path: Path, tls_chromium: Browser) -> None:
     """Browsers send a stream as the body of fetch() over HTTP/2 only."""
-    site = make_http2("showcase")
-    site.commit("one")
-    async with site.running():
-        tab = await tls_chromium.open(site.url("/page"))
-        await tab.until(ALL_LOADED)
+    async with assets(tmp_path, tls_chromium) as (_, tab):
         await tab.evaluate("""(() => {
             progress = [], answers = [];
             const request = new XMLHttpRequest();
@@ -177,13 +167,9 @@ async def test_uploads_show_their_progress(make_http2: MakeSite, tls_chromium: B
 
 
 async def test_a_page_whose_requests_go_on_notices_no_swap_or_upgrade(
-    make_http2: MakeSite, tls_chromium: Browser
+    tmp_path: Path, tls_chromium: Browser
 ) -> None:
-    site = make_http2("showcase")
-    site.commit("one")
-    async with site.running():
-        tab = await tls_chromium.open(site.url("/page"))
-        await tab.until(ALL_LOADED)
+    async with assets(tmp_path, tls_chromium) as (site, tab):
         await tab.evaluate("""(() => {
             counts = {}, failures = [], goes_on = true;
             const ask = async (options) => {

@@ -14,6 +14,7 @@ from tests.support.sleeping import (
     held_requests,
     is_asleep,
     notify,
+    sleeping,
     until_asleep,
     until_held,
 )
@@ -28,9 +29,8 @@ TWO_LOOKS = 1.0
 async def test_a_site_falls_asleep_and_the_next_requests_wake_it(make_site: MakeSite) -> None:
     site = make_site(idle=SOON, proxy={"max_body": 1000}, hold={"ramp": 1})
     admin = Admin(site)
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        status = await until_asleep(site)
+    async with sleeping(site) as one:
+        status = await site.status()
         assert site.processes() == []
         assert (status["live"]["pids"], status["down"]) == ([], "")
         assert await admin.ready() == (200, "ready")
@@ -73,9 +73,7 @@ async def test_a_request_in_the_moment_of_the_stop_waits_and_is_answered(
 @pytest.mark.long
 async def test_streams_requests_and_commands_keep_a_site_awake(make_site: MakeSite) -> None:
     site = make_site(idle=SOON)
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
         async with await trio.open_tcp_stream("127.0.0.1", site.port) as stream:
             await stream.send_all(b"GET /events HTTP/1.1\r\nHost: test.example\r\n\r\n")
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 ")
@@ -112,9 +110,7 @@ async def test_a_failed_start_is_reported_and_tried_again_after_a_while(
     notify(site)
     admin = Admin(site)
     broken = site.directory / "broken"
-    site.commit("one", raises_while_there_is=str(broken))
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site, raises_while_there_is=str(broken)):
         broken.touch()
         answer = await site.get("/")
         failed_at, starts = trio.current_time(), len(site.journal("start"))
@@ -140,9 +136,7 @@ async def test_a_pause_holds_requests_of_a_site_that_is_asleep_and_wakes_it(
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
         await site.cli("pause", "--for", "60s")
         async with held_requests(site, "/") as answers:
             await until("it runs", lambda: len(site.journal("listens")) == 2)

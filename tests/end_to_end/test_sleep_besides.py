@@ -10,7 +10,7 @@ import trio
 from tests.support.http_client import HttpClient
 from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite, free_ports
-from tests.support.sleeping import SOON, held_requests, is_asleep, until_asleep
+from tests.support.sleeping import SOON, held_requests, is_asleep, sleeping, until_asleep
 from tests.support.swaps import reaches
 from tests.support.visitors import PROXIES
 from tests.waiting import until
@@ -22,9 +22,8 @@ pytestmark = pytest.mark.long
 
 async def test_a_port_that_was_found_and_taken_meanwhile_is_replaced(make_site: MakeSite) -> None:
     site = make_site(idle=SOON, app={"ports": None})
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        status = await until_asleep(site)
+    async with sleeping(site) as one:
+        status = await site.status()
         [port] = status["live"]["ports"]
         with socket.create_server(("127.0.0.1", port)):
             assert (await site.get("/")).json()["revision"] == one
@@ -36,9 +35,7 @@ async def test_a_port_of_the_settings_that_is_taken_meanwhile_is_reported(
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         with socket.create_server(("127.0.0.1", site.blue)):
             assert (await site.get("/")).status == 503
             status = await site.status()
@@ -52,9 +49,7 @@ async def test_several_backends_sleep_and_wake_together(make_site: MakeSite) -> 
     others = free_ports(2)
     site = make_site(idle=SOON)
     site.configure(app={"ports": [[site.blue, others[0]], [site.green, others[1]]]})
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
         assert (await site.get("/")).status == 200
         assert len((await site.status())["live"]["pids"]) == 2
         assert len(site.journal("listens")) == 4
@@ -62,9 +57,7 @@ async def test_several_backends_sleep_and_wake_together(make_site: MakeSite) -> 
 
 async def test_a_crash_after_a_wake_is_mended_as_always(make_site: MakeSite) -> None:
     site = make_site(idle=SOON)
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
         assert (await site.post("/die", b"")).status == 502
         assert (await site.get("/")).status == 200
         assert (await site.status())["sleep"]["failed_wakes"] == 0
@@ -88,9 +81,7 @@ async def test_a_supervisor_that_is_killed_while_a_site_falls_asleep_starts_it_a
 
 async def test_files_and_maintenance_do_not_wake_a_site(make_site: MakeSite) -> None:
     site = make_site(idle=SOON, files={"/static/": "."})
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
         assert (await site.get("/static/text.txt")).body == b"one"
         assert (await site.cli("maintenance", "on")).code == 0
         assert (await site.get("/")).status == 503
@@ -104,9 +95,7 @@ async def test_a_canary_of_a_site_that_is_asleep_wakes_the_live_release_for_the_
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON, proxy=PROXIES)
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         two = site.draft("two")
         assert (await site.cli("swap", two, "--canary", "50%", "--no-wait")).code == 0
         await reaches(site, "canary")
@@ -158,9 +147,7 @@ async def test_a_slow_download_is_whole_though_its_backend_has_stopped_meanwhile
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         async with await trio.open_tcp_stream("127.0.0.1", site.port) as stream:
             request = b"GET /pieces=50 HTTP/1.1\r\nHost: test.example\r\nConnection: close\r\n\r\n"
             await stream.send_all(request)
@@ -174,9 +161,7 @@ async def test_a_slow_download_is_whole_though_its_backend_has_stopped_meanwhile
 
 async def test_a_slow_upload_wakes_a_site_only_when_it_is_whole(make_site: MakeSite) -> None:
     site = make_site(idle=SOON)
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
         async with await trio.open_tcp_stream("127.0.0.1", site.port) as stream:
             head = b"POST / HTTP/1.1\r\nHost: test.example\r\nContent-Length: 6\r\n\r\n"
             await stream.send_all(head + b"abc")
@@ -189,9 +174,7 @@ async def test_a_slow_upload_wakes_a_site_only_when_it_is_whole(make_site: MakeS
 
 async def test_a_full_queue_refuses_requests_of_a_site_that_wakes(make_site: MakeSite) -> None:
     site = make_site(idle=SOON, hold={"limit": 2})
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         site.put_up("start", one)
         async with held_requests(site, "/a", "/b") as answers:
             assert (await site.get("/c")).status == 503
@@ -203,9 +186,7 @@ async def test_a_visitor_whom_a_slow_start_keeps_waiting_too_long_learns_why(
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON, hold={"timeout": "500ms"})
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         site.put_up("start", one)
         answer = await site.get("/")
         assert (answer.status, b"was asleep, and has not started" in answer.body) == (503, True)

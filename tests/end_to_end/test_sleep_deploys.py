@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from tests.support.site import RealSite
-from tests.support.sleeping import SOON, held_requests, is_asleep, until_asleep
+from tests.support.sleeping import SOON, held_requests, is_asleep, sleeping, until_asleep
 from tests.support.swaps import outcomes, reaches
 from tests.waiting import until
 
@@ -54,9 +54,7 @@ async def test_a_release_that_fails_while_the_site_is_asleep_is_not_live(
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         two = site.commit("two", raises="no")
         await until("it has failed", lambda: ("failed", two) in outcomes(site))
         assert await is_asleep(site)
@@ -67,9 +65,7 @@ async def test_an_exclusive_swap_that_fails_while_asleep_brings_the_old_release_
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON, swap={"strategy": "exclusive"})
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         two = site.commit("two", raises_on=site.green)
         await until("it has failed", lambda: ("failed", two) in outcomes(site))
         await until_asleep_with(site, one)
@@ -83,9 +79,7 @@ async def test_a_request_during_the_build_wakes_the_live_release(
     gate = '[ -e "$BARRIERS/built" ] || [ ! -e "$BARRIERS/wait" ]'
     build = ["sh", "-c", f"until {gate}; do sleep 0.02; done"]
     site = make_site(idle=SOON, release={"build": build}, swap={"strategy": strategy})
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         (site.barriers / "wait").touch()
         two = site.commit("two")
         await reaches(site, "build")
@@ -103,9 +97,7 @@ async def test_a_switch_while_the_old_release_wakes_answers_the_requests_that_wa
     make_site: MakeSite, strategy: str
 ) -> None:
     site = make_site(idle=SOON, swap={"strategy": strategy})
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         site.put_up("start", one)
         async with held_requests(site, "/a", "/b") as answers:
             two = site.commit("two")
@@ -164,9 +156,7 @@ async def test_a_rollback_in_the_soak_brings_back_a_release_that_slept(
 async def test_a_deploy_mends_a_site_that_fails_to_wake(make_site: MakeSite) -> None:
     site = make_site(idle=SOON)
     broken = site.directory / "broken"
-    site.commit("one", raises_while_there_is=str(broken))
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site, raises_while_there_is=str(broken)):
         broken.touch()
         assert (await site.get("/")).status == 503
         two = site.commit("two")

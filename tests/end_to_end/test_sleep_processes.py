@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 
 from tests.support.site import RealSite
-from tests.support.sleeping import SOON, is_asleep, until_asleep
+from tests.support.sleeping import SOON, is_asleep, sleeping, until_asleep
 from tests.waiting import until
 
 MakeSite = Callable[..., RealSite]
@@ -27,9 +27,7 @@ async def worker_states(site: RealSite) -> list[str]:
 
 async def test_processes_sleep_and_wake_with_their_site(make_site: MakeSite) -> None:
     site = make_site(idle=SOON, processes={"worker": COMMAND})
-    site.commit("one", FILES)
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site, FILES):
         await until("the worker has stopped", lambda: site.processes() == [])
 
         async def none_is_left() -> bool:
@@ -48,9 +46,7 @@ async def test_processes_that_are_to_run_do_while_their_site_is_asleep(
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle={**SOON, "processes": "run"}, processes={"worker": COMMAND})
-    site.commit("one", FILES)
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site, FILES):
         assert await worker_states(site) == ["running"]
         assert len(site.processes()) == 1
         assert (await site.get("/")).status == 200

@@ -6,7 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.site import RealSite
-from tests.support.sleeping import SOON, held_requests, is_asleep, until_asleep, until_held
+from tests.support.sleeping import (
+    SOON,
+    held_requests,
+    is_asleep,
+    sleeping,
+    until_asleep,
+    until_held,
+)
 from tests.support.upgrade import upgraded
 from tests.waiting import until
 
@@ -37,9 +44,8 @@ async def test_a_commit_from_before_a_restart_is_deployed_though_the_site_is_asl
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
+        pass
     two = site.commit("two")
     async with site.running(wait_for="asleep"):
 
@@ -54,9 +60,8 @@ async def test_a_site_stays_asleep_over_an_upgrade_and_wakes_after_it(
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        slept = await until_asleep(site)
+    async with sleeping(site) as one:
+        slept = await site.status()
         status = await upgraded(site)
         assert status["sleep"]["since"] == slept["sleep"]["since"]
         assert len(site.journal("start")) == 1
@@ -67,9 +72,7 @@ async def test_a_request_that_waits_for_a_wake_is_answered_after_an_upgrade(
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         site.put_up("start", one)
         async with held_requests(site, "/") as answers:
             done = await site.cli("upgrade")
@@ -85,9 +88,7 @@ async def test_a_stop_while_a_site_wakes_refuses_the_request_and_leaves_nothing_
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    one = site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site) as one:
         site.put_up("start", one)
         async with held_requests(site, "/") as answers:
             assert site.process is not None
@@ -117,9 +118,8 @@ async def test_a_site_whose_settings_no_longer_let_it_sleep_starts_with_the_supe
     make_site: MakeSite,
 ) -> None:
     site = make_site(idle=SOON)
-    site.commit("one")
-    async with site.running(wait_for="asleep"):
-        await until_asleep(site)
+    async with sleeping(site):
+        pass
     site.configure(idle={"after": None})
     async with site.running():
         assert len(site.journal("start")) == 2

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import IntEnum
 
+import hpack
 from attrs import frozen
 from h2.errors import ErrorCodes
 
@@ -11,6 +12,10 @@ END_HEADERS = 0x04
 PADDED = 0x08
 PRIORITY = 0x20
 """Flags (RFC 9113 section 6)."""
+
+
+HEADER = 9
+"""Bytes before the payload."""
 
 
 class FrameType(IntEnum):
@@ -73,6 +78,32 @@ class WireFrame:
         elif self.fields:
             what = f" {dict(self.fields)}"
         return f"{name} on {self.stream_id}, flags {self.flags:#x}, {len(self.payload)} bytes{what}"
+
+
+class ReceivedFrames:
+    """Makes frames of what a server sends, with the fields of its header blocks."""
+
+    def __init__(self) -> None:
+        self._decoder = hpack.Decoder()
+        self._block = b""
+        """Of a header block, what has arrived."""
+        self._block_ends_stream = False
+
+    def parse(self, header: bytes, payload: bytes) -> WireFrame:
+        """The next frame. One that ends a header block has its fields, and its END_STREAM."""
+        stream_id = int.from_bytes(header[5:]) & 0x7FFFFFFF
+        got = WireFrame(header[3], header[4], stream_id, payload)
+        if got.type == FrameType.HEADERS:
+            self._block, self._block_ends_stream = b"", got.ends_stream
+        elif got.type != FrameType.CONTINUATION:
+            return got
+        self._block += payload
+        if not got.flags & END_HEADERS:
+            return WireFrame(got.type, got.flags & ~END_STREAM, stream_id, payload)
+        raw = self._decoder.decode(self._block, raw=True)
+        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
+        flags = got.flags | (END_STREAM if self._block_ends_stream else 0)
+        return WireFrame(FrameType.HEADERS, flags, stream_id, payload, fields)
 
 
 def frame(type: int, stream_id: int = 0, payload: bytes = b"", flags: int = 0) -> bytes:

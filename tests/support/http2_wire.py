@@ -20,7 +20,9 @@ from tests.support.http2_frames import (
     ACK,
     END_HEADERS,
     END_STREAM,
+    HEADER,
     FrameType,
+    ReceivedFrames,
     WireFrame,
     frame,
     settings,
@@ -30,7 +32,6 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PROTOCOL = "h2"
 WAIT = 15.0
 """Seconds to wait for a frame, and for the socket to take bytes."""
-HEADER = 9
 
 Fields = Iterable[tuple[str, str] | tuple[bytes, bytes]]
 
@@ -79,15 +80,12 @@ class FrameSocket:
     def __init__(self, sock: ssl.SSLSocket) -> None:
         self.sock = sock
         self.encoder = hpack.Encoder()
-        self.decoder = hpack.Decoder()
         self.received: list[WireFrame] = []
         """All frames so far."""
         self._passed_over: list[WireFrame] = []
         """Frames that were read while another one was expected, and may be expected yet."""
         self._bytes = b""
-        self._block = b""
-        """Of a header block, what has arrived."""
-        self._block_ends_stream = False
+        self._parser = ReceivedFrames()
 
     # --- sending ---
 
@@ -163,8 +161,7 @@ class FrameSocket:
         payload = self._take(int.from_bytes(header[:3]), deadline)
         if payload is None:
             return None
-        stream_id = int.from_bytes(header[5:]) & 0x7FFFFFFF
-        got = self._with_fields(WireFrame(header[3], header[4], stream_id, payload))
+        got = self._parser.parse(header, payload)
         self.received.append(got)
         return got
 
@@ -237,19 +234,6 @@ class FrameSocket:
                 return read
             self._passed_over.append(read)
         raise AssertionError(f"no {wanted} {why}, but {[str(got) for got in self.received]}")
-
-    def _with_fields(self, got: WireFrame) -> WireFrame:
-        """The frame with the fields of the block that ends with it, and the END_STREAM of that."""
-        if got.type == FrameType.HEADERS:
-            self._block, self._block_ends_stream = b"", got.ends_stream
-        elif got.type != FrameType.CONTINUATION:
-            return got
-        self._block += got.payload
-        if not got.flags & END_HEADERS:
-            return WireFrame(got.type, got.flags & ~END_STREAM, got.stream_id, got.payload)
-        fields = tuple((str(name), str(value)) for name, value in self.decoder.decode(self._block))
-        flags = got.flags | (END_STREAM if self._block_ends_stream else 0)
-        return WireFrame(FrameType.HEADERS, flags, got.stream_id, got.payload, fields)
 
     def _take(self, count: int, deadline: float) -> bytes | None:
         """So many bytes; None if the connection ends before."""

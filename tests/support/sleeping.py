@@ -27,6 +27,17 @@ async def until_asleep(site: RealSite) -> dict[str, Any]:
     return await site.status()
 
 
+@asynccontextmanager
+async def sleeping(
+    site: RealSite, files: dict[str, str] | None = None, **behaviour: Any
+) -> AsyncIterator[str]:
+    """Commit "one" and run the site until the block ends; the revision, once it is asleep."""
+    revision = site.commit("one", files, **behaviour)
+    async with site.running(wait_for="asleep"):
+        await until_asleep(site)
+        yield revision
+
+
 async def until_held(site: RealSite, count: int) -> None:
     """Wait until so many requests are held."""
 

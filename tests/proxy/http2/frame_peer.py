@@ -19,15 +19,16 @@ from tests.support.http2_frames import (
     ACK,
     END_HEADERS,
     END_STREAM,
+    HEADER,
     PADDED,
     FrameType,
+    ReceivedFrames,
     WireFrame,
     frame,
     settings,
 )
 from tests.support.http2_wire import PREFACE, PROTOCOL, WireResponse
 
-HEADER = 9
 HOST = b"h"
 
 Pairs = Sequence[tuple[bytes, bytes]]
@@ -41,11 +42,9 @@ class FramePeer:
         self.encoder = hpack.Encoder()
         self.frames: list[WireFrame] = []
         """All that have come."""
-        self._decoder = hpack.Decoder()
+        self._parser = ReceivedFrames()
         self._unread: list[WireFrame] = []
         self._bytes = bytearray()
-        self._block = b""
-        self._block_ends_stream = False
 
     # --- sending ---
 
@@ -154,8 +153,7 @@ class FramePeer:
             return None
         header, payload = bytes(self._bytes[:HEADER]), bytes(self._bytes[HEADER:size])
         del self._bytes[:size]
-        stream_id = int.from_bytes(header[5:]) & 0x7FFFFFFF
-        got = self._with_fields(WireFrame(header[3], header[4], stream_id, payload))
+        got = self._parser.parse(header, payload)
         self.frames.append(got)
         return got
 
@@ -173,19 +171,6 @@ class FramePeer:
                 return False
             self._bytes += data
         return True
-
-    def _with_fields(self, got: WireFrame) -> WireFrame:
-        if got.type == FrameType.HEADERS:
-            self._block, self._block_ends_stream = b"", got.ends_stream
-        elif got.type != FrameType.CONTINUATION:
-            return got
-        self._block += got.payload
-        if not got.flags & END_HEADERS:
-            return WireFrame(got.type, got.flags & ~END_STREAM, got.stream_id, got.payload)
-        raw = self._decoder.decode(self._block, raw=True)
-        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
-        flags = got.flags | (END_STREAM if self._block_ends_stream else 0)
-        return WireFrame(FrameType.HEADERS, flags, got.stream_id, got.payload, fields)
 
     def _seen(self) -> list[str]:
         return [str(got) for got in self.frames]
