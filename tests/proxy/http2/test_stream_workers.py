@@ -7,10 +7,13 @@ import pytest
 import trio
 import trio.testing
 
+from blue_green.http.transport import Transport
+from blue_green.proxy.client import Client
 from blue_green.proxy.handler import Handler
 from blue_green.proxy.http2 import request_task
 from blue_green.proxy.http2.stream import Http2Stream
 from blue_green.proxy.http2.stream_workers import StreamWorkers
+from blue_green.proxy.remote import Remote
 from blue_green.proxy.shared import Shared
 from tests.proxy.http2.frame_peer import ask, check_good_request, connect, reset
 from tests.raw.backend import says, silence
@@ -69,6 +72,20 @@ async def test_a_stream_that_is_cancelled_cancels_no_later_one(tls: PemPair) -> 
         await proxy.until_drained()
 
 
+async def test_a_stream_that_is_reset_before_it_begins_never_waits_at_the_gate(
+    tls: PemPair,
+) -> None:
+    async with running(says(OK), tls=tls) as proxy:
+        peer = await connect(proxy)
+        await check_good_request(peer, 1)
+        proxy.gate.hold("a test")
+        await peer.send(peer.get(3), reset(3), peer.get(5), reset(5))
+        await until("no stream", lambda: not proxy.listener.count_clients().http2_streams, 5)
+        proxy.gate.resume("a test")
+        await check_good_request(peer, 7)
+        assert proxy.backend.heads == []
+
+
 class Streams:
     """Streams whose handler does what a test says, and the workers that serve them."""
 
@@ -82,7 +99,7 @@ class Streams:
         monkeypatch.setattr(request_task, "serve", self._serve)
 
     def begin(self, stream_id: int) -> Http2Stream:
-        client = SimpleNamespace(scope=None)
+        client = Client(cast(Transport, None), cast(Remote, None), is_one_of_many=True)
         stream = cast(Http2Stream, SimpleNamespace(stream_id=stream_id, client=client))
         self._workers.serve(stream)
         return stream

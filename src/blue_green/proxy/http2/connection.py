@@ -13,7 +13,6 @@ import trio
 from blue_green.http.clock import date_line
 from blue_green.http.errors import LINGER_TIMEOUT
 from blue_green.http2.events import (
-    ClientLeaves,
     Event,
     PingAnswered,
     RequestBegun,
@@ -29,7 +28,7 @@ from blue_green.proxy.client import Client
 from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.handler import Handler
 from blue_green.proxy.http2.frame_writer import MOST_COLLECTED, FrameWriter
-from blue_green.proxy.http2.stream import Http2Stream
+from blue_green.proxy.http2.stream import STREAM_EVENTS, Http2Stream
 from blue_green.proxy.http2.stream_workers import StreamWorkers
 from blue_green.proxy.http2.unread import UnreadBytes
 from blue_green.proxy.request_end import note_end, response_to
@@ -130,22 +129,21 @@ class Http2Connection:
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestBegun):
             self._begin_stream(event)
-        elif isinstance(event, RequestRefused):
-            self._refuse(event)
-        elif isinstance(event, RequestOverLimit):
-            self._shared.over_max_streams += 1
-        elif isinstance(event, PingAnswered):
-            if self._has_announced:
-                self._refuse_streams()
-        elif isinstance(event, WindowOpened) and not event.stream_id:
-            self._writer.pass_on()
-            for stream in self._streams.values():
-                stream.note(event)
-        elif not isinstance(event, ClientLeaves):
+        elif isinstance(event, STREAM_EVENTS) and event.stream_id:
             if known := self._streams.get(event.stream_id):
                 known.note(event)
             elif isinstance(event, RequestMalformed):
                 self._log_malformed(event.head, event.why)
+        elif isinstance(event, WindowOpened):
+            self._writer.pass_on()
+            for stream in self._streams.values():
+                stream.note(event)
+        elif isinstance(event, RequestRefused):
+            self._refuse(event)
+        elif isinstance(event, RequestOverLimit):
+            self._shared.over_max_streams += 1
+        elif isinstance(event, PingAnswered) and self._has_announced:
+            self._refuse_streams()
 
     def _begin_stream(self, event: RequestBegun) -> None:
         client = Client(self._transport, self._client.remote, is_one_of_many=True)

@@ -44,6 +44,7 @@ _NO_BODY, _LENGTH = Framing.NONE, Framing.LENGTH
 NOT_SWITCHED = ErrorResponse(502, "The backend did not open the WebSocket.")
 
 StreamEvent = DataArrived | RequestEnded | RequestMalformed | StreamReset | WindowOpened
+STREAM_EVENTS = (DataArrived, RequestEnded, RequestMalformed, StreamReset, WindowOpened)
 
 
 class Http2Stream:

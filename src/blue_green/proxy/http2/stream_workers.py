@@ -8,13 +8,11 @@ from collections.abc import Callable, Sized
 
 import trio
 
+from blue_green.proxy.client import NO_SCOPE
 from blue_green.proxy.handler import Handler
 from blue_green.proxy.http2 import request_task
 from blue_green.proxy.http2.stream import Http2Stream
 from blue_green.proxy.shared import Shared
-
-NO_SCOPE = trio.CancelScope()
-"""Of a request that has ended: to cancel it does nothing."""
 
 
 class StreamWorkers:
@@ -53,7 +51,7 @@ class StreamWorkers:
             with trio.CancelScope() as scope:
                 while stream is not None:
                     self._shared.begun_streams -= 1
-                    stream.client.scope = scope
+                    stream.client.enter(scope)
                     await request_task.serve(stream, self._handler, self._shared)
                     stream.client.scope = NO_SCOPE
                     ended, stream = stream, None
