@@ -29,8 +29,8 @@ from blue_green.system.users import User
 HOST = "127.0.0.1"
 
 EXIT_TIMEOUT = 0.25
-"""Seconds to wait for the end of an app whose port is not its own: while an app ends, its socket
-seems to be another process's."""
+"""Seconds to wait for the end of an app with a problem, of which its end would be the real reason:
+while an app ends, it responds to no probe, and its socket seems to be another process's."""
 
 
 class Backend:

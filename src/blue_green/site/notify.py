@@ -76,44 +76,32 @@ class Notify:
         if (unreported := self._count_crash()) is None:
             return
         address = crash.address
-        self._add(
-            {
-                "event": "crash",
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "outcome": "crashed",
-                "revision": crash.revision,
-                "subject": None,
-                "previous": None,
-                "reason": crash.reason,
-                "output": list(crash.output),
-                "receipt": None,
-                "slot": crash.slot,
-                "process": crash.process or None,
-                "port": address.port or None if address else None,
-                "socket": str(address.path) if address and address.path else None,
-                "deaths": crash.deaths,
-                "untold": unreported,
-            }
+        self._add_event(
+            "crash",
+            "crashed",
+            crash.reason,
+            revision=crash.revision,
+            output=crash.output,
+            slot=crash.slot,
+            process=crash.process or None,
+            port=address.port or None if address else None,
+            socket=str(address.path) if address and address.path else None,
+            deaths=crash.deaths,
+            untold=unreported,
         )
 
     def report_failed_run(self, run: FailedRun) -> None:
         """Report that a run of a process with a schedule has failed. It counts as a crash."""
         if (unreported := self._count_crash()) is None:
             return
-        self._add(
-            {
-                "event": "run",
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "outcome": "failed",
-                "revision": run.revision,
-                "subject": None,
-                "previous": None,
-                "reason": run.reason,
-                "output": list(run.output),
-                "receipt": None,
-                "process": run.process,
-                "untold": unreported,
-            }
+        self._add_event(
+            "run",
+            "failed",
+            run.reason,
+            revision=run.revision,
+            output=run.output,
+            process=run.process,
+            untold=unreported,
         )
 
     def report_certificates(
@@ -124,37 +112,18 @@ class Notify:
         now: datetime,
     ) -> None:
         """Report certificates that need attention, or are well again; `reason` names the first."""
-        self._add(
-            {
-                "event": "certificate",
-                "at": now.isoformat(timespec="seconds"),
-                "outcome": outcome,
-                "revision": None,
-                "subject": None,
-                "previous": None,
-                "reason": reason,
-                "output": [],
-                "receipt": None,
-                "certificates": [one.as_dict(now) for one in certificates[:MAX_CERTIFICATES]],
-                "more_certificates": max(0, len(certificates) - MAX_CERTIFICATES),
-            }
+        self._add_event(
+            "certificate",
+            outcome,
+            reason,
+            at=now,
+            certificates=[one.as_dict(now) for one in certificates[:MAX_CERTIFICATES]],
+            more_certificates=max(0, len(certificates) - MAX_CERTIFICATES),
         )
 
     def report_maintenance(self, outcome: MaintenanceOutcome, reason: str) -> None:
         """Report that maintenance of the site has begun, changed or ended."""
-        self._add(
-            {
-                "event": "maintenance",
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "outcome": outcome,
-                "revision": None,
-                "subject": None,
-                "previous": None,
-                "reason": reason,
-                "output": [],
-                "receipt": None,
-            }
-        )
+        self._add_event("maintenance", outcome, reason)
 
     async def run(self) -> None:
         """Run the command for each event, until cancelled."""
@@ -183,6 +152,33 @@ class Notify:
         self._crashes.append(now)
         unreported, self._unreported = self._unreported, 0
         return unreported
+
+    def _add_event(
+        self,
+        event: str,
+        outcome: str,
+        reason: str,
+        *,
+        revision: str | None = None,
+        output: Sequence[str] = (),
+        at: datetime | None = None,
+        **more: Any,
+    ) -> None:
+        """Add an event other than a swap, with the same fields and `more`."""
+        self._add(
+            {
+                "event": event,
+                "at": (at or datetime.now(UTC)).isoformat(timespec="seconds"),
+                "outcome": outcome,
+                "revision": revision,
+                "subject": None,
+                "previous": None,
+                "reason": reason,
+                "output": list(output),
+                "receipt": None,
+                **more,
+            }
+        )
 
     def _add(self, event: dict[str, Any]) -> None:
         if self._settings.notify.command is None:

@@ -11,12 +11,9 @@ from blue_green.config.settings import SiteSettings
 from blue_green.config.site_settings import HealthSettings
 from blue_green.routing.lease import Target
 from blue_green.site import health
-from blue_green.site.backend import Backend, check_is_free
+from blue_green.site.backend import EXIT_TIMEOUT, Backend, check_is_free
 from blue_green.site.unhealthy import Forget, until_unhealthy
 from blue_green.source.failure import MachineFault, StepFailed
-
-EXIT_TIMEOUT = 0.25
-"""Seconds to wait after a failed test for the process to exit, which would be the real reason."""
 
 
 async def until_healthy(backend: Backend, settings: HealthSettings) -> None:

@@ -24,12 +24,10 @@ async def follow(
     next_line = site.output.end
     async with request.subscribe() as events:
         while True:
-            event = None
-            with trio.move_on_after(TICK):
-                try:
-                    event = await events.receive()
-                except trio.EndOfChannel:
-                    break
+            try:
+                event = await _next(events)
+            except trio.EndOfChannel:
+                break
             if with_output:
                 next_line = await _send_output(site, request.revision, next_line, send)
             await send(event or _progress(site))
@@ -45,15 +43,20 @@ async def follow_to_preview(site: Site, request: DeployRequest, send: Send) -> d
             if trial is not None and trial.link and trial.revision == request.revision:
                 left = round(trial.seconds_left, 1)
                 return {"revision": trial.revision, "link": trial.link, "seconds_left": left}
-            event = None
-            with trio.move_on_after(TICK):
-                try:
-                    event = await events.receive()
-                except trio.EndOfChannel:
-                    break
+            try:
+                event = await _next(events)
+            except trio.EndOfChannel:
+                break
             await send(event or _progress(site))
     assert request.receipt is not None
     return request.receipt.as_dict()
+
+
+async def _next(events: trio.MemoryReceiveChannel[dict[str, Any]]) -> dict[str, Any] | None:
+    """The next event; None if it is time to send the progress."""
+    with trio.move_on_after(TICK):
+        return await events.receive()
+    return None
 
 
 async def _send_output(site: Site, revision: str, start: int, send: Send) -> int:
