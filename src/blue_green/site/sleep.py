@@ -278,6 +278,7 @@ class Sleep:
     def _be(self, state: Wakefulness) -> None:
         self.state = state
         self._site.watch.is_relaxed = state is Wakefulness.ASLEEP
+        self._site.rate.relax(is_asleep=state is Wakefulness.ASLEEP)
 
     @property
     def _record(self) -> SleepRecord:
