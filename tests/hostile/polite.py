@@ -21,7 +21,8 @@ PAUSE = 0.01
 ON_ONE_CONNECTION = 10
 LOST = 30.0
 """Seconds after which a request that nobody has answered has failed."""
-REQUEST = b"GET /polite HTTP/1.1\r\nHost: test.example\r\n\r\n"
+HOST = "test.example"
+REQUEST = b"GET /polite HTTP/1.1\r\nHost: %b\r\n\r\n" % HOST.encode()
 BODY = b"hello\n"
 
 

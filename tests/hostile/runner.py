@@ -12,11 +12,13 @@ from typing import Any
 import trio
 from attrs import define, frozen
 
-from tests.hostile.polite import Waits
+from tests.hostile.attacks import wakes
+from tests.hostile.polite import HOST, Waits
 from tests.hostile.table import Attack
 from tests.hostile.target import TargetSite
 from tests.raw.tls_client import authority, write_pair
 from tests.support.figures import memory_of
+from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite
 
 APP = Path(__file__).with_name("app.py")
@@ -101,8 +103,19 @@ def _wrong(kind: Attack, ends: Counter[str], log: Path) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[RealSite, TargetSite]]:
+async def _site(
+    kind: Attack, directory: Path
+) -> AsyncIterator[tuple[RealSite | SeveralSites, TargetSite]]:
     directory.mkdir()
+    app = {"app.py": APP.read_text()}
+    if kind.sleeper:
+        sites = SeveralSites(directory)
+        sites.add(wakes.SITE, idle=kind.sleeper).commit("asleep", app)
+        polite = sites.add("polite", hosts=[HOST])
+        polite.commit("awake", app)
+        async with sites.running():
+            yield sites, TargetSite(sites.port, polite.checkout, sites.state)
+        return
     site = RealSite(directory, **{name: dict(values) for name, values in kind.sections.items()})
     signer = None
     if kind.over_tls:
@@ -113,7 +126,7 @@ async def _site(kind: Attack, directory: Path) -> AsyncIterator[tuple[RealSite, 
         authority().cert_pem.write_to_path(str(signer))
     if kind.log_stalls:
         site.program = ["-c", UNREAD]
-    site.commit(files={"app.py": APP.read_text()})
+    site.commit(files=app)
     async with site.running():
         yield site, TargetSite(site.port, site.checkout, site.state, signer)
 

@@ -9,7 +9,17 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.hostile.attacks import checkout, chunks, files, heads, ours, places, tls
+from tests.hostile.attacks import (
+    checkout,
+    chunks,
+    files,
+    heads,
+    maintenance,
+    ours,
+    places,
+    tls,
+    wakes,
+)
 from tests.hostile.attacks.http2 import control, streams, windows
 from tests.hostile.attacks.http2 import heads as blocks
 from tests.hostile.target import TargetSite
@@ -30,6 +40,8 @@ class Attack:
     """The site speaks TLS, with everybody."""
     sections: Mapping[str, Mapping[str, Any]] = {}
     """Settings of the site."""
+    sleeper: Mapping[str, Any] = {}
+    """`[idle]` of a second site beside it, which is asleep when nobody uses it."""
     growth: int = 64
     """MiB by which the supervisor's memory may grow under it."""
     refuses: bool = False
@@ -162,6 +174,9 @@ ATTACKS: tuple[Attack, ...] = (
         growth=LOG,
         log_stalls=True,
     ),
+    Attack("forged secret links", maintenance.forged_links),
+    Attack("forged cookies of a secret link", maintenance.forged_cookies),
+    Attack("clients that vanish while a site wakes", wakes.vanishing_clients, sleeper=wakes.IDLE),
     Attack("revisions that fail with much to say", checkout.failing_revisions),
     Attack("subjects of 100 MB", checkout.giant_subjects),
     Attack("a FIFO as HEAD", checkout.a_fifo_as_head, growth=16),

@@ -37,9 +37,11 @@ class TargetSite:
         """What a client needs to connect, if it speaks TLS."""
         return ssl.create_default_context(cafile=self.authority) if self.authority else None
 
-    async def connect(self) -> trio.SocketStream:
+    async def connect(self, address: str | None = None) -> trio.SocketStream:
         """A connection without TLS. Small buffers, so that what was sent has nearly been read."""
         sock = trio.socket.socket()
+        if address is not None:
+            await sock.bind((address, 0))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
         await sock.connect(("127.0.0.1", self.port))
         return trio.SocketStream(sock)

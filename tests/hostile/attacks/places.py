@@ -4,16 +4,13 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from blue_green.control.messages import encode
-from tests.hostile.attacks import AGAIN, on_each_connection
+from tests.hostile.attacks import ADDRESS, AGAIN, command, on_each_connection
 from tests.hostile.target import TargetSite
 
 PLACES = 100
 """`max_connections` of the site."""
 MORE = 150
 """Connections that one attacker keeps open."""
-ADDRESS = "127.0.0.2"
-"""Where the attacker connects from: not where polite clients do."""
 HEAD = b"%b / HTTP/1.1\r\nHost: test.example\r\n"
 
 
@@ -79,18 +76,12 @@ async def held(target: TargetSite) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_hoard, target, begin)
         while True:
-            await _command(target, {"command": "pause", "seconds": 5.0})
+            await command(target, {"command": "pause", "seconds": 5.0})
             closed[0].set()
             closed[0] = trio.Event()
             await trio.sleep(0.06)
-            await _command(target, {"command": "resume"})
+            await command(target, {"command": "resume"})
             await trio.sleep(0.5)
-
-
-async def _command(target: TargetSite, message: dict[str, object]) -> None:
-    async with await trio.open_unix_socket(str(target.state / "control.sock")) as stream:
-        await stream.send_all(encode(message))
-        await stream.receive_some()
 
 
 async def long_paths(target: TargetSite) -> None:
