@@ -1,6 +1,8 @@
 """Cookies of our own, in requests and in responses."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request, read_request
@@ -35,6 +37,25 @@ def test_all_cookies_of_a_name_are_found_and_nothing_else(
     lines: list[bytes], values: list[bytes]
 ) -> None:
     assert list(cookies.values_of(a_request(*lines), b"a")) == values
+
+
+def test_only_the_first_cookies_of_a_name_are_looked_at() -> None:
+    line = b"Cookie: " + b"; ".join(b"a=%d" % number for number in range(500))
+    values = list(cookies.values_of(a_request(line), b"a"))
+    assert values == [b"%d" % number for number in range(cookies.MOST)]
+    assert b"Cookie" not in cookies.without(a_request(line), b"a").lines
+
+
+@given(st.lists(st.sampled_from([b"a", b"b", b"=", b";", b" ", b"1"]), max_size=12).map(b"".join))
+def test_cookies_are_found_and_removed_as_if_each_pair_were_looked_at(text: bytes) -> None:
+    request = a_request(b"X: a", b"Cookie: x=1;" + text)
+    pairs = (b"x=1;" + text).rstrip(b" ").split(b";")
+    of_name = [pair for pair in pairs if pair.partition(b"=")[0].strip() == b"a"]
+    others = [pair for pair in pairs if pair not in of_name]
+    values = [pair.partition(b"=")[2].strip() for pair in of_name]
+    assert list(cookies.values_of(request, b"a")) == values
+    left = cookies.without(request, b"a").lines
+    assert left.endswith(b"\r\nCookie: %b\r\n" % b";".join(others))
 
 
 def test_a_cookie_is_for_the_path_of_its_site() -> None:

@@ -8,6 +8,7 @@ nothing about caching: then we forbid it.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from attrs import evolve
 
@@ -17,31 +18,58 @@ from blue_green.http.response import Response
 LINE = re.compile(rb"(?im)^cookie:([^\r\n]*)\r\n")
 CACHING = re.compile(rb"(?im)^(?:cache-control|expires):[ \t]*([^\r\n]*)")
 NOT_SHARED = re.compile(rb"(?i)(?:^|[, \t])(?:private|no-store)[ \t]*(?:,|$)")
+MOST = 20
+"""Cookies of one name whose values are looked at."""
 FORBID = b"Cache-Control: private\r\n"
 
 
 def values_of(request: Request, name: bytes) -> Iterator[bytes]:
-    """The values of all cookies with this name: sites with different paths may each have one."""
+    """The values of all cookies with this name: sites with different paths may each have one.
+
+    There are only a few of these; those after the first `MOST` are left out.
+    """
+    return islice(_values_of(request, name), MOST)
+
+
+def _values_of(request: Request, name: bytes) -> Iterator[bytes]:
     if name not in request.lines:
         return
     for line in LINE.finditer(request.lines):
-        for pair in line[1].split(b";"):
-            given, _, value = pair.partition(b"=")
-            if given.strip() == name:
-                yield value.strip()
+        for _, _, value in _pairs(line[1], name):
+            yield value
 
 
 def without(request: Request, name: bytes) -> Request:
     """The request without the cookies of this name."""
 
     def others(line: re.Match[bytes]) -> bytes:
-        pairs = line[1].split(b";")
-        kept = [pair for pair in pairs if pair.partition(b"=")[0].strip() != name]
+        text, kept, position = line[1], [], 0
+        for begin, end, _ in _pairs(text, name):
+            if begin > position:
+                kept.append(text[position : begin - 1])
+            position = end + 1
+        if position <= len(text):
+            kept.append(text[position:])
         return b"Cookie: %b\r\n" % b";".join(kept).lstrip() if kept else b""
 
     if name not in request.lines:
         return request
     return evolve(request, lines=LINE.sub(others, request.lines))
+
+
+def _pairs(text: bytes, name: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Where each cookie with this name begins and ends, without its semicolons, and its value.
+
+    A client may send thousands of others, so nothing is done for each of those.
+    """
+    found = text.find(name)
+    while found >= 0:
+        begin, end = text.rfind(b";", 0, found) + 1, text.find(b";", found)
+        end = len(text) if end < 0 else end
+        given, _, value = text[begin:end].partition(b"=")
+        if given.strip() == name:
+            yield begin, end, value.strip()
+        found = text.find(name, end)
 
 
 def for_site(
