@@ -26,7 +26,7 @@ class Places:
         self.taken = 0
         """Also by connections whose task has not begun, and which are not in the table yet."""
         self._most = 0
-        self._fewer = trio.Event()
+        self._fewer = trio.lowlevel.ParkingLot()
         self._occupancy = occupancy
         self._logged_at: dict[str, float] = {}
         """When it was logged last that all places are taken, by what follows from it."""
@@ -41,7 +41,7 @@ class Places:
         """Have so many places from now on. Nobody loses one."""
         self._most = most
         self._occupancy.note(self.taken)
-        self._note_fewer()  # There may be more places than before.
+        self._fewer.unpark_all()  # There may be more places than before.
 
     def take(self) -> None:
         self.taken += 1
@@ -50,7 +50,7 @@ class Places:
     def free(self) -> None:
         self.taken -= 1
         self._occupancy.note(self.taken)
-        self._note_fewer()
+        self._fewer.unpark_all()
 
     def admit(self, client: Client) -> bool:
         """Give a place to a request on a connection that has one; False if none is free.
@@ -78,7 +78,7 @@ class Places:
 
     async def fewer(self) -> None:
         """Wait until one is free again."""
-        await self._fewer.wait()
+        await self._fewer.park()
 
     def _evict(self) -> bool:
         if not self.clients.make_room(self._most):
@@ -93,7 +93,3 @@ class Places:
             logger.warning(
                 "all %d connections are in use: %s ([proxy] max_connections)", self._most, what
             )
-
-    def _note_fewer(self) -> None:
-        self._fewer.set()
-        self._fewer = trio.Event()

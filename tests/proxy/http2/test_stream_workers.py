@@ -90,6 +90,7 @@ class Streams:
     """Streams whose handler does what a test says, and the workers that serve them."""
 
     def __init__(self, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: list[int] = []
         self.served: list[int] = []
         """Those whose handler came to its end."""
         self.cancelled_late: list[int] = []
@@ -105,11 +106,23 @@ class Streams:
         return stream
 
     async def _serve(self, stream: Http2Stream, *_: object) -> None:
+        self.begun.append(stream.stream_id)
         if stream.stream_id in self.cancelled_late:
             stream.client.scope.cancel()
         else:
             await trio.lowlevel.checkpoint()
         self.served.append(stream.stream_id)
+
+
+async def test_streams_that_arrive_together_begin_in_their_order(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = Streams(nursery, monkeypatch)
+    for first in range(0, 10 * MANY, MANY):  # Trio may run the task first that is ready last.
+        for stream_id in range(first, first + MANY):
+            streams.begin(stream_id)
+        await trio.testing.wait_all_tasks_blocked()
+    assert streams.begun == list(range(10 * MANY))
 
 
 async def test_a_cancellation_that_comes_too_late_does_not_reach_the_next_stream(

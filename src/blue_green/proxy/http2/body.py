@@ -60,8 +60,9 @@ class StreamBody:
     def drop(self) -> int:
         """Forget what has arrived, since nobody will use it; the number of its bytes."""
         count = len(self._arrived) + self._in_use
-        self._arrived.clear()
-        self._in_use = 0
+        if count:
+            self._arrived.clear()
+            self._in_use = 0
         return count
 
     def _wake_reader(self) -> None:

@@ -33,31 +33,35 @@ class StreamWorkers:
         self._streams = streams
         self._end = end
         self._given: deque[Http2Stream] = deque()
-        """Streams for the workers that have been woken."""
+        """Streams that wait for a worker, each of which has been woken or started for one."""
         self._idle = trio.lowlevel.ParkingLot()
 
     def serve(self, stream: Http2Stream) -> None:
-        """Have a worker serve this stream, from the next turn of the event loop on."""
+        """Have a worker serve this stream, from the next turn of the event loop on.
+
+        Streams that are given in the same turn begin in that order.
+        """
         self._shared.begun_streams += 1
+        self._given.append(stream)
         if self._idle:
-            self._given.append(stream)
             self._idle.unpark()
         else:
-            self._nursery.start_soon(self._work, stream)
+            self._nursery.start_soon(self._work)
 
-    async def _work(self, stream: Http2Stream | None) -> None:
-        """Serve this stream and then others, until one is cancelled or this is not needed."""
+    async def _work(self) -> None:
+        """Serve one stream after another, until one is cancelled or this task is not needed."""
+        stream: Http2Stream | None = None
         try:
             with trio.CancelScope() as scope:
-                while stream is not None:
+                while stream := await self._next():
                     self._shared.begun_streams -= 1
                     stream.client.enter(scope)
                     await request_task.serve(stream, self._handler, self._shared)
                     stream.client.scope = NO_SCOPE
                     ended, stream = stream, None
                     self._end(ended)
-                    if not scope.cancel_called:  # That was meant for the stream that has ended.
-                        stream = await self._next()
+                    if scope.cancel_called:  # That was meant for the stream that has ended.
+                        return
             if stream is not None:
                 await request_task.send_final_error(stream, self._shared)
         finally:
@@ -65,6 +69,7 @@ class StreamWorkers:
                 self._end(stream)
 
     async def _next(self) -> Http2Stream | None:
+        """The stream that has waited longest. None: there is none for this task."""
         if not self._given:
             if not self._streams:
                 self._idle.unpark_all()
