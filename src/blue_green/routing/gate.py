@@ -30,6 +30,7 @@ class Gate:
     def __init__(self, settings: HoldSettings) -> None:
         self.tally = Tally()
         self.queue = WaitQueue(settings, self.tally, lambda: self.is_open)
+        self._waiting = self.queue.waiting  # Each request looks at it twice.
         self.by_status: Counter[int] = Counter()
         """How many requests have ended with each status, including errors of our own."""
         self.leases_given = 0
@@ -70,7 +71,7 @@ class Gate:
 
     def acquire_now(self, avoid: Target | None = None, trial: Trial | None = None) -> Lease | None:
         """A lease on a live target, if there is one without waiting."""
-        if self._targets and not self._holders and not self.queue.waiting:
+        if self._targets and not self._holders and not self._waiting:
             return self._lease(0.0, avoid, trial)
         if trial is not None and trial.targets and not self._holders:
             return self._lease(0.0, avoid, trial)
@@ -178,7 +179,7 @@ class Gate:
     @property
     def held(self) -> int:
         """How many requests wait."""
-        return len(self.queue.waiting)
+        return len(self._waiting)
 
     @property
     def requests(self) -> int:
@@ -196,7 +197,7 @@ class Gate:
     def tally_since(self, start: Tally) -> Tally:
         """What has happened since, including the requests that waited then or wait now."""
         now = self.tally
-        still = [waiter.waited for waiter in self.queue.waiting]
+        still = [waiter.waited for waiter in self._waiting]
         return Tally(
             held=now.held - start.held,
             longest_hold=max(now.longest_hold, *still, 0.0),
@@ -208,7 +209,7 @@ class Gate:
     # --- for leases, as their listener ---
 
     def let_one_more(self) -> None:
-        if self.queue.waiting:
+        if self._waiting:
             self.queue.let_one_more()
 
     def count(self, outcome: Outcome) -> None:
