@@ -38,7 +38,7 @@ class Canary:
             cookie = cookies.for_site(
                 COOKIE, self._prefix + b"%d" % number,
                 prefix=prefix, seconds=max(1, round(self.seconds)),
-                is_secure=forwarding.scheme(remote, request) == b"https",
+                is_secure=forwarding.is_secure(remote, request),
             )  # fmt: skip
         return number * 100 < self.percent * NUMBERS, cookie
 

@@ -13,6 +13,11 @@ def scheme(remote: Remote, request: Request) -> bytes:
     return named if named in (b"http", b"https") else remote.scheme
 
 
+def is_secure(remote: Remote, request: Request) -> bool:
+    """Whether the client uses https."""
+    return scheme(remote, request) == b"https"
+
+
 def lines(remote: Remote, request: Request, request_id: bytes, stripped: bytes = b"") -> bytes:
     """The header lines for one request, from whose path this prefix was stripped."""
     claims = request.forwarding

@@ -8,7 +8,6 @@ from blue_green.proxy.client import Client
 
 NAME = b"strict-transport-security:"
 SENT = re.compile(b"^" + NAME, re.M)
-HTTPS = b"https"
 
 
 def header_line(seconds: float) -> bytes:
@@ -23,9 +22,9 @@ def lines_for(client: Client, lines: bytes) -> bytes:
     7.2): with us, and with a trusted proxy in front that says how it was connected to.
     """
     site, request = client.site, client.request
-    if site is None or client.remote.scheme != HTTPS or _is_in(lines):
+    if site is None or client.remote.scheme != b"https" or _is_in(lines):
         return b""
-    if request is not None and forwarding.scheme(client.remote, request) != HTTPS:
+    if request is not None and not forwarding.is_secure(client.remote, request):
         return b""
     return site.hsts
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from blue_green.http.errors import ErrorResponse, MaintenanceNotice
 from blue_green.http.request import Request
-from blue_green.proxy import forwarding, share
+from blue_green.proxy import share
 from blue_green.proxy.remote import Remote
 from blue_green.proxy.secret_link import SecretLink
 from blue_green.system import moment_text
@@ -49,19 +49,18 @@ class Maintenance:
         )
 
     def admit(self, stream: "ClientStream", prefix: str) -> Awaitable[None] | None:
-        """Let a request pass, which then lacks the cookie, or give the response to the secret link.
+        """Let an admitted request pass, without our cookie; raise `ErrorResponse` for others.
 
-        Raises `ErrorResponse` if it is not admitted. `prefix` is the one of the request's route.
+        Returns the response if it opens the secret link. `prefix` is that of the request's route.
         """
-        request, remote, link = stream.request, stream.client.remote, self.link
-        if link is not None and link.is_opened_by(request, prefix):
-            is_secure = forwarding.scheme(remote, request) == b"https"
-            return stream.respond(link.response(prefix, is_secure=is_secure), b"")
+        link = self.link
+        if link is not None and (opened := link.open(stream, prefix)) is not None:
+            return opened
         if not stream.is_admitted:
-            self.check(remote, request)
+            self.check(stream.client.remote, stream.request)
             stream.is_admitted = True
         if link is not None:
-            stream.request = link.without_cookie(request)
+            stream.request = link.without_cookie(stream.request)
         return None
 
     def check(self, remote: Remote, request: Request) -> None:

@@ -13,11 +13,16 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request
 from blue_green.http.response import Response
-from blue_green.proxy import cookies
+from blue_green.proxy import cookies, forwarding
+
+if TYPE_CHECKING:  # A stream has a client, which has a site, which has this.
+    from blue_green.proxy.client_stream import ClientStream
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 COOKIE = b"blue-green-"
@@ -62,6 +67,17 @@ class SecretLink:
         self._token = token.encode()
         self._name = COOKIE + purpose.encode()
         self._value = hmac.new(self._token, purpose.encode(), hashlib.sha256).hexdigest().encode()
+
+    def open(self, stream: "ClientStream", prefix: str) -> Awaitable[None] | None:
+        """The response to a request for the link, in a site whose paths begin with this prefix.
+
+        None for all other requests.
+        """
+        request = stream.request
+        if not self.is_opened_by(request, prefix):
+            return None
+        is_secure = forwarding.is_secure(stream.client.remote, request)
+        return stream.respond(self.response(prefix, is_secure=is_secure), b"")
 
     def is_opened_by(self, request: Request, prefix: str) -> bool:
         """Whether this is a request for the link, in a site whose paths begin with this prefix."""

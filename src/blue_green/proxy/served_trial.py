@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from blue_green.files.roots import FileRoots
-from blue_green.proxy import forwarding
 from blue_green.proxy.canary import Canary
 from blue_green.proxy.secret_link import SecretLink
 from blue_green.routing.trial import Trial
@@ -28,17 +27,15 @@ class ServedTrial:
     def admit(self, stream: "ClientStream", prefix: str) -> Awaitable[None] | None:
         """Assign the request to the release if its client is admitted.
 
-        Gives the response to a request for the secret link. `prefix` is the one of the request's
-        route.
+        Returns the response if it opens the secret link. `prefix` is that of the request's route.
         """
-        request, remote, audience = stream.request, stream.client.remote, self.audience
+        request, audience = stream.request, self.audience
         if isinstance(audience, Canary):
-            is_in, stream.set_cookie = audience.admit(remote, request, prefix)
+            is_in, stream.set_cookie = audience.admit(stream.client.remote, request, prefix)
             if is_in:
                 stream.trial = self
-        elif audience.is_opened_by(request, prefix):
-            is_secure = forwarding.scheme(remote, request) == b"https"
-            return stream.respond(audience.response(prefix, is_secure=is_secure), b"")
+        elif (opened := audience.open(stream, prefix)) is not None:
+            return opened
         elif audience.is_held_by(request):
             stream.trial = self
             stream.is_admitted = True  # It is for people who know of it.
