@@ -12,8 +12,8 @@ from blue_green.config.site_settings import SwapSettings
 from blue_green.routing.lease import Target
 from blue_green.routing.recent_results import RecentResults
 from blue_green.routing.results import Results
-from blue_green.site.comparison import Comparison
 from blue_green.site.slot import Slot
+from blue_green.site.soak_results import SoakResults
 from blue_green.site.soak_verdict import SoakVerdict
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
@@ -38,7 +38,7 @@ def failure(
     old = a_slot(1000, 2, [a_target()]) if old is None else old
     candidate = a_slot(3, 3, [a_target()])  # From before the switch: they do not count.
     swap = SimpleNamespace(settings=SimpleNamespace(swap=SwapSettings(**settings)), trigger=trigger)
-    verdict = SoakVerdict(cast(Swap, swap), Comparison(candidate, old), old)
+    verdict = SoakVerdict(cast(Swap, swap), SoakResults(candidate, old), old)
     candidate.results.responses += new[0]
     candidate.results.errors += new[1]
     return str(verdict.failure() or "")
@@ -95,7 +95,7 @@ async def test_the_verdict_comes_as_soon_as_there_is_enough_to_see(
     old, candidate = a_slot(1000, 0, [a_target()]), a_slot(0, 0, [a_target()])
     settings = SimpleNamespace(swap=SwapSettings())
     swap = cast(Swap, SimpleNamespace(settings=settings, trigger=Trigger.SWAP))
-    verdict = SoakVerdict(swap, Comparison(candidate, old), old)
+    verdict = SoakVerdict(swap, SoakResults(candidate, old), old)
     failures = []
 
     async def wait() -> None:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from blue_green.cli import maintenance_text
 from blue_green.cli.command import USAGE, Command, complain
 from blue_green.cli.request import ask, ask_site, print_result, reject_file, site_arguments
 
@@ -35,7 +36,7 @@ def _names(arguments: argparse.Namespace) -> list[str]:
 
 
 def _of_site(arguments: argparse.Namespace, request: dict[str, Any], name: str) -> int:
-    """Send the request for one site; with a name, for the one of that name."""
+    """Send the request for the site of this name, or else for the one of the arguments."""
     if name:
         arguments.site = name
     *_, result = ask_site(arguments, request)
@@ -52,8 +53,7 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     found = result["maintenance"]
     if found is None:
         return [prefix + ("maintenance has ended" if result["was_on"] else "not in maintenance")]
-    until = result["until"]
-    end = f"until {until}" if until else "until further notice"
+    end = maintenance_text.until(result["until"])
     lines = [f"{prefix}in maintenance {end}: new requests get 503"]
     if found["allow"]:
         lines.append(f"admitted: {', '.join(found['allow'])}")

@@ -13,12 +13,15 @@ def summary(site: Mapping[str, Any]) -> str:
     return details(found) if found else ""
 
 
+def until(moment: str | None) -> str:
+    """When it ends by itself, if it does."""
+    return f"until {moment}" if moment else "until further notice"
+
+
 def details(found: Mapping[str, Any]) -> str:
     """Until when, since when, who is admitted, and the message."""
-    until = (
-        f"until {moments.local_time(found['until'])}" if found["until"] else "until further notice"
-    )
-    parts = [f"new requests get 503 {until}, since {moments.since(found['since'])}"]
+    end = until(moments.local_time(found["until"]) if found["until"] else None)
+    parts = [f"new requests get 503 {end}, since {moments.since(found['since'])}"]
     admitted = list(found["allow"][:3])
     if len(found["allow"]) > len(admitted):
         admitted.append(counted(len(found["allow"]) - len(admitted), "more network"))

@@ -41,7 +41,7 @@ class TrialAborted(SwapCancelled):
 
 
 class CandidateTrial:
-    """One trial, from its begin to the switch or its end."""
+    """One trial, until the switch or its end."""
 
     def __init__(self, swap: Swap, plan: TrialPlan, candidate: Slot, live: Slot) -> None:
         self.plan = plan
@@ -76,7 +76,7 @@ class CandidateTrial:
         self._decided.set()
 
     def change(self, plan: TrialPlan) -> None:
-        """Change the share, and the time if one was named; it counts from the begin.
+        """Change the share, and the time if one was named, which counts from the beginning.
 
         A canary for nobody is none: then the switch is next.
         """
@@ -122,7 +122,7 @@ class CandidateTrial:
         site.state_file.change()
 
     async def until_promoted(self) -> None:
-        """Wait until the candidate shall go live; raise `TrialFailed` or `TrialAborted`."""
+        """Wait until the candidate is to go live; raise `TrialFailed` or `TrialAborted`."""
         await self._site.save()  # The next start has to know of it, whenever that comes.
         with self._swap.timed(self.plan.kind):
             failure = await self._first_end()

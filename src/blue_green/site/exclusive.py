@@ -12,10 +12,10 @@ import trio
 
 from blue_green.routing.lease import Lease, cut
 from blue_green.site import data_check, soak
-from blue_green.site.comparison import Comparison
 from blue_green.site.draining import drain, requests_of, still_in_flight, until_ended
 from blue_green.site.receipt import Result
 from blue_green.site.slot import Slot
+from blue_green.site.soak_results import SoakResults
 from blue_green.site.swap import Swap, in_flight_of, output_of
 from blue_green.site.trigger import Trigger
 from blue_green.source import launch
@@ -117,13 +117,13 @@ async def _replace(swap: Swap, old: Slot, candidate: Slot, release: Release) -> 
         await swap.start(candidate, release)
         await swap.switch(candidate, None)
     site.gate.resume(HOLDER)
-    failure, comparison = None, Comparison(candidate, old)
+    failure, results = None, SoakResults(candidate, old)
     seconds = swap.settings.swap.soak
     with swap.timed("soak" if seconds else ""):
         with trio.move_on_after(seconds):
             failure = await soak.first_failure(swap, candidate)
     if seconds:
-        comparison.note_in(swap.receipt)
+        results.note_in(swap.receipt)
     if failure:
         if site.processes.have_failed:
             await _stop_processes_of(swap, candidate)

@@ -32,7 +32,7 @@ class LastUse:
         self._at = trio.current_time()
 
     def forget(self) -> None:
-        """Nobody has used the site for ever so long."""
+        """Let it count as not used for any time that `after` may be."""
         self._at = -float("inf")
 
     @property

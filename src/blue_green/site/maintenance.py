@@ -139,11 +139,9 @@ def in_words(record: MaintenanceRecord) -> str:
         admitted.append(counted(len(record.allow), "network"))
     if record.token:
         admitted.append("the secret link")
-    end = (
-        "until further notice"
-        if record.until is None
-        else (f"until {moment_text.in_full(record.until)}")
-    )
+    end = "until further notice"
+    if record.until is not None:
+        end = f"until {moment_text.in_full(record.until)}"
     return f"{end}, except for {' and '.join(admitted)}" if admitted else end
 
 

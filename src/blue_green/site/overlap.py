@@ -15,12 +15,12 @@ from attrs import evolve
 from blue_green.config.kinds import Seconds
 from blue_green.site import data_check, soak
 from blue_green.site.candidate_trial import on_trial
-from blue_green.site.comparison import Comparison
 from blue_green.site.draining import drain
 from blue_green.site.receipt import Result
 from blue_green.site.retirement import HURRY_TIMEOUT
 from blue_green.site.rollback import ROLLBACK_REQUESTED
 from blue_green.site.slot import Slot
+from blue_green.site.soak_results import SoakResults
 from blue_green.site.soak_verdict import SoakVerdict
 from blue_green.site.swap import Swap, in_flight_of, last_output_of
 from blue_green.source.failure import StepFailed
@@ -45,11 +45,11 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
             in_flight = await swap.switch(candidate, old)
     if old is None or (old.runs_nothing and candidate.runs_nothing):
         return await swap.promote(candidate)
-    switched_at, comparison = trio.current_time(), Comparison(candidate, old)
-    verdict = SoakVerdict(swap, comparison, old)
+    switched_at, results = trio.current_time(), SoakResults(candidate, old)
+    verdict = SoakVerdict(swap, results, old)
     failure = await _soak(swap, old, candidate, in_flight, verdict)
     if swap.settings.swap.soak:
-        comparison.note_in(swap.receipt)
+        results.note_in(swap.receipt)
     if failure:
         return await _revert(swap, old, candidate, failure)
     swap.site.retirement.begin(old, swap.settings.swap, swap.receipt, switched_at=switched_at)

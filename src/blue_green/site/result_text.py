@@ -1,4 +1,4 @@
-"""The results of releases in words, for the log and for the commands, which import no more."""
+"""The results of releases in words, for the log and for the commands: these import little else."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

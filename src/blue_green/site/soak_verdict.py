@@ -4,11 +4,11 @@ import trio
 
 from blue_green.routing.results import Counts
 from blue_green.site import result_text
-from blue_green.site.comparison import Comparison
 from blue_green.site.slot import Slot
+from blue_green.site.soak_results import SoakResults
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
-from blue_green.site.verdict import Verdict
+from blue_green.site.verdict import HOW_TO_TURN_IT_OFF, Verdict
 from blue_green.source.failure import StepFailed
 
 LOOK_INTERVAL = 0.1
@@ -20,11 +20,11 @@ NO_VERDICT = (Trigger.HEALTH, Trigger.ROLLBACK)
 class SoakVerdict:
     """Compares the new release with what the old one had before the switch."""
 
-    def __init__(self, swap: Swap, comparison: Comparison, old: Slot) -> None:
+    def __init__(self, swap: Swap, results: SoakResults, old: Slot) -> None:
         settings = swap.settings.swap
         self._margin = settings.verdict_margin / 100
         self._verdict = Verdict(requests=settings.verdict_requests, margin=self._margin)
-        self._comparison = comparison
+        self._results = results
         self._old = old
         self._just_before = old.recent.last().counts
         is_wanted = settings.verdict and settings.soak > 0
@@ -40,7 +40,7 @@ class SoakVerdict:
         """How the new release is clearly worse, if it is."""
         if not (self._is_on and self._old.open_targets):
             return None  # There is nothing to go back to.
-        new, old = self._comparison.new().counts, self._comparison.old().counts
+        new, old = self._results.new().counts, self._results.old().counts
         # An old release that began to fail just now is being fixed: going back would not help.
         if new.share <= self._just_before.share + self._margin:
             return None
@@ -54,5 +54,5 @@ def _reason(new: Counts, old: Counts) -> str:
     return (
         f"{new.failed} of {new.requests} requests failed after the switch ({now}), and "
         f"{old.failed} of {old.requests} before ({before})\n"
-        "verdict = false in [swap] turns this comparison off"
+        f"{HOW_TO_TURN_IT_OFF}"
     )

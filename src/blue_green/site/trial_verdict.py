@@ -14,7 +14,7 @@ from blue_green.routing.results import Counts
 from blue_green.site import result_text
 from blue_green.site.swap import Swap
 from blue_green.site.trial_results import TrialResults
-from blue_green.site.verdict import Verdict
+from blue_green.site.verdict import HOW_TO_TURN_IT_OFF, Verdict
 
 LOOK_INTERVAL = 0.5
 """Seconds between two looks at the numbers of requests."""
@@ -23,7 +23,6 @@ FACTOR, SECONDS = 1.5, 0.1
 SLOW_SHARE = 0.05
 ENOUGH_TIMES = 100
 """Response times of each release that a comparison needs."""
-HOW_TO_TURN_IT_OFF = "verdict = false in [swap] turns this comparison off"
 
 
 class TrialVerdict:

@@ -30,6 +30,7 @@ GROWTH = 1.5
 """How many times as many requests each look needs."""
 STEPS = 40
 """Halvings of an interval: to a millionth of a millionth."""
+HOW_TO_TURN_IT_OFF = "verdict = false in [swap] turns this comparison off"
 
 
 class Verdict:

@@ -28,14 +28,14 @@ class MaintenanceArguments:
 async def maintenance(
     site: Site | BrokenSite, proxy: ProxySettings, arguments: MaintenanceArguments
 ) -> dict[str, Any]:
-    """Carry it out. The result has the secret links, which are for nobody else."""
+    """Carry it out. The result has the secret links, which no status shows."""
     was_on = site.maintenance.record is not None
     if arguments.do == "on":
         _begin(site, arguments)
     elif arguments.do == "off":
         site.maintenance.end()
     if arguments.do != "show":
-        await site.save()  # A restart remembers what the client is told.
+        await site.save()  # A restart must not forget what we report now.
     path, record = site.maintenance.link, site.maintenance.record
     return {
         "was_on": was_on,
@@ -54,13 +54,13 @@ def _begin(site: Site | BrokenSite, arguments: MaintenanceArguments) -> None:
         allow = maintenance_record.networks(arguments.allow)
     except ValueError as error:
         raise Refusal(f"--allow {error}", usage=True) from None
-    until = None if arguments.until is None else _end(arguments.until, time.time())
+    until = None if arguments.until is None else _moment(arguments.until, time.time())
     site.maintenance.begin(
         message=arguments.message, until=until, allow=allow, secret=arguments.secret
     )
 
 
-def _end(text: str, now: float) -> float:
+def _moment(text: str, now: float) -> float:
     try:
         until = moment_text.moment(text, now)
     except ValueError as error:

@@ -5,7 +5,7 @@ from blue_green.site.receipt import Receipt
 from blue_green.site.slot import Slot
 
 
-class Comparison:
+class SoakResults:
     """Begins at the switch."""
 
     def __init__(self, candidate: Slot, old: Slot) -> None:
