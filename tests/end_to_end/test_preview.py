@@ -8,9 +8,11 @@ import trio
 from tests.support.app_checkout import git
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite
+from tests.support.static_site import StaticSite, script_of
 from tests.support.swaps import outcomes
 
 MakeSite = Callable[..., RealSite]
+MakeStatic = Callable[..., StaticSite]
 
 
 async def opened(site: RealSite, link: str) -> str:
@@ -106,6 +108,41 @@ async def test_a_candidate_that_dies_in_its_preview_has_failed(make_site: MakeSi
         status = await site.until_live(one)
         assert list(status["quarantined"]) == [two]
     assert outcomes(site)[-1] == ("failed", two)
+
+
+@pytest.mark.long
+async def test_a_static_site_is_previewed_and_others_have_none_of_its_files(
+    make_static: MakeStatic,
+) -> None:
+    static = make_static()
+    site, one = static.real, static.publish("one")
+
+    async def page(path: str, cookie: str = "") -> str:
+        headers = {"Cookie": cookie} if cookie else {}
+        async with HttpClient(site.port) as http:
+            return (await http.get(path, **headers)).body.decode()
+
+    async with site.running():
+        await site.until_live(one)
+        git(site.checkout, "checkout", "-q", "-b", "next")
+        two = static.publish("two", launch="a secret")
+        git(site.checkout, "checkout", "-q", "-")
+        for after in ("abort", "promote"):
+            done = await site.cli("swap", two, "--preview")
+            assert done.code == 0, done
+            cookie = await opened(site, done.out.splitlines()[-2].strip())
+            assert "<title>two" in await page("/", cookie)
+            assert "a secret" in await page("/launch", cookie)
+            assert "runs" in await page(script_of("one"), cookie)
+            assert "<title>one" in await page("/")
+            assert "a secret" not in await page("/launch")
+            assert (await site.get(script_of("two"))).status == 404
+            assert (await site.cli(after)).code == 0
+            assert ("<title>two" in await page("/")) is (after == "promote")
+            assert ("a secret" in await page("/launch", cookie)) is (after == "promote")
+        done = await site.cli("swap", one, "--canary", "5%")
+        assert "no canary is possible: a static site has no app that could fail" in done.err
+    assert outcomes(site)[-2:] == [("aborted", two), ("promoted", two)]
 
 
 @pytest.mark.long

@@ -3,14 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+from blue_green.config.kinds import Endpoint
 from blue_green.proxy.canary import Canary
 from blue_green.proxy.maintenance import Maintenance
 from blue_green.proxy.secret_link import SecretLink, new_token
 from blue_green.proxy.served_trial import ServedTrial
+from blue_green.routing.lease import Target
 from tests.raw.backend import Script, drops, says
+from tests.raw.files import roots, write
 from tests.raw.peer import ParsedMessage
 from tests.raw.proxy import RunningProxy, running
 from tests.waiting import until
@@ -151,3 +155,26 @@ async def test_a_canary_in_maintenance_is_for_those_who_are_admitted() -> None:
         proxy.site.maintenance = Maintenance(allow=[ip_network("127.0.0.0/8")])
         assert (await asked(proxy)).body == b"new"
         proxy.site.maintenance = None
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_held_request_for_a_static_site_on_trial_gets_a_file_of_its_release(
+    tmp_path: Path, goes_on: bool
+) -> None:
+    write(tmp_path, {"one/public/a.html": "live", "two/public/a.html": "new"})
+    live, new = roots(tmp_path / "one"), roots(tmp_path / "two")
+    async with running() as proxy:
+        proxy.gate.switch([Target(Endpoint(), "blue", "1" * 40)])
+        trial = proxy.gate.begin_trial([Target(Endpoint(), "green", "2" * 40)])
+        proxy.site.files, proxy.site.trial = live, ServedTrial(trial, a_canary(100), new)
+        assert (await asked(proxy, path=b"/a.html")).body == b"new"
+        proxy.gate.hold("test")
+        client = await proxy.ask(b"GET /a.html HTTP/1.1\r\nHost: h\r\n\r\n")
+        await until("it is held", lambda: proxy.gate.held)
+        if not goes_on:
+            proxy.site.trial = None
+            proxy.gate.end_trial()
+        proxy.gate.resume("test")
+        assert (await client.answer()).body == (b"new" if goes_on else b"live")
+        proxy.site.trial = None
+        proxy.gate.end_trial()

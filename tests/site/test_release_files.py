@@ -185,3 +185,14 @@ async def test_a_release_that_was_on_trial_is_served_behind_the_live_one(site: S
     site.files.begin_trial(site.slots.green)
     go_live(site, "blue", "3")
     assert served(site) == "312"
+
+
+async def test_only_those_who_see_a_preview_have_its_files(site: Site) -> None:
+    go_live(site, "blue", "1")
+    site.slots.green.release = release(site, "2")
+    roots = site.files.begin_trial(site.slots.green, is_secret=True)
+    assert roots is not None
+    assert "".join(one.revision[0] for one in roots.releases) == "21"
+    assert served(site) == "1"
+    go_live(site, "blue", "3")
+    assert served(site) == "31"

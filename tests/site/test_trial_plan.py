@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from blue_green.config.kinds import Percent, Period
 from blue_green.config.settings import SiteSettings
+from blue_green.config.site_settings import AppSettings
 from blue_green.site.trial_plan import TrialKind, TrialPlan, obstacle, plan_of
 from blue_green.site.trigger import Trigger
 from tests.support.settings import load
@@ -50,5 +52,13 @@ def test_a_canary_for_nobody_is_none(file: Path) -> None:
     ],
 )
 def test_two_releases_at_once_are_needed(file: Path, more: str, why: str) -> None:
-    assert why in obstacle(settings(file, more))
-    assert bool(why) == bool(obstacle(settings(file, more)))
+    for kind in TrialKind:
+        assert why in obstacle(settings(file, more), kind)
+        assert bool(why) == bool(obstacle(settings(file, more), kind))
+
+
+def test_a_static_site_has_previews_and_no_canaries(file: Path) -> None:
+    static = attrs.evolve(settings(file, ""), app=AppSettings())
+    assert static.is_static
+    assert obstacle(static, TrialKind.PREVIEW) == ""
+    assert "look at the release with --preview" in obstacle(static, TrialKind.CANARY)

@@ -75,7 +75,8 @@ class Exchange:
         if route.stripped:
             self._stripped = route.stripped
             self._target = strip(stream.request.target, route.stripped)
-        self._files = site.files  # An app has no file for the request in these.
+        # An app has no file for the request in these.
+        self._files = site.files if stream.trial is None else stream.trial.files
         self._is_uploaded = stream.request.framing is _NO_BODY
         """The backend was sent all of the request."""
 
@@ -206,7 +207,9 @@ class Exchange:
 
         Otherwise an app would be asked for its files after a restart, and a static site for none.
         """
-        files = self._route.site.files
+        on_trial, files = self._stream.trial, self._route.site.files
+        if on_trial is not None and on_trial.trial.targets:  # Otherwise it has ended.
+            files = on_trial.files
         if files is None or (files is self._files and files.has_app):
             return False
         return await FileResponder(self._stream, files, self._route).run()

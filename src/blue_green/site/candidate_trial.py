@@ -94,7 +94,8 @@ class CandidateTrial:
         """Send some clients to the candidate from now on."""
         site, swap = self._site, self._swap
         trial = site.gate.begin_trial(self._candidate.open_targets)
-        files = site.files.begin_trial(self._candidate)
+        is_secret = self.plan.kind is TrialKind.PREVIEW
+        files = site.files.begin_trial(self._candidate, is_secret=is_secret)
         site.served.trial = ServedTrial(trial, self._audience, files)
         is_head = site.queue.head == swap.revision
         by_settings = plan_of(None, swap.trigger, swap.settings) == self.plan

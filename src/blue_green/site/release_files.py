@@ -56,11 +56,13 @@ class ReleaseFiles:
             self._remember(releases)
         self._site.served.files = self._roots(slot, releases)
 
-    def begin_trial(self, candidate: "Slot") -> FileRoots | None:
-        """The files for clients of a release on trial. Those of the others have its files, too:
-        a request for one may come without the cookie."""
+    def begin_trial(self, candidate: "Slot", *, is_secret: bool = False) -> FileRoots | None:
+        """The files for clients of a release on trial. Those of the others have its files, too,
+        unless it `is_secret`: a request for one may come without the cookie."""
         live, release = self._site.slots.live, candidate.release
         assert live is not None and live.release is not None and release is not None
+        if is_secret:
+            return self._roots(candidate, (release, *self._before(release)))
         self._remember((live.release, release, *self._before(live.release)))
         self._site.served.files = self._roots(live, (live.release, *self._before(live.release)))
         return self._roots(candidate, (release, *self._before(release)))

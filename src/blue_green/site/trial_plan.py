@@ -46,12 +46,12 @@ def plan_of(plan: TrialPlan | None, trigger: Trigger, settings: SiteSettings) ->
     return TrialPlan(TrialKind.CANARY, swap.canary_for, swap.canary)
 
 
-def obstacle(settings: SiteSettings) -> str:
-    """Why no release of the site can be on trial; empty if one can."""
+def obstacle(settings: SiteSettings, kind: TrialKind) -> str:
+    """Why no release of the site can be on such a trial; empty if one can."""
     if settings.swap.strategy == "exclusive":
         return 'it needs two releases at once, which strategy = "exclusive" in [swap] rules out'
     if settings.release.in_place:
         return "it needs two releases at once, which in_place = true in [release] rules out"
-    if settings.is_static:
-        return "a static site has no app that could fail: each swap is for all clients at once"
+    if settings.is_static and kind is TrialKind.CANARY:
+        return "a static site has no app that could fail: look at the release with --preview"
     return ""

@@ -52,7 +52,7 @@ def plan(
 
 def _check_possible(site: Site, kind: TrialKind) -> None:
     """Raise `Refusal` if the site can have no trial."""
-    if why := obstacle(site.settings):
+    if why := obstacle(site.settings, kind):
         raise Refusal(f"no {kind} is possible: {why}")
     if site.slots.live is None:
         raise Refusal(f"no {kind} is possible: nothing is live that could serve all others")
