@@ -37,6 +37,12 @@ def test_a_site_that_is_asleep_says_since_when_and_how_it_has_woken() -> None:
     )
 
 
+def test_a_release_that_is_asleep_does_not_run() -> None:
+    live = {**status()["live"], "pids": []}
+    text = "\n".join(display.status(status(sleep=ASLEEP, live=live, phase="asleep"), WIDE))
+    assert "blue, port 3000, not running, went live " in text
+
+
 def test_a_failed_start_of_a_site_that_is_asleep_is_not_called_a_restart() -> None:
     live = {**status()["live"], "crash": "the app exited with status 1"}
     text = "\n".join(display.status(status(sleep=ASLEEP, live=live, phase="asleep"), WIDE))

@@ -95,8 +95,8 @@ def test_the_first_line_says_what_is_live() -> None:
     first, _, live, place, requests, *_ = display.status(status(), WIDE)
     assert first == "● blog is serving"
     assert live == "        live  1111111  Fix the footer"
-    assert place.strip().startswith("blue, port 3000, pid 7, since ")
-    assert place.endswith(" (2 h)")
+    assert place.strip().startswith("blue, port 3000, pid 7, went live ")
+    assert place.endswith(" (2 h ago)")
     assert requests == "    requests  12.3 per second, 4 in flight, 0 held"
 
 
@@ -104,7 +104,7 @@ def test_several_sockets_are_shown_with_their_directory_once() -> None:
     sockets = ["/var/lib/bg/sockets/blue/1.sock", "/var/lib/bg/sockets/blue/2.sock"]
     live = {"slot": "blue", "revision": LIVE, "ports": [], "pids": [7, 8], "since": ago(hours=2)}
     text = "\n".join(display.status(status(live={**live, "sockets": sockets}), Style()))
-    assert "blue, sockets 1.sock, 2.sock in /var/lib/bg/sockets/blue, pid 7, 8, since " in text
+    assert "blue, sockets 1.sock, 2.sock in /var/lib/bg/sockets/blue, pid 7, 8, went live " in text
 
 
 def test_both_releases_are_shown_with_their_results_during_a_soak() -> None:

@@ -64,6 +64,22 @@ async def test_processes_that_are_to_run_do_while_their_site_is_asleep(
         assert len(site.journal("start")) == 2
 
 
+@pytest.mark.parametrize("idle", [SOON, {**SOON, "processes": "run"}])
+async def test_processes_run_once_their_site_may_not_sleep_any_more(
+    make_site: MakeSite, idle: dict[str, str]
+) -> None:
+    site = make_site(idle=idle, processes={"worker": COMMAND})
+    async with sleeping(site, FILES):
+        site.configure(idle={"after": None, "processes": None})
+        assert (await site.cli("reload")).code == 0
+        await site.until_phase("serving")
+        await until("the worker runs", lambda: site.processes() != [])
+        assert await worker_states(site) == ["running"]
+        restarted = await site.cli("restart", "--process", "worker")
+        assert restarted.code == 0
+        assert await worker_states(site) == ["running"]
+
+
 async def test_a_schedule_runs_while_its_site_is_asleep(make_site: MakeSite) -> None:
     ran = 'echo "$BLUE_GREEN_REVISION" >>"$JOURNAL.runs"'
     job = {"command": ["sh", "-c", ran], "schedule": "* * * * *"}

@@ -104,3 +104,12 @@ async def test_requests_are_refused_only_when_all_backends_keep_failing(
     await until("requests are refused", lambda: gate.is_refusing)
     assert starts(good) >= crash.TOO_MANY_DEATHS
     await slots.stop()
+
+
+async def test_a_release_that_is_not_live_yet_has_not_gone_live_with_the_one_before(
+    site: Site, slots: Slots, tmp_path: Path
+) -> None:
+    slots.go_live(slots.blue)
+    assert slots.blue.since is not None
+    await slots.blue.assign(Release("b" * 40, tmp_path), site.settings)
+    assert slots.blue.since is None

@@ -8,6 +8,11 @@ def since(moment: str) -> str:
     return f"{local_time(moment)} ({age(moment)})"
 
 
+def ago(moment: str) -> str:
+    """The local time of an event, and how long ago that is."""
+    return f"{local_time(moment)} ({age(moment)} ago)"
+
+
 def local_time(moment: str) -> str:
     """The local time, with the date unless it is today."""
     then = datetime.fromisoformat(moment).astimezone()

@@ -9,8 +9,11 @@ from blue_green.system.printable import counted
 
 
 def place(slot: Mapping[str, Any]) -> str:
-    """Where it listens, its processes, and since when it runs."""
-    since = f", since {moments.since(slot['since'])}" if slot["since"] else ""
+    """Where it listens, its processes, and when its release went live.
+
+    A backend may be younger than that: after a crash or a sleep it is started again.
+    """
+    since = f", went live {moments.ago(slot['since'])}" if slot["since"] else ""
     if slot.get("is_static"):  # An older supervisor does not send it.
         return f"{slot['slot']}, a static site{since}"
     sockets = slot.get("sockets", [])  # Nor this.
@@ -20,8 +23,9 @@ def place(slot: Mapping[str, Any]) -> str:
     elif sockets:
         names = ", ".join(PurePath(path).name for path in sockets)
         where = f"sockets {names} in {PurePath(sockets[0]).parent}"
-    pids = ", ".join(map(str, slot["pids"])) or "none"
-    return f"{slot['slot']}, {where}, pid {pids}{since}"
+    pids = ", ".join(map(str, slot["pids"]))
+    running = f"pid {pids}" if pids else "not running"
+    return f"{slot['slot']}, {where}, {running}{since}"
 
 
 def what_is_left(retiring: Mapping[str, Any]) -> str:

@@ -79,6 +79,12 @@ class Sleep:
         return is_asleep and self._site.settings.idle.after is not None
 
     @property
+    def stops_processes(self) -> bool:
+        """Whether the processes of the site sleep when it does."""
+        idle = self._site.settings.idle
+        return idle.after is not None and idle.processes == "stop"
+
+    @property
     def phase(self) -> str:
         return "waking" if self.state is Wakefulness.WAKING else "asleep"
 
@@ -102,11 +108,10 @@ class Sleep:
 
     def use_settings(self) -> None:
         """Use the settings of the site, which have changed."""
-        processes, idle = self._site.processes, self._site.settings.idle
-        if not self.is_awake and idle.processes == "run":
-            processes.wake()
-        elif not self.is_awake and self.state is not Wakefulness.WAKING:
-            processes.sleep()
+        if not self.is_awake and not self.stops_processes:
+            self._site.processes.wake()
+        elif self.state in (Wakefulness.FALLING_ASLEEP, Wakefulness.ASLEEP):
+            self._site.processes.sleep()
         self._note_change()
 
     def note_live(self, *, asleep: bool) -> None:
@@ -114,10 +119,8 @@ class Sleep:
         self.end()
         if self._site.slots.live is None:
             self._last_use.is_now()
-        self._site.processes.are_asleep = False
         if asleep:
             self._last_use.forget()
-            self._site.processes.are_asleep = self._site.settings.idle.processes == "stop"
             self._be(Wakefulness.ASLEEP)
         elif self._site.state.sleep is not None:
             self._site.state.sleep.since = None
@@ -180,7 +183,7 @@ class Sleep:
             # Nothing is in flight, and there is no checkpoint before requests wait.
             self._be(Wakefulness.FALLING_ASLEEP)
             site.gate.switch(())
-            if site.settings.idle.processes == "stop":
+            if self.stops_processes:
                 site.processes.sleep()
             await slot.stop()
         finally:

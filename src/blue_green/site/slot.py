@@ -99,6 +99,7 @@ class Slot:
     async def assign(self, release: Release, settings: SiteSettings) -> None:
         """Give the slot a release and its settings; raise `MachineFault`. Nothing may run here."""
         self.release = release
+        self.since = None
         self._count_in(Results())
         self.settings = settings
         self.crash = None

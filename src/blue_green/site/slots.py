@@ -98,8 +98,12 @@ class Slots:
             self._site.current_link.lead_to(slot.release.path)
         self._site.gate.switch(slot.open_targets)
         self._site.gate.stop_refusing()
+        processes = self._site.processes
         if slot.release is not None and not keeps_processes:
-            self._site.processes.use(Generation(slot.name, slot.release, slot.settings))
+            processes.are_asleep = asleep and self._site.sleep.stops_processes
+            processes.use(Generation(slot.name, slot.release, slot.settings))
+        elif not asleep:
+            processes.wake()
         self._site.state_file.change()
 
     def take_over(self, handed: HandedRelease) -> None:

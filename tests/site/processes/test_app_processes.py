@@ -42,6 +42,49 @@ async def test_all_instances_start_with_the_switch(
     assert sorted(started) == [("clock", 1), ("worker", 1), ("worker", 2)]
 
 
+async def test_a_release_that_goes_live_while_all_sleep_starts_all(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    live = generation(tmp_path, worker=process(count=2))
+    use(site, live)
+    site.slots.blue.release = live.release
+    site.processes.sleep()
+    await trio.sleep(LONG)
+    assert fakes.running == []
+    site.slots.go_live(site.slots.blue, keeps_processes=True)
+    await wait_all_tasks_blocked()
+    assert len(fakes.running) == 2
+
+
+async def test_the_end_of_all_sleep_starts_them(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    live = generation(tmp_path, worker=process())
+    use(site, live)
+    site.slots.blue.release = live.release
+    site.slots.go_live(site.slots.blue, keeps_processes=True, asleep=True)
+    site.processes.sleep()
+    await trio.sleep(LONG)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(site.sleep.run)
+        await wait_all_tasks_blocked()
+        assert site.sleep.is_awake
+        assert [one.name for one in fakes.running] == ["worker"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_restart_brings_all_instances_back(
+    site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    use(site, generation(tmp_path, worker=process(count=2)))
+    await wait_all_tasks_blocked()
+    site.processes.instances[0].stop()
+    await trio.sleep(LONG)
+    assert [one.number for one in site.processes.restart("worker")] == [1, 2]
+    await trio.sleep(LONG)
+    assert sorted(one.number for one in fakes.running) == [1, 2]
+
+
 async def test_exclusive_ones_wait_until_all_older_ones_have_ended(
     site: Site, fakes: FakeProcesses, tmp_path: Path, autojump_clock: MockClock
 ) -> None:

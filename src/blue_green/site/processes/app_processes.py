@@ -126,8 +126,7 @@ class AppProcesses:
             return
         for name, settings in generation.settings.processes.items():
             if settings.schedule is None:
-                for number in range(1, settings.count + 1):
-                    self._add(generation, name, number, None)
+                self._add_all(generation, name)
 
     def restart(self, name: str) -> Sequence[AppInstance]:
         """Replace the instances of one process, in its way of handing over; the new ones.
@@ -137,10 +136,12 @@ class AppProcesses:
         generation = self.generation
         if generation is None or self._site.is_stopping:
             return ()
-        old = [one for one in self._current if one.name == name and one.generation is generation]
-        for instance in old:
-            instance.stop()
-        return [self._add(generation, name, instance.number, None) for instance in old]
+        if name not in generation.settings.processes:
+            return ()
+        for instance in self._current:
+            if instance.name == name and instance.generation is generation:
+                instance.stop()
+        return self._add_all(generation, name)
 
     def take_over(self, handed: Sequence[HandedProcess]) -> None:
         """Take over running processes from the program that ran in this process before.
@@ -204,6 +205,11 @@ class AppProcesses:
     async def _until_none(self, matches: Callable[[AppInstance], bool]) -> None:
         while any(matches(instance) for instance in self._instances):
             await self._changed.wait()
+
+    def _add_all(self, generation: Generation, name: str) -> list[AppInstance]:
+        """Add all instances of one process."""
+        count = generation.settings.processes[name].count
+        return [self._add(generation, name, number, None) for number in range(1, count + 1)]
 
     def _add(
         self, generation: Generation, name: str, number: int, handed: HandedProcess | None
