@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import trio
 
 from blue_green.config.kinds import Endpoint
 from blue_green.proxy.canary import Canary
@@ -15,8 +16,12 @@ from blue_green.proxy.served_trial import ServedTrial
 from blue_green.routing.lease import Target
 from tests.raw.backend import Script, drops, says
 from tests.raw.files import roots, write
+from tests.raw.messages import POST
 from tests.raw.peer import ParsedMessage
 from tests.raw.proxy import RunningProxy, running
+from tests.raw.tls_client import PemPair, write_pair
+from tests.support.http2_frames import FrameType
+from tests.support.http2_wire import frame_socket, request_fields
 from tests.waiting import until
 
 LIVE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlive"
@@ -25,10 +30,10 @@ NEW = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew"
 
 @asynccontextmanager
 async def on_trial(
-    audience: Canary | SecretLink, script: Script | None = None
+    audience: Canary | SecretLink, script: Script | None = None, tls: PemPair | None = None
 ) -> AsyncIterator[RunningProxy]:
     """The proxy with a live release, and another one on trial."""
-    async with running(script or says(NEW)) as other, running(says(LIVE)) as proxy:
+    async with running(script or says(NEW)) as other, running(says(LIVE), tls=tls) as proxy:
         trial = proxy.gate.begin_trial([other.target])
         proxy.site.trial = ServedTrial(trial, audience)
         yield proxy
@@ -84,6 +89,31 @@ async def test_a_request_that_the_candidate_drops_goes_to_the_live_release() -> 
     async with on_trial(a_canary(100), drops) as proxy:
         answer = await asked(proxy)
         assert (answer.status, answer.body) == (200, b"live")
+
+
+async def test_a_client_that_gets_an_error_of_ours_stays_with_its_release() -> None:
+    async with on_trial(a_canary(100), drops) as proxy:
+        client = await proxy.ask(POST + b"hello")
+        answer = await client.answer()
+        [cookie] = answer.field(b"set-cookie")
+        assert (answer.status, answer.field(b"cache-control")) == (502, [b"no-store"])
+        assert cookie.startswith(b"blue-green-canary=")
+        line = b"Cookie: %b\r\nContent-Length" % cookie.partition(b";")[0]
+        client = await proxy.ask(POST.replace(b"Content-Length", line) + b"hello")
+        answer = await client.answer()
+        assert (answer.status, answer.field(b"set-cookie")) == (502, [])
+
+
+async def test_a_client_with_http2_that_gets_an_error_of_ours_does_so_too(tmp_path: Path) -> None:
+    def ask() -> dict[str, str]:
+        with frame_socket(proxy.port) as client:
+            client.send_headers(1, request_fields("/", "POST"))
+            return dict(client.expect(FrameType.HEADERS, 1).fields)
+
+    async with on_trial(a_canary(100), drops, write_pair(tmp_path)) as proxy:
+        fields = await trio.to_thread.run_sync(ask)
+        assert fields[":status"] == "502"
+        assert fields["set-cookie"].startswith("blue-green-canary=")
 
 
 async def test_only_who_opens_the_link_of_a_preview_sees_it() -> None:

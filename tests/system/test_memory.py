@@ -169,3 +169,30 @@ async def test_a_swap_is_exclusive_where_two_releases_may_not_fit(
         assert "stop" in receipt["seconds"]
         await site.until_logged("stopping it first")
     assert site.journal("overlap") == []
+
+
+@pytest.mark.long
+async def test_a_canary_fails_where_two_releases_may_not_fit_and_is_retried(
+    make_small: MakeSite, tmp_path: Path
+) -> None:
+    site = make_small(swap={"low_memory": "exclusive", "canary": "50%", "canary_for": "300ms"})
+    site.commit("one")
+    async with site.running(), site.steady_load():
+        pids = (await site.status())["live"]["pids"]
+        two = site.draft("two")
+        receipt = json.loads((await site.cli("swap", two, "--json")).out)
+        assert receipt["outcome"] == "failed"
+        assert receipt["reason"].startswith("1 MiB of memory are available, and the live release")
+        assert receipt["reason"].endswith(
+            "would stop that first, and a canary needs both: free some, or deploy it without: "
+            "blue-green swap --canary 0%"
+        )
+        status = await site.status()
+        assert (status["live"]["pids"], status["quarantined"]) == (pids, {})
+        assert "stopping it first" not in site.log()
+        (tmp_path / "proc" / "meminfo").write_text(MEMINFO.format(available=1024**2))
+        status = await site.until_live(two)
+        assert "canary" in status["last_swap"]["seconds"]
+        (tmp_path / "proc" / "meminfo").write_text(MEMINFO.format(available=1024))
+        done = await site.cli("swap", site.draft("three"), "--canary", "0%", "--json")
+        assert "stop" in json.loads(done.out)["seconds"]

@@ -17,7 +17,7 @@ from blue_green.http.heads import Framing
 from blue_green.http.request import BadRequest, Request
 from blue_green.http.response import write_response
 from blue_green.http.transport import Transport
-from blue_green.proxy import access_log, hsts
+from blue_green.proxy import access_log, cookies, hsts
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_state import ClientState
 from blue_green.proxy.end_reason import EndReason
@@ -218,17 +218,21 @@ async def _send_error(
     if stream is not None and client.has_response:
         stream.reset()
         return
-    lines = CLOSE
+    lines, set_cookie = CLOSE, b""
     if stream is not None:
         stream.check_keep_alive()
-        lines = stream.connection_lines
+        lines, set_cookie = stream.connection_lines, stream.set_cookie
     client.begin_error(LINGER_TIMEOUT)
-    await client.transport.send(_write_error(error, client, pages, lines))
+    await client.transport.send(_write_error(error, client, pages, lines, set_cookie))
 
 
-def _write_error(error: ErrorResponse, client: Client, pages: ErrorPages, lines: bytes) -> bytes:
-    """The error as a whole response, with these lines about the connection."""
+def _write_error(
+    error: ErrorResponse, client: Client, pages: ErrorPages, lines: bytes, set_cookie: bytes = b""
+) -> bytes:
+    """The error as a whole response, with these lines about the connection, and this cookie."""
     response, body = error.render(pages, html=client.wants_html)
     lines += date_line() + hsts.lines_for(client, response.lines)
+    if set_cookie:
+        lines += cookies.lines_for(set_cookie, response)
     head = write_response(response, lines)
     return head if client.wants_head_only else head + body

@@ -70,6 +70,7 @@ async def _run(swap: Swap) -> Result:
     if reason and live is not None and not swap.retry:
         swap.receipt.output = state.last_output(swap.revision)
         raise DeployRefused(quarantined(reason, site.label))
+    strategy.check_trial(swap)
     await data_check.check(swap, live)  # Before the build, so as not to build in vain.
     swap.release = release = await _prepare(swap)
     is_unhealthy = swap.trigger is Trigger.HEALTH
@@ -87,8 +88,6 @@ async def _run(swap: Swap) -> Result:
     with swap.timed("retire" if site.retirement.slot else ""):
         await site.retirement.hurry()
     if await strategy.must_be_exclusive(swap, live):
-        if swap.plan is not None:
-            raise MachineFault(f"no {swap.plan.kind} is possible: {strategy.LOW_MEMORY}")
         return await exclusive.run(swap, live, release)
     return await overlap.run(swap, live, release)
 
