@@ -89,6 +89,18 @@ def test_a_fix_is_not_reverted_to_a_release_that_has_just_begun_to_fail() -> Non
     assert failure(old=old, new=(40, 40)).startswith("40 of 40 requests failed")
 
 
+@pytest.mark.parametrize("few", [1, 3])
+def test_a_few_failures_right_before_the_switch_hide_nothing(few: int) -> None:
+    old = a_slot(302, 0, [a_target()])
+    for minute in range(3):
+        old.recent.note(60.0 * minute)
+        old.results.add(500 if minute == 2 else 200, 0.01)
+    for _ in range(few - 1):
+        old.results.add(500, 0.01)
+    assert old.recent.last().counts.share >= 0.5
+    assert failure(old=old, new=(300, 300)).startswith("300 of 300 requests failed")
+
+
 async def test_the_verdict_comes_as_soon_as_there_is_enough_to_see(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:

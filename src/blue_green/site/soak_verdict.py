@@ -8,7 +8,7 @@ from blue_green.site.slot import Slot
 from blue_green.site.soak_results import SoakResults
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
-from blue_green.site.verdict import HOW_TO_TURN_IT_OFF, Verdict
+from blue_green.site.verdict import ERROR, HOW_TO_TURN_IT_OFF, Verdict, excess
 from blue_green.source.failure import StepFailed
 
 LOOK_INTERVAL = 0.1
@@ -26,7 +26,7 @@ class SoakVerdict:
         self._verdict = Verdict(requests=settings.verdict_requests, margin=self._margin)
         self._results = results
         self._old = old
-        self._just_before = old.recent.last().counts
+        self._just_before = _just_before(old, self._margin)
         is_wanted = settings.verdict and settings.soak > 0
         self._is_on = is_wanted and swap.trigger not in NO_VERDICT
 
@@ -41,12 +41,21 @@ class SoakVerdict:
         if not (self._is_on and self._old.open_targets):
             return None  # There is nothing to go back to.
         new, old = self._results.new().counts, self._results.old().counts
-        # An old release that began to fail just now is being fixed: going back would not help.
         if new.share <= self._just_before.share + self._margin:
             return None
         if self._verdict.is_clearly_worse(new, old, is_last=is_last):
             return StepFailed(_reason(new, old))
         return None
+
+
+def _just_before(old: Slot, margin: float) -> Counts:
+    """The last requests of an old release that has begun to fail; none if it has not.
+
+    Going back to such a release would not help. A few failures among the last requests do not show
+    that: the share of those must be clearly larger than before.
+    """
+    last, recent = old.recent.last().counts, old.recent.recent().counts
+    return last if excess(last, recent - last, ERROR) > margin else Counts()
 
 
 def _reason(new: Counts, old: Counts) -> str:
