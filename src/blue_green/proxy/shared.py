@@ -61,6 +61,8 @@ class Shared:
     """For new connections of HTTP/2."""
     unread: UnreadTotal = field(factory=UnreadTotal)
     """What has arrived of bodies over HTTP/2 and was not read yet."""
+    idle_workers: int = 0
+    """Tasks of all connections that wait for a stream."""
     begun_streams: int = 0
     """Streams of HTTP/2 whose tasks have not run yet."""
     over_max_streams: int = 0

@@ -10,7 +10,7 @@ import trio.testing
 from blue_green.http.transport import Transport
 from blue_green.proxy.client import Client
 from blue_green.proxy.handler import Handler
-from blue_green.proxy.http2 import request_task
+from blue_green.proxy.http2 import request_task, stream_workers
 from blue_green.proxy.http2.stream import Http2Stream
 from blue_green.proxy.http2.stream_workers import StreamWorkers
 from blue_green.proxy.remote import Remote
@@ -46,19 +46,24 @@ async def test_one_task_serves_streams_one_after_another(tls: PemPair) -> None:
             assert workers() == worker
 
 
-async def test_one_task_is_left_of_many_once_the_connection_is_idle(tls: PemPair) -> None:
+async def test_only_so_many_tasks_of_all_connections_wait_for_streams(
+    tls: PemPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_workers, "MOST_IDLE", MANY + 2)
+    stream_ids = range(1, 2 * MANY, 2)
     async with running(says(OK), tls=tls) as proxy:
-        peer = await connect(proxy)
-        for first in range(1, 6 * MANY, 2 * MANY):
-            stream_ids = range(first, first + 2 * MANY, 2)
+        for expected in (MANY, MANY + 2, MANY + 2):
+            peer = await connect(proxy)
             proxy.gate.hold("a test")
             await peer.send(*(peer.get(stream_id) for stream_id in stream_ids))
             await until("all are held", lambda: proxy.gate.held == MANY)
-            assert len(workers()) == MANY
             proxy.gate.resume("a test")
             for stream_id in stream_ids:
                 assert (await peer.response(stream_id)).status == 200
-            await until("one task is left", lambda: len(workers()) == 1)
+            await until("the others have ended", lambda: len(workers()) <= MANY + 2)
+            assert len(workers()) == expected
+        assert (await ask(peer, 2 * MANY + 1, b"/")).status == 200
+    assert not workers()
 
 
 async def test_a_stream_that_is_cancelled_cancels_no_later_one(tls: PemPair) -> None:
@@ -80,6 +85,7 @@ async def test_a_stream_that_is_reset_before_it_begins_never_waits_at_the_gate(
         await check_good_request(peer, 1)
         proxy.gate.hold("a test")
         await peer.send(peer.get(3), reset(3), peer.get(5), reset(5))
+        await peer.check_alive()
         await until("no stream", lambda: not proxy.listener.count_clients().http2_streams, 5)
         proxy.gate.resume("a test")
         await check_good_request(peer, 7)
@@ -94,9 +100,9 @@ class Streams:
         self.served: list[int] = []
         """Those whose handler came to its end."""
         self.cancelled_late: list[int] = []
-        shared = cast(Shared, SimpleNamespace(begun_streams=0))
+        shared = cast(Shared, SimpleNamespace(begun_streams=0, idle_workers=0))
         handler = cast(Handler, None)
-        self._workers = StreamWorkers(nursery, handler, shared, [1], lambda stream: None)
+        self._workers = StreamWorkers(nursery, handler, shared, lambda stream: None)
         monkeypatch.setattr(request_task, "serve", self._serve)
 
     def begin(self, stream_id: int) -> Http2Stream:

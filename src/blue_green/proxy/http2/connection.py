@@ -76,7 +76,7 @@ class Http2Connection:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._writer.run)
                 self._workers = StreamWorkers(
-                    nursery, self._handler, self._shared, self._streams, self._end_stream
+                    nursery, self._handler, self._shared, self._end_stream
                 )
                 with self._announcing(nursery), self._reading:
                     await self._read()

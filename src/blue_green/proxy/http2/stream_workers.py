@@ -4,7 +4,7 @@ A task with a cancel scope for each stream would take a sixth of the time of a s
 """
 
 from collections import deque
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 
 import trio
 
@@ -14,23 +14,24 @@ from blue_green.proxy.http2 import request_task
 from blue_green.proxy.http2.stream import Http2Stream
 from blue_green.proxy.shared import Shared
 
+MOST_IDLE = 1000
+"""Idle workers of all connections, with about 4 KB each. More are started when they are needed."""
+
 
 class StreamWorkers:
-    """The tasks of one connection. While it has no streams, there is one at most."""
+    """The tasks of one connection."""
 
     def __init__(
         self,
         nursery: trio.Nursery,
         handler: Handler,
         shared: Shared,
-        streams: Sized,
         end: Callable[[Http2Stream], None],
     ) -> None:
-        """`streams` are those that have begun, until `end` is called for each."""
+        """`end` is called for each stream at its end."""
         self._nursery = nursery
         self._handler = handler
         self._shared = shared
-        self._streams = streams
         self._end = end
         self._given: deque[Http2Stream] = deque()
         """Streams that wait for a worker, each of which has been woken or started for one."""
@@ -71,7 +72,11 @@ class StreamWorkers:
     async def _next(self) -> Http2Stream | None:
         """The stream that has waited longest. None: there is none for this task."""
         if not self._given:
-            if not self._streams:
-                self._idle.unpark_all()
-            await self._idle.park()
+            if self._shared.idle_workers >= MOST_IDLE:
+                return None
+            self._shared.idle_workers += 1
+            try:
+                await self._idle.park()
+            finally:
+                self._shared.idle_workers -= 1
         return self._given.popleft() if self._given else None
