@@ -68,8 +68,10 @@ class Upload:
             await self._send(transport, head)
             head = b""
         while data := await body.read():
-            await self._send(transport, head + (chunk(data) if is_chunked else data))
-            head = data = b""  # A client may take long for the next bytes.
+            data = head + (chunk(data) if is_chunked else data)  # Nothing keeps a second copy.
+            head = b""
+            await self._send(transport, data)
+            data = b""  # A client may take long for the next bytes.
         if end := head + (last_chunk(body.trailers) if is_chunked else b""):
             await self._send(transport, end)
 
