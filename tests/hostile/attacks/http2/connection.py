@@ -54,6 +54,8 @@ class HostileConnection:
         self._received = b""
         self.ended_by: int | None = None
         """The error code of a GOAWAY frame."""
+        self.widened: set[int] = set()
+        """Streams with a larger window than at their beginning."""
 
     async def start(self, settings: Mapping[int, int]) -> None:
         ack = frame(FrameType.SETTINGS, flags=ACK)
@@ -78,7 +80,10 @@ class HostileConnection:
         payload = await self._take(int.from_bytes(data[:3]))
         if data[3] == FrameType.GOAWAY and (code := int.from_bytes(payload[4:8])):
             self.ended_by = code
-        return data[3], data[4], int.from_bytes(data[5:])
+        stream = int.from_bytes(data[5:])
+        if data[3] == FrameType.WINDOW_UPDATE and stream:
+            self.widened.add(stream)
+        return data[3], data[4], stream
 
     async def read_on(self) -> None:
         """Receive whatever comes, until the end."""

@@ -90,12 +90,22 @@ async def beyond_the_limit(target: TargetSite) -> None:
 
 async def stalled_uploads(target: TargetSite) -> None:
     """A hundred uploads on each connection, which stop after as much as the windows allow."""
+    await _upload(target, ends=False)
+
+
+async def unanswered_uploads(target: TargetSite) -> None:
+    """A hundred uploads on each connection, whole ones, to an app that never answers."""
+    await _upload(target, ends=True)
+
+
+async def _upload(target: TargetSite, *, ends: bool) -> None:
+    part = bytes(16_000)
 
     async def attack(connection: HostileConnection) -> None:
         for _, stream in zip(range(STREAMS), ids(), strict=False):
             await connection.send(headers(stream, POST, END_HEADERS))
-            for _ in range(4):
-                await connection.send(frame(FrameType.DATA, stream, bytes(16_000)))
+            for flags in (0, 0, 0, END_STREAM if ends else 0):
+                await connection.send(frame(FrameType.DATA, stream, part, flags))
         await trio.sleep_forever()
 
     await attack_over_http2(target, attack)
@@ -107,7 +117,8 @@ async def uploads_that_nobody_reads(target: TargetSite) -> None:
     async def attack(connection: HostileConnection) -> None:
         streams = range(1, 2 * STREAMS, 2)
         await connection.send_each(headers(stream, DEAF, END_HEADERS) for stream in streams)
-        await trio.sleep(0.5)  # The windows are wider by now.
+        while len(connection.widened) < STREAMS:
+            await trio.sleep(0.05)
         for _ in range(62):
             for stream in streams:
                 await connection.send(frame(FrameType.DATA, stream, bytes(16_000)))
