@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from tests.hostile.attacks import (
+    CONNECTIONS,
     checkout,
     chunks,
     files,
@@ -23,6 +24,7 @@ from tests.hostile.attacks import (
 from tests.hostile.attacks.http2 import control, streams, windows
 from tests.hostile.attacks.http2 import heads as blocks
 from tests.hostile.target import TargetSite
+from tests.support.app_checkout import COMMAND
 
 FILLED = 5.0
 """Seconds until the buffers of the kernel are full, so that nobody can send any more."""
@@ -73,14 +75,20 @@ HOLDING = {"hold": {"limit": 15, "per_client": 10}}
 """There are places at the gate for one attacker's share and for all who are polite."""
 BUFFERED = SLOW + 20
 """A buffer has up to 256 KiB in memory, and as much while that is written to its file."""
-ALL_BUFFERS = 64 + 100
-"""MiB for `buffer_memory`, and for four thousand streams."""
-UNREAD = 64 + 100
-"""MiB for bodies that nobody reads, and for as many streams."""
+OF_STREAMS = round(CONNECTIONS * (400 + streams.STREAMS * 20) / 1024)
+"""MiB for a hundred streams on each connection: docs/hardening.md has what each may take."""
+UNREAD = 64 + OF_STREAMS
+"""The same with bodies that neither a buffer nor a backend has taken."""
+ALL_BUFFERS = 64 + UNREAD
+"""The same with `buffer_memory`."""
+OF_IDLE = round(streams.IDLE * (50 + 30) / 1024)
+"""MiB for connections that have no stream, all of which do their handshakes at the same time."""
 LOG = 16 + 24
 """MiB for a log that nobody reads, and for what reads the requests."""
 STREAMED = {"proxy": {"buffer_requests": 0}}
 """Request bodies are not buffered: each has a backend at once."""
+ON_UNIX_SOCKET = {"command": [*COMMAND, "{socket}"], "ports": None}
+"""An app that does not read is soon noticed: between TCP sockets, the kernel keeps 3 MB first."""
 
 UNBUFFERED = {"proxy": {"buffer_responses": 0}}
 """Responses are not read ahead: only the windows keep the app from sending them."""
@@ -98,14 +106,19 @@ HTTP2 = (
     _http2("resets that are provoked", streams.provoked_resets, CALM, sections=FEW_RESETS),
     _http2("streams beyond the limit", streams.beyond_the_limit, CALM, sections=FEW_RESETS),
     _http2("stalled uploads", streams.stalled_uploads, growth=ALL_BUFFERS),
-    _http2("stalled uploads, streamed", streams.stalled_uploads, sections=STREAMED),
+    _http2("stalled uploads, streamed", streams.stalled_uploads, sections=STREAMED, growth=UNREAD),
+    _http2("uploads nobody answers", streams.unanswered_uploads, growth=ALL_BUFFERS),
     _http2(
-        "uploads nobody reads", streams.uploads_that_nobody_reads, sections=STREAMED, growth=UNREAD
+        "uploads nobody reads",
+        streams.uploads_that_nobody_reads,
+        sections={**STREAMED, "app": ON_UNIX_SOCKET},
+        settle=FILLED,
+        growth=UNREAD,
     ),
     _http2("requests after GOAWAY", streams.goaways),
     _http2("a hundred requests at a time", streams.requests),
     _http2("requests nobody waits for", streams.hasty_goodbyes),
-    _http2("a thousand idle connections", streams.idle, settle=FILLED),
+    _http2("a thousand idle connections", streams.idle, settle=FILLED, growth=OF_IDLE),
     _http2("SETTINGS", control.settings, CALM),
     _http2("large SETTINGS", control.large_settings, CALM),
     _http2("windows of many streams", control.windows_of_many_streams, CALM),
@@ -128,8 +141,8 @@ HTTP2 = (
     _http2("a head that drips", blocks.dripping),
     _http2("a preface that drips", blocks.dripping_preface),
     _http2("records of one byte", blocks.records_of_one_byte),
-    _http2("windows of 0", windows.closed, growth=ALL_BUFFERS, settle=FILLED),
-    _http2("responses nobody reads", windows.unread, growth=ALL_BUFFERS, settle=FILLED),
+    _http2("windows of 0", windows.closed, growth=BUFFERED, settle=FILLED),
+    _http2("responses nobody reads", windows.unread, growth=BUFFERED, settle=FILLED),
     _http2("windows of one byte", windows.one_byte_at_a_time, CALM, sections=UNBUFFERED),
     _http2(
         "one byte for all streams",
