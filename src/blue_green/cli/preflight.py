@@ -23,6 +23,7 @@ from blue_green.system.running_supervisors import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from blue_green.preflight.checks.finding import Finding
+    from blue_green.preflight.init.write import Written
 
 
 class _Report:
@@ -129,6 +130,12 @@ def _init(arguments: argparse.Namespace) -> int:
         )
     except CannotWrite as error:
         return complain(str(error), FAILED)
+    _say_what_follows(written)
+    return OK
+
+
+def _say_what_follows(written: "Written") -> None:
+    """Say what `init` wrote, and what the user can do next."""
     app, to = written.app, written.to
     say(f"wrote {to.file} for {app.kind}: {app.because}")
     for advice in app.advice:
@@ -141,11 +148,10 @@ def _init(arguments: argparse.Namespace) -> int:
             page = documents.path_of("sites.md")
             say(f"note: {other.file} serves another app here; to serve both with it, see {page}")
         say(f"next: blue-green check --start {to.file}")
-        return OK
+        return
     say(f"the site {to.name} gets the requests for {', '.join(written.hosts)}")
     say(f"next: blue-green check --start --site {to.name} {to.main}")
     say("then: blue-green reload, if the supervisor is running")
-    return OK
 
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:

@@ -32,6 +32,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     for site in settings.sites:
         for text in (
             *_in_site(site, settings),
+            *_in_routes(site),
             *static_site.contradictions(site),
             *_of_backends(site),
             *_of_ports(site, settings),
@@ -56,15 +57,14 @@ def _in_process(settings: Settings) -> Iterator[str]:
 
 
 def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
-    key, serving, webhook = site.place.key, site.serving, site.webhook
+    key, webhook = site.place.key, site.webhook
     if not site.app.command and not site.files.directories:
         yield f"{key('app', 'command')}: is missing, and [files] has no directory to serve"
     for name, meant in placeholders.misspelt(site.app.command):
         yield f"{key('app', 'command')}: {{{name}}} is unknown; did you mean {{{meant}}}?"
     if site.release.in_place and site.release.link:
         yield f"{key('release', 'link')}: has no effect with in_place = true"
-    if site.swap.canary and (site.swap.strategy == "exclusive" or site.release.in_place):
-        why = 'strategy = "exclusive"' if site.swap.strategy == "exclusive" else "in_place = true"
+    if site.swap.canary and (why := site.rules_out_two_releases):
         yield f"{key('swap', 'canary')}: needs two releases at once, which {why} rules out"
     if site.release.in_place and site.git.paths:
         yield (
@@ -83,6 +83,10 @@ def _in_site(site: SiteSettings, settings: Settings) -> Iterator[str]:
         )
     if site.idle.processes == "run" and site.idle.after is None:
         yield f"{key('idle', 'processes')}: has no effect without after"
+
+
+def _in_routes(site: SiteSettings) -> Iterator[str]:
+    key, serving = site.place.key, site.serving
     if not serving.hosts:
         yield no_hosts(site.place)
     elif serving.redirect_hosts and not is_exact(serving.hosts[0]):

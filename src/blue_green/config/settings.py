@@ -66,6 +66,13 @@ class SiteSettings:
         """Whether it has no app: it serves the files of its releases."""
         return not self.app.command
 
+    @property
+    def rules_out_two_releases(self) -> str:
+        """The setting by which only one release can run at a time; empty if two can."""
+        if self.swap.strategy == "exclusive":
+            return 'strategy = "exclusive" in [swap]'
+        return "in_place = true in [release]" if self.release.in_place else ""
+
 
 @frozen
 class Settings:

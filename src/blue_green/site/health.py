@@ -108,10 +108,7 @@ async def probe(
         status = response.status
         if status in settings.status if settings.status else 200 <= status < 300:
             return None
-        redirect, advice = _redirect(response, settings)
-        advice = advice or _advice_on_host(status, settings)
-        why = f"{asked} was answered {status}{redirect}"
-        failed = ProbeFailed(why, status=status, advice=advice)
+        failed = _wrong_status(response, settings)
     if lines is not None and expected is not None:
         lines.failed(expected)
     return failed
@@ -226,6 +223,13 @@ def _request(path: str, host: bytes) -> Request:
     return Request(
         b"GET", path.encode(), b"1.1", host, lines_of(fields), {}, Framing.NONE, keep_alive=False
     )
+
+
+def _wrong_status(response: Response, settings: HealthSettings) -> ProbeFailed:
+    redirect, advice = _redirect(response, settings)
+    advice = advice or _advice_on_host(response.status, settings)
+    why = f"GET {settings.path} was answered {response.status}{redirect}"
+    return ProbeFailed(why, status=response.status, advice=advice)
 
 
 def _redirect(response: Response, settings: HealthSettings) -> tuple[str, str]:

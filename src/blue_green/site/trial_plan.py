@@ -48,10 +48,8 @@ def plan_of(plan: TrialPlan | None, trigger: Trigger, settings: SiteSettings) ->
 
 def obstacle(settings: SiteSettings, kind: TrialKind) -> str:
     """Why no release of the site can be on such a trial; empty if one can."""
-    if settings.swap.strategy == "exclusive":
-        return 'it needs two releases at once, which strategy = "exclusive" in [swap] rules out'
-    if settings.release.in_place:
-        return "it needs two releases at once, which in_place = true in [release] rules out"
+    if why := settings.rules_out_two_releases:
+        return f"it needs two releases at once, which {why} rules out"
     if settings.is_static and kind is TrialKind.CANARY:
         return "a static site has no app that could fail: look at the release with --preview"
     return ""

@@ -91,18 +91,20 @@ def write(
         hosts=of_site,
         name=to.name if to.main else "",
     )
-    if to.main is None:
-        listen = _listen(to.file, of_site, acme)
-        whole = render.whole(site, listen, acme, as_service=_is_of_service(to.file))
-        _write({to.file: whole}, to.file)
-    elif to.main.exists():
-        _write({to.file: render.one_of_several(site)}, to.main)
-    else:
-        listen = _listen(to.main, of_site, acme)
-        as_service = _is_of_service(to.main)
-        main = render.process(to.main.name, INCLUDE, listen, acme, as_service=as_service)
-        _write({to.main: main, to.file: render.one_of_several(site)}, to.main)
+    _write(_texts(site, to, acme), to.main or to.file)
     return Written(app, to, of_site, acme)
+
+
+def _texts(site: render.SiteText, to: Destination, acme: str | None) -> dict[Path, str]:
+    """The files to write, and what to write there."""
+    if to.main is not None and to.main.exists():
+        return {to.file: render.one_of_several(site)}
+    main = to.main or to.file
+    listen, as_service = _listen(main, site.hosts, acme), _is_of_service(main)
+    if to.main is None:
+        return {main: render.whole(site, listen, acme, as_service=as_service)}
+    process = render.process(main.name, INCLUDE, listen, acme, as_service=as_service)
+    return {main: process, to.file: render.one_of_several(site)}
 
 
 def _is_of_service(file: Path) -> bool:
