@@ -42,7 +42,7 @@ def played(new: Times, live: Times, count: int = 2000, share: float = 0.1) -> st
         results.add(200, times())
         if number % 10 == 0 and (failure := verdict.failure()):
             return failure
-    return verdict.failure(is_last=True)
+    return verdict.failure()
 
 
 def lognormal(median: float, sigma: float = 0.8) -> Times:
@@ -104,7 +104,7 @@ def test_a_canary_that_fails_no_more_than_the_live_release_is_not_worse() -> Non
     for number in range(400):
         for results in (both.of_live, both.of_new):
             results.add(500 if number % 2 else 200, 0.01)
-    assert verdict.failure(is_last=True) == ""
+    assert verdict.failure() == ""
 
 
 def test_it_can_be_turned_off() -> None:
@@ -113,7 +113,7 @@ def test_it_can_be_turned_off() -> None:
     for _ in range(400):
         both.of_live.add(200, 0.01)
         both.of_new.add(500, 9)
-    assert (verdict.failure(is_last=True), verdict.missing()) == ("", "")
+    assert (verdict.failure(), verdict.missing()) == ("", "")
 
 
 def test_it_says_if_there_was_too_little_traffic() -> None:

@@ -161,7 +161,7 @@ class CandidateTrial:
         if failure or self._decided.is_set() or self.plan.kind is TrialKind.PREVIEW:
             return failure
         self._swap.receipt.reason = self._verdict.missing()
-        return self._verdict.failure(is_last=True)
+        return self._verdict.failure()
 
     async def _until_decided(self) -> None:
         while True:

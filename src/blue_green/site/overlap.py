@@ -85,7 +85,7 @@ async def _soak(
         await _soak_phases(swap, old)
         nursery.cancel_scope.cancel()
     swap.can_roll_back = False
-    failure = failure or verdict.failure(is_last=True)
+    failure = failure or verdict.failure()
     swap.receipt.drained = in_flight - in_flight_of(old)
     if swap.rollback_requested.is_set():
         failure = failure or StepFailed(ROLLBACK_REQUESTED)

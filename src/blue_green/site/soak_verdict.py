@@ -8,11 +8,11 @@ from blue_green.site.slot import Slot
 from blue_green.site.soak_results import SoakResults
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
-from blue_green.site.verdict import ERROR, HOW_TO_TURN_IT_OFF, Verdict, excess
+from blue_green.site.verdict import ERROR, HOW_TO_TURN_IT_OFF, excess, is_clearly_worse
 from blue_green.source.failure import StepFailed
 
 LOOK_INTERVAL = 0.1
-"""Seconds between two looks at the numbers of requests."""
+"""Seconds between two looks at the numbers."""
 NO_VERDICT = (Trigger.HEALTH, Trigger.ROLLBACK)
 """Swaps away from a release that is known to be bad, whatever its requests say."""
 
@@ -23,7 +23,7 @@ class SoakVerdict:
     def __init__(self, swap: Swap, results: SoakResults, old: Slot) -> None:
         settings = swap.settings.swap
         self._margin = settings.verdict_margin / 100
-        self._verdict = Verdict(requests=settings.verdict_requests, margin=self._margin)
+        self._least = settings.verdict_requests
         self._results = results
         self._old = old
         self._just_before = _just_before(old, self._margin)
@@ -36,14 +36,14 @@ class SoakVerdict:
             await trio.sleep(LOOK_INTERVAL)
         return failure
 
-    def failure(self, *, is_last: bool = False) -> StepFailed | None:
+    def failure(self) -> StepFailed | None:
         """How the new release is clearly worse, if it is."""
         if not (self._is_on and self._old.open_targets):
             return None  # There is nothing to go back to.
         new, old = self._results.new().counts, self._results.old().counts
         if new.share <= self._just_before.share + self._margin:
             return None
-        if self._verdict.is_clearly_worse(new, old, is_last=is_last):
+        if is_clearly_worse(new, old, requests=self._least, margin=self._margin):
             return StepFailed(_reason(new, old))
         return None
 

@@ -14,10 +14,10 @@ from blue_green.routing.results import Counts
 from blue_green.site import result_text
 from blue_green.site.swap import Swap
 from blue_green.site.trial_results import TrialResults
-from blue_green.site.verdict import HOW_TO_TURN_IT_OFF, Verdict
+from blue_green.site.verdict import HOW_TO_TURN_IT_OFF, is_clearly_worse
 
 LOOK_INTERVAL = 0.5
-"""Seconds between two looks at the numbers of requests."""
+"""Seconds between two looks at the numbers."""
 FACTOR, SECONDS = 1.5, 0.1
 """How much longer than the 95th percentile of the live release a slow request takes."""
 SLOW_SHARE = 0.05
@@ -30,25 +30,25 @@ class TrialVerdict:
 
     def __init__(self, swap: Swap, results: TrialResults) -> None:
         settings = swap.settings.swap
-        margin = settings.verdict_margin / 100
         self._is_on = settings.verdict
         self._least = settings.verdict_requests
         self._results = results
-        self._failures = Verdict(requests=self._least, margin=margin)
-        self._slowness = Verdict(requests=max(self._least, ENOUGH_TIMES), margin=SLOW_SHARE)
+        self._margin = settings.verdict_margin / 100
 
-    def failure(self, *, is_last: bool = False) -> str:
+    def failure(self) -> str:
         """How the candidate is clearly worse; empty if it is not."""
         if not self._is_on:
             return ""
         new, old = self._results.new(), self._results.old()
-        if self._failures.is_clearly_worse(new.counts, old.counts, is_last=is_last):
-            return _more_failures(new.counts, old.counts)
+        counts = new.counts, old.counts
+        if is_clearly_worse(*counts, requests=self._least, margin=self._margin):
+            return _more_failures(*counts)
         if sum(old.times.counts) < ENOUGH_TIMES:
             return ""
         slow = limit(old.times)
         counts = slower_than(slow, new.times), slower_than(slow, old.times)
-        if self._slowness.is_clearly_worse(*counts, is_last=is_last):
+        enough = max(self._least, ENOUGH_TIMES)
+        if is_clearly_worse(*counts, requests=enough, margin=SLOW_SHARE):
             return _slower(new.times, old.times)
         return ""
 
