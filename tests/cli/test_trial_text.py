@@ -2,24 +2,30 @@
 
 from blue_green.cli import display, trial_text
 from blue_green.cli.terminal import Style
+from blue_green.config.command_line import to_decide
 from tests.support.answers import status
 
 WIDE = Style(width=160)
-CANARY = {"kind": "canary", "revision": "b" * 40, "percent": 12.5, "seconds_left": 130.0}
+CANARY = {
+    "kind": "canary",
+    "revision": "b" * 40,
+    "percent": 12.5,
+    "seconds_left": 130.0,
+    "to_decide": to_decide("shop"),
+}
 RESULTS = {"requests": 40, "failed": 2, "p50": 0.01, "p95": 0.2}
 
 
 def test_a_canary_says_how_many_clients_it_is_for_and_how_long_it_lasts() -> None:
     assert trial_text.line(CANARY) == (
-        "for 12.5% of the clients, 2 min left: blue-green promote or abort"
+        "for 12.5% of the clients, 2 min left: blue-green promote --site shop makes it live, "
+        "blue-green abort --site shop ends it"
     )
 
 
 def test_a_preview_says_whom_it_is_for() -> None:
     preview = {**CANARY, "kind": "preview", "percent": 0.0, "seconds_left": 7300.0}
-    assert trial_text.line(preview) == (
-        "for those with the secret link, 2 h left: blue-green promote or abort"
-    )
+    assert trial_text.line(preview).startswith("for those with the secret link, 2 h left: ")
 
 
 def test_the_status_has_the_results_of_both_releases() -> None:
@@ -35,7 +41,13 @@ def test_the_status_has_the_results_of_both_releases() -> None:
 
 
 def test_the_links_of_a_preview_are_on_lines_of_their_own() -> None:
-    result = {"revision": "b" * 40, "links": ["http://x/1", "http://y/1"], "seconds_left": 14400}
+    result = {
+        "revision": "b" * 40,
+        "links": ["http://x/1", "http://y/1"],
+        "seconds_left": 14400,
+        "to_decide": to_decide(""),
+    }
     lines = trial_text.preview(result).split("\n")
     assert lines[0] == "preview of bbbbbbb for 4 h: whoever opens this link sees it, and"
     assert lines[2:4] == ["  http://x/1", "  http://y/1"]
+    assert lines[4] == "blue-green promote makes it live, blue-green abort ends it"

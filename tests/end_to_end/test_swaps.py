@@ -106,8 +106,8 @@ async def test_a_quarantined_revision_is_refused_until_it_is_retried(make_site: 
         refused = await site.cli("swap", unlucky)
         assert refused.code == 1
         assert (
-            "in quarantine (to deploy it anyway: blue-green swap --retry): the app ended"
-            in refused.out
+            "in quarantine (to deploy it anyway: "
+            f"blue-green swap --retry {unlucky[:7]}): the app ended" in refused.out
         )
         assert "last lines of output:\n" in refused.out
         assert "    RuntimeError: the database is away\n" in refused.out

@@ -62,3 +62,16 @@ def test_a_static_site_has_previews_and_no_canaries(file: Path) -> None:
     assert static.is_static
     assert obstacle(static, TrialKind.PREVIEW) == ""
     assert "look at the release with --preview" in obstacle(static, TrialKind.CANARY)
+
+
+@pytest.mark.parametrize(
+    ("plan", "options"),
+    [
+        (TrialPlan(TrialKind.CANARY, 5400, 12.5), "--canary 12.5% --for 90m"),
+        (TrialPlan(TrialKind.CANARY, 600, 0, has_own_time=False), "--canary 0%"),
+        (TrialPlan(TrialKind.PREVIEW, 1.5), "--preview --for 1.5s"),
+        (TrialPlan(TrialKind.PREVIEW, 14400, has_own_time=False), "--preview"),
+    ],
+)
+def test_the_options_are_those_that_somebody_has_typed(plan: TrialPlan, options: str) -> None:
+    assert " ".join(plan.options) == options

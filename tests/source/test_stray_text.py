@@ -36,6 +36,18 @@ def test_the_report_of_many_files_is_short_and_examines_few(tmp_path: Path) -> N
     assert Counted.looks < 200
 
 
+def test_the_steps_name_the_site_and_the_swap_that_was_refused(tmp_path: Path) -> None:
+    found = stray_data.StrayData(Path("/releases/a"), tmp_path, (), ("a.db",))
+    swap = "blue-green swap --site shop ab12345 --preview"
+    *_, pause, _, again, resume = stray_text.refusal(found, "shop", swap).splitlines()
+    assert (pause, again) == (
+        "3. blue-green pause --site shop --for 5m",
+        f"5. {swap}",
+    )
+    assert resume == "6. blue-green resume --site shop"
+    assert "blue-green swap --site shop\n" in stray_text.warning(found, "shop")
+
+
 @pytest.mark.parametrize(
     "name",
     [

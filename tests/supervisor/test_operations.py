@@ -9,6 +9,7 @@ import trio
 
 from blue_green.control.server import Refusal, Selector, SiteRequest
 from blue_green.supervisor import operations, reload, settings_file
+from blue_green.supervisor.maintenance_command import MaintenanceArguments
 from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.operations import Operations
 from blue_green.supervisor.reload import Reload
@@ -47,6 +48,13 @@ async def test_a_directory_that_hangs_is_in_no_checkout(
         with pytest.raises(Refusal, match="name the site with --site: blog, shop"):
             await restart.handle(request, ignore)
     assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+
+
+async def test_a_command_for_all_sites_says_so_if_no_site_is_named(tmp_path: Path) -> None:
+    maintenance = operations_of(tmp_path).commands["maintenance"]
+    request = SiteRequest(Selector(), MaintenanceArguments("on"))
+    with pytest.raises(Refusal, match="with --site, or all with --all: blog, shop"):
+        await maintenance.handle(request, ignore)
 
 
 async def test_a_reload_of_a_file_that_hangs_is_refused(

@@ -53,7 +53,7 @@ async def test_a_preview_lasts_for_four_hours_unless_a_time_is_named(tmp_path: P
     [
         ({"percent": 101.0}, "must be between 0% and 100%"),
         ({"percent": 5.0, "preview": True}, "but not both"),
-        ({"seconds": 5.0}, "name the share of clients, too"),
+        ({"seconds": 5.0}, "add --canary 10% or --preview"),
         ({"percent": 5.0, "seconds": 0.0}, "longer than 0 s and at most 30 days"),
         ({"percent": 5.0, "seconds": 9e9}, "longer than 0 s and at most 30 days"),
     ],

@@ -49,7 +49,8 @@ def _trial(arguments: argparse.Namespace) -> dict[str, Any]:
     request: dict[str, Any] = {}
     if arguments.canary is not None:
         share = arguments.canary
-        request["canary"] = _named("--canary", percent, share if "%" in share else f"{share}%")
+        is_bare = share.replace(".", "", 1).isdecimal()
+        request["canary"] = _named("--canary", percent, f"{share}%" if is_bare else share)
     if arguments.preview:
         request["preview"] = True
     if arguments.time is not None:

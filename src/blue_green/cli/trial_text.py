@@ -13,7 +13,7 @@ def line(trial: Mapping[str, Any]) -> str:
     if trial["kind"] == "canary":
         whom = f"{written(trial['percent'], '%')} of the clients"
     left = moments.duration(trial["seconds_left"])
-    return f"for {whom}, {left} left: blue-green promote or abort"
+    return f"for {whom}, {left} left: {trial['to_decide']}"
 
 
 def preview(result: Mapping[str, Any]) -> str:
@@ -24,6 +24,6 @@ def preview(result: Mapping[str, Any]) -> str:
             f"preview of {result['revision'][:7]} for {left}: whoever opens this link sees it, and",
             "all others see the live release:",
             *(f"  {link}" for link in result["links"]),
-            "blue-green promote makes it live, blue-green abort ends it",
+            result["to_decide"],
         ]
     )

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 from attrs import evolve
 
+from blue_green.config.command_line import to_decide
 from blue_green.config.kinds import Seconds
 from blue_green.proxy.canary import Canary
 from blue_green.proxy.secret_link import SecretLink, new_token
@@ -200,6 +201,7 @@ class CandidateTrial:
             "seconds_left": round(self.seconds_left, 1),
             "results": self.results.new().summary().as_dict(),
             "live_results": self.results.old().summary().as_dict(),
+            "to_decide": to_decide(self._site.label),
         }
 
 

@@ -23,8 +23,10 @@ async def check(swap: Swap, live: Slot | None, *, seconds: float = stray_scan.MA
         return
     found = await scan()
     if found and found.databases and swap.settings.swap.stray_data == "refuse":
-        raise MachineFault(stray_text.refusal(found))
-    swap.receipt.warning = stray_text.warning(found) if found else stray_text.kept(undeletable)
+        raise MachineFault(stray_text.refusal(found, swap.site.label, swap.command()))
+    swap.receipt.warning = (
+        stray_text.warning(found, swap.site.label) if found else stray_text.kept(undeletable)
+    )
 
 
 async def check_again(swap: Swap, live: Slot | None) -> None:
@@ -35,4 +37,4 @@ async def check_again(swap: Swap, live: Slot | None) -> None:
 async def report(swap: Swap, release: Release) -> None:
     """Warn of data in a release that was reverted, for which it is too late to refuse the swap."""
     if found := await swap.site.releases.stray_data_in(release.path):
-        swap.receipt.warning = stray_text.warning(found)
+        swap.receipt.warning = stray_text.warning(found, swap.site.label)

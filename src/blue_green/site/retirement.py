@@ -121,7 +121,7 @@ class Retirement:
         if not found or (live and live.release and live.release.path == release.path):
             return
         self._site.releases.pruning.add(found)
-        warning = stray_text.warning(found)
+        warning = stray_text.warning(found, self._site.label)
         if receipt.warning != short_reason(warning):
             receipt.warning = warning
             logger.warning("%s", warning)

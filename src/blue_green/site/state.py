@@ -17,7 +17,6 @@ import trio
 from attrs import define, field, validators
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
-from blue_green.config.command_line import command_line
 from blue_green.site.maintenance_record import MaintenanceRecord
 from blue_green.site.receipt import Receipt, short_reason
 from blue_green.site.scheduled_run import ScheduledRun
@@ -179,9 +178,8 @@ class State:
         self.migrated = [*self.migrated, revision][-MIGRATED:]
 
 
-def quarantined(reason: str, site: str) -> str:
-    """Why a revision is not deployed, for people. `site` is its name if there are several."""
-    retry = command_line("swap", site, "--retry")
+def quarantined(reason: str, retry: str) -> str:
+    """Why a revision is not deployed, for people. `retry` is the command that deploys it."""
     return f"it is in quarantine (to deploy it anyway: {retry}): {reason}"
 
 

@@ -193,19 +193,22 @@ class Status:
         if (retry := queue.pending_retry) is not None and retry.revision == revision:
             return f"retrying in {retry.seconds_left:.0f} s: {retry.reason}"
         if was_rolled_back(revision, self._site.history.receipts):
-            again = command_line("swap", self._site.label, revision[:7])
             return (
-                f"it was rolled back. `{again}` deploys it again; a newer commit is deployed as "
-                "usual"
+                f"it was rolled back. `{self._swap_to(revision)}` deploys it again; a newer commit "
+                "is deployed as usual"
             )
         if reason := self._site.state.quarantine.get(revision):
-            return quarantined(reason, self._site.label)
+            return quarantined(reason, self._swap_to(revision, "--retry"))
         for receipt in self._site.history.receipts:
             if receipt.revision == revision and receipt.outcome != "promoted":
                 return f"its swap {_ENDINGS[receipt.outcome]}: {receipt.reason}"
             if receipt.revision == live != receipt.previous and receipt.asked_by:
                 return f"not deployed: {_replacement(receipt)}"
         return "there is no record of a swap to it"
+
+    def _swap_to(self, revision: str, *options: str) -> str:
+        """The command that deploys a revision."""
+        return command_line("swap", self._site.label, *options, revision[:7])
 
     @property
     def _subjects(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from blue_green.config.command_line import command_line
 from blue_green.site import probation
 from blue_green.site.backend import Backend
 from blue_green.site.deploy_request import DeployRequest
@@ -50,6 +51,8 @@ class Swap:
         """The new release, once it is prepared."""
         self.candidate: Slot | None = None
         """The slot in which the new release starts."""
+        self.asked_plan = request.plan
+        """The trial that somebody asked for, if it is not that of the settings."""
         self.plan = plan_of(request.plan, request.trigger, site.settings)
         """The trial before the switch, if there is to be one."""
         self.trial: CandidateTrial | None = None
@@ -93,12 +96,20 @@ class Swap:
         """It goes no further than a preview, unless somebody promotes that."""
         return self.plan is not None and self.plan.kind is TrialKind.PREVIEW
 
+    def command(self, *options: str) -> str:
+        """The command that requests this swap again."""
+        asked = self.asked_plan.options if self.asked_plan else ()
+        short = self.revision[:7]
+        rebuild = ("--rebuild",) if self.rebuild else ()
+        return command_line("swap", self.site.label, *options, *rebuild, short, *asked)
+
     def follow(self, plan: TrialPlan | None) -> bool:
         """Use this plan, if that is possible without a new swap; whether it is."""
         if plan is None:
             return not self.is_for_preview
         if self.trial is None:
             if not self.is_past_switch:
+                self.asked_plan = plan
                 self.plan = plan_of(plan, self.trigger, self.settings)
             return not self.is_past_switch
         if plan.kind is not self.trial.plan.kind:
@@ -160,7 +171,7 @@ class Swap:
             self.until_switch.cancel()
         found = await self.site.releases.stray_data_in(release.path)
         if found and found.names:
-            self.receipt.warning = stray_text.early(found)
+            self.receipt.warning = stray_text.early(found, self.site.label)
 
     @asynccontextmanager
     async def starting(

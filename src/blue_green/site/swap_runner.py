@@ -69,7 +69,7 @@ async def _run(swap: Swap) -> Result:
     reason = state.quarantine.get(swap.revision)
     if reason and live is not None and not swap.retry:
         swap.receipt.output = state.last_output(swap.revision)
-        raise DeployRefused(quarantined(reason, site.label))
+        raise DeployRefused(quarantined(reason, swap.command("--retry")))
     strategy.check_trial(swap)
     await data_check.check(swap, live)  # Before the build, so as not to build in vain.
     swap.release = release = await _prepare(swap)

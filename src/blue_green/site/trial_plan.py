@@ -5,6 +5,7 @@ from enum import StrEnum
 from attrs import frozen
 
 from blue_green.config.settings import SiteSettings
+from blue_green.config.units import written
 from blue_green.site.trigger import Trigger
 
 OF_NEW_REVISIONS = (Trigger.WATCH, Trigger.PUSH, Trigger.SWAP)
@@ -34,6 +35,14 @@ class TrialPlan:
     """The share of the clients, for a canary; 0: there is no canary, whatever the settings say."""
     has_own_time: bool = True
     """Somebody named the time; otherwise a change of the share does not change it."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of `swap` that ask for it."""
+        time = ("--for", written(self.seconds, "s")) if self.has_own_time else ()
+        if self.kind is TrialKind.PREVIEW:
+            return ("--preview", *time)
+        return ("--canary", written(self.percent, "%"), *time)
 
 
 def plan_of(plan: TrialPlan | None, trigger: Trigger, settings: SiteSettings) -> TrialPlan | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import tomli_w
 
+from blue_green.config.command_line import command_line
 from blue_green.source.stray_data import StrayData, printable_name
 from blue_green.source.stray_scan import MAX_NAMES
 from blue_green.system import documents
@@ -15,31 +16,31 @@ MAX_COPIES = 3
 """Names for which the message has a command of its own."""
 
 
-def refusal(data: StrayData) -> str:
-    """Why a swap is refused."""
+def refusal(data: StrayData, site: str = "", swap: str = "") -> str:
+    """Why a swap is refused. `swap` is the command that requests it again."""
     return (
         f"the next release would not have {summary(data)}. Nothing was changed. To leave it behind,"
         f' set stray_data = "warn" in [swap]; to keep it in the checkout, follow these steps. '
-        f"{DOCS}:{steps(data)}"
+        f"{DOCS}:{steps(data, site, swap)}"
     )
 
 
-def early(data: StrayData) -> str:
+def early(data: StrayData, site: str = "") -> str:
     """A warning of data that `migrate` has written into the release."""
     return (
         f"migrate wrote {summary(data)}. The next release would not have it, so the next swap will "
-        f"be refused. Link it before there is much in it. {DOCS}:{steps(data)}"
+        f"be refused. Link it before there is much in it. {DOCS}:{steps(data, site)}"
     )
 
 
-def warning(data: StrayData) -> str:
+def warning(data: StrayData, site: str = "") -> str:
     """A warning of data that a swap has left behind."""
     if not data.names:
         return f"{_unscanned(data)}, so it is never removed. {BY_HAND}. {DOCS}"
     return (
         f"the release that is live now does not have {summary(data)}. It stays in {data.release}, "
         f"which is not removed. To have it in each release, follow these steps. "
-        f"{DOCS}:{steps(data)}"
+        f"{DOCS}:{steps(data, site)}"
     )
 
 
@@ -81,13 +82,16 @@ def changes(data: StrayData) -> list[str]:
     return todo
 
 
-def steps(data: StrayData) -> str:
-    """How to move the data to the checkout, where each release has it: one step per line."""
+def steps(data: StrayData, site: str = "", swap: str = "") -> str:
+    """How to move the data to the checkout, where each release has it: one step per line.
+
+    `site` is its name if there are several, and `swap` the command that deploys the next release.
+    """
     todo = changes(data)
     if not data.is_linked:
         todo.append("blue-green reload")
-    todo += ["blue-green pause --for 5m", *_copy_commands(data)]
-    todo += ["blue-green swap", "blue-green resume"]
+    todo += [command_line("pause", site, "--for 5m"), *_copy_commands(data)]
+    todo += [swap or command_line("swap", site), command_line("resume", site)]
     return "".join(f"\n{number}. {step}" for number, step in enumerate(todo, 1))
 
 

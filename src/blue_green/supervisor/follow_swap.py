@@ -4,6 +4,7 @@ from typing import Any
 
 import trio
 
+from blue_green.config.command_line import to_decide
 from blue_green.control.server import Send
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.site import Site
@@ -41,8 +42,12 @@ async def follow_to_preview(site: Site, request: DeployRequest, send: Send) -> d
         while request.receipt is None:
             trial = site.queue.trial
             if trial is not None and trial.link and trial.revision == request.revision:
-                left = round(trial.seconds_left, 1)
-                return {"revision": trial.revision, "link": trial.link, "seconds_left": left}
+                return {
+                    "revision": trial.revision,
+                    "link": trial.link,
+                    "seconds_left": round(trial.seconds_left, 1),
+                    "to_decide": to_decide(site.label),
+                }
             try:
                 event = await _next(events)
             except trio.EndOfChannel:

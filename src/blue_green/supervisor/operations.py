@@ -61,7 +61,7 @@ class Operations:
 
     async def maintenance(self, request: SiteRequest, _: Send) -> dict[str, Any]:
         broken = self._sites.get_broken(request.selector.site or "")
-        site = broken or await self._find(request.selector)
+        site = broken or await self._find(request.selector, or_all=True)
         with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
             return await maintenance(site, self._sites.settings.proxy, request.arguments)
 
@@ -106,8 +106,8 @@ class Operations:
             result["links"] = urls(site.settings, self._sites.settings.proxy, path)
         return result
 
-    async def _find(self, selector: Selector) -> Site:
-        """The site that a request is for; raise `Refusal`."""
+    async def _find(self, selector: Selector, *, or_all: bool = False) -> Site:
+        """The site that a request is for; raise `Refusal`. `or_all`: the command has `--all`."""
         if selector.site is not None:
             return self._named(selector.site)
         if (only := self._sites.only) is not None:
@@ -117,7 +117,8 @@ class Operations:
         if len(found) == 1:
             return found[0]
         names = ", ".join(site.name for site in found or self._sites)
-        raise Refusal(f"name the site with --site: {names or 'there are none'}", usage=True)
+        how = "--site, or all with --all" if or_all else "--site"
+        raise Refusal(f"name the site with {how}: {names or 'there are none'}", usage=True)
 
     async def _in_directory(self, directory: str) -> Sequence[Site]:
         """The sites whose checkout contains it."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import trio
 
+from blue_green.config.command_line import command_line
 from blue_green.control.server import Refusal
 from blue_green.site.processes.app_instance import AppInstance
 from blue_green.site.processes.generation import Generation
@@ -37,9 +38,8 @@ async def restart_processes(site: Site, names: Sequence[str], *, waits: bool) ->
     while waits and any(map(_is_pending, new)):
         await trio.sleep(INTERVAL)
     if failing := sorted({one.name for one in new if one.deaths}):
-        raise Refusal(
-            f"{', '.join(failing)} does not start, and is tried again: see blue-green logs"
-        )
+        logs = command_line("logs", site.label, failing[0])
+        raise Refusal(f"{', '.join(failing)} does not start, and is tried again: see {logs}")
     return {"processes": {name: _pids(new, name) for name in names}}
 
 

@@ -1,11 +1,11 @@
 """The commands to a site, with their arguments and results."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
 
-from blue_green.config.command_line import command_line
+from blue_green.config.command_line import command_line, to_decide
 from blue_green.control.server import Refusal, Send
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.rollback import was_rolled_back
@@ -73,7 +73,7 @@ async def swap(site: Site, arguments: SwapArguments, send: Send) -> dict[str, An
     if arguments.rebuild and arguments.revision is None:
         request = _rebuild(site, plan)
     if request is None:
-        revision = await _revision(site, arguments.revision)
+        revision = await _revision(site, arguments.revision, _options(arguments, plan))
         retry, rebuild = arguments.retry, arguments.rebuild
         if plan is None and not (retry or rebuild):
             trial_commands.check_unplanned(site, revision)
@@ -97,7 +97,13 @@ def _rebuild(site: Site, plan: TrialPlan | None) -> DeployRequest | None:
     return site.queue.rebuild(plan)
 
 
-async def _revision(site: Site, name: str | None) -> str:
+def _options(arguments: SwapArguments, plan: TrialPlan | None) -> Sequence[str]:
+    """The options with which a client has typed the command."""
+    flags = [f"--{name}" for name in ("retry", "rebuild", "output") if getattr(arguments, name)]
+    return [*flags, *(plan.options if plan else ())]
+
+
+async def _revision(site: Site, name: str | None, options: Sequence[str]) -> str:
     """The revision of this name, or else of HEAD unless that was rolled back."""
     try:
         revision = await site.git.resolve("HEAD" if name is None else name)
@@ -105,7 +111,7 @@ async def _revision(site: Site, name: str | None) -> str:
         raise Refusal(str(error), usage=True) from None
     if name is None and was_rolled_back(revision, site.history.receipts):
         short = revision[:7]
-        again = command_line("swap", site.label, short)
+        again = command_line("swap", site.label, short, *options)
         restart_it = command_line("restart", site.label)
         raise Refusal(
             f"HEAD is {short}, which was rolled back. To deploy it anyway, name it: {again}. "
@@ -124,7 +130,9 @@ async def roll_back(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
 async def restart(site: Site, arguments: RestartArguments, send: Send) -> dict[str, Any]:
     """Restart the live release. Refused during a swap, which it must not supersede."""
     if (trial := site.queue.trial) is not None:
-        raise Refusal(f"a {trial.plan.kind} is in progress: promote or abort it first")
+        raise Refusal(
+            f"there is a {trial.plan.kind}. Before a restart, decide: {to_decide(site.label)}"
+        )
     if not site.queue.is_idle:
         raise Refusal("a swap is in progress, which starts new processes anyway")
     if arguments.processes:

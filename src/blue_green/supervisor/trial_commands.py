@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from blue_green.config.command_line import to_decide
 from blue_green.control.server import Refusal, Send
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.site import Site
@@ -26,7 +27,8 @@ def plan(
     settings = site.settings.swap
     if seconds is not None and not 0 < seconds <= LONGEST:
         raise Refusal(
-            f"a trial must be longer than 0 s and at most {LONGEST / 86400:g} days", usage=True
+            f"a canary or a preview must last longer than 0 s and at most {LONGEST / 86400:g} days",
+            usage=True,
         )
     if percent is not None and not 0 <= percent <= 100:
         raise Refusal("the share of a canary must be between 0% and 100%", usage=True)
@@ -41,7 +43,10 @@ def plan(
     else:
         share = settings.canary if percent is None else percent
         if percent is None and not share:
-            raise Refusal("name the share of clients, too: --canary 10%", usage=True)
+            raise Refusal(
+                "--for is the time of a canary or a preview: add --canary 10% or --preview",
+                usage=True,
+            )
         asked = TrialPlan(
             TrialKind.CANARY, seconds or settings.canary_for, share, seconds is not None
         )
@@ -59,13 +64,10 @@ def _check_possible(site: Site, kind: TrialKind) -> None:
 
 
 def check_unplanned(site: Site, revision: str) -> None:
-    """Raise `Refusal` for a swap without options to a revision on trial: it may mean either."""
+    """Raise `Refusal` for a swap without options to a revision that some clients get already."""
     trial = site.queue.trial
     if trial is not None and trial.revision == revision:
-        raise Refusal(
-            f"{revision[:7]} is on trial ({trial.plan.kind}): "
-            "blue-green promote makes it live, blue-green abort ends the trial"
-        )
+        raise Refusal(f"there is a {trial.plan.kind} of {revision[:7]}: {to_decide(site.label)}")
 
 
 async def promote(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 import trio
 
 from blue_green import __version__
+from blue_green.config.command_line import to_decide
 from blue_green.control.server import Refusal, Send
 from blue_green.proxy import quiesce
 from blue_green.proxy.listener import Listener
@@ -170,10 +171,9 @@ def check_no_trial(sites: Sites) -> None:
     """Raise `Refusal` if a site has a canary or a preview: both may last for days."""
     for site in sites:
         if (trial := site.queue.trial) is not None:
-            of_site = f" of {label}" if (label := sites.label(site.name)) else ""
             raise Refusal(
-                f"a {trial.plan.kind}{of_site} is in progress, which only one program can carry "
-                "out: promote or abort it first"
+                f"there is a {trial.plan.kind}, which only one program can carry out. "
+                f"Before an upgrade, decide: {to_decide(sites.label(site.name))}"
             )
 
 
