@@ -13,7 +13,7 @@ from blue_green.certificates import acme_advice
 from blue_green.certificates.acme_issuer import AcmeIssuer
 from blue_green.certificates.issuer import IssueFailed, RenewalAdvice
 from tests.certificates.acme_parts import AcmeScene, acme_scene, names_in
-from tests.support.false_authority import Asked, FalseAuthority, FalseReply, false_authority
+from tests.support.false_authority import Asked, FalseAuthority, FalseReply
 from tests.support.pebble import needs_pebble
 
 pytestmark = needs_pebble
@@ -29,12 +29,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AcmeScene]:
     seconds = int(LIFE.total_seconds())
     with acme_scene(tmp_path_factory.mktemp("scene"), validity=seconds) as scene:
         yield scene
-
-
-@pytest.fixture
-def authority(scene: AcmeScene, tmp_path: Path) -> Iterator[FalseAuthority]:
-    with false_authority(tmp_path, scene.pebble) as authority:
-        yield authority
 
 
 @pytest.fixture

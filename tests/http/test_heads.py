@@ -27,6 +27,7 @@ from blue_green.http.response import BadResponse, read_response, write_response
 from tests.raw.backend import says
 from tests.raw.checks import check_is_kept
 from tests.raw.proxy import running
+from tests.support.h11_request import by_h11
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 VISIBLE = [*range(0x21, 0x7F), *range(0x80, 0x100)]
@@ -65,16 +66,6 @@ FRAMINGS = st.one_of(
 
 def lines(fields: list[tuple[bytes, bytes]]) -> bytes:
     return b"".join(b"%b: %b\r\n" % field for field in fields)
-
-
-def by_h11(head: bytes) -> h11.Request:
-    """What somebody else makes of a request's head."""
-    judge = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
-    judge.receive_data(head)
-    event = judge.next_event()
-    assert isinstance(event, h11.Request)
-    assert judge.trailing_data == (b"", False)
-    return event
 
 
 @given(METHODS, TARGETS, FIELDS, FIELDS, FRAMINGS)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import h11
 from attrs import evolve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from blue_green.http2.field_validity import Malformed
 from blue_green.http2.request_heads import RefusedHead, read_head
 from tests.http2.fields import LIMIT, Fields, changed
 from tests.http2.fields import fields_of as fields_of_request
+from tests.support.h11_request import by_h11
 
 PSEUDO = st.sampled_from(
     [
@@ -84,16 +84,6 @@ def any_fields() -> st.SearchStrategy[Fields]:
     start = st.lists(PSEUDO, max_size=5, unique_by=lambda field: field[0])
     rest = st.lists(st.one_of(PSEUDO, HARMLESS, HARMFUL, ODD, ODD_VALUE), max_size=6)
     return st.tuples(start, rest).map(lambda parts: parts[0] + parts[1])
-
-
-def by_h11(head: bytes) -> h11.Request:
-    """What somebody else makes of a request's head."""
-    judge = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
-    judge.receive_data(head)
-    event = judge.next_event()
-    assert isinstance(event, h11.Request)
-    assert judge.trailing_data == (b"", False)
-    return event
 
 
 NOT_AS_THEY_CAME = {

@@ -25,13 +25,8 @@ def repository(tmp_path: Path) -> Repository:
 
 
 async def test_a_changed_head_is_reported_at_once(repository: Repository) -> None:
-    git = git_of(repository.path)
-    it = Following(Watch(GitSettings(repository.path), git))
-    await it.watch.find_checkout()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(it.watch.run, None, it.on_head)
+    async with following(repository.path, knows_head=False) as it:
         await it.until_told(repository.first)
-        nursery.cancel_scope.cancel()
 
 
 async def test_another_branch_at_the_same_revision_is_not_reported(repository: Repository) -> None:
@@ -157,13 +152,8 @@ async def test_a_stuck_rebase_is_logged_and_its_head_not_deployed(
 
 async def test_the_head_of_a_half_done_rebase_is_better_than_none(repository: Repository) -> None:
     (repository.path / ".git" / "rebase-merge").mkdir()
-    git = git_of(repository.path)
-    it = Following(Watch(GitSettings(repository.path), git))
-    await it.watch.find_checkout()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(it.watch.run, None, it.on_head)
+    async with following(repository.path, knows_head=False) as it:
         await it.until_told(repository.first)
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_running_git_command_is_waited_for(repository: Repository) -> None:

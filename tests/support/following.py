@@ -1,4 +1,4 @@
-"""A watch at work on a checkout, for the tests of what it tells."""
+"""A watch at work on a checkout, for the tests of what it reports."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,15 +34,20 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    checkout: Path, pull_every: float | None = None, git: Git | None = None
+    checkout: Path,
+    pull_every: float | None = None,
+    git: Git | None = None,
+    *,
+    knows_head: bool = True,
 ) -> AsyncIterator[Following]:
-    """Watch this checkout, from its HEAD of now, until the block ends."""
+    """Watch this checkout until the block ends; report its current HEAD only if that is unknown."""
     git = git or git_of(checkout)
     every = None if pull_every is None else Period(pull_every)
     it = Following(Watch(GitSettings(checkout, pull_every=every), git))
     await it.watch.find_checkout()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(it.watch.run, await git.head(), it.on_head)
+        known = await git.head() if knows_head else None
+        nursery.start_soon(it.watch.run, known, it.on_head)
         yield it
         nursery.cancel_scope.cancel()
 

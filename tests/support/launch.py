@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import trio
 from attrs import frozen
@@ -70,6 +72,32 @@ async def stop_supervisor(
         process.kill()
         process.wait()
         raise AssertionError(f"it did not stop:\n{log_file.read_text()}") from None
+
+
+class SupervisedSites(Protocol):
+    """One site, or several, and their supervisor."""
+
+    def start(self) -> None: ...
+    async def stop(self) -> int: ...
+    def log(self) -> str: ...
+    def processes(self) -> Collection[object]:
+        """What runs of the sites."""
+
+
+@asynccontextmanager
+async def supervised(sites: SupervisedSites) -> AsyncIterator[None]:
+    """The real command, until the block ends; then it must stop cleanly and leave nothing."""
+    sites.start()
+    try:
+        yield
+    except BaseException:
+        print(sites.log())
+        raise
+    finally:
+        with trio.CancelScope(shield=True):
+            code = await sites.stop()
+    assert code == 0, f"the supervisor ended with {code}:\n{sites.log()}"
+    assert not sites.processes(), f"left behind: {sites.processes()}\n{sites.log()}"
 
 
 async def run_command(*words: str, env: Mapping[str, str], cwd: Path | None = None) -> Done:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-import trio
 
 from blue_green.system import procfs, supervisor_marker
 from tests.support import control, status_waits
@@ -22,6 +21,7 @@ from tests.support.launch import (
     run_command,
     start_supervisor,
     stop_supervisor,
+    supervised,
 )
 from tests.support.site import free_ports
 from tests.support.site_load import SiteLoad
@@ -127,19 +127,10 @@ class SeveralSites:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["SeveralSites"]:
         """The real command, until the block ends; then it must stop cleanly and leave nothing."""
-        self.start()
-        try:
+        async with supervised(self):
             for name in self.sites:
                 await self.until_phase(name, "serving")
             yield self
-        except BaseException:
-            print(self.log())
-            raise
-        finally:
-            with trio.CancelScope(shield=True):
-                code = await self.stop()
-        assert code == 0, f"the supervisor ended with {code}:\n{self.log()}"
-        assert self.processes() == {}, f"left behind: {self.processes()}\n{self.log()}"
 
     def start(self, *, held: socket.socket | None = None, **env: str) -> None:
         """Start the real command. Whoever does has to end it, too."""

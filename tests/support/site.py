@@ -23,6 +23,7 @@ from tests.support.launch import (
     run_command,
     start_supervisor,
     stop_supervisor,
+    supervised,
 )
 from tests.waiting import PATIENCE, until
 
@@ -108,18 +109,9 @@ class RealSite:
     @asynccontextmanager
     async def running(self, *, wait_for: str = "serving") -> AsyncIterator["RealSite"]:
         """The real command, until the block ends; then it must stop cleanly and leave nothing."""
-        self.start()
-        try:
+        async with supervised(self):
             await self.until_phase(wait_for)
             yield self
-        except BaseException:
-            print(self.log())
-            raise
-        finally:
-            with trio.CancelScope(shield=True):
-                code = await self.stop()
-        assert code == 0, f"the supervisor ended with {code}:\n{self.log()}"
-        assert self.processes() == [], f"left behind: {self.processes()}\n{self.log()}"
 
     def start(self, *, held: socket.socket | None = None, **env: str) -> None:
         """Start the real command. Whoever does has to end it, too.

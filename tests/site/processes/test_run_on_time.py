@@ -37,18 +37,9 @@ def on_clock(site: Site) -> Site:
     return site
 
 
-@pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> FakeProcesses:
-    fakes = FakeProcesses()
-    fakes.install(monkeypatch)
-    return fakes
-
-
-@pytest.fixture
-async def site(tmp_path: Path, nursery: trio.Nursery, fakes: FakeProcesses) -> Site:
-    site = on_clock(make_site(tmp_path))
-    nursery.start_soon(site.slots.run)
-    return site
+@pytest.fixture(name="site")
+def site_on_clock(site: Site) -> Site:
+    return on_clock(site)
 
 
 @pytest.fixture
