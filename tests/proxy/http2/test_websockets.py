@@ -1,5 +1,8 @@
 """WebSockets over HTTP/2 (RFC 8441), frame by frame: how they are opened, refused and ended."""
 
+import select
+import socket
+
 import pytest
 import trio
 from h2.errors import ErrorCodes
@@ -14,8 +17,9 @@ from tests.proxy.http2.frame_peer import (
     reset,
 )
 from tests.proxy.http2.websocket_peer import accepts, chat, opened
+from tests.raw.backend import Script
 from tests.raw.peer import Peer
-from tests.raw.proxy import running
+from tests.raw.proxy import RunningProxy, running
 from tests.raw.tls_client import PemPair
 from tests.raw.tunnels import echoes
 from tests.support.http2_frames import FrameType
@@ -204,14 +208,43 @@ async def test_a_websocket_outlives_silence(tls: PemPair) -> None:
         assert await peer.data(1, len(HELLO)) == HELLO
 
 
-async def test_a_reset_ends_a_tunnel_whose_backend_does_not_read(tls: PemPair) -> None:
-    async def does_not_read(peer: Peer) -> None:
-        await trio.sleep_forever()
+async def does_not_read(_: Peer) -> None:
+    await trio.sleep_forever()
 
-    async with running(accepts(does_not_read), tls=tls) as proxy:
-        peer = await opened(proxy)
-        chunk = data(1, bytes(16_000))
-        await peer.send(chunk * 60)  # As much as the window of a stream that is read.
+
+@pytest.mark.parametrize("then", [does_not_read, echoes])
+async def test_a_reset_ends_a_tunnel_that_is_stuck_sending_to_its_backend(
+    tls: PemPair, then: Script
+) -> None:
+    """One backend does not read, and the other one sends it all back to a client that does not."""
+
+    async def with_small_buffers(peer: Peer) -> None:
+        assert isinstance(peer.stream, trio.SocketStream)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            peer.stream.setsockopt(socket.SOL_SOCKET, option, 1)
+        await then(peer)
+
+    async with running(accepts(with_small_buffers), tls=tls) as proxy:
+        peer = await connect(proxy, values={4: 0})
+        await peer.send(peer.headers(1, chat(), 0))
+        await peer.expect(FrameType.HEADERS, 1)
+        (lease,) = proxy.target.leases
+        assert lease.sock is not None
+        lease.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        await peer.send(data(1, bytes(16_000)) * 60)  # As much as the window of a stream allows.
+        await peer.check_alive()
+        await until("it is stuck", lambda: not is_writable(lease.sock))
         await peer.send(reset(1))
-        await check_good_request(peer, 3)
-        await until("no stream is left", lambda: proxy.listener.count_clients().http2_streams == 0)
+        with trio.fail_after(5):
+            await until("no stream is left", lambda: not streams_of(proxy))
+            await proxy.until_drained()
+        await peer.check_alive()
+
+
+def is_writable(sock: socket.socket | None) -> bool:
+    assert sock is not None
+    return bool(select.select([], [sock], [], 0)[1])
+
+
+def streams_of(proxy: RunningProxy) -> int:
+    return proxy.listener.count_clients().http2_streams
