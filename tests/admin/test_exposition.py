@@ -11,12 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from blue_green.admin.routes import AdminPages
 from blue_green.certificates.host_certificate import HostCertificate
+from blue_green.site.trial_plan import TrialKind, TrialPlan
 from blue_green.system import throttle
 from tests.support.admin import Admin
 from tests.support.admin_address import admin_address
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite
-from tests.support.site_parts import broken, go_live
+from tests.support.site_parts import broken, go_live, put_on_trial
 from tests.waiting import until
 
 NAME = "test"
@@ -113,6 +114,19 @@ async def test_each_series_of_a_site_has_its_name_and_each_family_stands_togethe
     assert ready == {"blog": 1, "shop": 0, "wiki": 0}
     maintenance = {s.labels["site"]: s.value for s in families["blue_green_maintenance"]}
     assert maintenance == {"blog": 0, "shop": 1, "wiki": 1}
+
+
+async def test_a_release_on_trial_has_the_share_of_clients_that_it_is_for(tmp_path: Path) -> None:
+    async with admin_address(tmp_path, ["blog", "shop", "wiki"]) as admin:
+        put_on_trial(admin.of("blog"), TrialPlan(TrialKind.CANARY, 600, 12.5))
+        put_on_trial(admin.of("shop"), TrialPlan(TrialKind.PREVIEW, 600))
+        async with HttpClient(admin.port) as http:
+            text = (await http.get("/metrics")).body.decode()
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    assert [(s.labels, s.value) for s in families["blue_green_trial_share"]] == [
+        ({"site": "blog", "kind": "canary"}, 0.125),
+        ({"site": "shop", "kind": "preview"}, 0),
+    ]
 
 
 async def test_a_scrape_lets_others_run_between_two_sites(

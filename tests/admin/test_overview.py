@@ -139,12 +139,13 @@ async def test_the_page_has_a_row_for_each_site_that_leads_to_its_own_page_and_b
 async def test_the_page_shows_which_site_is_in_maintenance_and_never_the_link(
     tmp_path: Path, chromium: Browser
 ) -> None:
-    async with admin_address(tmp_path, ["blog", "shop"]) as admin, admin.reader() as reader:
+    async with admin_address(tmp_path, ["blog", "shop"]) as admin:
         blog = admin.of("blog")
         for site in admin.sites:
             site.gate.switch([a_target()])
         blog.maintenance.begin(message="<b>Moving", until=None, allow=["::1"], secret=True)
-        event = await reader.next()
+        async with admin.reader() as reader:
+            event = await reader.next()
         assert [row["maintenance"] for row in event["sites"]] == [True, False]
         tab = await chromium.open(admin.url)
         await tab.until_reads("#rows tr:has(a[href='?site=blog'])", "maintenance")

@@ -9,11 +9,13 @@ import pytest
 
 from blue_green.routing.results import ResultSummary
 from blue_green.site.receipt import Receipt
+from blue_green.site.trial_plan import TrialKind, TrialPlan
 from blue_green.site.trigger import Trigger
 from tests.support.admin_address import admin_address
 from tests.support.browser import Browser
 from tests.support.http_client import HttpClient
 from tests.support.site import RealSite, free_ports
+from tests.support.site_parts import go_live, put_on_trial
 from tests.support.sleeping import SOON, sleeping, until_asleep
 
 MakeSite = Callable[..., RealSite]
@@ -74,6 +76,31 @@ async def test_the_last_swaps_have_the_results_of_both_releases(
         assert "old: 2\u202f391 requests, < 0.1% failed, p50 < 1 ms, p95 80 ms" in newest
         assert "on trial: 1 request, 100% failed, p50 20 ms, p95 40 ms\nold meanwhile: 0" in newest
         assert "request" not in oldest
+        assert tab.errors == []
+
+
+async def test_the_page_says_whom_a_release_on_trial_is_for_until_the_end_of_the_trial(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    async with admin_address(tmp_path) as admin:
+        go_live(admin.site)
+        trial = put_on_trial(admin.site, TrialPlan(TrialKind.CANARY, 700, 12.5), NOTHING)
+        for results, failed in ((admin.site.slots.blue.results, 1), (trial.results.new(), 0)):
+            for number in range(4):
+                results.add(500 if number < failed else 200, 0.02)
+        tab = await chromium.open(admin.url)
+        notice = "Canary 0000000: for 12.5% of the clients, 11 min left: "
+        await tab.until_reads("#notices", notice)
+        live, candidate = [await tab.text(f"#slots .in-{name}") for name in ("blue", "green")]
+        assert "live" in live and "failed\n25%" in live
+        assert "candidate" in candidate and "failed\n0%" in candidate
+        put_on_trial(admin.site, TrialPlan(TrialKind.PREVIEW, 7300), NOTHING)
+        notice = "Preview 0000000: for those with the secret link, 2 h left: "
+        await tab.until_reads("#notices", notice)
+        assert "blue-green promote" in await tab.text("#notices")
+        admin.site.queue.current = None
+        await tab.until_reads("#phase", "starting")
+        assert "Preview" not in await tab.text("#notices")
         assert tab.errors == []
 
 

@@ -173,7 +173,7 @@ async def test_a_canary_that_the_supervisor_did_not_survive_is_reported(
         status = await site.until_live(one)
         assert status["trial"] is None
     assert outcomes(site)[-1] == ("aborted", two)
-    assert site.remembered()["history"][-1]["reason"] == "the supervisor ended during its canary"
+    assert site.remembered()["history"][-1]["reason"] == "the site was stopped during its canary"
 
 
 @pytest.mark.long

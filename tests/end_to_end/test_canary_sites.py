@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from tests.support.http2_user_agent import http2_client
+from tests.support.http_client import HttpClient
 from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite
 from tests.support.swaps import outcomes, reaches
@@ -135,7 +136,7 @@ async def test_head_does_not_go_live_after_a_restart_without_the_canary_that_was
         await trio.sleep(1)
         status = await site.until_live(one)
         assert status["wanted"] == one
-        assert status["why"] == "its swap was aborted: the supervisor ended during its canary"
+        assert status["why"] == "its swap was aborted: the site was stopped during its canary"
 
 
 @pytest.mark.long
@@ -175,3 +176,70 @@ async def test_the_cookie_of_a_canary_is_set_over_http2(make_site: MakeSite) -> 
         answer = await client.get("/", cookie=cookie.partition(";")[0])
         assert "set-cookie" not in answer.headers
         await site.ask("abort")
+
+
+@pytest.mark.long
+async def test_a_stop_finishes_the_requests_of_both_releases_and_ends_the_canary(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(proxy=PROXIES)
+    one = site.commit("one")
+    answers: list[str] = []
+
+    async def ask(address: str) -> None:
+        async with HttpClient(site.port) as http:
+            answer = await http.get("/?slow=1.5", Host="h", X_Forwarded_For=address)
+            answers.append(answer.json()["revision"])
+
+    async with site.running(), trio.open_nursery() as nursery:
+        two = site.draft("two")
+        await site.ask("swap", revision=two, canary=50, wait=False)
+        await reaches(site, "canary")
+        for number in range(12):
+            nursery.start_soon(ask, f"203.0.113.{number}")
+        await until("all are in flight", lambda: len(site.journal("request")) >= 12)
+        assert await site.stop() == 0
+        await until("all are answered", lambda: len(answers) == 12)
+        site.start()
+        await site.until_phase("serving")
+        await site.until_live(one)
+    assert set(answers) == {one, two}
+    assert outcomes(site)[-1] == ("aborted", two)
+
+
+@pytest.mark.long
+async def test_a_site_that_is_removed_in_its_canary_finishes_and_reports_it_when_it_is_back(
+    make_sites: MakeSites,
+) -> None:
+    sites = make_sites("blog", "shop", proxy=PROXIES)
+    blog, answers = sites["blog"], list[str]()
+    settings = sites.file_of("blog").read_text()
+    headers = {"Host": blog.host}
+
+    async def ask(address: str) -> None:
+        async with HttpClient(sites.port) as http:
+            answer = await http.get("/?slow=1.5", **headers, X_Forwarded_For=address)
+            answers.append(answer.json()["revision"])
+
+    async with sites.running(), sites.loaded("shop"), trio.open_nursery() as nursery:
+        one, two = blog.app.head(), blog.app.draft("blog two")
+        await sites.ask("swap", site="blog", revision=two, canary=50, wait=False)
+
+        async def is_on_trial() -> bool:
+            return bool((await sites.status_of("blog"))["step"] == "canary")
+
+        await until("the canary", is_on_trial)
+        for number in range(12):
+            nursery.start_soon(ask, f"203.0.113.{number}")
+        await until("all are in flight", lambda: len(blog.app.journal("request")) >= 12)
+        sites.file_of("blog").unlink()
+        assert (await sites.cli("reload")).code == 0
+        await until("all are answered", lambda: len(answers) == 12)
+        await until("nothing runs", lambda: not blog.processes())
+        sites.file_of("blog").write_text(settings)
+        assert (await sites.cli("reload")).code == 0
+        status = await sites.until_live("blog", one)
+        assert set(answers) == {one, two}
+        last = status["last_swap"]
+        assert (last["outcome"], last["revision"]) == ("aborted", two)
+        assert last["reason"] == "the site was stopped during its canary"

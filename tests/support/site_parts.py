@@ -12,9 +12,14 @@ from blue_green.config import parsing
 from blue_green.config.kinds import UrlPath
 from blue_green.config.settings import SiteSettings
 from blue_green.site.broken_site import BrokenSite
+from blue_green.site.candidate_trial import CandidateTrial
+from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.site import Site, served_site
 from blue_green.site.sites import Sites
 from blue_green.site.state import State
+from blue_green.site.swap import Swap
+from blue_green.site.trial_plan import TrialPlan
+from blue_green.site.trigger import Trigger
 from blue_green.source.release import Release
 from blue_green.system.users import owner_of
 from tests.support.site import free_ports
@@ -91,3 +96,13 @@ def go_live(site: Site) -> None:
     slot = site.slots.blue
     slot.release = Release("a" * 40, site.settings.git.checkout)
     site.slots.go_live(slot)
+
+
+def put_on_trial(site: Site, plan: TrialPlan, revision: str = "b" * 40) -> CandidateTrial:
+    """Let a swap be at this trial, as far as can be seen: no request goes there."""
+    swap = Swap(site, DeployRequest(revision, Trigger.SWAP, plan=plan), lambda _: None)
+    swap.candidate, swap.phase = site.slots.green, plan.kind
+    site.slots.green.release = Release(revision, site.settings.git.checkout)
+    swap.trial = CandidateTrial(swap, plan, site.slots.green, site.slots.blue)
+    site.queue.current = swap
+    return swap.trial

@@ -1,4 +1,4 @@
-"""A trial that the end of the supervisor has ended: reported at the next start.
+"""A trial that the end of the supervisor, or of its site, has ended: reported at the next start.
 
 The live release then goes on alone. HEAD is deployed again, as after any swap that was interrupted,
 if its canary was one of the settings: there will be another one. A canary or a preview that
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def report(site: "Site") -> None:
-    """Report the trial that had not ended when the last supervisor did, if there was one."""
+    """Report the trial that had not ended when the site last did, if there was one."""
     state = site.state
     ended, state.trial = state.trial, None
     if ended is None:
@@ -27,7 +27,7 @@ def report(site: "Site") -> None:
         "aborted",
         ended.revision,
         previous=state.live.revision if state.live else None,
-        reason=f"the supervisor ended during its {ended.kind}",
+        reason=f"the site was stopped during its {ended.kind}",
         asked_by=ended.asked_by,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
