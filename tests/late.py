@@ -50,7 +50,7 @@ PARTS = (
     LatePart("system/log.py", "Sink._write", "time.sleep(0.7)"),
     LatePart("site/retirement.py", "Retirement._run", "await trio.sleep(1)"),
     LatePart("site/old_releases.py", "prune", "await trio.sleep(1)"),
-    LatePart("site/state.py", "StateFile._replace", "__import__('time').sleep(0.5)"),
+    LatePart("site/state_file.py", "StateFile._replace", "__import__('time').sleep(0.5)"),
 )
 
 

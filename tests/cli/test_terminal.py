@@ -299,6 +299,17 @@ def test_the_log_contains_no_terminal_control_sequences(
     assert written.replace("\n", "").isprintable()
 
 
+def test_a_result_that_a_restart_would_forget_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    result = {"event": "result", "unsaved": "cannot write x: No space left on device"}
+    assert print_result(argparse.Namespace(json=False), result, "paused") == 0
+    out, err = capsys.readouterr()
+    assert out == "paused\n"
+    assert err == (
+        "blue-green: this is in effect now, but a restart would forget it: "
+        "cannot write x: No space left on device\n"
+    )
+
+
 def test_no_command_prints_terminal_control_sequences(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

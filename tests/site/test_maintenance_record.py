@@ -12,7 +12,8 @@ from blue_green.site.maintenance_record import (
     check_message,
     networks,
 )
-from blue_green.site.state import State, StateFile
+from blue_green.site.state import State
+from blue_green.site.state_file import StateFile
 
 GOOD = {
     "since": 1790000000.5,
@@ -84,29 +85,63 @@ def test_the_state_file_keeps_a_maintenance(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("part", "value"),
     [
-        {"since": "yesterday"},
-        {"since": float("nan")},
-        {"since": -1.0},
-        {"until": float("inf")},
-        {"until": float("nan")},
-        {"until": 1e300},
-        {"message": "x" * 501},
-        {"message": "a\r\nSet-Cookie: b"},
-        {"message": 5},
-        {"allow": ["everybody"]},
-        {"allow": ["10.0.0.1"] * 101},
-        {"allow": "10.0.0.1"},
-        {"token": "short"},
-        {"token": "t" * 42 + ";"},
-        {"token": "t" * 43 + "\n"},
-        {"unknown": 1},
+        ("until", float("inf")),
+        ("until", float("nan")),
+        ("until", 1e12),
+        ("until", -1.0),
+        ("message", "x" * 501),
+        ("message", "a\r\nSet-Cookie: b"),
+        ("message", 5),
+        ("allow", ["everybody"]),
+        ("allow", ["10.0.0.1"] * 101),
+        ("allow", "10.0.0.1"),
+        ("token", "short"),
+        ("token", "t" * 42 + ";"),
+        ("token", "t" * 43 + "\n"),
+        ("unknown", 1),
     ],
     ids=str,
 )
-def test_a_state_file_that_somebody_has_spoiled_is_moved_aside(
-    tmp_path: Path, change: dict[str, object]
+def test_damage_in_a_part_costs_only_that_part(
+    tmp_path: Path, part: str, value: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert loaded(tmp_path, {**GOOD, **change}).maintenance is None
+    rest = {name: known for name, known in GOOD.items() if name != part}
+    kept = loaded(tmp_path, {**GOOD, part: value}).maintenance
+    assert kept == MaintenanceRecord(**rest)  # type: ignore[arg-type]
+    assert f"maintenance.{part}" in caplog.text
+    assert part != "token" or str(value) not in caplog.text, "it is secret"
+    assert (tmp_path / "state.toml.bad").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {**GOOD, "since": "yesterday"},
+        {**GOOD, "since": float("nan")},
+        {**GOOD, "since": -1.0},
+        {**GOOD, "since": 1e12},
+        {},
+        "on",
+        5,
+        [GOOD],
+    ],
+    ids=str,
+)
+def test_a_site_whose_record_is_damaged_stays_in_maintenance_and_admits_nobody(
+    tmp_path: Path, record: object
+) -> None:
+    kept = loaded(tmp_path, record).maintenance
+    assert kept is not None
+    assert (kept.token, kept.allow, kept.until) == (None, [], None)
     assert (tmp_path / "state.toml.bad").exists()
+
+
+@pytest.mark.parametrize("version", ["version = 2", "versio", "version = 1\n\xff"])
+def test_so_does_one_whose_whole_state_is_damaged(tmp_path: Path, version: str) -> None:
+    file = tmp_path / "state.toml"
+    file.write_bytes(f"{version}\nboot = 'x'\n\n[maintenance]\nsince = 1.0\n".encode("latin-1"))
+    assert StateFile(file).load().maintenance is not None
+    file.write_bytes(f"{version}\nboot = '[maintenance]'\n".encode("latin-1"))
+    assert StateFile(file).load().maintenance is None

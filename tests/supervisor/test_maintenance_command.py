@@ -39,14 +39,6 @@ async def test_the_answer_has_the_link_and_the_end_in_full(site: Site) -> None:
     }  # fmt: skip
 
 
-async def test_it_is_in_the_state_file_before_it_is_answered(site: Site) -> None:
-    await run(site, "on", message="Soon.")
-    saved = site.state_file.load().maintenance
-    assert saved is not None and saved.message == "Soon."
-    await run(site, "off")
-    assert site.state_file.load().maintenance is None
-
-
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -13,6 +13,7 @@ from blue_green.supervisor.maintenance_command import MaintenanceArguments
 from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.operations import Operations
 from blue_green.supervisor.reload import Reload
+from blue_green.supervisor.site_commands import PauseArguments
 from tests.support import site_parts
 from tests.support.settings import MINIMAL
 
@@ -77,3 +78,41 @@ async def test_an_upgrade_says_that_a_change_to_one_site_needs_a_restart(tmp_pat
     unused = cast("Any", None)
     with pytest.raises(Refusal, match="restart the service"):
         await Reload(file, sites, unused, unused).check_same_sites()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "remembered"),
+    [
+        ("maintenance", MaintenanceArguments("on", message="Soon."), "Soon."),
+        ("pause", PauseArguments(), "paused_until"),
+    ],
+)
+async def test_what_a_restart_must_not_forget_is_written_before_the_answer(
+    tmp_path: Path, name: str, arguments: Any, remembered: str
+) -> None:
+    command = operations_of(tmp_path).commands[name]
+    request = SiteRequest(Selector(site="blog"), arguments)
+    assert "unsaved" not in await command.handle(request, ignore)
+    [file] = tmp_path.rglob("state.toml")
+    assert remembered in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("maintenance", MaintenanceArguments("on")),
+        ("maintenance", MaintenanceArguments("off")),
+        ("pause", PauseArguments()),
+        ("resume", NoArguments()),
+    ],
+)
+async def test_a_command_says_so_if_a_restart_would_forget_its_effect(
+    tmp_path: Path, name: str, arguments: Any
+) -> None:
+    sites = site_parts.make_several(tmp_path, tmp_path, ("blog", "shop"))
+    directory = sites.get("blog").settings.state_directory  # type: ignore[union-attr]
+    (directory / "state.toml.new").mkdir(parents=True)
+    unused = cast("Any", None)
+    command = Operations(sites, unused, unused).commands[name]
+    result = await command.handle(SiteRequest(Selector(site="blog"), arguments), ignore)
+    assert result["unsaved"] == f"cannot write {directory}/state.toml: Is a directory"

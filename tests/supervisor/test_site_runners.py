@@ -16,7 +16,8 @@ from blue_green.site.maintenance_record import MaintenanceRecord
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.site.slots import Slots
-from blue_green.site.state import STATE_FILE, State, StateFile
+from blue_green.site.state import State
+from blue_green.site.state_file import STATE_FILE, StateFile
 from blue_green.supervisor import overview
 from blue_green.supervisor.maintenance_command import MaintenanceArguments
 from blue_green.supervisor.operations import Operations

@@ -17,6 +17,7 @@ from blue_green.cli.command import (
     complain,
     is_settings_file,
     say,
+    warn,
 )
 from blue_green.cli.control_socket import socket_of
 from blue_green.cli.progress import Progress
@@ -147,4 +148,6 @@ def print_result(
             say(text)
         else:
             print(text())  # Made for this terminal, with its colours: escaped already.
+    if why := result.get("unsaved"):
+        warn(f"this is in effect now, but a restart would forget it: {why}")
     return OK

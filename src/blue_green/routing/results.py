@@ -7,9 +7,10 @@ they have a response time, but count neither as good nor as failed.
 
 from bisect import bisect_left
 
-from attrs import define, field, frozen
+from attrs import define, field, frozen, validators
 
 from blue_green.routing.metrics import Histogram
+from blue_green.system.ranges import is_number
 
 _PREFERRED = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
 
@@ -40,11 +41,15 @@ class Counts:
 class ResultSummary:
     """Results in a few numbers. The fields are keys of JSON objects, and must not be renamed."""
 
-    requests: int
-    failed: int
-    p50: float | None = None
+    requests: int = field(validator=is_number)
+    failed: int = field(validator=is_number)
+    p50: float | None = field(default=None, validator=validators.optional(is_number))
     """The median of the response times, in seconds; None if there were none."""
-    p95: float | None = None
+    p95: float | None = field(default=None, validator=validators.optional(is_number))
+
+    def __attrs_post_init__(self) -> None:
+        if (self.p50 is None) != (self.p95 is None):
+            raise ValueError("p50 and p95 come together")
 
     def as_dict(self) -> dict[str, float | None]:
         p50, p95 = (None if p is None else round(p, 5) for p in (self.p50, self.p95))

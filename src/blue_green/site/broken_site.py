@@ -5,7 +5,8 @@ import trio
 from blue_green.config.settings import SiteSettings
 from blue_green.proxy.served_site import ServedSite
 from blue_green.site.maintenance import SiteMaintenance
-from blue_green.site.state import STATE_FILE, State, StateFile
+from blue_green.site.state import State
+from blue_green.site.state_file import STATE_FILE, StateFile
 
 
 class BrokenSite:
@@ -22,9 +23,9 @@ class BrokenSite:
         self.settings = settings
         self.state = state
         self.threads = threads
-        self._file = StateFile(settings.state_directory / STATE_FILE)
-        self.maintenance = SiteMaintenance(served, state, self._file)
+        self.state_file = StateFile(settings.state_directory / STATE_FILE)
+        self.maintenance = SiteMaintenance(served, state, self.state_file)
 
     async def save(self) -> None:
         """Write the state now, so that the next start remembers what is reported next."""
-        await self._file.write(self.state)
+        await self.state_file.write(self.state)

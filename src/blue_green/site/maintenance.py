@@ -14,7 +14,8 @@ from blue_green.proxy.secret_link import new_token
 from blue_green.proxy.served_site import ServedSite
 from blue_green.site.maintenance_record import MaintenanceRecord, network
 from blue_green.site.notify import MaintenanceOutcome, Notify
-from blue_green.site.state import State, StateFile
+from blue_green.site.state import State
+from blue_green.site.state_file import StateFile
 from blue_green.system import moment_text
 from blue_green.system.printable import counted
 

@@ -1,6 +1,5 @@
 """What the state remembers of a maintenance, with all limits: somebody may have edited the file."""
 
-import math
 import unicodedata
 from collections.abc import Sequence
 from ipaddress import IPv6Network, ip_address, ip_network
@@ -10,6 +9,7 @@ from attrs import define, field, validators
 from blue_green.http.connected import plain_address
 from blue_green.proxy.maintenance import Network
 from blue_green.proxy.secret_link import TOKEN
+from blue_green.system.ranges import is_moment
 
 LONGEST_MESSAGE = 500
 """Characters."""
@@ -74,21 +74,19 @@ def _are_networks(_: object, attribute: object, texts: list[str]) -> None:
     networks(texts)
 
 
-def _is_time(_: object, attribute: object, time: float) -> None:
-    if not (math.isfinite(time) and 0 <= time < 2**40):
-        raise ValueError(f"{time} is not a time")
+def _is_token(_: object, attribute: object, token: str) -> None:
+    if not TOKEN.fullmatch(token):
+        raise ValueError("is not a token")
 
 
 @define
 class MaintenanceRecord:
     """A maintenance that has begun. Times are in seconds since the epoch."""
 
-    since: float = field(validator=_is_time)
+    since: float = field(validator=is_moment)
     message: str = field(default="", validator=_is_message)
-    until: float | None = field(default=None, validator=validators.optional(_is_time))
+    until: float | None = field(default=None, validator=validators.optional(is_moment))
     allow: list[str] = field(factory=list, validator=_are_networks)
     """Addresses and networks that are admitted."""
-    token: str | None = field(
-        default=None, validator=validators.optional(validators.matches_re(TOKEN))
-    )
+    token: str | None = field(default=None, validator=validators.optional(_is_token))
     """That of the secret link."""

@@ -7,11 +7,14 @@ import time
 import trio
 
 from blue_green.routing.gate import Gate
-from blue_green.site.state import State, StateFile
+from blue_green.site.state import State
+from blue_green.site.state_file import StateFile
 
 logger = logging.getLogger(__name__)
 
 HOLDER = "pause"
+LONGEST_PAUSE = 24 * 3600.0
+"""Seconds that a pause may last."""
 
 
 class Pause:
@@ -46,7 +49,7 @@ class Pause:
         if self._state.paused_until is not None:
             left = self._state.paused_until - time.time()
             if left > 0:
-                self.begin(left)
+                self.begin(min(left, LONGEST_PAUSE))  # The clock may have been set back.
 
     async def run(self) -> None:
         """End each pause when its time is up, until cancelled."""

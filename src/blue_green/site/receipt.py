@@ -1,13 +1,15 @@
 """The receipt of a swap: what it did, in numbers."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import attrs
-from attrs import define, field
+from attrs import define, field, validators
 
 from blue_green.routing.results import ResultSummary
 from blue_green.site import result_text, swap_text
+from blue_green.system.ranges import are_numbers, is_number, is_short
 from blue_green.system.tail import last, shortened
 
 Result = Literal["promoted", "failed", "superseded", "reverted", "aborted", "unchanged"]
@@ -26,6 +28,15 @@ def short_reason(text: str) -> str:
     return shortened(text, LONGEST_REASON)
 
 
+def _is_time(_: object, attribute: object, text: str) -> None:
+    try:
+        is_in_utc = not text or datetime.fromisoformat(text).utcoffset() == timedelta(0)
+    except ValueError:
+        is_in_utc = False
+    if not is_in_utc:
+        raise ValueError("is not a time in UTC")
+
+
 @define
 class Receipt:
     """How a swap ended. The fields are the keys of its JSON object, and must not be renamed.
@@ -34,10 +45,10 @@ class Receipt:
     """
 
     outcome: Result
-    revision: str
+    revision: str = field(validator=is_short)
     subject: str = field(default="", converter=_short_subject)
     """The subject line of the commit, if it is known."""
-    previous: str | None = None
+    previous: str | None = field(default=None, validator=validators.optional(is_short))
     """The revision that was live before."""
     reason: str = field(default="", converter=short_reason)
     """Why it failed, was superseded or was reverted."""
@@ -45,19 +56,19 @@ class Receipt:
     """Data that the app wrote into the release that is no longer live, and what to do about it."""
     output: Sequence[str] = field(default=(), converter=last)
     """The last lines of the candidate's output, if it failed."""
-    held: int = 0
+    held: int = field(default=0, validator=is_number)
     """Requests that waited at the gate."""
-    longest_hold: float = 0.0
+    longest_hold: float = field(default=0.0, validator=is_number)
     """Seconds."""
-    retried: int = 0
+    retried: int = field(default=0, validator=is_number)
     """Requests that were retried on another backend or connection."""
-    cut: int = 0
+    cut: int = field(default=0, validator=is_number)
     """Requests that were cut because `drain_timeout` was over."""
-    drained: int = 0
+    drained: int = field(default=0, validator=is_number)
     """Requests that were in flight at the switch, and that the old backend finished."""
-    failed: int = 0
+    failed: int = field(default=0, validator=is_number)
     """Requests that a backend failed to answer."""
-    seconds: dict[str, float] = field(factory=dict)
+    seconds: dict[str, float] = field(factory=dict, validator=are_numbers)
     """How long each phase took."""
     results: ResultSummary | None = None
     """Those of the new release from the switch to the end of the soak; None without a soak."""
@@ -67,11 +78,11 @@ class Receipt:
     """Those of the new release during its canary or preview; None if there was none."""
     trial_live_results: ResultSummary | None = None
     """Those of the live release meanwhile."""
-    retry_in: float = 0.0
+    retry_in: float = field(default=0.0, validator=is_number)
     """Seconds until it is retried automatically; 0 if it is not."""
-    asked_by: str = ""
+    asked_by: str = field(default="", validator=is_short)
     """A `Trigger`; empty in receipts of older versions."""
-    at: str = ""
+    at: str = field(default="", validator=_is_time)
     """When it ended: ISO 8601, UTC."""
 
     def as_dict(self) -> dict[str, Any]:

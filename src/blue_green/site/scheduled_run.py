@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from attrs import define, frozen
+from attrs import define, field, frozen, validators
 
 from blue_green.site.receipt import short_reason
+from blue_green.system.ranges import is_count, is_moment
 
 RunOutcome = Literal["", "ok", "failed", "stopped"]
 """Empty before the end of the first run. A run that was stopped has not failed."""
@@ -28,11 +29,11 @@ class ScheduledRun:
     """The last run of a process with a schedule. It is kept in the state."""
 
     schedule: str
-    passed: float
+    passed: float = field(validator=is_moment)
     """Each time up to this moment has been due, in seconds since the epoch."""
-    began: float | None = None
+    began: float | None = field(default=None, validator=validators.optional(is_moment))
     """None if there was no run yet."""
-    seconds: float | None = None
+    seconds: float | None = field(default=None, validator=validators.optional(is_count))
     """How long it took; None while it runs."""
     outcome: RunOutcome = ""
     reason: str = ""

@@ -38,7 +38,8 @@ from blue_green.site.scheduled_run import FailedRun
 from blue_green.site.site_certificates import SiteCertificates
 from blue_green.site.sleep import Sleep
 from blue_green.site.slots import Slots
-from blue_green.site.state import STATE_FILE, RecordedBackend, State, StateFile
+from blue_green.site.state import RecordedBackend, State
+from blue_green.site.state_file import STATE_FILE, StateFile
 from blue_green.site.status import Status
 from blue_green.site.swap_history import SwapHistory
 from blue_green.site.taken_ports import TakenPorts

@@ -1,44 +1,42 @@
-"""The state that survives a restart, in `state.toml`: replaced as a whole, or not at all.
+"""What a site remembers over a restart.
 
-A new file is written, synced, and renamed over the old one (rename(2) is atomic). An invalid file
-is moved aside with a warning: its content can be rebuilt, and the site must start.
+Somebody may have edited the file, or the disk may have damaged it: each value has its range.
 """
 
-import logging
 import re
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import attrs
-import tomli_w
-import trio
 from attrs import define, field, validators
-from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
 from blue_green.site.maintenance_record import MaintenanceRecord
 from blue_green.site.receipt import Receipt, short_reason
 from blue_green.site.scheduled_run import ScheduledRun
 from blue_green.source.revision import REVISION
-from blue_green.system import files, threads
-from blue_green.system.strict import strict_converter
-
-logger = logging.getLogger(__name__)
+from blue_green.system.ranges import is_count, is_moment, is_short
 
 VERSION = 1
 HISTORY = 50
 MIGRATED = 50
 """Revisions to remember; git knows which others are ancestors of one of them."""
-STATE_FILE = "state.toml"
-"""In the state directory of a site."""
-MAX_SIZE = 2 * 1024 * 1024
-"""Bytes of a file that is parsed whole, which takes half a second. Ours are less than half that."""
-NONESSENTIAL = re.compile(rb"^(?:\[quarantine|\[\[history|history =)", re.M)
-"""Where the part of the file begins that a site can do without."""
-RETRY_INTERVAL = 1.0
-"""Seconds until the next attempt after the file could not be written."""
-IS_REVISION = validators.matches_re(REVISION)
+MOST_PIDS = 2**22
+"""More than a pid can be (proc(5))."""
+
+
+def _is_revision(_: object, attribute: object, text: str) -> None:
+    if not REVISION.fullmatch(text):
+        raise ValueError("is not a revision")
+
+
+def _are_revisions(_: object, attribute: object, texts: Sequence[str]) -> None:
+    for text in texts:
+        _is_revision(_, attribute, text)
+
+
+def _is_pid(_: object, attribute: object, pid: int) -> None:
+    if not 1 < pid < MOST_PIDS:
+        raise ValueError("is not the pid of a backend")
 
 
 @define
@@ -46,16 +44,16 @@ class Live:
     """The last release that was promoted, and its slot."""
 
     slot: Literal["blue", "green"]
-    revision: str = field(validator=IS_REVISION)
+    revision: str = field(validator=_is_revision)
 
 
 @define
 class RecordedTrial:
     """A canary or preview that ran when the file was written."""
 
-    revision: str = field(validator=IS_REVISION)
-    kind: str
-    asked_by: str
+    revision: str = field(validator=_is_revision)
+    kind: str = field(validator=is_short)
+    asked_by: str = field(validator=is_short)
     """The trigger of its swap."""
     is_head: bool
     """The checkout's HEAD was at this revision."""
@@ -67,23 +65,23 @@ class RecordedTrial:
 class RecordedBackend:
     """A backend or process that ran when the file was written: pid and start time (proc(5))."""
 
-    pid: int
-    began: int
+    pid: int = field(validator=_is_pid)
+    began: int = field(validator=is_count)
 
 
 @define
 class SleepRecord:
     """How a site sleeps, and has woken so far."""
 
-    since: float | None = None
+    since: float | None = field(default=None, validator=validators.optional(is_moment))
     """When it fell asleep, in seconds since the epoch; None if it is awake."""
-    wakes: int = 0
+    wakes: int = field(default=0, validator=is_count)
     """How often a request has woken it, and it has started."""
-    failed_wakes: int = 0
+    failed_wakes: int = field(default=0, validator=is_count)
     """How often it has not started."""
-    wake_seconds: float = 0.0
+    wake_seconds: float = field(default=0.0, validator=is_count)
     """How long all starts together took that succeeded."""
-    last_wake_seconds: float | None = None
+    last_wake_seconds: float | None = field(default=None, validator=validators.optional(is_count))
 
 
 def _are_ports(_: object, attribute: object, found: dict[str, list[int]]) -> None:
@@ -115,11 +113,11 @@ class State:
         default=None, validator=validators.optional(_are_ports)
     )
     """Slot -> the ports that were found for its backends."""
-    previous: str | None = field(default=None, validator=validators.optional(IS_REVISION))
+    previous: str | None = field(default=None, validator=validators.optional(_is_revision))
     """The revision that was live before, to which `rollback` goes back."""
-    head: str | None = field(default=None, validator=validators.optional(IS_REVISION))
+    head: str | None = field(default=None, validator=validators.optional(_is_revision))
     """The last HEAD that was handled, whatever the outcome."""
-    paused_until: float | None = None
+    paused_until: float | None = field(default=None, validator=validators.optional(is_moment))
     """When a pause ends, in seconds since the epoch."""
     sleep: SleepRecord | None = None
     """None if it has never slept."""
@@ -127,12 +125,12 @@ class State:
     """The canary or preview that has not ended."""
     maintenance: MaintenanceRecord | None = None
     """The current maintenance, if there is one."""
-    boot: str = ""
+    boot: str = field(default="", validator=is_short)
     """The boot ID that the backends' start times belong to."""
     backends: list[RecordedBackend] = field(factory=list)
     served: dict[str, str] = field(factory=dict, validator=_are_releases)
     """The releases that have been live, the last one first: directory -> revision."""
-    migrated: list[str] = field(factory=list)
+    migrated: list[str] = field(factory=list, validator=_are_revisions)
     """The last revisions whose `migrate` has succeeded here, the newest at the end."""
     schedules: dict[str, ScheduledRun] = field(factory=dict)
     """Name of a process -> its last run; the most recently used ones at the end."""
@@ -181,98 +179,3 @@ class State:
 def quarantined(reason: str, retry: str) -> str:
     """Why a revision is not deployed, for people. `retry` is the command that deploys it."""
     return f"it is in quarantine (to deploy it anyway: {retry}): {reason}"
-
-
-class StateFile:
-    """The file, and a task that writes it when something has changed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._changed = trio.Event()
-        self._lock = trio.Lock()
-        self._failing = False
-
-    def load(self) -> State:
-        """Read the state; a new one if there is no file, or an invalid one."""
-        try:
-            data = files.read_start(self._path, MAX_SIZE + 1)
-        except FileNotFoundError:
-            return State()
-        except OSError as error:
-            return self._move_aside(f"it cannot be read: {error}")
-        if len(data) <= MAX_SIZE:
-            return self._parse(data)
-        rest = NONESSENTIAL.search(data)
-        state = self._parse(data[: rest.start()] if rest else data)
-        if self._path.exists():
-            self._move_aside(
-                f"it is larger than {MAX_SIZE} bytes, as files of older versions could be; "
-                "its history and quarantine are lost"
-            )
-        return state
-
-    def _parse(self, data: bytes) -> State:
-        try:
-            document = tomllib.loads(data.decode())
-            version = document.get("version")
-            if version != VERSION:
-                return self._move_aside(f"it has version {version}, and {VERSION} is supported")
-            state: State = strict_converter().structure(document, State)
-        except (ValueError, RecursionError, BaseValidationError, ForbiddenExtraKeysError) as error:
-            return self._move_aside(f"it is damaged: {error}")
-        return state
-
-    def change(self) -> None:
-        """Note that the state has changed, so that it is written soon."""
-        self._changed.set()
-
-    async def write_changes(self, current: Callable[[], State]) -> None:
-        """Write the state whenever it has changed, and retry failed writes, until cancelled."""
-        while True:
-            await self._changed.wait()
-            if self._failing:
-                await trio.sleep(RETRY_INTERVAL)
-            self._changed = trio.Event()
-            await self.write(current())
-
-    async def write(self, state: State) -> None:
-        """Write the state now. The first failure is logged; `write_changes` retries.
-
-        A site whose disk is full goes on: it remembers less for that time.
-        """
-        snapshot = state.snapshot()
-        async with self._lock:
-            try:
-                await threads.run(self._replace, snapshot)
-            except OSError as error:
-                if not self._failing:
-                    logger.error("cannot write %s: %s", self._path, error.strerror)
-                self._failing = True
-                self.change()
-            else:
-                if self._failing:
-                    logger.info("can write %s again", self._path)
-                self._failing = False
-
-    def _replace(self, state: State) -> None:
-        document = tomli_w.dumps(_without_none(attrs.asdict(state)))
-        # The output of candidates in it may be confidential: only we may read it.
-        files.replace(self._path, document.encode(errors="backslashreplace"))
-
-    def _move_aside(self, reason: str) -> State:
-        aside = self._path.with_name(self._path.name + ".bad")
-        logger.warning("moving %s aside to %s: %s", self._path, aside.name, reason)
-        try:
-            self._path.replace(aside)
-        except OSError as error:
-            logger.error("cannot move %s aside: %s", self._path, error.strerror)
-        return State()
-
-
-def _without_none(value: Any) -> Any:
-    """Leave out None values: TOML has no null."""
-    if isinstance(value, dict):
-        return {key: _without_none(entry) for key, entry in value.items() if entry is not None}
-    if isinstance(value, list | tuple):
-        return [_without_none(entry) for entry in value]
-    return value

@@ -34,8 +34,6 @@ async def maintenance(
         _begin(site, arguments)
     elif arguments.do == "off":
         site.maintenance.end()
-    if arguments.do != "show":
-        await site.save()  # A restart must not forget what we report now.
     path, record = site.maintenance.link, site.maintenance.record
     return {
         "was_on": was_on,

@@ -8,6 +8,7 @@ import trio
 
 from blue_green.config.error import ConfigError
 from blue_green.control.server import Operation, Refusal, Selector, Send, SiteRequest
+from blue_green.site.broken_site import BrokenSite
 from blue_green.site.site import Site
 from blue_green.site.sites import Sites
 from blue_green.supervisor import overview, receive_push, site_commands
@@ -63,7 +64,8 @@ class Operations:
         broken = self._sites.get_broken(request.selector.site or "")
         site = broken or await self._find(request.selector, or_all=True)
         with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
-            return await maintenance(site, self._sites.settings.proxy, request.arguments)
+            result = await maintenance(site, self._sites.settings.proxy, request.arguments)
+            return result | (await _saved(site) if request.arguments.do != "show" else {})
 
     async def reload(self, _: NoArguments, __: Send) -> dict[str, Any]:
         try:
@@ -102,6 +104,8 @@ class Operations:
         site = await self._find(request.selector)
         with log.about(self._sites.label(site.name)), threads.limited_by(site.threads):
             result = await command.handle(site, request.arguments, send)
+            if command.is_remembered:
+                result |= await _saved(site)
         if path := result.pop("link", ""):
             result["links"] = urls(site.settings, self._sites.settings.proxy, path)
         return result
@@ -134,3 +138,12 @@ class Operations:
             raise Refusal(f"{name} does not run: {why}")
         names = ", ".join(site.name for site in self._sites)
         raise Refusal(f"there is no site {name}; there are: {names or 'none'}", usage=True)
+
+
+async def _saved(site: Site | BrokenSite) -> dict[str, str]:
+    """Write what a command has changed, so that a restart does not forget what we report now.
+
+    The result then has `unsaved`: why that has failed, if it has.
+    """
+    await site.save()
+    return {"unsaved": site.state_file.problem} if site.state_file.problem else {}

@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 from blue_green.config.command_line import command_line, to_decide
 from blue_green.control.server import Refusal, Send
 from blue_green.site.deploy_request import DeployRequest
+from blue_green.site.pause import LONGEST_PAUSE
 from blue_green.site.rollback import was_rolled_back
 from blue_green.site.site import Site
 from blue_green.site.trial_plan import TrialPlan
@@ -19,8 +20,6 @@ from blue_green.supervisor.follow_swap import follow, follow_to_preview
 from blue_green.supervisor.logs import Logs, LogsArguments
 from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.restart_processes import restart_processes
-
-LONGEST_PAUSE = 24 * 3600.0
 
 
 @define
@@ -177,6 +176,8 @@ class SiteCommand:
 
     arguments: type[Any]
     handle: Callable[[Site, Any, Send], Awaitable[dict[str, Any]]]
+    is_remembered: bool = True
+    """A restart must not forget its effect."""
 
 
 COMMANDS: Mapping[str, SiteCommand] = {
@@ -187,7 +188,7 @@ COMMANDS: Mapping[str, SiteCommand] = {
     "restart": SiteCommand(RestartArguments, restart),
     "pause": SiteCommand(PauseArguments, pause),
     "resume": SiteCommand(NoArguments, resume),
-    "history": SiteCommand(HistoryArguments, history),
-    "logs": SiteCommand(LogsArguments, logs),
-    "exec": SiteCommand(ExecArguments, exec_),
+    "history": SiteCommand(HistoryArguments, history, is_remembered=False),
+    "logs": SiteCommand(LogsArguments, logs, is_remembered=False),
+    "exec": SiteCommand(ExecArguments, exec_, is_remembered=False),
 }

@@ -25,7 +25,8 @@ from blue_green.site.build_limit import BuildLimit
 from blue_green.site.draining import drain, requests_of
 from blue_green.site.site import CheckoutUnusable, Site
 from blue_green.site.sites import Sites
-from blue_green.site.state import STATE_FILE, State, StateFile
+from blue_green.site.state import State
+from blue_green.site.state_file import STATE_FILE, StateFile
 from blue_green.supervisor import startup
 from blue_green.supervisor.startup import CannotRun
 from blue_green.system import log, threads

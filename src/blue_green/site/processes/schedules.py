@@ -7,7 +7,8 @@ import trio
 
 from blue_green.site.processes.timetable import Timetable
 from blue_green.site.scheduled_run import ScheduledRun
-from blue_green.site.state import State, StateFile
+from blue_green.site.state import State
+from blue_green.site.state_file import StateFile
 
 CATCH_UP = timedelta(minutes=10)
 """A time that was missed because no supervisor ran is due if that is not longer ago than this."""
