@@ -185,4 +185,8 @@ async def test_maintenance_of_a_site_that_cannot_run_begins_and_ends_in_time(
     assert broken is not None
     broken.maintenance.begin(message="", until=time.time() + 0.1, allow=[], secret=False)
     await until("it has ended", lambda: not again.page)
-    assert (await again.command("show"))["maintenance"] is None
+
+    async def none_is_shown() -> bool:
+        return (await again.command("show"))["maintenance"] is None
+
+    await until("the command says so, too", none_is_shown)
