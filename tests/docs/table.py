@@ -156,11 +156,12 @@ READ: Mapping[tuple[str, str], str] = {
     ): "opens an editor",
     (
         "docs/canary.md",
-        "blue-green swap --canary 10%            # for canary_for in [swap], by default 10 minutes",
+        "git fetch && blue-green swap origin/main --canary 10%    "
+        "# for canary_for in [swap], or 10 minutes",
     ): "tests/end_to_end/test_canary.py",
     (
         "docs/canary.md",
-        "blue-green swap v1.4 --preview          # for 4 hours, or --for 30m",
+        "git fetch && blue-green swap origin/main --preview   # for 4 hours, or --for 30m",
     ): "tests/end_to_end/test_preview.py",
     ("docs/exec.md", "sudo blue-green exec -- .venv/bin/python manage.py shell"): (
         "needs a terminal and Django; tests/end_to_end/test_exec.py runs other programs"

@@ -3,10 +3,12 @@
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
 
+from tests.support.app_checkout import git
 from tests.support.site import RealSite
 from tests.support.swaps import outcomes, reaches
 from tests.support.visitors import PROXIES, Visitors
@@ -67,7 +69,7 @@ async def test_an_aborted_canary_is_gone_for_all_and_loses_nothing(make_site: Ma
         assert visitors.who_got(two)
         done = await site.cli("abort")
         assert done.code == 0
-        assert f"aborted {two[:7]}: by blue-green abort\n" in done.out
+        assert f"aborted {two[:7]}: somebody ran blue-green abort\n" in done.out
         await visitors.all_got_more()
         assert visitors.who_got(one) == set(visitors.last())
         status = await site.until_live(one)
@@ -191,3 +193,62 @@ async def test_an_upgrade_in_place_is_refused_during_a_canary(make_site: MakeSit
         )
         assert (await site.cli("abort")).code == 0
         assert (await site.cli("upgrade")).code == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["abort", "rollback"])
+@pytest.mark.parametrize("phase", ["build", "probe"])
+async def test_a_canary_ends_in_the_build_and_in_the_start_before_it(
+    make_site: MakeSite, command: str, phase: str
+) -> None:
+    build = ["sh", "-c", "test ! -e slow || sleep 600"]
+    site = make_site(release={"build": build}, health={"start_timeout": "600s"})
+    one = site.commit("one")
+    async with site.running():
+        files = {"slow": ""} if phase == "build" else {}
+        two = site.draft("two", files, start_delay=0 if phase == "build" else 600)
+        await site.ask("swap", revision=two, canary=50, wait=False)
+        await reaches(site, phase)
+        refused = await site.cli("promote")
+        assert f"blue-green swap {two[:7]} --canary 0%" in refused.err
+        done = await site.cli(command)
+        assert done.code == 0, done
+        assert f"aborted {two[:7]}: " in done.out
+        status = await site.until_live(one)
+        await site.until_only_run(status["live"]["pids"])
+        assert status["quarantined"] == {}
+    assert outcomes(site)[-1] == ("aborted", two)
+
+
+@pytest.mark.long
+async def test_there_is_no_canary_of_a_release_that_is_live_already(make_site: MakeSite) -> None:
+    site = make_site()
+    site.commit("one")
+    async with site.running():
+        done = await site.cli("swap", "--canary", "10%")
+        assert (done.code, "it is already live, so there was no canary" in done.out) == (0, True)
+        done = await site.cli("swap", "--preview", "--no-wait")
+        assert "is live already, so there is no preview" in done.out
+
+
+@pytest.mark.long
+async def test_a_commit_that_was_fetched_gets_a_canary_though_the_checkout_is_watched(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    """As docs/canary.md shows it."""
+    site, origin = make_site(), tmp_path / "origin.git"
+    site.commit("one")
+    async with site.running():
+        git(tmp_path, "clone", "-q", "--bare", str(site.checkout), str(origin))
+        git(site.checkout, "remote", "add", "origin", str(origin))
+        two = site.draft("two")
+        git(site.checkout, "push", "-q", "origin", f"{two}:main")
+        await begin(site, "origin/main")
+        assert (await site.status())["trial"]["revision"] == two
+        assert (await site.cli("promote")).code == 0
+        await trio.to_thread.run_sync(
+            git, site.checkout, "pull", "-q", "--ff-only", "origin", "main"
+        )
+        status = await site.until_live(two)
+        assert (status["head"], status["why"]) == (two, "")
+    assert outcomes(site)[-1] == ("promoted", two)

@@ -136,7 +136,10 @@ async def test_head_does_not_go_live_after_a_restart_without_the_canary_that_was
         await trio.sleep(1)
         status = await site.until_live(one)
         assert status["wanted"] == one
-        assert status["why"] == "its swap was aborted: the site was stopped during its canary"
+        assert status["why"] == (
+            f"its swap was aborted (to deploy it: blue-green swap {two[:7]}): "
+            "the site was stopped during its canary"
+        )
 
 
 @pytest.mark.long

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from blue_green.control.server import Refusal
+from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.site import Site
+from blue_green.site.swap import Swap
 from blue_green.site.trial_plan import TrialKind, TrialPlan
+from blue_green.site.trigger import Trigger
 from blue_green.supervisor import trial_commands
+from blue_green.supervisor.no_arguments import NoArguments
 from tests.support import site_parts
 from tests.support.repository import Repository
 
@@ -77,3 +81,29 @@ async def test_it_is_refused_before_anything_is_live_and_where_two_releases_cann
 async def test_there_must_be_something_to_decide(tmp_path: Path, command: Any) -> None:
     with pytest.raises(Refusal, match="there is no canary and no preview"):
         await command(a_site(tmp_path), None, None)
+
+
+@pytest.mark.parametrize(
+    ("percent", "is_past_switch", "promoted", "aborted"),
+    [
+        (10.0, False, "To go live without a canary: blue-green swap bbbbbbb --canary 0%", ""),
+        (0.0, False, "no preview: the swap to bbbbbbb .build. goes live by itself", ""),
+        (0.0, True, "the swap to bbbbbbb .build. has switched", "go back: blue-green rollback"),
+    ],
+)
+async def test_what_cannot_be_promoted_or_aborted_is_refused_with_what_to_do(
+    tmp_path: Path, percent: float, is_past_switch: bool, promoted: str, aborted: str
+) -> None:
+    site = a_site(tmp_path)
+    request = DeployRequest("b" * 40, Trigger.SWAP, plan=plan(site, percent=percent))
+    site.queue.current = swap = Swap(site, request, lambda _: None)
+    swap.phase, swap.is_past_switch = "build", is_past_switch
+    with pytest.raises(Refusal, match=promoted):
+        await trial_commands.promote(site, NoArguments(), ignore)
+    if aborted:
+        with pytest.raises(Refusal, match=aborted):
+            await trial_commands.abort(site, NoArguments(), ignore)
+
+
+async def ignore(_: dict[str, Any]) -> None:
+    pass

@@ -207,7 +207,7 @@ COMMANDS = [
     ),
     Command(
         "abort",
-        "end a canary or a preview, and keep the live release",
+        "end a canary, a preview, or a swap before its switch, and keep the live release",
         _abort,
         site_arguments,
         "blue-green abort",

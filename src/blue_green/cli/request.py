@@ -125,7 +125,9 @@ def follow(arguments: argparse.Namespace, request: dict[str, Any], good: Sequenc
     if outcome is None and "links" in result:
         return print_result(arguments, result, trial_text.preview(result))
     if outcome is None:
-        return print_result(arguments, result, f"{result['revision'][:7]} is queued")
+        # An older supervisor sends no text.
+        queued = result.pop("text", f"{result['revision'][:7]} is queued")
+        return print_result(arguments, result, queued)
     print_result(
         arguments,
         result,

@@ -101,7 +101,12 @@ class CandidateTrial:
         is_head = site.queue.head == swap.revision
         by_settings = plan_of(None, swap.trigger, swap.settings) == self.plan
         site.state.trial = RecordedTrial(
-            swap.revision, self.plan.kind, swap.trigger, is_head, by_settings
+            swap.revision,
+            self.plan.kind,
+            swap.trigger,
+            is_head,
+            by_settings,
+            swap.receipt.subject,
         )
         site.state_file.change()
 
@@ -180,6 +185,11 @@ class CandidateTrial:
     def link(self) -> str:
         """The path of the secret link, for a preview; empty for a canary."""
         return self._audience.path if isinstance(self._audience, SecretLink) else ""
+
+    @property
+    def is_decided(self) -> bool:
+        """Somebody has promoted or aborted it."""
+        return self._decided.is_set()
 
     @property
     def seconds_left(self) -> float:

@@ -147,10 +147,9 @@ class DeployQueue:
         return self._current_request
 
     def abort(self, why: str) -> DeployRequest | None:
-        """End the trial of the current swap without the switch; None if there is no trial."""
-        if self.trial is None:
+        """End the current swap before its switch; None if there is no swap, or it has switched."""
+        if self.current is None or not self.current.abort(why):
             return None
-        self.trial.abort(why)
         return self._current_request
 
     def roll_back(self) -> DeployRequest | None:

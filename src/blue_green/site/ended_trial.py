@@ -26,6 +26,7 @@ def report(site: "Site") -> None:
     receipt = Receipt(
         "aborted",
         ended.revision,
+        ended.subject,
         previous=state.live.revision if state.live else None,
         reason=f"the site was stopped during its {ended.kind}",
         asked_by=ended.asked_by,

@@ -7,6 +7,8 @@ from blue_green.site.trigger import Trigger
 
 ROLLBACK_REQUESTED = "a rollback was requested"
 """The reason in the receipt of a swap that was rolled back during its soak."""
+CANARY_ROLLED_BACK = f"{ROLLBACK_REQUESTED}, which ends a canary: the live release stays"
+"""The same in a canary, or in the build before it."""
 ROLLBACK_REASONS = (ROLLBACK_REQUESTED, "a rollback was asked for")
 """The last one is in receipts of earlier versions."""
 

@@ -59,6 +59,8 @@ class RecordedTrial:
     """The checkout's HEAD was at this revision."""
     is_by_settings: bool
     """The settings asked for it, and nobody else."""
+    subject: str = ""
+    """The subject line of the commit, if it is known."""
 
 
 @define

@@ -118,6 +118,10 @@ class Status:
         return next((_slot(slot) for slot in slots if state_of(slot) == "draining"), None)
 
     @property
+    def _draining_revision(self) -> str | None:
+        return self._draining["revision"] if self._draining else None
+
+    @property
     def _retiring(self) -> dict[str, Any] | None:
         """The slot that is retiring, and how long that may still take."""
         retirement = self._site.retirement
@@ -201,9 +205,10 @@ class Status:
             return quarantined(reason, self._swap_to(revision, "--retry"))
         for receipt in self._site.history.receipts:
             if receipt.revision == revision and receipt.outcome != "promoted":
-                return f"its swap {_ENDINGS[receipt.outcome]}: {receipt.reason}"
+                again = f"to deploy it: {self._swap_to(revision)}"
+                return f"its swap {_ENDINGS[receipt.outcome]} ({again}): {receipt.reason}"
             if receipt.revision == live != receipt.previous and receipt.asked_by:
-                return f"not deployed: {_replacement(receipt)}"
+                return _replacement(receipt)
         return "there is no record of a swap to it"
 
     def _swap_to(self, revision: str, *options: str) -> str:
@@ -217,7 +222,7 @@ class Status:
         current = queue.current.revision if queue.current else None
         named = {
             self._site.slots.live_revision, self._site.state.previous,
-            queue.desired, self._site.new_commits.head, current,
+            queue.desired, self._site.new_commits.head, current, self._draining_revision,
             *self._quarantined,
         }  # fmt: skip
         if (retiring := self._site.retirement.slot) and retiring.release:

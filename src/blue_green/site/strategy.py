@@ -44,15 +44,15 @@ async def must_be_exclusive(swap: Swap, live: Slot) -> bool:
     if decision == "refuse":
         raise MachineFault(f'{reason}: free some, or set low_memory = "exclusive" in [swap]')
     if decision == "exclusive" and swap.plan is not None:
-        raise MachineFault(f"{reason}: {_no_room_for(swap.plan, swap.site.label)}")
+        raise MachineFault(f"{reason}: {_no_room_for(swap.plan, swap)}")
     effect = "stopping it first" if decision == "exclusive" else "a second release may not fit"
     logger.warning("swap %s: %s: %s", swap.revision[:7], reason, effect)
     return decision == "exclusive"
 
 
-def _no_room_for(plan: TrialPlan, site: str) -> str:
+def _no_room_for(plan: TrialPlan, swap: Swap) -> str:
     """Why there is no trial if the live release has to be stopped first, and what to do."""
-    without = command_line("swap", site, "--canary", "0%")
+    without = command_line("swap", swap.site.label, swap.revision[:7], "--canary", "0%")
     what_else = f", or deploy it without: {without}" if plan.kind is TrialKind.CANARY else ""
     return (
         f'low_memory = "exclusive" in [swap] would stop that first, and a {plan.kind} needs both: '

@@ -13,7 +13,7 @@ from blue_green.site import probation
 from blue_green.site.backend import Backend
 from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.receipt import Receipt, Result
-from blue_green.site.rollback import ROLLBACK_REQUESTED
+from blue_green.site.rollback import CANARY_ROLLED_BACK
 from blue_green.site.slot import Slot
 from blue_green.site.state import Live
 from blue_green.site.trial_plan import TrialKind, TrialPlan, plan_of
@@ -63,6 +63,8 @@ class Swap:
         self.is_superseded = False
         """It is cancelled, now or as soon as its migration has ended."""
         self.why_superseded = SUPERSEDED
+        self.is_aborted = False
+        """Somebody ended it before its switch."""
         self.is_migrating = False
         self.may_be_retried = False
         """It failed through no fault of the revision."""
@@ -86,10 +88,19 @@ class Swap:
 
     def supersede(self, why: str = SUPERSEDED) -> None:
         """Cancel the swap, usually for a newer request, if it has not switched yet."""
-        if not self.is_past_switch:
+        if not self.is_past_switch and not self.is_superseded:
             self.is_superseded, self.why_superseded = True, why
             if not self.is_migrating:
                 self.until_switch.cancel()
+
+    def abort(self, why: str) -> bool:
+        """End the swap if it has not switched yet; whether it has not."""
+        if self.trial is not None:
+            self.trial.abort(why)
+        elif not self.is_past_switch:
+            self.supersede(why)
+            self.is_aborted = True
+        return not self.is_past_switch
 
     @property
     def is_for_preview(self) -> bool:
@@ -118,9 +129,12 @@ class Swap:
         return True
 
     def roll_back(self) -> bool:
-        """Go back to the old release if it is still warm; whether it is."""
-        if self.trial is not None and self.trial.plan.kind is TrialKind.CANARY:
-            self.trial.abort(ROLLBACK_REQUESTED)
+        """Stay with the old release in a canary, or go back to it while it is warm; whether it is.
+
+        A canary begins with its build. A preview says nothing about the live release.
+        """
+        is_canary = self.plan is not None and self.plan.kind is TrialKind.CANARY
+        if is_canary and self.abort(CANARY_ROLLED_BACK):
             return True
         if self.can_roll_back:
             self.rollback_requested.set()

@@ -15,6 +15,7 @@ from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
 from blue_green.source.failure import DeployRefused, MachineFault, StepFailed, SwapCancelled
 from blue_green.source.release import Release
+from blue_green.system import documents
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ async def run(swap: Swap) -> Receipt:
         with swap.until_switch:
             outcome = await _run(swap)
         if swap.until_switch.cancelled_caught:
-            outcome = swap.end("superseded", swap.why_superseded)
+            how: Result = "aborted" if swap.is_aborted else "superseded"
+            outcome = swap.end(how, swap.why_superseded)
     except TrialAborted as error:
         outcome = swap.end("aborted", str(error))
     except TrialFailed as failure:
@@ -65,7 +67,7 @@ async def _run(swap: Swap) -> Result:
         and swap.receipt.previous == swap.revision
     )
     if not swap.retry and is_live:
-        return swap.end("unchanged", "it is already live")
+        return swap.end("unchanged", _already_live(swap))
     reason = state.quarantine.get(swap.revision)
     if reason and live is not None and not swap.retry:
         swap.receipt.output = state.last_output(swap.revision)
@@ -90,6 +92,16 @@ async def _run(swap: Swap) -> Result:
     if await strategy.must_be_exclusive(swap, live):
         return await exclusive.run(swap, live, release)
     return await overlap.run(swap, live, release)
+
+
+def _already_live(swap: Swap) -> str:
+    if swap.plan is None or swap.asked_plan is None:
+        return "it is already live"
+    return (
+        f"it is already live, so there was no {swap.plan.kind}: all clients get it. Each commit in "
+        f"a checkout that is watched goes live at once. {documents.path_of('canary.md')} says how "
+        f"to begin with a {swap.plan.kind}"
+    )
 
 
 async def _prepare(swap: Swap) -> Release:

@@ -14,7 +14,7 @@ from blue_green.site.site import Site
 from blue_green.site.trial_plan import TrialPlan
 from blue_green.site.trigger import Trigger
 from blue_green.source.git_errors import GitError
-from blue_green.supervisor import trial_commands
+from blue_green.supervisor import queued_text, trial_commands
 from blue_green.supervisor.exec_command import ExecArguments, exec_
 from blue_green.supervisor.follow_swap import follow, follow_to_preview
 from blue_green.supervisor.logs import Logs, LogsArguments
@@ -80,7 +80,7 @@ async def swap(site: Site, arguments: SwapArguments, send: Send) -> dict[str, An
             revision, Trigger.SWAP, retry=retry, rebuild=rebuild, plan=plan
         )
     if not arguments.wait:
-        return {"revision": request.revision}
+        return {"revision": request.revision, "text": queued_text.text(site, request)}
     if arguments.preview:
         return await follow_to_preview(site, request, send)
     return await follow(site, request, send, with_output=arguments.output)
@@ -120,10 +120,15 @@ async def _revision(site: Site, name: str | None, options: Sequence[str]) -> str
 
 
 async def roll_back(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
+    current = site.queue.current
     request = site.queue.roll_back()
     if request is None:
         raise Refusal("there is no previous release to go back to")
-    return await follow(site, request, send)
+    result = await follow(site, request, send)
+    if current is not None and current.is_for_preview:
+        ended = f"this is the release before the live one; the preview of {current.revision[:7]}"
+        result["reason"] = result["reason"] or f"{ended} has ended, too"
+    return result
 
 
 async def restart(site: Site, arguments: RestartArguments, send: Send) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from blue_green.config.command_line import to_decide
+from blue_green.config.command_line import command_line, to_decide
 from blue_green.control.server import Refusal, Send
-from blue_green.site.deploy_request import DeployRequest
 from blue_green.site.site import Site
 from blue_green.site.trial_plan import (
     DEFAULT_PREVIEW,
@@ -16,7 +15,7 @@ from blue_green.site.trial_plan import (
 from blue_green.supervisor.follow_swap import follow
 from blue_green.supervisor.no_arguments import NoArguments
 
-ABORTED = "by blue-green abort"
+ABORTED = "somebody ran blue-green abort"
 NONE = "there is no canary and no preview"
 
 
@@ -71,14 +70,35 @@ def check_unplanned(site: Site, revision: str) -> None:
 
 
 async def promote(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
-    return await _follow(site, site.queue.promote(), send)
+    if (request := site.queue.promote()) is None:
+        raise Refusal(_nothing_to_promote(site))
+    return await follow(site, request, send)
 
 
 async def abort(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
-    return await _follow(site, site.queue.abort(ABORTED), send)
-
-
-async def _follow(site: Site, request: DeployRequest | None, send: Send) -> dict[str, Any]:
-    if request is None:
-        raise Refusal(NONE)
+    """End a canary, a preview, or any other swap that has not switched yet."""
+    if (request := site.queue.abort(ABORTED)) is None:
+        raise Refusal(_nothing_to_abort(site))
     return await follow(site, request, send)
+
+
+def _nothing_to_promote(site: Site) -> str:
+    if (swap := site.queue.current) is None:
+        return NONE
+    about = f"the swap to {swap.revision[:7]} ({swap.phase or 'which begins'})"
+    if swap.is_past_switch:
+        return f"{NONE}: {about} has switched already"
+    if swap.plan is None:
+        return f"{NONE}: {about} goes live by itself"
+    without = command_line("swap", site.label, swap.revision[:7], "--canary", "0%")
+    return (
+        f"there is no {swap.plan.kind} yet: {about} comes first. "
+        f"To go live without a {swap.plan.kind}: {without}"
+    )
+
+
+def _nothing_to_abort(site: Site) -> str:
+    if (swap := site.queue.current) is None:
+        return f"{NONE}, and no swap is in progress"
+    back = command_line("rollback", site.label)
+    return f"the swap to {swap.revision[:7]} has switched already. To go back: {back}"
