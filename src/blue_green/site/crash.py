@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from blue_green.config.kinds import Endpoint
+from blue_green.system.backoff import delay_after
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
@@ -46,4 +47,4 @@ class Crash:
         """Seconds to wait before the restart."""
         if self.deaths <= FREE_DEATHS:
             return 0.0
-        return min(FIRST_DELAY * 2.0 ** (self.deaths - FREE_DEATHS - 1), LONGEST_DELAY)
+        return delay_after(self.deaths - FREE_DEATHS, first=FIRST_DELAY, longest=LONGEST_DELAY)

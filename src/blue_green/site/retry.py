@@ -4,6 +4,7 @@ import trio
 from attrs import frozen
 
 from blue_green.site.deploy_request import DeployRequest
+from blue_green.system import backoff
 
 FIRST_DELAY = 2.0
 LONGEST_DELAY = 600.0
@@ -33,4 +34,4 @@ class Retry:
 
 def delay_after(failures: int) -> float:
     """Seconds to wait after so many failures in a row."""
-    return min(FIRST_DELAY * 2.0 ** min(failures - 1, 20), LONGEST_DELAY)
+    return backoff.delay_after(failures, first=FIRST_DELAY, longest=LONGEST_DELAY)

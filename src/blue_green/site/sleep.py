@@ -19,6 +19,7 @@ from blue_green.site.crash import Crash
 from blue_green.site.last_use import LastUse
 from blue_green.site.state import SleepRecord
 from blue_green.source.failure import MachineFault, StepFailed
+from blue_green.system.backoff import delay_after
 
 if TYPE_CHECKING:
     from blue_green.site.site import Site
@@ -251,7 +252,7 @@ class Sleep:
         assert release is not None
         self._failures += 1
         self._record.failed_wakes += 1
-        backoff = min(FIRST_BACKOFF * 2.0 ** (self._failures - 1), LONGEST_BACKOFF)
+        backoff = delay_after(self._failures, first=FIRST_BACKOFF, longest=LONGEST_BACKOFF)
         self._retry_at = trio.current_time() + backoff
         site.gate.refuse(IS_DOWN)
         logger.error("cannot wake: %s", failure)
