@@ -36,6 +36,24 @@ async def test_a_canary_whose_pages_fail_is_reverted_before_its_time_is_over(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("canary", [0, 100])
+async def test_two_clients_alone_get_no_release_reverted(
+    make_site: MakeSite, canary: float
+) -> None:
+    site = make_site(proxy=PROXIES, swap={"soak": "3s", "verdict_requests": 5})
+    site.commit("one")
+    visitors = Visitors(site.port, count=2, expects=(200, 500))
+    async with site.running(), visitors.going_on():
+        await visitors.all_got_more(40)
+        two = site.draft("two", fails=1.0)
+        receipt = await site.ask("swap", revision=two, canary=canary, seconds=2)
+        assert receipt["outcome"] == "promoted", receipt
+        assert receipt["results"]["failed"] > 20
+        assert canary == 0 or receipt["trial_results"]["failed"] > 20
+    assert visitors.failures == []
+
+
+@pytest.mark.long
 async def test_a_canary_that_is_clearly_slower_is_reverted(make_site: MakeSite) -> None:
     site = make_site(proxy=PROXIES)
     one = site.commit("one")

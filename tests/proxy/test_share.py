@@ -101,3 +101,25 @@ def test_the_address_of_a_client_is_known_for_certain_or_not_at_all(
 ) -> None:
     request = read_request(f"GET / HTTP/1.1\r\nHost: h\r\n{field}\r\n\r\n".encode())
     assert share.address_of(Remote(peer, trust=Trust(TRUSTED)), request) == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "fields", "expected"),
+    [
+        pytest.param("192.0.2.1", (), "192.0.2.1", id="a client"),
+        pytest.param("2001:db8::1", (), "2001:db8::/64", id="a client with IPv6"),
+        pytest.param("10.0.0.1", ("X-Forwarded-For: 192.0.2.1",), "192.0.2.1", id="behind a proxy"),
+        pytest.param("10.0.0.1", (), share.NOBODY, id="a proxy that names none"),
+        pytest.param("10.0.0.1", ("X-Forwarded-For: ?",), share.NOBODY, id="one that hides it"),
+        pytest.param("10.0.0.1", ("X-Forwarded-For: 10.0.0.7",), "10.0.0.7", id="a trusted client"),
+        pytest.param("127.0.0.1", (), share.NOBODY, id="this machine"),
+        pytest.param("::1", (), share.NOBODY, id="this machine with IPv6"),
+        pytest.param("", (), share.NOBODY, id="a Unix socket"),
+    ],
+)
+def test_addresses_that_many_clients_may_have_are_of_no_sole_client(
+    peer: str, fields: tuple[str, ...], expected: str
+) -> None:
+    head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: h", *fields, ""))
+    remote = Remote(peer, trust=Trust(TRUSTED))
+    assert share.sole_client(remote, read_request(head.encode())) == expected

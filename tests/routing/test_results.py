@@ -31,6 +31,8 @@ def results_of(status: int | None, outcome: Outcome, *, is_stream: bool = False)
         (302, Outcome.RESPONDED, Counts(1, 0)),
         (404, Outcome.RESPONDED, Counts(0, 0)),
         (500, Outcome.RESPONDED, Counts(1, 1)),
+        (501, Outcome.RESPONDED, Counts(0, 0)),
+        (505, Outcome.RESPONDED, Counts(0, 0)),
         (999, Outcome.RESPONDED, Counts(1, 1)),
         (None, Outcome.FAILED, Counts(1, 1)),
         (None, Outcome.OVERDUE, Counts(1, 1)),

@@ -1,5 +1,7 @@
 """When the verdict applies in a soak, and what it says."""
 
+from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +11,7 @@ import trio.testing
 
 from blue_green.config.kinds import Count, Percent, Seconds
 from blue_green.config.site_settings import SwapSettings
+from blue_green.routing.client_limits import ClientLimits, limited
 from blue_green.routing.lease import Target
 from blue_green.routing.recent_results import RecentResults
 from blue_green.routing.results import Results
@@ -32,21 +35,39 @@ def failure(
     old: Slot | None = None,
     trigger: Trigger = Trigger.WATCH,
     new: tuple[int, int] = (40, 40),
+    clients: Sequence[str] = ("",),
     **settings: Any,
 ) -> str:
-    """What the verdict says of a new release that has failed so many of its requests."""
+    """What the verdict says of a new release that has failed so many of its requests.
+
+    Each of the `clients` in turn had a failure; an empty name is that of another client each time.
+    """
     old = a_slot(1000, 2, [a_target()]) if old is None else old
     candidate = a_slot(3, 3, [a_target()])  # From before the switch: they do not count.
     swap = SimpleNamespace(settings=SimpleNamespace(swap=SwapSettings(**settings)), trigger=trigger)
-    verdict = SoakVerdict(cast(Swap, swap), SoakResults(candidate, old), old)
+    limits = ClientLimits()
+    verdict = SoakVerdict(cast(Swap, swap), SoakResults(candidate, old), old, limits)
     candidate.results.responses += new[0]
     candidate.results.errors += new[1]
+    for number in range(new[1]):
+        limits.note_failure(partial(str, clients[number % len(clients)]))
     return str(verdict.failure() or "")
 
 
 def test_the_reason_has_the_numbers_of_both_releases() -> None:
     assert failure() == (
         "40 of 40 requests failed after the switch (100%), and 2 of 1000 before (0.2%)\n"
+        "verdict = false in [swap] turns this comparison off"
+    )
+
+
+def test_no_client_alone_decides_and_no_two() -> None:
+    settings: Any = {"verdict_requests": Count(1), "verdict_margin": Percent(0)}
+    assert failure(clients=["203.0.113.1"], **settings) == ""
+    assert failure(clients=["203.0.113.1", "203.0.113.2"], **settings) == ""
+    assert failure(clients=["203.0.113.1", "203.0.113.2", "203.0.113.3"], **settings) == (
+        "9 of 9 requests failed after the switch (100%), and 2 of 1000 before (0.2%)\n"
+        "not counted: 31 more failures of the same clients\n"
         "verdict = false in [swap] turns this comparison off"
     )
 
@@ -107,17 +128,22 @@ async def test_the_verdict_comes_as_soon_as_there_is_enough_to_see(
     old, candidate = a_slot(1000, 0, [a_target()]), a_slot(0, 0, [a_target()])
     settings = SimpleNamespace(swap=SwapSettings())
     swap = cast(Swap, SimpleNamespace(settings=settings, trigger=Trigger.SWAP))
-    verdict = SoakVerdict(swap, SoakResults(candidate, old), old)
+    with limited(candidate.results) as limits:
+        verdict = SoakVerdict(swap, SoakResults(candidate, old), old, limits)
     failures = []
 
     async def wait() -> None:
         failures.append(str(await verdict.until_clearly_worse()))
 
+    def fail() -> None:
+        candidate.results.add(500, 0.01)
+        limits.note_response(500, 0.01, str)
+
     nursery.start_soon(wait)
     for _ in range(19):
-        candidate.results.add(500, 0.01)
+        fail()
         await trio.sleep(0.1)
     assert failures == []
-    candidate.results.add(500, 0.01)
+    fail()
     await trio.sleep(0.2)
     assert failures[0].startswith("20 of 20 requests failed after the switch (100%)")

@@ -8,7 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from blue_green.config.kinds import Count, Percent
 from blue_green.config.site_settings import SwapSettings
+from blue_green.routing.client_limits import ClientLimits
 from blue_green.routing.results import Results
 from blue_green.site.trial_verdict import TrialVerdict, limit, slower_than
 
@@ -19,7 +21,8 @@ class BothResults:
     """Results of both releases, as a trial has them."""
 
     def __init__(self) -> None:
-        self.of_new, self.of_live = Results(), Results()
+        self.limits = ClientLimits()
+        self.of_new, self.of_live = Results(limits=self.limits), Results()
 
     def new(self) -> Results:
         return self.of_new
@@ -27,10 +30,15 @@ class BothResults:
     def old(self) -> Results:
         return self.of_live
 
+    def add(self, status: int, seconds: float, client: str = "") -> None:
+        """A response of the new release."""
+        self.of_new.add(status, seconds)
+        self.limits.note_response(status, seconds, lambda: client)
+
 
 def verdict_of(both: BothResults, **settings: Any) -> TrialVerdict:
     swap = SimpleNamespace(settings=SimpleNamespace(swap=SwapSettings(**settings)))
-    return TrialVerdict(cast(Any, swap), cast(Any, both))
+    return TrialVerdict(cast(Any, swap), cast(Any, both), both.limits)
 
 
 def played(new: Times, live: Times, count: int = 2000, share: float = 0.1) -> str:
@@ -38,8 +46,8 @@ def played(new: Times, live: Times, count: int = 2000, share: float = 0.1) -> st
     both = BothResults()
     verdict = verdict_of(both)
     for number in range(count):
-        results, times = (both.of_new, new) if random.random() < share else (both.of_live, live)
-        results.add(200, times())
+        add, times = (both.add, new) if random.random() < share else (both.of_live.add, live)
+        add(200, times())
         if number % 10 == 0 and (failure := verdict.failure()):
             return failure
     return verdict.failure()
@@ -90,7 +98,7 @@ def test_a_canary_that_fails_more_is_worse() -> None:
     verdict = verdict_of(both)
     for number in range(100):
         both.of_live.add(200, 0.01)
-        both.of_new.add(500 if number % 2 else 200, 0.01)
+        both.add(500 if number % 2 else 200, 0.01)
     assert verdict.failure() == (
         "50 of 100 requests of the canary failed (50%), and 0 of 100 of the live release (0%)\n"
         "verdict = false in [swap] turns this comparison off"
@@ -102,9 +110,41 @@ def test_a_canary_that_fails_no_more_than_the_live_release_is_not_worse() -> Non
     both = BothResults()
     verdict = verdict_of(both)
     for number in range(400):
-        for results in (both.of_live, both.of_new):
-            results.add(500 if number % 2 else 200, 0.01)
+        for add in (both.of_live.add, both.add):
+            add(500 if number % 2 else 200, 0.01)
     assert verdict.failure() == ""
+
+
+def with_a_hostile_client(status: int, seconds: float, clients: int = 1) -> str:
+    """How a canary fails that such clients alone use, one response after the other."""
+    both = BothResults()
+    verdict = verdict_of(both, verdict_requests=Count(1), verdict_margin=Percent(0))
+    for number in range(400):
+        both.of_live.add(200, 0.01)
+        both.add(200, 0.01)
+        both.add(status, seconds, f"203.0.113.{number % clients}")
+        if failure := verdict.failure():
+            return failure
+    return ""
+
+
+@pytest.mark.parametrize(("status", "seconds"), [(500, 0.01), (200, 5.0)])
+def test_no_client_alone_decides_and_no_two(status: int, seconds: float) -> None:
+    assert with_a_hostile_client(status, seconds) == ""
+    assert with_a_hostile_client(status, seconds, clients=2) == ""
+    assert with_a_hostile_client(status, seconds, clients=40) != ""
+
+
+def test_the_reason_names_the_failures_that_do_not_count() -> None:
+    both = BothResults()
+    for number in range(60):
+        both.of_live.add(200, 0.01)
+        both.add(500, 0.01, f"203.0.113.{number % 7}")
+    assert verdict_of(both).failure() == (
+        "21 of 21 requests of the canary failed (100%), and 0 of 60 of the live release (0%)\n"
+        "not counted: 39 more failures of the same clients\n"
+        "verdict = false in [swap] turns this comparison off"
+    )
 
 
 def test_it_can_be_turned_off() -> None:
@@ -112,7 +152,7 @@ def test_it_can_be_turned_off() -> None:
     verdict = verdict_of(both, verdict=False)
     for _ in range(400):
         both.of_live.add(200, 0.01)
-        both.of_new.add(500, 9)
+        both.add(500, 9)
     assert (verdict.failure(), verdict.missing()) == ("", "")
 
 

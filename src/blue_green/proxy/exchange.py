@@ -11,7 +11,7 @@ from blue_green.http.request import write_request
 from blue_green.http.response import Response
 from blue_green.http.response_reader import UpstreamError
 from blue_green.http.transport import BLOCK
-from blue_green.proxy import entry, forwarding
+from blue_green.proxy import entry, forwarding, share
 from blue_green.proxy.beside import beside
 from blue_green.proxy.buffer import Buffer
 from blue_green.proxy.buffer_space import BufferSpace
@@ -114,7 +114,7 @@ class Exchange:
             self._lease = lease
             self._stream.held += lease.held
             self._stream.target = lease.target
-            lease.cut = self._cut
+            lease.cut, lease.request = self._cut, self
             self._is_moved = False
             outcome = None
             try:
@@ -139,6 +139,15 @@ class Exchange:
             self._client.clear_timeout()
             failed = lease.target
             await retries.until_lost(failed)
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the response's body that the client was sent."""
+        return self._stream.sent
+
+    def name_client(self) -> str:
+        """The client that the request counts for; empty if many clients may have its address."""
+        return share.sole_client(self._client.remote, self._request)
 
     def _cut(self) -> bool:
         """Take the request away from its backend; whether the client loses it by that.
@@ -168,7 +177,7 @@ class Exchange:
                 return
             upstream = await self._dial_to(lease.target)
         self._upstream = upstream
-        lease.sock, lease.progress = upstream.transport.sock, self._stream
+        lease.sock = upstream.transport.sock
         reusable = False
         try:
             request_id = self._stream.request_id

@@ -42,6 +42,16 @@ def of_request(remote: Remote, request: Request) -> str:
     return of_address(_nearest(remote, request)[0])
 
 
+def sole_client(remote: Remote, request: Request) -> str:
+    """The client of a request; `NOBODY` if many may have its address.
+
+    Those are a proxy that does not name its clients, and the machine itself, where one may run.
+    """
+    address, _ = _nearest(remote, request)
+    has_many = address == remote.address and (remote.trusted or _is_local(address))
+    return NOBODY if has_many else of_address(address)
+
+
 def address_of(remote: Remote, request: Request) -> str:
     """The address of a request's client; empty if it is not known for certain."""
     address, is_certain = _nearest(remote, request)

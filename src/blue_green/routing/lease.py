@@ -95,11 +95,15 @@ class Target:
             self._less = None
 
 
-class SentBytes(Protocol):
-    """How far a request has come."""
+class LeasedRequest(Protocol):
+    """The request that has a lease."""
 
-    sent: int
-    """Bytes of the response's body that the client was sent."""
+    @property
+    def sent(self) -> int:
+        """Bytes of the response's body that the client was sent."""
+
+    def name_client(self) -> str:
+        """The client that it counts for; empty if many clients may have its address."""
 
 
 class LeaseListener(Protocol):
@@ -117,7 +121,7 @@ class Lease:
 
     __slots__ = (
         "_acquired_at", "_began", "_listener", "_status", "cut", "end_stream", "held", "is_stream",
-        "is_uploading", "progress", "sock", "target",
+        "is_uploading", "request", "sock", "target",
     )  # fmt: skip
 
     def __init__(self, listener: LeaseListener, target: Target, held: float) -> None:
@@ -135,7 +139,7 @@ class Lease:
         """Asks a stream to end soon, in a way that its client sees as a proper end."""
         self.sock: socket.socket | None = None
         """The connection to the target; set by the exchange."""
-        self.progress: SentBytes | None = None
+        self.request: LeasedRequest | None = None
         """Set by the exchange."""
         self._listener = listener
         self._began = False
@@ -151,7 +155,7 @@ class Lease:
     @property
     def sent(self) -> int:
         """Bytes of the response's body that the client was sent."""
-        return self.progress.sent if self.progress else 0
+        return self.request.sent if self.request else 0
 
     @property
     def is_open(self) -> bool:
@@ -170,10 +174,14 @@ class Lease:
             self._status = status
             target = self.target
             target.responses += 1
+            results = target.results
+            seconds = 0.0 if is_stream else time.monotonic() - self._acquired_at
             if is_stream:
-                target.results.add_stream(status)
+                results.add_stream(status)
             else:
-                target.results.add(status, time.monotonic() - self._acquired_at)
+                results.add(status, seconds)
+            if results.limits is not None:
+                results.limits.note_response(status, seconds, self._name_client)
             self._listener.let_one_more()
 
     def become_stream(self, end: Callable[[], None] | None = None) -> None:
@@ -185,19 +193,26 @@ class Lease:
     def end(self, outcome: Outcome) -> None:
         self.target.leases.discard(self)
         self.target.note_lease_ended()
-        self.cut = (
-            None  # It refers back to this: a cycle, which only the garbage collector would free.
-        )
         if outcome is not Outcome.RESPONDED:
             self._listener.count(outcome)
             is_failure = outcome in (Outcome.FAILED, Outcome.OVERDUE)
             if is_failure and not (self.is_stream or self.target.is_stopping):
-                self.target.results.fail(self._status)
+                self._fail(self.target.results)
+        # They refer back to this: a cycle, which only the garbage collector would free.
+        self.cut = self.request = None
         if not self._began:
             self._began = True
             self.target.given_up += outcome in (Outcome.ABORTED, Outcome.CUT)
             self.target.overdue += outcome is Outcome.OVERDUE
             self._listener.let_one_more()
+
+    def _fail(self, results: Results) -> None:
+        results.fail(self._status)
+        if results.limits is not None and self._status < 400:  # Otherwise it has failed already.
+            results.limits.note_failure(self._name_client)
+
+    def _name_client(self) -> str:
+        return self.request.name_client() if self.request else ""
 
 
 def cut(leases: Iterable[Lease]) -> int:

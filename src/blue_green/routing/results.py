@@ -1,16 +1,21 @@
 """The results of one release: how fast its responses were, and how many requests failed.
 
 A response time is the time from the lease until the response's head. Streams have none: an event
-stream may send its head with its first event. Requests with a 4xx are the fault of their client:
-they have a response time, but count neither as good nor as failed.
+stream may send its head with its first event. Requests with a 4xx are the fault of their client,
+and so are those with a 501 or a 505, about a method and a version of HTTP that only a client would
+choose: they have a response time, but count neither as good nor as failed.
 """
 
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen, validators
 
 from blue_green.routing.metrics import Histogram
 from blue_green.system.ranges import is_number
+
+if TYPE_CHECKING:
+    from blue_green.routing.client_limits import ClientLimits
 
 _PREFERRED = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
 
@@ -19,6 +24,10 @@ RESPONSE_SECONDS = tuple(
 )[:49]
 """1 ms to 63 s in steps of at most 28 %: the preferred numbers R10 of ISO 3. So the middle of a
 bucket is at most 14 % from any value in it."""
+
+
+OF_THE_CLIENT = (501, 505)
+"""Statuses that speak of the request, besides 4xx: its method, or its version of HTTP."""
 
 
 @frozen
@@ -56,6 +65,11 @@ class ResultSummary:
         return {"requests": self.requests, "failed": self.failed, "p50": p50, "p95": p95}
 
 
+def is_failure(status: int) -> bool:
+    """Whether a response with this status is a failure of the app."""
+    return status >= 500 and status not in OF_THE_CLIENT
+
+
 @define(eq=False)
 class Results:
     """The results of a release, which all of its targets share."""
@@ -65,13 +79,15 @@ class Results:
     responses: int = 0
     """All responses, including streams."""
     rejected: int = 0
-    """Responses with a 4xx."""
+    """Responses with a 4xx, 501 or 505."""
     errors: int = 0
-    """Responses with a 5xx."""
+    """Responses with another 5xx."""
     broken: int = 0
     """Responses that were cut short by the app, and are not among the errors."""
     unanswered: int = 0
     """Requests that failed without a response."""
+    limits: "ClientLimits | None" = None
+    """Those for each client, while a verdict may come."""
 
     def add(self, status: int, seconds: float) -> None:
         """Count a response that has begun."""
@@ -96,10 +112,10 @@ class Results:
             self.broken += 1
 
     def _count_error(self, status: int) -> None:
-        if status < 500:
-            self.rejected += 1
-        else:
+        if is_failure(status):
             self.errors += 1
+        else:
+            self.rejected += 1
 
     @property
     def counts(self) -> Counts:

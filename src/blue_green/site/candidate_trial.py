@@ -18,6 +18,7 @@ from blue_green.config.kinds import Seconds
 from blue_green.proxy.canary import Canary
 from blue_green.proxy.secret_link import SecretLink, new_token
 from blue_green.proxy.served_trial import ServedTrial
+from blue_green.routing.client_limits import ClientLimits, limited
 from blue_green.site import result_text
 from blue_green.site.retirement import HURRY_TIMEOUT
 from blue_green.site.slot import Slot
@@ -44,13 +45,15 @@ class TrialAborted(SwapCancelled):
 class CandidateTrial:
     """One trial, until the switch or its end."""
 
-    def __init__(self, swap: Swap, plan: TrialPlan, candidate: Slot, live: Slot) -> None:
+    def __init__(
+        self, swap: Swap, plan: TrialPlan, candidate: Slot, live: Slot, limits: ClientLimits
+    ) -> None:
         self.plan = plan
         self._swap = swap
         self._site = swap.site
         self._candidate = candidate
         self.results = TrialResults(candidate, live)
-        self._verdict = TrialVerdict(swap, self.results)
+        self._verdict = TrialVerdict(swap, self.results, limits)
         self._began = trio.current_time()
         self._decided = trio.Event()
         self._why_aborted = ""
@@ -226,10 +229,11 @@ def on_trial(swap: Swap, old: Slot | None, candidate: Slot) -> Iterator[Candidat
     if swap.plan is None or old is None:
         yield None
         return
-    trial = swap.trial = CandidateTrial(swap, swap.plan, candidate, old)
-    trial.begin()
-    try:
-        yield trial
-    finally:
-        swap.trial = None
-        trial.end()
+    with limited(candidate.results) as limits:
+        trial = swap.trial = CandidateTrial(swap, swap.plan, candidate, old, limits)
+        trial.begin()
+        try:
+            yield trial
+        finally:
+            swap.trial = None
+            trial.end()

@@ -13,6 +13,7 @@ import trio
 from attrs import evolve
 
 from blue_green.config.kinds import Seconds
+from blue_green.routing.client_limits import limited
 from blue_green.site import data_check, soak
 from blue_green.site.candidate_trial import on_trial
 from blue_green.site.draining import drain
@@ -46,8 +47,9 @@ async def run(swap: Swap, old: Slot | None, release: Release, warm: Slot | None 
     if old is None or (old.runs_nothing and candidate.runs_nothing):
         return await swap.promote(candidate)
     switched_at, results = trio.current_time(), SoakResults(candidate, old)
-    verdict = SoakVerdict(swap, results, old)
-    failure = await _soak(swap, old, candidate, in_flight, verdict)
+    with limited(candidate.results) as limits:
+        verdict = SoakVerdict(swap, results, old, limits)
+        failure = await _soak(swap, old, candidate, in_flight, verdict)
     if swap.settings.swap.soak:
         results.note_in(swap.receipt)
     if failure:

@@ -2,13 +2,14 @@
 
 import trio
 
+from blue_green.routing.client_limits import ClientLimits
 from blue_green.routing.results import Counts
 from blue_green.site import result_text
 from blue_green.site.slot import Slot
 from blue_green.site.soak_results import SoakResults
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
-from blue_green.site.verdict import ERROR, HOW_TO_TURN_IT_OFF, excess, is_clearly_worse
+from blue_green.site.verdict import ERROR, HOW_TO_TURN_IT_OFF, excess, is_clearly_worse, not_counted
 from blue_green.source.failure import StepFailed
 
 LOOK_INTERVAL = 0.1
@@ -20,11 +21,13 @@ NO_VERDICT = (Trigger.HEALTH, Trigger.ROLLBACK)
 class SoakVerdict:
     """Compares the new release with what the old one had before the switch."""
 
-    def __init__(self, swap: Swap, results: SoakResults, old: Slot) -> None:
+    def __init__(self, swap: Swap, results: SoakResults, old: Slot, limits: ClientLimits) -> None:
+        """`limits` are those of the new release."""
         settings = swap.settings.swap
         self._margin = settings.verdict_margin / 100
         self._least = settings.verdict_requests
         self._results = results
+        self._limits = limits
         self._old = old
         self._just_before = _just_before(old, self._margin)
         is_wanted = settings.verdict and settings.soak > 0
@@ -40,11 +43,13 @@ class SoakVerdict:
         """How the new release is clearly worse, if it is."""
         if not (self._is_on and self._old.open_targets):
             return None  # There is nothing to go back to.
-        new, old = self._results.new().counts, self._results.old().counts
+        new, old = self._limits.counted(self._results.new().counts), self._results.old().counts
+        if not self._limits.failures.has_several:
+            return None
         if new.share <= self._just_before.share + self._margin:
             return None
         if is_clearly_worse(new, old, requests=self._least, margin=self._margin):
-            return StepFailed(_reason(new, old))
+            return StepFailed(_reason(new, old, self._limits.failures_over))
         return None
 
 
@@ -58,10 +63,10 @@ def _just_before(old: Slot, margin: float) -> Counts:
     return last if excess(last, recent - last, ERROR) > margin else Counts()
 
 
-def _reason(new: Counts, old: Counts) -> str:
+def _reason(new: Counts, old: Counts, over: int) -> str:
     now, before = (result_text.percent(counts.share) for counts in (new, old))
     return (
         f"{new.failed} of {new.requests} requests failed after the switch ({now}), and "
-        f"{old.failed} of {old.requests} before ({before})\n"
+        f"{old.failed} of {old.requests} before ({before})\n{not_counted(over)}"
         f"{HOW_TO_TURN_IT_OFF}"
     )

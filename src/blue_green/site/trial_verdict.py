@@ -9,12 +9,13 @@ beyond the limit, too. This assumes nothing about how response times are distrib
 
 from bisect import bisect_left
 
+from blue_green.routing.client_limits import ClientLimits
 from blue_green.routing.metrics import Histogram
-from blue_green.routing.results import Counts
+from blue_green.routing.results import Counts, Results
 from blue_green.site import result_text
 from blue_green.site.swap import Swap
 from blue_green.site.trial_results import TrialResults
-from blue_green.site.verdict import HOW_TO_TURN_IT_OFF, is_clearly_worse
+from blue_green.site.verdict import HOW_TO_TURN_IT_OFF, is_clearly_worse, not_counted
 
 LOOK_INTERVAL = 0.5
 """Seconds between two looks at the numbers."""
@@ -22,17 +23,19 @@ FACTOR, SECONDS = 1.5, 0.1
 """How much longer than the 95th percentile of the live release a slow request takes."""
 SLOW_SHARE = 0.05
 ENOUGH_TIMES = 100
-"""Response times of each release that a comparison needs."""
+"""Response times of each release that a comparison needs: the first ones may be slow."""
 
 
 class TrialVerdict:
     """Looks at the growing numbers of both releases."""
 
-    def __init__(self, swap: Swap, results: TrialResults) -> None:
+    def __init__(self, swap: Swap, results: TrialResults, limits: ClientLimits) -> None:
+        """`limits` are those of the candidate."""
         settings = swap.settings.swap
         self._is_on = settings.verdict
         self._least = settings.verdict_requests
         self._results = results
+        self._limits = limits
         self._margin = settings.verdict_margin / 100
 
     def failure(self) -> str:
@@ -40,16 +43,27 @@ class TrialVerdict:
         if not self._is_on:
             return ""
         new, old = self._results.new(), self._results.old()
-        counts = new.counts, old.counts
-        if is_clearly_worse(*counts, requests=self._least, margin=self._margin):
-            return _more_failures(*counts)
-        if sum(old.times.counts) < ENOUGH_TIMES:
+        return self._more_failures(new, old) or self._slower(new, old)
+
+    def _more_failures(self, new: Results, old: Results) -> str:
+        limits = self._limits
+        counts = limits.counted(new.counts), old.counts
+        if limits.failures.has_several and is_clearly_worse(
+            *counts, requests=self._least, margin=self._margin
+        ):
+            return _more_failures(*counts, limits.failures_over)
+        return ""
+
+    def _slower(self, new: Results, old: Results) -> str:
+        limits = self._limits
+        limits.slow_seconds = slow = limit(old.times)
+        fewest = min(sum(new.times.counts), sum(old.times.counts))
+        if not limits.slow.has_several or fewest < ENOUGH_TIMES:
             return ""
-        slow = limit(old.times)
-        counts = slower_than(slow, new.times), slower_than(slow, old.times)
-        enough = max(self._least, ENOUGH_TIMES)
-        if is_clearly_worse(*counts, requests=enough, margin=SLOW_SHARE):
-            return _slower(new.times, old.times)
+        times = limits.counted_times(new.times)
+        counts = slower_than(slow, times), slower_than(slow, old.times)
+        if is_clearly_worse(*counts, requests=self._least, margin=SLOW_SHARE):
+            return _slower(times, old.times)
         return ""
 
     def missing(self) -> str:
@@ -74,11 +88,12 @@ def slower_than(seconds: float, times: Histogram) -> Counts:
     return Counts(sum(times.counts), sum(times.counts[first:]))
 
 
-def _more_failures(new: Counts, old: Counts) -> str:
+def _more_failures(new: Counts, old: Counts, over: int) -> str:
     now, before = (result_text.percent(counts.share) for counts in (new, old))
     return (
         f"{new.failed} of {new.requests} requests of the canary failed ({now}), and "
-        f"{old.failed} of {old.requests} of the live release ({before})\n{HOW_TO_TURN_IT_OFF}"
+        f"{old.failed} of {old.requests} of the live release ({before})\n"
+        f"{not_counted(over)}{HOW_TO_TURN_IT_OFF}"
     )
 
 

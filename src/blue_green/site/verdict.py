@@ -17,12 +17,14 @@ A response that has begun counts as good until it breaks off. Until then the new
 better than it is, so that a verdict may come later, but is no more likely to be wrong.
 
 The bounds assume that requests are independent. In truth, failures come in clusters: a page that is
-broken for one visitor fails many times. The margin and the least number of requests allow for that.
+broken for one visitor fails many times. The margin and the least number of requests allow for that,
+and so do limits for each client (`routing/client_limits.py`).
 """
 
 import math
 
 from blue_green.routing.results import Counts
+from blue_green.system.printable import counted
 
 ERROR = 0.01
 """The probability, at most, of a verdict on a release that is worse by no more than the margin."""
@@ -39,6 +41,13 @@ def is_clearly_worse(new: Counts, old: Counts, *, requests: int, margin: float) 
     if new.requests < requests or new.share - old.share <= margin:
         return False  # The excess is at most that difference.
     return excess(new, old, ERROR) > margin
+
+
+def not_counted(failures: int) -> str:
+    """A line about failures over the limit for each client; empty if there were none."""
+    return f"not counted: {counted(failures, 'more failure')} of the same clients\n" * bool(
+        failures
+    )
 
 
 def excess(new: Counts, old: Counts, error: float) -> float:
