@@ -11,6 +11,7 @@ import trio
 from blue_green.config import parsing
 from blue_green.config.kinds import UrlPath
 from blue_green.config.settings import SiteSettings
+from blue_green.routing.client_limits import ClientLimits
 from blue_green.site.broken_site import BrokenSite
 from blue_green.site.candidate_trial import CandidateTrial
 from blue_green.site.deploy_request import DeployRequest
@@ -103,6 +104,7 @@ def put_on_trial(site: Site, plan: TrialPlan, revision: str = "b" * 40) -> Candi
     swap = Swap(site, DeployRequest(revision, Trigger.SWAP, plan=plan), lambda _: None)
     swap.candidate, swap.phase = site.slots.green, plan.kind
     site.slots.green.release = Release(revision, site.settings.git.checkout)
-    swap.trial = CandidateTrial(swap, plan, site.slots.green, site.slots.blue)
+    slots, limits = site.slots, ClientLimits()
+    swap.trial = CandidateTrial(swap, plan, slots.green, slots.blue, limits)
     site.queue.current = swap
     return swap.trial
