@@ -81,7 +81,7 @@ def test_a_response_that_no_shared_cache_stores_gets_the_cookie(rule: bytes) -> 
 
 def test_a_response_without_rules_for_caches_is_made_private() -> None:
     private = SET + b"Cache-Control: private\r\n"
-    assert cookies.lines_for(COOKIE, a_response(b"X-Cache-Control: public")) == private
+    assert cookies.lines_for(COOKIE, a_response(b"X-Cache: public")) == private
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from blue_green.proxy.maintenance import Maintenance
-from tests.raw.files import fetch
+from tests.raw.backend import says
+from tests.raw.files import fetch, roots, write
 from tests.raw.in_maintenance import LINK, PROXY, TOKEN, US, begin, opened
 from tests.raw.proxy import running
 from tests.raw.sites import Plan, running_sites
@@ -158,3 +159,16 @@ async def test_the_link_redirects_to_nowhere_else(lines: list[str]) -> None:
             answer = await fetch(proxy, path, *lines)
             assert answer.field(b"location") == [b"../"]
             assert b"evil" not in answer.raw
+
+
+async def test_no_cache_stores_what_those_who_are_admitted_get(tmp_path: Path) -> None:
+    write(tmp_path / "live/public", {"a.txt": "file"})
+    public = b"HTTP/1.1 200 OK\r\nSurrogate-Control: max-age=9\r\nContent-Length: 0\r\n\r\n"
+    async with running(says(public)) as proxy:
+        proxy.site.files = roots(tmp_path / "live", has_app=True)
+        assert (await fetch(proxy, "/")).field(b"surrogate-control") == [b"max-age=9"]
+        begin(proxy.site, Maintenance(allow=US))
+        for path in ("/", "/a.txt"):
+            answer = await fetch(proxy, path)
+            assert (answer.status, answer.field(b"surrogate-control")) == (200, [])
+            assert answer.field(b"cache-control") == [b"private, no-store"]

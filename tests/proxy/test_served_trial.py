@@ -146,6 +146,36 @@ async def test_the_cookie_of_a_preview_does_not_reach_the_app() -> None:
         proxy.gate.end_trial()
 
 
+PUBLIC = b"Cache-Control: public, max-age=600\r\nCDN-Cache-Control: max-age=600\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"200 OK\r\nContent-Length: 3\r\n%b\r\nnew", id="page"),
+        pytest.param(b"200 OK\r\nTransfer-Encoding: chunked\r\n%b\r\n0\r\n\r\n", id="chunks"),
+        pytest.param(b"304 Not Modified\r\nETag: a\r\n%b\r\n", id="304"),
+        pytest.param(b"404 Not Found\r\nContent-Length: 0\r\n%b\r\n", id="error"),
+    ],
+)
+async def test_no_cache_stores_a_preview(answer: bytes, tmp_path: Path) -> None:
+    def ask() -> dict[str, str]:
+        with frame_socket(proxy.port) as client:
+            client.send_headers(1, [*request_fields("/"), ("cookie", holds.decode())])
+            return dict(client.expect(FrameType.HEADERS, 1).fields)
+
+    link, script = SecretLink("preview", new_token()), says(b"HTTP/1.1 " + answer % PUBLIC)
+    async with on_trial(link, script, write_pair(tmp_path)) as proxy:
+        opened = (await asked(proxy, path=link.path.encode())).field(b"set-cookie")
+        holds = opened[0].partition(b";")[0]
+        over_http1 = await asked(proxy, b"Cookie: " + holds)
+        assert over_http1.field(b"cache-control") == [b"private, no-store"]
+        assert over_http1.field(b"cdn-cache-control") == []
+        fields = await trio.to_thread.run_sync(ask)
+        assert fields["cache-control"] == "private, no-store"
+        assert "cdn-cache-control" not in fields
+
+
 async def test_whoever_sees_a_preview_in_maintenance_may_also_have_its_link() -> None:
     preview, link = SecretLink("preview", new_token()), SecretLink("maintenance", "t" * 43)
     held: list[bytes] = []

@@ -14,10 +14,9 @@ from attrs import evolve
 
 from blue_green.http.request import Request
 from blue_green.http.response import Response
+from blue_green.proxy import shared_caches
 
 LINE = re.compile(rb"(?im)^cookie:([^\r\n]*)\r\n")
-CACHING = re.compile(rb"(?im)^(?:cache-control|expires):[ \t]*([^\r\n]*)")
-NOT_SHARED = re.compile(rb"(?i)(?:^|[, \t])(?:private|no-store)[ \t]*(?:,|$)")
 MOST = 20
 """Cookies of one name whose values are looked at."""
 FORBID = b"Cache-Control: private\r\n"
@@ -93,7 +92,7 @@ def lines_for(set_cookie: bytes, response: Response) -> bytes:
     """What to add to the header lines of the app's response; nothing if a cache may share it."""
     if response.status == 304:  # It would change what the client has stored.
         return b""
-    rules = CACHING.findall(response.lines)
-    if not rules:
+    is_shared = shared_caches.are_allowed(response)
+    if is_shared is None:
         return b"Set-Cookie: %b\r\n%b" % (set_cookie, FORBID)
-    return b"Set-Cookie: %b\r\n" % set_cookie if any(map(NOT_SHARED.search, rules)) else b""
+    return b"" if is_shared else b"Set-Cookie: %b\r\n" % set_cookie

@@ -12,7 +12,7 @@ from blue_green.http.heads import Fields, Framing
 from blue_green.http.request import Request
 from blue_green.http.response import Response, write_response
 from blue_green.http.transport import Transport
-from blue_green.proxy import cookies, hsts
+from blue_green.proxy import cookies, hsts, shared_caches
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import Unsent
 from blue_green.proxy.file_body import FileBody, until_ready
@@ -183,6 +183,8 @@ class Http1Stream:
 
     def _head(self, response: Response, body: bytes = b"") -> bytes:
         """Begin the final response: its head as bytes, and all of its body if that is known."""
+        if self.is_admitted:
+            response = shared_caches.rule_out(response)
         lines = b"" if response.has_date else date_line()
         site = self.client.site
         if site is not None and site.hsts:

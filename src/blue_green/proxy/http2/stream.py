@@ -22,7 +22,7 @@ from blue_green.http2.events import (
 from blue_green.http2.response_heads import response_fields, trailer_fields
 from blue_green.http2.session import ErrorCodes, Session
 from blue_green.http2.websocket_keys import accept_for
-from blue_green.proxy import cookies, hsts
+from blue_green.proxy import cookies, hsts, shared_caches
 from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import Unsent
 from blue_green.proxy.end_reason import EndReason
@@ -261,6 +261,8 @@ class Http2Stream:
         self._send_head(response, end=end)
 
     def _send_head(self, response: Response, *, end: bool) -> None:
+        if self.is_admitted:
+            response = shared_caches.rule_out(response)
         lines = b"" if response.has_date else date_line()
         site = self.client.site
         if site is not None and site.hsts:
