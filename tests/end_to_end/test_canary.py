@@ -246,9 +246,12 @@ async def test_a_commit_that_was_fetched_gets_a_canary_though_the_checkout_is_wa
         await begin(site, "origin/main")
         assert (await site.status())["trial"]["revision"] == two
         assert (await site.cli("promote")).code == 0
-        await trio.to_thread.run_sync(
-            git, site.checkout, "pull", "-q", "--ff-only", "origin", "main"
-        )
-        status = await site.until_live(two)
-        assert (status["head"], status["why"]) == (two, "")
+        pull = ("pull", "-q", "--ff-only", "origin", "main")
+        await trio.to_thread.run_sync(git, site.checkout, *pull)
+
+        async def has_seen_head() -> bool:
+            return bool((await site.status())["head"] == two)
+
+        await until("the watch has seen it", has_seen_head)
+        assert (await site.until_live(two))["why"] == ""
     assert outcomes(site)[-1] == ("promoted", two)
