@@ -74,7 +74,7 @@ async def test_the_last_swaps_have_the_results_of_both_releases(
         await tab.until_reads("#swaps", "new: 118 requests, 0% failed, p50 13 ms, p95 52 ms")
         newest, oldest = [await tab.text(f"#swaps tbody tr:nth-child({n})") for n in (1, 2)]
         assert "old: 2\u202f391 requests, < 0.1% failed, p50 < 1 ms, p95 80 ms" in newest
-        assert "on trial: 1 request, 100% failed, p50 20 ms, p95 40 ms\nold meanwhile: 0" in newest
+        assert "canary: 1 request, 100% failed, p50 20 ms, p95 40 ms\nold meanwhile: 0" in newest
         assert "request" not in oldest
         assert tab.errors == []
 
@@ -89,13 +89,13 @@ async def test_the_page_says_whom_a_release_on_trial_is_for_until_the_end_of_the
             for number in range(4):
                 results.add(500 if number < failed else 200, 0.02)
         tab = await chromium.open(admin.url)
-        notice = "Canary 0000000: for 12.5% of the clients, 11 min left: "
+        notice = "Canary 0000000: for 12.5% of the clients, 11 min "
         await tab.until_reads("#notices", notice)
         live, candidate = [await tab.text(f"#slots .in-{name}") for name in ("blue", "green")]
         assert "live" in live and "failed\n25%" in live
         assert "candidate" in candidate and "failed\n0%" in candidate
-        put_on_trial(admin.site, TrialPlan(TrialKind.PREVIEW, 7300), NOTHING)
-        notice = "Preview 0000000: for those with the secret link, 2 h left: "
+        put_on_trial(admin.site, TrialPlan(TrialKind.PREVIEW, 7270), NOTHING)
+        notice = "Preview 0000000: for those with the secret link, 2 h 1 min left: "
         await tab.until_reads("#notices", notice)
         assert "blue-green promote" in await tab.text("#notices")
         admin.site.queue.current = None

@@ -18,14 +18,14 @@ RESULTS = {"requests": 40, "failed": 2, "p50": 0.01, "p95": 0.2}
 
 def test_a_canary_says_how_many_clients_it_is_for_and_how_long_it_lasts() -> None:
     assert trial_text.line(CANARY) == (
-        "for 12.5% of the clients, 2 min left: blue-green promote --site shop makes it live, "
+        "for 12.5% of the clients, 2 min 10 s left: blue-green promote --site shop makes it live, "
         "blue-green abort --site shop ends it"
     )
 
 
 def test_a_preview_says_whom_it_is_for() -> None:
     preview = {**CANARY, "kind": "preview", "percent": 0.0, "seconds_left": 7300.0}
-    assert trial_text.line(preview).startswith("for those with the secret link, 2 h left: ")
+    assert trial_text.line(preview).startswith("for those with the secret link, 2 h 2 min left: ")
 
 
 def test_the_status_has_the_results_of_both_releases() -> None:
@@ -35,7 +35,7 @@ def test_the_status_has_the_results_of_both_releases() -> None:
         swap={**swap, "total_seconds": 4.0, "seconds": {}}, candidate=slot, trial=CANARY
     )
     lines = [line.strip() for line in display.status(result, WIDE)]
-    assert "on trial in green, port 2, pid 7" in lines
+    assert "canary in green, port 2, pid 7" in lines
     assert "40 requests, 5.0% failed, p50 10 ms, p95 200 ms" in lines
     assert f"canary  {trial_text.line(CANARY)}" in lines
 

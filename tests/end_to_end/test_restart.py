@@ -48,7 +48,7 @@ async def test_a_restart_shows_its_phases_and_the_receipt(make_site: MakeSite) -
         names = [line.split()[0] for line in phases[1:]]
         assert names == ["start", "probe", "switch", "drain"]
         assert promoted == f"promoted {one[:7]}"
-        assert numbers.startswith("held 0, longest 0.0 s, retried 0, cut 0, failed 0, ")
+        assert numbers.startswith("held 0, longest 0.0 s, retried 0, cut 0, lost 0, ")
 
 
 async def test_a_restart_that_fails_leaves_the_running_processes_alone(

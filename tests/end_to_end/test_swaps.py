@@ -46,7 +46,7 @@ async def test_swap_shows_its_phases_in_order_and_ends_with_the_receipt(
         names = [line.split()[0] for line in phases]
         assert names == PHASES
         assert promoted == f"promoted {two[:7]}"
-        assert numbers.startswith("held 0, longest 0.0 s, retried 0, cut 0, failed 0, drained 0, ")
+        assert numbers.startswith("held 0, longest 0.0 s, retried 0, cut 0, lost 0, drained 0, ")
 
 
 async def test_json_has_the_documented_keys(make_site: MakeSite) -> None:

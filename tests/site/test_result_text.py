@@ -35,14 +35,22 @@ def test_a_receipt_names_both_releases_if_there_were_requests() -> None:
         "new release: no requests",
         "old release: 4 requests, 25% failed",
     ]
-    assert list(result_text.of_receipt({"results": none, "previous_results": none})) == []
+    assert (
+        list(result_text.of_receipt({"seconds": {}, "results": none, "previous_results": none}))
+        == []
+    )
 
 
 def test_a_receipt_of_a_canary_has_its_results_before_those_of_the_soak() -> None:
     some, more = {"requests": 4, "failed": 1}, {"requests": 8, "failed": 0}
-    receipt = {"trial_results": some, "trial_live_results": more, "results": more}
+    receipt = {
+        "seconds": {"canary": 9.0},
+        "trial_results": some,
+        "trial_live_results": more,
+        "results": more,
+    }
     assert list(result_text.of_receipt(receipt)) == [
-        "new release on trial: 4 requests, 25% failed",
+        "new release in its canary: 4 requests, 25% failed",
         "old release meanwhile: 8 requests, 0% failed",
         "new release: 8 requests, 0% failed",
     ]

@@ -13,7 +13,7 @@ def of_site(site: Site) -> Iterator[Metric]:
         return
     share = GaugeMetricFamily(
         "blue_green_trial_share",
-        "The share of clients that a release on trial is for, 0 to 1; 0 for a preview",
+        "The share of clients that the current canary is for, 0 to 1; 0 for a preview",
         labels=["site", "kind"],
     )
     share.add_metric([site.name, trial.plan.kind.value], trial.plan.percent / 100)

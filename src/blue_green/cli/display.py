@@ -132,7 +132,7 @@ def _swap(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     yield from style.wrapped(MARGIN, _progress(swap), "cyan")
     if candidate:
         trial = result.get("trial")  # Missing in the answers of older supervisors.
-        where = f"{'on trial' if trial else 'starting'} in {slot_text.place(candidate)}"
+        where = f"{trial['kind'] if trial else 'starting'} in {slot_text.place(candidate)}"
         yield from style.wrapped(MARGIN, where, "dim")
         if trial:
             yield from _results(candidate, style)

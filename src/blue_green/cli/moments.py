@@ -1,6 +1,10 @@
 """Moments in the supervisor's answers, in ISO 8601, as people read them."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
+
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+"""Units of times in seconds, the largest first."""
 
 
 def since(moment: str) -> str:
@@ -28,10 +32,20 @@ def age(moment: str) -> str:
 def duration(seconds: float) -> str:
     """A time in its largest unit."""
     seconds = int(seconds)
-    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+    for unit, name in UNITS[:-1]:
         if seconds >= unit:
             return f"{seconds // unit} {name}"
     return f"{max(seconds, 0)} s"
+
+
+def left(seconds: float) -> str:
+    """A time to come in its two largest units, rounded to the smaller one."""
+    for (unit, name), (part, part_name) in pairwise(UNITS):
+        parts = round(seconds / part)
+        if parts * part >= unit:
+            whole, rest = divmod(parts, unit // part)
+            return f"{whole} {name}" + (f" {rest} {part_name}" if rest else "")
+    return f"{max(round(seconds), 0)} s"
 
 
 def day(moment: str) -> str:

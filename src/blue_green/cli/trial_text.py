@@ -12,13 +12,13 @@ def line(trial: Mapping[str, Any]) -> str:
     whom = "those with the secret link"
     if trial["kind"] == "canary":
         whom = f"{written(trial['percent'], '%')} of the clients"
-    left = moments.duration(trial["seconds_left"])
+    left = moments.left(trial["seconds_left"])
     return f"for {whom}, {left} left: {trial['to_decide']}"
 
 
 def preview(result: Mapping[str, Any]) -> str:
     """The secret link of a preview, and what to do with it."""
-    left = moments.duration(result["seconds_left"])
+    left = moments.left(result["seconds_left"])
     return "\n".join(
         [
             f"preview of {result['revision'][:7]} for {left}: whoever opens this link sees it, and",

@@ -6,10 +6,11 @@ from typing import Any
 from blue_green.system.printable import counted
 
 COMPARISONS = (
-    (("new release on trial", "old release meanwhile"), ("trial_results", "trial_live_results")),
+    (("new release in its {}", "old release meanwhile"), ("trial_results", "trial_live_results")),
     (("new release", "old release"), ("results", "previous_results")),
 )
-"""Names of releases, and the keys of their results in a receipt."""
+"""Names of releases, with a place for "canary" or "preview", and the keys of their results in a
+receipt."""
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -23,13 +24,14 @@ def summary(results: Mapping[str, Any]) -> str:
 
 
 def of_receipt(receipt: Mapping[str, Any]) -> Iterator[str]:
-    """The results of both releases on trial and in the soak, as far as there were requests."""
+    """The results of both releases in a canary or a preview, and in the soak, if there were any."""
+    kind = "preview" if "preview" in receipt.get("seconds", ()) else "canary"
     for names, keys in COMPARISONS:
         both = [receipt.get(key) for key in keys]  # Missing in receipts of older versions.
         if any(results and results["requests"] for results in both):
             for name, results in zip(names, both, strict=True):
                 if results:
-                    yield f"{name}: {summary(results)}"
+                    yield f"{name.format(kind)}: {summary(results)}"
 
 
 def share(results: Mapping[str, Any]) -> str:

@@ -24,6 +24,6 @@ def numbers(receipt: Mapping[str, Any]) -> str:
     total = sum(receipt["seconds"].values())
     return (
         f"held {receipt['held']}, longest {receipt['longest_hold']:.1f} s, "
-        f"retried {receipt['retried']}, cut {receipt['cut']}, failed {receipt['failed']}, "
+        f"retried {receipt['retried']}, cut {receipt['cut']}, lost {receipt['failed']}, "
         f"drained {receipt['drained']}, took {total:.2f} s"
     )
