@@ -83,6 +83,21 @@ def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
     assert "usage: blue-green" in done.err
 
 
+@pytest.mark.parametrize("share", ["abc", "50", "101%", "٣%", "1e1%"])
+def test_a_share_is_read_as_in_the_settings_and_reported_as_it_was_written(
+    tmp_path: Path, share: str
+) -> None:
+    done = cli(tmp_path, "swap", "--canary", share)
+    assert done.code == 2
+    written = share.encode("ascii", "backslashreplace").decode()
+    assert f'--canary must be a share such as "10%", not "{written}"' in done.err
+
+
+def test_the_time_of_a_canary_has_no_other_digits_than_the_settings(tmp_path: Path) -> None:
+    done = cli(tmp_path, "swap", "--canary", "5%", "--for", "٣")
+    assert (done.code, "--for must be a duration such as" in done.err) == (2, True)
+
+
 @pytest.mark.parametrize("command", CLIENTS)
 def test_a_misplaced_settings_file_is_refused_with_the_option_to_use(
     tmp_path: Path, write: Callable[..., Path], command: str

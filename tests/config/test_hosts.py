@@ -83,7 +83,21 @@ def test_a_path_prefix_is_read_without_its_trailing_slash(written: str, path: st
 @pytest.mark.parametrize(
     "written",
     [
-        *["", "api", "*", "/a?b", "/a#b", "/a b", "/ä", "/a%2", "/a\\b", "/a//b", "//", "/a//"],
+        *[
+            "",
+            "api",
+            "*",
+            "/a?b",
+            "/a#b",
+            "/a b",
+            "/ä",
+            "/a%2",
+            "/a\\b",
+            "/a;b",
+            "/a//b",
+            "//",
+            "/a//",
+        ],
         *["/.", "/..", "/a/../b", "/a/./b", "/%2e%2E/b", "/a/.%2e"],
     ],
 )

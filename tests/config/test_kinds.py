@@ -26,7 +26,9 @@ def test_a_duration_is_read_as_seconds(file: Path, text: str, seconds: float) ->
     assert load(file, f"stop_timeout = {text}").sites[0].app.stop_timeout == seconds
 
 
-@pytest.mark.parametrize("text", ["true", '"5"', '"-1s"', "-1", "inf", "nan", '"2 s"', '"1w"'])
+@pytest.mark.parametrize(
+    "text", ["true", '"5"', '"-1s"', "-1", "inf", "nan", '"2 s"', '"1w"', '"٣s"']
+)
 def test_a_malformed_duration_is_an_error(file: Path, text: str) -> None:
     (problem,) = problems(file, f"stop_timeout = {text}")
     assert problem.startswith("[app] stop_timeout: must be a duration such as")
@@ -51,10 +53,20 @@ def test_a_share_is_read_as_percent(file: Path, text: str, share: float) -> None
     assert load(file, f'[swap]\ncanary = "{text}"').sites[0].swap.canary == share
 
 
-@pytest.mark.parametrize("value", ['"101%"', '"-1%"', '"10"', "10", '"%"', '"1.234%"'])
+@pytest.mark.parametrize("value", ['"101%"', '"-1%"', '"10"', "10", '"%"', '"1.234%"', '"٣%"'])
 def test_a_malformed_share_is_an_error(file: Path, value: str) -> None:
     (problem,) = problems(file, f"[swap]\ncanary = {value}")
     assert problem.startswith('[swap] canary: must be a share such as "10%", not ')
+
+
+def test_a_canary_lasts_at_most_30_days(file: Path) -> None:
+    assert load(file, '[swap]\ncanary_for = "30d"').sites[0].swap.canary_for == 30 * 86400.0
+    assert problems(file, '[swap]\ncanary_for = "31d"') == [
+        '[swap] canary_for: must be at most 30 days, not "31d"'
+    ]
+    assert problems(file, '[swap]\ncanary_for = "0s"') == [
+        "[swap] canary_for: must be more than zero"
+    ]
 
 
 BAD_VALUES = [

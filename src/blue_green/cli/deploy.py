@@ -48,9 +48,7 @@ def _trial(arguments: argparse.Namespace) -> dict[str, Any]:
 
     request: dict[str, Any] = {}
     if arguments.canary is not None:
-        share = arguments.canary
-        is_bare = share.replace(".", "", 1).isdecimal()
-        request["canary"] = _named("--canary", percent, f"{share}%" if is_bare else share)
+        request["canary"] = _named("--canary", percent, arguments.canary)
     if arguments.preview:
         request["preview"] = True
     if arguments.time is not None:
@@ -62,7 +60,7 @@ def _seconds(text: str) -> float:
     """The value of `--for`; raise `ValueError`."""
     from blue_green.config.kinds import duration  # noqa: PLC0415 - slow to load
 
-    is_bare = text.replace(".", "", 1).isdecimal()
+    is_bare = text.isascii() and text.replace(".", "", 1).isdecimal()
     return float(_named("--for", duration, float(text) if is_bare else text))
 
 

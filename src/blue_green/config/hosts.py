@@ -54,6 +54,10 @@ def path_prefix(value: Any) -> PathPrefix:
             f'{shown(value)} must be a path such as "/api", without a query, and with other '
             "characters than those of URLs as %XX"
         )
+    if ";" in text:
+        raise ValueError(
+            f'{shown(value)} must have no ";": the cookie of maintenance could not be for it alone'
+        )
     if "//" in text or DOT_SEGMENT.search(text):
         raise ValueError(f'{shown(value)} must have no empty segment, and none that is "." or ".."')
     return PathPrefix(text.removesuffix("/") or ANY_PATH)

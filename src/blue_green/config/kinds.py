@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 Seconds = NewType("Seconds", float)
 Period = NewType("Period", float)
+TrialPeriod = NewType("TrialPeriod", float)
 Size = NewType("Size", int)
 Count = NewType("Count", int)
 Budget = NewType("Budget", int)
@@ -70,6 +71,8 @@ class BadEntries(ValueError):
 LARGEST_COUNT = 2**31 - 1
 """What fits into every field that carries a count, here or in a client."""
 SMALLEST_BUDGET = 100
+LONGEST_TRIAL = 30
+"""Days that a canary or a preview may last."""
 LONGEST_SHOWN = 200
 """Characters of a value in a message."""
 
@@ -94,7 +97,7 @@ def of_type(kind: type[T], name: str) -> Callable[[Any], T]:
 def duration(value: Any) -> Seconds:
     """Seconds from `"500ms"`, `"2s"`, `"5m"`, `"1h"`, `"30d"` or a number that is not negative."""
     seconds: Any = value
-    match = isinstance(value, str) and re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
+    match = isinstance(value, str) and re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", value)
     if match:
         seconds = float(match[1]) * SECONDS[match[2]]
     ten_years = 10 * 365 * 86400
@@ -111,10 +114,17 @@ def period(value: Any) -> Period:
     return Period(seconds)
 
 
+def trial_period(value: Any) -> TrialPeriod:
+    seconds = period(value)
+    if seconds > LONGEST_TRIAL * 86400:
+        raise ValueError(f"must be at most {LONGEST_TRIAL} days, not {shown(value)}")
+    return TrialPeriod(seconds)
+
+
 def size(value: Any) -> Size:
     match = None
     if isinstance(value, int | str) and not isinstance(value, bool):
-        match = re.fullmatch(r"(\d+)(B|[KMG]i?B)?", str(value))
+        match = re.fullmatch(r"([0-9]+)(B|[KMG]i?B)?", str(value))
     if match is None:
         raise ValueError(f'must be a size such as "16KiB", not {shown(value)}')
     return Size(int(match[1]) * BYTES[match[2] or "B"])
@@ -122,7 +132,7 @@ def size(value: Any) -> Size:
 
 def percent(value: Any) -> Percent:
     """0 to 100 from `"10%"`."""
-    match = isinstance(value, str) and re.fullmatch(r"(\d{1,3}(?:\.\d{1,2})?)%", value)
+    match = isinstance(value, str) and re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)%", value)
     if match and float(match[1]) <= 100:
         return Percent(float(match[1]))
     raise ValueError(f'must be a share such as "10%", not {shown(value)}')
@@ -215,7 +225,7 @@ def endpoint(value: Any) -> Endpoint:
     text = of_type(str, "an address")(value)
     if text.startswith("unix:") and len(text) > len("unix:"):
         return Endpoint(path=Path(text.removeprefix("unix:")))
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\[\]]+)):(\d+)", text)
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\[\]]+)):([0-9]+)", text)
     if match is None or not 0 < int(match[3]) < 65536:
         raise ValueError(
             f'must be "host:port", "[::]:80" or "unix:/run/app.sock", not {shown(value)}'

@@ -26,6 +26,7 @@ from blue_green.config.kinds import (
     Seconds,
     Size,
     Status,
+    TrialPeriod,
     UrlPath,
 )
 from blue_green.config.release_kinds import ReleasePath
@@ -226,7 +227,7 @@ class SwapSettings:
     """The share of clients that a new release serves before the switch, for `canary_for`, while the
     live one serves the others ([canary.md](canary.md)). It applies to new commits, pushes and
     `blue-green swap`, which can name another share. 0%: all clients at once."""
-    canary_for: NextSwap[Period] = Period(600)
+    canary_for: NextSwap[TrialPeriod] = TrialPeriod(600)
     """How long a canary lasts. It goes live then, unless it has failed before."""
     verdict: NextSwap[bool] = True
     """Whether the traffic of the new release decides, too: it is reverted in its soak if it clearly

@@ -25,6 +25,7 @@ from blue_green.config.kinds import (
     Seconds,
     Size,
     Status,
+    TrialPeriod,
     TrustedProxy,
     Url,
     UrlPath,
@@ -55,6 +56,7 @@ SYNTAX: Mapping[Any, Syntax] = {
         unit="s",
     ),
     Period: Syntax("duration, not 0", kinds.period, unit="s"),
+    TrialPeriod: Syntax("duration, at most 30 d", kinds.trial_period, unit="s"),
     Size: Syntax(
         "size", kinds.size, 'a number of bytes, or `"16KiB"`, `"1MB"`; not negative.', unit="B"
     ),

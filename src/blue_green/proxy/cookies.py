@@ -79,9 +79,7 @@ def for_site(
     `prefix` is what the site's paths begin with. The cookie is kept for so many seconds, or until
     the browser is closed.
     """
-    # A semicolon would end the path of the cookie: it leaves only what is above it.
-    path, semicolon, _ = prefix.partition(";")
-    path = (path.rpartition("/")[0] if semicolon else path) or "/"
+    path = prefix or "/"  # It has no semicolon, which would end it.
     lasts = b"" if seconds is None else b"; Max-Age=%d" % seconds
     return b"%b=%b; Path=%b%b; HttpOnly; SameSite=Lax%b" % (
         name, value, path.encode(), lasts, b"; Secure" if is_secure else b""

@@ -11,8 +11,7 @@ from blue_green.site.trigger import Trigger
 OF_NEW_REVISIONS = (Trigger.WATCH, Trigger.PUSH, Trigger.SWAP)
 """Triggers of swaps to which `canary` in the settings applies."""
 DEFAULT_PREVIEW = 4 * 3600.0
-LONGEST = 30 * 86400.0
-"""Seconds that a preview lasts by default, and that a trial may last."""
+"""Seconds that a preview lasts by default."""
 
 
 class TrialKind(StrEnum):

@@ -3,15 +3,10 @@
 from typing import Any
 
 from blue_green.config.command_line import command_line, to_decide
+from blue_green.config.kinds import LONGEST_TRIAL
 from blue_green.control.server import Refusal, Send
 from blue_green.site.site import Site
-from blue_green.site.trial_plan import (
-    DEFAULT_PREVIEW,
-    LONGEST,
-    TrialKind,
-    TrialPlan,
-    obstacle,
-)
+from blue_green.site.trial_plan import DEFAULT_PREVIEW, TrialKind, TrialPlan, obstacle
 from blue_green.supervisor.follow_swap import follow
 from blue_green.supervisor.no_arguments import NoArguments
 
@@ -24,9 +19,9 @@ def plan(
 ) -> TrialPlan | None:
     """The trial that a client asks for; None: by the settings. Raises `Refusal`."""
     settings = site.settings.swap
-    if seconds is not None and not 0 < seconds <= LONGEST:
+    if seconds is not None and not 0 < seconds <= LONGEST_TRIAL * 86400:
         raise Refusal(
-            f"a canary or a preview must last longer than 0 s and at most {LONGEST / 86400:g} days",
+            f"a canary or a preview must last longer than 0 s and at most {LONGEST_TRIAL} days",
             usage=True,
         )
     if percent is not None and not 0 <= percent <= 100:
