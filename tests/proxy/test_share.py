@@ -3,12 +3,17 @@
 from ipaddress import ip_network
 
 import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blue_green.http.request import read_request
 from blue_green.proxy import share
 from blue_green.proxy.remote import Remote, Trust
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+REQUEST = read_request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 
 
 def share_of(peer: str, *fields: str, unix: bool = False) -> str:
@@ -57,6 +62,22 @@ def test_an_untrusted_peers_forwarding_header_does_not_count() -> None:
         ("Forwarded: for=6.6.6.6, for=_hidden", "10.0.0.1"),
         ("Forwarded: proto=https", "10.0.0.1"),
         ("X-Forwarded-Proto: https", "10.0.0.1"),
+        ('Forwarded: for="a,for=6.6.6.6"', "10.0.0.1"),
+        ('Forwarded: for="1.2.3.4;for=6.6.6.6"', "10.0.0.1"),
+        ('Forwarded: host="a;for=6.6.6.6";for=1.2.3.4', "1.2.3.4"),
+        ('Forwarded: for=1.2.3.4;host="a,for=6.6.6.6"', "1.2.3.4"),
+        ('Forwarded: for=1.2.3.4;host="a\\",for=6.6.6.6"', "1.2.3.4"),
+        ('Forwarded: for=6.6.6.6;host="a, for=1.2.3.4', "10.0.0.1"),
+        ('Forwarded: for="6.6.6.6, for="1.2.3.4"', "10.0.0.1"),
+        ('Forwarded: for="6.6.6.6\\, for="1.2.3.4"', "10.0.0.1"),
+        ("Forwarded: for=6.6.6.6;for=1.2.3.4", "10.0.0.1"),
+        ("Forwarded: for=1.2.3.4 for=6.6.6.6", "10.0.0.1"),
+        ("Forwarded: for=1.2.3.4,", "10.0.0.1"),
+        ("Forwarded: for=[2001:db8::1]:80", "2001:db8::/64"),
+        ("Forwarded: for=6.6.6.6" + ", for=10.1.1.1" * 500, "10.1.1.1"),
+        ('Forwarded: for="6.6.6.6"' + ", for=10.1.1.1" * 500, "10.0.0.1"),
+        ('Forwarded: for="6.6.6.6"' + ", for=10.1.1.1" * 20, "10.1.1.1"),
+        ('Forwarded: for="1.2.3.4"' + ", for=10.1.1.1" * 9, "1.2.3.4"),
     ],
 )
 def test_addresses_from_trusted_proxies_are_read_from_the_right(field: str, expected: str) -> None:
@@ -93,6 +114,12 @@ def test_an_unconfigured_proxy_on_this_machine_does_not_count_as_one_client(peer
         ("10.0.0.1", "Accept: x", "10.0.0.1"),
         ("10.0.0.1", "X-Forwarded-For: 6.6.6.6, unknown", ""),
         ("127.0.0.1", "X-Forwarded-For: 1.2.3.4", ""),
+        ("10.0.0.1", "X-Forwarded-For: 1.2.3.4\r\nForwarded: for=6.6.6.6, for=1.2.3.4", "1.2.3.4"),
+        ("10.0.0.1", "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=1.2.3.4", ""),
+        ("10.0.0.1", "X-Forwarded-For: 1.2.3.4\r\nForwarded: for=6.6.6.6", ""),
+        ("10.0.0.1", "X-Forwarded-For: 6.6.6.6\r\nForwarded: proto=https", ""),
+        ("10.0.0.1", 'Forwarded: for="6.6.6.6\r\nForwarded: for=1.2.3.4', ""),
+        ("10.0.0.1", 'Forwarded: for=6.6.6.6;host="\r\nForwarded: for="1.2.3.4"', ""),
         ("", "Accept: x", ""),
     ],
 )
@@ -123,3 +150,13 @@ def test_addresses_that_many_clients_may_have_are_of_no_sole_client(
     head = "".join(f"{line}\r\n" for line in ("GET / HTTP/1.1", "Host: h", *fields, ""))
     remote = Remote(peer, trust=Trust(TRUSTED))
     assert share.sole_client(remote, read_request(head.encode())) == expected
+
+
+@given(st.lists(st.sampled_from(['"', "\\", ",", ";", "for=6.6.6.6", "for=", " ", "a"])))
+def test_no_client_can_change_what_a_proxy_appends_to_its_field(parts: list[str]) -> None:
+    """Whatever it sends, it is known by the address that the proxy has seen, or not at all."""
+    for appended in ("for=1.2.3.4", 'for="1.2.3.4:80";host="a;b"', 'by=_x;for="1.2.3.4"'):
+        text = f"{''.join(parts)}, {appended}"
+        request = evolve(REQUEST, forwarding={b"forwarded": text.encode()})
+        remote = Remote("10.0.0.1", trust=Trust(TRUSTED))
+        assert share.address_of(remote, request) in ("", "1.2.3.4")

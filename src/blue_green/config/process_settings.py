@@ -109,7 +109,8 @@ class ProxySettings:
     trusted_proxies: Now[tuple[TrustedProxy, ...]] = ()
     """Proxies in front whose header fields about the client are trusted: X-Forwarded-* of every
     name, Forwarded, X-Real-IP, X-Request-Id and the like. From all other peers these fields are
-    dropped."""
+    dropped. The client's address is in X-Forwarded-For or Forwarded; where both are, and differ, it
+    is unknown."""
     header_timeout: Now[Period] = Period(10)
     """How long a request's head may take from its first byte."""
     idle_timeout: Now[Period] = Period(75)
