@@ -13,7 +13,7 @@ from blue_green.proxy.client import Client
 from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.end_reason import EndReason
 from blue_green.proxy.remote import Remote
-from blue_green.proxy.secret_link import MARK, without_token
+from blue_green.proxy.secret_link import without_token
 from blue_green.system import log as output
 
 GONE = 499
@@ -131,7 +131,7 @@ def _refused(client: Client, status: int, seconds: float, sent: int) -> dict[str
 
 def _path(target: bytes) -> str:
     path = target.decode()
-    return without_token(path) if MARK in path else path
+    return without_token(path) if "-" in path or "%" in path else path
 
 
 def _of_connection(remote: Remote) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Maintenance:
         )
 
     def admit(self, stream: "ClientStream", prefix: str) -> Awaitable[None] | None:
-        """Let an admitted request pass, without our cookie; raise `ErrorResponse` for others.
+        """Let an admitted request pass; raise `ErrorResponse` for others.
 
         Returns the response if it opens the secret link. `prefix` is that of the request's route.
         """
@@ -59,8 +59,6 @@ class Maintenance:
         if not stream.is_admitted:
             self.check(stream.client.remote, stream.request)
             stream.is_admitted = True
-        if link is not None:
-            stream.request = link.without_cookie(stream.request)
         return None
 
     def check(self, remote: Remote, request: Request) -> None:

@@ -48,8 +48,8 @@ class ReverseProxy:
             opened = maintenance.admit(stream, route.prefix)
             if opened is not None:
                 return opened
-        if route.prefix and COOKIE in request.lines:
-            stream.request = without_any(stream.request)  # Of a site above this one.
+        if COOKIE in request.lines:
+            stream.request = without_any(request)
         files = route.site.files if stream.trial is None else stream.trial.files
         if files is None or not self._may_be_file(request, route, files):
             return Exchange(stream, route, self.buffers, self.idle_timeout).run()

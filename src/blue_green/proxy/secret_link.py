@@ -2,11 +2,10 @@
 
 Its path ends with a token that nobody can guess. It sets a cookie and redirects to the site, so
 that the token is in no address that an app could read, or a browser would name as a referrer. The
-cookie has another secret, derived from the token, so that it does not reveal the link. It is
-removed before a backend of the site gets a request.
+cookie has another secret, derived from the token, so that it does not reveal the link.
 
-A site may have only some paths of a host, and its cookie is for these. A site at `/` is above the
-others of its host, so browsers send them its cookie, too: `without_any` removes that.
+No backend gets such a cookie, whichever site it is of, and whether it still means anything: a site
+at `/` is above the others of its host, so browsers send them its cookie, too.
 """
 
 import hashlib
@@ -15,6 +14,7 @@ import re
 import secrets
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from blue_green.http.heads import Framing
 from blue_green.http.request import Request
@@ -28,9 +28,12 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 COOKIE = b"blue-green-"
 """What the names of all our cookies begin with."""
 PURPOSES = ("maintenance", "preview")
-MARK = "-access/"
+MARK = "-access"
 """Precedes each token, so that the access log can find it."""
-IN_PATH = re.compile(rf"({MARK}[A-Za-z0-9_-]{{4}})[A-Za-z0-9_-]{{39}}")
+LINK = re.compile(rf"(?is)((?:{'|'.join(PURPOSES)}){MARK}).+")
+"""A path with a link. Whatever follows its mark may be a token, or most of one."""
+MOST_DECODED = 4
+"""How often a path is decoded to look for a link."""
 HEAD = (
     b"Location: ../\r\n"
     b"Set-Cookie: %b\r\n"
@@ -46,12 +49,19 @@ def new_token() -> str:
 
 
 def without_token(path: str) -> str:
-    """The path as it may be logged: of the token of a secret link, only the first characters."""
-    return IN_PATH.sub(r"\1...", path)
+    """The path as it may be logged: nothing of what may be a secret link, however it is encoded."""
+    decoded = path
+    for _ in range(MOST_DECODED):
+        if MARK in decoded.lower() and (found := LINK.search(decoded)):
+            return f"{decoded[: found.start()]}{found[1]}/..."
+        if "%" not in decoded:
+            break
+        decoded = unquote(decoded, errors="replace")
+    return path
 
 
 def without_any(request: Request) -> Request:
-    """The request without the cookies of all secret links, whichever site they are of."""
+    """The request as a backend may get it: without the cookies of all secret links."""
     for purpose in PURPOSES:
         request = cookies.without(request, COOKIE + purpose.encode())
     return request
@@ -61,9 +71,9 @@ class SecretLink:
     """A secret link for one of the purposes."""
 
     def __init__(self, purpose: str, token: str) -> None:
-        self.path = f"/{purpose}{MARK}{token}"
+        self.path = f"/{purpose}{MARK}/{token}"
         """Its path, below that of the site."""
-        self._before_token = f"/{purpose}{MARK}".encode()
+        self._before_token = f"/{purpose}{MARK}/".encode()
         self._token = token.encode()
         self._name = COOKIE + purpose.encode()
         self._value = hmac.new(self._token, purpose.encode(), hashlib.sha256).hexdigest().encode()
@@ -100,7 +110,3 @@ class SecretLink:
         """Whether the request has the cookie."""
         given = cookies.values_of(request, self._name)
         return any(hmac.compare_digest(value, self._value) for value in given)
-
-    def without_cookie(self, request: Request) -> Request:
-        """The request as a backend may get it."""
-        return cookies.without(request, self._name)

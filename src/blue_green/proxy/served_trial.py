@@ -39,5 +39,4 @@ class ServedTrial:
         elif audience.is_held_by(request):
             stream.trial = self
             stream.is_admitted = True  # It is for people who know of it.
-            stream.request = audience.without_cookie(request)
         return None
