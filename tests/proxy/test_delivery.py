@@ -291,5 +291,7 @@ async def test_a_client_that_pauses_often_and_takes_much_in_between_is_fast(
     head = {"lines": b"", "is_event_stream": False, "framing": Framing.LENGTH, "length": 100 * MB}
     site = SimpleNamespace(limits=SimpleNamespace(buffer_responses=1024 * MB))
     space = BufferSpace(ProxySettings(), tmp_path)
-    parts: Any = (PausingStream(), transport, SimpleNamespace(**head), site, space, print)
+    lease = SimpleNamespace(client_waits=0.0)
+    parts: Any = (PausingStream(), transport, SimpleNamespace(**head), site, space, lease, print)
     await delivery.Delivery(*parts).run()
+    assert lease.client_waits == pytest.approx(4)

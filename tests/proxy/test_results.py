@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from blue_green.routing import lease
 from blue_green.routing.results import Counts
 from tests.raw.backend import Script, drops, says
 from tests.raw.messages import GET, OK
@@ -14,6 +15,48 @@ ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 LAST_GET = GET[:-2] + b"Connection: close\r\n\r\n"
 MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 SHORTENED = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100
+
+
+@pytest.mark.parametrize("bound", [0, 2**20])
+@pytest.mark.parametrize("gives_up", [True, False])
+async def test_an_app_that_gives_up_on_a_slow_reader_has_not_failed(
+    bound: int, gives_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n")
+        with trio.move_on_after(3 * SHORT if gives_up else 0):
+            await peer.send(bytes(80_000_000))
+        await peer.close()
+
+    monkeypatch.setattr(lease, "LONG_WAIT", SHORT)
+    async with running(script, buffer_responses=bound) as proxy:
+        client = await proxy.connect()
+        client.small_buffers()
+        await client.send(LAST_GET)
+        await trio.sleep(4 * SHORT)
+        await client.end()
+        await proxy.until_drained()
+        assert proxy.target.results.counts == Counts(1, 0 if gives_up else 1)
+        assert proxy.gate.tally.failed == (0 if gives_up else 1)
+
+
+@pytest.mark.parametrize("gives_up", [True, False])
+async def test_an_app_that_gives_up_on_a_slow_upload_has_not_failed(
+    gives_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.until(b"\r\n\r\n")
+        await trio.sleep(2 * SHORT if gives_up else 0)
+        await peer.close()
+
+    monkeypatch.setattr(lease, "LONG_WAIT", SHORT)
+    async with running(script, buffer_requests=0) as proxy:
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nConnection: close\r\n\r\n"
+        client = await proxy.ask(head + b"1")
+        await client.end()
+        await proxy.until_drained()
+        assert proxy.target.results.counts.failed == (0 if gives_up else 1)
 
 
 async def never(peer: Peer) -> None:

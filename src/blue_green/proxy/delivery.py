@@ -7,7 +7,8 @@ there is. Once the backend has sent everything, it is free, however long its cli
 
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import trio
@@ -23,6 +24,7 @@ from blue_green.proxy.client_stream import ClientStream, Unsent
 from blue_green.proxy.relay import BadBody, Body, LengthBody, body_of
 from blue_green.proxy.served_site import ServedSite
 from blue_green.proxy.splice import WORTHWHILE
+from blue_green.routing.lease import Lease
 
 FAST = 10 * 2**20
 """Bytes a second; a client that takes so many is not buffered."""
@@ -45,6 +47,7 @@ class Delivery:
     _response: Response
     _site: ServedSite
     _space: BufferSpace
+    _lease: Lease
     _backend_is_done: Callable[[bool], None]
     """Called when the backend has sent everything (True), or broke off (False), and the client has
     not taken all of it."""
@@ -101,7 +104,18 @@ class Delivery:
         All that it has taken counts, also what it took at once.
         """
         taken, self._noted = self._stream.sent - self._noted, self._stream.sent
-        self._late = max(0.0, self._late + trio.current_time() - began - taken / FAST)
+        waited = trio.current_time() - began
+        self._lease.client_waits += waited
+        self._late = max(0.0, self._late + waited - taken / FAST)
+
+    @contextmanager
+    def _backend_waits(self) -> Iterator[None]:
+        """Nothing is read from the backend in this block, because the client is slow."""
+        began = trio.current_time()
+        try:
+            yield
+        finally:
+            self._lease.client_waits += trio.current_time() - began
 
     async def finish(self, size: int, deliver: Callable[[], Awaitable[object]]) -> None:
         """Deliver the last bytes, of which the backend has sent all."""
@@ -129,7 +143,8 @@ class Delivery:
         """Do that once; if the client has caught up, return the bytes that are to be sent next."""
         with self._buffer() as buffer:
             if not buffer.reserve(max(size, PIECE)):
-                await deliver()
+                with self._backend_waits():
+                    await deliver()
                 return b""
             self._count()
             self._has_caught_up, self._late = False, 0.0
@@ -195,7 +210,9 @@ class Delivery:
         try:
             while data := await self._body.read():
                 self._has_caught_up = buffer.is_awaited
-                await self._store(buffer, data)
+                if not buffer.put_in_memory(data):
+                    with self._backend_waits():
+                        await self._store(buffer, data)
                 if self._has_caught_up:
                     return
             self._is_read = True
@@ -208,8 +225,6 @@ class Delivery:
 
     async def _store(self, buffer: Buffer, data: bytes) -> None:
         """Store it in memory if the client takes the rest soon, else on disk, else wait."""
-        if buffer.put_in_memory(data):
-            return
         if buffer.is_in_memory:
             with trio.move_on_after(PATIENCE):
                 while not buffer.put_in_memory(data):

@@ -242,7 +242,9 @@ class Exchange:
         body = self._received or self._stream.body(self._limits.max_body)
         self._is_uploaded, lease.is_uploading = False, not body.is_complete
         is_chunked = self._request.framing is Framing.CHUNKED
-        upload = Upload(self._client, body, self._limits, self._idle_timeout, chunked=is_chunked)
+        upload = Upload(
+            self._client, body, self._limits, self._idle_timeout, lease, chunked=is_chunked
+        )
         with trio.CancelScope() as good_so_far:
             async with beside(
                 lambda: upload.run(upstream.transport, head, good_so_far, self._note_uploaded)
@@ -287,7 +289,7 @@ class Exchange:
 
     def _delivery(self, upstream: Upstream, lease: Lease, response: Response) -> Delivery:
         return Delivery(
-            self._stream, upstream.transport, response, self._site, self._space,
+            self._stream, upstream.transport, response, self._site, self._space, lease,
             partial(self._release, upstream, lease, response),
         )  # fmt: skip
 

@@ -13,6 +13,8 @@ from blue_green.config.kinds import Endpoint
 from blue_green.routing.results import Results
 
 _NOWHERE = Endpoint()
+LONG_WAIT = 1.0
+"""Seconds of waiting for a client after which an app may have given up because of that."""
 
 
 class Outcome(Enum):
@@ -26,7 +28,7 @@ class Outcome(Enum):
     OVERDUE = "overdue"
     """The client got an error, because no response began within `response_timeout`."""
     ABORTED = "aborted"
-    """The client disconnected, or sent something invalid."""
+    """The client disconnected, sent something invalid, or was so slow that the backend gave up."""
     CUT = "cut"
     """We ended it, because the drain timeout had passed."""
 
@@ -120,8 +122,8 @@ class Lease:
     """One request's claim on a target, from the gate until `end`."""
 
     __slots__ = (
-        "_acquired_at", "_began", "_listener", "_status", "cut", "end_stream", "held", "is_stream",
-        "is_uploading", "request", "sock", "target",
+        "_acquired_at", "_began", "_listener", "_status", "client_waits", "cut", "end_stream",
+        "held", "is_stream", "is_uploading", "request", "sock", "target",
     )  # fmt: skip
 
     def __init__(self, listener: LeaseListener, target: Target, held: float) -> None:
@@ -132,6 +134,8 @@ class Lease:
         """It may last for ever: a tunnel, such as a WebSocket, or an event stream."""
         self.is_uploading = False
         """The client has not sent the whole request yet."""
+        self.client_waits = 0.0
+        """Seconds that the backend has waited for the client to send or to read, together."""
         self.cut: Callable[[], bool] | None = None
         """Takes the request away from the target; returns whether the client loses it by that. If
         not, it is sent again. Set by the exchange."""
@@ -191,6 +195,8 @@ class Lease:
         self.target.note_lease_ended()
 
     def end(self, outcome: Outcome) -> None:
+        if outcome is Outcome.FAILED and self.client_waits > LONG_WAIT:
+            outcome = Outcome.ABORTED
         self.target.leases.discard(self)
         self.target.note_lease_ended()
         if outcome is not Outcome.RESPONDED:
