@@ -4,17 +4,26 @@ Otherwise the collector would run every few hundred requests, and visit every ob
 """
 
 import gc
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 import trustme
+from h2.stream import H2Stream
 
 from blue_green.http.handshake import Handshake
 from blue_green.http.tls import TlsTransport
+from blue_green.http2.judge import Judge
+from blue_green.http2.session import Session
+from blue_green.proxy.client import Client
 from blue_green.proxy.exchange import Exchange
+from blue_green.proxy.http2.connection import Http2Connection
+from blue_green.proxy.http2.stream import Http2Stream
 from blue_green.routing.lease import Lease
+from tests.proxy.http2.frame_peer import connect, data, reset
 from tests.raw.backend import Script, says
 from tests.raw.messages import GET, OK, POST
 from tests.raw.proxy import running
@@ -71,3 +80,31 @@ async def test_a_finished_connection_over_tls_leaves_no_reference_cycles(
             await until("all have ended", lambda: proxy.listener.connections == 0)
             left = sum(isinstance(thing, TlsTransport | Handshake) for thing in gc.get_objects())
             assert left <= 4  # What the last connection used may still be referred to.
+
+
+OVER_HTTP2 = (Http2Connection, Http2Stream, Session, Judge, H2Stream, TlsTransport, Client)
+
+
+@pytest.mark.parametrize("end", ["response", "reset", "end of the connection"])
+async def test_a_stream_and_its_connection_leave_no_reference_cycles(
+    tmp_path: Path, end: str
+) -> None:
+    async with running(says(OK), tls=write_pair(tmp_path)) as proxy:
+        with uncollected():
+            for _ in range(COUNT):
+                peer = await connect(proxy)
+                await peer.send(peer.post(1), data(1, b"hello", end=end == "response"))
+                if end == "response":
+                    await peer.response(1)
+                else:
+                    await peer.check_alive()
+                if end == "reset":
+                    await peer.send(reset(1))
+                    await peer.check_alive()
+                await trio.aclose_forcefully(peer.stream)
+            await until("all have ended", lambda: proxy.listener.connections == 0)
+            await proxy.until_drained()
+            left = Counter(
+                type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, OVER_HTTP2)
+            )
+            assert max(left.values(), default=0) <= 2, left

@@ -4,7 +4,8 @@ Sections are those of RFC 9113.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from h2.errors import ErrorCodes
 from h2.events import StreamReset as ResetByJudge
@@ -68,20 +69,10 @@ class Receiver:
         self.expected_acks = 0
         """The same for our settings."""
         self._has_left = False
-        self._handlers = {
-            frames.DATA: self._data,
-            frames.HEADERS: self._headers,
-            frames.PRIORITY: self._stream_fault,
-            frames.RST_STREAM: self._reset,
-            frames.SETTINGS: self._settings,
-            frames.PING: self._ping,
-            frames.GOAWAY: self._goaway,
-            frames.WINDOW_UPDATE: self._window_update,
-        }
 
     def receive(self, frame: Frame) -> Sequence[Event]:
         """The events of a frame. Raises `SessionOver`."""
-        return self._handlers[frame.type](frame)
+        return self._handlers[frame.type](self, frame)
 
     def _headers(self, frame: Frame) -> Sequence[Event]:
         block = self._decode(frame.payload)
@@ -287,3 +278,15 @@ class Receiver:
 
     def _is_idle(self, stream_id: int) -> bool:
         return stream_id > self._streams.last_id or stream_id % 2 == 0
+
+    _handlers: ClassVar[dict[int, Callable[["Receiver", Frame], Sequence[Event]]]] = {
+        frames.DATA: _data,
+        frames.HEADERS: _headers,
+        frames.PRIORITY: _stream_fault,
+        frames.RST_STREAM: _reset,
+        frames.SETTINGS: _settings,
+        frames.PING: _ping,
+        frames.GOAWAY: _goaway,
+        frames.WINDOW_UPDATE: _window_update,
+    }
+    """By the type of the frame. Methods of each object would be a reference cycle."""

@@ -268,6 +268,11 @@ class Session:
         if self._streams.serve_no_more() and not self._is_over:
             self._outbox.goaway(self._streams.last_id, ErrorCodes.NO_ERROR)
 
+    def close(self) -> None:
+        """Free the memory of the session, which receives nothing more."""
+        self._is_over = True
+        self._judge.close()
+
 
 def _settings(limits: SessionLimits) -> dict[SettingCodes, int]:
     return {

@@ -46,13 +46,13 @@ async def test_a_piece_is_used_when_the_next_one_is_read() -> None:
     assert used == [3, 2]
 
 
-async def test_bytes_that_are_dropped_include_the_piece_that_was_read_last() -> None:
+async def test_bytes_that_are_forgotten_include_the_piece_that_was_read_last() -> None:
     used: list[int] = []
     broken = body(b"abc", used=used)
     await broken.read()
     broken.put(b"de")
-    assert broken.drop() == 5
-    assert broken.drop() == 0
+    assert broken.close() == 5
+    assert broken.close() == 0
     assert used == []
 
 

@@ -57,8 +57,12 @@ class StreamBody:
         self.is_broken = not self._has_ended
         self._wake_reader()
 
-    def drop(self) -> int:
-        """Forget what has arrived, since nobody will use it; the number of its bytes."""
+    def close(self) -> int:
+        """Forget what has arrived, since nobody will use it; the number of its bytes.
+
+        It forgets `used`, too, which would be a reference cycle.
+        """
+        self._used = _forget
         count = len(self._arrived) + self._in_use
         if count:
             self._arrived.clear()
@@ -117,3 +121,7 @@ class StreamBody:
         count = len(self._arrived)
         is_last = self._count + count == self._length
         return count - 1 if is_last and not self._has_ended else count
+
+
+def _forget(count: int) -> None:
+    """Nobody wants to know any more how many bytes were used."""

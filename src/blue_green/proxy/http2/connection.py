@@ -89,6 +89,8 @@ class Http2Connection:
         finally:
             self._session.refuse_streams()
             self._writer.flush()
+            self._session.close()
+            del self._workers  # They refer to this connection.
 
     async def _read(self) -> None:
         """Read until the client sends no more, or must not."""
@@ -182,7 +184,7 @@ class Http2Connection:
         note_end(client, None, End(error.status, error.in_full, len(body)), 0.0, self._shared)
 
     def _end_stream(self, stream: Http2Stream) -> None:
-        stream.drop_body()
+        stream.close_body()
         self._session.finish(stream.stream_id)
         del self._streams[stream.stream_id]
         self._writer.is_shared = len(self._streams) > 1

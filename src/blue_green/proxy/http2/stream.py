@@ -156,9 +156,9 @@ class Http2Stream:
         self._session.widen(self.stream_id)
         return self.received
 
-    def drop_body(self) -> None:
+    def close_body(self) -> None:
         """Forget what has arrived of the request's body."""
-        self._unread.add(-self.received.drop())
+        self._unread.add(-self.received.close())
 
     def _credit(self, count: int) -> None:
         self._unread.add(-count)
