@@ -393,6 +393,20 @@ def test_the_names_of_sites_are_printed_for_completion(tmp_path: Path) -> None:
     assert done == Done(1, "", "")
 
 
+def test_only_names_that_a_shell_does_not_expand_are_printed(tmp_path: Path) -> None:
+    names = {"event": "result", "names": ["origin/main", "$(oops)", "v1.4"]}
+    done, asked = answer_to(tmp_path, "status", "--revision-names", "--site", "shop", answer=names)
+    assert done == Done(0, "origin/main\nv1.4\n", "")
+    assert asked == encode({"command": "revision-names", "site": "shop"})
+
+
+def test_the_names_of_processes_are_those_of_the_site_that_was_named(tmp_path: Path) -> None:
+    shop = {"event": "result", "site": "shop", "processes": [{"name": "worker"}]}
+    done, asked = answer_to(tmp_path, "status", "--process-names", "--site", "shop", answer=shop)
+    assert done == Done(0, "worker\n", "")
+    assert asked == encode({"command": "status", "site": "shop"})
+
+
 # --- answers --------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Completion, tried in the shells themselves."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from blue_green.cli import COMMANDS
+from blue_green.cli.completion_words import words_of
 from tests.support.command import answering
 from tests.waiting import PATIENCE
 
@@ -57,8 +59,15 @@ PROCESSES = {
     "event": "result",
     "sites": {"blog": {"processes": [{"name": "worker"}, {"name": "beat"}]}, "shop": {}},
 }
+REVISIONS = {"event": "result", "names": ["main", "origin/main", "v1.4"]}
 SITES = {"event": "result", "sites": {"blog": {}, "shop": {}, "$(oops)": {}}}
 
+(_maintenance,) = [command for command in COMMANDS if command.name == "maintenance"]
+MAINTENANCE = [
+    name
+    for option in words_of("maintenance", "", (), _maintenance.arguments).options
+    for name in option.names
+]
 TYPED = {
     "sta": ["status"],
     "": [
@@ -77,6 +86,10 @@ TYPED = {
     "init --host ": [],
     "run --": ["--help"],
     "nonsense ": [],
+    "maintenance ": ["on", "off", *MAINTENANCE],
+    "maintenance --message x o": ["off", "on"],
+    "maintenance on ": MAINTENANCE,
+    "logs green b": [],
 }  # fmt: skip
 
 
@@ -114,6 +127,14 @@ def test_bash_completes_the_names_of_processes(tmp_path: Path, script: Path) -> 
         first, every, restart = run("bash", "--norc", "-c", BASH, cwd=tmp_path).splitlines()
     assert (first, restart) == ("worker", "beat")
     assert {"worker", "beat", "green"} < set(every.split("|"))
+
+
+@pytest.mark.parametrize("script", ["bash"], indirect=True)
+def test_bash_completes_revisions_of_the_site_that_was_named(tmp_path: Path, script: Path) -> None:
+    (tmp_path / "typed").write_text("swap --socket s --site shop v\n")
+    with answering(tmp_path / "s", REVISIONS) as asked:
+        assert run("bash", "--norc", "-c", BASH, cwd=tmp_path) == "v1.4\n"
+    assert json.loads(asked[0])["site"] == "shop"
 
 
 @pytest.mark.parametrize("script", ["bash"], indirect=True)
@@ -175,6 +196,47 @@ def test_zsh_completes_the_names_of_processes(tmp_path: Path, script: Path) -> N
     with answering(tmp_path / "s", PROCESSES):
         assert run("zsh", "-f", "-c", ask, cwd=tmp_path) == "--\nworker\nbeat\n"
     assert "; _blue_green_processes}" in script.read_text()
+
+
+@needs_zsh
+@pytest.mark.parametrize("script", ["zsh"], indirect=True)
+def test_zsh_completes_revisions_of_the_site_that_was_named(tmp_path: Path, script: Path) -> None:
+    ask = """
+        autoload -U compinit; compinit -D -u; source ./completion
+        compadd() { print -l -- "$@" }
+        words=(swap --socket s --site shop ''); CURRENT=6; program=blue-green
+        _blue_green_revisions
+    """
+    with answering(tmp_path / "s", REVISIONS) as asked:
+        assert run("zsh", "-f", "-c", ask, cwd=tmp_path) == "--\nmain\norigin/main\nv1.4\n"
+    assert json.loads(asked[0])["site"] == "shop"
+    assert "1:revision:_blue_green_revisions" in script.read_text()
+
+
+@needs_fish
+@pytest.mark.parametrize("script", ["fish"], indirect=True)
+def test_fish_completes_revisions_of_the_site_that_was_named(tmp_path: Path, script: Path) -> None:
+    ask = "source ./completion; complete -C 'blue-green swap --socket s --site shop o'"
+    with answering(tmp_path / "s", REVISIONS) as asked:
+        found = run("fish", "--no-config", "-c", ask, cwd=tmp_path)
+    assert [line.split("\t")[0] for line in found.splitlines()] == ["origin/main"]
+    assert json.loads(asked[0])["site"] == "shop"
+
+
+@needs_fish
+@pytest.mark.parametrize("script", ["fish"], indirect=True)
+def test_fish_offers_the_values_of_an_argument_only_once(tmp_path: Path, script: Path) -> None:
+    lines = ["maintenance --message x o", "maintenance on o", "logs g", "logs blue g"]
+    ask = "; ".join(f"complete -C 'blue-green {line}'; echo ." for line in lines)
+    found = run("fish", "--no-config", "-c", f"source ./completion; {ask}", cwd=tmp_path)
+    assert [line.split("\t")[0] for line in found.splitlines()] == [
+        *("off", "on", "."), ".", *("green", "."), ".",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("script", ["bash", "zsh", "fish"], indirect=True)
+def test_no_script_has_the_percent_signs_of_argparse(script: Path) -> None:
+    assert "%%;" not in script.read_text()
 
 
 @needs_fish

@@ -35,9 +35,9 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def _completion(arguments: argparse.Namespace) -> int:
-    from blue_green.cli import completion  # noqa: PLC0415 - no other command needs it
+    from blue_green.cli import completion, completion_words  # noqa: PLC0415 - only needed here
 
-    words = [completion.words_of(c.name, c.help, c.offers, c.arguments) for c in COMMANDS]
+    words = [completion_words.words_of(c.name, c.help, c.offers, c.arguments) for c in COMMANDS]
     print(completion.SHELLS[arguments.shell](words), end="")
     return OK
 

@@ -1,72 +1,14 @@
 """Completion scripts for bash, zsh and fish, generated from the table of commands.
 
-Pressing Tab runs a program only for the names of sites and processes: `blue-green status --names`
-and `--process-names`, which are quick and print nothing on errors.
+Pressing Tab runs a program only for the names of sites, processes and revisions: `blue-green
+status` with `--names`, `--process-names` or `--revision-names`, which is quick and prints nothing
+on errors. The latter two get the `--site` that was typed.
 """
 
-import argparse
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import frozen
-
-FILES = ("FILE", "PATH")
-"""Metavars of arguments that are files."""
-SITE = "SITE"
-"""The metavar of arguments that are names of sites."""
-PROCESSES = ("PROCESS", "WHICH")
-"""Metavars of arguments that are, or may be, names of processes."""
-
-AddArguments = Callable[[argparse.ArgumentParser], None]
-
-
-@frozen
-class Option:
-    """An option of a command."""
-
-    names: Sequence[str]
-    help: str
-    takes_value: bool
-    takes_file: bool
-    takes_site: bool
-    takes_process: bool
-
-
-@frozen
-class Words:
-    """The words that can follow a command."""
-
-    name: str
-    help: str
-    options: Sequence[Option]
-    offers: Sequence[str]
-    """Values of the positional argument."""
-    takes_file: bool
-    takes_site: bool
-    takes_process: bool
-
-
-def words_of(name: str, about: str, offers: Sequence[str], add: AddArguments) -> Words:
-    """Collect a command's options and arguments from its argparse parser."""
-    parser = argparse.ArgumentParser(prog=name)
-    add(parser)
-    actions = parser._actions  # argparse has no public list; this one has been stable since 2.7.
-    options = [
-        Option(
-            names=action.option_strings,
-            help=(action.help or "").partition(" (")[0],
-            takes_value=action.nargs != 0,
-            takes_file=action.metavar in FILES,
-            takes_site=action.metavar == SITE,
-            takes_process=action.metavar in PROCESSES,
-        )
-        for action in actions
-        if action.option_strings and action.help != argparse.SUPPRESS
-    ]
-    positional = [action.metavar for action in actions if not action.option_strings]
-    takes_file = any(metavar in FILES for metavar in positional)
-    takes_process = any(metavar in PROCESSES for metavar in positional)
-    return Words(name, about, options, offers, takes_file, SITE in positional, takes_process)
+from blue_green.cli.completion_words import Option, Words
 
 
 def bash(commands: Sequence[Words]) -> str:
@@ -74,16 +16,17 @@ def bash(commands: Sequence[Words]) -> str:
     cases = []
     for command in commands:
         options = [name for option in command.options for name in option.names]
-        valued = [n for option in command.options if option.takes_value for n in option.names]
         filed = [n for option in command.options if option.takes_file for n in option.names]
         cases.append(f"""\
         {command.name})
-            words={shlex.quote(" ".join([*command.offers, *options]))}
-            valued={shlex.quote(" ".join(valued))}
+            words={shlex.quote(" ".join(options))}
+            offers={shlex.quote(" ".join(command.offers))}
+            valued={shlex.quote(" ".join(command.valued))}
             filed={shlex.quote(" ".join(filed))}
             takes_file={"yes" if command.takes_file else ""}
             takes_site={"yes" if command.takes_site else ""}
             takes_process={"yes" if command.takes_process else ""}
+            takes_revision={"yes" if command.takes_revision else ""}
             ;;
 """)
     names = " ".join(command.name for command in commands)
@@ -92,16 +35,28 @@ def bash(commands: Sequence[Words]) -> str:
 _blue_green_names() {{
     local at finds=()
     for (( at = 2; at < COMP_CWORD - 1; at++ )); do
-        if [[ ${{COMP_WORDS[at]}} == --config || ${{COMP_WORDS[at]}} == --socket ]]; then
-            finds+=("${{COMP_WORDS[at]}}" "${{COMP_WORDS[at+1]}}")
-        fi
+        case ${{COMP_WORDS[at]}} in
+            --config|--socket) finds+=("${{COMP_WORDS[at]}}" "${{COMP_WORDS[at+1]}}") ;;
+            --site) [[ $1 == --names ]] || finds+=(--site "${{COMP_WORDS[at+1]}}") ;;
+        esac
     done
     "${{COMP_WORDS[0]}}" status "$1" "${{finds[@]}}" 2>/dev/null
 }}
+_blue_green_is_given() {{
+    local at
+    for (( at = 2; at < COMP_CWORD; at++ )); do
+        if [[ ${{COMP_WORDS[at]}} != -* ]]; then
+            return 0
+        elif [[ " $1 " == *" ${{COMP_WORDS[at]}} "* ]]; then
+            (( at++ ))
+        fi
+    done
+    return 1
+}}
 _blue_green() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
-    local command=${{COMP_WORDS[1]}} words='' valued='' filed=''
-    local takes_file='' takes_site='' takes_process=''
+    local command=${{COMP_WORDS[1]}} words='' offers='' valued='' filed=''
+    local takes_file='' takes_site='' takes_process='' takes_revision=''
     COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
         COMPREPLY=($(compgen -W '{names} --help --version' -- "$current"))
@@ -124,10 +79,11 @@ _blue_green() {{
         local IFS=$'\\n'
         COMPREPLY=($(compgen -f -- "$current"))
     elif [[ ! $is_value ]]; then
-        if [[ $takes_site && $current != -* ]]; then
-            words+=" $(_blue_green_names --names)"
-        elif [[ $takes_process && $current != -* ]]; then
-            words+=" $(_blue_green_names --process-names)"
+        if [[ $current != -* ]] && ! _blue_green_is_given "$valued"; then
+            words+=" $offers"
+            [[ ! $takes_site ]] || words+=" $(_blue_green_names --names)"
+            [[ ! $takes_process ]] || words+=" $(_blue_green_names --process-names)"
+            [[ ! $takes_revision ]] || words+=" $(_blue_green_names --revision-names)"
         fi
         COMPREPLY=($(compgen -W "$words" -- "$current"))
     fi
@@ -149,6 +105,8 @@ def zsh(commands: Sequence[Words]) -> str:
             specs.append(shlex.quote(f"1:what:{{compadd -- {offers}; _blue_green_processes}}"))
         elif command.offers:
             specs.append(shlex.quote(f"1:what:({' '.join(command.offers)})"))
+        elif command.takes_revision:
+            specs.append(shlex.quote("1:revision:_blue_green_revisions"))
         elif command.takes_site:
             specs.append(shlex.quote("1:site:_blue_green_sites"))
         elif command.takes_file:
@@ -165,11 +123,13 @@ def zsh(commands: Sequence[Words]) -> str:
 # zsh completion for blue-green: source <(blue-green completion zsh), after compinit
 _blue_green_sites() {{ _blue_green_names --names }}
 _blue_green_processes() {{ _blue_green_names --process-names }}
+_blue_green_revisions() {{ _blue_green_names --revision-names }}
 _blue_green_names() {{
     local at
     local -a finds
     for (( at = 2; at < CURRENT - 1; at++ )); do
-        if [[ $words[at] == --config || $words[at] == --socket ]]; then
+        if [[ $words[at] == --config || $words[at] == --socket ||
+                ($words[at] == --site && $1 != --names) ]]; then
             finds+=($words[at] $words[at+1])
         fi
     done
@@ -219,10 +179,25 @@ function __blue_green_names
     set -l finds
     for at in (seq 2 (math (count $words) - 1))
         if contains -- $words[$at] --config --socket
+            or test $words[$at] = --site -a $argv[1] != --names
             set -a finds $words[$at] $words[(math $at + 1)]
         end
     end
     command $words[1] status $argv[1] $finds 2>/dev/null
+end
+function __blue_green_is_given
+    set -l words (commandline -opc)
+    set -l is_value
+    for word in $words[3..-1]
+        if test -n "$is_value"
+            set is_value
+        else if contains -- $word $argv
+            set is_value yes
+        else if not string match -q -- '-*' $word
+            return 0
+        end
+    end
+    return 1
 end"""
 
 
@@ -242,12 +217,15 @@ def fish(commands: Sequence[Words]) -> str:
         )
     for command in commands:
         start = f"complete -c blue-green -n '__fish_seen_subcommand_from {command.name}'"
+        first = f"{start[:-1]}; and not __blue_green_is_given {' '.join(command.valued)}'"
         if command.offers:
-            lines.append(f"{start} -a {_fish_quoted(' '.join(command.offers))}")
+            lines.append(f"{first} -a {_fish_quoted(' '.join(command.offers))}")
         if command.takes_site:
-            lines.append(f"{start} -a '(__blue_green_names --names)'")
+            lines.append(f"{first} -a '(__blue_green_names --names)'")
         if command.takes_process:
-            lines.append(f"{start} -a '(__blue_green_names --process-names)'")
+            lines.append(f"{first} -a '(__blue_green_names --process-names)'")
+        if command.takes_revision:
+            lines.append(f"{first} -a '(__blue_green_names --revision-names)'")
         if command.takes_file:
             lines.append(f"{start} -F")
         for option in command.options:

@@ -80,15 +80,16 @@ def ask_site(
 
     Without `--site`, the supervisor finds the site by the current directory.
     """
-    to, where = socket_of(arguments), _where(arguments)
-    for message in client.ask(to, {**request, **where}, on_peer=on_peer):
-        if "site" not in where and is_refused_by_older(message):
+    to, place = socket_of(arguments), where(arguments)
+    for message in client.ask(to, {**request, **place}, on_peer=on_peer):
+        if "site" not in place and is_refused_by_older(message):
             yield from client.ask(to, request)
             return
         yield message
 
 
-def _where(arguments: argparse.Namespace) -> dict[str, str]:
+def where(arguments: argparse.Namespace) -> dict[str, str]:
+    """The site that a command is for, or the directory by which the supervisor finds it."""
     if arguments.site is not None:
         return {"site": arguments.site}
     with suppress(OSError):  # Somebody may have removed the current directory.

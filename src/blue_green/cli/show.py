@@ -18,12 +18,13 @@ from blue_green.cli.request import (
     print_result,
     reject_file,
     site_arguments,
+    where,
 )
 from blue_green.cli.terminal import Style
 from blue_green.control import client
 
 SLOTS = ("blue", "green")
-PLAIN_NAME = re.compile(r"\w[\w.-]*")
+PLAIN_NAME = re.compile(r"\w[\w./-]*")
 NAMES_TIMEOUT = 1.0
 """Seconds to wait for the names of the sites while somebody waits for a completion."""
 
@@ -33,8 +34,8 @@ def _status(arguments: argparse.Namespace) -> int:
     request = {"command": "status"}
     if arguments.site is not None:
         request["site"] = arguments.site
-    if arguments.names or arguments.process_names:
-        return _print_names(arguments)
+    if arguments.names or arguments.process_names or arguments.revision_names:
+        return _print_names(arguments, request)
     if arguments.watch:
         from blue_green.cli import watch_status  # noqa: PLC0415 - slow to load
 
@@ -45,16 +46,21 @@ def _status(arguments: argparse.Namespace) -> int:
     )
 
 
-def _print_names(arguments: argparse.Namespace) -> int:
-    """Print the names of all sites, or of their processes, for the shell's completion.
+def _print_names(arguments: argparse.Namespace, request: dict[str, Any]) -> int:
+    """Print names for the shell's completion: of all sites, or of the processes or revisions of
+    the one in the request, if there is one.
 
     Quickly, or not at all.
     """
+    if arguments.revision_names:
+        request = {"command": "revision-names", **where(arguments)}
     to = socket_of(arguments, None)
-    *_, result = client.ask(to, {"command": "status"}, timeout=NAMES_TIMEOUT)
+    *_, result = client.ask(to, request, timeout=NAMES_TIMEOUT)
     if result["event"] == "error":
         return FAILED
-    if arguments.process_names:
+    if arguments.revision_names:
+        names = result["names"]
+    elif arguments.process_names:
         sites = result.get("sites", {"": result}).values()
         found = [one["name"] for site in sites for one in site.get("processes", ())]
         names = list(dict.fromkeys(found))
@@ -124,6 +130,7 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="refresh every second, until ^C")
     parser.add_argument("--names", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--process-names", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--revision-names", action="store_true", help=argparse.SUPPRESS)
 
 
 def _history_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from blue_green.supervisor.follow_swap import follow, follow_to_preview
 from blue_green.supervisor.logs import Logs, LogsArguments
 from blue_green.supervisor.no_arguments import NoArguments
 from blue_green.supervisor.restart_processes import restart_processes
+from blue_green.supervisor.revision_names import revision_names
 
 
 @define
@@ -195,5 +196,6 @@ COMMANDS: Mapping[str, SiteCommand] = {
     "resume": SiteCommand(NoArguments, resume),
     "history": SiteCommand(HistoryArguments, history, is_remembered=False),
     "logs": SiteCommand(LogsArguments, logs, is_remembered=False),
+    "revision-names": SiteCommand(NoArguments, revision_names, is_remembered=False),
     "exec": SiteCommand(ExecArguments, exec_, is_remembered=False),
 }
