@@ -14,7 +14,7 @@ from tests.support.gates import a_gate, a_target
 class OfClient:
     """A request of a client with this name."""
 
-    sent = 0
+    sent, may_get_stream = 0, False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -26,7 +26,8 @@ from tests.support.gates import a_target
 def a_slot(requests: int, failed: int, targets: list[Target]) -> Slot:
     """One whose release has served so many requests."""
     results = Results(responses=requests, errors=failed)
-    slot = SimpleNamespace(results=results, recent=RecentResults(results), open_targets=targets)
+    recent = RecentResults(results)
+    slot = SimpleNamespace(results=results, recent=recent, open_targets=targets, targets=targets)
     return cast(Slot, slot)
 
 

@@ -11,6 +11,7 @@ import pytest
 from blue_green.config.kinds import Count, Percent
 from blue_green.config.site_settings import SwapSettings
 from blue_green.routing.client_limits import ClientLimits
+from blue_green.routing.lease import Target
 from blue_green.routing.results import Results
 from blue_green.site.trial_verdict import TrialVerdict, limit, slower_than
 
@@ -34,6 +35,12 @@ class BothResults:
         """A response of the new release."""
         self.of_new.add(status, seconds)
         self.limits.note_response(status, seconds, lambda: client)
+
+    def new_targets(self) -> list[Target]:
+        return []
+
+    def old_targets(self) -> list[Target]:
+        return []
 
 
 def verdict_of(both: BothResults, **settings: Any) -> TrialVerdict:

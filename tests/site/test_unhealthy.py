@@ -1,5 +1,6 @@
 """What unanswered probes prove about a live backend, and what they do not."""
 
+import math
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -74,7 +75,7 @@ def address_of(sock: socket.socket) -> Endpoint:
 
 @asynccontextmanager
 async def watched(
-    listening: socket.socket, response_timeout: float = 60.0
+    listening: socket.socket, response_timeout: float = 60.0, patience: float = math.inf
 ) -> AsyncIterator[Watched]:
     """A backend that is found unhealthy after two probes that count."""
     health = HealthSettings(interval=Period(0.02), timeout=Period(0.1), fall=Count(2))
@@ -96,7 +97,7 @@ async def watched(
     async def watch() -> None:
         it.verdict.append(
             await unhealthy.until_unhealthy(
-                it.target, lambda: settings, lambda _: 0, ProbeLogFilter()
+                it.target, lambda: settings, lambda _: 0, ProbeLogFilter(), patience
             )
         )
 
@@ -191,6 +192,43 @@ async def test_once_a_request_is_overdue_all_probes_since_then_count(
     [why] = it.verdict
     assert int(why.split()[0]) > 2
     assert why.endswith("no answer to GET / within 0.1 s, nor a request within 60 s")
+
+
+async def test_a_busy_candidate_that_answers_nothing_at_all_is_not_excused_for_long(
+    listening: socket.socket,
+) -> None:
+    """However many requests it gets meanwhile."""
+    async with watched(listening, patience=0.8) as it:
+        it.answer = b""
+        async with trio.open_nursery() as nursery:
+
+            async def others() -> None:
+                while True:
+                    await it.request()
+                    await trio.sleep(0.02)
+
+            nursery.start_soon(others)
+            await it.until_probed(4)
+            assert it.verdict == []
+            await until("it is found", lambda: it.verdict)
+            nursery.cancel_scope.cancel()
+    [why] = it.verdict
+    assert why.endswith("no answer to GET / within 0.1 s, nor a request within 0.8 s")
+
+
+async def test_a_busy_candidate_that_answers_requests_is_left_alone(
+    listening: socket.socket,
+) -> None:
+    async with watched(listening, patience=0.5) as it:
+        it.answer = b""
+        lease = await it.request()
+        for _ in range(6):
+            more = await it.request()
+            await it.until_probed(2)
+            lease.begin_response(200)
+            lease.end(Outcome.RESPONDED)
+            lease = more
+        assert it.verdict == []
 
 
 async def test_a_request_younger_than_the_probe_is_no_excuse(

@@ -113,8 +113,17 @@ class Request:
 
     @property
     def wants_html(self) -> bool:
+        return self._accepts(b"text/html")
+
+    @property
+    def may_get_stream(self) -> bool:
+        """Whether it asks for an event stream, or to switch protocols."""
+        return self.upgrade is not None or self._accepts(b"text/event-stream")
+
+    def _accepts(self, media_type: bytes) -> bool:
+        """Whether an Accept line names this type."""
         lines = self.lines.lower().split(b"\r\n")  # Much faster than a search for all at once.
-        return any(b"text/html" in line for line in lines if line.startswith(b"accept:"))
+        return any(media_type in line for line in lines if line.startswith(b"accept:"))
 
 
 def read_request(head: bytes) -> Request:

@@ -145,6 +145,11 @@ class Exchange:
         """Bytes of the response's body that the client was sent."""
         return self._stream.sent
 
+    @property
+    def may_get_stream(self) -> bool:
+        """Whether it asks for a stream, whose head may come with its first event."""
+        return self._request.may_get_stream
+
     def name_client(self) -> str:
         """The client that the request counts for; empty if many clients may have its address."""
         return share.sole_client(self._client.remote, self._request)
@@ -256,7 +261,7 @@ class Exchange:
     def _note_uploaded(self) -> None:
         self._is_uploaded = True
         if self._lease is not None:
-            self._lease.is_uploading = False
+            self._lease.end_upload()
 
     async def _respond(self, upstream: Upstream, lease: Lease) -> bool:
         """Relay the response; whether the connection to the backend can be used again."""

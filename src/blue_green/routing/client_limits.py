@@ -7,7 +7,8 @@ look worse than it is.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from attrs import define, field
@@ -44,6 +45,17 @@ class ClientLimit:
             self._of[client] = count + 1
         return True
 
+    def foresee(self, clients: Iterable[str]) -> tuple[int, int]:
+        """How many more results of these clients would count, and how many clients it would be."""
+        more: Counter[str] = Counter()
+        count, total = 0, self.clients
+        for client in clients:
+            before = self._of.get(client, 0) + more[client]
+            if before < MOST_OF_ONE:
+                count, total = count + 1, total + (not before)
+                more[client] += bool(client)
+        return count, total
+
     @property
     def has_several(self) -> bool:
         return self.clients >= FEWEST_CLIENTS
@@ -59,6 +71,10 @@ class ClientLimits:
     """The response time beyond which a response is slow now."""
     failures_over: int = 0
     """Failures that do not count."""
+    given_up_seconds: float = 1.0
+    """The time beyond which a client without a response has given up because of the release."""
+    given_up: int = 0
+    """Requests without a response that count as failures, since their client has given up so."""
     times_over: Histogram = field(factory=lambda: Histogram(RESPONSE_SECONDS))
     """Times of slow responses that do not count."""
 
@@ -72,6 +88,11 @@ class ClientLimits:
     def note_failure(self, client: NameClient) -> None:
         if not self.failures.admit(client()):
             self.failures_over += 1
+
+    def note_given_up(self, seconds: float, client: NameClient) -> None:
+        """Note a request that had no response for so long when its client disconnected."""
+        if seconds > self.given_up_seconds:
+            self.given_up += self.failures.admit(client())
 
     def counted(self, counts: Counts) -> Counts:
         """What counts of the requests since the limits apply."""

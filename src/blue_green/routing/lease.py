@@ -71,6 +71,11 @@ class Target:
         return self.address == _NOWHERE
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it has left its last probe unanswered, until it answers one (see `unhealthy`)."""
+        return not self.reuses_connections
+
+    @property
     def streams(self) -> int:
         """How many of its leases are streams."""
         return sum(lease.is_stream for lease in self.leases)
@@ -104,6 +109,10 @@ class LeasedRequest(Protocol):
     def sent(self) -> int:
         """Bytes of the response's body that the client was sent."""
 
+    @property
+    def may_get_stream(self) -> bool:
+        """Whether it asks for a stream, whose head may come with its first event."""
+
     def name_client(self) -> str:
         """The client that it counts for; empty if many clients may have its address."""
 
@@ -122,7 +131,7 @@ class Lease:
     """One request's claim on a target, from the gate until `end`."""
 
     __slots__ = (
-        "_acquired_at", "_began", "_listener", "_status", "client_waits", "cut", "end_stream",
+        "_asked_at", "_began", "_listener", "_status", "client_waits", "cut", "end_stream",
         "held", "is_stream", "is_uploading", "request", "sock", "target",
     )  # fmt: skip
 
@@ -149,7 +158,8 @@ class Lease:
         self._began = False
         self._status = 0
         """Of the response, once that has begun."""
-        self._acquired_at = time.monotonic()
+        self._asked_at = time.monotonic()
+        """When the target got the request, or the last part of it."""
 
     @property
     def has_begun(self) -> bool:
@@ -171,6 +181,22 @@ class Lease:
         """It waits for the client to send or to read, and not for the app to respond."""
         return self._began or self.is_uploading
 
+    @property
+    def unanswered_for(self) -> float:
+        """Seconds since the target got the whole request, for whose response it still owes a head.
+
+        0 if it owes none, or if the response may be a stream, whose head may come with its first
+        event.
+        """
+        if self.waits_for_client or (self.request is not None and self.request.may_get_stream):
+            return 0.0
+        return time.monotonic() - self._asked_at
+
+    def end_upload(self) -> None:
+        """The client has sent the whole request, and the target has it."""
+        self.is_uploading = False
+        self._asked_at = time.monotonic()
+
     def begin_response(self, status: int, *, is_stream: bool = False) -> None:
         """The response begins: the target can take one more of the requests that wait."""
         if not self._began:
@@ -179,13 +205,13 @@ class Lease:
             target = self.target
             target.responses += 1
             results = target.results
-            seconds = 0.0 if is_stream else time.monotonic() - self._acquired_at
+            seconds = 0.0 if is_stream else time.monotonic() - self._asked_at
             if is_stream:
                 results.add_stream(status)
             else:
                 results.add(status, seconds)
             if results.limits is not None:
-                results.limits.note_response(status, seconds, self._name_client)
+                results.limits.note_response(status, seconds, self.name_client)
             self._listener.let_one_more()
 
     def become_stream(self, end: Callable[[], None] | None = None) -> None:
@@ -204,6 +230,8 @@ class Lease:
             is_failure = outcome in (Outcome.FAILED, Outcome.OVERDUE)
             if is_failure and not (self.is_stream or self.target.is_stopping):
                 self._fail(self.target.results)
+            if outcome is Outcome.ABORTED and not (self._began or self.target.is_stopping):
+                self._give_up(self.target.results)
         # They refer back to this: a cycle, which only the garbage collector would free.
         self.cut = self.request = None
         if not self._began:
@@ -215,9 +243,16 @@ class Lease:
     def _fail(self, results: Results) -> None:
         results.fail(self._status)
         if results.limits is not None and self._status < 400:  # Otherwise it has failed already.
-            results.limits.note_failure(self._name_client)
+            results.limits.note_failure(self.name_client)
 
-    def _name_client(self) -> str:
+    def _give_up(self, results: Results) -> None:
+        seconds = self.unanswered_for
+        results.given_up.observe(seconds)
+        if results.limits is not None:
+            results.limits.note_given_up(seconds, self.name_client)
+
+    def name_client(self) -> str:
+        """The client that it counts for; empty if many clients may have its address."""
         return self.request.name_client() if self.request else ""
 
 

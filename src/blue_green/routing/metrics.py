@@ -48,6 +48,18 @@ class Histogram:
             return self.bounds[-1]
         return math.sqrt(self.bounds[bucket - 1] * self.bounds[bucket])
 
+    def over(self, value: float) -> int:
+        """How many values are certainly larger than this one."""
+        return sum(self.counts[bisect_left(self.bounds, value) + 1 :])
+
+    def since(self, earlier: "Histogram") -> "Histogram":
+        """What was added after `earlier`, which is an older copy."""
+        result = Histogram(self.bounds)
+        pairs = zip(self.counts, earlier.counts, strict=True)
+        result.counts[:] = [now - before for now, before in pairs]
+        result.total = self.total - earlier.total
+        return result
+
     def coarser(self, bounds: Sequence[float]) -> "Histogram":
         """The same values in fewer buckets; each of these bounds must be one of its own."""
         result, first = Histogram(bounds), 0

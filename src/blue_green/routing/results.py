@@ -86,6 +86,8 @@ class Results:
     """Responses that were cut short by the app, and are not among the errors."""
     unanswered: int = 0
     """Requests that failed without a response."""
+    given_up: Histogram = field(factory=lambda: Histogram(RESPONSE_SECONDS))
+    """How long requests had waited for a response when their client disconnected, in seconds."""
     limits: "ClientLimits | None" = None
     """Those for each client, while a verdict may come."""
 
@@ -131,17 +133,14 @@ class Results:
 
     def since(self, earlier: "Results") -> "Results":
         """What was added after `earlier`, which is an older copy."""
-        times = Histogram(RESPONSE_SECONDS)
-        pairs = zip(self.times.counts, earlier.times.counts, strict=True)
-        times.counts[:] = [now - before for now, before in pairs]
-        times.total = self.times.total - earlier.times.total
         return Results(
-            times,
+            self.times.since(earlier.times),
             responses=self.responses - earlier.responses,
             rejected=self.rejected - earlier.rejected,
             errors=self.errors - earlier.errors,
             broken=self.broken - earlier.broken,
             unanswered=self.unanswered - earlier.unanswered,
+            given_up=self.given_up.since(earlier.given_up),
         )
 
     def summary(self) -> ResultSummary:

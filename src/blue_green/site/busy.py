@@ -10,6 +10,7 @@ path need not measure it. For Unix sockets, the progress of each request is note
 """
 
 import fcntl
+import math
 import socket
 import struct
 import termios
@@ -55,14 +56,21 @@ class Workload:
 
     def probe_answered(self) -> None:
         """Requests that were given up or overdue before did not keep it from answering."""
-        self._answered_at = trio.current_time()
+        self._answered_at = self._alive_at = trio.current_time()
+        self._responses = self._target.responses
         self._given_up, self._overdue = self._target.given_up, self._target.overdue
 
-    def activity(self, response_timeout: float) -> Activity:
-        """What the target was doing when it did not answer the current probe."""
+    def activity(self, response_timeout: float, patience: float = math.inf) -> Activity:
+        """What the target was doing when it did not answer the current probe.
+
+        It may be busy for `patience` seconds without responding to anything.
+        """
         if self._target.overdue != self._overdue:
             return Activity.STALLED
         older = self._before & self._target.leases
+        has_work = older or self._target.given_up != self._given_up
+        if has_work and self._seconds_mute(older, patience) >= patience:
+            return Activity.STALLED
         if any(self._seconds_idle(lease) < response_timeout for lease in older):
             return Activity.BUSY
         if self._target.given_up == self._given_up:
@@ -70,6 +78,16 @@ class Workload:
         # A client has gone away: the backend may still be working on its request.
         since = trio.current_time() - self._answered_at
         return Activity.BUSY if since < response_timeout else Activity.STALLED
+
+    def _seconds_mute(self, older: set[Lease], patience: float) -> float:
+        """Seconds since it last responded, or one of these requests last made progress."""
+        now = trio.current_time()
+        responses, self._responses = self._responses, self._target.responses
+        if responses != self._target.responses or any(
+            lease.waits_for_client and self._seconds_idle(lease) < patience for lease in older
+        ):
+            self._alive_at = now
+        return now - self._alive_at
 
     def _note_progress(self) -> None:
         known, now = self._progress, trio.current_time()

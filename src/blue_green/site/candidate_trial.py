@@ -19,7 +19,7 @@ from blue_green.proxy.canary import Canary
 from blue_green.proxy.secret_link import SecretLink, new_token
 from blue_green.proxy.served_trial import ServedTrial
 from blue_green.routing.client_limits import ClientLimits, limited
-from blue_green.site import result_text
+from blue_green.site import result_text, unanswered
 from blue_green.site.retirement import HURRY_TIMEOUT
 from blue_green.site.slot import Slot
 from blue_green.site.state import RecordedTrial
@@ -52,6 +52,7 @@ class CandidateTrial:
         self._swap = swap
         self._site = swap.site
         self._candidate = candidate
+        self._live = live
         self.results = TrialResults(candidate, live)
         self._verdict = TrialVerdict(swap, self.results, limits)
         self._began = trio.current_time()
@@ -149,11 +150,12 @@ class CandidateTrial:
     async def _first_end(self) -> str:
         """Wait until the trial ends; how the candidate failed, if it did."""
         failure = ""
+        patience = unanswered.longest_silence(self._live.recent.recent())
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
                 nonlocal failure
-                failure = await self._candidate.first_failure(self._swap.settings)
+                failure = await self._candidate.first_failure(self._swap.settings, patience)
                 nursery.cancel_scope.cancel()
 
             async def watch_traffic() -> None:
@@ -166,11 +168,23 @@ class CandidateTrial:
             if self.plan.kind is TrialKind.CANARY:
                 nursery.start_soon(watch_traffic)
             await self._until_decided()
+            if not self._decided.is_set():
+                await self._until_settled()
             nursery.cancel_scope.cancel()
         if failure or self._decided.is_set() or self.plan.kind is TrialKind.PREVIEW:
             return failure
         self._swap.receipt.reason = self._verdict.missing()
-        return self._verdict.failure()
+        return self._verdict.failure(is_last=True)
+
+    async def _until_settled(self) -> None:
+        """When its time is over, wait for responses that are due, unless somebody decides."""
+        response_timeout = self._swap.settings.serving.response_timeout
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_after, self._decided, nursery.cancel_scope)
+            if self.plan.kind is TrialKind.CANARY:
+                await self._verdict.until_settled()
+            await unanswered.until_not_silent(self._candidate.targets, response_timeout)
+            nursery.cancel_scope.cancel()
 
     async def _until_decided(self) -> None:
         while True:

@@ -121,7 +121,7 @@ async def _replace(swap: Swap, old: Slot, candidate: Slot, release: Release) -> 
     seconds = swap.settings.swap.soak
     with swap.timed("soak" if seconds else ""):
         with trio.move_on_after(seconds):
-            failure = await soak.first_failure(swap, candidate)
+            failure = await soak.first_failure(swap, candidate, old)
     if seconds:
         results.note_in(swap.receipt)
     if failure:

@@ -13,6 +13,7 @@ def hand_over(results: Results) -> HandedResults:
         errors=results.errors,
         broken=results.broken,
         unanswered=results.unanswered,
+        given_up=tuple(results.given_up.counts),
     )
 
 
@@ -26,4 +27,5 @@ def take_over(handed: HandedResults | None) -> Results:
     results.responses, results.rejected = handed.responses, handed.rejected
     results.errors, results.broken = handed.errors, handed.broken
     results.unanswered = handed.unanswered
+    results.given_up.counts[:] = handed.given_up or results.given_up.counts
     return results

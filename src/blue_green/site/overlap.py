@@ -24,6 +24,7 @@ from blue_green.site.slot import Slot
 from blue_green.site.soak_results import SoakResults
 from blue_green.site.soak_verdict import SoakVerdict
 from blue_green.site.swap import Swap, in_flight_of, last_output_of
+from blue_green.site.unanswered import until_not_silent
 from blue_green.source.failure import StepFailed
 from blue_green.source.release import Release
 
@@ -72,7 +73,7 @@ async def _soak(
             nursery.cancel_scope.cancel()
 
         async def watch() -> None:
-            fail(await soak.first_failure(swap, candidate))
+            fail(await soak.first_failure(swap, candidate, old))
 
         async def watch_traffic() -> None:
             fail(await verdict.until_clearly_worse())
@@ -85,9 +86,12 @@ async def _soak(
         nursery.start_soon(watch_traffic)
         nursery.start_soon(until_rollback)
         await _soak_phases(swap, old)
+        if swap.settings.swap.soak:
+            await verdict.until_settled()
+            await until_not_silent(candidate.targets, swap.settings.serving.response_timeout)
         nursery.cancel_scope.cancel()
     swap.can_roll_back = False
-    failure = failure or verdict.failure()
+    failure = failure or verdict.failure(is_last=True)
     swap.receipt.drained = in_flight - in_flight_of(old)
     if swap.rollback_requested.is_set():
         failure = failure or StepFailed(ROLLBACK_REQUESTED)

@@ -59,15 +59,20 @@ async def all_pass(
         raise failures[0]
 
 
-async def first_failure(backends: Sequence[Backend], settings: SiteSettings, forget: Forget) -> str:
-    """Wait until one of the backends ends or is unhealthy; which of the two, in words."""
+async def first_failure(
+    backends: Sequence[Backend], settings: SiteSettings, forget: Forget, patience: float
+) -> str:
+    """Wait until one of the backends ends or is unhealthy; which of the two, in words.
+
+    `patience` is as in `until_unhealthy`.
+    """
     found: list[str] = []
     if not backends:  # A static site.
         await trio.sleep_forever()
     async with trio.open_nursery() as nursery:
 
         async def watch(backend: Backend) -> None:
-            found.append(await _failure_of(backend, settings, forget))
+            found.append(await _failure_of(backend, settings, forget, patience))
             nursery.cancel_scope.cancel()
 
         for backend in backends:
@@ -75,14 +80,16 @@ async def first_failure(backends: Sequence[Backend], settings: SiteSettings, for
     return found[0]
 
 
-async def _failure_of(backend: Backend, settings: SiteSettings, forget: Forget) -> str:
+async def _failure_of(
+    backend: Backend, settings: SiteSettings, forget: Forget, patience: float
+) -> str:
     reason = ""
     async with trio.open_nursery() as nursery:
 
         async def watch() -> None:
             nonlocal reason
             reason = await until_unhealthy(
-                backend.target, lambda: settings, forget, backend.probe_log_filter
+                backend.target, lambda: settings, forget, backend.probe_log_filter, patience
             )
             nursery.cancel_scope.cancel()
 

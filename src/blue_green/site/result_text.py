@@ -46,6 +46,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%" if 0 < share < 0.0995 else f"{100 * share:.0f}%"
 
 
+def unanswered(count: int) -> str:
+    """How many of the failed requests have no response, if there are any."""
+    return f", {count} of them without a response" if count else ""
+
+
 def duration(seconds: float) -> str:
     if seconds <= 0.001:
         return "under 1 ms"

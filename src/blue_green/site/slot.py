@@ -1,6 +1,7 @@
 """One slot, blue or green: its addresses, and the backends of the release that runs on them."""
 
 import logging
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -168,9 +169,13 @@ class Slot:
         self._run_backend(backend)
         return backend
 
-    async def first_failure(self, settings: SiteSettings) -> str:
-        """Wait until a backend ends or is unhealthy; which of the two, in words."""
-        return await probation.first_failure(self.backends, settings, self._site.pool.forget)
+    async def first_failure(self, settings: SiteSettings, patience: float = math.inf) -> str:
+        """Wait until a backend ends or is unhealthy; which of the two, in words.
+
+        `patience` is as in `until_unhealthy`.
+        """
+        forget = self._site.pool.forget
+        return await probation.first_failure(self.backends, settings, forget, patience)
 
     async def remove(self, backend: Backend) -> None:
         """Stop one backend, which gets no new requests from now on."""

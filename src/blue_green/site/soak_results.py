@@ -1,5 +1,8 @@
 """The results of the new release since the switch, beside those of the old one before it."""
 
+from collections.abc import Iterable
+
+from blue_green.routing.lease import Target
 from blue_green.routing.results import Results
 from blue_green.site.receipt import Receipt
 from blue_green.site.slot import Slot
@@ -19,6 +22,12 @@ class SoakResults:
     def old(self) -> Results:
         """Including those of the requests that it finishes after the switch."""
         return self._old.recent.recent()
+
+    def new_targets(self) -> Iterable[Target]:
+        return self._candidate.targets
+
+    def old_targets(self) -> Iterable[Target]:
+        return self._old.targets
 
     def note_in(self, receipt: Receipt) -> None:
         """Put both into the receipt, unless there is no app."""

@@ -4,11 +4,12 @@ import trio
 
 from blue_green.routing.client_limits import ClientLimits
 from blue_green.routing.results import Counts
-from blue_green.site import result_text
+from blue_green.site import result_text, unanswered
 from blue_green.site.slot import Slot
 from blue_green.site.soak_results import SoakResults
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
+from blue_green.site.unanswered import BothCounts
 from blue_green.site.verdict import ERROR, HOW_TO_TURN_IT_OFF, excess, is_clearly_worse, not_counted
 from blue_green.source.failure import StepFailed
 
@@ -39,17 +40,27 @@ class SoakVerdict:
             await trio.sleep(LOOK_INTERVAL)
         return failure
 
-    def failure(self) -> StepFailed | None:
-        """How the new release is clearly worse, if it is."""
+    async def until_settled(self) -> None:
+        """Wait for responses that would decide if they never came, up to the end of patience."""
+        with trio.move_on_after(unanswered.patience_with(self._results.old()).waiting):
+            while self.failure(is_last=True, foresees=True):
+                await trio.sleep(LOOK_INTERVAL)
+
+    def failure(self, *, is_last: bool = False, foresees: bool = False) -> StepFailed | None:
+        """How the new release is clearly worse, if it is.
+
+        `foresees`: as if requests that wait for a response were never answered.
+        """
         if not (self._is_on and self._old.open_targets):
             return None  # There is nothing to go back to.
-        new, old = self._limits.counted(self._results.new().counts), self._results.old().counts
-        if not self._limits.failures.has_several:
+        both = unanswered.compare(self._results, self._limits, foresees=foresees)
+        if not both.has_several_clients:
             return None
-        if new.share <= self._just_before.share + self._margin:
+        if both.new.share <= self._just_before.share + self._margin:
             return None
-        if is_clearly_worse(new, old, requests=self._least, margin=self._margin):
-            return StepFailed(_reason(new, old, self._limits.failures_over))
+        least = 1 if is_last and both.is_mute else self._least
+        if is_clearly_worse(both.new, both.old, requests=least, margin=self._margin):
+            return StepFailed(_reason(both, self._limits.failures_over))
         return None
 
 
@@ -63,10 +74,12 @@ def _just_before(old: Slot, margin: float) -> Counts:
     return last if excess(last, recent - last, ERROR) > margin else Counts()
 
 
-def _reason(new: Counts, old: Counts, over: int) -> str:
+def _reason(both: BothCounts, over: int) -> str:
+    new, old = both.new, both.old
     now, before = (result_text.percent(counts.share) for counts in (new, old))
     return (
-        f"{new.failed} of {new.requests} requests failed after the switch ({now}), and "
+        f"{new.failed} of {new.requests} requests failed after the switch ({now})"
+        f"{result_text.unanswered(both.unanswered)}, and "
         f"{old.failed} of {old.requests} before ({before})\n{not_counted(over)}"
         f"{HOW_TO_TURN_IT_OFF}"
     )

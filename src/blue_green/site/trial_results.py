@@ -1,5 +1,8 @@
 """The results of both releases since a trial began: those of the same time are comparable."""
 
+from collections.abc import Iterable
+
+from blue_green.routing.lease import Target
 from blue_green.routing.results import Results
 from blue_green.site.receipt import Receipt
 from blue_green.site.slot import Slot
@@ -17,6 +20,12 @@ class TrialResults:
 
     def old(self) -> Results:
         return self._live.results.since(self._live_before)
+
+    def new_targets(self) -> Iterable[Target]:
+        return self._candidate.targets
+
+    def old_targets(self) -> Iterable[Target]:
+        return self._live.targets
 
     def note_in(self, receipt: Receipt) -> None:
         receipt.trial_results, receipt.trial_live_results = (

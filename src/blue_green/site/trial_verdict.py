@@ -7,14 +7,15 @@ share of slow requests of the candidate is certainly larger by that much, its ow
 beyond the limit, too. This assumes nothing about how response times are distributed.
 """
 
-from bisect import bisect_left
+import trio
 
 from blue_green.routing.client_limits import ClientLimits
 from blue_green.routing.metrics import Histogram
 from blue_green.routing.results import Counts, Results
-from blue_green.site import result_text
+from blue_green.site import result_text, unanswered
 from blue_green.site.swap import Swap
 from blue_green.site.trial_results import TrialResults
+from blue_green.site.unanswered import BothCounts
 from blue_green.site.verdict import HOW_TO_TURN_IT_OFF, is_clearly_worse, not_counted
 
 LOOK_INTERVAL = 0.5
@@ -38,20 +39,30 @@ class TrialVerdict:
         self._limits = limits
         self._margin = settings.verdict_margin / 100
 
-    def failure(self) -> str:
-        """How the candidate is clearly worse; empty if it is not."""
+    async def until_settled(self) -> None:
+        """Wait for responses that would decide if they never came, up to the end of patience."""
+        with trio.move_on_after(unanswered.patience_with(self._results.old()).waiting):
+            while self.failure(is_last=True, foresees=True):
+                await trio.sleep(LOOK_INTERVAL)
+
+    def failure(self, *, is_last: bool = False, foresees: bool = False) -> str:
+        """How the candidate is clearly worse; empty if it is not.
+
+        `foresees`: as if requests that wait for a response were never answered.
+        """
         if not self._is_on:
             return ""
-        new, old = self._results.new(), self._results.old()
-        return self._more_failures(new, old) or self._slower(new, old)
+        return self._more_failures(is_last=is_last, foresees=foresees) or self._slower(
+            self._results.new(), self._results.old()
+        )
 
-    def _more_failures(self, new: Results, old: Results) -> str:
-        limits = self._limits
-        counts = limits.counted(new.counts), old.counts
-        if limits.failures.has_several and is_clearly_worse(
-            *counts, requests=self._least, margin=self._margin
+    def _more_failures(self, *, is_last: bool, foresees: bool) -> str:
+        both = unanswered.compare(self._results, self._limits, foresees=foresees)
+        least = 1 if is_last and both.is_mute else self._least
+        if both.has_several_clients and is_clearly_worse(
+            both.new, both.old, requests=least, margin=self._margin
         ):
-            return _more_failures(*counts, limits.failures_over)
+            return _more_failures(both, self._limits.failures_over)
         return ""
 
     def _slower(self, new: Results, old: Results) -> str:
@@ -70,7 +81,8 @@ class TrialVerdict:
         """Why there was no verdict, if there was none."""
         if not self._is_on:
             return ""
-        new, old = self._results.new().counts.requests, self._results.old().counts.requests
+        both = unanswered.compare(self._results, self._limits)
+        new, old = both.new.requests, both.old.requests
         if min(new, old) >= self._least:
             return ""
         return f"too few requests in its canary for a verdict: {new}, and {old} of the live release"
@@ -84,14 +96,15 @@ def limit(live: Histogram) -> float:
 
 def slower_than(seconds: float, times: Histogram) -> Counts:
     """All requests, and those that certainly took longer."""
-    first = bisect_left(times.bounds, seconds) + 1
-    return Counts(sum(times.counts), sum(times.counts[first:]))
+    return Counts(sum(times.counts), times.over(seconds))
 
 
-def _more_failures(new: Counts, old: Counts, over: int) -> str:
+def _more_failures(both: BothCounts, over: int) -> str:
+    new, old = both.new, both.old
     now, before = (result_text.percent(counts.share) for counts in (new, old))
     return (
-        f"{new.failed} of {new.requests} requests of the canary failed ({now}), and "
+        f"{new.failed} of {new.requests} requests of the canary failed ({now})"
+        f"{result_text.unanswered(both.unanswered)}, and "
         f"{old.failed} of {old.requests} of the live release ({before})\n"
         f"{not_counted(over)}{HOW_TO_TURN_IT_OFF}"
     )

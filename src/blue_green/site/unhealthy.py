@@ -6,6 +6,7 @@ ours: a server with one worker may accept no other connection before that one is
 unanswered probe these connections are closed, and none is reused until a probe is answered.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
 import trio
@@ -25,11 +26,17 @@ Forget = Callable[[Iterable[Target]], int]
 
 
 async def until_unhealthy(
-    target: Target, current: Callable[[], SiteSettings], forget: Forget, log_filter: ProbeLogFilter
+    target: Target,
+    current: Callable[[], SiteSettings],
+    forget: Forget,
+    log_filter: ProbeLogFilter,
+    patience: float = math.inf,
 ) -> str:
     """Probe every `interval` until `fall` probes in a row count against it; why it is unhealthy.
 
-    `current` gives the settings, which a reload may change.
+    `current` gives the settings, which a reload may change. A busy backend that answers nothing at
+    all, neither requests nor probes, is excused for `patience` seconds: a candidate has not shown
+    yet that it ever answers.
     """
     work = Workload(target)
     counted = excused = 0
@@ -49,12 +56,13 @@ async def until_unhealthy(
             else:
                 is_first, target.reuses_connections = target.reuses_connections, False
                 had_connections = forget([target]) or bool(target.leases)
-                activity = work.activity(settings.serving.response_timeout)
+                activity = work.activity(settings.serving.response_timeout, patience)
                 if activity is Activity.BUSY:
                     excused += 1
                 elif activity is Activity.STALLED:
                     counted, excused = counted + excused + 1, 0
-                    addition = f", nor a request within {settings.serving.response_timeout:g} s"
+                    seconds = min(settings.serving.response_timeout, patience)
+                    addition = f", nor a request within {seconds:g} s"
                 elif is_first and had_connections:
                     continue
                 else:

@@ -80,6 +80,8 @@ class HandedResults:
     errors: int
     broken: int
     unanswered: int
+    given_up: tuple[int, ...] = ()
+    """The number of clients that disconnected before a response, by how long they had waited."""
 
 
 @frozen
