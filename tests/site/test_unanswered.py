@@ -124,6 +124,7 @@ def test_requests_may_wait_several_times_as_long_as_those_of_the_live_release(
     assert 10 < patience_with(both.old()).waiting < 14
     assert patience_with(both.old()).given_up == patience_with(both.old()).waiting
     patient, others = both.of_new.ask(3), both.of_new.ask(3)
+    both.counts()  # As each look does, it tells the limits what is long.
     both.now += 9
     both.of_new.give_up(patient)
     assert both.counts()[0] == Counts()

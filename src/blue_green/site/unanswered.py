@@ -27,6 +27,8 @@ GIVEN_UP = 1.0
 """Seconds after which a client has given up because of the release, and not for its own reasons."""
 WAITING = 5.0
 """Seconds that a request has to wait at least: a release may still be cold."""
+FORESEEN = 0.2
+"""Seconds that a request has to have waited for the end to wait for it, too."""
 SILENT = 15.0
 """Seconds without any response after which a busy candidate hangs, at least. An app that does one
 thing at a time may have a single slow request."""
@@ -55,6 +57,8 @@ class Patience:
     """If its client has given up."""
     waiting: float
     """If it still waits."""
+    foreseen: float
+    """If it still waits at the end of a canary or a soak, which then lasts longer."""
 
 
 @frozen
@@ -74,7 +78,7 @@ class BothCounts:
 def patience_with(live: Results) -> Patience:
     """The patience beside a live release with these results."""
     usual = FACTOR * (live.times.quantile(0.95) or 0.0)
-    return Patience(max(GIVEN_UP, usual), max(WAITING, usual))
+    return Patience(max(GIVEN_UP, usual), max(WAITING, usual), max(FORESEEN, usual))
 
 
 def longest_silence(live: Results) -> float:
@@ -93,7 +97,7 @@ def compare(
     new, old = results.new(), results.old()
     patience = patience_with(old)
     limits.given_up_seconds = patience.given_up
-    seconds = patience.given_up if foresees else patience.waiting
+    seconds = patience.foreseen if foresees else patience.waiting
     names = (lease.name_client() for lease in _waiting(results.new_targets(), seconds))
     waiting, clients = limits.failures.foresee(names)
     unanswered = limits.given_up + waiting
