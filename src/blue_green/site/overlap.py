@@ -87,8 +87,7 @@ async def _soak(
         nursery.start_soon(until_rollback)
         await _soak_phases(swap, old)
         if swap.settings.swap.soak:
-            await verdict.until_settled()
-            await until_not_silent(candidate.targets, swap.settings.serving.response_timeout)
+            await _until_settled(swap, candidate, verdict)
         nursery.cancel_scope.cancel()
     swap.can_roll_back = False
     failure = failure or verdict.failure(is_last=True)
@@ -96,6 +95,14 @@ async def _soak(
     if swap.rollback_requested.is_set():
         failure = failure or StepFailed(ROLLBACK_REQUESTED)
     return failure
+
+
+async def _until_settled(swap: Swap, candidate: Slot, verdict: SoakVerdict) -> None:
+    """Wait for responses of the new release that are due, and might take it back by not coming."""
+    is_settled = verdict.is_settled and not any(target.is_silent for target in candidate.targets)
+    with swap.timed("" if is_settled else "wait for responses"):
+        await verdict.until_settled()
+        await until_not_silent(candidate.targets, swap.settings.serving.response_timeout)
 
 
 async def _soak_phases(swap: Swap, old: Slot) -> None:

@@ -40,10 +40,15 @@ class SoakVerdict:
             await trio.sleep(LOOK_INTERVAL)
         return failure
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no responses are due that would decide if they never came."""
+        return self.failure(is_last=True, foresees=True) is None
+
     async def until_settled(self) -> None:
-        """Wait for responses that would decide if they never came, up to the end of patience."""
+        """Wait for such responses, for as long as requests may wait."""
         with trio.move_on_after(unanswered.patience_with(self._results.old()).waiting):
-            while self.failure(is_last=True, foresees=True):
+            while not self.is_settled:
                 await trio.sleep(LOOK_INTERVAL)
 
     def failure(self, *, is_last: bool = False, foresees: bool = False) -> StepFailed | None:

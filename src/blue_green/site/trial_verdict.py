@@ -40,7 +40,7 @@ class TrialVerdict:
         self._margin = settings.verdict_margin / 100
 
     async def until_settled(self) -> None:
-        """Wait for responses that would decide if they never came, up to the end of patience."""
+        """Wait for responses that would decide if they never came, as long as requests may wait."""
         with trio.move_on_after(unanswered.patience_with(self._results.old()).waiting):
             while self.failure(is_last=True, foresees=True):
                 await trio.sleep(LOOK_INTERVAL)
