@@ -188,8 +188,8 @@ async def test_an_upgrade_in_place_is_refused_during_a_canary(make_site: MakeSit
         done = await site.cli("upgrade")
         assert (done.code, done.err) == (
             1,
-            "blue-green: a canary is in progress, which only one program can carry out: promote "
-            "or abort it first\n",
+            "blue-green: there is a canary, which only one program can carry out. Before an "
+            "upgrade, decide: blue-green promote makes it live, blue-green abort ends it\n",
         )
         assert (await site.cli("abort")).code == 0
         assert (await site.cli("upgrade")).code == 0

@@ -27,7 +27,7 @@ class AccountRecord:
     key: ec.EllipticCurvePrivateKey
     url: str
     contact: str
-    """The mail address that the authority was told."""
+    """The mail address that the authority has."""
     eab_kid: str = ""
     """The external account that it was bound to."""
 

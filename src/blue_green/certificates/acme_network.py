@@ -128,7 +128,7 @@ class AcmeNetwork(ClientNetwork):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections with our context, which says whom to trust, and expands nothing."""
+    """Makes connections with our context, which has the authorities to trust; expands nothing."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context

@@ -98,7 +98,7 @@ def where(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def is_refused_by_older(message: Mapping[str, Any]) -> bool:
-    """Whether a supervisor with one site refused to be told which.
+    """Whether a supervisor with one site refused a request that names it.
 
     It is older than this program until `upgrade` or a restart replaces it.
     """

@@ -8,12 +8,12 @@ from blue_green.config.units import written
 
 
 def line(trial: Mapping[str, Any]) -> str:
-    """Whom it is for, how long it lasts, and what ends it."""
-    whom = "those with the secret link"
+    """Which clients it is for, how long it lasts, and what ends it."""
+    clients = "those with the secret link"
     if trial["kind"] == "canary":
-        whom = f"{written(trial['percent'], '%')} of the clients"
+        clients = f"{written(trial['percent'], '%')} of the clients"
     left = moments.left(trial["seconds_left"])
-    return f"for {whom}, {left} left: {trial['to_decide']}"
+    return f"for {clients}, {left} left: {trial['to_decide']}"
 
 
 def preview(result: Mapping[str, Any]) -> str:

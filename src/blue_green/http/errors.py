@@ -29,7 +29,7 @@ UNTIL = "It should be back at {until}."
 
 @frozen
 class MaintenanceNotice:
-    """What visitors of a site in maintenance are told."""
+    """What visitors of a site in maintenance can read."""
 
     message: str
     until: str

@@ -1,4 +1,4 @@
-"""How every program of a release is started: in which directory, with which environment, as whom.
+"""How every program of a release is started: its directory, its environment, and its user.
 
 The app itself, `build`, `migrate`, `[processes]` and `blue-green exec` all start this way.
 """
