@@ -83,6 +83,43 @@ def test_wrong_usage_is_exit_status_2(tmp_path: Path, words: list[str]) -> None:
     assert "usage: blue-green" in done.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["{}"],
+        ["status", "a", "{}"],
+        ["status", "--{}"],
+        ["maintenance", "{}"],
+        ["swap", "--canary", "{}"],
+        ["pause", "--for", "{}"],
+        ["logs", "--count", "{}"],
+        ["run", "{}"],
+        ["check", "{}"],
+        ["status", "--socket", "{}"],
+        ["status", "--config", "{}"],
+        ["init", "{}"],
+        ["trust", "{}"],
+        ["completion", "{}"],
+    ],
+    ids=" ".join,
+)
+def test_no_message_is_as_long_as_an_argument_may_be(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code: object = blue_green_cli.main([word.format("x" * 50_000) for word in words])
+    except SystemExit as exit_:
+        code = exit_.code
+    out, err = capsys.readouterr()
+    assert code in (1, 2, 3)
+    assert "x" in out + err
+    assert len(out + err) < 10_000
+
+
 @pytest.mark.parametrize("share", ["abc", "50", "101%", "٣%", "1e1%"])
 def test_a_share_is_read_as_in_the_settings_and_reported_as_it_was_written(
     tmp_path: Path, share: str

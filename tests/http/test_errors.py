@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from blue_green.http import own_pages
 from blue_green.http.errors import ErrorPages, MaintenanceNotice
 from blue_green.http.own_pages import LARGEST_PAGE, BadPages
 from tests.raw.backend import drops
@@ -42,7 +43,7 @@ def test_an_unusable_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadPages, match="nowhere cannot be read: No such file"):
         ErrorPages(tmp_path / "nowhere")
     (tmp_path / "502.txt").write_bytes(b"\xff")
-    with pytest.raises(BadPages, match="not UTF-8"):
+    with pytest.raises(BadPages, match=r"502\.txt is not UTF-8"):
         ErrorPages(tmp_path)
     (tmp_path / "502.txt").write_bytes(b"x" * (LARGEST_PAGE + 1))
     with pytest.raises(BadPages, match=r"502\.txt is larger than"):
@@ -121,6 +122,35 @@ def test_the_page_of_a_site_in_maintenance_says_when_it_is_back_if_that_is_known
     assert "It should be back at 21:00." in page
     page = pages.of_maintenance(MaintenanceNotice("Soon.", ""), html=html).decode()
     assert "Soon." in page and "back" not in page and "{" not in page.partition("</style>")[2]
+
+
+def test_the_own_page_for_maintenance_may_have_all_that_other_pages_have(tmp_path: Path) -> None:
+    (tmp_path / "maintenance.html").write_text("{status} {phrase}: {why} {message} {until} {other}")
+    notice = MaintenanceNotice("{until} <b>", "21:00")
+    page = ErrorPages(tmp_path).of_maintenance(notice, html=True)
+    once = "{until} &lt;b&gt;"
+    assert page.decode() == f"503 Service Unavailable: {once} {once} 21:00 {{other}}"
+
+
+def test_a_page_is_filled_in_once_for_all_requests_and_anew_for_each_notice() -> None:
+    pages, notice = ErrorPages(), MaintenanceNotice("Soon.", "")
+    first = pages.of_maintenance(notice, html=True)
+    assert pages.of_maintenance(notice, html=False) != first
+    assert pages.of_maintenance(notice, html=True) is first
+    assert b"Later." in pages.of_maintenance(MaintenanceNotice("Later.", ""), html=True)
+
+
+@pytest.mark.parametrize("name", ["maintenance.html", "error.txt"])
+def test_a_page_with_so_many_places_that_it_would_become_huge_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    file, most = tmp_path / name, own_pages.MOST_PLACES
+    file.write_text("{why}{message}" * (most // 2) + "{other}")
+    page = ErrorPages(tmp_path).of_maintenance(MaintenanceNotice("'" * 500, ""), html=True)
+    assert len(page) < 500_000
+    file.write_text("{message}" * (most + 1))
+    with pytest.raises(BadPages, match=rf"{name} has 51 places such as {{message}}, and may have"):
+        ErrorPages(tmp_path)
 
 
 async def test_a_client_gets_the_custom_error_page(tmp_path: Path) -> None:

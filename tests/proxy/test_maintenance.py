@@ -54,6 +54,12 @@ async def test_the_end_is_in_the_page_and_in_retry_after() -> None:
         assert b"It should be back at 20" in answer.body
 
 
+async def test_an_end_that_is_far_away_asks_for_a_day_at_most() -> None:
+    async with running() as proxy:
+        begin(proxy.site, Maintenance(until=time.time() + 400 * 86400))
+        assert (await fetch(proxy, "/")).field(b"retry-after") == [b"86400"]
+
+
 async def test_an_end_that_has_just_passed_asks_for_a_second() -> None:
     async with running() as proxy:
         begin(proxy.site, Maintenance(until=time.time() - 5))

@@ -49,6 +49,7 @@ async def test_the_answer_has_the_link_and_the_end_in_full(site: Site) -> None:
         ({"until": ""}, "--until must be a time such as 21:00"),
         ({"until": "2020-01-01 00:00"}, "--until 2020-01-01 00:00 has passed: it is 2"),
         ({"until": "2999-01-01 00:00"}, "--until 2999-01-01 00:00 is more than a year away"),
+        ({"until": "x" * 50_000}, "--until must be a time such as 21:00"),
         ({"message": "a\nb"}, "--message must be one line of text"),
         ({"message": "x" * 501}, "--message has 501 characters, and may have 500"),
     ],
@@ -59,5 +60,6 @@ async def test_what_makes_no_sense_is_refused_and_changes_nothing(
     with pytest.raises(Refusal) as refused:
         await run(site, "on", **arguments)
     assert str(refused.value).startswith(why)
+    assert len(str(refused.value)) < 500
     assert refused.value.usage
     assert site.maintenance.record is None

@@ -25,6 +25,7 @@ from blue_green.cli.command import (
     OK,
     USAGE,
     Command,
+    Parser,
     complain,
     is_settings_file,
 )
@@ -112,7 +113,7 @@ def _aligned(prog: str) -> argparse.HelpFormatter:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="blue-green",
         description="Zero-downtime deploys on a single server.",
         formatter_class=_aligned,

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from attrs import frozen
 
@@ -11,6 +12,8 @@ from blue_green.system.printable import printable
 from blue_green.system.running_supervisors import DEFAULT_FILE
 
 OK, FAILED, USAGE, NO_SUPERVISOR, INTERRUPTED = 0, 1, 2, 3, 130
+LONGEST_MESSAGE = 2000
+"""Characters of a line on standard error."""
 
 
 @frozen
@@ -27,6 +30,13 @@ class Command:
     """Values of the positional argument that completion offers."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Parses the command line; its messages quote only so much of it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(bounded(message))
+
+
 def say(text: str) -> None:
     """Print text with its control characters escaped, line by line."""
     print("\n".join(map(printable, text.split("\n"))), flush=True)
@@ -35,8 +45,16 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning or an error on standard error."""
     sys.stdout.flush()
-    lines = [f"blue-green: {printable(line)}" for line in text.splitlines()]
+    lines = [f"blue-green: {printable(bounded(line))}" for line in text.splitlines()]
     print("\n".join(lines), file=sys.stderr)
+
+
+def bounded(text: str) -> str:
+    """A message that may quote an argument, which may be as long as a file."""
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    half = LONGEST_MESSAGE // 2
+    return f"{text[:half]} ... {text[-half:]}"
 
 
 def complain(text: str, status: int) -> int:

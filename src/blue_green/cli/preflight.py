@@ -13,6 +13,7 @@ from blue_green.cli.command import (
     OK,
     USAGE,
     Command,
+    bounded,
     complain,
     file_argument,
     say,
@@ -99,7 +100,7 @@ def _as_text(finding: "Finding") -> str:
     if finding.output:
         lines.append("        last lines of output:")
         lines += [f"            {line}" for line in finding.output]
-    return "\n".join(lines)
+    return "\n".join(map(bounded, lines))
 
 
 def _init(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,7 @@
 """Error responses of the proxy: small pages that say what happened."""
 
+import re
+from collections.abc import Mapping
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
@@ -8,6 +10,7 @@ from attrs import evolve, frozen
 
 from blue_green.http import own_pages
 from blue_green.http.heads import Framing
+from blue_green.http.own_pages import PLACE
 from blue_green.http.response import Response
 
 LINGER_TIMEOUT = 2.0
@@ -41,7 +44,7 @@ class ErrorPages:
 
     `503.html` is for one status, `error.html` for all others; `.txt` is for clients that do not
     accept HTML. `{status}`, `{phrase}` and `{why}` are filled in. `maintenance.html` and `.txt` are
-    for sites in maintenance, with `{message}` and `{until}`.
+    for sites in maintenance, with `{message}` and `{until}`, too; `{why}` is the message there.
 
     Raises `BadPages`.
     """
@@ -50,6 +53,9 @@ class ErrorPages:
         self._pages = {"error.html": HTML, "error.txt": TEXT}
         if directory is not None:
             self._pages |= own_pages.read(directory)
+        self._notice: MaintenanceNotice | None = None
+        self._filled: dict[bool, bytes] = {}
+        """The pages of this notice, in HTML or not."""
 
     @property
     def without_message(self) -> list[str]:
@@ -57,23 +63,44 @@ class ErrorPages:
         names = ("maintenance.html", "maintenance.txt")
         return [name for name in names if "{message}" not in self._pages.get(name, "{message}")]
 
+    def has_same(self, other: "ErrorPages") -> bool:
+        """Whether the pages of the other one are the same."""
+        return self._pages == other._pages
+
     def fill_in(self, status: int, why: str, *, html: bool) -> bytes:
         """The page for this error."""
         kind = "html" if html else "txt"
         page = self._pages.get(f"{status}.{kind}") or self._pages[f"error.{kind}"]
-        page = page.replace("{status}", str(status)).replace("{phrase}", HTTPStatus(status).phrase)
-        return page.replace("{why}", escape(why) if html else why).encode()
+        return _filled(page, _of_status(status, why), html=html)
 
     def of_maintenance(self, notice: MaintenanceNotice, *, html: bool) -> bytes:
         """The page for a site in maintenance."""
-        page = self._pages.get("maintenance.html" if html else "maintenance.txt")
-        if page is None:
-            page = MAINTENANCE_HTML if html else MAINTENANCE_TEXT
-            if notice.until:
-                page += f"<p>{UNTIL}</p>\n" if html else f"{UNTIL}\n"
-        until, message = (escape(text) if html else text for text in (notice.until, notice.message))
-        # Braces in the message are text.
-        return page.replace("{until}", until).replace("{message}", message).encode()
+        if notice is not self._notice:  # Only once for all requests.
+            self._notice, self._filled = notice, {}
+        if html not in self._filled:
+            page = self._pages.get("maintenance.html" if html else "maintenance.txt")
+            if page is None:
+                page = MAINTENANCE_HTML if html else MAINTENANCE_TEXT
+                if notice.until:
+                    page += f"<p>{UNTIL}</p>\n" if html else f"{UNTIL}\n"
+            values = {"message": notice.message, "until": notice.until}
+            values |= _of_status(503, notice.message)
+            self._filled[html] = _filled(page, values, html=html)
+        return self._filled[html]
+
+
+def _of_status(status: int, why: str) -> dict[str, str]:
+    return {"status": str(status), "phrase": HTTPStatus(status).phrase, "why": why}
+
+
+def _filled(page: str, values: Mapping[str, str], *, html: bool) -> bytes:
+    """The page with these values in their places. Braces in a value are text."""
+
+    def value(place: re.Match[str]) -> str:
+        text = values.get(place[1], place[0])
+        return escape(text) if html else text
+
+    return PLACE.sub(value, page).encode()
 
 
 @frozen

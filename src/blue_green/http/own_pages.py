@@ -15,6 +15,9 @@ from pathlib import Path
 from blue_green.system import files, users
 
 LARGEST_PAGE = 256 * 1024
+MOST_PLACES = 50
+"""Places to fill in on a page: each may become a few kilobytes."""
+PLACE = re.compile(r"\{(status|phrase|why|message|until)\}")
 NAME = re.compile(r"(error|maintenance|[3-5][0-9][0-9])\.(?:html|txt)")
 
 
@@ -34,15 +37,23 @@ def read(directory: Path) -> dict[str, str]:
                     f"others than root can change: name {real} itself"
                 )
             for name in sorted(path.name for path in real.iterdir() if _is_page(path.name)):
-                pages[name] = files.read_text(real / name, LARGEST_PAGE, inside=real)
+                pages[name] = _read_page(real / name, real)
     except files.UnfitFile as error:
         raise BadPages(f"{error.filename} {error.strerror}") from None
     except OSError as error:
         where = error.filename or directory
         raise BadPages(f"{where} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise BadPages(f"{directory} has a page that is not UTF-8: {error.reason}") from None
     return pages
+
+
+def _read_page(path: Path, inside: Path) -> str:
+    try:
+        page = files.read_text(path, LARGEST_PAGE, inside=inside)
+    except UnicodeDecodeError as error:
+        raise BadPages(f"{path} is not UTF-8: {error.reason}") from None
+    if (count := len(PLACE.findall(page))) > MOST_PLACES:
+        raise BadPages(f"{path} has {count} places such as {{message}}, and may have {MOST_PLACES}")
+    return page
 
 
 def _is_page(name: str) -> bool:

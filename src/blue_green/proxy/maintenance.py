@@ -25,6 +25,8 @@ Network = IPv4Network | IPv6Network
 
 RETRY_AFTER = 300
 """Seconds for Retry-After if nobody has said when the maintenance ends."""
+LONGEST_RETRY_AFTER = 86400
+"""Maintenance may end early, and a clock may be set."""
 WHY = "The site is in maintenance."
 MESSAGE = "We are working on this site. Please try again later."
 """What the page says if nobody has given a message."""
@@ -78,4 +80,4 @@ class Maintenance:
     def _retry_after(self) -> int:
         if self.until is None:
             return RETRY_AFTER
-        return max(1, math.ceil(self.until - time.time()))
+        return min(max(1, math.ceil(self.until - time.time())), LONGEST_RETRY_AFTER)

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 
 from blue_green.system.local_zone import LOCAL
 
+LONGEST_SHOWN = 60
+"""Characters of a text that is no moment."""
 CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 DATE_AND_CLOCK = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([0-9]{1,2}):([0-9]{2})")
 
@@ -35,7 +37,7 @@ def moment(text: str, now: float) -> float:
     if not times:
         raise ValueError(
             'must be a time such as 21:00, or a date and a time such as "2026-12-01 06:00", '
-            f"not {text}"
+            f"not {text[:LONGEST_SHOWN]}"
         )
     found = [time for time in times if time > now]
     if not found:
