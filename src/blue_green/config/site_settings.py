@@ -292,7 +292,8 @@ class WebhookSettings:
 
 @frozen
 class NotifySettings:
-    """A command of yours that reports swaps, crashes and certificate problems to you."""
+    """A command of yours that reports swaps, crashes, failed runs of processes, certificate
+    problems and maintenance to you. [watching.md](watching.md#notifications) has its input."""
 
     command: Now[Argv | None] = None
     """Gets a JSON object on standard input. Runs as the app's user, in the directory of the file
