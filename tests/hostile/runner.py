@@ -12,6 +12,7 @@ from typing import Any
 import trio
 from attrs import define, frozen
 
+from tests.hostile.attacker import BEGUN
 from tests.hostile.attacks import wakes
 from tests.hostile.polite import HOST, Waits
 from tests.hostile.table import Attack
@@ -20,6 +21,7 @@ from tests.raw.tls_client import authority, write_pair
 from tests.support.figures import memory_of
 from tests.support.several_sites import SeveralSites
 from tests.support.site import RealSite
+from tests.waiting import until
 
 APP = Path(__file__).with_name("app.py")
 UNREAD = """
@@ -69,16 +71,22 @@ async def run(kind: Attack, directory: Path, seconds: float) -> Result:
         before = memory_of(pid) / 1024
         async with _most_memory(pid) as most:
             with _attacking(kind, target, directory / "ends") as attacker:
+                await until("the attack has begun", lambda: _words(directory / "ends"))
                 await trio.sleep(kind.settle)
                 attacked = await _polite(target, seconds)
                 code = attacker.poll()
         await trio.sleep(SETTLE)
         memory = Memory(before, most.seen / 1024, memory_of(pid) / 1024)
-    ends = Counter((directory / "ends").read_text().split())
+    ends = Counter(_words(directory / "ends"))
+    del ends[BEGUN]
     missed = [*_missed(kind, quiet, attacked, memory), *_wrong(kind, ends, site.log_file)]
     if code is not None:
         missed.append(f"the attacker ended by itself, with exit status {code}")
     return Result(quiet, attacked, memory, ends, missed)
+
+
+def _words(file: Path) -> list[str]:
+    return file.read_text().split()
 
 
 def _missed(kind: Attack, quiet: Waits, attacked: Waits, memory: Memory) -> Iterator[str]:
@@ -140,7 +148,10 @@ async def _polite(target: TargetSite, seconds: float) -> Waits:
 
 @contextmanager
 def _attacking(kind: Attack, target: TargetSite, ends: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """The attacker, while the block lasts. It writes to `ends` how its connections end."""
+    """The attacker, while the block lasts.
+
+    It writes to `ends` when it begins, and how its connections end.
+    """
     command = [sys.executable, "-m", "tests.hostile.attacker", target.to_json(), kind.name]
     with ends.open("wb") as output:
         attacker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output)
