@@ -93,11 +93,13 @@ async def test_a_page_that_is_slow_in_both_releases_is_no_evidence(make_site: Ma
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("strategy", ["overlap", "exclusive"])
 async def test_a_release_without_requests_is_not_promoted_while_its_last_probe_is_unanswered(
-    make_site: MakeSite,
+    make_site: MakeSite, strategy: str
 ) -> None:
     site = make_site(
-        swap={"soak": "1s"}, health={"path": "/healthz", "timeout": "500ms", "fall": 4}
+        swap={"soak": "3s", "strategy": strategy},
+        health={"path": "/healthz", "timeout": "1s", "fall": 4},
     )
     one = site.commit("one")
     async with site.running():

@@ -6,6 +6,7 @@ of its clients go to the live release from that moment on, and those in flight m
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -150,7 +151,8 @@ class CandidateTrial:
     async def _first_end(self) -> str:
         """Wait until the trial ends; how the candidate failed, if it did."""
         failure = ""
-        patience = unanswered.longest_silence(self._live.recent.recent())
+        is_canary = self.plan.kind is TrialKind.CANARY
+        patience = unanswered.longest_silence(self._live.recent.recent()) if is_canary else math.inf
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
@@ -165,13 +167,13 @@ class CandidateTrial:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(watch)
-            if self.plan.kind is TrialKind.CANARY:
+            if is_canary:
                 nursery.start_soon(watch_traffic)
             await self._until_decided()
-            if not self._decided.is_set():
+            if is_canary and not self._decided.is_set():
                 await self._until_settled()
             nursery.cancel_scope.cancel()
-        if failure or self._decided.is_set() or self.plan.kind is TrialKind.PREVIEW:
+        if failure or self._decided.is_set() or not is_canary:
             return failure
         self._swap.receipt.reason = self._verdict.missing()
         return self._verdict.failure(is_last=True)
@@ -181,8 +183,7 @@ class CandidateTrial:
         response_timeout = self._swap.settings.serving.response_timeout
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_after, self._decided, nursery.cancel_scope)
-            if self.plan.kind is TrialKind.CANARY:
-                await self._verdict.until_settled()
+            await self._verdict.until_settled()
             await unanswered.until_not_silent(self._candidate.targets, response_timeout)
             nursery.cancel_scope.cancel()
 

@@ -18,6 +18,7 @@ from blue_green.site.slot import Slot
 from blue_green.site.soak_results import SoakResults
 from blue_green.site.swap import Swap, in_flight_of, output_of
 from blue_green.site.trigger import Trigger
+from blue_green.site.unanswered import until_not_silent
 from blue_green.source import launch
 from blue_green.source.failure import StepFailed, SwapCancelled
 from blue_green.source.release import Release
@@ -117,18 +118,34 @@ async def _replace(swap: Swap, old: Slot, candidate: Slot, release: Release) -> 
         await swap.start(candidate, release)
         await swap.switch(candidate, None)
     site.gate.resume(HOLDER)
-    failure, results = None, SoakResults(candidate, old)
-    seconds = swap.settings.swap.soak
-    with swap.timed("soak" if seconds else ""):
-        with trio.move_on_after(seconds):
-            failure = await soak.first_failure(swap, candidate, old)
+    results, seconds = SoakResults(candidate, old), swap.settings.swap.soak
+    failure = None
     if seconds:
+        with swap.timed("soak"):
+            failure = await _soak(swap, candidate, old)
         results.note_in(swap.receipt)
     if failure:
         if site.processes.have_failed:
             await _stop_processes_of(swap, candidate)
         site.gate.hold(HOLDER, stops_timeouts=True)
         cut(requests_of(candidate.targets))
+    return failure
+
+
+async def _soak(swap: Swap, candidate: Slot, old: Slot) -> StepFailed | None:
+    """Watch the new release; how it failed, if it did."""
+    failure: StepFailed | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            nonlocal failure
+            failure = await soak.first_failure(swap, candidate, old)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        await trio.sleep(swap.settings.swap.soak)
+        await until_not_silent(candidate.targets, swap.settings.serving.response_timeout)
+        nursery.cancel_scope.cancel()
     return failure
 
 
