@@ -140,6 +140,7 @@ async def test_head_does_not_go_live_after_a_restart_without_the_canary_that_was
             f"its swap was aborted (to deploy it: blue-green swap {two[:7]}): "
             "the site was stopped during its canary"
         )
+        assert site.remembered()["history"][-1]["subject"] == "two"
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from typing import Any
 
 from blue_green.cli import moments
 from blue_green.cli.terminal import Style
+from blue_green.config.command_line import command_line
 from blue_green.site import result_text
 from blue_green.site.swap_text import numbers, triggered_by
 
@@ -37,8 +38,7 @@ def receipt(result: Mapping[str, Any], style: Style, site: str | None = None) ->
         lines.append(f"not in quarantine: next attempt in {result['retry_in']:g} s")
     if output := result["output"]:
         shown = output[-MAX_LINES:]
-        of_site = "" if site is None else f"--site {site} "
-        logs = f"blue-green logs {of_site}{result['revision'][:7]}"
+        logs = command_line("logs", site or "", result["revision"][:7])
         more = f" (more: {logs})" if len(output) > len(shown) else ""
         lines += [f"last lines of output{more}:", *(style.line("    ", line) for line in shown)]
     if result["seconds"]:
