@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from blue_green.cli import display, show, swap_results
+from blue_green.cli import display, moments, show, swap_results
 from blue_green.cli.command import complain, say
 from blue_green.cli.progress import CLEAR_LINE, Progress
 from blue_green.cli.request import print_result
@@ -201,6 +201,17 @@ def test_the_current_swap_is_shown_with_its_phases() -> None:
     assert "     swap to  ccccccc" in text
     assert "triggered by blue-green swap, build 3.5 s, probe 2.3 s ..." in text
     assert "wanted" not in text
+
+
+def test_a_pause_during_maintenance_holds_only_those_who_are_admitted() -> None:
+    closed = {"message": "", "since": ago(hours=2), "until": ago(hours=-1)}
+    result = status(phase="paused", paused_for=42.0)
+    text = shown({**result, "maintenance": {**closed, "allow": [], "has_link": True}})
+    assert (
+        "● blog is paused for 42 s more, in maintenance: requests that are admitted are held"
+        in text
+    )
+    assert f"new requests get 503 until {moments.with_zone(ago(hours=-1))}, since" in text
 
 
 def test_the_status_shows_what_is_wrong() -> None:

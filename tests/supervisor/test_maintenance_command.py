@@ -1,5 +1,6 @@
 """`maintenance`: what it accepts, and what it says."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ async def test_the_answer_has_the_link_and_the_end_in_full(site: Site) -> None:
     shown = await run(site)
     assert (shown["links"], shown["was_on"]) == (answer["links"], True)
     assert await run(site, "off") == {
-        "was_on": True, "maintenance": None, "until": None, "links": []
+        "was_on": True, "maintenance": None, "until": None, "links": [], "dropped": []
     }  # fmt: skip
 
 
@@ -63,3 +64,30 @@ async def test_what_makes_no_sense_is_refused_and_changes_nothing(
     assert len(str(refused.value)) < 500
     assert refused.value.usage
     assert site.maintenance.record is None
+
+
+async def test_it_may_end_after_a_time_in_place_of_at_one(site: Site) -> None:
+    began = time.time()
+    await run(site, "on", seconds=1800.0)
+    record = site.maintenance.record
+    assert record is not None and record.until is not None
+    assert 1800 <= record.until - began < 1860
+    for wrong in (0.0, float("nan"), 1e9):
+        with pytest.raises(Refusal, match="--for must be longer than 0 s and at most a year"):
+            await run(site, "on", seconds=wrong)
+    with pytest.raises(Refusal, match="exclude each other"):
+        await run(site, "on", seconds=5.0, until="21:00")
+    with pytest.raises(Refusal, match="for a duration: --for 30m"):
+        await run(site, "on", until="30m")
+
+
+async def test_another_on_says_what_it_has_dropped(site: Site) -> None:
+    await run(site, "on", message="Soon.", allow=["10.0.0.1", "10.0.0.2"], secret=True)
+    again = await run(site, "on", message="Later.", allow=["10.0.0.1"], secret=True)
+    assert again["dropped"] == ["no longer admitted: 10.0.0.2"]
+    assert (await run(site, "on", until="21:00"))["dropped"] == [
+        "no longer on the page: Later.",
+        "no longer admitted: 10.0.0.1",
+        "the secret link of before is void",
+    ]
+    assert (await run(site, "on"))["dropped"] == (await run(site))["dropped"] == []

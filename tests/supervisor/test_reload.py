@@ -277,6 +277,13 @@ async def test_an_invalid_file_changes_nothing_and_all_errors_are_reported(
         assert "a reload cannot make these changes together" in problem
 
         assert await reload(site) == ["nothing has changed"]
+        pages = site.directory / "pages"
+        pages.mkdir()
+        await reload(site, proxy={"error_pages": str(pages)})
+        assert await reload(site) == ["nothing has changed"]
+        (pages / "maintenance.html").write_text("Closed. {message}")
+        assert await reload(site) == [f"error_pages: other files in {pages}, now"]
+        assert await reload(site) == ["nothing has changed"]
         site.configure(hold=wrong)
         done = await site.cli("reload")
         assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 2)

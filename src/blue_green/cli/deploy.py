@@ -1,12 +1,13 @@
 """Commands that change what runs, such as `swap` and `reload`."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import starmap
 from typing import Any
 
 from blue_green.cli.command import USAGE, Command, complain
 from blue_green.cli.control_socket import socket_of
+from blue_green.cli.option_values import named, seconds_of
 from blue_green.cli.request import (
     ask,
     ask_site,
@@ -48,27 +49,12 @@ def _trial(arguments: argparse.Namespace) -> dict[str, Any]:
 
     request: dict[str, Any] = {}
     if arguments.canary is not None:
-        request["canary"] = _named("--canary", percent, arguments.canary)
+        request["canary"] = named("--canary", percent, arguments.canary)
     if arguments.preview:
         request["preview"] = True
     if arguments.time is not None:
-        request["seconds"] = _seconds(arguments.time)
+        request["seconds"] = seconds_of(arguments.time)
     return request
-
-
-def _seconds(text: str) -> float:
-    """The value of `--for`; raise `ValueError`."""
-    from blue_green.config.kinds import duration  # noqa: PLC0415 - slow to load
-
-    is_bare = text.isascii() and text.replace(".", "", 1).isdecimal()
-    return float(_named("--for", duration, float(text) if is_bare else text))
-
-
-def _named(option: str, read: Callable[[Any], float], value: Any) -> float:
-    try:
-        return read(value)
-    except ValueError as error:
-        raise ValueError(f"{option} {error}") from None
 
 
 def _promote(arguments: argparse.Namespace) -> int:
@@ -98,7 +84,7 @@ def _restarted(name: str, pids: Sequence[int]) -> str:
 
 def _pause(arguments: argparse.Namespace) -> int:
     try:
-        seconds = _seconds(arguments.time)
+        seconds = seconds_of(arguments.time)
     except ValueError as error:
         return complain(str(error), USAGE)
     *_, result = ask_site(arguments, {"command": "pause", "seconds": seconds})

@@ -49,12 +49,15 @@ def runs(site: Mapping[str, Any]) -> bool:
 def _head(result: Mapping[str, Any], style: Style) -> list[str]:
     colour = COLOURS[result["phase"]]
     left = result["paused_for"]
-    more = f" for {left:.0f} s more: requests are held" if left is not None else ""
+    is_closed = bool(result.get("maintenance"))
+    more = f" for {left:.0f} s more" if left is not None else ""
+    held = ": requests that are admitted are held" if is_closed else ": requests are held"
+    effect = held if left is not None else ""
     step = f" ({result['step']})" if result["step"] else ""
     phase = (f"{result['phase']}{step}", f"bold {colour}")
-    where = (", in maintenance" if result.get("maintenance") else "", "bold yellow")
+    where = (", in maintenance" if is_closed else "", "bold yellow")
     name = (f"{result['name']} is ", "bold")
-    lines = [style.line((f"{style.dot} ", colour), name, phase, where, more)]
+    lines = [style.line((f"{style.dot} ", colour), name, phase, more, where, effect)]
     if maintenance := maintenance_text.summary(result):
         lines += style.wrapped(2, maintenance, "yellow")
     if result["down"]:

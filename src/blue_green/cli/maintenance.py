@@ -6,9 +6,10 @@ from typing import Any
 
 from blue_green.cli import maintenance_text
 from blue_green.cli.command import USAGE, Command, complain
+from blue_green.cli.option_values import seconds_of
 from blue_green.cli.request import ask, ask_site, print_result, reject_file, site_arguments
 
-OPTIONS = ("message", "until", "allow", "secret")
+OPTIONS = ("message", "until", "time", "allow", "secret")
 """Options of `on`."""
 
 
@@ -19,11 +20,16 @@ def _maintenance(arguments: argparse.Namespace) -> int:
     options = {name: getattr(arguments, name) for name in OPTIONS}
     given = {name: value for name, value in options.items() if value not in (None, False, [])}
     if given and do != "on":
-        names = ", ".join(f"--{name}" for name in given)
+        names = ", ".join("--for" if name == "time" else f"--{name}" for name in given)
         return complain(f"{names}: only with `blue-green maintenance on`", USAGE)
     if arguments.all and arguments.site is not None:
         return complain("--all and --site exclude each other", USAGE)
     request = {"command": "maintenance", "do": do, **given}
+    if "time" in given:
+        try:
+            request["seconds"] = seconds_of(request.pop("time"))
+        except ValueError as error:
+            return complain(str(error), USAGE)
     if arguments.all:
         return max(_of_site(arguments, request, name) for name in _names(arguments))
     return _of_site(arguments, request, "")
@@ -59,6 +65,7 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"admitted: {', '.join(found['allow'])}")
     if found["message"]:
         lines.append(f"message: {found['message']}")
+    lines += result.get("dropped", ())  # Missing in the answers of older supervisors.
     if result["links"]:
         lines.append("whoever opens this link is admitted, too:")
         lines += [f"  {link}" for link in result["links"]]
@@ -74,6 +81,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", metavar="TIME",
         help='when it ends by itself: 21:00, or "2026-12-01 06:00" (default: only `off` ends it)',
+    )  # fmt: skip
+    parser.add_argument(
+        "--for", dest="time", metavar="TIME",
+        help="how long it lasts, such as 30m, in place of --until",
     )  # fmt: skip
     parser.add_argument(
         "--allow", metavar="NETWORK", action="append", default=[],

@@ -20,7 +20,7 @@ def until(moment: str | None) -> str:
 
 def details(found: Mapping[str, Any]) -> str:
     """Until when, since when, who is admitted, and the message."""
-    end = until(moments.local_time(found["until"]) if found["until"] else None)
+    end = until(moments.with_zone(found["until"]) if found["until"] else None)
     parts = [f"new requests get 503 {end}, since {moments.since(found['since'])}"]
     admitted = list(found["allow"][:3])
     if len(found["allow"]) > len(admitted):

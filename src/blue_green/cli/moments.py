@@ -24,6 +24,11 @@ def local_time(moment: str) -> str:
     return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
 
+def with_zone(moment: str) -> str:
+    """The local time and its time zone, with the date unless it is today."""
+    return f"{local_time(moment)} {datetime.fromisoformat(moment).astimezone():%Z}"
+
+
 def age(moment: str) -> str:
     """How long ago it is, in the largest unit."""
     return duration((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())

@@ -148,6 +148,7 @@ class Reload:
             evolve(change, effect=Effect.NOW) if change.site in reading.begun_anew else change
             for change in changes(old, reading.settings)
         ]
+        found += self._other_pages(reading, found)
         if reading.in_force is not old:  # The same if everything needs a restart.
             self._put_in_force(reading)
         self._note_restarts([change for change in found if change.effect is Effect.RESTART])
@@ -155,6 +156,19 @@ class Reload:
         for change in found:
             logger.info("    %s", change_text.change(change.as_dict()))
         return found
+
+    def _other_pages(self, reading: Reading, found: Sequence[Change]) -> list[Change]:
+        """The directories of error pages of which only the files have changed."""
+        named = {change.new for change in found if change.key == "error_pages"}
+        known = {site.name for site in self._sites.settings.sites}
+        sites = [site for site in reading.in_force.sites if site.name in known]
+        served = {site.serving.error_pages: self._sites.served(site).pages for site in sites}
+        return [
+            Change("error_pages", "", "", f"other files in {directory}", Effect.NOW)
+            for directory, before in served.items()
+            if directory in reading.pages and directory is not None and str(directory) not in named
+            if not reading.pages[directory].has_same(before)
+        ]
 
     def _put_in_force(self, reading: Reading) -> None:
         settings, pages = reading.in_force, reading.pages
