@@ -163,6 +163,11 @@ READ: Mapping[tuple[str, str], str] = {
         "docs/canary.md",
         "git fetch && blue-green swap origin/main --preview   # for 4 hours, or --for 30m",
     ): "tests/end_to_end/test_preview.py",
+    (
+        "docs/canary.md",
+        "curl -si https://example.com/ | grep -i canary=      "
+        "# ... blue-green-canary=9f86d081884c.4711; ...",
+    ): "it needs a public host; tests/proxy/test_served_trial.py chooses a release so",
     ("docs/exec.md", "sudo blue-green exec -- .venv/bin/python manage.py shell"): (
         "needs a terminal and Django; tests/end_to_end/test_exec.py runs other programs"
     ),

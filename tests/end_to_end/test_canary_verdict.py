@@ -1,6 +1,8 @@
 """What the visitors of a canary get decides, too."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +14,10 @@ MakeSite = Callable[..., RealSite]
 
 
 async def test_a_canary_whose_pages_fail_is_reverted_before_its_time_is_over(
-    make_site: MakeSite,
+    make_site: MakeSite, tmp_path: Path
 ) -> None:
-    site = make_site(proxy=PROXIES)
+    told = tmp_path / "told"
+    site = make_site(proxy=PROXIES, notify={"command": ["sh", "-c", f"cat >>{told}"]})
     one = site.commit("one")
     visitors = Visitors(site.port, expects=(200, 500))
     async with site.running(), visitors.going_on():
@@ -28,6 +31,10 @@ async def test_a_canary_whose_pages_fail_is_reverted_before_its_time_is_over(
         await visitors.all_got_more()
         assert visitors.who_got(one) == set(visitors.last())
     assert visitors.failures == []
+    begun, reverted = [json.loads(line) for line in told.read_text().splitlines()[-2:]]
+    assert (begun["event"], begun["outcome"], begun["revision"]) == ("canary", "begun", two)
+    assert begun["reason"].startswith("for 40% of the clients, for 10m: blue-green promote makes")
+    assert (reverted["event"], reverted["outcome"]) == ("swap", "reverted")
     receipt = site.remembered()["history"][-1]
     assert receipt["outcome"] == "reverted"
     assert receipt["trial_results"]["failed"] > 0

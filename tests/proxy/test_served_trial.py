@@ -64,6 +64,14 @@ async def test_a_client_of_a_canary_gets_one_release_and_a_cookie_once(
         assert answer.field(b"cache-control") == []
 
 
+async def test_whoever_writes_the_number_into_the_cookie_chooses_a_release() -> None:
+    async with on_trial(a_canary(99)) as proxy:
+        [cookie] = (await asked(proxy)).field(b"set-cookie")
+        before = b"Cookie: " + cookie.partition(b";")[0].rpartition(b".")[0]
+        assert (await asked(proxy, before + b".0")).body == b"new"
+        assert (await asked(proxy, before + b".9999")).body == b"live"
+
+
 async def test_a_response_that_a_cache_may_share_gets_no_cookie() -> None:
     cacheable = NEW.replace(b"OK\r\n", b"OK\r\nCache-Control: max-age=60\r\n")
     async with on_trial(a_canary(100), says(cacheable)) as proxy:

@@ -18,6 +18,7 @@ from blue_green.site import notify
 from blue_green.site.crash import Crash
 from blue_green.site.notify import Notify
 from blue_green.site.receipt import Receipt
+from blue_green.site.trial_plan import TrialKind
 from blue_green.system import users
 from tests.support.site import RealSite
 
@@ -38,7 +39,7 @@ CRASH = Crash(
 
 def swap(revision: str = "b" * 40, **more: Any) -> Receipt:
     more |= {"subject": "Mend it", "previous": "a" * 40, "seconds": {"build": 1.5}}
-    return Receipt("promoted", revision, at="2026-01-01", **more)
+    return Receipt("promoted", revision, at="2026-01-01T00:00:00+00:00", **more)
 
 
 def told(directory: Path) -> list[dict[str, Any]]:
@@ -77,7 +78,7 @@ async def test_the_command_gets_swaps_and_crashes_in_order_as_json_objects(tmp_p
     assert first == {
         "event": "swap",
         **who,
-        "at": "2026-01-01",
+        "at": "2026-01-01T00:00:00+00:00",
         "outcome": "promoted",
         "revision": "b" * 40,
         "subject": "Mend it",
@@ -117,6 +118,18 @@ async def test_the_command_gets_the_beginning_and_end_of_maintenance(tmp_path: P
         ("maintenance", "begun", "until further notice"),
         ("maintenance", "ended", ""),
     ]
+
+
+async def test_the_command_gets_the_beginning_of_a_canary(tmp_path: Path) -> None:
+    it = notifier(tmp_path, WRITE_DOWN)
+    it.report_trial(TrialKind.CANARY, "b" * 40, "Add a page", "for 10% of the clients")
+    async with running(it):
+        pass
+    [event] = told(tmp_path)
+    keys = ("event", "outcome", "revision", "subject", "reason", "receipt")
+    assert [event[key] for key in keys] == [
+        "canary", "begun", "b" * 40, "Add a page", "for 10% of the clients", None
+    ]  # fmt: skip
 
 
 async def test_the_command_gets_certificates_that_need_attention(tmp_path: Path) -> None:

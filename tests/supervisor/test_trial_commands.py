@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from blue_green.control.server import Refusal
 from blue_green.site.deploy_request import DeployRequest
@@ -75,6 +77,23 @@ async def test_it_is_refused_before_anything_is_live_and_where_two_releases_cann
         plan(a_site(tmp_path / "a", live=False), percent=5.0)
     with pytest.raises(Refusal, match='strategy = "exclusive"'):
         plan(a_site(tmp_path / "b", strategy="exclusive"), preview=True)
+
+
+@pytest.mark.parametrize("kind", list(TrialKind))
+async def test_a_time_that_is_over_is_refused(
+    tmp_path: Path, kind: TrialKind, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Otherwise a canary would go live at once, and the link of a preview would lead nowhere."""
+    site = a_site(tmp_path)
+    site_parts.put_on_trial(site, TrialPlan(kind, 600, 5))
+    await trio.sleep(60)
+    short, long = TrialPlan(kind, 60, 5), TrialPlan(kind, 61, 5)
+    with pytest.raises(Refusal, match=f"the {kind} of bbbbbbb began 60 s ago, and --for counts"):
+        trial_commands.check_time(site, "b" * 40, short)
+    trial_commands.check_time(site, "b" * 40, long)
+    trial_commands.check_time(site, "c" * 40, short)
+    trial_commands.check_time(site, "b" * 40, TrialPlan(kind, 60, 5, has_own_time=False))
+    trial_commands.check_time(site, "b" * 40, None)
 
 
 @pytest.mark.parametrize("command", [trial_commands.promote, trial_commands.abort])

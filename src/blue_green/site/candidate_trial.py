@@ -16,6 +16,7 @@ from attrs import evolve
 
 from blue_green.config.command_line import to_decide
 from blue_green.config.kinds import Seconds
+from blue_green.config.units import written
 from blue_green.proxy.canary import Canary
 from blue_green.proxy.secret_link import SecretLink, new_token
 from blue_green.proxy.served_trial import ServedTrial
@@ -114,6 +115,16 @@ class CandidateTrial:
             swap.receipt.subject,
         )
         site.state_file.change()
+        site.notify.report_trial(
+            self.plan.kind, swap.revision, swap.receipt.subject, self._beginning()
+        )
+
+    def _beginning(self) -> str:
+        """Whom it is for, how long it lasts, and what ends it."""
+        is_canary = self.plan.kind is TrialKind.CANARY
+        whom = f"{self.plan.percent:g}% of the clients" if is_canary else "those with the link"
+        seconds = written(round(self.plan.seconds, 3), "s")
+        return f"for {whom}, for {seconds}: {to_decide(self._site.label)}"
 
     def end(self) -> None:
         """Send no more clients there, unless it is live; its requests in flight may finish."""
@@ -210,8 +221,13 @@ class CandidateTrial:
         return self._decided.is_set()
 
     @property
+    def lasts(self) -> float:
+        """Seconds since it began."""
+        return trio.current_time() - self._began
+
+    @property
     def seconds_left(self) -> float:
-        return max(0.0, self._began + self.plan.seconds - trio.current_time())
+        return max(0.0, self.plan.seconds - self.lasts)
 
     @property
     def progress(self) -> str:

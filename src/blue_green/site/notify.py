@@ -1,5 +1,5 @@
 """Notifications: a command of the owner's, which runs after swaps, crashes and failed runs, for
-certificates, and when maintenance begins, changes or ends.
+certificates, when a canary or a preview begins, and when maintenance begins, changes or ends.
 
 It gets one JSON object on its standard input. The rules:
 
@@ -25,6 +25,7 @@ from blue_green.config.settings import SiteSettings
 from blue_green.site.crash import Crash
 from blue_green.site.receipt import Receipt
 from blue_green.site.scheduled_run import FailedRun
+from blue_green.site.trial_plan import TrialKind
 from blue_green.system import command
 from blue_green.system.cannot_start import CannotStart
 from blue_green.system.environment import environment
@@ -124,6 +125,10 @@ class Notify:
     def report_maintenance(self, outcome: MaintenanceOutcome, reason: str) -> None:
         """Report that maintenance of the site has begun, changed or ended."""
         self._add_event("maintenance", outcome, reason)
+
+    def report_trial(self, kind: TrialKind, revision: str, subject: str, reason: str) -> None:
+        """Report that a canary or a preview has begun; its end is that of a swap."""
+        self._add_event(kind.value, "begun", reason, revision=revision, subject=subject)
 
     async def run(self) -> None:
         """Run the command for each event, until cancelled."""

@@ -77,6 +77,7 @@ async def swap(site: Site, arguments: SwapArguments, send: Send) -> dict[str, An
         retry, rebuild = arguments.retry, arguments.rebuild
         if plan is None and not (retry or rebuild):
             trial_commands.check_unplanned(site, revision)
+        trial_commands.check_time(site, revision, plan)
         request = site.queue.request(
             revision, Trigger.SWAP, retry=retry, rebuild=rebuild, plan=plan
         )

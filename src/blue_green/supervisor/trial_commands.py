@@ -64,6 +64,18 @@ def check_unplanned(site: Site, revision: str) -> None:
         raise Refusal(f"there is a {trial.plan.kind} of {revision[:7]}: {to_decide(site.label)}")
 
 
+def check_time(site: Site, revision: str, asked: TrialPlan | None) -> None:
+    """Raise `Refusal` for a time that the canary or preview of this revision has lasted already."""
+    trial = site.queue.trial
+    if asked is None or not asked.has_own_time or trial is None or trial.revision != revision:
+        return
+    if trial.plan.kind is asked.kind and trial.lasts >= asked.seconds:
+        raise Refusal(
+            f"the {asked.kind} of {revision[:7]} began {trial.lasts:.0f} s ago, and --for counts "
+            f"from its beginning: name a longer time, or decide now: {to_decide(site.label)}"
+        )
+
+
 async def promote(site: Site, _: NoArguments, send: Send) -> dict[str, Any]:
     if (request := site.queue.promote()) is None:
         raise Refusal(_nothing_to_promote(site))
