@@ -327,16 +327,16 @@ async def test_the_end_waits_until_each_backend_has_answered_a_probe(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
     target, began = a_target(), trio.current_time()
-    target.reuses_connections = False
+    target.is_silent = True
 
     async def answer() -> None:
         await trio.sleep(3)
-        target.reuses_connections = True
+        target.is_silent = False
 
     nursery.start_soon(answer)
     await unanswered.until_not_silent([target], 60)
     assert 3 <= trio.current_time() - began < 3.2
-    target.reuses_connections = False
+    target.is_silent = True
     await unanswered.until_not_silent([target], 60)
     assert trio.current_time() - began > 60
 

@@ -216,6 +216,27 @@ async def test_a_busy_candidate_that_answers_nothing_at_all_is_not_excused_for_l
     assert why.endswith("no answer to GET / within 0.1 s, nor a request within 0.8 s")
 
 
+async def test_a_backend_is_silent_from_an_unanswered_probe_until_it_answers_one(
+    listening: socket.socket,
+) -> None:
+    async with watched(listening) as it:
+        await it.request()
+        it.answer = b""
+        await until("it is silent", lambda: it.target.is_silent)
+        it.answer = WELL
+        await until("it has answered", lambda: not it.target.is_silent)
+
+
+async def test_a_backend_that_was_found_unhealthy_is_still_silent(
+    listening: socket.socket,
+) -> None:
+    """Otherwise the end of a soak could take it for one that has recovered."""
+    async with watched(listening) as it:
+        it.answer = b""
+        await until("it is found", lambda: it.verdict)
+        assert it.target.is_silent
+
+
 async def test_a_busy_candidate_that_answers_requests_is_left_alone(
     listening: socket.socket,
 ) -> None:

@@ -55,6 +55,8 @@ class Target:
     """How many requests ended before a response, because the client disconnected or was cut."""
     overdue: int = 0
     """How many requests ended because no response began in time."""
+    is_silent: bool = False
+    """It has left its last probe unanswered."""
     reuses_connections: bool = True
     """Whether a connection to it is kept for the next request."""
     default_host: bytes = field(init=False, repr=False)
@@ -69,11 +71,6 @@ class Target:
     def is_static(self) -> bool:
         """There is no backend: the site has only files."""
         return self.address == _NOWHERE
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether it has left its last probe unanswered, until it answers one (see `unhealthy`)."""
-        return not self.reuses_connections
 
     @property
     def streams(self) -> int:

@@ -48,12 +48,13 @@ async def until_unhealthy(
             addition = ""
             if failed is None or failed.symptom is Symptom.WRONG:
                 work.probe_answered()
-                target.reuses_connections = True
+                target.is_silent, target.reuses_connections = False, True
                 excused = 0
                 counted = 0 if failed is None else counted + 1
             elif failed.symptom is Symptom.REFUSED:
                 counted += 1
             else:
+                target.is_silent = True
                 is_first, target.reuses_connections = target.reuses_connections, False
                 had_connections = forget([target]) or bool(target.leases)
                 activity = work.activity(settings.serving.response_timeout, patience)
