@@ -117,6 +117,7 @@ async def _happen(scene: Scene, case: Case) -> None:
     for fault in faults:
         if fault.heal is not None:
             await fault.heal(scene)
+    await scene.promote_retry()
 
 
 async def _start_again(scene: Scene, faults: Iterable[Fault]) -> None:

@@ -218,6 +218,11 @@ class Scene:
         if self.phase in TRIALS and not self.is_down:
             await trials.promote(self, fails=fails)
 
+    async def promote_retry(self) -> None:
+        """Promote the new release once more if its trial failed, and is tried again."""
+        if self.phase in TRIALS and not self.is_down and self.receipt and self.receipt["retry_in"]:
+            await trials.promote_next(self)
+
     def _waiting(self) -> list[Any]:
         return [entry for entry in self.site.journal() if entry["path"].endswith("wait")]
 

@@ -47,7 +47,7 @@ async def promote(scene: "Scene", *, fails: bool) -> None:
     if not fails:
         answer = await scene.site.ask("promote")
         # With two faults, one may have ended it.
-        assert answer["event"] == "result" or "no canary" in answer["message"], answer
+        assert answer["event"] == "result" or "no canary" in answer["error"], answer
 
     async def receipt() -> Any:
         status = await scene.site.status()
@@ -57,3 +57,15 @@ async def promote(scene: "Scene", *, fails: bool) -> None:
     last = await until("the trial has ended", receipt)
     if scene.phase == "preview":  # The swap was followed only until it began.
         scene.events.append({**last, "event": "result"})
+
+
+async def promote_next(scene: "Scene") -> None:
+    """Wait for the next trial of the new release, and make that live."""
+
+    async def is_on_trial() -> bool:
+        trial = (await scene.site.status())["trial"]
+        return bool(trial and trial["revision"] == scene.new)
+
+    await until("it is on trial again", is_on_trial)
+    answer = await scene.site.ask("promote")
+    assert (answer["event"], answer["outcome"]) == ("result", "promoted"), answer
