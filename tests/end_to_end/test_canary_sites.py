@@ -1,5 +1,7 @@
 """A canary of one of several sites: shares, and that nobody else notices."""
 
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -141,6 +143,31 @@ async def test_head_does_not_go_live_after_a_restart_without_the_canary_that_was
             "the site was stopped during its canary"
         )
         assert site.remembered()["history"][-1]["subject"] == "two"
+
+
+@pytest.mark.long
+async def test_a_canary_that_failed_just_before_the_supervisor_was_killed_is_not_forgotten(
+    make_site: MakeSite,
+) -> None:
+    site = make_site()
+    one = site.commit("one")
+    site.start()
+    await site.until_phase("serving")
+    # What the app has started keeps its output open, for which the report of the failure waits.
+    two = site.commit("two", start_delay=2, grandchildren=True)
+    await reaches(site, "probe")
+    await site.ask("swap", revision=two, canary=50, wait=False)
+    await reaches(site, "canary")
+    (pid,) = (await site.status())["candidate"]["pids"]
+    os.kill(pid, signal.SIGKILL)
+    await site.until_logged(f"swap {two[:7]}: canary ")
+    assert await site.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert outcomes(site)[-1] == ("promoted", one), "it was killed too late"
+    async with site.running():
+        await trio.sleep(1)
+        status = await site.until_live(one)
+        assert status["wanted"] == one
+    assert outcomes(site)[-1] == ("aborted", two)
 
 
 @pytest.mark.long

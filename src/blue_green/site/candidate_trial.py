@@ -140,7 +140,7 @@ class CandidateTrial:
             settings = evolve(self._swap.settings.swap, stream_timeout=Seconds(HURRY_TIMEOUT))
             receipt, now = self._swap.receipt, trio.current_time()
             site.retirement.begin(self._candidate, settings, receipt, switched_at=now)
-        if is_live or not site.is_stopping:  # Otherwise the next start reports it.
+        if is_live:  # Otherwise it is remembered until the receipt is.
             site.state.trial = None
         site.state_file.change()
 

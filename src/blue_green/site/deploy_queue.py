@@ -234,6 +234,7 @@ class DeployQueue:
         self._current_request = None
         self._yields_to_commits = receipt.outcome != "superseded"
         self._remember_head()
+        self._site.state.trial = None  # If it was not reported, the next start does so.
         if receipt.outcome != "unchanged" and not swap.is_refused:
             self._site.history.remember(receipt)
         self._change()

@@ -124,7 +124,7 @@ class State:
     sleep: SleepRecord | None = None
     """None if it has never slept."""
     trial: RecordedTrial | None = None
-    """The canary or preview that has not ended."""
+    """The canary or preview that has not gone live, until the receipt of its swap."""
     maintenance: MaintenanceRecord | None = None
     """The current maintenance, if there is one."""
     boot: str = field(default="", validator=is_short)
