@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.support.http_client import Answer
 from tests.support.site import RealSite
 from tests.waiting import until
 
@@ -161,6 +162,32 @@ async def test_a_worker_that_dies_takes_an_exclusive_swap_back(make: Make) -> No
         await workers.until_noted("start", 3)
         assert [revision for revision, _ in workers.noted("start")] == [old, new, old]
     assert workers.ran_one_at_a_time()
+
+
+@pytest.mark.long
+async def test_requests_are_finished_when_a_worker_takes_an_exclusive_swap_back(make: Make) -> None:
+    workers = make(soak="30s")
+    site = workers.site
+    site.configure(swap={"strategy": "exclusive"})
+    old = workers.commit("old")
+    released = site.directory / "released"
+    answers: list[Answer] = []
+
+    async def post() -> None:
+        answers.append(await site.post(f"/until={released}", b"work"))
+
+    async with site.running():
+        await workers.until_noted("start", 1)
+        new = workers.commit("new")
+        await workers.until_noted("start", 2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(post)
+            await until("it is in flight", lambda: site.journal("request"))
+            os.kill(workers.pids()["1"], signal.SIGKILL)
+            await site.until_logged(f"swap {new[:7]}: soak ")
+            released.touch()
+        assert (answers[0].status, answers[0].json()["revision"]) == (200, new)
+        assert (await site.until_live(old))["last_swap"]["outcome"] == "reverted"
 
 
 @pytest.mark.long

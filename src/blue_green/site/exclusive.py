@@ -125,9 +125,12 @@ async def _replace(swap: Swap, old: Slot, candidate: Slot, release: Release) -> 
             failure = await _soak(swap, candidate, old)
         results.note_in(swap.receipt)
     if failure:
-        if site.processes.have_failed:
+        is_process = site.processes.have_failed
+        if is_process:
             await _stop_processes_of(swap, candidate)
         site.gate.hold(HOLDER, stops_timeouts=True)
+        if is_process:  # The backends still serve.
+            await drain(candidate.targets, swap.settings.swap.drain_timeout)
         cut(requests_of(candidate.targets))
     return failure
 
