@@ -137,11 +137,17 @@ def test_the_address_of_a_client_is_known_for_certain_or_not_at_all(
         pytest.param("2001:db8::1", (), "2001:db8::/64", id="a client with IPv6"),
         pytest.param("10.0.0.1", ("X-Forwarded-For: 192.0.2.1",), "192.0.2.1", id="behind a proxy"),
         pytest.param("10.0.0.1", (), share.NOBODY, id="a proxy that names none"),
-        pytest.param("10.0.0.1", ("X-Forwarded-For: ?",), share.NOBODY, id="one that hides it"),
+        pytest.param("10.0.0.1", ("X-Forwarded-For: ?",), "10.0.0.1", id="one that hides it"),
         pytest.param("10.0.0.1", ("X-Forwarded-For: 10.0.0.7",), "10.0.0.7", id="a trusted client"),
         pytest.param("127.0.0.1", (), share.NOBODY, id="this machine"),
         pytest.param("::1", (), share.NOBODY, id="this machine with IPv6"),
         pytest.param("", (), share.NOBODY, id="a Unix socket"),
+        pytest.param(
+            "10.0.0.1",
+            ("X-Forwarded-For: 1.2.3.4", "Forwarded: for=6.6.6.6"),
+            "10.0.0.1",
+            id="a client with a field of its own",
+        ),
     ],
 )
 def test_addresses_that_many_clients_may_have_are_of_no_sole_client(

@@ -53,9 +53,11 @@ def of_request(remote: Remote, request: Request) -> str:
 def sole_client(remote: Remote, request: Request) -> str:
     """The client of a request; `NOBODY` if many may have its address.
 
-    Those are a proxy that does not name its clients, and the machine itself, where one may run.
+    Those are a proxy that says nothing about its clients, and the machine itself, where one may be.
     """
-    address, _ = _nearest(remote, request)
+    address, is_certain = _nearest(remote, request)
+    if not is_certain:  # Or a client could make itself unknown with a field of its own.
+        return of_address(address)
     has_many = address == remote.address and (remote.trusted or _is_local(address))
     return NOBODY if has_many else of_address(address)
 
