@@ -54,7 +54,7 @@ async def test_a_database_in_the_release_stops_the_swap_until_it_is_linked(
             "2. blue-green reload",
             "3. blue-green pause --for 5m",
             f"4. cp -a {own}* {site.checkout}/",
-            "5. blue-green swap",
+            f"5. blue-green swap {two[:7]}",
             "6. blue-green resume",
         ]
         shown = (await site.cli("status")).out.splitlines()

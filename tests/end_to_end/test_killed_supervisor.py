@@ -169,7 +169,6 @@ async def test_a_work_tree_in_which_git_was_killed_is_recreated(make_site: MakeS
         pytest.param(lambda text: text[: len(text) // 2], id="truncated"),
         pytest.param(lambda _: "\0\x01 not TOML [", id="garbage"),
         pytest.param(lambda text: text.replace("version = 1", "version = 99"), id="newer"),
-        pytest.param(lambda text: text.replace("[live]", "[gone]"), id="unknown key"),
     ],
 )
 async def test_an_invalid_state_file_is_put_aside(
@@ -186,6 +185,24 @@ async def test_an_invalid_state_file_is_put_aside(
         assert (await site.get("/")).json()["revision"] == good
         assert builds(site) == [good]
         await site.until_logged(f"warning: moving {file} aside to state.toml.bad")
+        assert (site.state / "state.toml.bad").read_text() == damaged
+        await left_nothing(site, await site.status(), good)
+
+
+async def test_a_damaged_part_of_the_state_file_costs_only_that_part(make_built: MakeSite) -> None:
+    site = make_built()
+    good = site.commit("good")
+    async with killed_at_the_end(site):
+        pass
+    file = site.state / "state.toml"
+    damaged = file.read_text().replace("[live]", "[gone]")
+    file.write_text(damaged)
+    async with site.running():
+        assert (await site.get("/")).json()["revision"] == good
+        assert builds(site) == [good]
+        await site.until_logged(
+            f"warning: {file} is damaged, and read without these parts: gone is"
+        )
         assert (site.state / "state.toml.bad").read_text() == damaged
         await left_nothing(site, await site.status(), good)
 

@@ -110,9 +110,9 @@ async def test_an_upgrade_after_which_a_site_could_not_run_is_refused(
 ) -> None:
     sites = make_sites("blog", "wiki")
     async with sites.running():
-        pids = sites.processes()
+        pids = await sites.pids()
         sites.change("wiki", app={"user": "no-such-user"})
         done = await sites.cli("upgrade")
         assert (done.code, "no-such-user" in done.err) == (1, True), done
-        assert sites.processes() == pids
+        assert await sites.pids() == pids
         assert await sites.text_of("wiki") == "one"

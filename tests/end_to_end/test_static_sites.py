@@ -32,7 +32,7 @@ async def test_a_static_site_is_swapped_without_a_process_and_keeps_its_old_asse
         assert status["last_swap"]["seconds"].keys() == {"checkout", "switch"}
         shown = (await site.real.cli("status")).out
         assert "files  / from public; and from 1 earlier release" in shown
-        assert "a static site, since" in shown
+        assert "a static site, went live" in shown
         assert "<title>two" in await site.text()
         assert "one runs" in await site.text(script_of("one"))
         assert (await site.real.get("/about")).status == 404
