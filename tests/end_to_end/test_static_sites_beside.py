@@ -79,7 +79,7 @@ async def test_static_sites_beside_an_app(make_sites: MakeSites) -> None:
         assert status.code == 0
         assert "blog" in status.out
         one = await sites.cli("status", "blog")
-        assert "a static site, since" in one.out
+        assert "a static site, went live" in one.out
 
 
 def make_static_site(sites: SeveralSites, name: str) -> None:
