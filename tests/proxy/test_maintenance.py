@@ -234,6 +234,24 @@ async def test_a_request_that_waits_goes_on_waiting_if_it_is_admitted() -> None:
         assert proxy.gate.tally.held == 2
 
 
+@pytest.mark.parametrize("request_", [GET, POST + b"hello"], ids=["GET", "POST"])
+async def test_a_request_that_waits_has_opened_the_link_even_if_it_begins_later(
+    request_: bytes,
+) -> None:
+    """As after a restart: the request may arrive before the site knows of its maintenance."""
+    async with running() as proxy:
+        begin(proxy.site, Maintenance(token=TOKEN))
+        cookie = await opened(proxy)
+        proxy.site.maintenance = None
+        proxy.gate.hold("test")
+        client = await held(proxy, with_line(request_, cookie))
+        begin(proxy.site, Maintenance(token=TOKEN))
+        proxy.gate.resume("test")
+        assert (await client.answer()).status == 200
+        [head] = proxy.backend.heads
+        assert b"blue-green-" not in head
+
+
 async def test_a_request_whose_body_arrives_meanwhile_reaches_no_backend() -> None:
     async with running() as proxy:
         client = await proxy.ask(with_line(POST, "Expect: 100-continue"))

@@ -185,7 +185,7 @@ async def test_a_canary_fails_where_two_releases_may_not_fit_and_is_retried(
         assert receipt["reason"].startswith("1 MiB of memory are available, and the live release")
         assert receipt["reason"].endswith(
             "would stop that first, and a canary needs both: free some, or deploy it without: "
-            "blue-green swap --canary 0%"
+            f"blue-green swap {two[:7]} --canary 0%"
         )
         status = await site.status()
         assert (status["live"]["pids"], status["quarantined"]) == (pids, {})

@@ -12,7 +12,6 @@ from blue_green.proxy.client_stream import ClientStream
 from blue_green.proxy.exchange import Exchange
 from blue_green.proxy.file_responses import METHODS, FileResponder, respond_now
 from blue_green.proxy.occupancy import Occupancy
-from blue_green.proxy.secret_link import COOKIE, without_any
 from blue_green.proxy.served_site import ServedSite
 from blue_green.routing.router import Route, Router
 
@@ -48,8 +47,6 @@ class ReverseProxy:
             opened = maintenance.admit(stream, route.prefix)
             if opened is not None:
                 return opened
-        if COOKIE in request.lines:
-            stream.request = without_any(request)
         files = route.site.files if stream.trial is None else stream.trial.files
         if files is None or not self._may_be_file(request, route, files):
             return Exchange(stream, route, self.buffers, self.idle_timeout).run()

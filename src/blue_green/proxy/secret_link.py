@@ -61,9 +61,13 @@ def without_token(path: str) -> str:
 
 
 def without_any(request: Request) -> Request:
-    """The request as a backend may get it: without the cookies of all secret links."""
-    for purpose in PURPOSES:
-        request = cookies.without(request, COOKIE + purpose.encode())
+    """The request as a backend may get it: without the cookies of all secret links.
+
+    Not before it is sent there: a maintenance may begin while it waits, and needs its cookie then.
+    """
+    if COOKIE in request.lines:
+        for purpose in PURPOSES:
+            request = cookies.without(request, COOKIE + purpose.encode())
     return request
 
 
