@@ -46,40 +46,6 @@ NO_SCOPE = trio.CancelScope()
 class Client:
     """One client connection and its current request."""
 
-    state = _AWAITING_REQUEST
-    deadline = NEVER
-    """When to end the connection, on the clock of `time.monotonic`."""
-    timeout_response: ErrorResponse | None = None
-    """What to send when the deadline passes; None: nothing."""
-    timeout_outcome = _ABORTED
-    """How its lease ends when the deadline passes."""
-    ended_by: EndReason | None = None
-    """Set when it is cancelled, with the next two. The first reason counts."""
-    final_error: ErrorResponse | None = None
-    """What to send after it was cancelled; None: nothing. A response that begins all the same,
-    since the task did not notice the cancellation before, takes its place."""
-    final_outcome = _ABORTED
-    """How its lease ends after it was cancelled."""
-    served = False
-    """It has sent at least one request."""
-    request: Request | None = None
-    """The current request."""
-    site: ServedSite | None = None
-    """The site of the current request, once it is known."""
-    head = b""
-    """What has arrived of the current request's head, or all of it."""
-    awaited_since = NEVER
-    """When we began to wait for the client and for nothing else (`time.monotonic`)."""
-    held_since = NEVER
-    """When its request began to wait at the gate (`time.monotonic`)."""
-    received: HeldBody | None = None
-    """The body of a request that waits at the gate, if it was received already."""
-    on_last_requests: Callable[[], None] | None = None
-    """Called when the connection is to end with the requests that have been sent already."""
-    sends_last_requests = False
-    """It knows that it has to send no more requests: none is on its way."""
-    _has_disconnected = False
-
     def __init__(
         self,
         transport: Transport,
@@ -88,15 +54,49 @@ class Client:
         redirects: bool = False,
         is_one_of_many: bool = False,
     ) -> None:
+        # Python 3.11 reads attributes more slowly that have a default in the class.
         self.transport = transport
         self.remote = remote
-        self.scope = NO_SCOPE if is_one_of_many else trio.CancelScope()
         self.redirects = redirects
         """It is connected to an address that only redirects to https."""
         self.is_one_of_many = is_one_of_many
         """It is a request on a connection that is a client of its own."""
+        self.state = _AWAITING_REQUEST
+        self.scope = NO_SCOPE if is_one_of_many else trio.CancelScope()
+        self.deadline = NEVER
+        """When to end the connection, on the clock of `time.monotonic`."""
+        self.timeout_response: ErrorResponse | None = None
+        """What to send when the deadline passes; None: nothing."""
+        self.timeout_outcome = _ABORTED
+        """How its lease ends when the deadline passes."""
+        self.ended_by: EndReason | None = None
+        """Set when it is cancelled, with the next two. The first reason counts."""
+        self.final_error: ErrorResponse | None = None
+        """What to send after it was cancelled; None: nothing. A response that begins all the same,
+        since the task did not notice the cancellation before, takes its place."""
+        self.final_outcome = _ABORTED
+        """How its lease ends after it was cancelled."""
+        self.served = False
+        """It has sent at least one request."""
+        self.request: Request | None = None
+        """The current request."""
+        self.site: ServedSite | None = None
+        """The site of the current request, once it is known."""
+        self.head = b""
+        """What has arrived of the current request's head, or all of it."""
+        self.awaited_since = NEVER
+        """When we began to wait for the client and for nothing else (`time.monotonic`)."""
+        self.held_since = NEVER
+        """When its request began to wait at the gate (`time.monotonic`)."""
+        self.received: HeldBody | None = None
+        """The body of a request that waits at the gate, if it was received already."""
         self.requests: set[Client] = set()
         """The requests of a connection that can have many at a time, as clients of their own."""
+        self.on_last_requests: Callable[[], None] | None = None
+        """Called when the connection is to end with the requests that have been sent already."""
+        self.sends_last_requests = False
+        """It knows that it has to send no more requests: none is on its way."""
+        self._has_disconnected = False
 
     def enter(self, scope: trio.CancelScope) -> None:
         """Let whatever ends it, or has ended it already, cancel this scope."""

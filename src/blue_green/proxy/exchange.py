@@ -25,7 +25,7 @@ from blue_green.proxy.pool import Unreachable, Upstream
 from blue_green.proxy.received_body import ReceivedBody
 from blue_green.proxy.relay import BadBody
 from blue_green.proxy.retries import Retries
-from blue_green.proxy.secret_link import without_any
+from blue_green.proxy.secret_link import COOKIE, without_any
 from blue_green.proxy.served_site import ServedSite
 from blue_green.proxy.streams import serve_events, serve_tunnel
 from blue_green.proxy.upload import TOO_SLOW, Upload
@@ -188,9 +188,8 @@ class Exchange:
         try:
             request_id = self._stream.request_id
             lines = forwarding.lines(self._client.remote, request, request_id, self._stripped)
-            head = write_request(
-                without_any(request), lease.target.default_host, lines, self._target
-            )
+            sent = without_any(request) if COOKIE in request.lines else request
+            head = write_request(sent, lease.target.default_host, lines, self._target)
             body = self._take_body() if request.framing is not _NO_BODY else b""
             rest = head if body is None else self._send_now(upstream, head + body)
             self._is_uploaded = body is not None and not rest

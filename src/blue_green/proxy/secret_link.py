@@ -65,9 +65,8 @@ def without_any(request: Request) -> Request:
 
     Not before it is sent there: a maintenance may begin while it waits, and needs its cookie then.
     """
-    if COOKIE in request.lines:
-        for purpose in PURPOSES:
-            request = cookies.without(request, COOKIE + purpose.encode())
+    for purpose in PURPOSES:
+        request = cookies.without(request, COOKIE + purpose.encode())
     return request
 
 
