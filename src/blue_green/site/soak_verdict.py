@@ -10,7 +10,7 @@ from blue_green.site.soak_results import SoakResults
 from blue_green.site.swap import Swap
 from blue_green.site.trigger import Trigger
 from blue_green.site.unanswered import BothCounts
-from blue_green.site.verdict import ERROR, HOW_TO_TURN_IT_OFF, excess, is_clearly_worse, not_counted
+from blue_green.site.verdict import ERROR, HOW_TO_TURN_IT_OFF, excess, not_counted
 from blue_green.source.failure import StepFailed
 
 LOOK_INTERVAL = 0.1
@@ -47,9 +47,7 @@ class SoakVerdict:
 
     async def until_settled(self) -> None:
         """Wait for such responses, for as long as requests may wait."""
-        with trio.move_on_after(unanswered.patience_with(self._results.old()).waiting):
-            while not self.is_settled:
-                await trio.sleep(LOOK_INTERVAL)
+        await unanswered.until_settled(self._results.old(), lambda: self.is_settled)
 
     def failure(self, *, is_last: bool = False, foresees: bool = False) -> StepFailed | None:
         """How the new release is clearly worse, if it is.
@@ -59,12 +57,11 @@ class SoakVerdict:
         if not (self._is_on and self._old.open_targets):
             return None  # There is nothing to go back to.
         both = unanswered.compare(self._results, self._limits, foresees=foresees)
-        if not both.has_several_clients:
-            return None
         if both.new.share <= self._just_before.share + self._margin:
             return None
-        least = 1 if is_last and both.is_mute else self._least
-        if is_clearly_worse(both.new, both.old, requests=least, margin=self._margin):
+        if unanswered.shows_more_failures(
+            both, requests=self._least, margin=self._margin, is_last=is_last
+        ):
             return StepFailed(_reason(both, self._limits.failures_over))
         return None
 

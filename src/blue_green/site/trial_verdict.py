@@ -7,8 +7,6 @@ share of slow requests of the candidate is certainly larger by that much, its ow
 beyond the limit, too. This assumes nothing about how response times are distributed.
 """
 
-import trio
-
 from blue_green.routing.client_limits import ClientLimits
 from blue_green.routing.metrics import Histogram
 from blue_green.routing.results import Counts, Results
@@ -41,9 +39,9 @@ class TrialVerdict:
 
     async def until_settled(self) -> None:
         """Wait for responses that would decide if they never came, as long as requests may wait."""
-        with trio.move_on_after(unanswered.patience_with(self._results.old()).waiting):
-            while self.failure(is_last=True, foresees=True):
-                await trio.sleep(LOOK_INTERVAL)
+        await unanswered.until_settled(
+            self._results.old(), lambda: not self.failure(is_last=True, foresees=True)
+        )
 
     def failure(self, *, is_last: bool = False, foresees: bool = False) -> str:
         """How the candidate is clearly worse; empty if it is not.
@@ -58,9 +56,8 @@ class TrialVerdict:
 
     def _more_failures(self, *, is_last: bool, foresees: bool) -> str:
         both = unanswered.compare(self._results, self._limits, foresees=foresees)
-        least = 1 if is_last and both.is_mute else self._least
-        if both.has_several_clients and is_clearly_worse(
-            both.new, both.old, requests=least, margin=self._margin
+        if unanswered.shows_more_failures(
+            both, requests=self._least, margin=self._margin, is_last=is_last
         ):
             return _more_failures(both, self._limits.failures_over)
         return ""

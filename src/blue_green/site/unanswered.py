@@ -10,7 +10,7 @@ A request that waits may still be answered. Then it no longer counts as failed, 
 release looks better than by its results alone, and a verdict is no more likely to be wrong.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from attrs import frozen
 from blue_green.routing.client_limits import FEWEST_CLIENTS, ClientLimits
 from blue_green.routing.lease import Lease, Target
 from blue_green.routing.results import Counts, Results
+from blue_green.site.verdict import is_clearly_worse
 
 FACTOR = 3.0
 """How many times as long as requests of the live release one has to wait."""
@@ -123,6 +124,24 @@ def _waiting(targets: Iterable[Target], seconds: float) -> Iterator[Lease]:
     """Requests that have been unanswered for so long."""
     leases = (lease for target in targets for lease in target.leases)
     return islice((lease for lease in leases if lease.unanswered_for >= seconds), MOST_WAITING)
+
+
+def shows_more_failures(both: BothCounts, *, requests: int, margin: float, is_last: bool) -> bool:
+    """Whether the new release has clearly failed more (see `is_clearly_worse`).
+
+    At the end, one that has answered nothing needs no least number of requests.
+    """
+    least = 1 if is_last and both.is_mute else requests
+    return both.has_several_clients and is_clearly_worse(
+        both.new, both.old, requests=least, margin=margin
+    )
+
+
+async def until_settled(live: Results, is_settled: Callable[[], bool]) -> None:
+    """Wait for responses that would decide if they never came, for as long as requests may wait."""
+    with trio.move_on_after(patience_with(live).waiting):
+        while not is_settled():
+            await trio.sleep(LOOK_INTERVAL)
 
 
 async def until_not_silent(targets: Iterable[Target], seconds: float) -> None:
