@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from tests.support.http2_site import started
 from tests.support.http2_user_agent import Http2Client, http2_client
 from tests.support.http_client import Answer
 from tests.support.site import RealSite
@@ -24,14 +25,8 @@ MANY = 30
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSite]:
     """A site for all tests that leave it as it was: `one` is live, and soon asleep."""
     site = with_tls(RealSite(tmp_path_factory.mktemp("steering"), idle=SOON))
-    site.commit("one")
-    site.start()
-    try:
-        trio.run(site.until_phase, "asleep")
+    with started(site, "asleep"):
         yield site
-    finally:
-        code = trio.run(site.stop)
-    assert code == 0, site.log()
 
 
 @asynccontextmanager

@@ -92,11 +92,18 @@ class Http2Site(RealSite):
 def running_site(directory: Path, app: str = "showcase") -> Iterator[Http2Site]:
     """A running site for all tests of a module."""
     site = Http2Site(directory, app)
+    with started(site, "serving"):
+        yield site
+
+
+@contextmanager
+def started(site: RealSite, phase: str) -> Iterator[None]:
+    """Run a site with a first release outside of a test; the block begins in this phase."""
     site.commit("one")
     site.start()
     try:
-        trio.run(site.until_phase, "serving")
-        yield site
+        trio.run(site.until_phase, phase)
+        yield
     finally:
         code = trio.run(site.stop)
     assert code == 0, site.log()
